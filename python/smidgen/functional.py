@@ -1,0 +1,221 @@
+"""The integer arithmetic, written out slowly: the judge of every fast implementation.
+
+All functions work on numpy arrays in the logical layout [N, C, H, W] or [N, C]. docs/arithmetic.md is the
+definition; csrc/ must equal these functions byte for byte. Every float operation here is one float32 operation
+with one rounding (round half to even); none may be reordered or fused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+U8 = NDArray[np.uint8]
+I8 = NDArray[np.int8]
+I32 = NDArray[np.int32]
+F32 = NDArray[np.float32]
+
+
+def _round_and_clamp(t: F32, zero_point: int, qmin: int, qmax: int) -> U8:
+    """Clamps t to [qmin - z, qmax - z] in float, rounds half to even and adds z. NaN becomes qmin."""
+    low, high = np.float32(qmin - zero_point), np.float32(qmax - zero_point)
+    # Not np.clip, which hands NaN through: a NaN fails the comparison and takes `low`, as maxps does.
+    bounded = np.minimum(np.where(t > low, t, low), high)
+    return (np.rint(bounded).astype(np.int32) + zero_point).astype(np.uint8)
+
+
+def quantize(x: F32, scale: float, zero_point: int) -> U8:
+    """Quantizes: clamp(round(x / scale) + zero_point, 0, 255). NaN and -inf give 0, +inf gives 255.
+
+    >>> quantize(np.array([0.5, 1.5, np.nan, np.inf], np.float32), 1.0, 3)
+    array([  3,   5,   0, 255], dtype=uint8)
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        t = x / np.float32(scale)
+    return _round_and_clamp(t, zero_point, 0, 255)
+
+
+def dequantize(q: U8, scale: float, zero_point: int) -> F32:
+    """Dequantizes: float(q - zero_point) * scale.
+
+    >>> dequantize(np.array([3, 5], np.uint8), 0.5, 3)
+    array([0., 1.], dtype=float32)
+    """
+    return (q.astype(np.int32) - zero_point).astype(np.float32) * np.float32(scale)
+
+
+def quantize_weight(weight: F32, scales: F32) -> I8:
+    """Quantizes weights symmetrically to [-127, 127], one scale for each index of axis 0.
+
+    Shapes: weight [O, ...] float32, scales [O] float32. Returns int8 of weight's shape.
+    """
+    spread = scales.reshape(-1, *([1] * (weight.ndim - 1)))
+    return np.clip(np.rint(weight / spread), -127, 127).astype(np.int8)
+
+
+def quantize_bias(bias: F32, input_scale: float, weight_scales: F32) -> I32:
+    """Quantizes a bias to int32 with scale input_scale * weight_scales[c], zero point 0, saturating.
+
+    Shapes: bias [O] float32, weight_scales [O] float32. Returns [O] int32.
+    """
+    scales = np.float64(input_scale) * weight_scales.astype(np.float64)
+    quantized = np.rint(bias.astype(np.float64) / scales)
+    return np.clip(quantized, -(2**31) + 1, 2**31 - 1).astype(np.int32)
+
+
+def requantize_multipliers(input_scale: float, weight_scales: F32, output_scale: float) -> F32:
+    """Returns m[c] = fl(fl(s_x * s_w[c]) / s_y), the factor between an accumulator and its output.
+
+    Shapes: weight_scales [O] float32. Returns [O] float32.
+    """
+    product = np.float32(input_scale) * weight_scales
+    return (product / np.float32(output_scale)).astype(np.float32)
+
+
+def requantize(acc: I32, multipliers: F32, zero_point: int, qmin: int, qmax: int) -> U8:
+    """Scales accumulators to uint8: clamp(round(float(acc) * m[c]) + zero_point, qmin, qmax).
+
+    Shapes: acc [N, O, ...] int32; multipliers [O] float32. Returns uint8 of acc's shape.
+    """
+    spread = multipliers.reshape(1, -1, *([1] * (acc.ndim - 2)))
+    return _round_and_clamp(acc.astype(np.float32) * spread, zero_point, qmin, qmax)
+
+
+def convolve(
+    x: U8,
+    zero_point: int,
+    weight: I8,
+    bias: I32,
+    *,
+    stride: tuple[int, int],
+    padding: tuple[int, int, int, int],
+    dilation: tuple[int, int],
+    groups: int,
+) -> I32:
+    """Accumulates a convolution exactly: bias[o] + sum (x - zero_point) * weight; padding counts as zero.
+
+    Shapes: x [N, C, H, W]; weight [O, C / groups, KH, KW]; bias [O]; padding is (top, left, bottom, right).
+    Returns [N, O, OH, OW] int32.
+    """
+    top, left, bottom, right = padding
+    centred = np.pad(x.astype(np.int64) - zero_point, ((0, 0), (0, 0), (top, bottom), (left, right)))
+    out_channels, group_channels, kernel_h, kernel_w = weight.shape
+    out_h = window_count(x.shape[2], kernel_h, stride[0], top + bottom, dilation[0])
+    out_w = window_count(x.shape[3], kernel_w, stride[1], left + right, dilation[1])
+    acc = np.zeros((x.shape[0], out_channels, out_h, out_w), np.int64)
+    per_group = out_channels // groups
+    for group in range(groups):
+        channels = slice(group * group_channels, (group + 1) * group_channels)
+        outs = slice(group * per_group, (group + 1) * per_group)
+        for kh in range(kernel_h):
+            for kw in range(kernel_w):
+                rows = slice(kh * dilation[0], kh * dilation[0] + (out_h - 1) * stride[0] + 1, stride[0])
+                cols = slice(kw * dilation[1], kw * dilation[1] + (out_w - 1) * stride[1] + 1, stride[1])
+                taps = weight[outs, :, kh, kw].astype(np.int64)
+                acc[:, outs] += np.einsum("nchw,oc->nohw", centred[:, channels, rows, cols], taps)
+    return (acc + bias.astype(np.int64).reshape(1, -1, 1, 1)).astype(np.int32)
+
+
+def multiply_accumulate(x: U8, zero_point: int, weight: I8, bias: I32) -> I32:
+    """Accumulates a linear layer exactly: bias[o] + sum (x - zero_point) * weight[o].
+
+    Shapes: x [N, I]; weight [O, I]; bias [O]. Returns [N, O] int32.
+    """
+    centred = x.astype(np.int64) - zero_point
+    return (centred @ weight.astype(np.int64).T + bias.astype(np.int64)).astype(np.int32)
+
+
+def add(
+    lhs: U8,
+    lhs_zero_point: int,
+    lhs_multiplier: np.float32,
+    rhs: U8,
+    rhs_zero_point: int,
+    rhs_multiplier: np.float32,
+    *,
+    zero_point: int,
+    qmin: int,
+    qmax: int,
+) -> U8:
+    """Adds: round(fl(fl((l - z_l) * m_l) + fl((r - z_r) * m_r))), with m = fl(s_input / s_y).
+
+    Shapes: lhs and rhs of one shape. Returns the same shape.
+    """
+    left = (lhs.astype(np.int32) - lhs_zero_point).astype(np.float32) * lhs_multiplier
+    right = (rhs.astype(np.int32) - rhs_zero_point).astype(np.float32) * rhs_multiplier
+    return _round_and_clamp(left + right, zero_point, qmin, qmax)
+
+
+def average_pool(
+    x: U8,
+    x_zero_point: int,
+    multiplier: np.float32,
+    *,
+    kernel: tuple[int, int],
+    stride: tuple[int, int],
+    padding: tuple[int, int, int, int],
+    count_include_pad: bool,
+    zero_point: int,
+    qmin: int,
+    qmax: int,
+) -> U8:
+    """Averages windows: round(fl(fl(float(sum(x - z_x)) * m) / float(count))), with m = fl(s_x / s_y).
+
+    count is the number of values in the window, with those in the padding if count_include_pad.
+    Shapes: x [N, C, H, W]; padding is (top, left, bottom, right). Returns [N, C, OH, OW].
+    """
+    top, left, bottom, right = padding
+    pad = ((0, 0), (0, 0), (top, bottom), (left, right))
+    centred = np.pad(x.astype(np.int32) - x_zero_point, pad)
+    inside = np.pad(np.ones(x.shape, np.int32), pad, constant_values=int(count_include_pad))
+    total = _windows(centred, kernel, stride).sum(axis=(4, 5), dtype=np.int32)
+    count = _windows(inside, kernel, stride).sum(axis=(4, 5), dtype=np.int32)
+    scaled = total.astype(np.float32) * multiplier
+    return _round_and_clamp(scaled / count.astype(np.float32), zero_point, qmin, qmax)
+
+
+def max_pool(
+    x: U8,
+    *,
+    kernel: tuple[int, int],
+    stride: tuple[int, int],
+    padding: tuple[int, int, int, int],
+    dilation: tuple[int, int],
+) -> U8:
+    """Takes the largest value of each window; values in the padding do not take part.
+
+    Shapes: x [N, C, H, W]; padding is (top, left, bottom, right). Returns [N, C, OH, OW].
+    """
+    top, left, bottom, right = padding
+    # 0 is the smallest uint8, so it never wins over a value inside, and no window lies wholly in the padding.
+    padded = np.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right)))
+    span = ((kernel[0] - 1) * dilation[0] + 1, (kernel[1] - 1) * dilation[1] + 1)
+    windows = _windows(padded, span, stride)[..., :: dilation[0], :: dilation[1]]
+    return windows.max(axis=(4, 5))
+
+
+def lookup(x: U8, table: U8) -> U8:
+    """Replaces each value by its entry in a table of 256.
+
+    Shapes: table [256]. Returns x's shape.
+    """
+    return table[x]
+
+
+def concatenate(parts: Sequence[U8], axis: int) -> U8:
+    """Joins tensors of equal scale and zero point along an axis."""
+    return np.concatenate(parts, axis=axis)
+
+
+def window_count(extent: int, kernel: int, stride: int, padding: int, dilation: int) -> int:
+    """Returns how many windows fit; `padding` is the sum of both sides. May be less than 1."""
+    return (extent + padding - dilation * (kernel - 1) - 1) // stride + 1
+
+
+def _windows(
+    x: NDArray[np.generic], kernel: tuple[int, int], stride: tuple[int, int]
+) -> NDArray[np.generic]:
+    view = np.lib.stride_tricks.sliding_window_view(x, kernel, axis=(2, 3))
+    return view[:, :, :: stride[0], :: stride[1]]

@@ -1,0 +1,81 @@
+"""Quantization parameters and how a range becomes them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smidgen.errors import CalibrationError
+
+UINT8_MIN, UINT8_MAX = 0, 255
+INT8_MIN, INT8_MAX = -128, 127
+WEIGHT_QMAX = 127  # symmetric weights use [-127, 127], so that negation never leaves the range
+
+SMALLEST_SCALE = float(np.float32(2.0**-60))
+LARGEST_SCALE = float(np.float32(2.0**60))
+
+
+@dataclass(frozen=True, slots=True)
+class QParams:
+    """Per-tensor uint8 parameters: real = scale * (q - zero_point).
+
+    Attributes:
+        scale: A positive finite float32 value, held as a Python float.
+        zero_point: 0 to 255.
+    """
+
+    scale: float
+    zero_point: int
+
+    def __post_init__(self) -> None:
+        if not SMALLEST_SCALE <= self.scale <= LARGEST_SCALE:
+            raise CalibrationError(
+                f"scale is {self.scale}, expected a value in [2**-60, 2**60]", scale=self.scale
+            )
+        if float(np.float32(self.scale)) != self.scale:
+            raise CalibrationError(f"scale {self.scale} is not a float32", scale=self.scale)
+        if not UINT8_MIN <= self.zero_point <= UINT8_MAX:
+            raise CalibrationError(
+                f"zero point is {self.zero_point}, expected 0 to 255", zero_point=self.zero_point
+            )
+
+
+def qparams_from_range(low: float, high: float) -> QParams:
+    """Chooses uint8 parameters that cover [low, high] and represent 0 exactly.
+
+    The range is first widened to contain 0; a range of no width gets scale 1.
+    Source: Jacob et al. 2018, "Quantization and Training of Neural Networks", section 3.
+
+    Raises:
+        CalibrationError: the range is not finite or is inverted.
+
+    >>> qparams_from_range(0.0, 255.0)
+    QParams(scale=1.0, zero_point=0)
+    """
+    if not (np.isfinite(low) and np.isfinite(high)) or low > high:
+        raise CalibrationError(
+            f"range is [{low}, {high}], expected finite ends in order", low=low, high=high
+        )
+    low, high = min(float(low), 0.0), max(float(high), 0.0)
+    if high == low:
+        return QParams(scale=1.0, zero_point=0)
+    # Computed in double and clamped, so that extreme ranges stay within the bounds of QParams.
+    scale = float(np.float32((high - low) / UINT8_MAX))
+    scale = min(max(scale, SMALLEST_SCALE), LARGEST_SCALE)
+    zero_point = int(np.clip(np.rint(-low / scale), UINT8_MIN, UINT8_MAX))
+    return QParams(scale=scale, zero_point=zero_point)
+
+
+def symmetric_weight_scales(weight: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Chooses one int8 scale for each output channel (axis 0), zero point 0.
+
+    Shapes: weight [O, ...] float32. Returns [O] float32, each max|w| / 127, or 1 for a channel of zeros.
+
+    >>> symmetric_weight_scales(np.array([[127.0, -1.0], [0.0, 0.0]], np.float32))
+    array([1., 1.], dtype=float32)
+    """
+    largest = np.abs(weight.reshape(weight.shape[0], -1)).max(axis=1).astype(np.float64)
+    scales = np.clip(largest / WEIGHT_QMAX, SMALLEST_SCALE, LARGEST_SCALE)
+    return np.where(largest == 0.0, 1.0, scales).astype(np.float32)
