@@ -1,0 +1,101 @@
+"""The options of calibration and training, checked when they are made. Needs no torch."""
+
+from __future__ import annotations
+
+import enum
+import math
+from dataclasses import dataclass
+
+from smidgen.errors import InvalidConfigError
+
+
+class ObserverMethod(enum.StrEnum):
+    """How calibration estimates the range of an activation."""
+
+    MIN_MAX = "min_max"
+    MOVING_AVERAGE = "moving_average"
+
+
+class TaskLoss(enum.StrEnum):
+    """What a model is trained to do."""
+
+    CROSS_ENTROPY = "cross_entropy"
+    MSE = "mse"
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationConfig:
+    """How to calibrate.
+
+    Attributes:
+        method: How ranges are estimated.
+        averaging_constant: Weight of a new batch in the moving average, in (0, 1].
+    """
+
+    method: ObserverMethod = ObserverMethod.MIN_MAX
+    averaging_constant: float = 0.1
+
+    def __post_init__(self) -> None:
+        _check("averaging_constant", self.averaging_constant, above=0.0, most=1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class QATConfig:
+    """How to train with quantization simulated.
+
+    The loss of a step is task_loss + quantization_loss_weight * distance(output, float model's output).
+
+    Attributes:
+        epochs: Passes over the training split with fake quantization, 1 to 10000.
+        fine_tune_epochs: Passes of the final stage, observers and batch norm statistics frozen, 0 to 10000.
+        batch_size: Samples a step, 1 to 65536.
+        learning_rate: Step size at the start; falls to 0 by a cosine over the QAT stage.
+        fine_tune_learning_rate: Step size of the final stage; None means a tenth of learning_rate.
+        task_loss: The task.
+        quantization_loss_weight: Weight lambda of the quantization loss, 0 or more.
+        evaluation_fraction: Share of the dataset held out for evaluation, 0 to 0.5.
+        seed: Seed of everything random.
+    """
+
+    epochs: int = 5
+    fine_tune_epochs: int = 1
+    batch_size: int = 32
+    learning_rate: float = 1e-3
+    fine_tune_learning_rate: float | None = None
+    task_loss: TaskLoss = TaskLoss.CROSS_ENTROPY
+    quantization_loss_weight: float = 0.5
+    evaluation_fraction: float = 0.1
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _check("epochs", self.epochs, least=1, most=10_000)
+        _check("fine_tune_epochs", self.fine_tune_epochs, least=0, most=10_000)
+        _check("batch_size", self.batch_size, least=1, most=65_536)
+        _check("learning_rate", self.learning_rate, above=0.0, most=100.0)
+        if self.fine_tune_learning_rate is not None:
+            _check("fine_tune_learning_rate", self.fine_tune_learning_rate, above=0.0, most=100.0)
+        _check("quantization_loss_weight", self.quantization_loss_weight, least=0.0, most=1e6)
+        _check("evaluation_fraction", self.evaluation_fraction, least=0.0, most=0.5)
+        _check("seed", self.seed, least=-(2**63), most=2**63 - 1)
+
+    @property
+    def final_learning_rate(self) -> float:
+        """Step size of the final fine-tuning."""
+        return self.fine_tune_learning_rate or self.learning_rate / 10
+
+
+def _check(
+    name: str,
+    value: float,
+    *,
+    least: float = -math.inf,
+    above: float = -math.inf,
+    most: float = math.inf,
+) -> None:
+    if not (math.isfinite(value) and least <= value <= most and value > above):
+        low = f"above {above:g}" if above > -math.inf else f"at least {least:g}"
+        raise InvalidConfigError(
+            f"{name} is {value}, expected a value {low} and at most {most:g}",
+            field=name,
+            found=value,
+        )
