@@ -100,7 +100,9 @@ def convolve(
     Returns [N, O, OH, OW] int32.
     """
     top, left, bottom, right = padding
-    centred = np.pad(x.astype(np.int64) - zero_point, ((0, 0), (0, 0), (top, bottom), (left, right)))
+    centred = np.pad(
+        x.astype(np.int64) - zero_point, ((0, 0), (0, 0), (top, bottom), (left, right))
+    )
     out_channels, group_channels, kernel_h, kernel_w = weight.shape
     out_h = window_count(x.shape[2], kernel_h, stride[0], top + bottom, dilation[0])
     out_w = window_count(x.shape[3], kernel_w, stride[1], left + right, dilation[1])
@@ -111,8 +113,12 @@ def convolve(
         outs = slice(group * per_group, (group + 1) * per_group)
         for kh in range(kernel_h):
             for kw in range(kernel_w):
-                rows = slice(kh * dilation[0], kh * dilation[0] + (out_h - 1) * stride[0] + 1, stride[0])
-                cols = slice(kw * dilation[1], kw * dilation[1] + (out_w - 1) * stride[1] + 1, stride[1])
+                rows = slice(
+                    kh * dilation[0], kh * dilation[0] + (out_h - 1) * stride[0] + 1, stride[0]
+                )
+                cols = slice(
+                    kw * dilation[1], kw * dilation[1] + (out_w - 1) * stride[1] + 1, stride[1]
+                )
                 taps = weight[outs, :, kh, kw].astype(np.int64)
                 acc[:, outs] += np.einsum("nchw,oc->nohw", centred[:, channels, rows, cols], taps)
     return (acc + bias.astype(np.int64).reshape(1, -1, 1, 1)).astype(np.int32)

@@ -132,9 +132,7 @@ def _average_pool(program: Program, step: AveragePool2d, values: Values) -> NDAr
     )
 
 
-def _global_average_pool(
-    program: Program, step: GlobalAveragePool, values: Values
-) -> NDArray[Any]:
+def _global_average_pool(program: Program, step: GlobalAveragePool, values: Values) -> NDArray[Any]:
     x = values[step.input]
     return functional.average_pool(
         x,

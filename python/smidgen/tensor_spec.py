@@ -1,0 +1,31 @@
+"""Name, type and shape of a model's input or output. Needs no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """One input or output.
+
+    Attributes:
+        name: Unique among the inputs or among the outputs.
+        dtype: Element type by its numpy name: float32, uint8, int8, int32 or int64.
+        shape: Extents, outermost first; None where the extent may differ from run to run.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int | None, ...]
+
+    def accepts_shape(self, shape: tuple[int, ...]) -> bool:
+        """Tells whether a tensor of this shape fits: same rank, same fixed extents, nothing empty."""
+        return len(shape) == len(self.shape) and all(
+            found >= 1 and (expected is None or found == expected)
+            for found, expected in zip(shape, self.shape, strict=True)
+        )
+
+    def describe_shape(self) -> str:
+        """Returns the shape for people, with ? for extents that may differ: `[?, 1, 8, 8]`."""
+        return "[" + ", ".join("?" if n is None else str(n) for n in self.shape) + "]"
