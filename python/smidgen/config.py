@@ -43,11 +43,13 @@ class CalibrationConfig:
 class QATConfig:
     """How to train with quantization simulated.
 
-    The loss of a step is task_loss + quantization_loss_weight * distance(output, float model's output).
+    The loss of a step is
+    task_loss + quantization_loss_weight * distance(output, float model's output).
 
     Attributes:
         epochs: Passes over the training split with fake quantization, 1 to 10000.
-        fine_tune_epochs: Passes of the final stage, observers and batch norm statistics frozen, 0 to 10000.
+        fine_tune_epochs: Passes of the final stage with observers and batch norm statistics frozen,
+            0 to 10000.
         batch_size: Samples a step, 1 to 65536.
         learning_rate: Step size at the start; falls to 0 by a cosine over the QAT stage.
         fine_tune_learning_rate: Step size of the final stage; None means a tenth of learning_rate.

@@ -12,7 +12,8 @@
     ├── ArtifactError             an artifact file is malformed or damaged
     └── EngineError               the engine cannot run as asked
 
-Every error carries a stable `reason` for programs, and the variable parts of its message in `metadata`.
+Every error carries a stable `reason` for programs, and the variable parts of its message in
+`metadata`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The integer arithmetic, written out slowly: the judge of every fast implementation.
 
-All functions work on numpy arrays in the logical layout [N, C, H, W] or [N, C]. docs/arithmetic.md is the
-definition; csrc/ must equal these functions byte for byte. Every float operation here is one float32 operation
-with one rounding (round half to even); none may be reordered or fused.
+All functions work on numpy arrays in the logical layout [N, C, H, W] or [N, C]. docs/arithmetic.md
+is the definition; csrc/ must equal these functions byte for byte. Every float operation here is one
+float32 operation with one rounding (round half to even); none may be reordered or fused.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ F32 = NDArray[np.float32]
 
 
 def _round_and_clamp(t: F32, zero_point: int, qmin: int, qmax: int) -> U8:
-    """Clamps t to [qmin - z, qmax - z] in float, rounds half to even and adds z. NaN becomes qmin."""
+    """Clamps t to [qmin - z, qmax - z], rounds half to even and adds z. NaN becomes qmin."""
     low, high = np.float32(qmin - zero_point), np.float32(qmax - zero_point)
-    # Not np.clip, which hands NaN through: a NaN fails the comparison and takes `low`, as maxps does.
+    # Not np.clip, which hands NaN through: here a NaN fails the comparison and becomes `low`.
     bounded = np.minimum(np.where(t > low, t, low), high)
     return (np.rint(bounded).astype(np.int32) + zero_point).astype(np.uint8)
 
@@ -56,7 +56,7 @@ def quantize_weight(weight: F32, scales: F32) -> I8:
 
 
 def quantize_bias(bias: F32, input_scale: float, weight_scales: F32) -> I32:
-    """Quantizes a bias to int32 with scale input_scale * weight_scales[c], zero point 0, saturating.
+    """Quantizes a bias to int32 with scale input_scale * weight_scales[c], saturating.
 
     Shapes: bias [O] float32, weight_scales [O] float32. Returns [O] int32.
     """
@@ -94,9 +94,10 @@ def convolve(
     dilation: tuple[int, int],
     groups: int,
 ) -> I32:
-    """Accumulates a convolution exactly: bias[o] + sum (x - zero_point) * weight; padding counts as zero.
+    """Accumulates a convolution exactly: bias[o] + sum (x - zero_point) * weight; padding is zero.
 
-    Shapes: x [N, C, H, W]; weight [O, C / groups, KH, KW]; bias [O]; padding is (top, left, bottom, right).
+    Shapes: x [N, C, H, W]; weight [O, C / groups, KH, KW]; bias [O];
+    padding is (top, left, bottom, right).
     Returns [N, O, OH, OW] int32.
     """
     top, left, bottom, right = padding
@@ -113,12 +114,8 @@ def convolve(
         outs = slice(group * per_group, (group + 1) * per_group)
         for kh in range(kernel_h):
             for kw in range(kernel_w):
-                rows = slice(
-                    kh * dilation[0], kh * dilation[0] + (out_h - 1) * stride[0] + 1, stride[0]
-                )
-                cols = slice(
-                    kw * dilation[1], kw * dilation[1] + (out_w - 1) * stride[1] + 1, stride[1]
-                )
+                rows = _every(stride[0], out_h, start=kh * dilation[0])
+                cols = _every(stride[1], out_w, start=kw * dilation[1])
                 taps = weight[outs, :, kh, kw].astype(np.int64)
                 acc[:, outs] += np.einsum("nchw,oc->nohw", centred[:, channels, rows, cols], taps)
     return (acc + bias.astype(np.int64).reshape(1, -1, 1, 1)).astype(np.int32)
@@ -135,12 +132,12 @@ def multiply_accumulate(x: U8, zero_point: int, weight: I8, bias: I32) -> I32:
 
 def add(
     lhs: U8,
+    rhs: U8,
+    *,
     lhs_zero_point: int,
     lhs_multiplier: np.float32,
-    rhs: U8,
     rhs_zero_point: int,
     rhs_multiplier: np.float32,
-    *,
     zero_point: int,
     qmin: int,
     qmax: int,
@@ -156,9 +153,9 @@ def add(
 
 def average_pool(
     x: U8,
+    *,
     x_zero_point: int,
     multiplier: np.float32,
-    *,
     kernel: tuple[int, int],
     stride: tuple[int, int],
     padding: tuple[int, int, int, int],
@@ -167,7 +164,7 @@ def average_pool(
     qmin: int,
     qmax: int,
 ) -> U8:
-    """Averages windows: round(fl(fl(float(sum(x - z_x)) * m) / float(count))), with m = fl(s_x / s_y).
+    """Averages windows: round(fl(fl(float(sum(x - z_x)) * m) / float(count))), m = fl(s_x / s_y).
 
     count is the number of values in the window, with those in the padding if count_include_pad.
     Shapes: x [N, C, H, W]; padding is (top, left, bottom, right). Returns [N, C, OH, OW].
@@ -195,7 +192,7 @@ def max_pool(
     Shapes: x [N, C, H, W]; padding is (top, left, bottom, right). Returns [N, C, OH, OW].
     """
     top, left, bottom, right = padding
-    # 0 is the smallest uint8, so it never wins over a value inside, and no window lies wholly in the padding.
+    # 0 is the smallest uint8 and never wins over a value inside; no window is all padding.
     padded = np.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right)))
     span = ((kernel[0] - 1) * dilation[0] + 1, (kernel[1] - 1) * dilation[1] + 1)
     windows = _windows(padded, span, stride)[..., :: dilation[0], :: dilation[1]]
@@ -218,6 +215,10 @@ def concatenate(parts: Sequence[U8], axis: int) -> U8:
 def window_count(extent: int, kernel: int, stride: int, padding: int, dilation: int) -> int:
     """Returns how many windows fit; `padding` is the sum of both sides. May be less than 1."""
     return (extent + padding - dilation * (kernel - 1) - 1) // stride + 1
+
+
+def _every(stride: int, count: int, *, start: int) -> slice:
+    return slice(start, start + (count - 1) * stride + 1, stride)
 
 
 def _windows(

@@ -71,7 +71,7 @@ def qparams_from_range(low: float, high: float) -> QParams:
 def symmetric_weight_scales(weight: NDArray[np.float32]) -> NDArray[np.float32]:
     """Chooses one int8 scale for each output channel (axis 0), zero point 0.
 
-    Shapes: weight [O, ...] float32. Returns [O] float32, each max|w| / 127, or 1 for a channel of zeros.
+    Shapes: weight [O, ...] float32. Returns [O] float32: max|w| / 127, or 1 for zeros only.
 
     >>> symmetric_weight_scales(np.array([[127.0, -1.0], [0.0, 0.0]], np.float32))
     array([1., 1.], dtype=float32)

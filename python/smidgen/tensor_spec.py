@@ -20,7 +20,7 @@ class TensorSpec:
     shape: tuple[int | None, ...]
 
     def accepts_shape(self, shape: tuple[int, ...]) -> bool:
-        """Tells whether a tensor of this shape fits: same rank, same fixed extents, nothing empty."""
+        """Tells whether a shape fits: same rank, same fixed extents, nothing empty."""
         return len(shape) == len(self.shape) and all(
             found >= 1 and (expected is None or found == expected)
             for found, expected in zip(shape, self.shape, strict=True)

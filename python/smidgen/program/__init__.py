@@ -1,4 +1,4 @@
-"""The integer program: what convert returns, artifacts store, and both interpreter and engine run."""
+"""The integer program: convert returns it, artifacts store it, the engine runs it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The reference interpreter: runs a program with the functions of smidgen.functional, one step after the other."""
+"""The reference interpreter: runs a program step by step with smidgen.functional."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Values = dict[str, NDArray[Any]]
 def interpret(
     program: Program, inputs: Mapping[str, NDArray[np.generic]]
 ) -> dict[str, NDArray[np.generic]]:
-    """Runs a verified program and returns every tensor by name, outputs and intermediate ones alike.
+    """Runs a verified program and returns every tensor by name, intermediate ones included.
 
     Args:
         program: A program that `verify` accepts.
@@ -106,11 +106,11 @@ def _linear(program: Program, step: Linear, values: Values) -> NDArray[Any]:
 def _add(program: Program, step: Add, values: Values) -> NDArray[Any]:
     return functional.add(
         values[step.lhs],
-        _zero_point(program, step.lhs),
-        _ratio(program, step.lhs, step.output),
         values[step.rhs],
-        _zero_point(program, step.rhs),
-        _ratio(program, step.rhs, step.output),
+        lhs_zero_point=_zero_point(program, step.lhs),
+        lhs_multiplier=_ratio(program, step.lhs, step.output),
+        rhs_zero_point=_zero_point(program, step.rhs),
+        rhs_multiplier=_ratio(program, step.rhs, step.output),
         zero_point=_zero_point(program, step.output),
         qmin=step.qmin,
         qmax=step.qmax,
@@ -120,8 +120,8 @@ def _add(program: Program, step: Add, values: Values) -> NDArray[Any]:
 def _average_pool(program: Program, step: AveragePool2d, values: Values) -> NDArray[Any]:
     return functional.average_pool(
         values[step.input],
-        _zero_point(program, step.input),
-        _ratio(program, step.input, step.output),
+        x_zero_point=_zero_point(program, step.input),
+        multiplier=_ratio(program, step.input, step.output),
         kernel=step.kernel,
         stride=step.stride,
         padding=step.padding,
@@ -136,8 +136,8 @@ def _global_average_pool(program: Program, step: GlobalAveragePool, values: Valu
     x = values[step.input]
     return functional.average_pool(
         x,
-        _zero_point(program, step.input),
-        _ratio(program, step.input, step.output),
+        x_zero_point=_zero_point(program, step.input),
+        multiplier=_ratio(program, step.input, step.output),
         kernel=(x.shape[2], x.shape[3]),
         stride=(1, 1),
         padding=(0, 0, 0, 0),

@@ -1,7 +1,8 @@
 """The steps of an integer program, one class an operation.
 
-A step names the tensors it reads and writes and the constants it uses. It holds no scale of its own: multipliers
-follow from the scales of its tensors and weights (docs/arithmetic.md), so there is one place for each number.
+A step names the tensors it reads and writes and the constants it uses. It holds no scale of its
+own: multipliers follow from the scales of its tensors and weights (docs/arithmetic.md), so there is
+one place for each number.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class Dequantize:
 
 @dataclass(frozen=True, slots=True)
 class Conv2d:
-    """Convolution with int8 weights per output channel, int32 bias, requantized and clamped to [qmin, qmax].
+    """Convolution with int8 weights per output channel, requantized and clamped to [qmin, qmax].
 
     Constants: weight [O, C / groups, KH, KW] int8; weight_scale [O] float32; bias [O] int32.
     """
@@ -50,7 +51,7 @@ class Conv2d:
 
 @dataclass(frozen=True, slots=True)
 class Linear:
-    """Matrix product of [N, I] with int8 weights per output channel, requantized and clamped to [qmin, qmax].
+    """Product of [N, I] with int8 weights per channel, requantized and clamped to [qmin, qmax].
 
     Constants: weight [O, I] int8; weight_scale [O] float32; bias [O] int32.
     """
@@ -135,7 +136,8 @@ class Lookup:
 class Reshape:
     """The same values in row-major order of the logical layout under another shape.
 
-    shape: one extent an axis; 0 keeps the input's extent at that place, -1 (at most once) takes what is left.
+    shape: one extent an axis; 0 keeps the input's extent at that place, -1 (at most once) takes
+    what is left.
     """
 
     input: str

@@ -33,7 +33,7 @@ class TensorInfo:
     Attributes:
         name: Unique within the program.
         dtype: UINT8 for quantized activations, FLOAT32 at the edges.
-        shape: Logical extents, [N, C, H, W] or [N, C]; None where the extent may differ from run to run.
+        shape: Logical extents, [N, C, H, W] or [N, C]; None where one may differ from run to run.
         scale: real = scale * (q - zero_point); a float32 value. None unless dtype is UINT8.
         zero_point: 0 to 255; 0 unless dtype is UINT8.
     """
@@ -54,8 +54,8 @@ class Program:
         outputs: Names of the output tensors in order.
         tensors: Every tensor by name, inputs and outputs included.
         steps: In an order in which every tensor is written before it is read.
-        constants: Weights, biases, weight scales and tables by name; steps refer to them by these names.
-        lineage: Where the program comes from (parent digests, configuration), for people and pipelines.
+        constants: Weights, biases, weight scales and tables; steps refer to them by name.
+        lineage: Where the program comes from: parent digests and configuration.
     """
 
     inputs: tuple[str, ...]
