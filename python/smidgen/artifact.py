@@ -1,0 +1,156 @@
+"""The artifact file: a program with its constants in one safetensors container.
+
+docs/format.md describes the bytes. The container's metadata has one entry, `smidgen`, a JSON object
+with the format version, the SHA-256 of the contents and the program; the tensors are the program's
+constants.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_tensors
+from safetensors.numpy import save as save_tensors
+
+from smidgen.errors import ArtifactError, ProgramError
+from smidgen.program import Program, verify
+from smidgen.program.codec import program_from_document, program_to_document
+from smidgen.tensor_spec import TensorSpec
+
+FORMAT_VERSION = 1
+METADATA_KEY = "smidgen"
+LARGEST_HEADER_BYTES = 100_000_000  # the limit of the safetensors format
+
+
+def encode_artifact(program: Program) -> bytes:
+    """Encodes a program; equal programs give equal bytes.
+
+    Raises:
+        ProgramError: the program breaks its rules.
+    """
+    verify(program)
+    document = program_to_document(program)
+    # One entry only: the container's writer keeps metadata in a hash map, so that several entries
+    # would come in any order and equal programs would give different bytes.
+    metadata = {
+        "format_version": FORMAT_VERSION,
+        "sha256": _content_digest(document, program.constants),
+        "program": document,
+    }
+    constants = {name: np.ascontiguousarray(value) for name, value in program.constants.items()}
+    return save_tensors(constants, {METADATA_KEY: _to_json(metadata)})
+
+
+def decode_artifact(data: bytes) -> Program:
+    """Decodes and verifies a program.
+
+    Raises:
+        ArtifactError: reason INVALID_ARTIFACT (malformed), ARTIFACT_VERSION_UNSUPPORTED, or
+            ARTIFACT_DIGEST_MISMATCH (damaged).
+    """
+    document, sha256 = _read_metadata(data)
+    try:
+        constants = load_tensors(data)
+        if _content_digest(document, constants) != sha256:
+            raise ArtifactError(
+                "the artifact's contents do not match its SHA-256; get the file again",
+                reason="ARTIFACT_DIGEST_MISMATCH",
+            )
+        program = program_from_document(document, constants)
+        verify(program)
+    except (SafetensorError, ProgramError, KeyError, TypeError, ValueError) as error:
+        raise ArtifactError(f"this is not a valid artifact: {error}") from error
+    return program
+
+
+def save_artifact(program: Program, path: Path) -> str:
+    """Writes an artifact durably, replacing `path` in one step, and returns the file's SHA-256.
+
+    Raises:
+        ProgramError: the program breaks its rules.
+        OSError: the file cannot be written.
+    """
+    data = encode_artifact(program)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return hashlib.sha256(data).hexdigest()
+
+
+def load_artifact(path: Path) -> Program:
+    """Reads and verifies an artifact file.
+
+    Raises:
+        ArtifactError: see decode_artifact.
+        OSError: the file cannot be read.
+    """
+    return decode_artifact(path.read_bytes())
+
+
+def program_specs(program: Program) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
+    """Returns the specs of a program's inputs and of its outputs."""
+
+    def specs(names: tuple[str, ...]) -> tuple[TensorSpec, ...]:
+        tensors = [program.tensor(name) for name in names]
+        return tuple(
+            TensorSpec(tensor.name, tensor.dtype.value, tensor.shape) for tensor in tensors
+        )
+
+    return specs(program.inputs), specs(program.outputs)
+
+
+def _to_json(document: dict[str, Any]) -> str:
+    return json.dumps(document, separators=(",", ":"), allow_nan=False)
+
+
+def _content_digest(document: dict[str, Any], constants: Mapping[str, NDArray[np.generic]]) -> str:
+    digest = hashlib.sha256(_to_json(document).encode())
+    for name in sorted(constants):
+        value = constants[name]
+        digest.update(f"\0{name}\0{value.dtype.name}\0{value.shape}\0".encode())
+        digest.update(np.ascontiguousarray(value).data)
+    return digest.hexdigest()
+
+
+def _read_metadata(data: bytes) -> tuple[dict[str, Any], str]:
+    """Returns the program's document and the declared SHA-256."""
+    try:
+        length = int.from_bytes(data[:8], "little")
+        if len(data) < 8 or length > min(LARGEST_HEADER_BYTES, len(data) - 8):
+            raise ArtifactError(
+                "this is not an artifact: it has no safetensors header; upload a file that "
+                "Smidgen's convert wrote"
+            )
+        header = json.loads(data[8 : 8 + length])
+        metadata = json.loads(header["__metadata__"][METADATA_KEY])
+        version, sha256, document = (
+            metadata[key] for key in ("format_version", "sha256", "program")
+        )
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ArtifactError(
+            "this is a container of another kind, not an artifact; upload a file that Smidgen's "
+            "convert wrote"
+        ) from error
+    if version != FORMAT_VERSION:
+        raise ArtifactError(
+            f"the artifact has format version {version!r:.20}, this release reads "
+            f"{FORMAT_VERSION}; convert the model again",
+            reason="ARTIFACT_VERSION_UNSUPPORTED",
+        )
+    if not isinstance(document, dict) or not isinstance(sha256, str):
+        raise ArtifactError("the artifact's metadata has fields of the wrong type")
+    return document, sha256

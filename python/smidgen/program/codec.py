@@ -1,0 +1,127 @@
+"""Programs as plain JSON values, constants apart."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smidgen.errors import ProgramError
+from smidgen.program.steps import STEP_TYPES, Step
+from smidgen.program.types import DType, Program, TensorInfo
+
+_STEP_TYPES_BY_NAME = {step_type.__name__: step_type for step_type in STEP_TYPES}
+
+
+def program_to_document(program: Program) -> dict[str, Any]:
+    """Returns everything but the constants as values that JSON can hold."""
+    return {
+        "inputs": list(program.inputs),
+        "outputs": list(program.outputs),
+        "tensors": [dataclasses.asdict(tensor) for tensor in program.tensors.values()],
+        "steps": [
+            {"op": type(step).__name__, **dataclasses.asdict(step)} for step in program.steps
+        ],
+        "lineage": dict(sorted(program.lineage.items())),
+    }
+
+
+def program_from_document(
+    document: dict[str, Any], constants: Mapping[str, NDArray[np.generic]]
+) -> Program:
+    """Rebuilds what program_to_document returned; `verify` must still look at the result.
+
+    Raises:
+        ProgramError: the document has another form.
+    """
+    try:
+        _expect_keys(document, {"inputs", "outputs", "tensors", "steps", "lineage"})
+        tensors = [_decode_tensor(entry) for entry in document["tensors"]]
+        program = Program(
+            inputs=tuple(_text(name) for name in document["inputs"]),
+            outputs=tuple(_text(name) for name in document["outputs"]),
+            tensors={tensor.name: tensor for tensor in tensors},
+            steps=tuple(_decode_step(entry) for entry in document["steps"]),
+            constants=dict(constants),
+            lineage={_text(k): _text(v) for k, v in document["lineage"].items()},
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ProgramError(f"the program's JSON has another form than expected: {error}") from error
+    if len(program.tensors) != len(tensors):
+        raise ProgramError("two tensors share one name")
+    return program
+
+
+def _decode_tensor(entry: dict[str, Any]) -> TensorInfo:
+    _expect_keys(entry, {field.name for field in dataclasses.fields(TensorInfo)})
+    scale = entry["scale"]
+    return TensorInfo(
+        name=_text(entry["name"]),
+        dtype=DType(entry["dtype"]),
+        shape=tuple(None if n is None else _integer(n) for n in entry["shape"]),
+        scale=None if scale is None else float(scale),
+        zero_point=_integer(entry["zero_point"]),
+    )
+
+
+def _decode_step(entry: dict[str, Any]) -> Step:
+    step_type = _STEP_TYPES_BY_NAME[entry["op"]]
+    fields = {field.name: field.type for field in dataclasses.fields(step_type)}
+    _expect_keys(entry, {"op", *fields})
+    return step_type(
+        **{name: _FIELD_DECODERS[str(kind)](entry[name]) for name, kind in fields.items()}
+    )
+
+
+def _expect_keys(document: dict[str, Any], keys: set[str]) -> None:
+    if document.keys() != keys:
+        raise ValueError(f"found the keys {sorted(document)}, expected {sorted(keys)}")
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"found {value!r:.40}, expected text")
+    return value
+
+
+def _flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(f"found {value!r:.40}, expected true or false")
+    return value
+
+
+def _integer(value: object) -> int:
+    # bool is an int in Python, and a JSON true must not pass for 1; beyond int32 nothing is valid.
+    if not isinstance(value, int) or isinstance(value, bool) or abs(value) >= 2**31:
+        raise TypeError(f"found {value!r:.40}, expected an int32")
+    return value
+
+
+def _integers(count: int | None) -> Any:
+    def decode(value: object) -> tuple[int, ...]:
+        if not isinstance(value, list) or (count is not None and len(value) != count):
+            raise TypeError(f"found {value!r:.40}, expected a list of {count or 'some'} integers")
+        return tuple(_integer(entry) for entry in value)
+
+    return decode
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise TypeError(f"found {value!r:.40}, expected a list of names")
+    return tuple(_text(entry) for entry in value)
+
+
+# Keyed by the annotations in steps.py; a step with a new kind of field needs a row here.
+_FIELD_DECODERS: dict[str, Any] = {
+    "str": _text,
+    "int": _integer,
+    "bool": _flag,
+    "IntPair": _integers(2),
+    "Padding": _integers(4),
+    "tuple[int, ...]": _integers(None),
+    "tuple[str, ...]": _texts,
+}
