@@ -1,0 +1,75 @@
+# Every verb of the project; `make help` lists them. Set PYTHON to choose the interpreter (3.11 or newer).
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+JOBS ?= 2
+SOURCES := $(shell find csrc -type f 2>/dev/null) CMakeLists.txt pyproject.toml
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-python test-native check lint sanitize bench proto format clean
+
+help: ## List the verbs
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.installed ## Create the virtual environment, build the engine, install everything
+
+$(VENV)/.dependencies: requirements.lock
+	@$(PYTHON) tools/check_machine.py
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --requirement requirements.lock
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.dependencies $(SOURCES)
+	PATH="$(CURDIR)/$(BIN):$$PATH" CMAKE_BUILD_PARALLEL_LEVEL=$(JOBS) $(BIN)/pip install --quiet --no-build-isolation --no-deps --editable .
+	@touch $@
+
+demo: setup ## Train, calibrate, quantize and serve a real model, and show what it brought
+	$(BIN)/python -m examples.digits
+
+test: test-native test-python ## Run all tests
+
+test-python: setup
+	$(BIN)/python $(COVERAGE) -m pytest $(PYTEST_FLAGS)
+
+test-native: setup
+	$(BIN)/cmake -S . -B build/native -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja -DSMIDGEN_BUILD_TESTS=ON -DSMIDGEN_BUILD_PYTHON=OFF
+	$(BIN)/cmake --build build/native --parallel $(JOBS)
+	$(BIN)/ctest --test-dir build/native --output-on-failure
+
+sanitize: setup
+	$(BIN)/cmake -S . -B build/sanitize -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja -DSMIDGEN_BUILD_TESTS=ON -DSMIDGEN_BUILD_PYTHON=OFF -DSMIDGEN_SANITIZE=ON
+	$(BIN)/cmake --build build/sanitize --parallel $(JOBS)
+	$(BIN)/ctest --test-dir build/sanitize --output-on-failure
+
+lint: setup
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/buf lint
+	$(BIN)/buf format --diff --exit-code
+	$(BIN)/python tools/generate_stubs.py --check
+	$(BIN)/python tools/check_includes.py
+	find csrc tests/csrc \( -name '*.cc' -o -name '*.h' \) -print0 | xargs -0 $(BIN)/clang-format --dry-run --Werror
+
+check: lint sanitize ## Run all that CI runs: lint, types, sanitizers, all tests with coverage
+	$(BIN)/python -m coverage erase
+	$(MAKE) test COVERAGE="-m coverage run"
+	$(BIN)/python -m coverage combine --quiet
+	$(BIN)/python -m coverage report --skip-covered
+
+bench: setup ## Measure the engine against PyTorch on this machine
+	$(BIN)/python -m benchmarks.latency
+
+proto: setup ## Generate the Python stubs from proto/
+	$(BIN)/python tools/generate_stubs.py
+
+format: setup ## Format Python, C++ and proto files
+	$(BIN)/ruff check --fix --quiet || true
+	$(BIN)/ruff format
+	$(BIN)/buf format --write
+	find csrc tests/csrc \( -name '*.cc' -o -name '*.h' \) -print0 | xargs -0 $(BIN)/clang-format -i
+
+clean: ## Remove the virtual environment and everything built
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*
+	find python service -name '_engine*.so' -delete
