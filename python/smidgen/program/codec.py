@@ -102,7 +102,7 @@ def _integer(value: object) -> int:
 
 def _integers(count: int | None) -> Any:
     def decode(value: object) -> tuple[int, ...]:
-        if not isinstance(value, list) or (count is not None and len(value) != count):
+        if not isinstance(value, list | tuple) or (count is not None and len(value) != count):
             raise TypeError(f"found {value!r:.40}, expected a list of {count or 'some'} integers")
         return tuple(_integer(entry) for entry in value)
 
@@ -110,7 +110,7 @@ def _integers(count: int | None) -> Any:
 
 
 def _texts(value: object) -> tuple[str, ...]:
-    if not isinstance(value, list):
+    if not isinstance(value, list | tuple):
         raise TypeError(f"found {value!r:.40}, expected a list of names")
     return tuple(_text(entry) for entry in value)
 

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+
+from smidgen.errors import ProgramError
+from smidgen.program import STEP_TYPES
+from smidgen.program.codec import program_from_document, program_to_document
+from tests.python.program.small_programs import every_step_program
+
+PROGRAM = every_step_program()
+
+
+def test_the_small_program_has_every_kind_of_step() -> None:
+    assert {type(step) for step in PROGRAM.steps} == set(STEP_TYPES)
+
+
+def test_round_trip() -> None:
+    assert program_from_document(program_to_document(PROGRAM), PROGRAM.constants) == PROGRAM
+
+
+CHANGES: dict[str, tuple[list[Any], Any]] = {
+    "unknown-op": (["steps", 0, "op"], "Explode"),
+    "unknown-field": (["steps", 0, "surprise"], 1),
+    "text-for-number": (["steps", 1, "groups"], "8"),
+    "bool-for-number": (["steps", 1, "groups"], True),
+    "huge-number": (["steps", 1, "groups"], 2**31),
+    "number-for-bool": (["steps", 7, "count_include_pad"], 1),
+    "three-paddings": (["steps", 1, "padding"], [1, 1, 1]),
+    "number-for-list": (["steps", 6, "inputs"], 3),
+    "number-for-text": (["steps", 0, "input"], 3),
+    "unknown-dtype": (["tensors", 0, "dtype"], "float16"),
+    "text-scale": (["tensors", 1, "scale"], "one"),
+    "duplicate-tensor": (["tensors", 1, "name"], "image"),
+    "lineage": (["lineage", "x"], 3),
+    "no-list": (["steps"], 3),
+    "extra-key": (["surprise"], 1),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_document_of_another_form_is_refused(name: str) -> None:
+    path, value = CHANGES[name]
+    document = copy.deepcopy(program_to_document(PROGRAM))
+    target: Any = document
+    for key in path[:-1]:
+        target = target[key]
+    target[path[-1]] = value
+    with pytest.raises(ProgramError):
+        program_from_document(document, PROGRAM.constants)

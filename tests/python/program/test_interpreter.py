@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+import numpy as np
+
+from smidgen.program import interpret
+from tests.python.program.small_programs import every_step_program
+
+
+def test_every_declared_tensor_gets_its_type_and_shape() -> None:
+    program = every_step_program()
+    image = np.random.default_rng(1).normal(0, 2, (2, 3, 8, 8)).astype(np.float32)
+    values = interpret(program, {"image": image})
+    assert values.keys() == program.tensors.keys()
+    for name, tensor in program.tensors.items():
+        assert values[name].dtype == tensor.dtype.numpy, name
+        assert values[name].shape == (2, *tensor.shape[1:]), name
+
+
+def test_clamps_bound_the_outputs() -> None:
+    program = every_step_program()
+    image = np.random.default_rng(1).normal(0, 2, (4, 3, 8, 8)).astype(np.float32)
+    values = interpret(program, {"image": image})
+    assert values["depthwise"].min() == 7
+    assert values["depthwise"].max() <= 200
+    assert values["add"].min() >= 3
+
+
+def test_flattening_keeps_the_logical_order() -> None:
+    program = every_step_program()
+    image = np.random.default_rng(2).normal(0, 2, (1, 3, 8, 8)).astype(np.float32)
+    values = interpret(program, {"image": image})
+    assert values["flat"].ravel().tolist() == values["mean"].ravel().tolist()
+    scores, logits = values["scores"].astype(int), values["logits"]
+    assert logits.tolist() == ((scores - 100) * 0.125).tolist()
