@@ -1,0 +1,414 @@
+"""The synchronous client of a Smidgen server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import grpc
+
+from smidgen.client import requests
+from smidgen.client.calls import Caller
+from smidgen.client.channel import DEFAULT_TARGET, open_channel
+from smidgen.client.downloads import Download
+from smidgen.client.errors import JobFailedError
+from smidgen.client.health import wait_until_serving
+from smidgen.client.names import (
+    calibration_name,
+    dataset_name,
+    job_name,
+    model_name,
+    version_name,
+)
+from smidgen.client.paging import pages
+from smidgen.client.patience import Patience
+from smidgen.client.requests import Batch, new_request_id
+from smidgen.client.results import InferResult, decode_result
+from smidgen.client.uploads import (
+    LocalFile,
+    TransferProgress,
+    Upload,
+    dataset_format,
+    model_format,
+)
+from smidgen.client.watching import JobWatch
+from smidgen.config import CalibrationConfig, ObserverMethod, QATConfig
+from smidgen.v1 import dataset_service_pb2 as datasets_pb
+from smidgen.v1 import job_service_pb2 as jobs_pb
+from smidgen.v1 import model_service_pb2 as models_pb
+from smidgen.v1 import optimization_service_pb2 as optimization_pb
+from smidgen.v1.dataset_service_pb2_grpc import DatasetServiceStub
+from smidgen.v1.inference_service_pb2_grpc import InferenceServiceStub
+from smidgen.v1.job_service_pb2_grpc import JobServiceStub
+from smidgen.v1.model_service_pb2_grpc import ModelServiceStub
+from smidgen.v1.optimization_service_pb2_grpc import OptimizationServiceStub
+
+
+def _ignore(_done_bytes: int, _total_bytes: int) -> None:
+    """Reports transfers to nobody."""
+
+
+class Client:
+    """Calls a Smidgen server. Safe to use from several threads.
+
+    Models, jobs and the like are the messages of the protocol; tensors are numpy arrays. Names may
+    be ids (`digits`) or full names (`models/digits`). Every call has a deadline, is repeated while
+    no server answers, and raises RemoteError.
+
+        with Client("127.0.0.1:8001") as client:
+            client.upload_model("digits.pt2", "digits")
+            calibration = client.calibrate("digits", batches)
+            job = client.convert("digits", calibration=calibration.name, wait_s=60)
+            logits = client.infer("digits", images)["logits"]
+
+    Args:
+        target: `host:port` of the server.
+        timeout_s: Deadline of calls with one answer, in seconds.
+        stream_timeout_s: Deadline of one upload, download or calibration, in seconds.
+        patience_s: How long an upload, a download or a watch waits for a server that went away, in
+            seconds.
+        credentials: For TLS; without them the connection is plain text.
+    """
+
+    def __init__(
+        self,
+        target: str = DEFAULT_TARGET,
+        *,
+        timeout_s: float = 60.0,
+        stream_timeout_s: float = 3600.0,
+        patience_s: float = 60.0,
+        credentials: grpc.ChannelCredentials | None = None,
+    ) -> None:
+        self.target = target
+        self._patience_s = patience_s
+        self._caller = Caller(target, timeout_s, stream_timeout_s)
+        self._channel = open_channel(target, credentials)
+        self._models = ModelServiceStub(self._channel)
+        self._datasets = DatasetServiceStub(self._channel)
+        self._optimization = OptimizationServiceStub(self._channel)
+        self._jobs = JobServiceStub(self._channel)
+        self._inference = InferenceServiceStub(self._channel)
+
+    def __repr__(self) -> str:
+        return f"Client({self.target!r})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends all calls and closes the connection."""
+        self._channel.close()
+
+    def wait_ready(self, timeout_s: float = 60.0) -> None:
+        """Waits until the server serves. Raises: UnavailableError after timeout_s seconds."""
+        wait_until_serving(self._channel, self.target, timeout_s)
+
+    def upload_model(
+        self,
+        path: str | Path,
+        model_id: str,
+        *,
+        display_name: str = "",
+        file_format: models_pb.ModelFormat.ValueType | None = None,
+        request_id: str = "",
+        validate_only: bool = False,
+        on_progress: TransferProgress = _ignore,
+    ) -> models_pb.Model:
+        """Uploads a float model (`.pt2`) or an artifact (`.smidgen`).
+
+        A broken connection is resumed where it stopped. With a request_id of its own, a UUID, an
+        upload can also be resumed by a later process.
+
+        Raises: InvalidModelError where the extension tells no format; OSError; RemoteError.
+        """
+        file = LocalFile.inspect(Path(path))
+        request_id = request_id or new_request_id()
+        header = models_pb.UploadModelHeader(
+            model_id=model_id,
+            display_name=display_name,
+            format=model_format(file.path) if file_format is None else file_format,
+            total_bytes=file.size_bytes,
+            sha256=file.sha256,
+            request_id=request_id,
+            validate_only=validate_only,
+        )
+        return Upload(
+            caller=self._caller,
+            get_upload=self._models.GetUpload,
+            method=self._models.UploadModel,
+            header=models_pb.UploadModelRequest(header=header),
+            wrap=lambda chunk: models_pb.UploadModelRequest(chunk=chunk),
+            file=file,
+            request_id=request_id,
+        ).run(self._patience(), on_progress)
+
+    def upload_dataset(
+        self,
+        path: str | Path,
+        dataset_id: str,
+        *,
+        file_format: datasets_pb.DatasetFormat.ValueType | None = None,
+        request_id: str = "",
+        validate_only: bool = False,
+        on_progress: TransferProgress = _ignore,
+    ) -> datasets_pb.Dataset:
+        """Uploads a dataset (`.npz` or `.safetensors`); resumes as upload_model does.
+
+        Raises: InvalidDatasetError where the extension tells no format; OSError; RemoteError.
+        """
+        file = LocalFile.inspect(Path(path))
+        request_id = request_id or new_request_id()
+        header = datasets_pb.UploadDatasetHeader(
+            dataset_id=dataset_id,
+            format=dataset_format(file.path) if file_format is None else file_format,
+            total_bytes=file.size_bytes,
+            sha256=file.sha256,
+            request_id=request_id,
+            validate_only=validate_only,
+        )
+        return Upload(
+            caller=self._caller,
+            get_upload=self._models.GetUpload,
+            method=self._datasets.UploadDataset,
+            header=datasets_pb.UploadDatasetRequest(header=header),
+            wrap=lambda chunk: datasets_pb.UploadDatasetRequest(chunk=chunk),
+            file=file,
+            request_id=request_id,
+        ).run(self._patience(), on_progress)
+
+    def download_artifact(
+        self,
+        model: str,
+        path: str | Path,
+        *,
+        version: int | None = None,
+        on_progress: TransferProgress = _ignore,
+    ) -> models_pb.ModelVersion:
+        """Fetches a version's artifact file, the newest by default, and returns the version.
+
+        The file appears at path when it is whole and its SHA-256 is right; a broken download is
+        resumed.
+
+        Raises: ArtifactError for bytes that are not the version's; OSError; RemoteError.
+        """
+        found = self.get_version(model, version)
+        patience = self._patience()
+        patience.seen()
+        method = self._models.DownloadArtifact
+        Download(self._caller, method, found, on_progress).run(Path(path), patience)
+        return found
+
+    def calibrate(
+        self,
+        model: str,
+        batches: Iterable[Batch],
+        *,
+        method: ObserverMethod = ObserverMethod.MIN_MAX,
+        averaging_constant: float = 0.1,
+        validate_only: bool = False,
+    ) -> optimization_pb.Calibration:
+        """Streams batches, each at most 64 MiB, to the server, which stores nothing of them.
+
+        Raises: RemoteError; InvalidTensorError; what iterating over batches raises.
+        """
+        config = CalibrationConfig(method, averaging_constant)
+        header = requests.calibrate_header(model, config, validate_only=validate_only)
+        messages = requests.calibrate_requests(header, batches)
+        return self._caller.send(self._optimization.Calibrate, messages)
+
+    def calibrate_on_dataset(
+        self,
+        model: str,
+        dataset: str,
+        *,
+        method: ObserverMethod = ObserverMethod.MIN_MAX,
+        averaging_constant: float = 0.1,
+        validate_only: bool = False,
+    ) -> optimization_pb.Calibration:
+        """Calibrates on a stored dataset. Raises: RemoteError."""
+        config = CalibrationConfig(method, averaging_constant)
+        header = requests.calibrate_header(
+            model, config, dataset=dataset, validate_only=validate_only
+        )
+        return self._caller.send(self._optimization.Calibrate, [header])
+
+    def train_qat(
+        self,
+        model: str,
+        *,
+        calibration: str,
+        dataset: str,
+        evaluation_dataset: str = "",
+        config: QATConfig | None = None,
+        validate_only: bool = False,
+    ) -> jobs_pb.Job:
+        """Starts quantization-aware training and returns the job. Raises: RemoteError."""
+        request = requests.train_qat_request(
+            model,
+            calibration=calibration,
+            dataset=dataset,
+            evaluation_dataset=evaluation_dataset,
+            config=config or QATConfig(),
+            validate_only=validate_only,
+        )
+        return self._caller.unary(self._optimization.TrainQAT, request)
+
+    def convert(
+        self,
+        model: str,
+        *,
+        calibration: str = "",
+        train_job: str = "",
+        evaluation_dataset: str = "",
+        wait_s: float = 0.0,
+        validate_only: bool = False,
+    ) -> jobs_pb.Job:
+        """Starts a conversion and returns the job as it is after wait_s seconds.
+
+        Args:
+            model: The model.
+            calibration: Ranges for post-training quantization.
+            train_job: A TrainQAT job that has succeeded, instead of calibration.
+            evaluation_dataset: Labelled data to report accuracies on.
+            wait_s: How long the server waits for the end before it answers, 0 to 600 seconds.
+            validate_only: Whether to check and answer with a plan only.
+
+        Raises: InvalidConfigError unless exactly one source is given; RemoteError.
+        """
+        request = requests.convert_request(
+            model,
+            calibration=calibration,
+            train_job=train_job,
+            evaluation_dataset=evaluation_dataset,
+            wait_s=wait_s,
+            validate_only=validate_only,
+        )
+        return self._caller.unary(
+            self._optimization.Convert, request, timeout_s=wait_s + self._caller.timeout_s
+        )
+
+    def infer(
+        self,
+        model: str,
+        inputs: Batch,
+        *,
+        version: int | None = None,
+        output_names: Sequence[str] = (),
+        timeout_s: float | None = None,
+    ) -> InferResult:
+        """Runs a model's version, the newest by default, on one array or on arrays by input name.
+
+        Raises: InvalidTensorError for arrays that cannot be sent; RemoteError.
+        """
+        request = requests.infer_request(version_name(model, version), inputs, output_names)
+        return decode_result(
+            self._caller.unary(self._inference.Infer, request, timeout_s=timeout_s)
+        )
+
+    def get_job(self, job: str) -> jobs_pb.Job:
+        """Returns a job as it is now."""
+        return self._caller.unary(self._jobs.GetJob, jobs_pb.GetJobRequest(name=job_name(job)))
+
+    def list_jobs(self) -> Iterator[jobs_pb.Job]:
+        """Yields all jobs, newest first."""
+        for page in pages(self._caller, self._jobs.ListJobs, jobs_pb.ListJobsRequest()):
+            yield from page.jobs
+
+    def watch_job(self, job: str, *, after_sequence: int = 0) -> Iterator[jobs_pb.JobEvent]:
+        """Yields each event after after_sequence once, past ones first, until the job has ended.
+
+        Survives broken connections and a restart of the server.
+        """
+        watch = JobWatch(self._caller, self._jobs, job_name(job))
+        return watch.events(after_sequence, self._patience())
+
+    def wait_job(self, job: str) -> jobs_pb.Job:
+        """Returns the job when it has succeeded.
+
+        Raises: JobFailedError if it fails or is cancelled; RemoteError.
+        """
+        for _ in self.watch_job(job):
+            pass
+        ended = self.get_job(job)
+        if ended.state != jobs_pb.JOB_STATE_SUCCEEDED:
+            raise JobFailedError(ended)
+        return ended
+
+    def cancel_job(self, job: str) -> jobs_pb.Job:
+        """Asks a job to stop and returns it as it is then."""
+        request = jobs_pb.CancelJobRequest(name=job_name(job), request_id=new_request_id())
+        return self._caller.unary(self._jobs.CancelJob, request)
+
+    def get_model(self, model: str) -> models_pb.Model:
+        """Returns a model."""
+        request = models_pb.GetModelRequest(name=model_name(model))
+        return self._caller.unary(self._models.GetModel, request)
+
+    def list_models(self) -> Iterator[models_pb.Model]:
+        """Yields all models, newest first."""
+        request = models_pb.ListModelsRequest()
+        for page in pages(self._caller, self._models.ListModels, request):
+            yield from page.models
+
+    def delete_model(self, model: str, *, validate_only: bool = False) -> None:
+        """Deletes a model with its versions and calibrations."""
+        request = models_pb.DeleteModelRequest(
+            name=model_name(model), request_id=new_request_id(), validate_only=validate_only
+        )
+        self._caller.unary(self._models.DeleteModel, request)
+
+    def get_version(self, model: str, version: int | None = None) -> models_pb.ModelVersion:
+        """Returns a version of a model, the newest by default."""
+        name = version_name(model, version)
+        if "/versions/" not in name:
+            name = self.get_model(model).latest_version or f"{name}/versions/1"
+        request = models_pb.GetModelVersionRequest(name=name)
+        return self._caller.unary(self._models.GetModelVersion, request)
+
+    def list_versions(self, model: str) -> Iterator[models_pb.ModelVersion]:
+        """Yields a model's versions, newest first."""
+        request = models_pb.ListModelVersionsRequest(parent=model_name(model))
+        for page in pages(self._caller, self._models.ListModelVersions, request):
+            yield from page.model_versions
+
+    def get_dataset(self, dataset: str) -> datasets_pb.Dataset:
+        """Returns a dataset."""
+        request = datasets_pb.GetDatasetRequest(name=dataset_name(dataset))
+        return self._caller.unary(self._datasets.GetDataset, request)
+
+    def list_datasets(self) -> Iterator[datasets_pb.Dataset]:
+        """Yields all datasets, newest first."""
+        request = datasets_pb.ListDatasetsRequest()
+        for page in pages(self._caller, self._datasets.ListDatasets, request):
+            yield from page.datasets
+
+    def delete_dataset(self, dataset: str, *, validate_only: bool = False) -> None:
+        """Deletes a dataset."""
+        request = datasets_pb.DeleteDatasetRequest(
+            name=dataset_name(dataset), request_id=new_request_id(), validate_only=validate_only
+        )
+        self._caller.unary(self._datasets.DeleteDataset, request)
+
+    def get_calibration(self, calibration: str) -> optimization_pb.Calibration:
+        """Returns a calibration."""
+        request = optimization_pb.GetCalibrationRequest(name=calibration_name(calibration))
+        return self._caller.unary(self._optimization.GetCalibration, request)
+
+    def list_calibrations(self) -> Iterator[optimization_pb.Calibration]:
+        """Yields all calibrations, newest first."""
+        request = optimization_pb.ListCalibrationsRequest()
+        for page in pages(self._caller, self._optimization.ListCalibrations, request):
+            yield from page.calibrations
+
+    def _patience(self) -> Patience:
+        return Patience(self._patience_s)

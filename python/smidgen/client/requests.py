@@ -1,0 +1,173 @@
+"""Builds the requests that take more than a name. Pure functions of their arguments."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
+from numpy.typing import NDArray
+
+from smidgen.client.channel import MAX_MESSAGE_BYTES
+from smidgen.client.names import calibration_name, dataset_name, job_name, model_name
+from smidgen.client.tensors import encode_tensors
+from smidgen.config import CalibrationConfig, ObserverMethod, QATConfig, TaskLoss
+from smidgen.errors import InvalidConfigError, InvalidTensorError
+from smidgen.v1 import inference_service_pb2 as inference_pb
+from smidgen.v1 import optimization_service_pb2 as pb
+
+Batch = NDArray[Any] | Mapping[str, NDArray[Any]]
+"""Samples for a model with one input, or for each input by name."""
+
+_METHODS = {
+    ObserverMethod.MIN_MAX: pb.OBSERVER_METHOD_MIN_MAX,
+    ObserverMethod.MOVING_AVERAGE: pb.OBSERVER_METHOD_MOVING_AVERAGE,
+}
+_TASK_LOSSES = {
+    TaskLoss.CROSS_ENTROPY: pb.TASK_LOSS_CROSS_ENTROPY,
+    TaskLoss.MSE: pb.TASK_LOSS_MSE,
+}
+
+
+def new_request_id() -> str:
+    """Returns an id that makes a call safe to repeat."""
+    return str(uuid.uuid4())
+
+
+def calibrate_header(
+    model: str, config: CalibrationConfig, *, dataset: str = "", validate_only: bool = False
+) -> pb.CalibrateRequest:
+    """Builds the first message of a calibration."""
+    return pb.CalibrateRequest(
+        header=pb.CalibrateHeader(
+            model=model_name(model),
+            method=_METHODS[config.method],
+            averaging_constant=config.averaging_constant,
+            dataset=dataset_name(dataset) if dataset else "",
+            request_id=new_request_id(),
+            validate_only=validate_only,
+        )
+    )
+
+
+def calibrate_requests(
+    header: pb.CalibrateRequest, batches: Iterable[Batch]
+) -> Iterator[pb.CalibrateRequest]:
+    """Yields the header and then each batch.
+
+    Raises: InvalidTensorError for a batch that no message can hold.
+    """
+    yield header
+    for batch in batches:
+        request = pb.CalibrateRequest(batch=pb.CalibrationBatch(inputs=encode_tensors(batch)))
+        check_size(request, "A batch")
+        yield request
+
+
+def encode_qat_config(config: QATConfig) -> pb.QATConfig:
+    """Writes the options of training as the wire has them, each one explicit."""
+    return pb.QATConfig(
+        epochs=config.epochs,
+        fine_tune_epochs=config.fine_tune_epochs,
+        batch_size=config.batch_size,
+        learning_rate=config.learning_rate,
+        fine_tune_learning_rate=config.final_learning_rate,
+        task_loss=_TASK_LOSSES[config.task_loss],
+        quantization_loss_weight=config.quantization_loss_weight,
+        evaluation_fraction=config.evaluation_fraction,
+        seed=config.seed,
+    )
+
+
+def train_qat_request(
+    model: str,
+    *,
+    calibration: str,
+    dataset: str,
+    evaluation_dataset: str,
+    config: QATConfig,
+    validate_only: bool,
+) -> pb.TrainQATRequest:
+    """Builds the request that starts training."""
+    return pb.TrainQATRequest(
+        name=model_name(model),
+        calibration=calibration_name(calibration),
+        dataset=dataset_name(dataset),
+        evaluation_dataset=dataset_name(evaluation_dataset) if evaluation_dataset else "",
+        config=encode_qat_config(config),
+        request_id=new_request_id(),
+        validate_only=validate_only,
+    )
+
+
+def convert_request(
+    model: str,
+    *,
+    calibration: str,
+    train_job: str,
+    evaluation_dataset: str,
+    wait_s: float,
+    validate_only: bool,
+) -> pb.ConvertRequest:
+    """Builds the request that starts a conversion.
+
+    Raises: InvalidConfigError unless there is exactly one source.
+    """
+    if bool(calibration) == bool(train_job):
+        raise InvalidConfigError(
+            "A conversion starts from a calibration or from a training job, "
+            f"found {'both' if calibration else 'neither'}; name one of them",
+            reason="CONVERT_SOURCE_INVALID",
+        )
+    wait = Duration()
+    wait.FromNanoseconds(round(wait_s * 1e9))
+    request = pb.ConvertRequest(
+        name=model_name(model),
+        evaluation_dataset=dataset_name(evaluation_dataset) if evaluation_dataset else "",
+        wait=wait,
+        request_id=new_request_id(),
+        validate_only=validate_only,
+    )
+    if calibration:
+        request.calibration = calibration_name(calibration)
+    else:
+        request.train_job = job_name(train_job)
+    return request
+
+
+def infer_request(
+    name: str, inputs: Batch, output_names: Sequence[str]
+) -> inference_pb.InferRequest:
+    """Builds one inference request.
+
+    Raises: InvalidTensorError for inputs that no message can hold.
+    """
+    request = inference_pb.InferRequest(
+        name=name, inputs=encode_tensors(inputs), output_names=output_names
+    )
+    check_size(request, "The request")
+    return request
+
+
+def check_size(message: Message, what: str) -> None:
+    """Refuses a message that gRPC would refuse. Raises: InvalidTensorError."""
+    size = message.ByteSize()
+    if size > MAX_MESSAGE_BYTES:
+        raise InvalidTensorError(
+            f"{what} takes {size} bytes, expected at most {MAX_MESSAGE_BYTES}; "
+            "send fewer samples at a time",
+            reason="TENSOR_TOO_LARGE",
+            found=size,
+            expected=MAX_MESSAGE_BYTES,
+        )
+
+
+def as_seconds(duration: Duration) -> float:
+    """Reads a duration in seconds.
+
+    >>> as_seconds(Duration(seconds=1, nanos=500_000_000))
+    1.5
+    """
+    return duration.ToNanoseconds() / 1e9

@@ -1,0 +1,154 @@
+"""Sends files in chunks and continues where a broken upload stopped."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import grpc
+
+from smidgen.client.calls import Caller
+from smidgen.client.errors import RemoteError, UnavailableError
+from smidgen.client.patience import Patience
+from smidgen.errors import InvalidDatasetError, InvalidModelError
+from smidgen.v1 import dataset_service_pb2 as datasets_pb
+from smidgen.v1 import model_service_pb2 as models_pb
+from smidgen.v1 import upload_pb2 as uploads_pb
+
+CHUNK_BYTES = 1024 * 1024
+"""Bytes in one message, the most the protocol allows."""
+
+TransferProgress = Callable[[int, int], None]
+"""Is told the bytes transferred so far and the bytes in all."""
+
+Request = TypeVar("Request", models_pb.UploadModelRequest, datasets_pb.UploadDatasetRequest)
+Response = TypeVar("Response")
+
+_MODEL_FORMATS = {
+    ".pt2": models_pb.MODEL_FORMAT_PT2,
+    ".smidgen": models_pb.MODEL_FORMAT_ARTIFACT,
+}
+_DATASET_FORMATS = {
+    ".npz": datasets_pb.DATASET_FORMAT_NPZ,
+    ".safetensors": datasets_pb.DATASET_FORMAT_SAFETENSORS,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class LocalFile:
+    """A file to upload.
+
+    Attributes:
+        path: Where it is.
+        size_bytes: Its size.
+        sha256: Its digest, 64 lower-case hexadecimal digits.
+    """
+
+    path: Path
+    size_bytes: int
+    sha256: str
+
+    @staticmethod
+    def inspect(path: Path) -> LocalFile:
+        """Reads a file once for its size and digest. Raises: OSError."""
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256")
+            return LocalFile(path, file.tell(), digest.hexdigest())
+
+    def chunks(
+        self, offset: int, on_progress: TransferProgress
+    ) -> Iterator[uploads_pb.UploadChunk]:
+        """Yields the file from offset on, reporting after each chunk."""
+        with self.path.open("rb") as file:
+            file.seek(offset)
+            while data := file.read(CHUNK_BYTES):
+                yield uploads_pb.UploadChunk(offset=offset, data=data)
+                offset += len(data)
+                on_progress(offset, self.size_bytes)
+
+
+def model_format(path: Path) -> models_pb.ModelFormat.ValueType:
+    """Tells a model's format by the file's extension. Raises: InvalidModelError."""
+    found = _MODEL_FORMATS.get(path.suffix.lower())
+    if found is None:
+        raise InvalidModelError(
+            _unknown_extension(path, _MODEL_FORMATS),
+            reason="MODEL_FORMAT_UNKNOWN",
+            path=str(path),
+        )
+    return found
+
+
+def dataset_format(path: Path) -> datasets_pb.DatasetFormat.ValueType:
+    """Tells a dataset's format by the file's extension. Raises: InvalidDatasetError."""
+    found = _DATASET_FORMATS.get(path.suffix.lower())
+    if found is None:
+        raise InvalidDatasetError(
+            _unknown_extension(path, _DATASET_FORMATS),
+            reason="DATASET_FORMAT_UNKNOWN",
+            path=str(path),
+        )
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Upload(Generic[Request, Response]):
+    """One file on its way to the server.
+
+    Attributes:
+        caller: Makes the calls.
+        get_upload: The method that tells how far an upload has come.
+        method: The method that takes the file.
+        header: The first message, with a request_id in it.
+        wrap: Makes a message of a chunk.
+        file: What to send.
+        request_id: The id in the header.
+    """
+
+    caller: Caller
+    get_upload: grpc.UnaryUnaryMultiCallable[models_pb.GetUploadRequest, uploads_pb.Upload]
+    method: grpc.StreamUnaryMultiCallable[Request, Response]
+    header: Request
+    wrap: Callable[[uploads_pb.UploadChunk], Request]
+    file: LocalFile
+    request_id: str
+
+    def run(self, patience: Patience, on_progress: TransferProgress) -> Response:
+        """Sends what the server does not have yet, as often as the connection breaks.
+
+        Raises: RemoteError.
+        """
+        furthest = -1
+        while True:
+            try:
+                offset = self._committed_bytes()
+                if offset > furthest:
+                    furthest = offset
+                    patience.seen()
+                return self.caller.send(self.method, self._requests(offset, on_progress))
+            except UnavailableError as error:
+                patience.wait(error)
+
+    def _committed_bytes(self) -> int:
+        request = models_pb.GetUploadRequest(name=f"uploads/{self.request_id}")
+        try:
+            return self.caller.unary(self.get_upload, request).committed_bytes
+        except RemoteError as error:
+            if error.code != "NOT_FOUND":
+                raise
+            return 0  # not begun; or complete, and the header alone brings the answer back
+
+    def _requests(self, offset: int, on_progress: TransferProgress) -> Iterator[Request]:
+        yield self.header
+        for chunk in self.file.chunks(offset, on_progress):
+            yield self.wrap(chunk)
+
+
+def _unknown_extension(path: Path, known: Mapping[str, object]) -> str:
+    return (
+        f"{path} ends in {path.suffix or 'no extension'}, expected {' or '.join(known)}; "
+        "rename the file or pass its format"
+    )
