@@ -1,0 +1,1 @@
+"""The whole journey on 1,797 scanned digits: train, calibrate, quantize, serve, compare."""
