@@ -33,7 +33,7 @@ STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s \
     CMD ["smidgen", "health", "--server", "127.0.0.1:8001"]
 # A container's own network is not loopback; who can reach the published ports is up to the operator.
-ENTRYPOINT ["smidgen", "serve", "--host", "0.0.0.0", "--metrics-host", "0.0.0.0", "--insecure-bind", "--data-dir", "/data"]
+ENTRYPOINT ["smidgen", "serve", "--host", "0.0.0.0", "--insecure-bind", "--data-dir", "/data"]
 
 FROM infer AS full
 USER 0
