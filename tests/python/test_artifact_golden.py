@@ -1,0 +1,33 @@
+"""Files of every format version stay readable, and mean what they meant when they were written."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+
+from smidgen.artifact import encode_artifact, load_artifact
+from smidgen.program import interpret
+from tests.python.program.small_programs import every_step_program
+
+DATA = Path(__file__).resolve().parent.parent / "data"
+
+
+def outputs_digest(path: Path) -> str:
+    """Returns the SHA-256 of all values that a fixed input leads to, tensor by tensor."""
+    image = (np.arange(2 * 3 * 8 * 8, dtype=np.float32).reshape(2, 3, 8, 8) % 23 - 11) / 4
+    digest = hashlib.sha256()
+    for name, value in sorted(interpret(load_artifact(path), {"image": image}).items()):
+        digest.update(name.encode())
+        digest.update(np.ascontiguousarray(value).data)
+    return digest.hexdigest()
+
+
+def test_version_1() -> None:
+    path = DATA / "artifact-v1.smidgen"
+    assert outputs_digest(path) == GOLDEN
+    assert encode_artifact(every_step_program()) == path.read_bytes()
+
+
+GOLDEN = "e8da643b33378cbfe639deb7f366a525de9590dbb132fb0165c2f1a7b5c2bf81"
