@@ -50,7 +50,12 @@ def run(*command: str | Path) -> str:
     """Runs a command away from the source tree and returns what it printed."""
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     result = subprocess.run(
-        [str(part) for part in command], capture_output=True, text=True, cwd="/", env=environment
+        [str(part) for part in command],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd="/",
+        env=environment,
     )
     assert result.returncode == 0, result.stdout + result.stderr
     return result.stdout
