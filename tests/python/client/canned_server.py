@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -55,6 +56,7 @@ class State:
     break_watches_after: list[int] = field(default_factory=list)
     unavailable_answers: int = 0
     damage_artifact: bool = False
+    hold: threading.Event | None = None
     last_request: object = None
 
 
@@ -167,6 +169,8 @@ class Models(models_grpc.ModelServiceServicer):
 
     def GetModel(self, request, context):
         refuse_while_starting(self.state, context)
+        if self.state.hold is not None:
+            self.state.hold.wait(30)
         if request.name not in self.state.models:
             not_found(context, request.name)
         return self.state.models[request.name]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 import time
 
 import numpy as np
@@ -52,9 +53,11 @@ def test_lasting_unavailability_carries_the_servers_advice(client: Client, state
     assert caught.value.retry_after_s == 0.25
 
 
-def test_missed_deadline(server: CannedServer) -> None:
-    with Client(server.target, timeout_s=1e-6) as client, pytest.raises(DeadlineExceededError) as e:
+def test_missed_deadline(server: CannedServer, state: State) -> None:
+    state.hold = threading.Event()
+    with Client(server.target, timeout_s=0.1) as client, pytest.raises(DeadlineExceededError) as e:
         client.get_model("digits")
+    state.hold.set()
     assert e.value.code == e.value.reason == "DEADLINE_EXCEEDED"
 
 
