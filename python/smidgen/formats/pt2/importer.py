@@ -1,0 +1,332 @@
+"""From the graph as it is stated to operations over numbered values.
+
+Names of the file are resolved here and survive only for display. Operators that write to their first argument
+become functions: every name of the written value is bound to the new value, and names of other views of the same
+memory may not be used any more.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from smidgen.errors import InvalidModelError
+from smidgen.formats.pt2.dimensions import Dimensions
+from smidgen.formats.pt2.payload import DTYPES, FLOAT32, STRIDED
+from smidgen.formats.pt2.reasons import Pt2Reason, refusal
+from smidgen.formats.pt2.records import (
+    Argument,
+    Device,
+    EnumValue,
+    Opaque,
+    RawGraph,
+    RawNode,
+    SymbolRef,
+    TensorMeta,
+    TensorRef,
+)
+from smidgen.formats.pt2.unsupported import UnsupportedOperators
+from smidgen.graph.arguments import (
+    BATCH_SIZE,
+    Activation,
+    ArgumentError,
+    BatchSize,
+    Operand,
+    Statistic,
+    TypeNumber,
+    UnsupportedCase,
+    Value,
+    Weight,
+)
+from smidgen.graph.exported import ExportedNode
+from smidgen.graph.lowering import Computed, Forwarded, Lowered, Reshaped
+from smidgen.graph.operations import Flatten, Operation, Reshape, Shape
+from smidgen.graph.operator_table import Operator, find_operator
+from smidgen.graph.shapes import ShapeError, element_count, infer_shape, show
+
+_VALUE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,255}")
+_DISPLAY_PATH = re.compile(r"[A-Za-z0-9_.]{0,200}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Stale:
+    """A view of memory that an operator, the writer, has written to through another view."""
+
+    writer: str
+
+
+class GraphImporter:
+    """Imports one graph, node by node.
+
+    Args:
+        graph: The graph as it is stated.
+        dimensions: Reads stated shapes.
+        weights: The parameters, buffers and constants by their name in the graph.
+    """
+
+    def __init__(
+        self, graph: RawGraph, dimensions: Dimensions, weights: Mapping[str, Weight]
+    ) -> None:
+        self._graph = graph
+        self._dimensions = dimensions
+        self._weight_shapes = {weight.name: weight.shape for weight in weights.values()}
+        self._values: dict[str, Operand | _Stale | None] = {}
+        self._names_by_storage: dict[int, list[str]] = {}
+        self._origins: dict[int, Activation] = {}
+        self._next_number = 0
+        self._next_storage = 0
+        self._unsupported = UnsupportedOperators()
+        self.nodes: list[ExportedNode] = []
+        for name, weight in weights.items():
+            self._define(name, weight)
+
+    def add_input(self, name: str) -> Shape:
+        """Defines the next input of the user and returns its shape."""
+        shape = self._stated_shape(name)
+        if not shape:
+            raise refusal(
+                Pt2Reason.UNSUPPORTED_SIGNATURE, f"the input {name!r} is a single number."
+            )
+        self._define(name, self._new_activation(shape))
+        return shape
+
+    def run(self) -> None:
+        """Imports all nodes.
+
+        Raises:
+            UnsupportedOperatorError: Names all operators that are not supported.
+            InvalidModelError: With a PT2_ reason.
+        """
+        for node in self._graph.nodes:
+            if find_operator(node.target) is None:
+                self._unsupported.add(node.target, _label(node), _module_path(node), "")
+        try:
+            for node in self._graph.nodes:
+                self._import(node)
+        except InvalidModelError:
+            # What follows an unsupported operator may well look wrong; the cause is worth telling first.
+            self._unsupported.raise_if_any()
+            raise
+        self._unsupported.raise_if_any()
+        self._check_all_defined()
+
+    def value(self, name: str) -> Operand | None:
+        """Returns what a name stands for after all nodes; None for an output that cannot be used."""
+        return self._resolve(name)
+
+    def _import(self, node: RawNode) -> None:
+        operator = find_operator(node.target)
+        if operator is None:
+            self._define_as_stated(node)
+            return
+        try:
+            lowered = operator.call(dict(self._arguments(node)))
+            results = self._apply(node, lowered)
+        except UnsupportedCase as case:
+            self._unsupported.add(node.target, _label(node), _module_path(node), str(case))
+            self._define_as_stated(node)
+            return
+        except (ArgumentError, ShapeError) as error:
+            reason = (
+                Pt2Reason.SHAPE_MISMATCH
+                if isinstance(error, ShapeError)
+                else Pt2Reason.BAD_ARGUMENT
+            )
+            found = f"the operator {node.target[:80]} at {_label(node)!r} has {error}."
+            raise refusal(reason, found, node=_label(node)) from None
+        if operator.is_in_place:
+            self._rebind(operator, node, results[0])
+        self._define_outputs(node, results)
+
+    def _arguments(self, node: RawNode) -> Iterator[tuple[str, Value]]:
+        seen: set[str] = set()
+        for argument in node.inputs:
+            if argument.name in seen:
+                found = f"{_label(node)!r} has the argument {argument.name[:64]!r} twice."
+                raise refusal(Pt2Reason.BAD_ARGUMENT, found)
+            seen.add(argument.name)
+            yield argument.name, self._operand(argument.arg, node)
+
+    def _operand(self, argument: Argument, node: RawNode) -> Value:
+        if isinstance(argument, TensorRef | SymbolRef):
+            operand = self._resolve(argument.name)
+            if operand is None:
+                raise UnsupportedCase(f"its use of {argument.name!r}, a secondary output")
+            return operand
+        if isinstance(argument, EnumValue):
+            name = DTYPES.get(argument.value, ("",))[0] if argument.kind == "scalar_type" else ""
+            return TypeNumber(argument.kind, name)
+        if isinstance(argument, Device):
+            return TypeNumber("device", "")
+        if isinstance(argument, Opaque):
+            found = f"{_label(node)!r} has an argument of kind {argument.kind}."
+            raise refusal(Pt2Reason.UNSUPPORTED_ARGUMENT, found)
+        if isinstance(argument, tuple):
+            return tuple(self._operand(item, node) for item in argument)
+        return argument
+
+    def _resolve(self, name: str) -> Operand | None:
+        if name not in self._values:
+            found = f"the value {name[:64]!r} is used and not defined before."
+            raise refusal(Pt2Reason.UNDEFINED_VALUE, found)
+        value = self._values[name]
+        if isinstance(value, _Stale):
+            raise UnsupportedCase(
+                f"its use of {name!r}, a view of memory that {value.writer!r} has written to"
+            )
+        return value
+
+    def _apply(self, node: RawNode, lowered: Lowered) -> list[Operand | None]:
+        if isinstance(lowered, Computed):
+            first = lowered.inputs[0]
+            inputs: Sequence[Activation] = lowered.inputs
+            for operation in lowered.operations:
+                inputs = (self._append(node, operation, inputs),)
+            result = inputs[0]
+            if lowered.shares_storage:
+                result = Activation(result.number, result.shape, first.storage)
+            return [result, *lowered.statistics]
+        if isinstance(lowered, Reshaped):
+            return [self._reshape(node, lowered)]
+        if isinstance(lowered, Forwarded):
+            operand = lowered.operand
+            if lowered.is_copy and isinstance(operand, Activation):
+                operand = Activation(operand.number, operand.shape, self._new_storage())
+            return [operand]
+        return []
+
+    def _reshape(self, node: RawNode, lowered: Reshaped) -> Activation:
+        """Reshapes what was there before any other reshaping, so that chains of them collapse."""
+        origin = self._origins.get(lowered.input.number, lowered.input)
+        storage, shape = lowered.input.storage, lowered.shape
+        if shape == origin.shape:
+            return Activation(origin.number, shape, storage)
+        is_flat = len(shape) == 2 and shape[0] == origin.shape[0]
+        operation: Operation = Flatten() if is_flat else Reshape(shape)
+        result = self._append(node, operation, (origin,))
+        self._origins[result.number] = origin
+        return Activation(result.number, shape, storage)
+
+    def _append(
+        self, node: RawNode, operation: Operation, inputs: Sequence[Activation]
+    ) -> Activation:
+        shapes = [value.shape for value in inputs]
+        result = self._new_activation(infer_shape(operation, shapes, self._weight_shapes))
+        numbers = tuple(value.number for value in inputs)
+        self.nodes.append(
+            ExportedNode(
+                operation, numbers, result.number, result.shape, _label(node), _module_path(node)
+            )
+        )
+        return result
+
+    def _rebind(self, operator: Operator, node: RawNode, result: Operand | None) -> None:
+        written = self._operand(node.inputs[0].arg, node)
+        if isinstance(written, Weight) and isinstance(result, Statistic):
+            return
+        if not isinstance(written, Activation) or not isinstance(result, Activation):
+            found = f"{_label(node)!r} writes to something that is not computed from the inputs."
+            raise refusal(Pt2Reason.MUTATION_UNSUPPORTED, found)
+        moved = self._names_by_storage.pop(written.storage, [])
+        for name in moved:
+            old = self._values[name]
+            is_same = isinstance(old, Activation) and old.number == written.number
+            self._values[name] = result if is_same else _Stale(_label(node))
+        self._names_by_storage.setdefault(result.storage, []).extend(moved)
+
+    def _define_outputs(self, node: RawNode, results: Sequence[Operand | None]) -> None:
+        names = list(_output_names(node))
+        if len(names) < min(len(results), 1) or (names and not results):
+            found = f"{_label(node)!r} states {len(names)} outputs."
+            raise refusal(Pt2Reason.BAD_ARGUMENT, found)
+        for index, name in enumerate(names):
+            result = results[index] if index < len(results) else None
+            self._define(name, result)
+            if result is not None:
+                self._check_stated(name, result)
+
+    def _define_as_stated(self, node: RawNode) -> None:
+        """Defines the outputs of an unsupported operator, so that further ones are found."""
+        for name in _output_names(node):
+            stated = name in self._graph.tensor_values
+            self._define(name, self._new_activation(self._stated_shape(name)) if stated else None)
+
+    def _define(self, name: str, value: Operand | None) -> None:
+        if not _VALUE_NAME.fullmatch(name):
+            raise refusal(Pt2Reason.BAD_NAME, f"a value has the name {name[:64]!r}.")
+        if name in self._values:
+            raise refusal(Pt2Reason.DUPLICATE_VALUE, f"the value {name[:64]!r} is defined twice.")
+        self._values[name] = value
+        if isinstance(value, Activation):
+            self._names_by_storage.setdefault(value.storage, []).append(name)
+
+    def _check_stated(self, name: str, value: Operand) -> None:
+        if isinstance(value, Activation):
+            stated, inferred = self._stated_shape(name), value.shape
+            if stated != inferred:
+                found = f"{name!r} is stated to have the shape {show(stated)}, but has {show(inferred)}."
+                raise refusal(Pt2Reason.SHAPE_MISMATCH, found)
+        elif isinstance(value, BatchSize | int):
+            extent = self._graph.sym_int_values.get(name)
+            expected = None if value is BATCH_SIZE else value
+            if extent is None or self._dimensions.extent(extent, name) != expected:
+                found = f"the symbolic integer {name!r} is not stated to be what it is."
+                raise refusal(Pt2Reason.SHAPE_MISMATCH, found)
+
+    def _stated_shape(self, name: str) -> Shape:
+        meta = self.meta(name)
+        if meta.dtype != FLOAT32:
+            dtype = DTYPES.get(meta.dtype, (str(meta.dtype),))[0]
+            found = f"{name!r} has the element type {dtype}, expected float32."
+            raise refusal(Pt2Reason.UNSUPPORTED_DTYPE, found)
+        if meta.layout != STRIDED:
+            raise refusal(Pt2Reason.UNSUPPORTED_LAYOUT, f"{name!r} is not a dense tensor.")
+        return self._dimensions.shape(meta, name)
+
+    def meta(self, name: str) -> TensorMeta:
+        """Returns what the file states of a tensor."""
+        meta = self._graph.tensor_values.get(name)
+        if meta is None:
+            found = f"the tensor {name[:64]!r} has no entry in tensor_values."
+            raise refusal(Pt2Reason.UNDEFINED_VALUE, found)
+        return meta
+
+    def _check_all_defined(self) -> None:
+        stated = self._graph.tensor_values.keys() | self._graph.sym_int_values.keys()
+        unused = sorted(stated - self._values.keys())
+        if unused:
+            found = f"{len(unused)} stated values are defined by nothing, the first is {unused[0][:64]!r}."
+            raise refusal(Pt2Reason.UNUSED_VALUE, found)
+
+    def _new_activation(self, shape: Shape) -> Activation:
+        number = self._next_number
+        self._next_number += 1
+        return Activation(number, shape, self._new_storage())
+
+    def _new_storage(self) -> int:
+        self._next_storage += 1
+        return self._next_storage
+
+
+def _label(node: RawNode) -> str:
+    name = node.name or next(_output_names(node), "")
+    return name if _VALUE_NAME.fullmatch(name) else ""
+
+
+def _module_path(node: RawNode) -> str:
+    """Returns the path of the innermost module, from text such as `L__self__,,Net;L__self__a,a,Conv2d`."""
+    innermost = node.metadata.get("nn_module_stack", "").rsplit(";", 1)[-1]
+    path = innermost.split(",")[1] if innermost.count(",") >= 2 else ""
+    return path if _DISPLAY_PATH.fullmatch(path) else ""
+
+
+def _output_names(node: RawNode) -> Iterator[str]:
+    for output in node.outputs:
+        for item in output if isinstance(output, tuple) else (output,):
+            if isinstance(item, TensorRef | SymbolRef):
+                yield item.name
+            elif item is not None:
+                kind = type(item).__name__
+                found = f"the operator {node.target[:80]} states an output of kind {kind}."
+                raise refusal(Pt2Reason.UNSUPPORTED_ARGUMENT, found)

@@ -1,0 +1,254 @@
+"""Reads a model that torch.export.save wrote, without torch and without running anything of it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from smidgen.formats.pt2 import naming
+from smidgen.formats.pt2.dimensions import Dimensions
+from smidgen.formats.pt2.importer import GraphImporter
+from smidgen.formats.pt2.layout import CONSTANTS_TABLE, MODEL, WEIGHTS_TABLE, Pt2Archive, open_pt2
+from smidgen.formats.pt2.limits import DEFAULT_LIMITS, Limits
+from smidgen.formats.pt2.payload import DTYPES, read_weights
+from smidgen.formats.pt2.payload import Weight as WeightArray
+from smidgen.formats.pt2.reasons import Pt2Reason, refusal
+from smidgen.formats.pt2.records import (
+    Argument,
+    BufferMutation,
+    CallSignature,
+    Opaque,
+    Payload,
+    RawGraphModule,
+    RawProgram,
+    TensorRef,
+    UserInput,
+    UserOutput,
+    WeightInput,
+)
+from smidgen.formats.pt2.schema import decode_payloads, decode_program
+from smidgen.formats.strict_json import parse_json
+from smidgen.graph.arguments import FLOAT32, Activation, Statistic, Weight
+from smidgen.graph.exported import ExportedModel, ExportedNode
+from smidgen.tensor_spec import TensorSpec
+
+_Table = tuple[Mapping[str, Payload], Mapping[str, WeightArray]]
+
+
+def read_pt2(path: Path, *, limits: Limits = DEFAULT_LIMITS) -> ExportedModel:
+    """Reads a .pt2 file of torch 2.9 or later.
+
+    Nothing in the file is unpickled, evaluated or used as a path. The weights are views of the mapped file, which
+    must not change while the model is in use.
+
+    Args:
+        path: The file.
+        limits: Caps on what it may hold.
+
+    Raises:
+        InvalidModelError: With a PT2_, ZIP_ or JSON_ reason: the file is malformed or not acceptable.
+        UnsupportedOperatorError: The file is fine, but its graph has operators that are not supported; names all.
+    """
+    archive = open_pt2(path, limits)
+    document = parse_json(archive.program, label=MODEL)
+    program = decode_program(document, limits)
+    return _ModelReader(program, archive, limits).read()
+
+
+class _ModelReader:
+    def __init__(self, program: RawProgram, archive: Pt2Archive, limits: Limits) -> None:
+        self._program = program
+        self._module: RawGraphModule = program.graph_module
+        self._graph = program.graph_module.graph
+        self._archive = archive
+        self._limits = limits
+
+    def read(self) -> ExportedModel:
+        self._check_graph()
+        self._weights_table, self._constants_table = self._read_tables()
+        weight_specs, weights = self._bind_weights()
+        placeholders = self._user_inputs()
+        dimensions = Dimensions(
+            (self._graph.tensor_values[name] for name in placeholders
+             if name in self._graph.tensor_values),
+            self._limits,
+        )  # fmt: skip
+        importer = GraphImporter(self._graph, dimensions, weight_specs)
+        call = self._root_call()
+        input_names = naming.input_names(call, placeholders)
+        input_shapes = [importer.add_input(name) for name in placeholders]
+        importer.run()
+        outputs = self._outputs(importer)
+        output_names = naming.output_names(call, len(outputs))
+        nodes, output_values = _renumber(importer.nodes, outputs, len(placeholders))
+        used = {name for node in nodes for name in _weight_names(node)}
+        _check_finite(weights, used)
+        count, size = self._parameter_totals()
+        return ExportedModel(
+            inputs=tuple(map(_float_spec, input_names, input_shapes)),
+            outputs=tuple(map(_float_spec, output_names, [value.shape for value in outputs])),
+            nodes=nodes,
+            output_values=output_values,
+            weights={name: weights[name] for name in weights if name in used},
+            parameter_count=count,
+            parameter_bytes=size,
+            batch_range=dimensions.batch_range(self._program.range_constraints),
+            sha256=hashlib.sha256(self._archive.data).hexdigest(),
+        )
+
+    def _check_graph(self) -> None:
+        graph, signature = self._graph, self._module.signature
+        opaque = (graph.custom_obj_values, graph.sym_bool_values, graph.sym_float_values)
+        if any(opaque) or self._module.treespec_namedtuple_fields:
+            found = "it has custom objects, named tuples or symbolic truth values and floats."
+            raise refusal(Pt2Reason.UNSUPPORTED_SIGNATURE, found)
+        self._check_specs("input", graph.inputs, signature.input_specs)
+        self._check_specs("output", graph.outputs, signature.output_specs)
+        defined = len(graph.inputs) + sum(max(len(node.outputs), 1) for node in graph.nodes)
+        stated = len(graph.tensor_values) + len(graph.sym_int_values)
+        if stated > self._limits.values_per_output * max(defined, 1):
+            found = f"it states {stated} values, but its graph defines about {defined}."
+            raise refusal(Pt2Reason.UNUSED_VALUE, found)
+
+    def _check_specs(
+        self,
+        role: str,
+        arguments: Sequence[Argument],
+        specs: Sequence[UserInput | WeightInput | UserOutput | BufferMutation | Opaque],
+    ) -> None:
+        for spec in specs:
+            if isinstance(spec, Opaque):
+                found = f"it has an {role} of kind {spec.kind}."
+                raise refusal(Pt2Reason.UNSUPPORTED_SIGNATURE, found)
+            if not isinstance(spec.arg, TensorRef):
+                found = f"it has an {role} that is not a tensor."
+                raise refusal(Pt2Reason.UNSUPPORTED_SIGNATURE, found)
+        if list(arguments) != [spec.arg for spec in specs if not isinstance(spec, Opaque)]:
+            found = f"the graph's {role}s are not those of its signature."
+            raise refusal(Pt2Reason.BAD_SIGNATURE, found)
+
+    def _read_tables(self) -> tuple[_Table, _Table]:
+        archive = self._archive
+        weights = self._read_table(WEIGHTS_TABLE, archive.weights_table, archive.weights, "weight_")
+        constants = self._read_table(
+            CONSTANTS_TABLE, archive.constants_table, archive.constants, "tensor_"
+        )
+        return weights, constants
+
+    def _read_table(
+        self, label: str, text: memoryview, records: Mapping[str, memoryview], prefix: str
+    ) -> _Table:
+        payloads = decode_payloads(parse_json(text, label=label), self._limits, label)
+        return payloads, read_weights(payloads, records, prefix=prefix, limits=self._limits)
+
+    def _bind_weights(self) -> tuple[dict[str, Weight], dict[str, WeightArray]]:
+        """Returns the weights by their names in the graph, and their arrays by their own names."""
+        by_graph_name: dict[str, Weight] = {}
+        arrays: dict[str, WeightArray] = {}
+        for spec in self._module.signature.input_specs:
+            if not isinstance(spec, WeightInput):
+                continue
+            payloads, views = self._constants_table if spec.is_constant else self._weights_table
+            name, graph_name = spec.weight_name, spec.arg.name
+            if name not in payloads:
+                found = f"the weight {name[:64]!r} is in the signature, but not in its table."
+                raise refusal(Pt2Reason.BAD_SIGNATURE, found)
+            if name in arrays or graph_name in by_graph_name:
+                found = f"the weight {name[:64]!r} is in the signature twice."
+                raise refusal(Pt2Reason.BAD_SIGNATURE, found)
+            meta = payloads[name].tensor_meta
+            dtype = DTYPES[meta.dtype][0] if meta else ""
+            arrays[name] = views[name]
+            by_graph_name[graph_name] = Weight(name, dtype, views[name].shape)
+        return by_graph_name, arrays
+
+    def _user_inputs(self) -> list[str]:
+        specs = self._module.signature.input_specs
+        names = [
+            spec.arg.name
+            for spec in specs
+            if isinstance(spec, UserInput) and isinstance(spec.arg, TensorRef)
+        ]
+        if not names:
+            raise refusal(Pt2Reason.UNSUPPORTED_SIGNATURE, "it has no inputs.")
+        return names
+
+    def _root_call(self) -> CallSignature | None:
+        roots = [call.signature for call in self._module.module_call_graph if not call.fqn]
+        if len(roots) > 1:
+            raise refusal(Pt2Reason.BAD_SIGNATURE, "its root module is described twice.")
+        return roots[0] if roots else None
+
+    def _outputs(self, importer: GraphImporter) -> list[Activation]:
+        outputs: list[Activation] = []
+        for spec in self._module.signature.output_specs:
+            if isinstance(spec, Opaque) or not isinstance(spec.arg, TensorRef):
+                continue
+            value = importer.value(spec.arg.name)
+            if isinstance(spec, BufferMutation):
+                if value != Statistic(spec.buffer_name):
+                    found = f"the buffer {spec.buffer_name[:64]!r} is changed by other than batch normalization."
+                    raise refusal(Pt2Reason.MUTATION_UNSUPPORTED, found)
+            elif isinstance(value, Activation):
+                outputs.append(value)
+            else:
+                found = f"the output {spec.arg.name[:64]!r} does not depend on the inputs."
+                raise refusal(Pt2Reason.UNSUPPORTED_SIGNATURE, found)
+        if not outputs:
+            raise refusal(Pt2Reason.UNSUPPORTED_SIGNATURE, "it has no outputs.")
+        return outputs
+
+    def _parameter_totals(self) -> tuple[int, int]:
+        """Counts elements and bytes of the parameters, tied ones once."""
+        payloads, views = self._weights_table
+        tensors = {
+            (row.path_name, row.tensor_meta.storage_offset, row.tensor_meta.sizes): views[name]
+            for name, row in payloads.items()
+            if row.is_param and row.tensor_meta
+        }
+        arrays = tensors.values()
+        return sum(array.size for array in arrays), sum(array.nbytes for array in arrays)
+
+
+def _float_spec(name: str, shape: tuple[int | None, ...]) -> TensorSpec:
+    return TensorSpec(name, FLOAT32, shape)
+
+
+def _weight_names(node: ExportedNode) -> list[str]:
+    roles = ("weight", "bias", "running_mean", "running_var")
+    names = (getattr(node.operation, role, None) for role in roles)
+    return [name for name in names if isinstance(name, str)]
+
+
+def _check_finite(weights: Mapping[str, WeightArray], used: set[str]) -> None:
+    for name in sorted(used):
+        if not np.isfinite(weights[name]).all():
+            raise refusal(
+                Pt2Reason.BAD_WEIGHT, f"the weight {name!r} has NaN or infinite elements."
+            )
+
+
+def _renumber(
+    nodes: Sequence[ExportedNode], outputs: Sequence[Activation], input_count: int
+) -> tuple[tuple[ExportedNode, ...], tuple[int, ...]]:
+    """Drops the nodes that no output needs, and numbers what is left without gaps."""
+    needed = {value.number for value in outputs}
+    for node in reversed(nodes):
+        if node.output in needed:
+            needed.update(node.inputs)
+    kept = [node for node in nodes if node.output in needed]
+    numbers = {number: number for number in range(input_count)}
+    numbers |= {node.output: input_count + index for index, node in enumerate(kept)}
+    renumbered = tuple(
+        replace(
+            node,
+            inputs=tuple(numbers[value] for value in node.inputs),
+            output=numbers[node.output],
+        )
+        for node in kept
+    )
+    return renumbered, tuple(numbers[value.number] for value in outputs)

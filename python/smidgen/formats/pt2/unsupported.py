@@ -1,0 +1,53 @@
+"""Gathers everything that is not supported in a model, to tell it all at once."""
+
+from __future__ import annotations
+
+from smidgen.errors import UnsupportedOperatorError
+
+_MAX_OPERATORS, _MAX_NODES = 32, 8
+
+
+class UnsupportedOperators:
+    """Operators that are not supported, with the nodes that use them."""
+
+    def __init__(self) -> None:
+        self._nodes: dict[str, list[str]] = {}
+        self._first: tuple[str, str] | None = None
+
+    def add(self, target: str, node: str, module_path: str, detail: str) -> None:
+        """Adds one node.
+
+        Args:
+            target: The operator as the file names it; display text.
+            node: The node's name in the file.
+            module_path: The module that it came from.
+            detail: What about it is not supported; empty if nothing is.
+        """
+        shown = "".join(c for c in target[:80] if c.isprintable())
+        operator = shown.removeprefix("torch.ops.")
+        place = f"{node} in {module_path}" if module_path else node
+        nodes = self._nodes.setdefault(f"{operator} ({detail})" if detail else operator, [])
+        if place not in nodes:
+            nodes.append(place)
+        self._first = self._first or (operator, node)
+
+    def raise_if_any(self) -> None:
+        """Raises UnsupportedOperatorError if anything was added."""
+        if self._first is None:
+            return
+        lines = [f"{key} at {_enumerate(nodes)}" for key, nodes in self._nodes.items()]
+        shown = "; ".join(lines[:_MAX_OPERATORS])
+        more = f"; and {len(lines) - _MAX_OPERATORS} more" if len(lines) > _MAX_OPERATORS else ""
+        operator, node = self._first
+        raise UnsupportedOperatorError(
+            f"The model uses operators that are not supported: {shown}{more}. "
+            "Replace them by supported ones and export again.",
+            reason="UNSUPPORTED_OPERATOR",
+            op=operator,
+            node=node,
+        )
+
+
+def _enumerate(nodes: list[str]) -> str:
+    shown = ", ".join(nodes[:_MAX_NODES])
+    return f"{shown} and {len(nodes) - _MAX_NODES} more" if len(nodes) > _MAX_NODES else shown

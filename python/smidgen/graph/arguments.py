@@ -1,0 +1,251 @@
+"""Binding the arguments of an ATen operator to its schema. Needs no torch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum, StrEnum
+from typing import TypeAlias
+
+from smidgen.graph.operations import Pair, Shape
+
+MAX_EXTENT = (1 << 31) - 1
+FLOAT32 = "float32"
+
+
+class ArgumentError(ValueError):
+    """An argument does not fit the operator's schema."""
+
+
+class UnsupportedCase(Exception):
+    """An operator that is supported is used in a way that is not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Activation:
+    """A value of the graph.
+
+    Attributes:
+        number: The value's number.
+        shape: Its shape.
+        storage: Number of the memory it lives in; values that are views of each other share it.
+    """
+
+    number: int
+    shape: Shape
+    storage: int
+
+
+@dataclass(frozen=True, slots=True)
+class Weight:
+    """A parameter, buffer or constant by its name. The shape is that in memory, before any transposition."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    is_transposed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Statistic:
+    """The next value of a buffer of a batch normalization."""
+
+    buffer: str
+
+
+class BatchSize(Enum):
+    """The symbolic batch size."""
+
+    BATCH_SIZE = "batch size"
+
+
+BATCH_SIZE = BatchSize.BATCH_SIZE
+Operand: TypeAlias = "Activation | Weight | Statistic | BatchSize | int"
+
+
+@dataclass(frozen=True, slots=True)
+class TypeNumber:
+    """A scalar type, layout or memory format; only the scalar type is looked at."""
+
+    kind: str
+    name: str
+
+
+Value: TypeAlias = (
+    "None | bool | int | float | str | Activation | Weight | Statistic | BatchSize | TypeNumber"
+    " | tuple[Value, ...]"
+)
+
+
+class Type(StrEnum):
+    """The types of parameters that the supported operators have."""
+
+    TENSOR = "Tensor"
+    OPTIONAL_TENSOR = "Tensor?"
+    TENSORS = "Tensor[]"
+    INT = "int"
+    INTS = "int[]"
+    SIZES = "SymInt[]"
+    PAIR = "int[2]"
+    FLOAT = "float"
+    OPTIONAL_NUMBER = "Scalar?"
+    BOOL = "bool"
+    STRING = "str"
+    TENSOR_OR_NUMBER = "Tensor | Scalar"
+    IGNORED = "ignored"
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One parameter of an operator; required if it has no default."""
+
+    name: str
+    type: Type
+    default: Value = None
+    is_required: bool = True
+
+
+class Arguments:
+    """The arguments of one call by name, each of its parameter's type.
+
+    The accessors raise ArgumentError, or UnsupportedCase where torch would accept what is found.
+    """
+
+    def __init__(self, parameters: Sequence[Parameter], given: Mapping[str, Value]) -> None:
+        types = {parameter.name: parameter.type for parameter in parameters}
+        for name, value in given.items():
+            if name not in types:
+                raise ArgumentError(f"the unknown argument {name[:64]!r}")
+            if not _fits(types[name], value):
+                raise ArgumentError(f"an argument {name!r} that is no {types[name]}")
+        for parameter in parameters:
+            if parameter.is_required and parameter.name not in given:
+                raise ArgumentError(f"no argument {parameter.name!r}")
+        defaults = {parameter.name: parameter.default for parameter in parameters}
+        self._values: dict[str, Value] = {**defaults, **given}
+
+    def __getitem__(self, name: str) -> Value:
+        return self._values[name]
+
+    def activation(self, name: str) -> Activation:
+        """Returns a tensor that is computed from the inputs."""
+        value = self._values[name]
+        if not isinstance(value, Activation):
+            raise UnsupportedCase(f"{name} must be computed from the inputs, found a constant")
+        return value
+
+    def activations(self, name: str) -> tuple[Activation, ...]:
+        """Returns a list of tensors that are computed from the inputs."""
+        value = self._values[name]
+        items = value if isinstance(value, tuple) else ()
+        found = tuple(item for item in items if isinstance(item, Activation))
+        if not found or len(found) != len(items):
+            raise UnsupportedCase(f"{name} must all be computed from the inputs")
+        return found
+
+    def weight(self, name: str) -> Weight:
+        """Returns a float32 parameter, buffer or constant."""
+        value = self._values[name]
+        if not isinstance(value, Weight):
+            raise UnsupportedCase(f"{name} must be a constant weight")
+        if value.dtype != FLOAT32:
+            raise UnsupportedCase(f"{name} has the element type {value.dtype}, expected float32")
+        return value
+
+    def plain_weight(self, name: str) -> str:
+        """Returns the name of a weight that is not transposed."""
+        weight = self.weight(name)
+        if weight.is_transposed:
+            raise UnsupportedCase(f"{name} must not be transposed")
+        return weight.name
+
+    def optional_weight(self, name: str) -> str | None:
+        """Returns the name of a weight, or None if there is none."""
+        return None if self._values[name] is None else self.plain_weight(name)
+
+    def integer(self, name: str) -> int:
+        """Returns an integer."""
+        value = self._values[name]
+        if not isinstance(value, int):
+            raise ArgumentError(f"no integer {name!r}")
+        return value
+
+    def integers(self, name: str) -> tuple[int, ...]:
+        """Returns a list of integers; one integer counts as a list."""
+        value = self._values[name]
+        items = value if isinstance(value, tuple) else (value,)
+        return tuple(item for item in items if isinstance(item, int))
+
+    def sizes(self, name: str) -> tuple[int | BatchSize, ...]:
+        """Returns a list of extents."""
+        value = self._values[name]
+        items = value if isinstance(value, tuple) else ()
+        return tuple(item for item in items if isinstance(item, int | BatchSize))
+
+    def pair(self, name: str) -> Pair:
+        """Returns two integers, of which the file may state one for both."""
+        items = self.integers(name)
+        if len(items) not in (1, 2):
+            raise ArgumentError(f"{len(items)} numbers {name!r}, expected two")
+        if any(abs(item) > MAX_EXTENT for item in items):
+            raise ArgumentError(f"{name!r} beyond {MAX_EXTENT}")
+        return items[0], items[-1]
+
+    def number(self, name: str) -> float:
+        """Returns a finite number."""
+        value = self._values[name]
+        if not isinstance(value, int | float) or not math.isfinite(value):
+            raise ArgumentError(f"{name!r} that is not a finite number")
+        return float(value)
+
+    def optional_number(self, name: str) -> float | None:
+        """Returns a finite number or None."""
+        return None if self._values[name] is None else self.number(name)
+
+    def flag(self, name: str) -> bool:
+        """Returns true or false."""
+        return self._values[name] is True
+
+
+def _is_int(value: Value) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: Value) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_tensor(value: Value) -> bool:
+    return isinstance(value, Activation | Weight | Statistic)
+
+
+def _fits(expected: Type, value: Value) -> bool:  # noqa: PLR0911 - one line for each type
+    items = value if isinstance(value, tuple) else None
+    match expected:
+        case Type.TENSOR:
+            return _is_tensor(value)
+        case Type.OPTIONAL_TENSOR:
+            return value is None or _is_tensor(value)
+        case Type.TENSORS:
+            return items is not None and all(map(_is_tensor, items))
+        case Type.INT:
+            return _is_int(value)
+        case Type.INTS | Type.PAIR:
+            return _is_int(value) or (items is not None and all(map(_is_int, items)))
+        case Type.SIZES:
+            return items is not None and all(
+                _is_int(item) or isinstance(item, BatchSize) for item in items
+            )
+        case Type.FLOAT:
+            return _is_number(value)
+        case Type.OPTIONAL_NUMBER:
+            return value is None or _is_number(value)
+        case Type.BOOL:
+            return isinstance(value, bool)
+        case Type.STRING:
+            return isinstance(value, str)
+        case Type.TENSOR_OR_NUMBER:
+            return _is_tensor(value) or _is_number(value)
+        case Type.IGNORED:
+            return True

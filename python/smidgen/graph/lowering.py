@@ -1,0 +1,419 @@
+"""What a call of an ATen operator means: one function for each family of operators. Needs no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from smidgen.graph import operations as ops
+from smidgen.graph.arguments import (
+    BATCH_SIZE,
+    FLOAT32,
+    Activation,
+    ArgumentError,
+    Arguments,
+    BatchSize,
+    Operand,
+    Statistic,
+    TypeNumber,
+    UnsupportedCase,
+    Weight,
+)
+from smidgen.graph.operations import OpKind, Shape
+from smidgen.graph.shapes import element_count, show
+
+
+@dataclass(frozen=True, slots=True)
+class Computed:
+    """A new value: the operations one after the other, the first on `inputs`.
+
+    Attributes:
+        operations: At least one.
+        inputs: What the first of them reads.
+        shares_storage: The file's operator may return its first input itself.
+        statistics: Operands for the operator's further outputs; None where nothing can be done with one.
+    """
+
+    operations: tuple[ops.Operation, ...]
+    inputs: tuple[Activation, ...]
+    shares_storage: bool = False
+    statistics: tuple[Statistic | None, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reshaped:
+    """The same elements in another shape, perhaps in the same memory."""
+
+    input: Activation
+    shape: Shape
+
+
+@dataclass(frozen=True, slots=True)
+class Forwarded:
+    """The first input itself, or a copy of it."""
+
+    operand: Operand
+    is_copy: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Nothing:
+    """The call has no output and no effect."""
+
+
+Lowered: TypeAlias = "Computed | Reshaped | Forwarded | Nothing"
+
+
+def unary(kind: OpKind) -> ops.Unary:
+    """Makes a function of one number without parameters."""
+    return ops.Unary(kind)
+
+
+def conv2d(arguments: Arguments) -> Lowered:
+    """aten.conv2d.default, aten.convolution.default."""
+    if arguments.flag("transposed"):
+        raise UnsupportedCase("transposed convolution")
+    return _convolution(arguments, arguments.pair("padding"))
+
+
+def conv2d_padding(arguments: Arguments) -> Lowered:
+    """aten.conv2d.padding, whose padding is the word valid or same."""
+    if arguments["padding"] == "valid":
+        return _convolution(arguments, (0, 0))
+    if arguments["padding"] != "same":
+        raise ArgumentError("a padding that is neither 'valid' nor 'same'")
+    dilation = arguments.pair("dilation")
+    weight = arguments.weight("weight")
+    totals = [d * (k - 1) for d, k in zip(dilation, weight.shape[2:], strict=False)]
+    if len(totals) != 2 or any(total % 2 for total in totals):
+        raise UnsupportedCase("padding 'same' with an even kernel, which pads one side more")
+    return _convolution(arguments, (totals[0] // 2, totals[1] // 2))
+
+
+def _convolution(arguments: Arguments, padding: ops.Pair) -> Computed:
+    convolution = ops.Conv2d(
+        arguments.plain_weight("weight"),
+        arguments.optional_weight("bias"),
+        arguments.pair("stride"),
+        padding,
+        arguments.pair("dilation"),
+        arguments.integer("groups"),
+    )
+    return Computed((convolution,), (arguments.activation("input"),))
+
+
+def linear(arguments: Arguments) -> Lowered:
+    """aten.linear.default."""
+    return _linear(arguments, "input", "weight", "bias", is_transposed=False)
+
+
+def addmm(arguments: Arguments) -> Lowered:
+    """aten.addmm.default: bias + x @ weight."""
+    if arguments.number("beta") != 1 or arguments.number("alpha") != 1:
+        raise UnsupportedCase("alpha and beta other than 1")
+    return _linear(arguments, "mat1", "mat2", "self", is_transposed=True)
+
+
+def matmul(arguments: Arguments) -> Lowered:
+    """aten.mm.default: x @ weight."""
+    return _linear(arguments, "self", "mat2", None, is_transposed=True)
+
+
+def _linear(
+    arguments: Arguments, x: str, weight_name: str, bias: str | None, *, is_transposed: bool
+) -> Computed:
+    weight = arguments.weight(weight_name)
+    operation = ops.Linear(
+        weight.name,
+        arguments.optional_weight(bias) if bias else None,
+        weight.is_transposed != is_transposed,
+    )
+    return Computed((operation,), (arguments.activation(x),))
+
+
+def batch_norm(arguments: Arguments) -> Lowered:
+    """aten.batch_norm.default and the forms of it that decomposition gives.
+
+    Whether it was exported in training mode does not matter: the graph's own mode decides.
+    """
+    mean, variance = (arguments.optional_weight(f"running_{name}") for name in ("mean", "var"))
+    weight, bias = arguments.optional_weight("weight"), arguments.optional_weight("bias")
+    if mean is None or variance is None:
+        raise UnsupportedCase("batch normalization without running statistics")
+    if (weight is None) != (bias is None):
+        raise UnsupportedCase("batch normalization with one of weight and bias alone")
+    momentum, eps = arguments.number("momentum"), arguments.number("eps")
+    if not 0 <= momentum <= 1 or eps < 0:
+        raise ArgumentError(f"momentum {momentum} and eps {eps}")
+    operation = ops.BatchNorm(weight, bias, mean, variance, momentum, eps)
+    statistics = (None, None, Statistic(mean), Statistic(variance))
+    return Computed((operation,), (arguments.activation("input"),), statistics=statistics)
+
+
+def clamp(arguments: Arguments) -> Lowered:
+    """aten.clamp.default, aten.clamp_min.default, aten.clamp_max.default."""
+    bounds = arguments.optional_number("min"), arguments.optional_number("max")
+    return Computed((_clamp(*bounds),), (arguments.activation("self"),))
+
+
+def hardtanh(arguments: Arguments) -> Lowered:
+    """aten.hardtanh.default; ReLU6 is written so."""
+    bounds = arguments.number("min_val"), arguments.number("max_val")
+    return Computed((_clamp(*bounds),), (arguments.activation("self"),))
+
+
+def _clamp(minimum: float | None, maximum: float | None) -> ops.Operation:
+    if minimum is None and maximum is None:
+        raise ArgumentError("neither a minimum nor a maximum")
+    if minimum is not None and maximum is not None and minimum >= maximum:
+        raise UnsupportedCase(f"a minimum of {minimum} with a maximum of {maximum}")
+    if minimum == 0 and maximum is None:
+        return ops.Unary(OpKind.RELU)
+    if minimum == 0 and maximum == 6:
+        return ops.Unary(OpKind.RELU6)
+    return ops.Clamp(minimum, maximum)
+
+
+def gelu(arguments: Arguments) -> Lowered:
+    """aten.gelu.default."""
+    approximate = arguments["approximate"]
+    if approximate not in ("none", "tanh"):
+        raise ArgumentError("an approximation that is neither 'none' nor 'tanh'")
+    return Computed((ops.Gelu(str(approximate)),), (arguments.activation("self"),))
+
+
+def leaky_relu(arguments: Arguments) -> Lowered:
+    """aten.leaky_relu.default."""
+    operation = ops.LeakyRelu(arguments.number("negative_slope"))
+    return Computed((operation,), (arguments.activation("self"),))
+
+
+def elu(arguments: Arguments) -> Lowered:
+    """aten.elu.default."""
+    if arguments.number("scale") != 1 or arguments.number("input_scale") != 1:
+        raise UnsupportedCase("a scale other than 1")
+    return Computed((ops.Elu(arguments.number("alpha")),), (arguments.activation("self"),))
+
+
+def add(arguments: Arguments) -> Lowered:
+    """aten.add.Tensor: of two values, or of one to the counter of batches of a batch normalization."""
+    first, second = arguments["self"], arguments["other"]
+    is_counter = isinstance(first, Weight) and first.dtype == "int64" and not first.shape
+    if isinstance(first, Weight) and is_counter and second == 1:
+        return Forwarded(Statistic(first.name))
+    if arguments.number("alpha") != 1:
+        raise UnsupportedCase("alpha other than 1")
+    inputs = (arguments.activation("self"), arguments.activation("other"))
+    if inputs[0].shape != inputs[1].shape:
+        shapes = " and ".join(show(value.shape) for value in inputs)
+        raise UnsupportedCase(f"adding the different shapes {shapes}")
+    return Computed((ops.Add(),), inputs)
+
+
+def concat(arguments: Arguments) -> Lowered:
+    """aten.cat.default."""
+    inputs = arguments.activations("tensors")
+    axis = _axis(arguments.integer("dim"), len(inputs[0].shape))
+    if any(value.shape[axis : axis + 1] == (None,) for value in inputs):
+        raise UnsupportedCase("concatenation along the dynamic batch")
+    return Computed((ops.Concat(axis),), inputs)
+
+
+def max_pool(arguments: Arguments) -> Lowered:
+    """aten.max_pool2d.default and aten.max_pool2d_with_indices.default."""
+    operation = ops.MaxPool(
+        *_pool_geometry(arguments), arguments.pair("dilation"), arguments.flag("ceil_mode")
+    )
+    return Computed((operation,), (arguments.activation("self"),), statistics=(None,))
+
+
+def average_pool(arguments: Arguments) -> Lowered:
+    """aten.avg_pool2d.default."""
+    if arguments["divisor_override"] is not None:
+        raise UnsupportedCase("an overridden divisor")
+    operation = ops.AveragePool(
+        *_pool_geometry(arguments), arguments.flag("ceil_mode"), arguments.flag("count_include_pad")
+    )
+    return Computed((operation,), (arguments.activation("self"),))
+
+
+def _pool_geometry(arguments: Arguments) -> tuple[ops.Pair, ops.Pair, ops.Pair]:
+    kernel = arguments.pair("kernel_size")
+    stride = arguments.pair("stride") if arguments.integers("stride") else kernel
+    return kernel, stride, arguments.pair("padding")
+
+
+def adaptive_average_pool(arguments: Arguments) -> Lowered:
+    """aten.adaptive_avg_pool2d.default, for output sizes that divide the input evenly."""
+    value = arguments.activation("self")
+    wanted, found = arguments.pair("output_size"), value.shape[2:]
+    if len(value.shape) != 4 or min(wanted) < 1:
+        raise ArgumentError(f"output size {wanted} for the shape {show(value.shape)}")
+    if wanted == (1, 1):
+        return Computed((ops.GlobalAveragePool(),), (value,))
+    if wanted == found:
+        return Forwarded(value, is_copy=True)
+    sizes = [size or 1 for size in found]
+    if any(size % parts for size, parts in zip(sizes, wanted, strict=True)):
+        raise UnsupportedCase(f"output size {wanted}, which does not divide {show(found)} evenly")
+    kernel = (sizes[0] // wanted[0], sizes[1] // wanted[1])
+    return Computed((ops.AveragePool(kernel, kernel),), (value,))
+
+
+def mean(arguments: Arguments) -> Lowered:
+    """aten.mean.dim over height and width: global average pooling."""
+    value = arguments.activation("self")
+    if len(value.shape) != 4 or _axes(arguments, "dim", 4) != {2, 3}:
+        raise UnsupportedCase("a mean that is not over height and width of images")
+    pooled: tuple[ops.Operation, ...] = (ops.GlobalAveragePool(),)
+    return Computed(pooled if arguments.flag("keepdim") else (*pooled, ops.Flatten()), (value,))
+
+
+def dropout(arguments: Arguments) -> Lowered:
+    """aten.dropout.default."""
+    return _dropout(arguments, whole_channels=False)
+
+
+def feature_dropout(arguments: Arguments) -> Lowered:
+    """aten.feature_dropout.default."""
+    return _dropout(arguments, whole_channels=True)
+
+
+def _dropout(arguments: Arguments, *, whole_channels: bool) -> Computed:
+    p = arguments.number("p")
+    if not 0 <= p <= 1:
+        raise ArgumentError(f"a dropout probability of {p}")
+    operation = ops.Dropout(p, whole_channels)
+    # Out of training torch returns the input itself, so writing to the output writes to the input.
+    shares = not arguments.flag("train")
+    return Computed((operation,), (arguments.activation("input"),), shares_storage=shares)
+
+
+def forward(arguments: Arguments) -> Lowered:
+    """aten.alias.default, aten.detach.default, aten.contiguous.default: at most another layout in memory."""
+    return Forwarded(arguments.activation("self"))
+
+
+def clone(arguments: Arguments) -> Lowered:
+    """aten.clone.default."""
+    return Forwarded(arguments.activation("self"), is_copy=True)
+
+
+def to_dtype(arguments: Arguments) -> Lowered:
+    """aten.to.dtype, to the type that the value has."""
+    dtype = arguments["dtype"]
+    if not isinstance(dtype, TypeNumber) or dtype.name != FLOAT32:
+        raise UnsupportedCase("a change of the element type")
+    return Forwarded(arguments.activation("self"), is_copy=arguments.flag("copy"))
+
+
+def nothing(arguments: Arguments) -> Lowered:
+    """Assertions: what they assert is checked here in any case."""
+    return Nothing()
+
+
+def transpose(arguments: Arguments) -> Lowered:
+    """aten.t.default, aten.permute.default and aten.transpose.int, of the matrix of a linear operator."""
+    matrix = arguments["self"]
+    if not isinstance(matrix, Weight) or len(matrix.shape) != 2:
+        raise UnsupportedCase("a permutation of axes")
+    order = [axis % 2 for axis in arguments.integers("dims")]
+    if sorted(order) != [0, 1]:
+        raise ArgumentError("a permutation of other than two axes")
+    flips = order == [1, 0]
+    return Forwarded(Weight(matrix.name, matrix.dtype, matrix.shape, matrix.is_transposed != flips))
+
+
+def transpose_pair(arguments: Arguments) -> Lowered:
+    """aten.transpose.int, of the matrix of a linear operator."""
+    matrix = arguments["self"]
+    axes = {arguments.integer("dim0") % 2, arguments.integer("dim1") % 2}
+    if not isinstance(matrix, Weight) or len(matrix.shape) != 2 or axes != {0, 1}:
+        raise UnsupportedCase("a permutation of axes")
+    return Forwarded(Weight(matrix.name, matrix.dtype, matrix.shape, not matrix.is_transposed))
+
+
+def size(arguments: Arguments) -> Lowered:
+    """aten.sym_size.int."""
+    shape = arguments.activation("self").shape
+    extent = shape[_axis(arguments.integer("dim"), len(shape))]
+    return Forwarded(BATCH_SIZE if extent is None else extent)
+
+
+def flatten(arguments: Arguments) -> Lowered:
+    """aten.flatten.using_ints."""
+    value = arguments.activation("self")
+    rank = len(value.shape)
+    first = _axis(arguments.integer("start_dim"), rank)
+    last = _axis(arguments.integer("end_dim"), rank)
+    if first > last:
+        raise ArgumentError(f"axes {first} to {last}")
+    merged = value.shape[first : last + 1]
+    if None in merged and element_count(merged) != 1:
+        raise UnsupportedCase("flattening the dynamic batch into another axis")
+    extent = None if None in merged else element_count(merged)
+    return _reshaped(value, (*value.shape[:first], extent, *value.shape[last + 1 :]))
+
+
+def reshape(arguments: Arguments) -> Lowered:
+    """aten.view.default."""
+    value = arguments.activation("self")
+    return _reshaped(value, resolve_sizes(value.shape, arguments.sizes("size")))
+
+
+def reshape_to(arguments: Arguments) -> Lowered:
+    """aten.reshape.default."""
+    value = arguments.activation("self")
+    return _reshaped(value, resolve_sizes(value.shape, arguments.sizes("shape")))
+
+
+def resolve_sizes(shape: Shape, wanted: Sequence[int | BatchSize]) -> Shape:
+    """Returns the shape that a tensor of a shape gets by a list of sizes with at most one -1."""
+    fixed = [item for item in wanted if isinstance(item, int) and item != -1]
+    if any(item < 1 for item in fixed) or wanted.count(-1) > 1:
+        raise ArgumentError(f"the sizes {[str(item) for item in wanted]}")
+    known = 1
+    for item in fixed:
+        known *= item
+    count = element_count(shape)
+    takes_batch = None in shape and BATCH_SIZE not in wanted
+    if count % known or (takes_batch and (count != known or -1 not in wanted)):
+        raise UnsupportedCase(f"reshaping {show(shape)} so that samples are split or joined")
+    rest = None if takes_batch else count // known
+    replaced = {BATCH_SIZE: None, -1: rest}
+    return tuple(
+        item if isinstance(item, int) and item != -1 else replaced[item] for item in wanted
+    )
+
+
+def squeeze(arguments: Arguments) -> Lowered:
+    """aten.squeeze.default, aten.squeeze.dim and aten.squeeze.dims."""
+    value = arguments.activation("self")
+    rank = len(value.shape)
+    axes = set(range(rank)) if arguments["dim"] is None else _axes(arguments, "dim", rank)
+    kept = (n for axis, n in enumerate(value.shape) if axis not in axes or n != 1)
+    return _reshaped(value, tuple(kept))
+
+
+def unsqueeze(arguments: Arguments) -> Lowered:
+    """aten.unsqueeze.default."""
+    value = arguments.activation("self")
+    axis = _axis(arguments.integer("dim"), len(value.shape) + 1)
+    return _reshaped(value, (*value.shape[:axis], 1, *value.shape[axis:]))
+
+
+def _reshaped(value: Activation, shape: Shape) -> Lowered:
+    if None in shape[1:]:
+        raise UnsupportedCase("an axis before the dynamic batch")
+    return Reshaped(value, shape)
+
+
+def _axis(axis: int, rank: int) -> int:
+    if not -rank <= axis < rank:
+        raise ArgumentError(f"axis {axis} of {rank}")
+    return axis % rank
+
+
+def _axes(arguments: Arguments, name: str, rank: int) -> set[int]:
+    return {_axis(axis, rank) for axis in arguments.integers(name)}

@@ -1,0 +1,201 @@
+"""The operations of a network in float, one class each. Needs no torch.
+
+Weights are named by their key in ExportedModel.weights. A shape is a tuple of extents in which None stands for the
+batch size; it can only be the first extent.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import ClassVar, TypeAlias
+
+Shape: TypeAlias = "tuple[int | None, ...]"
+Pair: TypeAlias = "tuple[int, int]"
+
+
+class OpKind(StrEnum):
+    """The kinds of nodes of a graph, as in node.meta["op"]."""
+
+    CONV2D = "conv2d"
+    LINEAR = "linear"
+    BATCH_NORM = "batch_norm"
+    RELU = "relu"
+    RELU6 = "relu6"
+    CLAMP = "clamp"
+    SIGMOID = "sigmoid"
+    HARDSIGMOID = "hardsigmoid"
+    HARDSWISH = "hardswish"
+    SILU = "silu"
+    GELU = "gelu"
+    TANH = "tanh"
+    LEAKY_RELU = "leaky_relu"
+    ELU = "elu"
+    ADD = "add"
+    MAX_POOL = "max_pool"
+    AVERAGE_POOL = "average_pool"
+    GLOBAL_AVERAGE_POOL = "global_average_pool"
+    FLATTEN = "flatten"
+    RESHAPE = "reshape"
+    CONCAT = "concat"
+    DROPOUT = "dropout"
+    IDENTITY = "identity"
+
+
+UNARY_KINDS = frozenset({
+    OpKind.RELU, OpKind.RELU6, OpKind.CLAMP, OpKind.SIGMOID, OpKind.HARDSIGMOID, OpKind.HARDSWISH,
+    OpKind.SILU, OpKind.GELU, OpKind.TANH, OpKind.LEAKY_RELU, OpKind.ELU,
+})  # fmt: skip
+"""Functions of one number, applied to every element."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conv2d:
+    """Convolution. Weight [O, C / groups, KH, KW], bias [O]."""
+
+    kind: ClassVar[OpKind] = OpKind.CONV2D
+    weight: str
+    bias: str | None
+    stride: Pair = (1, 1)
+    padding: Pair = (0, 0)
+    dilation: Pair = (1, 1)
+    groups: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Linear:
+    """x @ weight.T + bias. Weight [O, I], or [I, O] if transposed; bias [O]."""
+
+    kind: ClassVar[OpKind] = OpKind.LINEAR
+    weight: str
+    bias: str | None
+    is_transposed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BatchNorm:
+    """Batch normalization over axis 1 with running statistics; weight and bias come together or not at all."""
+
+    kind: ClassVar[OpKind] = OpKind.BATCH_NORM
+    weight: str | None
+    bias: str | None
+    running_mean: str
+    running_var: str
+    momentum: float = 0.1
+    eps: float = 1e-5
+
+
+@dataclass(frozen=True, slots=True)
+class Unary:
+    """A function of one number without parameters."""
+
+    kind: OpKind
+
+
+@dataclass(frozen=True, slots=True)
+class Clamp:
+    """min(max(x, minimum), maximum), where a bound of None does not bound."""
+
+    kind: ClassVar[OpKind] = OpKind.CLAMP
+    minimum: float | None
+    maximum: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Gelu:
+    """Gaussian error linear unit, exact or by its tanh approximation."""
+
+    kind: ClassVar[OpKind] = OpKind.GELU
+    approximate: str = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class LeakyRelu:
+    """x for x > 0, else negative_slope * x."""
+
+    kind: ClassVar[OpKind] = OpKind.LEAKY_RELU
+    negative_slope: float = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Elu:
+    """x for x > 0, else alpha * (exp(x) - 1)."""
+
+    kind: ClassVar[OpKind] = OpKind.ELU
+    alpha: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Add:
+    """The sum of two tensors of the same shape."""
+
+    kind: ClassVar[OpKind] = OpKind.ADD
+
+
+@dataclass(frozen=True, slots=True)
+class MaxPool:
+    """The greatest element of each window."""
+
+    kind: ClassVar[OpKind] = OpKind.MAX_POOL
+    kernel: Pair
+    stride: Pair
+    padding: Pair = (0, 0)
+    dilation: Pair = (1, 1)
+    ceil_mode: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AveragePool:
+    """The mean of each window."""
+
+    kind: ClassVar[OpKind] = OpKind.AVERAGE_POOL
+    kernel: Pair
+    stride: Pair
+    padding: Pair = (0, 0)
+    ceil_mode: bool = False
+    count_include_pad: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class GlobalAveragePool:
+    """The mean of each channel: [N, C, H, W] to [N, C, 1, 1]."""
+
+    kind: ClassVar[OpKind] = OpKind.GLOBAL_AVERAGE_POOL
+
+
+@dataclass(frozen=True, slots=True)
+class Flatten:
+    """All axes but the first become one."""
+
+    kind: ClassVar[OpKind] = OpKind.FLATTEN
+
+
+@dataclass(frozen=True, slots=True)
+class Reshape:
+    """The same elements in another shape."""
+
+    kind: ClassVar[OpKind] = OpKind.RESHAPE
+    shape: Shape
+
+
+@dataclass(frozen=True, slots=True)
+class Concat:
+    """Joins tensors along an axis, which is not negative."""
+
+    kind: ClassVar[OpKind] = OpKind.CONCAT
+    axis: int
+
+
+@dataclass(frozen=True, slots=True)
+class Dropout:
+    """Zeroes elements, or whole channels, while training."""
+
+    kind: ClassVar[OpKind] = OpKind.DROPOUT
+    p: float = 0.5
+    whole_channels: bool = False
+
+
+Operation: TypeAlias = (
+    Conv2d | Linear | BatchNorm | Unary | Clamp | Gelu | LeakyRelu | Elu | Add | MaxPool
+    | AveragePool | GlobalAveragePool | Flatten | Reshape | Concat | Dropout
+)  # fmt: skip

@@ -1,0 +1,226 @@
+"""The shape rules: the shape that each operation gives for the shapes it reads. Needs no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import singledispatch
+from math import prod
+
+from smidgen.graph.operations import (
+    Add,
+    AveragePool,
+    BatchNorm,
+    Concat,
+    Conv2d,
+    Flatten,
+    GlobalAveragePool,
+    Linear,
+    MaxPool,
+    Operation,
+    Pair,
+    Reshape,
+    Shape,
+)
+
+WeightShapes = Mapping[str, tuple[int, ...]]
+_MAX_EXTENT = (1 << 31) - 1
+
+
+class ShapeError(ValueError):
+    """An operation cannot read what it is given."""
+
+
+def infer_shape(operation: Operation, inputs: Sequence[Shape], weights: WeightShapes) -> Shape:
+    """Returns the shape that an operation gives.
+
+    Args:
+        operation: The operation.
+        inputs: Shapes of the values that it reads.
+        weights: Shapes of the weights by name.
+
+    Raises:
+        ShapeError: The operation cannot read such values.
+    """
+    return _rule(operation, inputs, weights)
+
+
+def element_count(shape: Shape) -> int:
+    """Returns the number of elements of one sample, or of all if the batch size is fixed."""
+    return prod(extent for extent in shape if extent is not None)
+
+
+@singledispatch
+def _rule(operation: object, inputs: Sequence[Shape], weights: WeightShapes) -> Shape:
+    """The rule of functions of each element: nothing changes."""
+    return inputs[0]
+
+
+@_rule.register
+def _(operation: Conv2d, inputs: Sequence[Shape], weights: WeightShapes) -> Shape:
+    batch, channels, height, width = _image(inputs[0])
+    weight = weights[operation.weight]
+    if len(weight) != 4 or min(weight) < 1:
+        raise ShapeError(f"a convolution has a weight of shape {list(weight)}")
+    groups = operation.groups
+    if groups < 1 or channels % groups or weight[0] % groups or weight[1] * groups != channels:
+        raise ShapeError(
+            f"a convolution with {groups} groups and a weight of shape {list(weight)} "
+            f"reads {channels} channels"
+        )
+    _check_vector("bias", operation.bias, weight[0], weights)
+    geometry = (operation.stride, operation.padding, operation.dilation)
+    height, width = _windows((height, width), (weight[2], weight[3]), *geometry)
+    return (batch, weight[0], height, width)
+
+
+@_rule.register
+def _(operation: Linear, inputs: Sequence[Shape], weights: WeightShapes) -> Shape:
+    weight = weights[operation.weight]
+    if len(weight) != 2 or min(weight) < 1:
+        raise ShapeError(f"a linear operator has a weight of shape {list(weight)}")
+    outputs, features = reversed(weight) if operation.is_transposed else weight
+    shape = inputs[0]
+    if len(shape) != 2 or shape[1] != features:
+        raise ShapeError(f"a linear operator of {features} features reads the shape {show(shape)}")
+    _check_vector("bias", operation.bias, outputs, weights)
+    return (shape[0], outputs)
+
+
+@_rule.register
+def _(operation: BatchNorm, inputs: Sequence[Shape], weights: WeightShapes) -> Shape:
+    shape = inputs[0]
+    if len(shape) not in (2, 4) or shape[1] is None:
+        raise ShapeError(f"a batch normalization reads the shape {show(shape)}")
+    for role in ("weight", "bias", "running_mean", "running_var"):
+        _check_vector(role, getattr(operation, role), shape[1], weights)
+    return shape
+
+
+@_rule.register
+def _(operation: Add, inputs: Sequence[Shape], weights: WeightShapes) -> Shape:
+    first, second = inputs
+    if first != second:
+        raise ShapeError(f"an addition reads the shapes {show(first)} and {show(second)}")
+    return first
+
+
+@_rule.register
+def _(operation: Concat, inputs: Sequence[Shape], weights: WeightShapes) -> Shape:
+    first, axis = inputs[0], operation.axis
+    if not 0 <= axis < len(first):
+        raise ShapeError(f"a concatenation of the shape {show(first)} is along axis {axis}")
+    if any(
+        len(shape) != len(first)
+        or shape[:axis] + shape[axis + 1 :] != first[:axis] + first[axis + 1 :]
+        for shape in inputs
+    ):
+        raise ShapeError(f"a concatenation reads the shapes {', '.join(map(show, inputs))}")
+    extents = [shape[axis] for shape in inputs]
+    known = [extent for extent in extents if extent is not None]
+    if len(known) != len(extents):
+        raise ShapeError("a concatenation is along the batch")
+    return (*first[:axis], _bounded(sum(known)), *first[axis + 1 :])
+
+
+@_rule.register
+def _(operation: MaxPool, inputs: Sequence[Shape], weights: WeightShapes) -> Shape:
+    return _pool(inputs[0], operation, operation.dilation)
+
+
+@_rule.register
+def _(operation: AveragePool, inputs: Sequence[Shape], weights: WeightShapes) -> Shape:
+    return _pool(inputs[0], operation, (1, 1))
+
+
+@_rule.register
+def _(operation: GlobalAveragePool, inputs: Sequence[Shape], weights: WeightShapes) -> Shape:
+    batch, channels, _, _ = _image(inputs[0])
+    return (batch, channels, 1, 1)
+
+
+@_rule.register
+def _(operation: Flatten, inputs: Sequence[Shape], weights: WeightShapes) -> Shape:
+    shape = inputs[0]
+    return (shape[0], _bounded(element_count(shape[1:])))
+
+
+@_rule.register
+def _(operation: Reshape, inputs: Sequence[Shape], weights: WeightShapes) -> Shape:
+    before, after = inputs[0], operation.shape
+    if before.count(None) != after.count(None) or element_count(before) != element_count(after):
+        raise ShapeError(f"the shape {show(before)} is reshaped to {show(after)}")
+    return after
+
+
+def show(shape: Shape) -> str:
+    """Returns a shape for people, with ? for the batch size."""
+    return "[" + ", ".join("?" if extent is None else str(extent) for extent in shape) + "]"
+
+
+def _bounded(extent: int) -> int:
+    if extent > _MAX_EXTENT:
+        raise ShapeError(f"an extent is {extent}, more than {_MAX_EXTENT}")
+    return extent
+
+
+def _image(shape: Shape) -> tuple[int | None, int, int, int]:
+    if len(shape) != 4:
+        raise ShapeError(f"an operator on images reads the shape {show(shape)}")
+    batch, channels, height, width = shape
+    if channels is None or height is None or width is None:
+        raise ShapeError(f"an operator on images reads the shape {show(shape)}")
+    return batch, channels, height, width
+
+
+def _check_vector(role: str, name: str | None, length: int, weights: WeightShapes) -> None:
+    if name is not None and weights[name] != (length,):
+        raise ShapeError(f"a {role} has the shape {list(weights[name])}, expected [{length}]")
+
+
+def _windows(size: Pair, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair) -> Pair:
+    """Returns how many windows fit vertically and horizontally."""
+    first, second = (
+        _window_count(*numbers)
+        for numbers in zip(size, kernel, stride, padding, dilation, strict=True)
+    )
+    return first, second
+
+
+def _window_count(
+    size: int, kernel: int, stride: int, padding: int, dilation: int, *, ceil_mode: bool = False
+) -> int:
+    numbers = (kernel, stride, padding, dilation)
+    if min(kernel, stride, dilation) < 1 or padding < 0 or max(numbers) > _MAX_EXTENT:
+        raise ShapeError(
+            f"a window has kernel {kernel}, stride {stride}, padding {padding}, dilation {dilation}"
+        )
+    room = size + 2 * padding - dilation * (kernel - 1) - 1
+    if room < 0:
+        raise ShapeError(
+            f"a window of {kernel} with padding {padding} does not fit {size} elements"
+        )
+    count = room // stride + 1
+    # With ceil_mode a last partial window counts if it starts within the image or its leading padding.
+    if ceil_mode and room % stride and count * stride < size + padding:
+        count += 1
+    return _bounded(count)
+
+
+def _pool(shape: Shape, operation: MaxPool | AveragePool, dilation: Pair) -> Shape:
+    batch, channels, height, width = _image(shape)
+    if any(
+        2 * pad > kernel for pad, kernel in zip(operation.padding, operation.kernel, strict=True)
+    ):
+        raise ShapeError(
+            f"a pool has padding {operation.padding}, more than half its kernel {operation.kernel}"
+        )
+    geometry = zip(
+        (height, width),
+        operation.kernel,
+        operation.stride,
+        operation.padding,
+        dilation,
+        strict=True,
+    )
+    height, width = (_window_count(*numbers, ceil_mode=operation.ceil_mode) for numbers in geometry)
+    return (batch, channels, height, width)
