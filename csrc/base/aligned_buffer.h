@@ -1,0 +1,43 @@
+#pragma once
+
+#include <cstddef>
+#include <memory>
+
+#include "base/shape.h"
+
+namespace smidgen {
+
+inline constexpr Index kAlignment = 64;
+
+/// Bytes behind the end of every buffer and tensor that kernels may read, never write.
+inline constexpr Index kSlack = 128;
+
+/// Owns zeroed memory aligned to kAlignment, with kSlack readable bytes behind its end.
+class AlignedBuffer {
+ public:
+  AlignedBuffer() = default;
+  explicit AlignedBuffer(Index bytes);
+
+  Index size() const { return size_; }
+  std::byte* data() { return data_.get(); }
+  const std::byte* data() const { return data_.get(); }
+
+  template <typename T>
+  T* as() {
+    return reinterpret_cast<T*>(data_.get());
+  }
+  template <typename T>
+  const T* as() const {
+    return reinterpret_cast<const T*>(data_.get());
+  }
+
+ private:
+  struct Release {
+    void operator()(std::byte* data) const noexcept;
+  };
+
+  std::unique_ptr<std::byte, Release> data_;
+  Index size_ = 0;
+};
+
+}  // namespace smidgen

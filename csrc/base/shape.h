@@ -1,0 +1,45 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <initializer_list>
+#include <span>
+#include <string>
+
+namespace smidgen {
+
+using Index = std::ptrdiff_t;
+
+inline constexpr int kMaxRank = 8;
+
+/// Logical extents of a tensor, outermost first: [N, C, H, W] or [N, C] or any other up to
+/// kMaxRank.
+class Shape {
+ public:
+  Shape() = default;
+  Shape(std::initializer_list<Index> extents)
+      : Shape(std::span<const Index>(extents.begin(), extents.size())) {}
+  explicit Shape(std::span<const Index> extents);
+
+  int rank() const { return rank_; }
+  Index operator[](int axis) const { return extents_[static_cast<std::size_t>(axis)]; }
+
+  /// Number of elements. Throws TensorError if an extent is below 1 or the product is beyond 2^40.
+  Index element_count() const;
+
+  std::string to_string() const;
+
+  bool operator==(const Shape&) const = default;
+
+ private:
+  std::array<Index, kMaxRank> extents_{};
+  int rank_ = 0;
+};
+
+constexpr Index round_up(Index value, Index multiple) {
+  return (value + multiple - 1) / multiple * multiple;
+}
+
+constexpr Index ceil_div(Index value, Index divisor) { return (value + divisor - 1) / divisor; }
+
+}  // namespace smidgen

@@ -1,0 +1,262 @@
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <array>
+#include <cstdlib>
+#include <cstring>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/error.h"
+#include "base/isa.h"
+#include "engine/engine.h"
+
+namespace py = pybind11;
+
+namespace smidgen {
+namespace {
+
+using engine::Engine;
+using engine::Plan;
+using engine::Program;
+
+using Extents = std::vector<Index>;
+using Pair = std::array<Index, 2>;
+using Padding = std::array<Index, 4>;
+
+DType dtype_of(const py::dtype& dtype) {
+  switch (dtype.kind()) {
+    case 'u':
+      if (dtype.itemsize() == 1) return DType::kUInt8;
+      break;
+    case 'i':
+      if (dtype.itemsize() == 1) return DType::kInt8;
+      if (dtype.itemsize() == 4) return DType::kInt32;
+      break;
+    case 'f':
+      if (dtype.itemsize() == 4) return DType::kFloat32;
+      break;
+    default:
+      break;
+  }
+  throw ProgramError("dtype " + py::str(dtype).cast<std::string>() +
+                     " is not one of uint8, int8, int32, float32");
+}
+
+py::dtype numpy_dtype(DType dtype) { return py::dtype(std::string(name_of(dtype))); }
+
+Shape shape_of(const py::array& array) {
+  return Shape(std::span<const Index>(array.shape(), static_cast<std::size_t>(array.ndim())));
+}
+
+int last_index(std::size_t size) { return static_cast<int>(size) - 1; }
+
+int add_tensor(Program& program, std::string name, const py::dtype& dtype, int rank, float scale,
+               int zero_point) {
+  program.tensors.push_back({std::move(name), dtype_of(dtype), rank, {scale, zero_point}});
+  return last_index(program.tensors.size());
+}
+
+int add_constant(Program& program, const py::array& values) {
+  const auto contiguous = py::array::ensure(values, py::array::c_style);
+  const auto* bytes = static_cast<const std::byte*>(contiguous.data());
+  program.constants.push_back(
+      {dtype_of(contiguous.dtype()), shape_of(contiguous), {bytes, bytes + contiguous.nbytes()}});
+  return last_index(program.constants.size());
+}
+
+void define_program(py::module_& module) {
+  using ops::Clamp;
+  py::class_<Program>(module, "Program",
+                      "A program under construction; tensors and constants go by index.")
+      .def(py::init<>())
+      .def("add_tensor", &add_tensor, py::arg("name"), py::arg("dtype"), py::arg("rank"),
+           py::arg("scale"), py::arg("zero_point"))
+      .def("add_constant", &add_constant, py::arg("values"))
+      .def(
+          "set_ends",
+          [](Program& program, std::vector<int> inputs, std::vector<int> outputs) {
+            program.inputs = std::move(inputs);
+            program.outputs = std::move(outputs);
+          },
+          py::arg("inputs"), py::arg("outputs"))
+      .def(
+          "add_quantize",
+          [](Program& program, int input, int output) {
+            program.steps.emplace_back(engine::Quantize{input, output});
+          },
+          py::arg("input"), py::arg("output"))
+      .def(
+          "add_dequantize",
+          [](Program& program, int input, int output) {
+            program.steps.emplace_back(engine::Dequantize{input, output});
+          },
+          py::arg("input"), py::arg("output"))
+      .def(
+          "add_conv2d",
+          [](Program& program, int input, int output, int weight, int weight_scale, int bias,
+             Pair stride, Padding padding, Pair dilation, Index groups, int qmin, int qmax) {
+            program.steps.emplace_back(
+                engine::Conv2d{input,
+                               output,
+                               weight,
+                               weight_scale,
+                               bias,
+                               {.stride = stride, .padding = padding, .dilation = dilation},
+                               groups,
+                               Clamp{qmin, qmax}});
+          },
+          py::arg("input"), py::arg("output"), py::arg("weight"), py::arg("weight_scale"),
+          py::arg("bias"), py::arg("stride"), py::arg("padding"), py::arg("dilation"),
+          py::arg("groups"), py::arg("qmin"), py::arg("qmax"))
+      .def(
+          "add_linear",
+          [](Program& program, int input, int output, int weight, int weight_scale, int bias,
+             int qmin, int qmax) {
+            program.steps.emplace_back(
+                engine::Linear{input, output, weight, weight_scale, bias, Clamp{qmin, qmax}});
+          },
+          py::arg("input"), py::arg("output"), py::arg("weight"), py::arg("weight_scale"),
+          py::arg("bias"), py::arg("qmin"), py::arg("qmax"))
+      .def(
+          "add_add",
+          [](Program& program, int lhs, int rhs, int output, int qmin, int qmax) {
+            program.steps.emplace_back(engine::Add{lhs, rhs, output, Clamp{qmin, qmax}});
+          },
+          py::arg("lhs"), py::arg("rhs"), py::arg("output"), py::arg("qmin"), py::arg("qmax"))
+      .def(
+          "add_average_pool",
+          [](Program& program, int input, int output, Pair kernel, Pair stride, Padding padding,
+             bool count_include_pad, int qmin, int qmax) {
+            program.steps.emplace_back(
+                engine::AveragePool2d{input,
+                                      output,
+                                      {.kernel = kernel, .stride = stride, .padding = padding},
+                                      false,
+                                      count_include_pad,
+                                      Clamp{qmin, qmax}});
+          },
+          py::arg("input"), py::arg("output"), py::arg("kernel"), py::arg("stride"),
+          py::arg("padding"), py::arg("count_include_pad"), py::arg("qmin"), py::arg("qmax"))
+      .def(
+          "add_global_average_pool",
+          [](Program& program, int input, int output, int qmin, int qmax) {
+            program.steps.emplace_back(
+                engine::AveragePool2d{input, output, {}, true, true, Clamp{qmin, qmax}});
+          },
+          py::arg("input"), py::arg("output"), py::arg("qmin"), py::arg("qmax"))
+      .def(
+          "add_max_pool",
+          [](Program& program, int input, int output, Pair kernel, Pair stride, Padding padding,
+             Pair dilation) {
+            program.steps.emplace_back(
+                engine::MaxPool2d{input, output, {kernel, stride, padding, dilation}});
+          },
+          py::arg("input"), py::arg("output"), py::arg("kernel"), py::arg("stride"),
+          py::arg("padding"), py::arg("dilation"))
+      .def(
+          "add_concat",
+          [](Program& program, std::vector<int> inputs, int output) {
+            program.steps.emplace_back(engine::Concat{std::move(inputs), output});
+          },
+          py::arg("inputs"), py::arg("output"))
+      .def(
+          "add_lookup",
+          [](Program& program, int input, int output, int table) {
+            program.steps.emplace_back(engine::Lookup{input, output, table});
+          },
+          py::arg("input"), py::arg("output"), py::arg("table"))
+      .def(
+          "add_reshape",
+          [](Program& program, int input, int output, Extents shape) {
+            program.steps.emplace_back(engine::Reshape{input, output, std::move(shape)});
+          },
+          py::arg("input"), py::arg("output"), py::arg("shape"));
+}
+
+std::unique_ptr<Engine> make_engine(const Program& program, int threads,
+                                    const std::optional<std::string>& isa) {
+  const char* cap = std::getenv("SMIDGEN_ISA");
+  const Isa chosen =
+      choose_isa(isa, cap == nullptr ? std::nullopt : std::optional<std::string_view>(cap));
+  const py::gil_scoped_release released;
+  return std::make_unique<Engine>(program, threads, chosen);
+}
+
+/// Runs with arrays that engine.py has checked: C-contiguous, of the declared types, in the order
+/// of the inputs.
+std::vector<py::array> run(Engine& engine, const std::vector<py::array>& inputs,
+                           const std::vector<int>& outputs) {
+  std::vector<Shape> shapes;
+  std::vector<const std::byte*> sources;
+  for (const py::array& input : inputs) {
+    shapes.push_back(shape_of(input));
+    sources.push_back(static_cast<const std::byte*>(input.data()));
+  }
+  std::unique_ptr<Plan> plan;
+  {
+    const py::gil_scoped_release released;
+    plan = engine.borrow_plan(shapes, outputs);
+  }
+  std::vector<py::array> results;
+  std::vector<std::byte*> targets;
+  for (const int output : outputs) {
+    const Shape& shape = plan->tensors[static_cast<std::size_t>(output)].shape;
+    Extents extents;
+    for (int axis = 0; axis < shape.rank(); ++axis) extents.push_back(shape[axis]);
+    results.emplace_back(numpy_dtype(engine.dtype_of(output)), extents);
+    targets.push_back(static_cast<std::byte*>(results.back().mutable_data()));
+  }
+  const py::gil_scoped_release released;
+  engine.run(*plan, sources, targets);
+  engine.return_plan(std::move(plan));
+  return results;
+}
+
+void define_engine(py::module_& module) {
+  py::class_<Engine>(module, "Engine", "Packed weights, kernels and cached plans of one program.")
+      .def(py::init(&make_engine), py::arg("program"), py::arg("threads"), py::arg("isa"))
+      .def_property_readonly("threads", &Engine::threads)
+      .def_property_readonly("isa",
+                             [](const Engine& self) { return std::string(name_of(self.isa())); })
+      .def_property_readonly("cached_plan_count", &Engine::cached_plan_count)
+      .def("run", &run, py::arg("inputs"), py::arg("outputs"));
+}
+
+/// Raises the class of smidgen.errors with this name.
+void raise(const char* class_name, const Error& error) {
+  const py::object type = py::module_::import("smidgen.errors").attr(class_name);
+  const py::object instance = type(error.what(), py::arg("reason") = error.reason());
+  PyErr_SetObject(type.ptr(), instance.ptr());
+}
+
+void translate(std::exception_ptr thrown) {
+  try {
+    std::rethrow_exception(std::move(thrown));
+  } catch (const EngineError& error) {
+    raise("EngineError", error);
+  } catch (const TensorError& error) {
+    raise("InvalidTensorError", error);
+  } catch (const ProgramError& error) {
+    raise("ProgramError", error);
+  }
+}
+
+}  // namespace
+
+PYBIND11_MODULE(_engine, module) {
+  module.doc() = "The integer engine; smidgen.engine is its interface.";
+  py::register_local_exception_translator(&translate);
+  module.def("available_isas", [] {
+    std::vector<std::string> names;
+    for (const Isa isa : available_isas()) names.emplace_back(name_of(isa));
+    return names;
+  });
+  define_program(module);
+  define_engine(module);
+}
+
+}  // namespace smidgen

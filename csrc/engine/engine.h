@@ -1,0 +1,54 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <vector>
+
+#include "base/isa.h"
+#include "base/thread_pool.h"
+#include "engine/plan.h"
+#include "engine/program.h"
+
+namespace smidgen::engine {
+
+/// Runs one program. All members may be called from several threads at once.
+///
+/// A run borrows a plan, which brings its memory along, so runs share nothing but the packed
+/// weights and, with more than one thread, the pool, which serves them one after the other.
+class Engine {
+ public:
+  /// Checks the program and packs its weights. Throws ProgramError or EngineError.
+  Engine(const Program& program, int threads, Isa isa);
+
+  int threads() const { return pool_.size(); }
+  Isa isa() const { return isa_; }
+
+  /// Takes a plan for these input shapes from the cache or makes one. `outputs` are indices of
+  /// tensors to hand out. Throws TensorError if the shapes do not fit.
+  std::unique_ptr<Plan> borrow_plan(std::span<const Shape> inputs, std::span<const int> outputs);
+
+  /// Hands a plan back; of the plans in the cache the one unused for the longest gives way.
+  void return_plan(std::unique_ptr<Plan> plan);
+
+  /// Runs every step. `inputs` and `outputs` point to arrays in logical row-major order, of the
+  /// plan's shapes.
+  void run(Plan& plan, std::span<const std::byte* const> inputs,
+           std::span<std::byte* const> outputs) noexcept;
+
+  DType dtype_of(int tensor) const;
+  std::size_t cached_plan_count();
+
+ private:
+  void run_step(PlannedStep& step, Plan& plan) noexcept;
+
+  PreparedProgram program_;
+  Isa isa_;
+  ThreadPool pool_;
+  std::mutex pool_mutex_;
+  std::mutex plans_mutex_;
+  std::vector<std::unique_ptr<Plan>> plans_;  // most recently used last
+};
+
+}  // namespace smidgen::engine

@@ -1,0 +1,27 @@
+#include "kernels/layout/transpose.h"
+
+namespace smidgen::kernels {
+namespace {
+
+constexpr std::ptrdiff_t kBlock =
+    16;  // a block of source and target lines stays in the first cache
+
+std::ptrdiff_t smaller(std::ptrdiff_t a, std::ptrdiff_t b) { return a < b ? a : b; }
+
+}  // namespace
+
+void u8_transpose_portable(const Transposition& t) noexcept {
+  for (std::ptrdiff_t row = 0; row < t.rows; row += kBlock) {
+    const std::ptrdiff_t last_row = smaller(row + kBlock, t.rows);
+    for (std::ptrdiff_t column = 0; column < t.columns; column += kBlock) {
+      const std::ptrdiff_t last_column = smaller(column + kBlock, t.columns);
+      for (std::ptrdiff_t j = column; j < last_column; ++j) {
+        for (std::ptrdiff_t i = row; i < last_row; ++i) {
+          t.out[j * t.out_stride + i] = t.x[i * t.x_stride + j];
+        }
+      }
+    }
+  }
+}
+
+}  // namespace smidgen::kernels

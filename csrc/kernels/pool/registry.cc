@@ -1,0 +1,28 @@
+#include "kernels/pool/registry.h"
+
+#include <array>
+
+namespace smidgen::kernels {
+namespace {
+
+constexpr std::array kAverageVariants = {
+    AverageVariant{"qu8_average_portable", Isa::kPortable, qu8_average_portable},
+#if SMIDGEN_X86
+    AverageVariant{"qu8_average_avx2", Isa::kAvx2, qu8_average_avx2},
+#endif
+};
+
+constexpr std::array kMaximumVariants = {
+    MaximumVariant{"u8_maximum_portable", Isa::kPortable, u8_maximum_portable},
+#if SMIDGEN_X86
+    MaximumVariant{"u8_maximum_avx2", Isa::kAvx2, u8_maximum_avx2},
+#endif
+};
+
+}  // namespace
+
+std::span<const AverageVariant> average_variants() { return kAverageVariants; }
+
+std::span<const MaximumVariant> maximum_variants() { return kMaximumVariants; }
+
+}  // namespace smidgen::kernels

@@ -1,0 +1,17 @@
+#pragma once
+
+#include "base/dtype.h"
+#include "ops/operator.h"
+
+namespace smidgen::ops {
+
+/// Tells whether a tensor lies in memory in another order than its logical one.
+bool is_channels_last(const Shape& shape, DType dtype);
+
+/// Copies a tensor as it lies in memory to its logical row-major order.
+void to_logical(const TensorView& tensor, DType dtype, std::byte* out) noexcept;
+
+/// The reverse of to_logical.
+void from_logical(const std::byte* x, DType dtype, const TensorView& tensor) noexcept;
+
+}  // namespace smidgen::ops

@@ -1,0 +1,43 @@
+#pragma once
+
+#include "base/isa.h"
+#include "kernels/layout/transpose.h"
+#include "kernels/quantize/quantize.h"
+#include "ops/operator.h"
+
+namespace smidgen::ops {
+
+/// float32 in logical order to uint8 as it lies in memory.
+class Quantize final : public Operator {
+ public:
+  Quantize(const Quantization& output, Isa isa);
+
+  Shape output_shape(std::span<const Shape> inputs) const override { return inputs[0]; }
+  Index work(std::span<const Shape> inputs) const override;
+  Index scratch_bytes(std::span<const Shape> inputs) const override;
+  void run(const Invocation& invocation) const noexcept override;
+
+ private:
+  float scale_;
+  kernels::OutputRange range_;
+  kernels::QuantizeKernel kernel_;
+  kernels::TransposeKernel transpose_;
+};
+
+/// uint8 as it lies in memory to float32 in logical order.
+class Dequantize final : public Operator {
+ public:
+  Dequantize(const Quantization& input, Isa isa);
+
+  Shape output_shape(std::span<const Shape> inputs) const override { return inputs[0]; }
+  Index work(std::span<const Shape> inputs) const override;
+  Index scratch_bytes(std::span<const Shape> inputs) const override;
+  void run(const Invocation& invocation) const noexcept override;
+
+ private:
+  Quantization input_;
+  kernels::DequantizeKernel kernel_;
+  kernels::TransposeKernel transpose_;
+};
+
+}  // namespace smidgen::ops

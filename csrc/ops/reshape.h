@@ -1,0 +1,26 @@
+#pragma once
+
+#include <vector>
+
+#include "base/dtype.h"
+#include "ops/operator.h"
+
+namespace smidgen::ops {
+
+/// The same values in logical row-major order under another shape.
+class Reshape final : public Operator {
+ public:
+  /// `target`: one extent an axis; 0 keeps the input's, -1 (at most once) takes what is left.
+  Reshape(std::vector<Index> target, DType dtype);
+
+  Shape output_shape(std::span<const Shape> inputs) const override;
+  Index work(std::span<const Shape> inputs) const override;
+  Index scratch_bytes(std::span<const Shape> inputs) const override;
+  void run(const Invocation& invocation) const noexcept override;
+
+ private:
+  std::vector<Index> target_;
+  DType dtype_;
+};
+
+}  // namespace smidgen::ops

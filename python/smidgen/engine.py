@@ -1,0 +1,278 @@
+"""Runs integer programs fast; equal to `smidgen.program.interpret` byte for byte."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smidgen import _engine
+from smidgen.errors import InvalidTensorError
+from smidgen.program import (
+    Add,
+    AveragePool2d,
+    Concat,
+    Conv2d,
+    Dequantize,
+    DType,
+    GlobalAveragePool,
+    Linear,
+    Lookup,
+    MaxPool2d,
+    Program,
+    Quantize,
+    Reshape,
+    Step,
+    TensorInfo,
+    verify,
+)
+from smidgen.tensor_spec import TensorSpec
+
+
+def available_isas() -> tuple[str, ...]:
+    """Returns the instruction-set levels that this machine can run, lowest first."""
+    return tuple(_engine.available_isas())
+
+
+class Engine:
+    """One program with its weights packed for one instruction-set level.
+
+    Any number of threads may call `run` at the same time. With `threads` above 1, runs share the
+    worker threads and take turns.
+
+    Args:
+        program: A program that `verify` accepts; it is verified here.
+        threads: Threads of one run, the caller's among them; 1 to 256.
+        isa: One of `available_isas()`; None for the one that the environment variable SMIDGEN_ISA
+            names, or the best.
+
+    Raises:
+        ProgramError: the program breaks a rule.
+        EngineError: the level is unknown or not available, or the threads are.
+    """
+
+    def __init__(self, program: Program, *, threads: int = 1, isa: str | None = None) -> None:
+        verify(program)
+        lowering = _Lowering(program)
+        self._inputs = tuple(program.tensor(name) for name in program.inputs)
+        self._outputs = {name: lowering.tensors[name] for name in program.outputs}
+        self._written = {step.output: lowering.tensors[step.output] for step in program.steps}
+        self._engine = _engine.Engine(lowering.program, threads, isa)
+
+    @property
+    def isa(self) -> str:
+        """The instruction-set level in use."""
+        return self._engine.isa
+
+    @property
+    def threads(self) -> int:
+        """The threads of one run."""
+        return self._engine.threads
+
+    @property
+    def cached_plan_count(self) -> int:
+        """The plans kept for later runs, at most 8: one a set of input shapes and parallel run."""
+        return self._engine.cached_plan_count
+
+    def run(
+        self, inputs: Mapping[str, NDArray[Any]], *, check_finite: bool = True
+    ) -> dict[str, NDArray[Any]]:
+        """Computes the outputs.
+
+        Args:
+            inputs: One array for each input of the program, of its type and shape.
+            check_finite: Whether to refuse NaN and infinities in float inputs.
+
+        Raises:
+            InvalidTensorError: an input is missing, unknown, of another type or shape, or not
+                finite.
+        """
+        return self._run(inputs, self._outputs, check_finite)
+
+    def run_all(
+        self, inputs: Mapping[str, NDArray[Any]], *, check_finite: bool = True
+    ) -> dict[str, NDArray[Any]]:
+        """Computes every tensor of the program, inputs included, each in its logical layout.
+
+        Raises:
+            InvalidTensorError: as for `run`.
+        """
+        return {**inputs, **self._run(inputs, self._written, check_finite)}
+
+    def _run(
+        self, inputs: Mapping[str, NDArray[Any]], outputs: Mapping[str, int], check_finite: bool
+    ) -> dict[str, NDArray[Any]]:
+        unknown = sorted(inputs.keys() - {tensor.name for tensor in self._inputs})
+        if unknown:
+            expected = ", ".join(tensor.name for tensor in self._inputs)
+            raise InvalidTensorError(
+                f"input {unknown[0]!r} is unknown, expected {expected}",
+                reason="INPUT_UNKNOWN",
+                found=unknown[0],
+                expected=expected,
+            )
+        arrays = [_checked(tensor, inputs, check_finite) for tensor in self._inputs]
+        values = self._engine.run(arrays, list(outputs.values()))
+        return dict(zip(outputs, values, strict=True))
+
+
+def _checked(
+    tensor: TensorInfo, inputs: Mapping[str, NDArray[Any]], check_finite: bool
+) -> NDArray[Any]:
+    name = tensor.name
+    if name not in inputs:
+        raise InvalidTensorError(
+            f"input {name!r} is missing, give one array for each input",
+            reason="INPUT_MISSING",
+            expected=name,
+        )
+    array = np.asarray(inputs[name])
+    if array.dtype != tensor.dtype.numpy:
+        raise InvalidTensorError(
+            f"input {name!r} is {array.dtype}, expected {tensor.dtype}",
+            reason="TENSOR_DTYPE_MISMATCH",
+            tensor=name,
+            found=str(array.dtype),
+            expected=tensor.dtype.value,
+        )
+    spec = TensorSpec(name=name, dtype=tensor.dtype.value, shape=tensor.shape)
+    if not spec.accepts_shape(array.shape):
+        raise InvalidTensorError(
+            f"input {name!r} has shape {list(array.shape)}, expected {spec.describe_shape()} "
+            "with nothing empty",
+            reason="TENSOR_SHAPE_MISMATCH",
+            tensor=name,
+            found=str(list(array.shape)),
+            expected=spec.describe_shape(),
+        )
+    if check_finite and tensor.dtype is DType.FLOAT32 and not np.isfinite(array).all():
+        raise InvalidTensorError(
+            f"input {name!r} has a NaN or an infinity, expected finite values",
+            reason="TENSOR_NOT_FINITE",
+            tensor=name,
+        )
+    return np.ascontiguousarray(array)
+
+
+_OneInput = (
+    Quantize
+    | Dequantize
+    | Conv2d
+    | Linear
+    | AveragePool2d
+    | GlobalAveragePool
+    | MaxPool2d
+    | Lookup
+    | Reshape
+)
+
+
+class _Lowering:
+    """Builds the engine's program, in which tensors and constants go by index.
+
+    Attributes:
+        program: The result.
+        tensors: The index of each tensor by its name.
+    """
+
+    def __init__(self, program: Program) -> None:
+        self.program = _engine.Program()
+        self.tensors = {tensor.name: self._tensor(tensor) for tensor in program.tensors.values()}
+        self._constants = {
+            name: self.program.add_constant(values) for name, values in program.constants.items()
+        }
+        self.program.set_ends(self._indices(program.inputs), self._indices(program.outputs))
+        for step in program.steps:
+            self._rules[type(step)](self, step)
+
+    def _tensor(self, tensor: TensorInfo) -> int:
+        scale = 1.0 if tensor.scale is None else tensor.scale
+        return self.program.add_tensor(
+            tensor.name, tensor.dtype.numpy, len(tensor.shape), scale, tensor.zero_point
+        )
+
+    def _indices(self, names: Sequence[str]) -> list[int]:
+        return [self.tensors[name] for name in names]
+
+    def _ends(self, step: _OneInput) -> tuple[int, int]:
+        return self.tensors[step.input], self.tensors[step.output]
+
+    def _layer_constants(self, step: Conv2d | Linear) -> tuple[int, int, int]:
+        named = self._constants
+        return named[step.weight], named[step.weight_scale], named[step.bias]
+
+    def _quantize(self, step: Quantize) -> None:
+        self.program.add_quantize(*self._ends(step))
+
+    def _dequantize(self, step: Dequantize) -> None:
+        self.program.add_dequantize(*self._ends(step))
+
+    def _conv2d(self, step: Conv2d) -> None:
+        self.program.add_conv2d(
+            *self._ends(step),
+            *self._layer_constants(step),
+            stride=step.stride,
+            padding=step.padding,
+            dilation=step.dilation,
+            groups=step.groups,
+            qmin=step.qmin,
+            qmax=step.qmax,
+        )
+
+    def _linear(self, step: Linear) -> None:
+        self.program.add_linear(
+            *self._ends(step), *self._layer_constants(step), qmin=step.qmin, qmax=step.qmax
+        )
+
+    def _add(self, step: Add) -> None:
+        self.program.add_add(
+            *self._indices((step.lhs, step.rhs, step.output)), qmin=step.qmin, qmax=step.qmax
+        )
+
+    def _average_pool(self, step: AveragePool2d) -> None:
+        self.program.add_average_pool(
+            *self._ends(step),
+            kernel=step.kernel,
+            stride=step.stride,
+            padding=step.padding,
+            count_include_pad=step.count_include_pad,
+            qmin=step.qmin,
+            qmax=step.qmax,
+        )
+
+    def _global_average_pool(self, step: GlobalAveragePool) -> None:
+        self.program.add_global_average_pool(*self._ends(step), qmin=step.qmin, qmax=step.qmax)
+
+    def _max_pool(self, step: MaxPool2d) -> None:
+        self.program.add_max_pool(
+            *self._ends(step),
+            kernel=step.kernel,
+            stride=step.stride,
+            padding=step.padding,
+            dilation=step.dilation,
+        )
+
+    def _concat(self, step: Concat) -> None:
+        self.program.add_concat(self._indices(step.inputs), self.tensors[step.output])
+
+    def _lookup(self, step: Lookup) -> None:
+        self.program.add_lookup(*self._ends(step), self._constants[step.table])
+
+    def _reshape(self, step: Reshape) -> None:
+        self.program.add_reshape(*self._ends(step), step.shape)
+
+    _rules: Mapping[type[Step], Callable[[_Lowering, Any], None]] = {
+        Quantize: _quantize,
+        Dequantize: _dequantize,
+        Conv2d: _conv2d,
+        Linear: _linear,
+        Add: _add,
+        AveragePool2d: _average_pool,
+        GlobalAveragePool: _global_average_pool,
+        MaxPool2d: _max_pool,
+        Concat: _concat,
+        Lookup: _lookup,
+        Reshape: _reshape,
+    }
