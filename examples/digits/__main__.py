@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 from rich.console import Console
-from rich.progress import track
+from rich.progress import Progress
 from rich.table import Table
 
 from examples.digits import journey
@@ -59,9 +59,9 @@ def main() -> int:
 def train_float(console: Console, digits: Digits) -> DigitNet:
     """Trains the float model and writes model and datasets for the upload."""
     console.print("training a float model on 1,297 scanned digits")
-    epochs = iter(track(range(EPOCHS), "float training", console=console))
-    next(epochs)
-    model = train(digits, lambda _epoch, _loss: next(epochs, None))
+    with Progress(console=console) as progress:
+        bar = progress.add_task("float training", total=EPOCHS)
+        model = train(digits, lambda epoch, _loss: progress.update(bar, completed=epoch))
     export(model, FOLDER / "digits.pt2")
     digits.save_training(FOLDER / "training.npz")
     digits.save_test(FOLDER / "test.npz")
@@ -71,9 +71,10 @@ def train_float(console: Console, digits: Digits) -> DigitNet:
 def measure_latencies(client: Client, digits: Digits, model: DigitNet) -> dict[str, float]:
     """Returns median milliseconds at batch 1: PyTorch and engine on one thread, and over gRPC."""
     torch.set_num_threads(1)
-    engine = Engine(load_artifact(FOLDER / "digits.smidgen"), threads=1)
+    program = load_artifact(FOLDER / "digits.smidgen")
+    engine = Engine(program, threads=1)
     image = digits.test_images[:1]
-    (name,) = engine.program.inputs
+    (name,) = program.inputs
     tensor = torch.from_numpy(image)
     with torch.inference_mode():
         torch_ms, engine_ms, served_ms = median_latencies_ms(
