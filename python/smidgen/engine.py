@@ -227,9 +227,8 @@ class _Lowering:
         )
 
     def _add(self, step: Add) -> None:
-        self.program.add_add(
-            *self._indices((step.lhs, step.rhs, step.output)), qmin=step.qmin, qmax=step.qmax
-        )
+        lhs, rhs, output = self._indices((step.lhs, step.rhs, step.output))
+        self.program.add_add(lhs, rhs, output, qmin=step.qmin, qmax=step.qmax)
 
     def _average_pool(self, step: AveragePool2d) -> None:
         self.program.add_average_pool(
