@@ -1,0 +1,199 @@
+"""Calibration: runs observers over representative data to find the range of each activation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import fx
+
+from smidgen.config import CalibrationConfig, ObserverMethod
+from smidgen.errors import CalibrationError, InvalidTensorError
+from smidgen.float_model import FloatModel
+from smidgen.observers import Observer, make_observer
+from smidgen.passes import fuse_for_inference
+from smidgen.placement import place_quantization
+from smidgen.profile import ActivationRange, CalibrationProfile
+from smidgen.tensor_names import activation_names
+from smidgen.tensor_spec import TensorSpec
+
+Batch = Mapping[str, NDArray[np.float32]]
+
+FEW_SAMPLES = 32
+
+
+def calibrate(
+    model: FloatModel, batches: Iterable[Batch], config: CalibrationConfig | None = None
+) -> CalibrationProfile:
+    """Observes every batch and returns the ranges.
+
+    Args:
+        model: The model, which is not changed.
+        batches: Arrays by input name; the first extent is the number of samples.
+        config: How to estimate ranges; the defaults if None.
+
+    Raises:
+        InvalidTensorError: a batch does not fit the model or is not finite.
+        CalibrationError: there is no sample, or an activation is not finite.
+    """
+    calibrator = Calibrator(model, config)
+    for batch in batches:
+        calibrator.observe(batch)
+    return calibrator.finish()
+
+
+class Calibrator:
+    """Calibration batch by batch, in memory of fixed size.
+
+    Raises:
+        UnsupportedOperatorError: the model has nodes that cannot be quantized.
+    """
+
+    def __init__(self, model: FloatModel, config: CalibrationConfig | None = None) -> None:
+        self._model = model
+        self._config = config or CalibrationConfig()
+        self._graph = fuse_for_inference(model.graph)
+        points = set(place_quantization(self._graph).values())
+        self._observers: dict[str, Observer] = {
+            node.name: make_observer(self._config)
+            for node in self._graph.graph.nodes
+            if node.name in points
+        }
+        self._sample_count = 0
+        self._batch_count = 0
+
+    def observe(self, batch: Batch) -> None:
+        """Runs the model on one batch and widens the ranges.
+
+        Raises:
+            InvalidTensorError: the batch does not fit the model or is not finite.
+            CalibrationError: an activation is not finite.
+        """
+        inputs = self._model.exported.inputs
+        count = check_batch(batch, inputs)
+        tensors = [torch.from_numpy(np.array(batch[spec.name])) for spec in inputs]
+        with torch.inference_mode():
+            _ObservingInterpreter(self._graph, self._observers).run(*tensors)
+        self._sample_count += count
+        self._batch_count += 1
+
+    def finish(self) -> CalibrationProfile:
+        """Returns the ranges found so far.
+
+        Raises:
+            CalibrationError: no sample was observed.
+        """
+        if self._sample_count == 0:
+            raise CalibrationError(
+                "there is no calibration sample; send at least one, better a few hundred",
+                reason="NO_CALIBRATION_SAMPLES",
+            )
+        names = activation_names(self._graph)
+        ranges = {names[node]: observer.range for node, observer in self._observers.items()}
+        return CalibrationProfile(
+            model_sha256=self._model.exported.sha256,
+            method=self._config.method,
+            sample_count=self._sample_count,
+            batch_count=self._batch_count,
+            ranges=ranges,
+            warnings=tuple(self._warnings(ranges)),
+        )
+
+    def _warnings(self, ranges: Mapping[str, ActivationRange]) -> Iterable[str]:
+        if self._sample_count < FEW_SAMPLES:
+            yield (
+                f"only {self._sample_count} samples were seen; "
+                f"at least {FEW_SAMPLES} give more reliable ranges"
+            )
+        if self._batch_count == 1 and self._config.method is ObserverMethod.MOVING_AVERAGE:
+            yield "the moving average saw one batch, so it averages nothing; send several"
+        for name, found in ranges.items():
+            if found.low == found.high:
+                yield f"activation {name} is {found.low:g} in all samples; its range is a guess"
+
+
+class _ObservingInterpreter(fx.Interpreter):
+    """Runs a graph and shows each quantized activation to its observer."""
+
+    def __init__(self, graph: fx.GraphModule, observers: Mapping[str, Observer]) -> None:
+        super().__init__(graph)
+        self._observers = observers
+
+    def run_node(self, n: fx.Node) -> Any:
+        """Runs one node and observes its output."""
+        value = super().run_node(n)
+        observer = self._observers.get(n.name)
+        if observer is not None:
+            if not bool(torch.isfinite(value).all()):
+                raise CalibrationError(
+                    f"activation {n.name} ({n.meta.get('module_path', '')}) is not finite for "
+                    "finite inputs; check the model's weights",
+                    reason="ACTIVATION_NOT_FINITE",
+                    node=n.name,
+                )
+            observer.observe(value)
+        return value
+
+
+def check_belongs(model: FloatModel, profile: CalibrationProfile) -> None:
+    """Checks that a profile is this model's.
+
+    Raises:
+        CalibrationError: it was made for another model file.
+    """
+    if profile.model_sha256 != model.exported.sha256:
+        raise CalibrationError(
+            f"the profile is for the model {profile.model_sha256}, expected "
+            f"{model.exported.sha256}; calibrate this model",
+            reason="PROFILE_MODEL_MISMATCH",
+            found=profile.model_sha256,
+            expected=model.exported.sha256,
+        )
+
+
+def check_batch(batch: Batch, inputs: tuple[TensorSpec, ...]) -> int:
+    """Checks that a batch fits the model's inputs and returns its number of samples.
+
+    Raises:
+        InvalidTensorError: a name, type or shape is wrong, or a value is not finite.
+    """
+    expected = [spec.name for spec in inputs]
+    if set(batch) != set(expected):
+        raise InvalidTensorError(
+            f"batch has inputs {sorted(batch)}, expected {sorted(expected)}",
+            reason="TENSOR_NAME_MISMATCH",
+        )
+    for spec in inputs:
+        _check_array(batch[spec.name], spec)
+    counts = {batch[name].shape[0] for name in expected}
+    if len(counts) != 1:
+        raise InvalidTensorError(
+            f"inputs have {sorted(counts)} samples, expected the same number in all",
+            reason="TENSOR_SHAPE_MISMATCH",
+        )
+    return int(counts.pop())
+
+
+def _check_array(array: NDArray[Any], spec: TensorSpec) -> None:
+    if array.dtype.name != spec.dtype:
+        raise InvalidTensorError(
+            f"input {spec.name} is {array.dtype.name}, expected {spec.dtype}",
+            reason="TENSOR_DTYPE_MISMATCH",
+            input=spec.name,
+        )
+    if not spec.accepts_shape(array.shape):
+        raise InvalidTensorError(
+            f"input {spec.name} has shape {list(array.shape)}, expected {spec.describe_shape()} "
+            "with at least one sample",
+            reason="TENSOR_SHAPE_MISMATCH",
+            input=spec.name,
+        )
+    if not bool(np.isfinite(array).all()):
+        raise InvalidTensorError(
+            f"input {spec.name} has a NaN or an infinity, expected finite values",
+            reason="TENSOR_NOT_FINITE",
+            input=spec.name,
+        )

@@ -1,0 +1,138 @@
+"""Which nodes of a fused graph have an integer step, and why others have none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import fx, nn
+
+from smidgen.errors import UnsupportedOperatorError
+from smidgen.graph.operations import OpKind
+from smidgen.passes.operators import Kind, concat_axis, kind_of, module_of
+
+Padding = tuple[int, int, int, int]
+
+
+def check_convertible(graph: fx.GraphModule) -> None:
+    """Checks that every node of a fused graph can become a step.
+
+    Raises:
+        UnsupportedOperatorError: some cannot; the message names all of them.
+    """
+    problems = [
+        f"{node.name} ({node.meta.get('module_path') or node.meta['op']}): {problem}"
+        for node in graph.graph.nodes
+        if (problem := _problem(graph, node)) is not None
+    ]
+    if problems:
+        raise UnsupportedOperatorError(
+            f"{len(problems)} nodes cannot be quantized: {'; '.join(problems)}",
+            reason="UNSUPPORTED_COMBINATION",
+            node_count=len(problems),
+        )
+
+
+def max_pool_padding(pool: nn.MaxPool2d, source: fx.Node, node: fx.Node) -> Padding:
+    """Returns top, left, bottom and right padding of a max pool.
+
+    A pool that rounds its extent up reads past the end, which is padding at bottom and right.
+    """
+    geometry = zip(
+        _spatial(source),
+        _spatial(node),
+        _pair(pool.kernel_size),
+        _pair(pool.stride),
+        _pair(pool.padding),
+        _pair(pool.dilation),
+        strict=True,
+    )
+    ends = []
+    for extent, count, kernel, stride, padding, dilation in geometry:
+        reached = (count - 1) * stride + dilation * (kernel - 1) + 1
+        ends.append(max(padding, reached - extent - padding))
+    top, left = _pair(pool.padding)
+    return (top, left, ends[0], ends[1])
+
+
+def _problem(graph: fx.GraphModule, node: fx.Node) -> str | None:
+    check = _CHECKS.get(kind_of(node))
+    return None if check is None else check(graph, node)
+
+
+def _batch_norm(_: fx.GraphModule, node: fx.Node) -> str | None:
+    return "batch norm has no convolution or linear layer before it to fold into"
+
+
+def _conv2d(_: fx.GraphModule, node: fx.Node) -> str | None:
+    return _expect_rank(node, 4)
+
+
+def _linear(_: fx.GraphModule, node: fx.Node) -> str | None:
+    return _expect_rank(node, 2)
+
+
+def _concat(_: fx.GraphModule, node: fx.Node) -> str | None:
+    axis = concat_axis(node)
+    return None if axis == 1 else f"joins along axis {axis}, expected axis 1"
+
+
+def _add(_: fx.GraphModule, node: fx.Node) -> str | None:
+    shapes = {tuple(operand.meta["shape"]) for operand in node.all_input_nodes}
+    return None if len(shapes) == 1 else f"adds shapes {sorted(map(str, shapes))}, expected one"
+
+
+def _max_pool(graph: fx.GraphModule, node: fx.Node) -> str | None:
+    pool = module_of(graph, node)
+    assert isinstance(pool, nn.MaxPool2d)
+    if problem := _expect_rank(node, 4):
+        return problem
+    padding = max_pool_padding(pool, node.all_input_nodes[0], node)
+    kernel, dilation = _pair(pool.kernel_size), _pair(pool.dilation)
+    most = [(dilation[i % 2] * (kernel[i % 2] - 1) + 1) // 2 for i in range(4)]
+    if any(found > limit for found, limit in zip(padding, most, strict=True)):
+        return f"padding is {padding}, expected at most half a window; set ceil_mode=False"
+    return None
+
+
+def _average_pool(graph: fx.GraphModule, node: fx.Node) -> str | None:
+    if problem := _expect_rank(node, 4):
+        return problem
+    if node.meta["op"] == OpKind.GLOBAL_AVERAGE_POOL:
+        return None
+    pool = module_of(graph, node)
+    assert isinstance(pool, nn.AvgPool2d)
+    kernel, stride, padding = _pair(pool.kernel_size), _pair(pool.stride), _pair(pool.padding)
+    counts = [
+        (extent + 2 * padding[i] - kernel[i]) // stride[i] + 1
+        for i, extent in enumerate(_spatial(node.all_input_nodes[0]))
+    ]
+    if counts != _spatial(node):
+        return "an average pool rounds its extent up; set ceil_mode=False"
+    return None
+
+
+def _expect_rank(node: fx.Node, rank: int) -> str | None:
+    found = len(node.all_input_nodes[0].meta["shape"])
+    return None if found == rank else f"reads {found} axes, expected {rank}"
+
+
+def _spatial(node: fx.Node) -> list[int]:
+    return [int(extent) for extent in node.meta["shape"][2:]]
+
+
+def _pair(value: object) -> tuple[int, int]:
+    if isinstance(value, int):
+        return (value, value)
+    assert isinstance(value, tuple | list)
+    return (int(value[0]), int(value[1]))
+
+
+_CHECKS: dict[Kind, Callable[[fx.GraphModule, fx.Node], str | None]] = {
+    Kind.BATCH_NORM: _batch_norm,
+    Kind.CONV: _conv2d,
+    Kind.LINEAR: _linear,
+    Kind.CONCAT: _concat,
+    Kind.ADD: _add,
+    Kind.MAX_POOL: _max_pool,
+    Kind.AVERAGE_POOL: _average_pool,
+}

@@ -1,0 +1,59 @@
+"""Measures accuracy, of a float graph or of an integer program alike. Needs no torch.
+
+Accuracy is the share of samples whose largest logit is the label's; of equal logits the first
+counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smidgen.tensor_spec import TensorSpec
+
+Arrays = Mapping[str, NDArray[np.float32]]
+Predict = Callable[[Arrays], NDArray[np.float32]]
+
+BATCH_SIZE = 256
+
+
+def accuracy(
+    predict: Predict, inputs: Arrays, labels: NDArray[np.generic], specs: Sequence[TensorSpec]
+) -> float:
+    """Returns the accuracy of a function that maps a batch to logits [N, classes], 0 to 1.
+
+    Args:
+        predict: The model.
+        inputs: All samples by input name.
+        labels: [N] integers.
+        specs: The model's inputs; a fixed first extent fixes the batch size.
+    """
+    correct = 0
+    for start, stop, batch in batches(inputs, specs):
+        logits = predict(batch)[: stop - start]
+        correct += correct_count(logits, labels[start:stop])
+    return correct / len(labels)
+
+
+def correct_count(logits: NDArray[np.float32], labels: NDArray[np.generic]) -> int:
+    """Counts the samples whose first largest logit is the label's. Shapes: [N, classes], [N]."""
+    return int((logits.argmax(axis=1) == labels).sum())
+
+
+def batches(
+    inputs: Arrays, specs: Sequence[TensorSpec], batch_size: int = BATCH_SIZE
+) -> Iterator[tuple[int, int, Arrays]]:
+    """Yields start, stop and arrays of one batch after the other.
+
+    Where the model fixes the batch size, a last batch that is too short is filled up with copies
+    of its last sample.
+    """
+    count = next(iter(inputs.values())).shape[0]
+    fixed = specs[0].shape[0]
+    size = fixed or batch_size
+    for start in range(0, count, size):
+        stop = min(start + size, count)
+        rows = np.arange(start, stop if fixed is None else start + size).clip(max=count - 1)
+        yield start, stop, {spec.name: inputs[spec.name][rows] for spec in specs}

@@ -1,0 +1,36 @@
+"""An imported model in float: what the file says and the graph that runs it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import fx
+
+from smidgen.formats.pt2 import read_pt2
+from smidgen.graph.build import build_graph
+from smidgen.graph.exported import ExportedModel
+
+
+@dataclass(frozen=True)
+class FloatModel:
+    """A model before quantization; nothing in the library changes it.
+
+    Attributes:
+        exported: What was read from the file.
+        graph: The graph that computes it, in eval mode.
+    """
+
+    exported: ExportedModel
+    graph: fx.GraphModule
+
+
+def load_model(path: Path) -> FloatModel:
+    """Reads a .pt2 file and builds its graph; nothing in the file is executed.
+
+    Raises:
+        InvalidModelError: the file is malformed.
+        UnsupportedOperatorError: it has operators that are not supported; the message names all.
+    """
+    exported = read_pt2(path)
+    return FloatModel(exported=exported, graph=build_graph(exported))

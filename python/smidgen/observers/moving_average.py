@@ -1,0 +1,33 @@
+"""The exponential moving average of each batch's smallest and largest value."""
+
+from __future__ import annotations
+
+import torch
+
+from smidgen.profile import ActivationRange
+
+
+class MovingAverageObserver:
+    """Follows the range of batches; single outliers fade.
+
+    Attributes:
+        averaging_constant: Weight of a new batch, in (0, 1]; the first batch counts whole.
+    """
+
+    def __init__(self, averaging_constant: float, *, start: ActivationRange | None = None) -> None:
+        self.averaging_constant = averaging_constant
+        self._range = start
+
+    def observe(self, values: torch.Tensor) -> None:
+        """Moves the range towards that of these values."""
+        low, high = (float(end) for end in torch.aminmax(values.detach()))
+        if self._range is not None:
+            low = self._range.low + self.averaging_constant * (low - self._range.low)
+            high = self._range.high + self.averaging_constant * (high - self._range.high)
+        self._range = ActivationRange(low=low, high=high)
+
+    @property
+    def range(self) -> ActivationRange:
+        """The average so far."""
+        assert self._range is not None, "observe comes first"
+        return self._range

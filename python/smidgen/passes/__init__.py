@@ -1,0 +1,36 @@
+"""Rewrites of float graphs, one a file; each takes a graph and returns a new one."""
+
+from __future__ import annotations
+
+import copy
+
+from torch import fx
+
+from smidgen.passes.fold_batch_norm import fold_batch_norm
+from smidgen.passes.fuse_activations import fuse_activations
+from smidgen.passes.fuse_batch_norm import fuse_batch_norm
+from smidgen.passes.remove_identity import remove_identity
+
+__all__ = [
+    "fold_batch_norm",
+    "fuse_activations",
+    "fuse_batch_norm",
+    "fuse_for_inference",
+    "fuse_for_training",
+    "remove_identity",
+]
+
+
+def fuse_for_inference(source: fx.GraphModule) -> fx.GraphModule:
+    """Returns an independent copy in eval mode with one node for each integer step."""
+    graph = copy.deepcopy(source).eval()
+    return fuse_activations(fold_batch_norm(remove_identity(graph)))
+
+
+def fuse_for_training(source: fx.GraphModule) -> fx.GraphModule:
+    """Returns an independent copy with the nodes of fuse_for_inference and batch norm kept.
+
+    Dropout is gone here too: the teacher's outputs and the ranges stay those of inference.
+    """
+    graph = copy.deepcopy(source).eval()
+    return fuse_activations(fold_batch_norm(fuse_batch_norm(remove_identity(graph))))

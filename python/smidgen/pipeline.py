@@ -1,0 +1,303 @@
+"""The stages from a model file to an integer program: load, calibrate, train_qat, convert."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import fx
+
+from smidgen.artifact import encode_artifact
+from smidgen.calibration import Calibrator, calibrate, check_belongs
+from smidgen.config import QATConfig
+from smidgen.convert import activation_qparams, convert_graph
+from smidgen.convertible import check_convertible
+from smidgen.engine import Engine
+from smidgen.errors import TrainingError
+from smidgen.evaluation import Arrays, accuracy, batches
+from smidgen.float_model import FloatModel, load_model
+from smidgen.formats.dataset import Dataset
+from smidgen.passes import fuse_for_inference
+from smidgen.profile import ActivationRange, CalibrationProfile
+from smidgen.program import Program
+from smidgen.qat.prepare import finish_qat, prepare_qat
+from smidgen.qat.trained import TrainedModel, load_trained, save_trained
+from smidgen.qat.training import train_qat
+from smidgen.quantization_report import report_nodes
+from smidgen.report import QuantizationReport
+from smidgen.training_data import check_class_labels
+from smidgen.verification import (
+    check_parity,
+    dequantized_values,
+    random_samples,
+    sample_count,
+    sqnr_db,
+)
+
+__all__ = [
+    "Calibrator",
+    "Conversion",
+    "FloatModel",
+    "TrainedModel",
+    "calibrate",
+    "convert",
+    "load_model",
+    "load_trained",
+    "plan",
+    "quantize",
+    "save_trained",
+    "train_qat",
+]
+
+CALIBRATION_BATCH_SIZE = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """What convert returns.
+
+    Attributes:
+        program: The integer program; verified, and equal on engine and reference.
+        report: What was quantized and what it brought.
+    """
+
+    program: Program
+    report: QuantizationReport
+
+
+def plan(model: FloatModel, profile: CalibrationProfile | None = None) -> QuantizationReport:
+    """Says which nodes would be quantized, without converting.
+
+    Args:
+        model: The float model.
+        profile: Ranges, for the scales in the report.
+
+    Raises:
+        UnsupportedOperatorError: nodes cannot be converted; the message names all of them.
+        CalibrationError: the profile is another model's.
+    """
+    fused = fuse_for_inference(model.graph)
+    check_convertible(fused)
+    qparams = {}
+    if profile is not None:
+        check_belongs(model, profile)
+        qparams = dict(activation_qparams(fused, profile.ranges))
+    return QuantizationReport(
+        nodes=report_nodes(model.graph, fused, qparams, {}),
+        float_bytes=model.exported.parameter_bytes,
+    )
+
+
+def convert(
+    model: FloatModel,
+    profile: CalibrationProfile,
+    trained: TrainedModel | None = None,
+    *,
+    evaluation: Dataset | None = None,
+    lineage: Mapping[str, str] | None = None,
+) -> Conversion:
+    """Writes the integer program, compares engine and reference on it and reports.
+
+    Args:
+        model: The float model.
+        profile: Ranges; those of `trained` count where it is given.
+        trained: Weights and ranges from train_qat; None converts the float weights.
+        evaluation: Samples to measure noise on, and accuracies if it has class labels.
+        lineage: Further entries for the program's lineage.
+
+    Raises:
+        UnsupportedOperatorError: nodes cannot be converted; the message names all of them.
+        CalibrationError: the profile is another model's.
+        TrainingError: the trained model is another model's.
+        EngineError: engine and reference differ.
+    """
+    check_belongs(model, profile)
+    graph, ranges = _quantizable(model, profile, trained)
+    program = convert_graph(
+        graph,
+        ranges,
+        inputs=model.exported.inputs,
+        outputs=model.exported.outputs,
+        lineage={**_lineage(model, profile, trained), **(lineage or {})},
+    )
+    inputs = None if evaluation is None else evaluation.inputs_for(model.exported.inputs)
+    certificate = check_parity(program, _parity_samples(program, inputs, model))
+    float_accuracy, quantized_accuracy = _accuracies(model, program, evaluation)
+    noise = {} if inputs is None else _noise(model, program, graph, inputs)
+    report = QuantizationReport(
+        nodes=report_nodes(model.graph, graph, activation_qparams(graph, ranges), noise),
+        float_bytes=model.exported.parameter_bytes,
+        artifact_bytes=len(encode_artifact(program)),
+        parity=certificate,
+        float_accuracy=float_accuracy,
+        quantized_accuracy=quantized_accuracy,
+    )
+    return Conversion(program=program, report=report)
+
+
+def quantize(
+    model_path: str | Path,
+    calibration: Dataset | NDArray[np.float32] | Mapping[str, NDArray[np.float32]],
+    *,
+    training: Dataset | None = None,
+    config: QATConfig | None = None,
+    evaluation: Dataset | None = None,
+) -> Conversion:
+    """Makes an integer program of a model file in one call.
+
+    Args:
+        model_path: A .pt2 file from torch.export.save.
+        calibration: Representative samples: a dataset, arrays by input name, or one array for a
+            model with one input.
+        training: Labelled samples for quantization-aware training; None converts without it.
+        config: How to train.
+        evaluation: Samples to report accuracy and noise on, and to evaluate training on.
+
+    Raises:
+        SmidgenError: the stages' errors; see load_model, calibrate, train_qat and convert.
+    """
+    model = load_model(Path(model_path))
+    profile = calibrate(model, _calibration_batches(model, calibration))
+    trained = None
+    if training is not None:
+        trained = train_qat(model, profile, training, config, evaluation=evaluation)
+    return convert(model, profile, trained, evaluation=evaluation)
+
+
+def _quantizable(
+    model: FloatModel, profile: CalibrationProfile, trained: TrainedModel | None
+) -> tuple[fx.GraphModule, Mapping[str, ActivationRange]]:
+    """Returns the fused graph with final weights, and the final ranges."""
+    if trained is None:
+        return fuse_for_inference(model.graph), profile.ranges
+    if trained.model_sha256 != model.exported.sha256:
+        raise TrainingError(
+            f"the trained model comes from the model {trained.model_sha256}, expected "
+            f"{model.exported.sha256}; train this model",
+            reason="TRAINED_MODEL_MISMATCH",
+        )
+    prepared = prepare_qat(model.graph, trained.profile.ranges)
+    try:
+        prepared.load_state_dict(dict(trained.state))
+    except RuntimeError as error:
+        raise TrainingError(
+            "the trained weights do not fit the model; train it again",
+            reason="INVALID_TRAINED_MODEL",
+        ) from error
+    return finish_qat(prepared.eval())
+
+
+def _lineage(
+    model: FloatModel, profile: CalibrationProfile, trained: TrainedModel | None
+) -> dict[str, str]:
+    return {
+        "model_sha256": model.exported.sha256,
+        "profile_sha256": hashlib.sha256(profile.to_json()).hexdigest(),
+        "method": "ptq" if trained is None else "qat",
+    }
+
+
+def _parity_samples(program: Program, inputs: Arrays | None, model: FloatModel) -> Arrays:
+    """Takes half of the samples from the evaluation data, if there is any, and invents the rest."""
+    count = sample_count(program)
+    samples = random_samples(program, count)
+    if inputs is None:
+        return samples
+    _, stop, batch = next(iter(batches(inputs, model.exported.inputs, count)))
+    taken = min(stop, max(1, count // 2))
+    return {name: np.concatenate([batch[name][:taken], samples[name][taken:]]) for name in samples}
+
+
+def _accuracies(
+    model: FloatModel, program: Program, evaluation: Dataset | None
+) -> tuple[float | None, float | None]:
+    """Returns the accuracies of the float model and the program, where labels are classes."""
+    if evaluation is None or evaluation.labels is None:
+        return None, None
+    labels = evaluation.labels
+    if not np.issubdtype(labels.dtype, np.integer):
+        return None, None
+    specs = model.exported.inputs
+    check_class_labels(labels, model.exported.outputs[0])
+    inputs = evaluation.inputs_for(specs)
+    engine, first = Engine(program), program.outputs[0]
+
+    def predict_float(batch: Arrays) -> NDArray[np.float32]:
+        return _float_output(model, batch)
+
+    def predict_quantized(batch: Arrays) -> NDArray[np.float32]:
+        return engine.run(batch)[first]
+
+    return (
+        accuracy(predict_float, inputs, labels, specs),
+        accuracy(predict_quantized, inputs, labels, specs),
+    )
+
+
+def _noise(
+    model: FloatModel, program: Program, graph: fx.GraphModule, inputs: Arrays
+) -> Mapping[str, float | None]:
+    """Measures each node's ratio of signal to quantization noise on a few samples."""
+    _, _, batch = next(iter(batches(inputs, model.exported.inputs, sample_count(program))))
+    quantized = dequantized_values(program, batch)
+    recorder = _Recorder(fuse_for_inference(model.graph))
+    with torch.inference_mode():
+        recorder.run(*_tensors(batch, model))
+    names = {node.name for node in graph.graph.nodes} & recorder.values.keys() & quantized.keys()
+    return {name: sqnr_db(recorder.values[name], quantized[name]) for name in names}
+
+
+class _Recorder(fx.Interpreter):
+    """Runs a graph and keeps every node's value.
+
+    Attributes:
+        values: Arrays by node name.
+    """
+
+    def __init__(self, graph: fx.GraphModule) -> None:
+        super().__init__(graph)
+        self.values: dict[str, NDArray[np.float32]] = {}
+
+    def run_node(self, n: fx.Node) -> object:
+        """Runs one node and keeps its value."""
+        value = super().run_node(n)
+        if isinstance(value, torch.Tensor):
+            self.values[n.name] = value.numpy()
+        return value
+
+
+def _calibration_batches(
+    model: FloatModel,
+    calibration: Dataset | NDArray[np.float32] | Mapping[str, NDArray[np.float32]],
+) -> Iterator[Mapping[str, NDArray[np.float32]]]:
+    specs = model.exported.inputs
+    inputs: Arrays
+    if isinstance(calibration, Dataset):
+        inputs = calibration.inputs_for(specs)
+    elif isinstance(calibration, np.ndarray):
+        inputs = {specs[0].name: calibration}
+    else:
+        inputs = calibration
+    count = min((len(array) for array in inputs.values()), default=0)
+    size = specs[0].shape[0] or CALIBRATION_BATCH_SIZE
+    for start in range(0, count, size):
+        # The last batch of a model with a fixed batch size may be short, and calibrate refuses it.
+        if specs[0].shape[0] is None or start + size <= count:
+            yield {name: array[start : start + size] for name, array in inputs.items()}
+
+
+def _float_output(model: FloatModel, batch: Arrays) -> NDArray[np.float32]:
+    """Returns the first output of the float model."""
+    with torch.inference_mode():
+        outputs = model.graph(*_tensors(batch, model))
+    first: torch.Tensor = outputs if isinstance(outputs, torch.Tensor) else outputs[0]
+    return first.numpy()
+
+
+def _tensors(batch: Arrays, model: FloatModel) -> list[torch.Tensor]:
+    return [torch.from_numpy(np.array(batch[spec.name])) for spec in model.exported.inputs]

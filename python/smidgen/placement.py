@@ -1,0 +1,61 @@
+"""Where a float graph is quantized, and which activations share one scale."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import fx
+
+from smidgen.errors import CalibrationError
+from smidgen.passes.operators import SHARING_KINDS, Kind, kind_of
+from smidgen.profile import ActivationRange
+
+
+def place_quantization(graph: fx.GraphModule) -> Mapping[str, str]:
+    """Says for each node of a fused graph at which node its range is observed and quantized.
+
+    Max pooling and reshapes keep the scale of what they read. What only a concatenation reads
+    takes the concatenation's scale: quantizing commutes with them, so one place quantizes for all.
+    All other nodes quantize their own output.
+
+    Returns:
+        Node name to node name, without the output node.
+    """
+    groups: dict[fx.Node, set[fx.Node]] = {}
+    root: dict[fx.Node, fx.Node] = {}
+    nodes = [node for node in graph.graph.nodes if node.op != "output"]
+    for node in nodes:
+        shares = kind_of(node) in SHARING_KINDS
+        root[node] = root[node.all_input_nodes[0]] if shares else node
+        groups.setdefault(root[node], set()).add(node)
+    parent: dict[fx.Node, fx.Node] = {}
+    for concat in nodes:
+        if kind_of(concat) is Kind.CONCAT:
+            for joined in concat.all_input_nodes:
+                if _is_read_only_by(groups[root[joined]], concat):
+                    parent[root[joined]] = concat
+    return {node.name: _follow(parent, root[node]).name for node in nodes}
+
+
+def check_ranges(needed: set[str], ranges: Mapping[str, ActivationRange]) -> None:
+    """Checks that a profile has a range for each of these activations.
+
+    Raises:
+        CalibrationError: it lacks some.
+    """
+    missing = sorted(needed - ranges.keys())
+    if missing:
+        raise CalibrationError(
+            f"the profile has no range for {', '.join(missing)}; calibrate the model again",
+            reason="PROFILE_INCOMPLETE",
+        )
+
+
+def _is_read_only_by(group: set[fx.Node], concat: fx.Node) -> bool:
+    return all(user is concat or user in group for node in group for user in node.users)
+
+
+def _follow(parent: Mapping[fx.Node, fx.Node], node: fx.Node) -> fx.Node:
+    while node in parent:
+        node = parent[node]
+    return node

@@ -1,0 +1,1 @@
+"""Quantization-aware training: fake quantization, preparation, losses and the training loop."""

@@ -1,0 +1,92 @@
+"""Layers whose weights are fake-quantized as the integer program will hold them."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from smidgen.passes.fold_batch_norm import fold_statistics, layer_like, statistics_factor
+from smidgen.passes.operators import ConvBatchNorm2d
+from smidgen.qat.fake_quantize import fake_quantize_weight
+
+
+class QATConv2d(nn.Module):
+    """A convolution with fake-quantized weights."""
+
+    def __init__(self, conv: nn.Conv2d) -> None:
+        super().__init__()
+        self.layer = conv
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Maps [N, C, H, W] to [N, O, OH, OW]."""
+        return convolve(self.layer, x, fake_quantize_weight(self.layer.weight), self.layer.bias)
+
+    def folded(self) -> nn.Conv2d | nn.Linear:
+        """Returns the plain layer that conversion quantizes."""
+        return layer_like(self.layer, self.layer.weight, self.layer.bias)
+
+
+class QATLinear(nn.Module):
+    """A linear layer with fake-quantized weights."""
+
+    def __init__(self, linear: nn.Linear) -> None:
+        super().__init__()
+        self.layer = linear
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Maps [N, I] to [N, O]."""
+        return functional.linear(x, fake_quantize_weight(self.layer.weight), self.layer.bias)
+
+    def folded(self) -> nn.Conv2d | nn.Linear:
+        """Returns the plain layer that conversion quantizes."""
+        return layer_like(self.layer, self.layer.weight, self.layer.bias)
+
+
+class QATConvBatchNorm2d(nn.Module):
+    """A convolution and batch norm whose folded weights are fake-quantized.
+
+    The weights are scaled by gamma / sigma of the running statistics before they are quantized, as
+    in the converted program. In train mode the convolution's output is divided by the same factor
+    and normalized by the statistics of the batch; in eval mode the layer computes exactly the
+    folded convolution, and can be trained like that too.
+    Source: Krishnamoorthi 2018, "Quantizing deep convolutional networks", section 3.2.2.
+    """
+
+    def __init__(self, fused: ConvBatchNorm2d) -> None:
+        super().__init__()
+        self.layer = fused.conv
+        self.batch_norm = fused.batch_norm
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Maps [N, C, H, W] to [N, O, OH, OW]."""
+        if not self.training:
+            weight, bias = fold_statistics(self.layer.weight, self.layer.bias, self.batch_norm)
+            return convolve(self.layer, x, fake_quantize_weight(weight), bias)
+        factor = statistics_factor(self.batch_norm)
+        weight = self.layer.weight * factor.reshape(-1, 1, 1, 1)
+        scaled = convolve(self.layer, x, fake_quantize_weight(weight), None)
+        # A channel with gamma 0 is constant: its scaled output is 0, whatever it is divided by.
+        divisor = torch.where(factor == 0.0, 1.0, factor)
+        y = scaled / divisor.reshape(1, -1, 1, 1)
+        if self.layer.bias is not None:
+            y = y + self.layer.bias.reshape(1, -1, 1, 1)
+        normalized: torch.Tensor = self.batch_norm(y)
+        return normalized
+
+    def folded(self) -> nn.Conv2d | nn.Linear:
+        """Returns the plain layer that conversion quantizes."""
+        weight, bias = fold_statistics(self.layer.weight, self.layer.bias, self.batch_norm)
+        return layer_like(self.layer, weight, bias)
+
+
+QATLayer = QATConv2d | QATConvBatchNorm2d | QATLinear
+
+
+def convolve(
+    layer: nn.Conv2d, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None
+) -> torch.Tensor:
+    """Runs a convolution with the geometry of `layer` and other parameters."""
+    return functional.conv2d(
+        x, weight, bias, layer.stride, layer.padding, layer.dilation, layer.groups
+    )

@@ -1,0 +1,98 @@
+"""Prepares a float graph for quantization-aware training, and finishes it for conversion."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import fx, nn
+
+from smidgen.passes import fuse_for_training
+from smidgen.passes.operators import UNBOUNDED, Clamped, ConvBatchNorm2d, clamp_of, module_of
+from smidgen.passes.rewriter import Rewriter
+from smidgen.placement import check_ranges, place_quantization
+from smidgen.profile import ActivationRange
+from smidgen.qat.fake_quantize import FakeQuantize
+from smidgen.qat.modules import QATConv2d, QATConvBatchNorm2d, QATLayer, QATLinear
+from smidgen.tensor_names import activation_names
+
+_QAT_LAYERS: dict[type[nn.Module], Any] = {
+    nn.Conv2d: QATConv2d,
+    nn.Linear: QATLinear,
+    ConvBatchNorm2d: QATConvBatchNorm2d,
+}
+
+
+def prepare_qat(source: fx.GraphModule, ranges: Mapping[str, ActivationRange]) -> fx.GraphModule:
+    """Returns an independent copy of an imported graph that simulates its integer program.
+
+    Weights are fake-quantized in their layers. Activations are fake-quantized where
+    place_quantization says: at inputs and behind fused layers, sums, averages, functions and
+    concatenations; max pooling and reshapes have nothing to round.
+
+    Args:
+        source: The imported graph.
+        ranges: Where each activation's range starts, by the names of activation_names.
+
+    Raises:
+        CalibrationError: a range is missing.
+    """
+    fused = fuse_for_training(source)
+    rewriter = Rewriter(fused)
+    for node in fused.graph.nodes:
+        module = module_of(fused, node)
+        make = None if module is None else _QAT_LAYERS.get(type(module))
+        if make is None:
+            rewriter.copy(node)
+        else:
+            layer = _with_clamp(make(module), clamp_of(fused, node))
+            rewriter.call(node, layer, tuple(node.all_input_nodes), like=node)
+    prepared = rewriter.finish()
+    _insert_fake_quantization(prepared, fused, ranges)
+    return prepared
+
+
+def finish_qat(
+    prepared: fx.GraphModule,
+) -> tuple[fx.GraphModule, Mapping[str, ActivationRange]]:
+    """Returns the plain graph with trained, folded weights, and the trained ranges.
+
+    The graph has the nodes that fuse_for_inference gives for the imported graph.
+    """
+    rewriter = Rewriter(prepared)
+    ranges: dict[str, ActivationRange] = {}
+    for node in prepared.graph.nodes:
+        module = module_of(prepared, node)
+        if isinstance(module, FakeQuantize):
+            ranges[node.meta["activation"]] = module.range
+            rewriter.skip(node, node.all_input_nodes[0])
+        elif isinstance(module, QATLayer):
+            layer = _with_clamp(module.folded(), clamp_of(prepared, node))
+            rewriter.call(node, layer, tuple(node.all_input_nodes), like=node)
+        else:
+            rewriter.copy(node)
+    return rewriter.finish(), ranges
+
+
+def _with_clamp(layer: nn.Module, bounds: tuple[float, float]) -> nn.Module:
+    low, high = bounds
+    return layer if bounds == UNBOUNDED else Clamped(layer, low=low, high=high)
+
+
+def _insert_fake_quantization(
+    prepared: fx.GraphModule, fused: fx.GraphModule, ranges: Mapping[str, ActivationRange]
+) -> None:
+    """Puts a FakeQuantize behind each node that quantizes its output."""
+    names = activation_names(fused)
+    points = set(place_quantization(fused).values())
+    check_ranges({names[point] for point in points}, ranges)
+    for node in [node for node in prepared.graph.nodes if node.name in points]:
+        target = f"{node.name}_fake_quantize"
+        prepared.add_submodule(target, FakeQuantize(ranges[names[node.name]]))
+        with prepared.graph.inserting_after(node):
+            inserted = prepared.graph.call_module(target, (node,))
+        inserted.meta = {"activation": names[node.name], "shape": node.meta["shape"]}
+        node.replace_all_uses_with(
+            inserted, delete_user_cb=lambda user, new=inserted: user is not new
+        )
+    prepared.recompile()

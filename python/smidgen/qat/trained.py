@@ -1,0 +1,155 @@
+"""The result of quantization-aware training, and its file."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import safetensors
+import torch
+from safetensors.torch import save
+
+from smidgen.errors import TrainingError
+from smidgen.profile import CalibrationProfile
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSummary:
+    """What training found out.
+
+    Attributes:
+        float_accuracy: Accuracy of the float model on the evaluation split, 0 to 1; None for losses
+            without accuracy or without a split.
+        accuracy: Accuracy of the kept epoch with fake quantization, likewise.
+        task_loss: Task loss of the kept epoch on the evaluation split; on the training split where
+            nothing is held out.
+        quantization_loss: Quantization loss of the kept epoch, likewise.
+        best_epoch: The epoch whose weights were kept, from 1; 0 if none was better than the start.
+        step_count: Optimizer steps done.
+    """
+
+    float_accuracy: float | None
+    accuracy: float | None
+    task_loss: float
+    quantization_loss: float
+    best_epoch: int
+    step_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedModel:
+    """Trained weights and ranges, for convert.
+
+    Attributes:
+        model_sha256: Digest of the model file that was trained.
+        profile: The calibration that training started from.
+        summary: What training found out.
+        state: State dict of the prepared graph.
+    """
+
+    model_sha256: str
+    profile: CalibrationProfile
+    summary: TrainingSummary
+    state: Mapping[str, torch.Tensor]
+
+    @property
+    def float_accuracy(self) -> float | None:
+        """See TrainingSummary."""
+        return self.summary.float_accuracy
+
+    @property
+    def accuracy(self) -> float | None:
+        """See TrainingSummary."""
+        return self.summary.accuracy
+
+    @property
+    def task_loss(self) -> float:
+        """See TrainingSummary."""
+        return self.summary.task_loss
+
+    @property
+    def quantization_loss(self) -> float:
+        """See TrainingSummary."""
+        return self.summary.quantization_loss
+
+    @property
+    def best_epoch(self) -> int:
+        """See TrainingSummary."""
+        return self.summary.best_epoch
+
+    @property
+    def step_count(self) -> int:
+        """See TrainingSummary."""
+        return self.summary.step_count
+
+
+def save_trained(trained: TrainedModel, path: Path) -> None:
+    """Writes a safetensors file; equal models give equal bytes.
+
+    The file appears whole or not at all: it is written beside its place, synced and renamed.
+    """
+    document = {
+        "format_version": FORMAT_VERSION,
+        "model_sha256": trained.model_sha256,
+        "profile": trained.profile.to_json().decode(),
+        "summary": {name: getattr(trained.summary, name) for name in TrainingSummary.__slots__},
+    }
+    # One entry, because safetensors does not keep the order of several.
+    metadata = {"smidgen": json.dumps(document, separators=(",", ":"))}
+    # Copies, because tied weights share memory and a safetensors file cannot.
+    state = {name: tensor.detach().clone().contiguous() for name, tensor in trained.state.items()}
+    _write_atomically(path, save(state, metadata))
+
+
+def load_trained(path: Path) -> TrainedModel:
+    """Reads what save_trained wrote.
+
+    Raises:
+        TrainingError: the file is something else.
+    """
+    try:
+        return _read(path)
+    except (safetensors.SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise TrainingError(
+            f"{path.name} is not a trained model; train the model again",
+            reason="INVALID_TRAINED_MODEL",
+        ) from error
+
+
+def _read(path: Path) -> TrainedModel:
+    with safetensors.safe_open(path, framework="pt") as file:
+        document = json.loads((file.metadata() or {})["smidgen"])
+        state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
+    if document["format_version"] != FORMAT_VERSION:
+        raise ValueError(f"format version {document['format_version']}")
+    return TrainedModel(
+        model_sha256=str(document["model_sha256"]),
+        profile=CalibrationProfile.from_json(document["profile"].encode()),
+        summary=TrainingSummary(**document["summary"]),
+        state=state,
+    )
+
+
+def _write_atomically(path: Path, content: bytes) -> None:
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

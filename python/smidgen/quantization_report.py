@@ -1,0 +1,78 @@
+"""Says node by node what quantization does to a model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import fx, nn
+
+from smidgen.passes.operators import Kind, kind_of, module_of
+from smidgen.qparams import QParams
+from smidgen.report import NodeReport
+
+_REASONS = {
+    Kind.IDENTITY: "REMOVED",
+    Kind.BATCH_NORM: "FOLDED",
+    Kind.CLAMP: "FUSED",
+}
+"""Why a node of this kind has no step of its own."""
+
+TABLE_BYTES = 256
+
+
+def report_nodes(
+    imported: fx.GraphModule,
+    fused: fx.GraphModule,
+    qparams: Mapping[str, QParams],
+    sqnr_db: Mapping[str, float | None],
+) -> tuple[NodeReport, ...]:
+    """Reports each operation of the imported graph in execution order.
+
+    Args:
+        imported: The graph as it was imported.
+        fused: The graph with one node for each integer step.
+        qparams: Parameters of the fused nodes' outputs; empty in a plan without ranges.
+        sqnr_db: Measured ratios by fused node; empty if not measured.
+    """
+    steps: dict[str, fx.Node] = {}
+    for step in fused.graph.nodes:
+        if kind_of(step) not in (Kind.INPUT, Kind.OUTPUT):
+            steps[step.meta.get("sources", (step.name,))[0]] = step
+    return tuple(
+        _report(imported, node, fused, steps.get(node.name), qparams=qparams, sqnr_db=sqnr_db)
+        for node in imported.graph.nodes
+        if kind_of(node) not in (Kind.INPUT, Kind.OUTPUT)
+    )
+
+
+def _report(
+    imported: fx.GraphModule,
+    node: fx.Node,
+    fused: fx.GraphModule,
+    step: fx.Node | None,
+    *,
+    qparams: Mapping[str, QParams],
+    sqnr_db: Mapping[str, float | None],
+) -> NodeReport:
+    module = module_of(imported, node)
+    output = None if step is None else qparams.get(step.name)
+    return NodeReport(
+        node=node.name,
+        op=str(node.meta["op"]),
+        is_quantized=step is not None,
+        module_path=node.meta.get("module_path", ""),
+        reason="" if step is not None else _REASONS.get(kind_of(node), "UNUSED"),
+        output_scale=0.0 if output is None else output.scale,
+        output_zero_point=0 if output is None else output.zero_point,
+        float_bytes=0 if module is None else sum(p.nbytes for p in module.parameters()),
+        quantized_bytes=0 if step is None else _quantized_bytes(fused, step),
+        sqnr_db=None if step is None else sqnr_db.get(step.name),
+    )
+
+
+def _quantized_bytes(fused: fx.GraphModule, step: fx.Node) -> int:
+    """Bytes of a step's constants: int8 weights, float32 scales and int32 bias, or a table."""
+    layer = module_of(fused, step)
+    if isinstance(layer, nn.Conv2d | nn.Linear):
+        return layer.weight.numel() + 8 * layer.weight.shape[0]
+    return TABLE_BYTES if kind_of(step) in (Kind.UNARY, Kind.CLAMP) else 0

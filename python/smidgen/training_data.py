@@ -1,0 +1,92 @@
+"""Checks that a dataset can train a model, before any training. Needs no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smidgen.config import QATConfig, TaskLoss
+from smidgen.errors import InvalidDatasetError
+from smidgen.formats.dataset import Dataset
+from smidgen.tensor_spec import TensorSpec
+
+
+def check_training_data(
+    inputs: Sequence[TensorSpec],
+    outputs: Sequence[TensorSpec],
+    dataset: Dataset,
+    config: QATConfig,
+) -> None:
+    """Checks inputs and labels against the model and the loss.
+
+    Args:
+        inputs: The model's inputs.
+        outputs: The model's outputs; the first one is trained.
+        dataset: What to train or evaluate on.
+        config: How to train; its task loss says what labels are.
+
+    Raises:
+        InvalidDatasetError: the dataset does not fit.
+    """
+    dataset.inputs_for(inputs)
+    labels = dataset.labels
+    if labels is None:
+        raise InvalidDatasetError(
+            "the dataset has no labels; add an array named labels", reason="LABELS_MISSING"
+        )
+    fixed = inputs[0].shape[0]
+    if fixed is not None and dataset.sample_count < fixed:
+        raise InvalidDatasetError(
+            f"the dataset has {dataset.sample_count} samples and the model takes {fixed} at a time",
+            reason="DATASET_TOO_SMALL",
+        )
+    if config.task_loss is TaskLoss.CROSS_ENTROPY:
+        check_class_labels(labels, outputs[0])
+    else:
+        _check_targets(labels, outputs[0])
+
+
+def check_class_labels(labels: NDArray[np.generic], output: TensorSpec) -> None:
+    """Checks that labels are class numbers of an output [N, classes].
+
+    Raises:
+        InvalidDatasetError: they are not, or the output has another shape.
+    """
+    if len(output.shape) != 2 or output.shape[1] is None:
+        raise InvalidDatasetError(
+            f"output {output.name} has shape {output.describe_shape()}, expected logits "
+            "[N, classes] for class labels",
+            reason="LABELS_SHAPE_MISMATCH",
+        )
+    if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
+        raise InvalidDatasetError(
+            f"labels are {labels.dtype} {list(labels.shape)}, expected integers [N]",
+            reason="LABELS_SHAPE_MISMATCH" if labels.ndim != 1 else "LABELS_NOT_INTEGERS",
+        )
+    low, high, classes = int(labels.min()), int(labels.max()), output.shape[1]
+    if low < 0 or high >= classes:
+        raise InvalidDatasetError(
+            f"labels go from {low} to {high}, expected 0 to {classes - 1}",
+            reason="LABELS_OUT_OF_RANGE",
+            low=low,
+            high=high,
+            class_count=classes,
+        )
+
+
+def _check_targets(labels: NDArray[np.generic], output: TensorSpec) -> None:
+    if not np.issubdtype(labels.dtype, np.number) or np.iscomplexobj(labels):
+        raise InvalidDatasetError(
+            f"labels are {labels.dtype}, expected numbers", reason="LABELS_NOT_NUMBERS"
+        )
+    expected = output.shape[1:]
+    if len(expected) != labels.ndim - 1 or any(
+        wanted is not None and wanted != found
+        for wanted, found in zip(expected, labels.shape[1:], strict=True)
+    ):
+        raise InvalidDatasetError(
+            f"labels have shape {list(labels.shape)}, expected {output.describe_shape()}",
+            reason="LABELS_SHAPE_MISMATCH",
+        )
