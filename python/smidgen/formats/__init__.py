@@ -1,1 +1,1 @@
-"""Readers of the files that users bring: exported models and data sets. Nothing in them is ever executed."""
+"""Readers of what users bring: exported models and data sets. Nothing is ever executed."""

@@ -1,8 +1,8 @@
 """A strict reader of zip archives over a memory-mapped file.
 
-The central directory is the one truth: every local header, data descriptor and byte of the file must agree with
-it, so that no two parsers can see different archives in the same bytes. Entries are stored (method 0); reading one
-is a view of the mapped file. Format: PKWARE APPNOTE 6.3.10.
+The central directory is the one truth: every local header, data descriptor and byte of the file
+must agree with it, so that no two parsers can see different archives in the same bytes. Entries are
+stored (method 0); reading one is a view of the mapped file. Format: PKWARE APPNOTE 6.3.10.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ class ZipArchive:
         return self._entries[name].size
 
     def read(self, name: str) -> memoryview:
-        """Returns an entry's bytes, read-only, after checking their CRC-32; not a copy if the entry is stored."""
+        """Returns an entry's bytes after checking their CRC-32; a view if the entry is stored."""
         entry = self._entries[name]
         data = self._data[entry.data_start : entry.data_end]
         if entry.method == _DEFLATED:
@@ -143,7 +143,10 @@ class ZipArchive:
             self._fail("ZIP_MULTI_DISK", "it is split over several disks")
         end_of_central = end_start
         locator_start = end_start - _END64_LOCATOR.size
-        if locator_start >= 0 and bytes(self._data[locator_start : locator_start + 4]) == b"PK\x06\x07":
+        if (
+            locator_start >= 0
+            and bytes(self._data[locator_start : locator_start + 4]) == b"PK\x06\x07"
+        ):
             stated = (total, size, offset)
             end_of_central, total, size, offset = self._read_zip64_end(locator_start, stated)
         if offset + size != end_of_central:
@@ -270,7 +273,7 @@ class ZipArchive:
     def _widen(
         self, name: str, extra: memoryview, short: tuple[int, int, int, int]
     ) -> tuple[int, int, int, int]:
-        """Replaces saturated (size, compressed size, offset, disk) by the values of the zip64 field."""
+        """Replaces saturated (size, packed size, offset, disk) by those of the zip64 field."""
         fields = self._extra_fields(name, extra)
         sentinels = (_MAX32, _MAX32, _MAX32, _MAX16)
         if _UNICODE_PATH_FIELD in fields:
@@ -304,7 +307,7 @@ class ZipArchive:
         return fields
 
     def _check_local_headers(self, entries: list[_Entry], central_start: int) -> dict[str, _Entry]:
-        """Checks that local headers agree with the central directory and tile the file without gap or overlap."""
+        """Checks that entries are as the directory says and tile the file without a gap."""
         ordered = sorted(entries, key=lambda entry: entry.offset)
         located = {entry.name: self._locate(entry, central_start) for entry in ordered}
         if (ordered[0].offset if ordered else central_start) != 0:
@@ -361,7 +364,7 @@ class ZipArchive:
         if found != ((b"PK\x07\x08", *expected) if signed else expected):
             self._fail(
                 "ZIP_LOCAL_HEADER_MISMATCH",
-                f"entry {entry.name!r} has a data descriptor that contradicts the central directory",
+                f"entry {entry.name!r} has a descriptor that contradicts the central directory",
             )
 
     def _inflate(self, entry: _Entry, data: memoryview) -> bytes:

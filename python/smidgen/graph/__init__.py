@@ -1,4 +1,4 @@
-"""Graphs of neural networks in float: what an exported model holds, and building torch graphs from it.
+"""Graphs of neural networks in float: exported models, and torch graphs built from them.
 
 Only `build` and `modules` import torch.
 """

@@ -39,7 +39,7 @@ class Activation:
 
 @dataclass(frozen=True, slots=True)
 class Weight:
-    """A parameter, buffer or constant by its name. The shape is that in memory, before any transposition."""
+    """A parameter, buffer or constant by its name. The shape is that before transposition."""
 
     name: str
     dtype: str
@@ -73,8 +73,8 @@ class TypeNumber:
 
 
 Value: TypeAlias = (
-    "None | bool | int | float | str | Activation | Weight | Statistic | BatchSize | TypeNumber"
-    " | tuple[Value, ...]"
+    "bool | int | float | str | Activation | Weight | Statistic | BatchSize | TypeNumber"
+    " | tuple[Value, ...] | None"
 )
 
 

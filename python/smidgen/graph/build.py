@@ -1,10 +1,11 @@
 """Builds a torch graph from an exported model.
 
-Every name in the graph is made here: inputs `x0`, `x1`, ...; nodes and their modules `v0`, `v1`, ... in the order of
-the model. The same model gives the same names.
+Every name in the graph is made here: inputs `x0`, `x1`, ...; nodes and their modules `v0`, `v1`,
+... in the order of the model. The same model gives the same names.
 
-Metadata of a node: "op", its OpKind; "shape", its shape with None for the batch size; "module_path", the module that
-it came from, for display. Inputs have "input_name" and "shape"; the output node has "output_names".
+Metadata of a node: "op", its OpKind; "shape", its shape with None for the batch size;
+"module_path", the module that it came from, for display. Inputs have "input_name" and "shape"; the
+output node has "output_names".
 """
 
 from __future__ import annotations
@@ -95,7 +96,7 @@ class _Builder:
     ) -> fx.Node:
         return self._graph.create_node("call_function", function, arguments, {}, name)
 
-    def _module(self, operation: ops.Operation, shape: Shape) -> nn.Module:  # noqa: PLR0911 - one line for each kind
+    def _module(self, operation: ops.Operation, shape: Shape) -> nn.Module:
         match operation:
             case ops.Conv2d():
                 return self._conv2d(operation)
@@ -103,31 +104,17 @@ class _Builder:
                 return self._linear(operation)
             case ops.BatchNorm():
                 return self._batch_norm(operation, rank=len(shape))
-            case ops.Unary(kind):
-                return _UNARY_MODULES[kind]()
-            case ops.Clamp(minimum, maximum):
-                return Clamp(minimum, maximum)
-            case ops.Gelu(approximate):
-                return nn.GELU(approximate)
-            case ops.LeakyRelu(negative_slope):
-                return nn.LeakyReLU(negative_slope)
-            case ops.Elu(alpha):
-                return nn.ELU(alpha)
-            case ops.MaxPool(kernel, stride, padding, dilation, ceil_mode):
-                return nn.MaxPool2d(kernel, stride, padding, dilation, ceil_mode=ceil_mode)
-            case ops.AveragePool(kernel, stride, padding, ceil_mode, count_include_pad):
-                return nn.AvgPool2d(kernel, stride, padding, ceil_mode, count_include_pad)
-            case ops.GlobalAveragePool():
-                return nn.AdaptiveAvgPool2d(1)
             case ops.Dropout(p, whole_channels):
                 return nn.Dropout2d(p) if whole_channels else nn.Dropout(p)
+            case ops.MaxPool() | ops.AveragePool() | ops.GlobalAveragePool():
+                return _pool(operation)
             case _:
-                raise NotImplementedError(f"{operation.kind} is not built from a module")
+                return _activation(operation)
 
     def _conv2d(self, operation: ops.Conv2d) -> nn.Conv2d:
         weight = self._parameter(operation.weight)
         height, width = weight.shape[2:]
-        # On the meta device no memory is taken and no random numbers are drawn for weights that are replaced.
+        # On the meta device no memory is taken and no random number drawn for what is replaced.
         module = nn.Conv2d(
             weight.shape[1] * operation.groups, weight.shape[0], (height, width),
             operation.stride, operation.padding, operation.dilation, operation.groups,
@@ -167,7 +154,35 @@ class _Builder:
         return self._parameters[key]
 
     def _buffer(self, name: str) -> torch.Tensor:
-        return self._buffers.setdefault(name, self._copy(name))
+        if name not in self._buffers:
+            self._buffers[name] = self._copy(name)
+        return self._buffers[name]
 
     def _copy(self, name: str) -> torch.Tensor:
         return torch.from_numpy(np.array(self._model.weights[name], np.float32, order="C"))
+
+
+def _pool(operation: ops.MaxPool | ops.AveragePool | ops.GlobalAveragePool) -> nn.Module:
+    match operation:
+        case ops.MaxPool(kernel, stride, padding, dilation, ceil_mode):
+            return nn.MaxPool2d(kernel, stride, padding, dilation, ceil_mode=ceil_mode)
+        case ops.AveragePool(kernel, stride, padding, ceil_mode, count_include_pad):
+            return nn.AvgPool2d(kernel, stride, padding, ceil_mode, count_include_pad)
+        case ops.GlobalAveragePool():
+            return nn.AdaptiveAvgPool2d(1)
+
+
+def _activation(operation: ops.Operation) -> nn.Module:
+    match operation:
+        case ops.Unary(kind):
+            return _UNARY_MODULES[kind]()
+        case ops.Clamp(minimum, maximum):
+            return Clamp(minimum, maximum)
+        case ops.Gelu(approximate):
+            return nn.GELU(approximate)
+        case ops.LeakyRelu(negative_slope):
+            return nn.LeakyReLU(negative_slope)
+        case ops.Elu(alpha):
+            return nn.ELU(alpha)
+        case _:
+            raise NotImplementedError(f"{operation.kind} is not built from a module")

@@ -22,7 +22,7 @@ class ExportedNode:
         output: Number of the value that it defines.
         shape: Shape of that value.
         label: The operator's name in the file, for display alone.
-        module_path: The module that it came from, such as `blocks.0.conv`, for display alone; may be empty.
+        module_path: Where it came from, such as `blocks.0.conv`, for display alone; may be empty.
     """
 
     operation: Operation
@@ -45,7 +45,7 @@ class ExportedModel:
         weights: Read-only arrays by name; views of the mapped file.
         parameter_count: Elements of all trained parameters, each stored tensor counted once.
         parameter_bytes: Bytes of the same.
-        batch_range: Least and greatest batch size (None: unbounded), or None if the batch size is fixed.
+        batch_range: Least and greatest (None: unbounded) batch size, or None if it is fixed.
         sha256: Digest of the file in hex.
     """
 

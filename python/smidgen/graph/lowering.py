@@ -1,4 +1,4 @@
-"""What a call of an ATen operator means: one function for each family of operators. Needs no torch."""
+"""What a call of an ATen operator means: one function for each family. Needs no torch."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Computed:
         operations: At least one.
         inputs: What the first of them reads.
         shares_storage: The file's operator may return its first input itself.
-        statistics: Operands for the operator's further outputs; None where nothing can be done with one.
+        statistics: The operator's further outputs; None for those that cannot be used.
     """
 
     operations: tuple[ops.Operation, ...]
@@ -197,7 +197,7 @@ def elu(arguments: Arguments) -> Lowered:
 
 
 def add(arguments: Arguments) -> Lowered:
-    """aten.add.Tensor: of two values, or of one to the counter of batches of a batch normalization."""
+    """aten.add.Tensor: of two values, or of one to the counter of a batch normalization."""
     first, second = arguments["self"], arguments["other"]
     is_counter = isinstance(first, Weight) and first.dtype == "int64" and not first.shape
     if isinstance(first, Weight) and is_counter and second == 1:
@@ -291,7 +291,7 @@ def _dropout(arguments: Arguments, *, whole_channels: bool) -> Computed:
 
 
 def forward(arguments: Arguments) -> Lowered:
-    """aten.alias.default, aten.detach.default, aten.contiguous.default: at most another layout in memory."""
+    """aten.alias.default, aten.detach.default, aten.contiguous.default."""
     return Forwarded(arguments.activation("self"))
 
 
@@ -314,7 +314,7 @@ def nothing(arguments: Arguments) -> Lowered:
 
 
 def transpose(arguments: Arguments) -> Lowered:
-    """aten.t.default, aten.permute.default and aten.transpose.int, of the matrix of a linear operator."""
+    """aten.t.default and aten.permute.default, of the matrix of a linear operator."""
     matrix = arguments["self"]
     if not isinstance(matrix, Weight) or len(matrix.shape) != 2:
         raise UnsupportedCase("a permutation of axes")

@@ -1,7 +1,7 @@
 """The operations of a network in float, one class each. Needs no torch.
 
-Weights are named by their key in ExportedModel.weights. A shape is a tuple of extents in which None stands for the
-batch size; it can only be the first extent.
+Weights are named by their key in ExportedModel.weights. A shape is a tuple of extents in which None
+stands for the batch size; it can only be the first extent.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Linear:
 
 @dataclass(frozen=True, slots=True)
 class BatchNorm:
-    """Batch normalization over axis 1 with running statistics; weight and bias come together or not at all."""
+    """Batch normalization over axis 1 by running statistics; weight and bias come together."""
 
     kind: ClassVar[OpKind] = OpKind.BATCH_NORM
     weight: str | None

@@ -1,8 +1,8 @@
 """The one table of the ATen operators that can be imported. Needs no torch.
 
-A row gives an operator's parameters with types and defaults, as in ATen's native_functions.yaml (an exported file
-leaves out arguments equal to the default), and the function that tells what a call of it means. An operator whose
-name ends in an underscore writes to its first argument and returns it.
+A row gives an operator's parameters with types and defaults, as in ATen's native_functions.yaml (an
+exported file leaves out arguments equal to the default), and the function that tells what a call of
+it means. An operator whose name ends in an underscore writes to its first argument and returns it.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Operator:
 
 
 def find_operator(target: str) -> Operator | None:
-    """Returns the row of a target such as `torch.ops.aten.conv2d.default`, or None if there is none."""
+    """Returns the row of a target such as `torch.ops.aten.conv2d.default`, or None."""
     return OPERATORS.get(target.removeprefix(PREFIX)) if target.startswith(PREFIX) else None
 
 
@@ -95,6 +95,9 @@ _DROPOUT = (_INPUT, _required("p", Type.FLOAT), _required("train", Type.BOOL))
 _BOUNDS = (_optional("min", Type.OPTIONAL_NUMBER), _optional("max", Type.OPTIONAL_NUMBER))
 _TENSORS = (_required("tensors", Type.TENSORS), _optional("dim", Type.INT, 0))
 _DIMS = _required("dim", Type.INTS)
+_METADATA = tuple(
+    _optional(name, Type.IGNORED) for name in ("size", "stride", "dtype", "device", "layout")
+)
 _UNARY = {
     "relu": OpKind.RELU, "relu6": OpKind.RELU6, "sigmoid": OpKind.SIGMOID, "tanh": OpKind.TANH,
     "hardsigmoid": OpKind.HARDSIGMOID, "hardswish": OpKind.HARDSWISH, "silu": OpKind.SILU,
@@ -193,9 +196,7 @@ _FUNCTIONAL: dict[str, tuple[tuple[Parameter, ...], Lower]] = {
         lowering.to_dtype,
     ),
     "_assert_tensor_metadata.default": (
-        (_required("a", Type.TENSOR), *(
-            _optional(name, Type.IGNORED) for name in ("size", "stride", "dtype", "device", "layout")
-        )),
+        (_required("a", Type.TENSOR), *_METADATA),
         lowering.nothing,
     ),
     "sym_size.int": ((_SELF, _required("dim", Type.INT)), lowering.size),

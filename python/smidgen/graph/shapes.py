@@ -200,7 +200,7 @@ def _window_count(
             f"a window of {kernel} with padding {padding} does not fit {size} elements"
         )
     count = room // stride + 1
-    # With ceil_mode a last partial window counts if it starts within the image or its leading padding.
+    # With ceil_mode a last partial window counts if it starts before the trailing padding.
     if ceil_mode and room % stride and count * stride < size + padding:
         count += 1
     return _bounded(count)

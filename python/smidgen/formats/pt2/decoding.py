@@ -1,7 +1,7 @@
 """Decoders from JSON values to typed records, to be combined into the table of a schema.
 
-A decoder is a function from a JSON value to a typed one. It raises Mismatch, which gathers the path to the value on
-its way out, so that nothing is paid for paths while all is well.
+A decoder is a function from a JSON value to a typed one. It raises Mismatch, which gathers the path
+to the value on its way out, so that nothing is paid for paths while all is well.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ def record(
     optional: Set[str] = frozenset(),
     ignore_unknown: bool = False,
 ) -> Decoder[T]:
-    """Makes a decoder of objects with exactly these fields, of which the optional ones may be absent.
+    """Makes a decoder of objects with exactly these fields; optional ones may be absent.
 
     Args:
         build: Called with the decoded fields by name.
@@ -165,7 +165,7 @@ def record(
 
 
 def union(members: Mapping[str, Decoder[T]]) -> Decoder[T]:
-    """Makes a decoder of objects with exactly one key, which tells the type of the value under it."""
+    """Makes a decoder of objects with exactly one key, which tells the type of its value."""
 
     def decode(value: JsonValue) -> T:
         if not isinstance(value, dict) or len(value) != 1:

@@ -15,7 +15,7 @@ class Dimensions:
     """Turns stated extents into shapes in which None is the batch size.
 
     Args:
-        inputs: What the file states of the user's inputs; the first extents of them tell the symbol.
+        inputs: What the file states of the user's inputs; their first extents tell the symbol.
         limits: Caps.
     """
 
@@ -32,7 +32,7 @@ class Dimensions:
         """Returns the stated shape of a tensor.
 
         Raises:
-            InvalidModelError: PT2_DYNAMIC_SHAPE_UNSUPPORTED if anything but the first extent is dynamic.
+            InvalidModelError: PT2_DYNAMIC_SHAPE_UNSUPPORTED if a later extent is dynamic.
         """
         shape = tuple(self.extent(size, name) for size in meta.sizes)
         if None in shape[1:]:

@@ -1,8 +1,8 @@
 """From the graph as it is stated to operations over numbered values.
 
-Names of the file are resolved here and survive only for display. Operators that write to their first argument
-become functions: every name of the written value is bound to the new value, and names of other views of the same
-memory may not be used any more.
+Names of the file are resolved here and survive only for display. Operators that write to their
+first argument become functions: every name of the written value is bound to the new value, and
+names of other views of the same memory may not be used any more.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from smidgen.graph.exported import ExportedNode
 from smidgen.graph.lowering import Computed, Forwarded, Lowered, Reshaped
 from smidgen.graph.operations import Flatten, Operation, Reshape, Shape
 from smidgen.graph.operator_table import Operator, find_operator
-from smidgen.graph.shapes import ShapeError, element_count, infer_shape, show
+from smidgen.graph.shapes import ShapeError, infer_shape, show
 
 _VALUE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,255}")
 _DISPLAY_PATH = re.compile(r"[A-Za-z0-9_.]{0,200}")
@@ -105,14 +105,14 @@ class GraphImporter:
             for node in self._graph.nodes:
                 self._import(node)
         except InvalidModelError:
-            # What follows an unsupported operator may well look wrong; the cause is worth telling first.
+            # What follows an unsupported operator may well look wrong; its cause is told first.
             self._unsupported.raise_if_any()
             raise
         self._unsupported.raise_if_any()
         self._check_all_defined()
 
     def value(self, name: str) -> Operand | None:
-        """Returns what a name stands for after all nodes; None for an output that cannot be used."""
+        """Returns what a name stands for after all nodes; None for a secondary output."""
         return self._resolve(name)
 
     def _import(self, node: RawNode) -> None:
@@ -265,7 +265,7 @@ class GraphImporter:
         if isinstance(value, Activation):
             stated, inferred = self._stated_shape(name), value.shape
             if stated != inferred:
-                found = f"{name!r} is stated to have the shape {show(stated)}, but has {show(inferred)}."
+                found = f"{name!r} is stated to be {show(stated)}, but is {show(inferred)}."
                 raise refusal(Pt2Reason.SHAPE_MISMATCH, found)
         elif isinstance(value, BatchSize | int):
             extent = self._graph.sym_int_values.get(name)
@@ -296,7 +296,7 @@ class GraphImporter:
         stated = self._graph.tensor_values.keys() | self._graph.sym_int_values.keys()
         unused = sorted(stated - self._values.keys())
         if unused:
-            found = f"{len(unused)} stated values are defined by nothing, the first is {unused[0][:64]!r}."
+            found = f"{len(unused)} stated values are never defined, such as {unused[0][:64]!r}."
             raise refusal(Pt2Reason.UNUSED_VALUE, found)
 
     def _new_activation(self, shape: Shape) -> Activation:
@@ -315,7 +315,7 @@ def _label(node: RawNode) -> str:
 
 
 def _module_path(node: RawNode) -> str:
-    """Returns the path of the innermost module, from text such as `L__self__,,Net;L__self__a,a,Conv2d`."""
+    """Returns the path of the innermost module, from `L__self__,,Net;L__self__a,a,Conv2d`."""
     innermost = node.metadata.get("nn_module_stack", "").rsplit(";", 1)[-1]
     path = innermost.split(",")[1] if innermost.count(",") >= 2 else ""
     return path if _DISPLAY_PATH.fullmatch(path) else ""

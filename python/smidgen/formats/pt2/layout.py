@@ -105,7 +105,9 @@ def _check_entry(name: str) -> None:
         return
     shown = repr(name[:80])
     if _COMPILED.match(name):
-        found = f"it has compiled code or foreign weights in {shown}. Save a plain torch.export program."
+        found = (
+            f"it has compiled code or foreign weights in {shown}. Save a plain exported program."
+        )
         raise refusal(Pt2Reason.COMPILED_CODE, found)
     if _PICKLED.fullmatch(name):
         found = f"{shown} is a pickle, which could run code. Save the model without custom objects."

@@ -21,7 +21,7 @@ class Limits:
         rank: Dimensions of a tensor.
         extent: Largest dimension, kernel, stride or padding.
         elements: Elements of one tensor.
-        logical_ratio: Bytes of all tensors over bytes of all weight records (they may share records).
+        logical_ratio: Bytes of all tensors over bytes of all records, which they may share.
         storage_ratio: Bytes of one weight record over bytes of the tensors in it.
     """
 

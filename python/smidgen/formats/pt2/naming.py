@@ -1,4 +1,4 @@
-"""The user's names of inputs and outputs, from the argument trees that torch.export writes as JSON text."""
+"""The user's names of inputs and outputs, from the argument trees that torch.export writes."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def input_names(signature: CallSignature | None, placeholders: Sequence[str]) ->
 
 
 def output_names(signature: CallSignature | None, count: int) -> tuple[str, ...]:
-    """Returns a name for each output: `output`, or `output_0` and so on, or the keys of a dictionary."""
+    """Returns a name for each output: `output`, or `output_0` and so on, or dictionary keys."""
     numbered = ("output",) if count == 1 else tuple(f"output_{index}" for index in range(count))
     if signature is None:
         return numbered

@@ -15,7 +15,8 @@ from smidgen.formats.pt2.records import Extent, Payload, TensorMeta
 
 Weight = NDArray[np.generic]
 
-# The serializer's own numbers of element types, not those of c10. bfloat16 has no numpy type and is kept as its bits.
+# The serializer's own numbers of element types, not those of c10. numpy lacks bfloat16, whose bits
+# are kept.
 DTYPES: Mapping[int, tuple[str, DTypeLike]] = {
     1: ("uint8", "<u1"), 2: ("int8", "<i1"), 3: ("int16", "<i2"), 4: ("int32", "<i4"),
     5: ("int64", "<i8"), 6: ("float16", "<f2"), 7: ("float32", "<f4"), 8: ("float64", "<f8"),
@@ -135,7 +136,7 @@ def _check_totals(
             raise refusal(
                 Pt2Reason.BAD_WEIGHT,
                 f"the record {record_name!r} has {len(record)} bytes for {logical[record_name]} "
-                "bytes of weights. Clone the weights that are views of larger tensors, and save again.",
+                "bytes of weights. Clone weights that are views of larger tensors, and save again.",
             )
     stored = sum(map(len, records.values()))
     if sum(logical.values()) > limits.logical_ratio * stored:

@@ -42,16 +42,16 @@ _Table = tuple[Mapping[str, Payload], Mapping[str, WeightArray]]
 def read_pt2(path: Path, *, limits: Limits = DEFAULT_LIMITS) -> ExportedModel:
     """Reads a .pt2 file of torch 2.9 or later.
 
-    Nothing in the file is unpickled, evaluated or used as a path. The weights are views of the mapped file, which
-    must not change while the model is in use.
+    Nothing in the file is unpickled, evaluated or used as a path. The weights are views of the
+    mapped file, which must not change while the model is in use.
 
     Args:
         path: The file.
         limits: Caps on what it may hold.
 
     Raises:
-        InvalidModelError: With a PT2_, ZIP_ or JSON_ reason: the file is malformed or not acceptable.
-        UnsupportedOperatorError: The file is fine, but its graph has operators that are not supported; names all.
+        InvalidModelError: With a PT2_, ZIP_ or JSON_ reason: the file is not acceptable.
+        UnsupportedOperatorError: The graph has operators that are not supported; names all.
     """
     archive = open_pt2(path, limits)
     document = parse_json(archive.program, label=MODEL)
@@ -191,7 +191,8 @@ class _ModelReader:
             value = importer.value(spec.arg.name)
             if isinstance(spec, BufferMutation):
                 if value != Statistic(spec.buffer_name):
-                    found = f"the buffer {spec.buffer_name[:64]!r} is changed by other than batch normalization."
+                    shown = repr(spec.buffer_name[:64])
+                    found = f"the buffer {shown} is changed by other than batch normalization."
                     raise refusal(Pt2Reason.MUTATION_UNSUPPORTED, found)
             elif isinstance(value, Activation):
                 outputs.append(value)

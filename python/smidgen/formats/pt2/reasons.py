@@ -8,7 +8,7 @@ from smidgen.errors import InvalidModelError
 
 
 class Pt2Reason(StrEnum):
-    """Why a .pt2 file is refused. Archives are refused with ZIP_ and texts with JSON_ reasons as well."""
+    """Why a .pt2 file is refused, besides the ZIP_ reasons of archives and JSON_ of texts."""
 
     LEGACY_FORMAT = "PT2_LEGACY_FORMAT"
     BAD_LAYOUT = "PT2_BAD_LAYOUT"

@@ -48,8 +48,8 @@ class Opaque:
 
 
 Argument: TypeAlias = (
-    "None | bool | int | float | str | TensorRef | SymbolRef | EnumValue | Device | Opaque"
-    " | tuple[TensorRef | SymbolRef | int | float | str | bool | None, ...]"
+    "bool | int | float | str | TensorRef | SymbolRef | EnumValue | Device | Opaque"
+    " | tuple[TensorRef | SymbolRef | int | float | str | bool | None, ...] | None"
 )
 
 
@@ -122,7 +122,7 @@ class UserInput:
 
 @dataclass(frozen=True, slots=True)
 class WeightInput:
-    """A parameter, buffer or constant. Only non-persistent ones and constants are in the constants table."""
+    """A parameter, buffer or constant. Non-persistent buffers count as constants."""
 
     arg: TensorRef
     weight_name: str

@@ -1,7 +1,7 @@
 """The serialization schema of torch.export as a table of decoders.
 
-Source: schema.py of torch/_export/serde, version 8.20 (torch 2.12 to 2.14). Minor 14 (torch 2.9) is the first with
-weights as raw bytes.
+Source: schema.py of torch/_export/serde, version 8.20 (torch 2.12 to 2.14). Minor 14 (torch 2.9) is
+the first with weights as raw bytes.
 """
 
 from __future__ import annotations
@@ -78,8 +78,8 @@ def _check_version(document: JsonValue) -> int:
     if major != MAJOR or type(minor) is not int or minor < FIRST_MINOR:
         raise refusal(
             Pt2Reason.UNSUPPORTED_VERSION,
-            f"its schema version is {str(major)[:16]}.{str(minor)[:16]}, expected {MAJOR}.{FIRST_MINOR}"
-            " or a later minor. Save the model again with torch 2.9 or later.",
+            f"its schema version is {str(major)[:16]}.{str(minor)[:16]}, expected "
+            f"{MAJOR}.{FIRST_MINOR} or a later minor. Save it again with torch 2.9 or later.",
         )
     return minor
 
@@ -268,11 +268,8 @@ class Schema:
     def _weight(
         self, name_key: str, *, is_constant: bool = False, has_persistence: bool = False
     ) -> Decoder[r.WeightInput]:
-        def build(**fields: object) -> r.WeightInput:
-            arg, name = fields["arg"], fields[name_key]
-            persistent = fields.get("persistent", True)
-            assert isinstance(arg, r.TensorRef) and isinstance(name, str)  # noqa: PT018, S101
-            return r.WeightInput(arg, name, is_constant or persistent is False)
+        def build(*, arg: r.TensorRef, persistent: bool = True, **names: str) -> r.WeightInput:
+            return r.WeightInput(arg, names[name_key], is_constant or not persistent)
 
         fields: dict[str, Decoder[object]] = {"arg": self._tensor_ref, name_key: self._name}
         if has_persistence:

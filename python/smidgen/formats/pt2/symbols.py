@@ -47,7 +47,7 @@ def parse_expression(text: str) -> Expression:
     """Parses one expression.
 
     Raises:
-        InvalidModelError: PT2_SYMBOLIC_EXPR_UNSUPPORTED for anything that is not a small expression of known heads.
+        InvalidModelError: PT2_SYMBOLIC_EXPR_UNSUPPORTED for all but small, known expressions.
 
     >>> parse_expression("Mul(Integer(2), Symbol('s0', positive=True))")
     Operation(head='Mul', arguments=(2, Symbol(name='s0')))

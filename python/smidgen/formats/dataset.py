@@ -1,0 +1,254 @@
+"""Data sets: named arrays with one sample per row, in .npz or safetensors files.
+
+One array for each input of a model, named as the input (or `inputs` where the model has one), and
+optionally `labels`. Inputs may be float32, float64, float16 or uint8; values are taken as they are,
+uint8 is not scaled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+
+from smidgen.errors import InvalidDatasetError
+from smidgen.formats.npy import parse_npy
+from smidgen.formats.zip_archive import ZipArchive, ZipLimits
+from smidgen.tensor_spec import TensorSpec
+
+Array = NDArray[np.generic]
+LABELS = "labels"
+ONLY_INPUT = "inputs"
+
+_INPUT_DTYPES = ("float32", "float64", "float16", "uint8")
+_CHECKED_ELEMENTS = 1 << 22
+_MAX_HEADER_BYTES = 1 << 20
+_MAX_FLOAT32 = float(np.finfo(np.float32).max)
+
+
+class DatasetFormat(StrEnum):
+    """The file formats of data sets."""
+
+    NPZ = "npz"
+    SAFETENSORS = "safetensors"
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetLimits:
+    """Caps on a data set's file.
+
+    Attributes:
+        file_bytes: Size of the file.
+        array_bytes: Bytes of all arrays together, after decompression.
+        arrays: Number of arrays.
+    """
+
+    file_bytes: int = 4 << 30
+    array_bytes: int = 4 << 30
+    arrays: int = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """Named arrays with the same number of samples, all finite.
+
+    Attributes:
+        arrays: Read-only arrays by name, sorted. Labels are int64, or float32 for regression.
+        sample_count: First extent of every array, at least 1.
+    """
+
+    arrays: Mapping[str, Array]
+    sample_count: int
+
+    @property
+    def labels(self) -> Array | None:
+        """The labels, int64 or float32 with one row per sample, or None if there are none."""
+        return self.arrays.get(LABELS)
+
+    def inputs_for(self, inputs: Sequence[TensorSpec]) -> dict[str, NDArray[np.float32]]:
+        """Returns all samples as float32 by the names of a model's inputs.
+
+        Raises:
+            InvalidDatasetError: DATASET_INPUT_MISSING, DATASET_UNSUPPORTED_DTYPE or
+                DATASET_SHAPE_MISMATCH.
+        """
+        return {spec.name: _as_float32(self._array_for(spec, inputs)) for spec in inputs}
+
+    def batches(
+        self, inputs: Sequence[TensorSpec], batch_size: int
+    ) -> Iterator[dict[str, NDArray[np.float32]]]:
+        """Yields the samples in order by the names of the inputs; the last batch may be smaller.
+
+        Raises:
+            InvalidDatasetError: As inputs_for.
+        """
+        arrays = {spec.name: self._array_for(spec, inputs) for spec in inputs}
+        for start in range(0, self.sample_count, batch_size):
+            rows = slice(start, start + batch_size)
+            yield {name: _as_float32(array[rows]) for name, array in arrays.items()}
+
+    def _array_for(self, spec: TensorSpec, inputs: Sequence[TensorSpec]) -> Array:
+        array = self.arrays.get(spec.name)
+        if array is None and len(inputs) == 1:
+            array = self.arrays.get(ONLY_INPUT)
+        if array is None:
+            found = ", ".join(self.arrays)
+            raise InvalidDatasetError(
+                f"The data set has no array {spec.name!r} for the model's input; it has {found}. "
+                "Name its arrays as the model's inputs.",
+                reason="DATASET_INPUT_MISSING",
+                input=spec.name,
+            )
+        if array.dtype.name not in _INPUT_DTYPES:
+            raise InvalidDatasetError(
+                f"The array for the input {spec.name!r} has elements of type {array.dtype}, "
+                "expected float32, float64, float16 or uint8. Convert it.",
+                reason="DATASET_UNSUPPORTED_DTYPE",
+                input=spec.name,
+            )
+        if array.shape[1:] != spec.shape[1:]:
+            expected = TensorSpec(spec.name, spec.dtype, (None, *spec.shape[1:])).describe_shape()
+            raise InvalidDatasetError(
+                f"The array for the input {spec.name!r} has the shape {list(array.shape)}, "
+                f"expected {expected}.",
+                reason="DATASET_SHAPE_MISMATCH",
+                input=spec.name,
+            )
+        return array
+
+
+def read_dataset(
+    path: Path, dataset_format: DatasetFormat, *, limits: DatasetLimits | None = None
+) -> Dataset:
+    """Reads a data set. Uncompressed arrays of a .npz file are views of the mapped file.
+
+    Args:
+        path: The file. It must not change while the data set is in use.
+        dataset_format: Its format.
+        limits: Caps on it.
+
+    Raises:
+        InvalidDatasetError: With a ZIP_ or DATASET_ reason.
+    """
+    caps = limits or DatasetLimits()
+    read = _read_npz if dataset_format is DatasetFormat.NPZ else _read_safetensors
+    arrays = read(path, caps)
+    for name, array in arrays.items():
+        _check_finite(name, array)
+    count = _sample_count(arrays)
+    if LABELS in arrays:
+        arrays[LABELS] = _as_labels(arrays[LABELS])
+    for array in arrays.values():
+        array.flags.writeable = False
+    return Dataset(arrays, count)
+
+
+def _malformed(found: str) -> NoReturn:
+    raise InvalidDatasetError(
+        f"The data set cannot be read: {found}. Write the file again.", reason="DATASET_MALFORMED"
+    )
+
+
+def _too_large(found: str) -> NoReturn:
+    raise InvalidDatasetError(
+        f"The data set is too large: {found}. Use fewer samples.", reason="DATASET_TOO_LARGE"
+    )
+
+
+def _read_npz(path: Path, limits: DatasetLimits) -> dict[str, Array]:
+    archive = ZipArchive(
+        path,
+        limits=ZipLimits(
+            file_bytes=limits.file_bytes, entries=limits.arrays, inflated_bytes=limits.array_bytes
+        ),
+        allow_deflate=True,
+        error=InvalidDatasetError,
+    )
+    arrays: dict[str, Array] = {}
+    for entry in sorted(archive.names):
+        name = entry.removesuffix(".npy")
+        if name == entry or "/" in name:
+            _malformed(f"the entry {entry[:64]!r} is no array; arrays end in .npy")
+        arrays[name] = parse_npy(archive.read(entry), name)
+    return arrays
+
+
+def _read_safetensors(path: Path, limits: DatasetLimits) -> dict[str, Array]:
+    size = path.stat().st_size
+    if size > limits.file_bytes:
+        _too_large(f"the file has {size} bytes, at most {limits.file_bytes} are allowed")
+    with path.open("rb") as file:
+        header_bytes = int.from_bytes(file.read(8), "little")
+    if header_bytes > min(size, _MAX_HEADER_BYTES):
+        _malformed(f"its header is stated to have {header_bytes} bytes")
+    arrays: dict[str, Array] = {}
+    try:
+        with safe_open(path, framework="np") as file:
+            names = sorted(file.keys())
+            if len(names) > limits.arrays:
+                _too_large(f"it has {len(names)} arrays, at most {limits.arrays} are allowed")
+            for name in names:
+                _check_name(name)
+                arrays[name] = file.get_tensor(name)
+    except (SafetensorError, TypeError, AttributeError, OverflowError) as error:
+        # Element types that numpy lacks, such as bfloat16, end in errors of other kinds.
+        _malformed(f"the safetensors library says: {str(error)[:200]}")
+    return arrays
+
+
+def _check_name(name: str) -> None:
+    if not 0 < len(name) <= 512 or not name.isprintable():
+        _malformed(f"an array has the name {name[:64]!r}")
+
+
+def _check_finite(name: str, array: Array) -> None:
+    if array.dtype.kind != "f":
+        return
+    flat = array.reshape(-1, order="A")
+    for start in range(0, flat.size, _CHECKED_ELEMENTS):
+        # Also false for NaN, and for float64 that would become infinite as float32.
+        if not (np.abs(flat[start : start + _CHECKED_ELEMENTS]) <= _MAX_FLOAT32).all():
+            raise InvalidDatasetError(
+                f"The array {name!r} has NaN or infinite elements, or ones beyond the range of "
+                "float32. Remove these samples.",
+                reason="DATASET_NOT_FINITE",
+                array=name,
+            )
+
+
+def _sample_count(arrays: Mapping[str, Array]) -> int:
+    if any(array.ndim == 0 for array in arrays.values()):
+        _malformed("one of its arrays is a single number")
+    lengths = {name: len(array) for name, array in arrays.items()}
+    if not lengths or 0 in lengths.values() or lengths.keys() == {LABELS}:
+        raise InvalidDatasetError(
+            "The data set has no samples. Write at least one sample.", reason="DATASET_EMPTY"
+        )
+    if len(set(lengths.values())) > 1:
+        found = ", ".join(f"{name}: {length}" for name, length in lengths.items())
+        raise InvalidDatasetError(
+            f"The arrays of the data set have different numbers of samples ({found}). "
+            "Write one row per sample in each of them.",
+            reason="DATASET_UNEQUAL_LENGTHS",
+        )
+    return next(iter(lengths.values()))
+
+
+def _as_labels(labels: Array) -> Array:
+    if labels.dtype.kind == "f":
+        return _as_float32(labels)
+    if labels.dtype.kind not in "iub":
+        _malformed(f"its labels have elements of type {labels.dtype}")
+    if labels.dtype == np.uint64 and labels.size and int(np.max(labels)) >= 1 << 63:
+        _malformed("its labels do not fit 64 bits")
+    return np.ascontiguousarray(labels, np.int64)
+
+
+def _as_float32(array: Array) -> NDArray[np.float32]:
+    return np.ascontiguousarray(array, np.float32)
