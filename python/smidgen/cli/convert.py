@@ -1,0 +1,143 @@
+"""`smidgen convert`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from smidgen.cli import options
+from smidgen.cli.documents import to_document
+from smidgen.cli.exits import UsageError
+from smidgen.cli.following import follow
+from smidgen.cli.output import emit
+from smidgen.cli.views import job_view
+from smidgen.client import Client, JobFailedError
+from smidgen.client.watching import FINAL_STATES
+from smidgen.config import CalibrationConfig, ObserverMethod, QATConfig, TaskLoss
+from smidgen.v1 import job_service_pb2 as pb
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command("convert")(convert)
+
+
+def convert(
+    model: Annotated[
+        str, typer.Argument(help="Id of a model; with --local the path of a .pt2 file.")
+    ],
+    *,
+    calibration: Annotated[
+        str, typer.Option(help="Calibration to convert with; with --local a file of samples.")
+    ] = "",
+    train_job: Annotated[str, typer.Option(help="Succeeded train-qat job instead.")] = "",
+    evaluation_dataset: Annotated[
+        str,
+        typer.Option(help="Labelled dataset to report accuracies on; with --local a file."),
+    ] = "",
+    out: Annotated[
+        Path | None,
+        typer.Option(dir_okay=False, help="Where to put the artifact; needed with --local."),
+    ] = None,
+    detach: options.Detach = False,
+    validate_only: options.ValidateOnly = False,
+    server: options.Server = options.DEFAULT_TARGET,
+    as_json: options.AsJson = False,
+    local: Annotated[
+        bool, typer.Option("--local", help="Convert here, without a server; needs torch.")
+    ] = False,
+    train: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="Train on this labelled file."),
+    ] = None,
+    method: options.Method = ObserverMethod.MIN_MAX,
+    epochs: options.Epochs = options.DEFAULT_EPOCHS,
+    fine_tune_epochs: options.FineTuneEpochs = options.DEFAULT_FINE_TUNE_EPOCHS,
+    batch_size: options.BatchSize = options.DEFAULT_BATCH_SIZE,
+    learning_rate: options.LearningRate = options.DEFAULT_LEARNING_RATE,
+    task_loss: options.Loss = TaskLoss.CROSS_ENTROPY,
+    quantization_loss_weight: options.LossWeight = options.DEFAULT_LAMBDA,
+    seed: options.Seed = 0,
+) -> None:
+    """Turn a calibrated or trained model into an integer model.
+
+    On the server the result is a new version, ready to serve. With --local it is a file, and
+    --method, --train, --epochs and the other options of training apply.
+    """
+    if not local:
+        job = _convert_on_server(
+            server,
+            model,
+            calibration=calibration,
+            train_job=train_job,
+            evaluation_dataset=evaluation_dataset,
+            wait=not (detach or validate_only),
+            validate_only=validate_only,
+            quiet=as_json,
+        )
+        if out is not None and job.HasField("convert"):
+            with Client(server) as client:
+                client.download_artifact(job.convert.model_version, out)
+        emit(to_document(job), job_view(job), as_json=as_json)
+        return
+    from smidgen.cli import local_conversion  # noqa: PLC0415  (it may lead to torch)
+
+    document, view = local_conversion.convert_file(
+        Path(model),
+        calibration=_needed_path(calibration, "--calibration"),
+        out=_needed_path(str(out or ""), "--out"),
+        train=train,
+        evaluation=Path(evaluation_dataset) if evaluation_dataset else None,
+        calibration_config=CalibrationConfig(method),
+        config=QATConfig(
+            epochs=epochs,
+            fine_tune_epochs=fine_tune_epochs,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            task_loss=task_loss,
+            quantization_loss_weight=quantization_loss_weight,
+            seed=seed,
+        ),
+        quiet=as_json,
+    )
+    emit(document, view, as_json=as_json)
+
+
+def _convert_on_server(
+    server: str,
+    model: str,
+    *,
+    calibration: str,
+    train_job: str,
+    evaluation_dataset: str,
+    wait: bool,
+    validate_only: bool,
+    quiet: bool,
+) -> pb.Job:
+    with Client(server) as client:
+        job = client.convert(
+            model,
+            calibration=calibration,
+            train_job=train_job,
+            evaluation_dataset=evaluation_dataset,
+            validate_only=validate_only,
+        )
+        if not wait:
+            return job
+        if job.state not in FINAL_STATES:
+            return follow(client, job, quiet=quiet, cancel_on_interrupt=False)
+        if job.state != pb.JOB_STATE_SUCCEEDED:
+            raise JobFailedError(job)
+        return job
+
+
+def _needed_path(path: str, option: str) -> Path:
+    if not path:
+        raise UsageError(
+            f"convert --local needs {option}; give it a path",
+            reason="OPTION_MISSING",
+            option=option,
+        )
+    return Path(path)

@@ -1,0 +1,81 @@
+"""`smidgen jobs`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from smidgen.cli.documents import Json, to_document
+from smidgen.cli.following import progress_line
+from smidgen.cli.options import DEFAULT_TARGET, AsJson, Server
+from smidgen.cli.output import emit
+from smidgen.cli.views import job_view, kind_name, listing, moment, state_name
+from smidgen.client import Client, JobFailedError
+from smidgen.v1 import job_service_pb2 as pb
+
+app = typer.Typer(help="List, show, follow and cancel jobs.", no_args_is_help=True)
+
+Job = Annotated[str, typer.Argument(help="Id of a job.")]
+
+
+@app.command("list")
+def list_jobs(server: Server = DEFAULT_TARGET, as_json: AsJson = False) -> None:
+    """List jobs, newest first."""
+    with Client(server) as client:
+        jobs = list(client.list_jobs())
+    rows = (
+        (
+            job.name,
+            kind_name(job),
+            state_name(job.state),
+            f"{job.progress:.0%}",
+            job.model,
+            moment(job.create_time),
+        )
+        for job in jobs
+    )
+    view = listing(("Job", "Kind", "State", "Done", "Model", "Created"), rows)
+    emit({"jobs": [to_document(job) for job in jobs]}, view, as_json=as_json)
+
+
+@app.command("get")
+def get_job(job: Job, server: Server = DEFAULT_TARGET, as_json: AsJson = False) -> None:
+    """Show a job with its result or its error."""
+    with Client(server) as client:
+        found = client.get_job(job)
+    emit(to_document(found), job_view(found), as_json=as_json)
+
+
+@app.command("cancel")
+def cancel_job(job: Job, server: Server = DEFAULT_TARGET, as_json: AsJson = False) -> None:
+    """Ask a job to stop."""
+    with Client(server) as client:
+        found = client.cancel_job(job)
+    emit(to_document(found), job_view(found), as_json=as_json)
+
+
+@app.command("watch")
+def watch_job(
+    job: Job,
+    after_sequence: Annotated[
+        int, typer.Option(min=0, help="Begin after this event; 0 for all.")
+    ] = 0,
+    server: Server = DEFAULT_TARGET,
+    as_json: AsJson = False,
+) -> None:
+    """Follow a job to its end. Ctrl-C stops watching, not the job.
+
+    With --json the job and all its events are printed when it has ended. Ends with 1 if the job
+    failed.
+    """
+    events: list[pb.JobEvent] = []
+    with Client(server) as client, progress_line(job, quiet=as_json) as on_event:
+        for event in client.watch_job(job, after_sequence=after_sequence):
+            on_event(event)
+            events.append(event)
+        ended = client.get_job(job)
+    document: Json = {"job": to_document(ended), "events": [to_document(event) for event in events]}
+    emit(document, job_view(ended), as_json=as_json)
+    if ended.state != pb.JOB_STATE_SUCCEEDED:
+        raise JobFailedError(ended)

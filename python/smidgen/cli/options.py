@@ -1,0 +1,57 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from smidgen.client.channel import DEFAULT_TARGET
+from smidgen.config import CalibrationConfig, ObserverMethod, QATConfig, TaskLoss
+
+__all__ = ["DEFAULT_TARGET"]
+
+_QAT = QATConfig()
+DEFAULT_EPOCHS = _QAT.epochs
+DEFAULT_FINE_TUNE_EPOCHS = _QAT.fine_tune_epochs
+DEFAULT_BATCH_SIZE = _QAT.batch_size
+DEFAULT_LEARNING_RATE = _QAT.learning_rate
+DEFAULT_LAMBDA = _QAT.quantization_loss_weight
+DEFAULT_EVALUATION_FRACTION = _QAT.evaluation_fraction
+DEFAULT_AVERAGING_CONSTANT = CalibrationConfig().averaging_constant
+
+Server = Annotated[
+    str, typer.Option("--server", envvar="SMIDGEN_SERVER", help="Address of the server, host:port.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+ValidateOnly = Annotated[
+    bool, typer.Option("--validate-only", help="Check everything and change nothing.")
+]
+Model = Annotated[str, typer.Argument(help="Id of a model, for instance digits.")]
+Version = Annotated[int | None, typer.Option(help="Version of the model; the newest by default.")]
+Method = Annotated[ObserverMethod, typer.Option(help="How ranges are estimated.")]
+AveragingConstant = Annotated[
+    float, typer.Option(help="Weight of a new batch in the moving average, above 0 to 1.")
+]
+Epochs = Annotated[int, typer.Option(help="Passes with fake quantization.")]
+FineTuneEpochs = Annotated[
+    int, typer.Option(help="Passes of the final stage with observers and batch norm frozen.")
+]
+BatchSize = Annotated[int, typer.Option(help="Samples a training step.")]
+LearningRate = Annotated[float, typer.Option(help="Step size at the start of training.")]
+FineTuneLearningRate = Annotated[
+    float | None, typer.Option(help="Step size of the final stage; a tenth by default.")
+]
+Loss = Annotated[TaskLoss, typer.Option(help="What the model is trained to do.")]
+LossWeight = Annotated[
+    float,
+    typer.Option("--quantization-loss-weight", help="Weight of the quantization loss, 0 or more."),
+]
+EvaluationFraction = Annotated[
+    float, typer.Option(help="Share of the data held out for evaluation, 0 to 0.5.")
+]
+Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
+Detach = Annotated[bool, typer.Option("--detach", help="Do not wait for the job to end.")]
+CancelOnInterrupt = Annotated[
+    bool, typer.Option("--cancel-on-interrupt", help="Cancel the job on Ctrl-C.")
+]

@@ -1,0 +1,230 @@
+"""How results look to people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from rich import box
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+
+from smidgen.client.tensors import decode_spec
+from smidgen.v1 import dataset_service_pb2 as datasets_pb
+from smidgen.v1 import job_service_pb2 as jobs_pb
+from smidgen.v1 import model_service_pb2 as models_pb
+from smidgen.v1 import optimization_service_pb2 as optimization_pb
+from smidgen.v1 import report_pb2, tensor_pb2
+
+_KIB = 1024
+
+
+def listing(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> RenderableType:
+    """Makes a table with a line for each row."""
+    table = Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False)
+    for row in rows:
+        table.add_row(*(escape(str(cell)) for cell in row))
+    return table
+
+
+def facts(pairs: Iterable[tuple[str, object]]) -> RenderableType:
+    """Makes a line for each name and value, without those that are empty."""
+    table = Table.grid(padding=(0, 2))
+    for name, value in pairs:
+        if value not in ("", None):
+            table.add_row(f"[bold]{name}[/bold]", escape(str(value)))
+    return table
+
+
+def model_view(model: models_pb.Model) -> RenderableType:
+    """Shows a model."""
+    return facts(
+        [
+            ("Model", model.name),
+            ("Display name", model.display_name),
+            ("Format", models_pb.ModelFormat.Name(model.format).removeprefix("MODEL_FORMAT_")),
+            ("Size", size(model.size_bytes)),
+            ("SHA-256", model.sha256),
+            ("Inputs", specs(model.inputs)),
+            ("Outputs", specs(model.outputs)),
+            ("Parameters", f"{model.parameter_count} ({size(model.parameter_bytes)})"),
+            ("Newest version", model.latest_version or "none, convert it first"),
+            ("Created", moment(model.create_time)),
+        ]
+    )
+
+
+def version_view(version: models_pb.ModelVersion) -> RenderableType:
+    """Shows a converted version."""
+    parts = [
+        facts(
+            [
+                ("Version", version.name),
+                ("Size", size(version.size_bytes)),
+                ("SHA-256", version.sha256),
+                ("Inputs", specs(version.inputs)),
+                ("Outputs", specs(version.outputs)),
+                ("Made by", version.job),
+                ("Calibration", version.calibration),
+                ("Training", version.train_job),
+                ("Created", moment(version.create_time)),
+            ]
+        )
+    ]
+    if version.HasField("report"):
+        parts.append(report_view(version.report))
+    return Group(*parts)
+
+
+def dataset_view(dataset: datasets_pb.Dataset) -> RenderableType:
+    """Shows a dataset."""
+    return facts(
+        [
+            ("Dataset", dataset.name),
+            ("Samples", dataset.sample_count),
+            ("Arrays", specs(dataset.arrays)),
+            ("Size", size(dataset.size_bytes)),
+            ("SHA-256", dataset.sha256),
+            ("Created", moment(dataset.create_time)),
+        ]
+    )
+
+
+def calibration_view(calibration: optimization_pb.Calibration) -> RenderableType:
+    """Shows a calibration with its ranges."""
+    method = optimization_pb.ObserverMethod.Name(calibration.method)
+    ranges = listing(
+        ("Activation", "Min", "Max", "Scale", "Zero point"),
+        (
+            (r.node, f"{r.min:.5g}", f"{r.max:.5g}", f"{r.scale:.5g}", r.zero_point)
+            for r in calibration.ranges
+        ),
+    )
+    head = facts(
+        [
+            ("Calibration", calibration.name),
+            ("Model", calibration.model),
+            ("Method", method.removeprefix("OBSERVER_METHOD_").lower()),
+            ("Samples", f"{calibration.sample_count} in {calibration.batch_count} batches"),
+            *(("Warning", warning) for warning in calibration.warnings),
+            ("Created", moment(calibration.create_time)),
+        ]
+    )
+    return Group(head, ranges)
+
+
+def job_view(job: jobs_pb.Job) -> RenderableType:
+    """Shows a job with what it brought."""
+    pairs: list[tuple[str, object]] = [
+        ("Job", job.name or "none, this was a check only"),
+        ("Kind", kind_name(job)),
+        ("State", state_name(job.state)),
+        ("Progress", f"{job.progress:.0%}" if job.name else ""),
+        ("Model", job.model),
+    ]
+    parts: list[RenderableType] = []
+    if job.HasField("error"):
+        pairs += [("Error", job.error.message), ("Reason", job.error.reason)]
+    if job.HasField("train_qat"):
+        pairs += _training_facts(job.train_qat)
+    if job.HasField("convert"):
+        pairs += [
+            ("Version", job.convert.model_version),
+            ("Size", size(job.convert.size_bytes)),
+            ("SHA-256", job.convert.sha256),
+        ]
+        parts.append(report_view(job.convert.report))
+    if job.HasField("plan"):
+        parts.append(report_view(job.plan))
+    return Group(facts(pairs), *parts)
+
+
+def report_view(report: report_pb2.QuantizationReport) -> RenderableType:
+    """Shows what was quantized and what it brought."""
+    nodes = listing(
+        ("Node", "Module", "Operator", "Quantized", "Float", "Integer", "SQNR"),
+        (
+            (
+                node.node,
+                node.module_path,
+                node.op,
+                "yes" if node.is_quantized else node.reason,
+                size(node.float_bytes) if node.float_bytes else "",
+                size(node.quantized_bytes) if node.quantized_bytes else "",
+                f"{node.sqnr_db:.1f} dB" if node.HasField("sqnr_db") else "",
+            )
+            for node in report.nodes
+        ),
+    )
+    pairs: list[tuple[str, object]] = [("Parameters", size(report.float_bytes))]
+    if report.artifact_bytes:
+        pairs.append(("Artifact", size(report.artifact_bytes)))
+    if report.HasField("float_accuracy"):
+        pairs.append(("Float accuracy", f"{report.float_accuracy:.4f}"))
+    if report.HasField("quantized_accuracy"):
+        pairs.append(("Integer accuracy", f"{report.quantized_accuracy:.4f}"))
+    if report.HasField("parity"):
+        parity = report.parity
+        levels = ", ".join(parity.isas)
+        pairs.append(
+            (
+                "Engine = reference",
+                f"largest difference {parity.max_difference} over {parity.sample_count} samples "
+                f"on {levels}",
+            )
+        )
+    return Group(nodes, facts(pairs))
+
+
+def specs(tensors: Iterable[tensor_pb2.TensorSpec]) -> str:
+    """Writes inputs or outputs: `image float32 [?, 1, 8, 8]`."""
+    decoded = [decode_spec(tensor) for tensor in tensors]
+    return ", ".join(f"{spec.name} {spec.dtype} {spec.describe_shape()}" for spec in decoded)
+
+
+def state_name(state: jobs_pb.JobState.ValueType) -> str:
+    """Returns a job's state without its prefix; empty for a job that is only a plan."""
+    name = jobs_pb.JobState.Name(state).removeprefix("JOB_STATE_")
+    return "" if name == "UNSPECIFIED" else name
+
+
+def kind_name(job: jobs_pb.Job) -> str:
+    """Returns a job's kind without its prefix."""
+    return jobs_pb.JobKind.Name(job.kind).removeprefix("JOB_KIND_")
+
+
+def stage_name(stage: jobs_pb.JobStage.ValueType) -> str:
+    """Returns a job's stage without its prefix; empty for none."""
+    name = jobs_pb.JobStage.Name(stage).removeprefix("JOB_STAGE_")
+    return "" if name == "UNSPECIFIED" else name
+
+
+def size(count: int) -> str:
+    """Writes a number of bytes.
+
+    >>> size(999), size(2048), size(3 * 1024 * 1024)
+    ('999 B', '2.0 KiB', '3.0 MiB')
+    """
+    if count < _KIB:
+        return f"{count} B"
+    if count < _KIB**2:
+        return f"{count / _KIB:.1f} KiB"
+    return f"{count / _KIB**2:.1f} MiB"
+
+
+def moment(time: Timestamp) -> str:
+    """Writes a time in UTC to the second; empty if it is not set."""
+    return time.ToDatetime().strftime("%Y-%m-%d %H:%M:%S UTC") if time.seconds else ""
+
+
+def _training_facts(result: jobs_pb.TrainQATResult) -> list[tuple[str, object]]:
+    has_float, has_accuracy = result.HasField("float_accuracy"), result.HasField("accuracy")
+    return [
+        ("Float accuracy", f"{result.float_accuracy:.4f}" if has_float else ""),
+        ("Accuracy", f"{result.accuracy:.4f}" if has_accuracy else ""),
+        ("Task loss", f"{result.task_loss:.5g}"),
+        ("Quantization loss", f"{result.quantization_loss:.5g}"),
+        ("Best epoch", result.best_epoch),
+        ("Steps", result.step_count),
+    ]
