@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -86,11 +87,12 @@ def _load(path: Path) -> Arrays:
             path=str(path),
         )
     try:
-        if path.suffix == ".npy":
-            return {_ONLY_INPUT: np.load(path, allow_pickle=False)}
-        with np.load(path, allow_pickle=False) as archive:
-            return dict(archive)
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
+        with path.open("rb") as file:
+            loaded = np.load(file, allow_pickle=False)
+            return (
+                dict(loaded) if isinstance(loaded, np.lib.npyio.NpzFile) else {_ONLY_INPUT: loaded}
+            )
+    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise UsageError(
             f"{path} is not a readable {path.suffix} file of plain arrays: {error}",
             reason="FILE_MALFORMED",

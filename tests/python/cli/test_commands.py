@@ -1,0 +1,215 @@
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from smidgen.v1 import job_service_pb2 as jobs_pb
+from tests.python.cli.conftest import Smidgen
+from tests.python.client.canned_server import ARTIFACT, State, train_events, train_job
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    path = tmp_path / "images.npz"
+    np.savez(path, image=np.arange(12.0).reshape(3, 4), labels=np.zeros(3, np.int64))
+    return path
+
+
+def test_upload(smidgen: Smidgen, state: State, tmp_path: Path) -> None:
+    path = tmp_path / "My Net.pt2"
+    path.write_bytes(b"12345")
+    document = smidgen("upload", path, "--display-name", "Net", "--json").document
+    assert document["name"] == "models/my-net"
+    assert document["size_bytes"] == 5
+    assert document["format"] == "MODEL_FORMAT_PT2"
+    assert document["inputs"] == [
+        {"name": "image", "data_type": "DATA_TYPE_FLOAT32", "shape": [-1, 4]}
+    ]
+    ended = smidgen("upload", path, "other")
+    assert ended.code == 0
+    assert "models/other" in ended.out
+    assert "image float32 [?, 4]" in ended.out
+
+
+def test_dataset(smidgen: Smidgen, state: State, images: Path) -> None:
+    document = smidgen("dataset", images, "train", "--json").document
+    assert document["name"] == "datasets/train"
+    assert document["sample_count"] == 10
+    assert "datasets/train" in smidgen("datasets", "list").out
+    assert smidgen("datasets", "get", "train", "--json").document == document
+    assert smidgen("datasets", "delete", "train", "--json").document["deleted"] is True
+    assert smidgen("datasets", "list", "--json").document == {"datasets": []}
+
+
+def test_download(smidgen: Smidgen, tmp_path: Path) -> None:
+    path = tmp_path / "a.smidgen"
+    document = smidgen("download", "digits", path, "--json").document
+    assert path.read_bytes() == ARTIFACT
+    assert document["path"] == str(path)
+    assert document["sha256"] == hashlib.sha256(ARTIFACT).hexdigest()
+
+
+def test_calibrate_with_local_samples(smidgen: Smidgen, state: State, images: Path) -> None:
+    document = smidgen(
+        "calibrate", "digits", images, "--batch-size", 2, "--method", "moving_average", "--json"
+    ).document
+    assert document["name"] == "calibrations/c1"
+    assert (document["sample_count"], document["batch_count"]) == (3, 2)
+    assert document["method"] == "OBSERVER_METHOD_MOVING_AVERAGE"
+    assert state.batches[0].inputs[0].name == "image"
+    assert list(state.batches[0].inputs[0].shape) == [2, 4]
+    assert "1.55" in smidgen("calibrations", "get", "c1").out
+    assert "calibrations/c1" in smidgen("calibrations", "list").out
+
+
+def test_calibrate_on_a_stored_dataset(smidgen: Smidgen, state: State) -> None:
+    assert smidgen("calibrate", "digits", "--dataset", "train", "--json").code == 0
+    assert state.calibrate_headers[0].dataset == "datasets/train"
+
+
+def test_train_follows_the_job(smidgen: Smidgen, state: State) -> None:
+    ended = smidgen("train-qat", "digits", "--calibration", "c1", "--dataset", "d", "--epochs", 3)
+    assert ended.code == 0
+    assert state.last_request.config.epochs == 3
+    assert "0.9750" in ended.out
+    assert "task loss 0.25 quantization loss 0.025 accuracy 0.9000" in ended.err
+    assert "SUCCEEDED 100% done" in ended.err
+
+
+def test_train_as_json_and_detached(smidgen: Smidgen, state: State) -> None:
+    arguments = ("train-qat", "digits", "--calibration", "c1", "--dataset", "d", "--json")
+    ended = smidgen(*arguments)
+    assert ended.document["train_qat"]["best_epoch"] == 2
+    assert ended.err == ""
+    assert state.watched_from == [0]
+    assert smidgen(*arguments, "--detach").document["name"] == "jobs/train"
+    assert smidgen(*arguments, "--validate-only").document["plan"]["nodes"][1]["reason"] == "FOLDED"
+    assert state.watched_from == [0]
+
+
+def test_failed_training_ends_with_1_and_says_why(smidgen: Smidgen, state: State) -> None:
+    state.jobs["jobs/train"] = train_job(jobs_pb.JOB_STATE_FAILED)
+    state.events["jobs/train"] = train_events(jobs_pb.JOB_STATE_FAILED)
+    ended = smidgen("train-qat", "digits", "--calibration", "c", "--dataset", "d", "--json")
+    assert (ended.code, ended.out) == (1, "")
+    assert ended.error == {
+        "reason": "TRAINING_DIVERGED",
+        "message": "jobs/train failed: loss is nan",
+        "metadata": {"step": "7"},
+        "code": "INVALID_ARGUMENT",
+    }
+
+
+@pytest.mark.parametrize("cancel", [False, True])
+def test_ctrl_c_detaches_or_cancels(
+    smidgen: Smidgen, state: State, monkeypatch: pytest.MonkeyPatch, cancel: bool
+) -> None:
+    def interrupted(*_arguments: object, **_options: object) -> object:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("smidgen.client.Client.watch_job", interrupted)
+    state.jobs["jobs/train"].state = jobs_pb.JOB_STATE_RUNNING
+    arguments = ["train-qat", "digits", "--calibration", "c1", "--dataset", "d"]
+    ended = smidgen(*arguments, *(["--cancel-on-interrupt"] if cancel else []))
+    assert ended.code == 130
+    if cancel:
+        assert state.jobs["jobs/train"].state == jobs_pb.JOB_STATE_CANCELLED
+        assert "asked to stop" in ended.err
+    else:
+        assert state.jobs["jobs/train"].state == jobs_pb.JOB_STATE_RUNNING
+        assert "smidgen jobs watch jobs/train" in ended.err
+
+
+def test_convert(smidgen: Smidgen, state: State, tmp_path: Path) -> None:
+    out = tmp_path / "digits.smidgen"
+    document = smidgen("convert", "digits", "--calibration", "c1", "--out", out, "--json").document
+    assert document["convert"]["model_version"] == "models/digits/versions/2"
+    assert document["convert"]["report"]["parity"]["isas"] == ["portable", "avx2"]
+    assert out.read_bytes() == ARTIFACT
+    text = smidgen("convert", "digits", "--train-job", "train").out
+    assert state.last_request.train_job == "jobs/train"
+    assert "largest difference 0 over 8 samples on portable, avx2" in text
+    assert "0.9700" in text
+    plan = smidgen("convert", "digits", "--calibration", "c1", "--validate-only", "--json")
+    assert plan.document["plan"]["float_bytes"] == 4000
+
+
+def test_infer_prints_or_writes(smidgen: Smidgen, state: State, images: Path) -> None:
+    document = smidgen("infer", "digits", images, "--json").document
+    assert document["model_version"] == "models/digits/versions/2"
+    assert document["isa"] == "avx2"
+    assert document["compute_time_s"] == 1.0
+    assert document["outputs"]["logits"]["shape"] == [3, 4]
+    assert document["outputs"]["logits"]["data"][2] == [16, 18, 20, 22]
+    assert "logits float32 [3, 4]" in smidgen("infer", "digits", images, "--version", 2).out
+    assert state.last_request.name == "models/digits/versions/2"
+    out = images.with_name("logits.npz")
+    written = smidgen("infer", "digits", images, "--out", out, "--json").document
+    assert "data" not in written["outputs"]["logits"]
+    with np.load(out) as archive:
+        np.testing.assert_array_equal(archive["logits"], 2 * np.arange(12.0).reshape(3, 4))
+
+
+def test_infer_sends_a_single_array_without_a_name(
+    smidgen: Smidgen, state: State, tmp_path: Path
+) -> None:
+    np.save(tmp_path / "x.npy", np.ones((1, 4)))
+    assert smidgen("infer", "digits", tmp_path / "x.npy", "--json").code == 0
+    assert state.last_request.inputs[0].name == ""
+
+
+def test_bench(smidgen: Smidgen, images: Path) -> None:
+    arguments = ("bench", "digits", "--runs", 4, "--batch-size", 1, "--batch-size", 5)
+    document = smidgen(*arguments, "--json").document
+    assert document["model"] == "models/digits/versions/2"
+    assert document["isa"] == "avx2"
+    first, second = document["measurements"]
+    assert (first["batch_size"], second["batch_size"]) == (1, 5)
+    assert first["runs"] == 4
+    assert 0 < first["median_ms"] <= first["p95_ms"]
+    assert first["compute_median_ms"] == 1000.0
+    assert second["samples_per_s"] == pytest.approx(5000 / second["median_ms"])
+    text = smidgen(*arguments, "--data", images).out
+    assert "Median" in text
+    assert "avx2" in text
+
+
+def test_models(smidgen: Smidgen, state: State) -> None:
+    assert smidgen("models", "list", "--json").document["models"][0]["name"] == "models/digits"
+    assert "models/digits/versions/2" in smidgen("models", "list").out
+    assert smidgen("models", "get", "digits", "--json").document["parameter_count"] == 42
+    assert "models/digits/versions/2" in smidgen("models", "versions", "digits").out
+    assert smidgen("models", "version", "digits", "--json").document["size_bytes"] == len(ARTIFACT)
+    assert hashlib.sha256(ARTIFACT).hexdigest() in smidgen("models", "version", "digits", 2).out
+    checked = smidgen("models", "delete", "digits", "--validate-only", "--json").document
+    assert checked == {"model": "digits", "deleted": False}
+    assert state.last_request.validate_only
+
+
+def test_jobs(smidgen: Smidgen, state: State) -> None:
+    names = [job["name"] for job in smidgen("jobs", "list", "--json").document["jobs"]]
+    assert names == ["jobs/train", "jobs/convert"]
+    assert "TRAIN_QAT" in smidgen("jobs", "list").out
+    assert smidgen("jobs", "get", "train", "--json").document["state"] == "JOB_STATE_SUCCEEDED"
+    watched = smidgen("jobs", "watch", "train", "--after-sequence", 3, "--json").document
+    assert [event["sequence"] for event in watched["events"]] == [4, 5, 6]
+    assert watched["job"]["name"] == "jobs/train"
+    refused = smidgen("jobs", "cancel", "train", "--json")
+    assert refused.code == 1
+    assert refused.error["reason"] == "JOB_ENDED"
+    state.jobs["jobs/train"].state = jobs_pb.JOB_STATE_RUNNING
+    assert smidgen("jobs", "cancel", "train", "--json").document["state"] == "JOB_STATE_CANCELLED"
+
+
+def test_watching_a_job_that_fails_prints_it_and_ends_with_1(
+    smidgen: Smidgen, state: State
+) -> None:
+    state.jobs["jobs/train"] = train_job(jobs_pb.JOB_STATE_FAILED)
+    state.events["jobs/train"] = train_events(jobs_pb.JOB_STATE_FAILED)
+    ended = smidgen("jobs", "watch", "train", "--json")
+    assert ended.code == 1
+    assert ended.error["reason"] == "TRAINING_DIVERGED"
+    assert '"JOB_STATE_FAILED"' in ended.out
