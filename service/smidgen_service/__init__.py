@@ -1,0 +1,1 @@
+"""The Smidgen server: Calibrate, TrainQAT, Convert and Infer over gRPC."""

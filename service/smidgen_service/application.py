@@ -1,0 +1,174 @@
+"""The objects of the server, made and joined in one place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from smidgen_service.clock import now_us
+from smidgen_service.data_dir import DataDir
+from smidgen_service.handlers.admission import Admission
+from smidgen_service.handlers.calibration import CalibrationHandler
+from smidgen_service.handlers.datasets import DatasetHandler
+from smidgen_service.handlers.engines import EngineCache
+from smidgen_service.handlers.inference import InferenceHandler
+from smidgen_service.handlers.jobs import JobHandler
+from smidgen_service.handlers.models import ModelHandler
+from smidgen_service.handlers.optimization import OptimizationHandler
+from smidgen_service.handlers.receiving import UploadReceiver
+from smidgen_service.handlers.streams import StreamReader
+from smidgen_service.handlers.uploading import Uploader
+from smidgen_service.jobs.announcements import Announcements
+from smidgen_service.jobs.calls import CallWorkers
+from smidgen_service.jobs.gauges import JobGauges
+from smidgen_service.jobs.process import worker_environment
+from smidgen_service.jobs.runner import JobRunner, RunnerOptions
+from smidgen_service.jobs.work import JobWork
+from smidgen_service.logs import log
+from smidgen_service.metrics import Metrics
+from smidgen_service.settings import Settings
+from smidgen_service.store import idempotency, models
+from smidgen_service.store.blobs import BlobStore
+from smidgen_service.store.database import Database
+from smidgen_service.store.paging import PageTokens, load_or_make_key
+from smidgen_service.store.store import Store
+from smidgen_service.store.uploads import UploadFiles
+from smidgen_service.threads import Threads
+
+_IO_THREADS = 4
+_REQUEST_ID_TTL_US = 7 * 86_400 * 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Handlers:
+    """What the servicers call."""
+
+    models: ModelHandler
+    datasets: DatasetHandler
+    calibration: CalibrationHandler
+    optimization: OptimizationHandler
+    jobs: JobHandler
+    inference: InferenceHandler
+    receiver: UploadReceiver
+
+
+class Application:
+    """Everything behind the gRPC services."""
+
+    def __init__(self, settings: Settings, data_dir: DataDir, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._store = Store(Database(data_dir.database), BlobStore(data_dir.blobs))
+        self._database = self._store.database
+        self._io_threads = Threads(_IO_THREADS, "io")
+        self._compute_threads = Threads(settings.max_concurrent_inferences, "compute")
+        self.announcements = Announcements()
+        environment = worker_environment(threads=settings.worker_threads, isa=settings.isa)
+        gauges = JobGauges(metrics)
+        work = JobWork(
+            self._store,
+            self._io_threads,
+            gauges,
+            environment=environment,
+            worker_threads=settings.worker_threads,
+            clock=now_us,
+        )
+        self.runner = JobRunner(
+            self._database,
+            work,
+            self.announcements,
+            gauges,
+            root=data_dir.jobs,
+            options=RunnerOptions(settings.job_workers, settings.cancel_grace_seconds),
+            clock=now_us,
+        )
+        workers = CallWorkers(
+            data_dir.jobs,
+            most=settings.call_workers,
+            threads=settings.worker_threads,
+            environment=environment,
+        )
+        tokens = PageTokens(load_or_make_key(data_dir.key))
+        self.handlers = self._make_handlers(settings, data_dir, workers, tokens)
+
+    async def start(self) -> None:
+        """Opens the store and puts in order what an earlier server left."""
+        await self._database.open()
+        await self.runner.recover()
+        await self.handlers.receiver.recover()
+        removed = await self._store.collect(self._store.blobs.digests())
+        now = now_us()
+        await self._database.write(
+            lambda tx: idempotency.forget_before(tx, now - _REQUEST_ID_TTL_US)
+        )
+        for model_id, version, size in await self._database.read(models.artifact_sizes):
+            self._metrics.artifact_bytes.labels(model_id, str(version)).set(size)
+        log("store_recovered", blobs_removed=removed)
+        self.runner.start()
+
+    async def stop(self) -> None:
+        """Ends running jobs and closes the store."""
+        await self.runner.stop()
+        await self._database.close()
+        self._io_threads.close()
+        self._compute_threads.close()
+
+    def _make_handlers(
+        self, settings: Settings, data_dir: DataDir, workers: CallWorkers, tokens: PageTokens
+    ) -> Handlers:
+        store, database, io_threads = self._store, self._store.database, self._io_threads
+        stream = StreamReader(settings.stream_idle_seconds)
+        receiver = UploadReceiver(
+            database,
+            UploadFiles(data_dir.uploads),
+            io_threads,
+            stream,
+            ttl_s=settings.upload_ttl_seconds,
+            clock=now_us,
+        )
+        uploader = Uploader(store, receiver, io_threads, self._metrics, clock=now_us)
+        engines = EngineCache(
+            store.blobs,
+            io_threads,
+            self._metrics,
+            most=settings.max_loaded_engines,
+            threads_per_engine=settings.engine_threads,
+            isa=settings.isa,
+        )
+        admission = Admission(
+            self._metrics,
+            most_running=settings.max_concurrent_inferences,
+            most_queued=settings.max_queued_inferences,
+        )
+        return Handlers(
+            models=ModelHandler(
+                store,
+                uploader,
+                tokens,
+                io_threads,
+                self._metrics,
+                most_bytes=settings.max_upload_bytes,
+                clock=now_us,
+            ),
+            datasets=DatasetHandler(
+                store,
+                uploader,
+                tokens,
+                most_bytes=settings.max_dataset_bytes,
+                clock=now_us,
+            ),
+            calibration=CalibrationHandler(
+                store, workers, stream, tokens, io_threads, clock=now_us
+            ),
+            optimization=OptimizationHandler(
+                store,
+                self.runner,
+                workers,
+                self.announcements,
+                io_threads,
+                clock=now_us,
+            ),
+            jobs=JobHandler(database, self.runner, self.announcements, tokens),
+            inference=InferenceHandler(
+                database, engines, admission, self._compute_threads, self._metrics
+            ),
+            receiver=receiver,
+        )

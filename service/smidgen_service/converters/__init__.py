@@ -1,0 +1,1 @@
+"""Messages into the service's own types and back: the only modules that know both."""

@@ -1,0 +1,36 @@
+"""Requests and answers of Infer."""
+
+from __future__ import annotations
+
+from smidgen.v1 import inference_service_pb2 as pb
+from smidgen_service import names
+from smidgen_service.converters.scalars import duration
+from smidgen_service.converters.tensors import tensor_to_message, tensors_from_message
+from smidgen_service.handlers.inference import InferenceAnswer, InferenceRequest
+
+
+def inference_request(message: pb.InferRequest) -> InferenceRequest:
+    """Returns a request.
+
+    Raises:
+        InvalidArgumentError: the name is malformed.
+        InvalidTensorError: a tensor has no known type, or too many extents.
+    """
+    model_id, version = names.parse_model_or_version(message.name)
+    return InferenceRequest(
+        model_id=model_id,
+        version=version,
+        inputs=tensors_from_message(message.inputs),
+        output_names=tuple(message.output_names),
+    )
+
+
+def answer_to_message(answer: InferenceAnswer) -> pb.InferResponse:
+    """Returns an answer as a message."""
+    return pb.InferResponse(
+        model_version=answer.model_version,
+        outputs=[tensor_to_message(tensor) for tensor in answer.outputs],
+        isa=answer.isa,
+        queue_time=duration(answer.queue_s),
+        compute_time=duration(answer.compute_s),
+    )

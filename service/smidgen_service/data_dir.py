@@ -1,0 +1,84 @@
+"""The data directory: its layout, its lock, and the file that tells where the server listens."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+
+class DataDirInUseError(Exception):
+    """Another server uses the data directory."""
+
+
+@dataclass(frozen=True, slots=True)
+class DataDir:
+    """The places below the data directory."""
+
+    root: Path
+
+    @property
+    def database(self) -> Path:
+        """The SQLite file."""
+        return self.root / "smidgen.db"
+
+    @property
+    def blobs(self) -> Path:
+        """Files by digest."""
+        return self.root / "blobs"
+
+    @property
+    def uploads(self) -> Path:
+        """Files that are being received."""
+        return self.root / "uploads"
+
+    @property
+    def jobs(self) -> Path:
+        """Scratch directories of workers."""
+        return self.root / "jobs"
+
+    @property
+    def key(self) -> Path:
+        """The secret behind page tokens."""
+        return self.root / "secret.key"
+
+    @property
+    def announcement(self) -> Path:
+        """Ports and process id of the running server."""
+        return self.root / "server.json"
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Makes the directory and holds it for this process alone.
+
+        Raises:
+            DataDirInUseError: another server holds it.
+        """
+        self.root.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(self.root / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            raise DataDirInUseError(
+                f"another server is using {self.root}; stop it, or choose another --data-dir"
+            ) from None
+        try:
+            yield
+        finally:
+            os.close(descriptor)
+
+    def announce(self, *, port: int, metrics_port: int | None) -> None:
+        """Writes server.json; readers see the old file or the whole new one."""
+        document = {"port": port, "metrics_port": metrics_port, "pid": os.getpid()}
+        temporary = self.announcement.with_suffix(".tmp")
+        temporary.write_text(json.dumps(document) + "\n")
+        temporary.rename(self.announcement)
+
+    def withdraw(self) -> None:
+        """Removes server.json."""
+        self.announcement.unlink(missing_ok=True)

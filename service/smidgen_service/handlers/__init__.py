@@ -1,0 +1,1 @@
+"""What each call does, in the service's own types."""

@@ -1,0 +1,281 @@
+"""Calibrate: a stream of batches goes through a worker and leaves ranges behind, nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+
+from smidgen.config import CalibrationConfig
+from smidgen.errors import CalibrationError, InvalidConfigError
+from smidgen.profile import CalibrationProfile
+from smidgen_service import names
+from smidgen_service.clock import Clock
+from smidgen_service.errors import FailedPreconditionError, InvalidArgumentError
+from smidgen_service.handlers.streams import StreamReader
+from smidgen_service.handlers.tensors import RawTensor, check_finite, check_tensors
+from smidgen_service.jobs.calls import CallWorkers, WorkerCall
+from smidgen_service.store import calibrations, datasets, idempotency, models
+from smidgen_service.store.idempotency import RequestKey
+from smidgen_service.store.paging import Page, PageTokens
+from smidgen_service.store.records import (
+    CalibrationRecord,
+    DatasetRecord,
+    ModelFormat,
+    ModelRecord,
+)
+from smidgen_service.store.store import Store
+from smidgen_service.threads import Threads
+
+Batch = Sequence[RawTensor]
+METHOD = "Calibrate"
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationRequest:
+    """The header of a calibration.
+
+    Attributes:
+        header_sha256: Digest of the header; with the batches it makes the digest of the call.
+    """
+
+    model_id: str
+    config: CalibrationConfig
+    dataset_id: str | None
+    request_id: str | None
+    header_sha256: str
+    validate_only: bool
+
+
+class CalibrationHandler:
+    """Makes and returns calibrations."""
+
+    def __init__(
+        self,
+        store: Store,
+        workers: CallWorkers,
+        stream: StreamReader,
+        tokens: PageTokens,
+        threads: Threads,
+        *,
+        clock: Clock,
+    ) -> None:
+        self._database = store.database
+        self._blobs = store.blobs
+        self._workers = workers
+        self._stream = stream
+        self._tokens = tokens
+        self._threads = threads
+        self._clock = clock
+
+    async def calibrate(
+        self, request: CalibrationRequest, batches: AsyncIterator[Batch]
+    ) -> CalibrationRecord:
+        """Observes the batches, or the stored dataset, and stores the ranges.
+
+        Raises:
+            NotFoundError: the model or the dataset does not exist.
+            InvalidTensorError: a batch does not fit the model.
+            CalibrationError: there was no batch.
+        """
+        body = hashlib.sha256(request.header_sha256.encode())
+        incoming = _digesting(self._stream.read(batches), body)
+        if await self._is_repeated(request):
+            return await self._repeat(request, incoming, body)
+        model, dataset = await self._database.read(lambda tx: _inputs(tx, request))
+        check_trainable(model)
+        with self._blobs.pinned(model.sha256):
+            profile = await self._observe(request, model, dataset, incoming)
+        return await self._store(request, model, profile, body.hexdigest())
+
+    async def get(self, calibration_id: str) -> CalibrationRecord:
+        """Returns a calibration."""
+        return await self._database.read(lambda tx: calibrations.get(tx, calibration_id))
+
+    async def list(self, *, page_size: int, page_token: str) -> Page[CalibrationRecord]:
+        """Returns a page of calibrations."""
+        request = self._tokens.request("calibrations", page_size=page_size, page_token=page_token)
+        part = await self._database.read(lambda tx: calibrations.select(tx, request))
+        return self._tokens.page("calibrations", part)
+
+    async def _is_repeated(self, request: CalibrationRequest) -> bool:
+        request_id = request.request_id
+        if request_id is None:
+            return False
+        return await self._database.read(lambda tx: idempotency.is_known(tx, METHOD, request_id))
+
+    async def _repeat(
+        self, request: CalibrationRequest, incoming: AsyncIterator[Batch], body: hashlib._Hash
+    ) -> CalibrationRecord:
+        async for _ in incoming:
+            pass
+        key = _key(request, body.hexdigest())
+        name = await self._database.read(lambda tx: idempotency.find(tx, key))
+        assert name is not None  # it was known a moment ago and is never forgotten while running
+        return await self.get(names.parse_calibration(name))
+
+    async def _observe(
+        self,
+        request: CalibrationRequest,
+        model: ModelRecord,
+        dataset: DatasetRecord | None,
+        incoming: AsyncIterator[Batch],
+    ) -> CalibrationProfile:
+        model_path = await self._threads.run(self._blobs.verify, model.sha256)
+        fields = {
+            "threads": self._workers.threads,
+            "model": str(model_path),
+            "method": request.config.method.value,
+            "averaging_constant": request.config.averaging_constant,
+            "dataset": None,
+        }
+        if dataset is not None:
+            await _refuse_batches(incoming)
+            with self._blobs.pinned(dataset.sha256):
+                path = await self._threads.run(self._blobs.verify, dataset.sha256)
+                fields["dataset"] = {"path": str(path), "format": dataset.format.value}
+                async with self._workers.open() as call:
+                    await call.send("calibrate", fields)
+                    return await _profile(call)
+        return await self._observe_stream(model, fields, incoming)
+
+    async def _observe_stream(
+        self, model: ModelRecord, fields: dict[str, object], incoming: AsyncIterator[Batch]
+    ) -> CalibrationProfile:
+        first = await anext(incoming, None)
+        if first is None:
+            raise CalibrationError(
+                "the stream ended without a batch; send at least one, or name a dataset",
+                reason="NO_CALIBRATION_SAMPLES",
+            )
+        # Checked before a worker starts, which takes seconds.
+        frame = await self._threads.run(_encode, model, first)
+        async with self._workers.open() as call:
+            await call.send("calibrate", fields)
+            await _send_batch(call, *frame)
+            async for batch in incoming:
+                await _send_batch(call, *await self._threads.run(_encode, model, batch))
+            await call.send("end", {})
+            return await _profile(call)
+
+    async def _store(
+        self,
+        request: CalibrationRequest,
+        model: ModelRecord,
+        profile: CalibrationProfile,
+        body_sha256: str,
+    ) -> CalibrationRecord:
+        record = CalibrationRecord(
+            id=f"c-{uuid.uuid4().hex[:20]}",
+            model_id=model.id,
+            sha256=hashlib.sha256(profile.to_json()).hexdigest(),
+            profile=profile,
+            create_time=self._clock(),
+        )
+        if request.validate_only:
+            return record
+        key = _key(request, body_sha256)
+
+        def commit(tx: sqlite3.Connection) -> CalibrationRecord:
+            earlier = idempotency.find(tx, key)
+            if earlier is not None:
+                return calibrations.get(tx, names.parse_calibration(earlier))
+            if models.get(tx, model.id).sha256 != model.sha256:
+                raise FailedPreconditionError(
+                    f"{names.model_name(model.id)} was replaced during calibration; "
+                    "calibrate again",
+                    reason="MODEL_REPLACED",
+                    resource_name=names.model_name(model.id),
+                )
+            calibrations.insert(tx, record)
+            name = names.calibration_name(record.id)
+            idempotency.record(tx, key, name, now=record.create_time)
+            return record
+
+        return await self._database.write(commit)
+
+
+def check_trainable(model: ModelRecord) -> None:
+    """Refuses models that came as finished artifacts.
+
+    Raises:
+        FailedPreconditionError: the model has no float weights.
+    """
+    if model.format is not ModelFormat.PT2:
+        name = names.model_name(model.id)
+        raise FailedPreconditionError(
+            f"{name} was uploaded as a finished artifact and has no float weights; "
+            "upload the .pt2 file to calibrate, train or convert",
+            reason="MODEL_HAS_NO_FLOAT_WEIGHTS",
+            resource_name=name,
+        )
+
+
+def _inputs(
+    tx: sqlite3.Connection, request: CalibrationRequest
+) -> tuple[ModelRecord, DatasetRecord | None]:
+    model = models.get(tx, request.model_id)
+    dataset_id = request.dataset_id
+    return model, datasets.get(tx, dataset_id) if dataset_id is not None else None
+
+
+def _key(request: CalibrationRequest, body_sha256: str) -> RequestKey | None:
+    if request.request_id is None:
+        return None
+    return RequestKey(METHOD, request.request_id, body_sha256)
+
+
+def _encode(model: ModelRecord, batch: Batch) -> tuple[list[dict[str, object]], bytes]:
+    """Checks a batch and returns the fields and the bytes of its frame."""
+    arrays = check_tensors(batch, model.inputs)
+    counts = {array.shape[0] for array in arrays.values() if array.ndim}
+    if len(counts) > 1:
+        raise InvalidArgumentError(
+            f"the inputs of a batch have {sorted(counts)} samples, expected the same number",
+            field="batch.inputs",
+            reason="TENSOR_SHAPE_MISMATCH",
+        )
+    for array in arrays.values():
+        if array.dtype.name != "float32":
+            raise InvalidConfigError(
+                f"the model has an input of type {array.dtype.name}; "
+                "only float32 inputs can be calibrated",
+                field="model",
+            )
+    check_finite(arrays)
+    tensors: list[dict[str, object]] = [
+        {"name": name, "shape": list(array.shape)} for name, array in arrays.items()
+    ]
+    return tensors, b"".join(array.tobytes() for array in arrays.values())
+
+
+async def _send_batch(call: WorkerCall, tensors: list[dict[str, object]], payload: bytes) -> None:
+    """Hands a batch over and waits until it is observed: the back-pressure on the client."""
+    await call.send("batch", {"tensors": tensors}, payload)
+    await call.expect("observed")
+
+
+async def _profile(call: WorkerCall) -> CalibrationProfile:
+    return CalibrationProfile.from_json((await call.expect("result")).payload)
+
+
+async def _refuse_batches(incoming: AsyncIterator[Batch]) -> None:
+    async for _ in incoming:
+        raise InvalidArgumentError(
+            "the header names a dataset, and a batch follows; send one or the other",
+            field="header.dataset",
+            reason="DATASET_AND_BATCHES",
+        )
+
+
+async def _digesting(incoming: AsyncIterator[Batch], body: hashlib._Hash) -> AsyncIterator[Batch]:
+    """Passes batches on and takes them into the digest of the call."""
+    async for batch in incoming:
+        for tensor in batch:
+            header = f"{tensor.name}\0{tensor.dtype}\0{tensor.shape}\0{len(tensor.data)}\0"
+            body.update(header.encode())
+            body.update(tensor.data)
+        body.update(b"\n")
+        yield batch

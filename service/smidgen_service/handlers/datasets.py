@@ -1,0 +1,124 @@
+"""Datasets."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from smidgen.formats.dataset import DatasetFormat, read_dataset
+from smidgen.tensor_spec import TensorSpec
+from smidgen_service import names
+from smidgen_service.clock import Clock
+from smidgen_service.errors import AlreadyExistsError
+from smidgen_service.handlers.models import in_use
+from smidgen_service.handlers.receiving import Chunk, UploadTicket
+from smidgen_service.handlers.uploading import Uploader, UploadKind
+from smidgen_service.store import datasets, idempotency, jobs
+from smidgen_service.store.idempotency import RequestKey
+from smidgen_service.store.paging import Page, PageTokens
+from smidgen_service.store.records import DatasetRecord
+from smidgen_service.store.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetUpload:
+    """The header of an upload."""
+
+    dataset_id: str
+    format: DatasetFormat
+    ticket: UploadTicket
+    validate_only: bool
+
+
+class DatasetHandler:
+    """What DatasetService does."""
+
+    def __init__(
+        self,
+        store: Store,
+        uploader: Uploader,
+        tokens: PageTokens,
+        *,
+        most_bytes: int,
+        clock: Clock,
+    ) -> None:
+        self._store = store
+        self._database = store.database
+        self._uploader = uploader
+        self._tokens = tokens
+        self._most_bytes = most_bytes
+        self._clock = clock
+
+    async def upload(self, header: DatasetUpload, chunks: AsyncIterator[Chunk]) -> DatasetRecord:
+        """Receives, checks and stores a dataset."""
+        dataset_id = names.check_id(header.dataset_id, field="dataset_id")
+
+        def check_free(tx: sqlite3.Connection) -> None:
+            if datasets.exists(tx, dataset_id):
+                raise AlreadyExistsError("dataset", names.dataset_name(dataset_id))
+
+        kind = UploadKind(
+            label=header.format.value,
+            name=names.dataset_name(dataset_id),
+            most_bytes=self._most_bytes,
+            check_free=check_free,
+            inspect=lambda path: self._inspect(header, path),
+            insert=datasets.insert,
+            fetch=lambda tx: datasets.get(tx, dataset_id),
+        )
+        return await self._uploader.upload(
+            kind, header.ticket, chunks, validate_only=header.validate_only
+        )
+
+    async def get(self, dataset_id: str) -> DatasetRecord:
+        """Returns a dataset."""
+        return await self._database.read(lambda tx: datasets.get(tx, dataset_id))
+
+    async def list(self, *, page_size: int, page_token: str) -> Page[DatasetRecord]:
+        """Returns a page of datasets."""
+        request = self._tokens.request("datasets", page_size=page_size, page_token=page_token)
+        part = await self._database.read(lambda tx: datasets.select(tx, request))
+        return self._tokens.page("datasets", part)
+
+    async def delete(self, dataset_id: str, key: RequestKey | None, *, validate_only: bool) -> None:
+        """Deletes a dataset.
+
+        Raises:
+            NotFoundError: there is none.
+            FailedPreconditionError: a job is using it.
+        """
+
+        def work(tx: sqlite3.Connection) -> set[str]:
+            if idempotency.find(tx, key) is not None:
+                return set()
+            dataset = datasets.get(tx, dataset_id)
+            user = jobs.active_user_of_dataset(tx, dataset_id)
+            if user is not None:
+                raise in_use("dataset", names.dataset_name(dataset_id), user)
+            if validate_only:
+                return set()
+            idempotency.record(tx, key, names.dataset_name(dataset_id), now=self._clock())
+            datasets.delete(tx, dataset_id)
+            return {dataset.sha256}
+
+        digests = await self._database.write(work)
+        if digests:
+            await self._store.collect(digests)
+
+    def _inspect(self, header: DatasetUpload, path: Path) -> DatasetRecord:
+        dataset = read_dataset(path, header.format)
+        arrays = tuple(
+            TensorSpec(name=name, dtype=array.dtype.name, shape=(None, *array.shape[1:]))
+            for name, array in dataset.arrays.items()
+        )
+        return DatasetRecord(
+            id=header.dataset_id,
+            format=header.format,
+            sha256=header.ticket.sha256,
+            size_bytes=header.ticket.total_bytes,
+            sample_count=dataset.sample_count,
+            arrays=arrays,
+            create_time=self._clock(),
+        )

@@ -1,0 +1,175 @@
+"""Inference: resolve the version, wait for a place, check, compute."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smidgen.engine import Engine
+from smidgen.errors import InvalidTensorError, SmidgenError
+from smidgen_service import names
+from smidgen_service.errors import (
+    DeadlineError,
+    FailedPreconditionError,
+    InvalidArgumentError,
+    NotFoundError,
+    OverloadedError,
+)
+from smidgen_service.handlers.admission import Admission
+from smidgen_service.handlers.engines import EngineCache
+from smidgen_service.handlers.models import resolve_version
+from smidgen_service.handlers.tensors import RawTensor, check_finite, check_tensors, raw_tensor
+from smidgen_service.metrics import Metrics
+from smidgen_service.store.database import Database
+from smidgen_service.store.records import VersionRecord
+from smidgen_service.threads import Threads
+
+_INVALID = (InvalidTensorError, InvalidArgumentError, NotFoundError, FailedPreconditionError)
+
+
+@dataclass(frozen=True, slots=True)
+class InferenceRequest:
+    """One request; version None is the newest, no output names are all."""
+
+    model_id: str
+    version: int | None
+    inputs: Sequence[RawTensor]
+    output_names: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class InferenceAnswer:
+    """One answer, with where its time went."""
+
+    model_version: str
+    outputs: tuple[RawTensor, ...]
+    isa: str
+    queue_s: float
+    compute_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Computed:
+    outputs: tuple[RawTensor, ...]
+    batch_size: int
+    started_s: float
+    input_s: float
+    compute_s: float
+    output_s: float
+
+
+class InferenceHandler:
+    """What InferenceService does."""
+
+    def __init__(
+        self,
+        database: Database,
+        engines: EngineCache,
+        admission: Admission,
+        threads: Threads,
+        metrics: Metrics,
+    ) -> None:
+        self._database = database
+        self._engines = engines
+        self._admission = admission
+        self._threads = threads
+        self._metrics = metrics
+
+    async def infer(
+        self, request: InferenceRequest, *, deadline_s: float | None
+    ) -> InferenceAnswer:
+        """Runs one request.
+
+        Args:
+            request: The request.
+            deadline_s: Seconds left to the caller; None for no limit.
+        """
+        arrived_s = time.perf_counter()
+        version = await self._database.read(
+            lambda tx: resolve_version(tx, request.model_id, request.version)
+        )
+        labels = (version.model_id, str(version.version))
+        try:
+            computed, engine = await self._run(request, version, deadline_s)
+        except BaseException as error:
+            self._metrics.inference_requests.labels(*labels, _outcome(error)).inc()
+            raise
+        queue_s = computed.started_s - arrived_s
+        self._observe(labels, computed, queue_s)
+        return InferenceAnswer(
+            model_version=names.version_name(version.model_id, version.version),
+            outputs=computed.outputs,
+            isa=engine.isa,
+            queue_s=queue_s,
+            compute_s=computed.compute_s,
+        )
+
+    async def _run(
+        self, request: InferenceRequest, version: VersionRecord, deadline_s: float | None
+    ) -> tuple[_Computed, Engine]:
+        _check_outputs(request.output_names, version)
+        # Names, types and lengths are looked at before the request may take a place.
+        arrays = check_tensors(request.inputs, version.inputs)
+        async with self._admission.place(deadline_s):
+            engine = await self._engines.get(version.sha256)
+            wanted = request.output_names or [spec.name for spec in version.outputs]
+            return await self._threads.run(_compute, engine, arrays, wanted), engine
+
+    def _observe(self, labels: tuple[str, str], computed: _Computed, queue_s: float) -> None:
+        self._metrics.inference_requests.labels(*labels, "ok").inc()
+        self._metrics.inference_batch_size.labels(*labels).observe(computed.batch_size)
+        stages = {
+            "queue": queue_s,
+            "input": computed.input_s,
+            "compute": computed.compute_s,
+            "output": computed.output_s,
+        }
+        for stage, seconds in stages.items():
+            self._metrics.inference_stage_seconds.labels(*labels, stage).observe(seconds)
+
+
+def _compute(
+    engine: Engine, arrays: Mapping[str, NDArray[np.generic]], wanted: Sequence[str]
+) -> _Computed:
+    started_s = time.perf_counter()
+    check_finite(arrays)
+    checked_s = time.perf_counter()
+    results = engine.run(arrays)
+    computed_s = time.perf_counter()
+    outputs = tuple(raw_tensor(name, results[name]) for name in wanted)
+    first = next(iter(arrays.values()))
+    return _Computed(
+        outputs=outputs,
+        batch_size=first.shape[0] if first.ndim else 1,
+        started_s=started_s,
+        input_s=checked_s - started_s,
+        compute_s=computed_s - checked_s,
+        output_s=time.perf_counter() - computed_s,
+    )
+
+
+def _check_outputs(wanted: Sequence[str], version: VersionRecord) -> None:
+    known = [spec.name for spec in version.outputs]
+    for name in wanted:
+        if name not in known:
+            raise InvalidTensorError(
+                f"the model has no output {name[:80]!r}; its outputs are {', '.join(known)}",
+                reason="OUTPUT_UNKNOWN",
+                field="output_names",
+                output=name[:80],
+            )
+
+
+def _outcome(error: BaseException) -> str:
+    if isinstance(error, asyncio.CancelledError):
+        return "cancelled"
+    if isinstance(error, OverloadedError):
+        return "rejected"
+    if isinstance(error, DeadlineError):
+        return "deadline"
+    return "invalid" if isinstance(error, SmidgenError) and isinstance(error, _INVALID) else "error"

@@ -1,0 +1,260 @@
+"""Models, their converted versions, and the transfer of both."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from smidgen.artifact import load_artifact, program_specs
+from smidgen.formats.pt2 import read_pt2
+from smidgen_service import names
+from smidgen_service.clock import Clock
+from smidgen_service.errors import (
+    AlreadyExistsError,
+    FailedPreconditionError,
+    InvalidArgumentError,
+)
+from smidgen_service.handlers.receiving import Chunk, UploadTicket
+from smidgen_service.handlers.uploading import Uploader, UploadKind
+from smidgen_service.metrics import Metrics
+from smidgen_service.store import idempotency, jobs, models
+from smidgen_service.store.idempotency import RequestKey
+from smidgen_service.store.paging import Page, PageTokens
+from smidgen_service.store.records import ModelFormat, ModelRecord, VersionRecord
+from smidgen_service.store.store import Store
+from smidgen_service.threads import Threads
+
+_MOST_DISPLAY_NAME = 128
+_PIECE_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class ModelUpload:
+    """The header of an upload."""
+
+    model_id: str
+    display_name: str
+    format: ModelFormat
+    ticket: UploadTicket
+    validate_only: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactPiece:
+    """A piece of an artifact file, with size and digest of the whole."""
+
+    offset: int
+    data: bytes
+    total_bytes: int
+    sha256: str
+
+
+class ModelHandler:
+    """What ModelService does."""
+
+    def __init__(
+        self,
+        store: Store,
+        uploader: Uploader,
+        tokens: PageTokens,
+        threads: Threads,
+        metrics: Metrics,
+        *,
+        most_bytes: int,
+        clock: Clock,
+    ) -> None:
+        self._store = store
+        self._database = store.database
+        self._blobs = store.blobs
+        self._uploader = uploader
+        self._tokens = tokens
+        self._threads = threads
+        self._metrics = metrics
+        self._most_bytes = most_bytes
+        self._clock = clock
+
+    async def upload(self, header: ModelUpload, chunks: AsyncIterator[Chunk]) -> ModelRecord:
+        """Receives, checks and stores a model; an artifact becomes version 1 at once."""
+        model_id = names.check_id(header.model_id, field="model_id")
+        if len(header.display_name) > _MOST_DISPLAY_NAME:
+            raise InvalidArgumentError(
+                f"display_name has {len(header.display_name)} characters, "
+                f"expected at most {_MOST_DISPLAY_NAME}",
+                field="display_name",
+                reason="INVALID_DISPLAY_NAME",
+            )
+
+        def check_free(tx: sqlite3.Connection) -> None:
+            if models.exists(tx, model_id):
+                raise AlreadyExistsError("model", names.model_name(model_id))
+
+        kind = UploadKind(
+            label=header.format.value,
+            name=names.model_name(model_id),
+            most_bytes=self._most_bytes,
+            check_free=check_free,
+            inspect=lambda path: self._inspect(header, path),
+            insert=_insert,
+            fetch=lambda tx: models.get(tx, model_id),
+        )
+        model = await self._uploader.upload(
+            kind, header.ticket, chunks, validate_only=header.validate_only
+        )
+        if model.format is ModelFormat.ARTIFACT and not header.validate_only:
+            self._metrics.artifact_bytes.labels(model_id, "1").set(model.size_bytes)
+        return model
+
+    async def get(self, model_id: str) -> ModelRecord:
+        """Returns a model."""
+        return await self._database.read(lambda tx: models.get(tx, model_id))
+
+    async def list(self, *, page_size: int, page_token: str) -> Page[ModelRecord]:
+        """Returns a page of models."""
+        request = self._tokens.request("models", page_size=page_size, page_token=page_token)
+        part = await self._database.read(lambda tx: models.select(tx, request))
+        return self._tokens.page("models", part)
+
+    async def delete(self, model_id: str, key: RequestKey | None, *, validate_only: bool) -> None:
+        """Deletes a model, its versions and its calibrations.
+
+        Raises:
+            NotFoundError: there is none.
+            FailedPreconditionError: a job is using it.
+        """
+
+        def work(tx: sqlite3.Connection) -> set[str]:
+            if idempotency.find(tx, key) is not None:
+                return set()
+            name = models.get(tx, model_id).id
+            user = jobs.active_user_of_model(tx, name)
+            if user is not None:
+                raise in_use("model", names.model_name(model_id), user)
+            if validate_only:
+                return set()
+            idempotency.record(tx, key, names.model_name(model_id), now=self._clock())
+            return models.delete(tx, model_id)
+
+        digests = await self._database.write(work)
+        if digests:
+            await self._store.collect(digests)
+            self._metrics.forget_model(model_id)
+
+    async def get_version(self, model_id: str, version: int) -> VersionRecord:
+        """Returns a version."""
+        return await self._database.read(lambda tx: models.get_version(tx, model_id, version))
+
+    async def list_versions(
+        self, model_id: str, *, page_size: int, page_token: str
+    ) -> Page[VersionRecord]:
+        """Returns a page of a model's versions."""
+        collection = names.model_name(model_id) + "/versions"
+        request = self._tokens.request(collection, page_size=page_size, page_token=page_token)
+        await self.get(model_id)
+        part = await self._database.read(lambda tx: models.select_versions(tx, model_id, request))
+        return self._tokens.page(collection, part)
+
+    async def resolve(self, model_id: str, version: int | None) -> VersionRecord:
+        """Returns a version, the newest one for None.
+
+        Raises:
+            NotFoundError: there is no such model or version.
+            FailedPreconditionError: the model has no version yet.
+        """
+        return await self._database.read(lambda tx: resolve_version(tx, model_id, version))
+
+    async def download(
+        self, model_id: str, version: int | None, *, read_offset: int
+    ) -> AsyncIterator[ArtifactPiece]:
+        """Yields the pieces of an artifact file from an offset on.
+
+        Raises:
+            InvalidArgumentError: the offset is beyond the end.
+            DataLossError: the stored bytes fail their digest.
+        """
+        record = await self.resolve(model_id, version)
+        if not 0 <= read_offset <= record.size_bytes:
+            raise InvalidArgumentError(
+                f"read_offset is {read_offset}, expected 0 to {record.size_bytes}, the file's size",
+                field="read_offset",
+                reason="INVALID_READ_OFFSET",
+            )
+        with self._blobs.pinned(record.sha256):
+            path = await self._threads.run(self._blobs.verify, record.sha256)
+            offset = read_offset
+            while True:
+                data = await self._threads.run(_read_piece, path, offset)
+                if data or offset == read_offset:
+                    yield ArtifactPiece(offset, data, record.size_bytes, record.sha256)
+                offset += len(data)
+                if offset >= record.size_bytes or not data:
+                    return
+
+    def _inspect(self, header: ModelUpload, path: Path) -> ModelRecord:
+        parameter_count = parameter_bytes = 0
+        if header.format is ModelFormat.PT2:
+            exported = read_pt2(path)
+            inputs, outputs = exported.inputs, exported.outputs
+            parameter_count = exported.parameter_count
+            parameter_bytes = exported.parameter_bytes
+        else:
+            inputs, outputs = program_specs(load_artifact(path))
+        return ModelRecord(
+            id=header.model_id,
+            display_name=header.display_name,
+            format=header.format,
+            sha256=header.ticket.sha256,
+            size_bytes=header.ticket.total_bytes,
+            inputs=tuple(inputs),
+            outputs=tuple(outputs),
+            parameter_count=parameter_count,
+            parameter_bytes=parameter_bytes,
+            create_time=self._clock(),
+        )
+
+
+def resolve_version(tx: sqlite3.Connection, model_id: str, version: int | None) -> VersionRecord:
+    """Returns a version, the newest one for None."""
+    newest = models.get(tx, model_id).latest_version
+    if version is not None:
+        return models.get_version(tx, model_id, version)
+    if newest is None:
+        raise FailedPreconditionError(
+            f"{names.model_name(model_id)} has no converted version; "
+            "calibrate and convert it first",
+            reason="MODEL_NOT_CONVERTED",
+            resource_name=names.model_name(model_id),
+        )
+    return models.get_version(tx, model_id, newest)
+
+
+def in_use(resource: str, name: str, job_id: str) -> FailedPreconditionError:
+    """Returns the error for deleting what a job is using."""
+    return FailedPreconditionError(
+        f"{name} is in use by {names.job_name(job_id)}; cancel that job or wait for its end",
+        reason=f"{resource.upper()}_IN_USE",
+        resource_name=name,
+        job=names.job_name(job_id),
+    )
+
+
+def _insert(tx: sqlite3.Connection, model: ModelRecord) -> None:
+    models.insert(tx, model)
+    if model.format is ModelFormat.ARTIFACT:
+        version = VersionRecord(
+            model_id=model.id,
+            version=1,
+            sha256=model.sha256,
+            size_bytes=model.size_bytes,
+            inputs=model.inputs,
+            outputs=model.outputs,
+            create_time=model.create_time,
+        )
+        models.insert_version(tx, version)
+
+
+def _read_piece(path: Path, offset: int) -> bytes:
+    with path.open("rb") as file:
+        file.seek(offset)
+        return file.read(_PIECE_BYTES)

@@ -1,0 +1,155 @@
+"""Tensors of a request: checked against the model's inputs before anything computes with them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smidgen.errors import InvalidTensorError
+from smidgen.tensor_spec import TensorSpec
+
+MOST_RANK = 8
+_DTYPES: Mapping[str, np.dtype[Any]] = {
+    "float32": np.dtype("<f4"),
+    "uint8": np.dtype("u1"),
+    "int8": np.dtype("i1"),
+    "int32": np.dtype("<i4"),
+    "int64": np.dtype("<i8"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RawTensor:
+    """A tensor as it crossed the wire: little-endian row-major bytes.
+
+    Attributes:
+        name: May be empty where the model has one input.
+        dtype: By its numpy name.
+        shape: Extents, outermost first.
+        data: The values.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    data: bytes
+
+
+def check_tensors(
+    tensors: Sequence[RawTensor], specs: Sequence[TensorSpec]
+) -> dict[str, NDArray[np.generic]]:
+    """Returns the arrays by input name, as views of the bytes, in the order of specs.
+
+    Values are not looked at; check_finite does that.
+
+    Raises:
+        InvalidTensorError: a name, type, shape or length does not fit.
+    """
+    arrays: dict[str, NDArray[np.generic]] = {}
+    by_name = {spec.name: spec for spec in specs}
+    for tensor in tensors:
+        spec = specs[0] if not tensor.name and len(specs) == 1 else by_name.get(tensor.name)
+        if spec is None:
+            raise InvalidTensorError(
+                f"the model has no input {tensor.name[:80]!r}; its inputs are {_list(specs)}",
+                reason="TENSOR_UNKNOWN",
+                field="inputs",
+                tensor=tensor.name[:80],
+            )
+        if spec.name in arrays:
+            raise InvalidTensorError(
+                f"input {spec.name!r} is given twice; give each input once",
+                reason="TENSOR_DUPLICATE",
+                field="inputs",
+                tensor=spec.name,
+            )
+        arrays[spec.name] = _view(tensor, spec)
+    missing = [spec for spec in specs if spec.name not in arrays]
+    if missing:
+        raise InvalidTensorError(
+            f"input {_list(missing)} is missing; give one tensor for each input",
+            reason="TENSOR_MISSING",
+            field="inputs",
+            tensor=missing[0].name,
+        )
+    return {spec.name: arrays[spec.name] for spec in specs}
+
+
+def check_finite(arrays: Mapping[str, NDArray[np.generic]]) -> None:
+    """Refuses NaN and infinities.
+
+    Raises:
+        InvalidTensorError: a value is not finite.
+    """
+    for name, array in arrays.items():
+        if array.dtype.kind != "f" or np.isfinite(array).all():
+            continue
+        index = int(np.flatnonzero(~np.isfinite(array))[0])
+        raise InvalidTensorError(
+            f"input {name!r} has {array.reshape(-1)[index]} at flat index {index}; "
+            "all values must be finite",
+            reason="TENSOR_NOT_FINITE",
+            field="inputs",
+            tensor=name,
+            index=index,
+        )
+
+
+def raw_tensor(name: str, array: NDArray[np.generic]) -> RawTensor:
+    """Returns an array as it crosses the wire."""
+    little = np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<"), copy=False)
+    return RawTensor(name, array.dtype.name, tuple(array.shape), little.tobytes())
+
+
+def _view(tensor: RawTensor, spec: TensorSpec) -> NDArray[np.generic]:
+    if tensor.dtype != spec.dtype:
+        raise InvalidTensorError(
+            f"input {spec.name!r} has type {tensor.dtype or 'unspecified'}, expected {spec.dtype}",
+            reason="TENSOR_DTYPE_MISMATCH",
+            field="inputs",
+            tensor=spec.name,
+            found=tensor.dtype,
+            expected=spec.dtype,
+        )
+    found = "[" + ", ".join(map(str, tensor.shape[: MOST_RANK + 1])) + "]"
+    if any(extent < 1 for extent in tensor.shape):
+        raise InvalidTensorError(
+            f"input {spec.name!r} has shape {found} and so no samples; "
+            f"expected {spec.describe_shape()} with extents of at least 1",
+            reason="TENSOR_EMPTY",
+            field="inputs",
+            tensor=spec.name,
+            found=found,
+        )
+    if not spec.accepts_shape(tensor.shape):
+        raise InvalidTensorError(
+            f"input {spec.name!r} has shape {found}, expected {spec.describe_shape()}",
+            reason="TENSOR_SHAPE_MISMATCH",
+            field="inputs",
+            tensor=spec.name,
+            found=found,
+            expected=spec.describe_shape(),
+        )
+    dtype = _DTYPES[spec.dtype]
+    expected_bytes = math.prod(tensor.shape) * dtype.itemsize
+    if len(tensor.data) != expected_bytes:
+        raise InvalidTensorError(
+            f"input {spec.name!r} of shape {found} and type {spec.dtype} has "
+            f"{len(tensor.data)} bytes of data, expected {expected_bytes}",
+            reason="TENSOR_LENGTH_MISMATCH",
+            field="inputs",
+            tensor=spec.name,
+            found=len(tensor.data),
+            expected=expected_bytes,
+        )
+    array: NDArray[np.generic] = np.frombuffer(tensor.data, dtype).reshape(tensor.shape)
+    return array
+
+
+def _list(specs: Sequence[TensorSpec]) -> str:
+    return ", ".join(f"{spec.name!r} {spec.dtype} {spec.describe_shape()}" for spec in specs)

@@ -1,0 +1,260 @@
+"""What surrounds every call, from the outside in: error guard, request id, metrics, admission."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import re
+import time
+import uuid
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+from grpc import aio
+
+from smidgen.errors import SmidgenError
+from smidgen_service import status
+from smidgen_service.jobs.failures import hide
+from smidgen_service.lifecycle import Lifecycle
+from smidgen_service.logs import REQUEST_ID, log
+from smidgen_service.metrics import Metrics
+
+REQUEST_ID_HEADER = "x-request-id"
+HEALTH_PREFIX = "/grpc.health.v1.Health/"
+REFLECTION_PREFIX = "/grpc.reflection."
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+Context = aio.ServicerContext[Any, Any]
+Behaviour = Callable[[Any, Context], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """The RPC that is called."""
+
+    path: str
+    is_client_stream: bool
+    is_server_stream: bool
+
+    @property
+    def labels(self) -> tuple[str, str, str]:
+        """Type, service and method, as metrics name them."""
+        _, service, name = self.path.split("/", 2)
+        return rpc_type(self.is_client_stream, self.is_server_stream), service, name
+
+
+def rpc_type(is_client_stream: bool, is_server_stream: bool) -> str:
+    """Returns the type of an RPC as metrics name it."""
+    if is_client_stream and is_server_stream:
+        return "bidi_stream"
+    if is_client_stream:
+        return "client_stream"
+    return "server_stream" if is_server_stream else "unary"
+
+
+class CallInterceptor(aio.ServerInterceptor, ABC):
+    """Puts an asynchronous context manager around every call, whatever its type."""
+
+    @abstractmethod
+    def around(self, method: Method, context: Context) -> AbstractAsyncContextManager[None]:
+        """Returns what surrounds one call."""
+
+    def on_received(self, method: Method) -> None:
+        """Is told of every message that arrives."""
+
+    def on_sent(self, method: Method) -> None:
+        """Is told of every message that goes out."""
+
+    async def intercept_service(
+        self,
+        continuation: Callable[
+            [grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]
+        ],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> grpc.RpcMethodHandler[Any, Any] | None:
+        """Wraps the handler of the call; an unknown method has none."""
+        handler: Any = await continuation(handler_call_details)
+        if handler is None:
+            return None  # grpc answers UNIMPLEMENTED
+        method = Method(
+            handler_call_details.method, handler.request_streaming, handler.response_streaming
+        )
+        name, factory = _FACTORIES[method.is_client_stream, method.is_server_stream]
+        behaviour = getattr(handler, name)
+        wrapped = (
+            self._generating(behaviour, method)
+            if inspect.isasyncgenfunction(behaviour)
+            else self._answering(behaviour, method)
+        )
+        result: grpc.RpcMethodHandler[Any, Any] = factory(
+            wrapped,
+            request_deserializer=handler.request_deserializer,
+            response_serializer=handler.response_serializer,
+        )
+        return result
+
+    def _answering(self, behaviour: Behaviour, method: Method) -> Behaviour:
+        async def call(request: Any, context: Context) -> Any:
+            async with self.around(method, context):
+                response = await behaviour(self._incoming(request, method), context)
+                self.on_sent(method)
+                return response
+
+        return call
+
+    def _generating(self, behaviour: Behaviour, method: Method) -> Behaviour:
+        async def call(request: Any, context: Context) -> AsyncIterator[Any]:
+            async with self.around(method, context):
+                async for response in behaviour(self._incoming(request, method), context):
+                    self.on_sent(method)
+                    yield response
+
+        return call
+
+    def _incoming(self, request: Any, method: Method) -> Any:
+        if method.is_client_stream:
+            return self._counted(request, method)
+        self.on_received(method)
+        return request
+
+    async def _counted(self, messages: AsyncIterator[Any], method: Method) -> AsyncIterator[Any]:
+        async for message in messages:
+            self.on_received(method)
+            yield message
+
+
+class ErrorGuard(CallInterceptor):
+    """Turns errors into statuses. Of unknown ones only an error_id leaves the server."""
+
+    @asynccontextmanager
+    async def around(self, method: Method, context: Context) -> AsyncIterator[None]:
+        """Catches everything but cancellation and gRPC's own aborts."""
+        request_id = _request_id(context)
+        REQUEST_ID.set(request_id)
+        try:
+            yield
+            return
+        except (asyncio.CancelledError, aio.AbortError, GeneratorExit):
+            raise
+        except SmidgenError as found:
+            error = found
+        except Exception as found:  # this is the place that catches everything
+            error = hide(found, "call_fault", method=method.path)
+        ending = status.ending_of(error, request_id=request_id)
+        await context.abort(ending.code, ending.message, ending.trailers)
+
+
+class RequestIds(CallInterceptor):
+    """Echoes the caller's x-request-id, or a new one, and logs every call."""
+
+    @asynccontextmanager
+    async def around(self, method: Method, context: Context) -> AsyncIterator[None]:
+        """Names the call in its log line."""
+        started_s = time.perf_counter()
+        code = grpc.StatusCode.OK
+        try:
+            yield
+        except BaseException as error:
+            code = code_of_exception(error, context)
+            raise
+        finally:
+            elapsed_ms = (time.perf_counter() - started_s) * 1000
+            is_quiet = code is grpc.StatusCode.OK and method.path.startswith(HEALTH_PREFIX)
+            log(
+                "rpc",
+                level=logging.DEBUG if is_quiet else logging.INFO,
+                method=method.path.removeprefix("/"),
+                code=code.name,
+                duration_ms=round(elapsed_ms, 3),
+            )
+        # Only successful unary calls get here before their headers are out. Headers before an
+        # error would keep clients from retrying; there the id is in the trailers.
+        if not method.is_server_stream:
+            await context.send_initial_metadata(((REQUEST_ID_HEADER, REQUEST_ID.get()),))
+
+
+class RpcMetrics(CallInterceptor):
+    """Counts calls and messages under the names that community dashboards know."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def on_received(self, method: Method) -> None:
+        """Counts a message that arrived."""
+        self._metrics.rpc_received.labels(*method.labels).inc()
+
+    def on_sent(self, method: Method) -> None:
+        """Counts a message that went out."""
+        self._metrics.rpc_sent.labels(*method.labels).inc()
+
+    @asynccontextmanager
+    async def around(self, method: Method, context: Context) -> AsyncIterator[None]:
+        """Counts and times a call."""
+        labels = method.labels
+        self._metrics.rpc_started.labels(*labels).inc()
+        started_s = time.perf_counter()
+        code = grpc.StatusCode.OK
+        try:
+            yield
+        except BaseException as error:
+            code = code_of_exception(error, context)
+            raise
+        finally:
+            self._metrics.rpc_handled.labels(*labels, code.name).inc()
+            self._metrics.rpc_seconds.labels(*labels).observe(time.perf_counter() - started_s)
+
+
+class Admit(CallInterceptor):
+    """Refuses calls while the server starts or stops; health and reflection always pass."""
+
+    def __init__(self, lifecycle: Lifecycle) -> None:
+        self._lifecycle = lifecycle
+
+    @asynccontextmanager
+    async def around(self, method: Method, context: Context) -> AsyncIterator[None]:
+        """Checks the phase of the server."""
+        if not method.path.startswith((HEALTH_PREFIX, REFLECTION_PREFIX)):
+            self._lifecycle.check()
+            yield
+        elif method.is_server_stream:
+            with self._lifecycle.watch():
+                yield
+        else:
+            yield
+
+
+def code_of_exception(error: BaseException, context: Context) -> grpc.StatusCode:
+    """Returns the code that a call ends with which raised this."""
+    if isinstance(error, SmidgenError):
+        return status.code_of(type(error))
+    if isinstance(error, aio.AbortError):
+        number = context.code()
+        return next(
+            (code for code in grpc.StatusCode if number in (code, code.value[0])),
+            grpc.StatusCode.UNKNOWN,
+        )
+    if isinstance(error, asyncio.CancelledError | GeneratorExit):
+        remaining = context.time_remaining()
+        is_late = remaining is not None and remaining <= 0
+        return grpc.StatusCode.DEADLINE_EXCEEDED if is_late else grpc.StatusCode.CANCELLED
+    return grpc.StatusCode.INTERNAL
+
+
+def _request_id(context: Context) -> str:
+    for key, value in context.invocation_metadata() or ():
+        if key == REQUEST_ID_HEADER and isinstance(value, str) and _REQUEST_ID.fullmatch(value):
+            return value
+    return uuid.uuid4().hex
+
+
+_FACTORIES: dict[tuple[bool, bool], tuple[str, Callable[..., Any]]] = {
+    (False, False): ("unary_unary", grpc.unary_unary_rpc_method_handler),
+    (False, True): ("unary_stream", grpc.unary_stream_rpc_method_handler),
+    (True, False): ("stream_unary", grpc.stream_unary_rpc_method_handler),
+    (True, True): ("stream_stream", grpc.stream_stream_rpc_method_handler),
+}

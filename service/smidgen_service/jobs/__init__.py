@@ -1,0 +1,1 @@
+"""Long work: the queue, the runner, and worker processes that alone import torch."""

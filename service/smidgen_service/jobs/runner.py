@@ -1,0 +1,262 @@
+"""Runs queued jobs, each in a worker process, and writes what happens to them."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import signal
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from smidgen.errors import SmidgenError
+from smidgen_service import names
+from smidgen_service.clock import Clock
+from smidgen_service.errors import FailedPreconditionError
+from smidgen_service.jobs.announcements import Announcements
+from smidgen_service.jobs.failures import failure_of, hide
+from smidgen_service.jobs.gauges import JobGauges
+from smidgen_service.jobs.process import LOG_NAME
+from smidgen_service.jobs.work import Cancelled, JobWork
+from smidgen_service.logs import log
+from smidgen_service.store import idempotency, jobs
+from smidgen_service.store.database import Database
+from smidgen_service.store.idempotency import RequestKey
+from smidgen_service.store.records import JobEvent, JobRecord, JobState
+
+Commit = Callable[[sqlite3.Connection], None]
+
+
+@dataclass(frozen=True, slots=True)
+class RunnerOptions:
+    """How jobs run.
+
+    Attributes:
+        workers: Jobs at the same time.
+        cancel_grace_s: How long a cancelled job may take to stop by itself.
+    """
+
+    workers: int
+    cancel_grace_s: float
+
+
+class JobRunner:
+    """The queue of jobs. The store is the truth; this object only works it off."""
+
+    def __init__(
+        self,
+        database: Database,
+        work: JobWork,
+        announcements: Announcements,
+        gauges: JobGauges,
+        *,
+        root: Path,
+        options: RunnerOptions,
+        clock: Clock,
+    ) -> None:
+        self._database = database
+        self._work = work
+        self._announcements = announcements
+        self._gauges = gauges
+        self._root = root
+        self._options = options
+        self._clock = clock
+        self._queued = asyncio.Event()
+        self._cancels: dict[str, asyncio.Event] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def recover(self) -> None:
+        """Ends jobs that an earlier server left running, and clears their directories."""
+        now = self._clock()
+        ended = await self._database.write(lambda tx: jobs.interrupt_active(tx, now=now))
+        for job_id in ended:
+            log("job_interrupted", job=job_id)
+        if self._root.exists():
+            for scratch in self._root.iterdir():
+                self._clear(scratch, keep_log=scratch.name in ended)
+        await self._refresh_gauges()
+
+    def start(self) -> None:
+        """Begins to work off the queue."""
+        self._tasks = [
+            asyncio.create_task(self._work_off(), name=f"job-worker-{number}")
+            for number in range(self._options.workers)
+        ]
+        self._queued.set()
+
+    async def stop(self) -> None:
+        """Kills running workers; their jobs end as interrupted, queued ones stay queued."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        now = self._clock()
+        for job_id in await self._database.write(lambda tx: jobs.interrupt_active(tx, now=now)):
+            log("job_interrupted", job=job_id)
+
+    async def earlier(self, key: RequestKey | None) -> JobRecord | None:
+        """Returns the job of an earlier call with the same request id, None if there was none."""
+
+        def work(tx: sqlite3.Connection) -> JobRecord | None:
+            name = idempotency.find(tx, key)
+            return jobs.get(tx, names.parse_job(name)) if name is not None else None
+
+        return await self._database.read(work)
+
+    async def submit(self, job: JobRecord, key: RequestKey | None, check: Commit) -> JobRecord:
+        """Adds a job, or returns that of an earlier call with the same request id.
+
+        Args:
+            job: The new job.
+            key: The request id of the call, if any.
+            check: Raises inside the transaction if what the job needs is gone.
+        """
+
+        def work(tx: sqlite3.Connection) -> JobRecord:
+            earlier = idempotency.find(tx, key)
+            if earlier is not None:
+                return jobs.get(tx, names.parse_job(earlier))
+            check(tx)
+            stored = jobs.insert(tx, job)
+            idempotency.record(tx, key, names.job_name(job.id), now=job.create_time)
+            return stored
+
+        stored = await self._database.write(work)
+        log("job_queued", job=stored.id, kind=stored.kind, model=stored.model_id)
+        await self._refresh_gauges()
+        self._queued.set()
+        return stored
+
+    async def cancel(self, job_id: str, key: RequestKey | None) -> JobRecord:
+        """Asks a job to stop.
+
+        Raises:
+            NotFoundError: there is no such job.
+            FailedPreconditionError: it has ended.
+        """
+        now = self._clock()
+
+        def work(tx: sqlite3.Connection) -> JobRecord:
+            if idempotency.find(tx, key) is None:
+                _request_cancel(tx, jobs.get(tx, job_id), now=now)
+                idempotency.record(tx, key, names.job_name(job_id), now=now)
+            return jobs.get(tx, job_id)
+
+        job = await self._database.write(work)
+        if job.state is JobState.CANCELLING:
+            self._cancels.setdefault(job_id, asyncio.Event()).set()
+        self._announcements.announce(job_id)
+        await self._refresh_gauges()
+        log("job_cancel_requested", job=job_id, state=job.state)
+        return job
+
+    async def _work_off(self) -> None:
+        while True:
+            job = await self._claim()
+            if job is None:
+                self._queued.clear()
+                await self._queued.wait()
+                continue
+            self._announcements.announce(job.id)
+            await self._refresh_gauges()
+            await self._run(job)
+
+    async def _claim(self) -> JobRecord | None:
+        now = self._clock()
+        return await self._database.write(lambda tx: jobs.claim(tx, now=now))
+
+    async def _run(self, job: JobRecord) -> None:
+        scratch = self._root / job.id
+        scratch.mkdir(parents=True, exist_ok=True)
+        cancel = self._cancels.setdefault(job.id, asyncio.Event())
+        log("job_started", job=job.id, kind=job.kind, model=job.model_id)
+        try:
+            await self._run_to_end(job, scratch, cancel)
+        finally:
+            self._cancels.pop(job.id, None)
+        ended = await self._database.read(lambda tx: jobs.get(tx, job.id))
+        self._clear(scratch, keep_log=ended.state is JobState.FAILED)
+        self._announcements.announce(job.id)
+        self._gauges.ended(ended)
+        await self._refresh_gauges()
+        failure = ended.failure
+        log(
+            "job_ended",
+            job=job.id,
+            kind=job.kind,
+            state=ended.state,
+            reason=failure.reason if failure is not None else None,
+            error_id=failure.metadata.get("error_id") if failure is not None else None,
+        )
+
+    async def _run_to_end(self, job: JobRecord, scratch: Path, cancel: asyncio.Event) -> None:
+        try:
+            async with self._work.start(job, scratch) as running:
+                stopper = asyncio.create_task(self._stop_when_asked(cancel, running.signal))
+                try:
+                    commit = await running.follow(lambda event: self._append(job.id, event))
+                    await self._database.write(commit)
+                finally:
+                    stopper.cancel()
+        except Cancelled:
+            await self._end_cancelled(job)
+        except SmidgenError as error:
+            await (self._end_cancelled(job) if cancel.is_set() else self._end_failed(job, error))
+        except Exception as error:  # a fault of ours must not stop the queue
+            await self._end_failed(job, hide(error, "job_fault", job=job.id))
+
+    async def _end_cancelled(self, job: JobRecord) -> None:
+        now = self._clock()
+        await self._database.write(lambda tx: jobs.cancel(tx, job.id, now=now))
+
+    async def _end_failed(self, job: JobRecord, error: SmidgenError) -> None:
+        failure, now = failure_of(error), self._clock()
+        await self._database.write(lambda tx: jobs.fail(tx, job.id, failure, now=now))
+
+    async def _stop_when_asked(
+        self, cancel: asyncio.Event, send: Callable[[signal.Signals], None]
+    ) -> None:
+        await cancel.wait()
+        send(signal.SIGTERM)
+        await asyncio.sleep(self._options.cancel_grace_s)
+        send(signal.SIGKILL)
+
+    async def _append(self, job_id: str, event: JobEvent) -> None:
+        now = self._clock()
+
+        def work(tx: sqlite3.Connection) -> None:
+            # The state is the job's own: it may have become CANCELLING meanwhile.
+            current = replace(event, state=jobs.get(tx, job_id).state)
+            jobs.append(tx, job_id, current, now=now)
+
+        await self._database.write(work)
+        self._announcements.announce(job_id)
+
+    async def _refresh_gauges(self) -> None:
+        self._gauges.counted(await self._database.read(jobs.counts))
+
+    @staticmethod
+    def _clear(scratch: Path, *, keep_log: bool) -> None:
+        """Removes what a worker left behind; the log of a failed job stays."""
+        if not keep_log:
+            shutil.rmtree(scratch, ignore_errors=True)
+            return
+        for path in scratch.iterdir():
+            if path.name != LOG_NAME:
+                path.unlink() if path.is_file() else shutil.rmtree(path, ignore_errors=True)
+
+
+def _request_cancel(tx: sqlite3.Connection, job: JobRecord, *, now: int) -> None:
+    if job.state.is_final:
+        raise FailedPreconditionError(
+            f"{names.job_name(job.id)} has already ended as {job.state.upper()}; "
+            "there is nothing to cancel",
+            reason="JOB_ENDED",
+            resource_name=names.job_name(job.id),
+            state=job.state.upper(),
+        )
+    if job.state is JobState.QUEUED:
+        jobs.cancel(tx, job.id, now=now)
+    elif job.state is JobState.RUNNING:
+        event = JobEvent(state=JobState.CANCELLING, stage=job.stage, progress=job.progress)
+        jobs.append(tx, job.id, event, now=now)

@@ -1,0 +1,305 @@
+"""The work of one job: what its worker gets, what comes back, and how that is stored."""
+
+from __future__ import annotations
+
+import signal
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import ExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from smidgen.artifact import load_artifact, program_specs
+from smidgen.errors import ArtifactError
+from smidgen.progress import Stage
+from smidgen.report import QuantizationReport
+from smidgen_service.clock import Clock
+from smidgen_service.errors import FailedPreconditionError
+from smidgen_service.jobs.calls import raise_reported
+from smidgen_service.jobs.frames import Frame
+from smidgen_service.jobs.gauges import JobGauges
+from smidgen_service.jobs.process import WorkerProcess
+from smidgen_service.store import calibrations, datasets, jobs, models
+from smidgen_service.store.blobs import file_sha256
+from smidgen_service.store.records import (
+    CalibrationRecord,
+    ConvertResult,
+    DatasetRecord,
+    JobEvent,
+    JobKind,
+    JobRecord,
+    JobState,
+    ModelRecord,
+    TrainResult,
+    VersionRecord,
+)
+from smidgen_service.store.store import Store
+from smidgen_service.threads import Threads
+
+Commit = Callable[[sqlite3.Connection], None]
+OnEvent = Callable[[JobEvent], Awaitable[None]]
+
+_TRAINED = "trained.safetensors"
+_ARTIFACT = "model.smidgen"
+
+
+class Cancelled(Exception):
+    """The worker stopped because it was asked to."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobInputs:
+    """The rows that a job works with."""
+
+    model: ModelRecord
+    calibration: CalibrationRecord
+    dataset: DatasetRecord | None
+    evaluation: DatasetRecord | None
+    trained_sha256: str | None
+
+
+class JobWork:
+    """Makes running jobs of queued ones."""
+
+    def __init__(
+        self,
+        store: Store,
+        threads: Threads,
+        gauges: JobGauges,
+        *,
+        environment: Mapping[str, str],
+        worker_threads: int,
+        clock: Clock,
+    ) -> None:
+        self._database = store.database
+        self._blobs = store.blobs
+        self._threads = threads
+        self._gauges = gauges
+        self._environment = environment
+        self._worker_threads = worker_threads
+        self._clock = clock
+
+    @asynccontextmanager
+    async def start(self, job: JobRecord, scratch: Path) -> AsyncIterator[RunningJob]:
+        """Yields the job with its worker at it; the worker ends with the block.
+
+        Commit what `follow` returns within the block: until its end the new files are kept.
+        """
+        inputs = await self._database.read(lambda tx: _inputs(tx, job))
+        fields = await self._threads.run(self._prepare, job, inputs, scratch)
+        process = await WorkerProcess.start(scratch, self._environment)
+        try:
+            with ExitStack() as pins:
+                await process.send(_TASKS[job.kind], fields)
+                yield RunningJob(
+                    self, job, inputs=inputs, scratch=scratch, process=process, pins=pins
+                )
+        finally:
+            await process.close()
+
+    def _prepare(self, job: JobRecord, inputs: JobInputs, scratch: Path) -> dict[str, Any]:
+        """Verifies all stored bytes that the worker will read, and returns its task."""
+        profile = scratch / "profile.json"
+        profile.write_bytes(inputs.calibration.profile.to_json())
+        trained = inputs.trained_sha256
+        return {
+            "threads": self._worker_threads,
+            "model": str(self._blobs.verify(inputs.model.sha256)),
+            "profile": str(profile),
+            "dataset": self._dataset_fields(inputs.dataset),
+            "evaluation": self._dataset_fields(inputs.evaluation),
+            "config": dict(job.config) if job.config is not None else None,
+            "trained": str(scratch / _TRAINED)
+            if job.kind is JobKind.TRAIN_QAT
+            else (str(self._blobs.verify(trained)) if trained is not None else None),
+            "artifact": str(scratch / _ARTIFACT),
+            "lineage": _lineage(inputs),
+        }
+
+    def _dataset_fields(self, dataset: DatasetRecord | None) -> dict[str, str] | None:
+        if dataset is None:
+            return None
+        return {"path": str(self._blobs.verify(dataset.sha256)), "format": dataset.format.value}
+
+    async def finish_training(
+        self, job: JobRecord, scratch: Path, pins: ExitStack, fields: Mapping[str, Any]
+    ) -> Commit:
+        """Stores the trained weights and returns the transaction that ends the job."""
+        path = scratch / _TRAINED
+        sha256 = await self._threads.run(file_sha256, path)
+        pins.enter_context(self._blobs.pinned(sha256))
+        await self._threads.run(self._blobs.adopt, path, sha256)
+        result = TrainResult(
+            float_accuracy=fields["float_accuracy"],
+            accuracy=fields["accuracy"],
+            task_loss=fields["task_loss"],
+            quantization_loss=fields["quantization_loss"],
+            best_epoch=fields["best_epoch"],
+            step_count=fields["step_count"],
+        )
+        now = self._clock()
+        return lambda tx: jobs.succeed(tx, job.id, result, now=now, result_sha256=sha256)
+
+    async def finish_conversion(
+        self, job: JobRecord, scratch: Path, pins: ExitStack, fields: Mapping[str, Any]
+    ) -> Commit:
+        """Stores the artifact and returns the transaction that adds the version."""
+        path = scratch / _ARTIFACT
+        sha256 = await self._threads.run(file_sha256, path)
+        if sha256 != fields["sha256"]:
+            raise ArtifactError(
+                f"the artifact file has digest {sha256}, its worker announced {fields['sha256']}",
+                reason="ARTIFACT_DIGEST_MISMATCH",
+            )
+        inputs, outputs = program_specs(await self._threads.run(load_artifact, path))
+        size_bytes = path.stat().st_size
+        pins.enter_context(self._blobs.pinned(sha256))
+        await self._threads.run(self._blobs.adopt, path, sha256)
+        report = QuantizationReport.from_dict(fields["report"])
+        now = self._clock()
+
+        def commit(tx: sqlite3.Connection) -> None:
+            number = models.next_version(tx, job.model_id)
+            version = VersionRecord(
+                model_id=job.model_id,
+                version=number,
+                sha256=sha256,
+                size_bytes=size_bytes,
+                inputs=inputs,
+                outputs=outputs,
+                create_time=now,
+                job_id=job.id,
+                calibration_id=job.calibration_id,
+                train_job_id=job.train_job_id,
+                report=report,
+            )
+            models.insert_version(tx, version)
+            result = ConvertResult(number, sha256, size_bytes, report)
+            jobs.succeed(tx, job.id, result, now=now)
+
+        return commit
+
+    def observe(self, event: JobEvent, *, steps: int, samples: int, seconds: float) -> None:
+        """Passes a progress event on to the metrics."""
+        self._gauges.trained(event, steps=steps, samples=samples, seconds=seconds)
+
+
+class RunningJob:
+    """A job with a worker at it."""
+
+    def __init__(
+        self,
+        work: JobWork,
+        job: JobRecord,
+        *,
+        inputs: JobInputs,
+        scratch: Path,
+        process: WorkerProcess,
+        pins: ExitStack,
+    ) -> None:
+        self._work = work
+        self._job = job
+        self._inputs = inputs
+        self._scratch = scratch
+        self._process = process
+        self._pins = pins
+        self._last_step = 0
+        self._last_time_s = time.monotonic()
+
+    def signal(self, number: signal.Signals) -> None:
+        """Sends a signal to the worker."""
+        self._process.signal(number)
+
+    async def follow(self, on_event: OnEvent) -> Commit:
+        """Passes events on until the result is there; returns the transaction that stores it.
+
+        Raises:
+            Cancelled: the worker stopped because it was asked to.
+            SmidgenError: it failed.
+        """
+        while True:
+            frame = await self._process.receive()
+            if frame.kind == "progress":
+                event = _progress_event(frame.fields)
+                self._observe(event)
+                await on_event(event)
+            elif frame.kind == "stage":
+                stage, progress = Stage(frame.fields["stage"]), float(frame.fields["progress"])
+                await on_event(JobEvent(JobState.RUNNING, stage=stage, progress=progress))
+            elif frame.kind == "stopped":
+                raise Cancelled
+            elif frame.kind == "result":
+                return await self._finish(frame)
+            else:
+                raise_reported(frame, self._scratch)
+
+    async def _finish(self, frame: Frame) -> Commit:
+        finish = (
+            self._work.finish_training
+            if self._job.kind is JobKind.TRAIN_QAT
+            else self._work.finish_conversion
+        )
+        return await finish(self._job, self._scratch, self._pins, frame.fields)
+
+    def _observe(self, event: JobEvent) -> None:
+        now_s = time.monotonic()
+        steps = max(event.step - self._last_step, 0)
+        batch_size = int((self._job.config or {}).get("batch_size") or 0)
+        samples = min(steps * batch_size, self._sample_count * max(event.epoch, 1))
+        self._work.observe(event, steps=steps, samples=samples, seconds=now_s - self._last_time_s)
+        self._last_step, self._last_time_s = event.step, now_s
+
+    @property
+    def _sample_count(self) -> int:
+        return self._inputs.dataset.sample_count if self._inputs.dataset is not None else 0
+
+
+_TASKS = {JobKind.TRAIN_QAT: "train", JobKind.CONVERT: "convert"}
+
+
+def _inputs(tx: sqlite3.Connection, job: JobRecord) -> JobInputs:
+    trained_sha256 = None
+    if job.train_job_id is not None:
+        trained_sha256 = jobs.get(tx, job.train_job_id).result_sha256
+        if trained_sha256 is None:
+            raise FailedPreconditionError(
+                f"the result of jobs/{job.train_job_id} is gone; train again",
+                reason="TRAIN_RESULT_GONE",
+            )
+    return JobInputs(
+        model=models.get(tx, job.model_id),
+        calibration=calibrations.get(tx, job.calibration_id),
+        dataset=datasets.get(tx, job.dataset_id) if job.dataset_id is not None else None,
+        evaluation=datasets.get(tx, job.evaluation_dataset_id)
+        if job.evaluation_dataset_id is not None
+        else None,
+        trained_sha256=trained_sha256,
+    )
+
+
+def _lineage(inputs: JobInputs) -> dict[str, str]:
+    """Names what an artifact came from by digests, so that equal inputs give equal bytes."""
+    lineage = {
+        "model_sha256": inputs.model.sha256,
+        "calibration_sha256": inputs.calibration.sha256,
+    }
+    if inputs.trained_sha256 is not None:
+        lineage["trained_sha256"] = inputs.trained_sha256
+    return lineage
+
+
+def _progress_event(fields: Mapping[str, Any]) -> JobEvent:
+    return JobEvent(
+        state=JobState.RUNNING,
+        stage=Stage(fields["stage"]),
+        progress=float(fields["progress"]),
+        epoch=int(fields["epoch"]),
+        step=int(fields["step"]),
+        total_steps=int(fields["total_steps"]),
+        task_loss=fields["task_loss"],
+        quantization_loss=fields["quantization_loss"],
+        learning_rate=fields["learning_rate"],
+        accuracy=fields["accuracy"],
+    )

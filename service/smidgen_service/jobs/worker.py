@@ -1,0 +1,77 @@
+"""A worker process: reads one task from stdin, answers on stdout, and ends.
+
+Run as `python -m smidgen_service.jobs.worker`; the server does.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import resource
+import signal
+import sys
+import traceback
+from typing import BinaryIO
+
+from smidgen.errors import SmidgenError
+from smidgen.progress import Stopped
+from smidgen_service.jobs import frames
+from smidgen_service.jobs.failures import new_error_id
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_NO_NEW_PRIVS = 38
+
+
+def confine() -> None:
+    """Ties the process to its server and takes from it what it does not need."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def take_stdout() -> BinaryIO:
+    """Returns a stream to the server; whatever else prints goes to stderr from here on."""
+    private = os.dup(1)
+    os.dup2(2, 1)
+    return os.fdopen(private, "wb")
+
+
+def main() -> int:
+    """Runs one task."""
+    server = os.getppid()
+    confine()
+    if os.getppid() != server:
+        return 1
+    commands, answers = sys.stdin.buffer, take_stdout()
+    task = frames.read_blocking(commands)
+    if task is None:
+        return 1
+    # Imported after confine(): torch takes seconds to load, and the server may die meanwhile.
+    from smidgen_service.jobs.tasks import Channel, run  # noqa: PLC0415 - see above
+
+    try:
+        run(task, Channel(commands, answers))
+    except Stopped:
+        frames.write_blocking(answers, "stopped", {})
+    except SmidgenError as error:
+        _report(answers, error)
+    except Exception:  # the text of unknown errors stays in the worker's log
+        error_id = new_error_id()
+        sys.stderr.write(f"error_id {error_id}\n{traceback.format_exc()}")
+        frames.write_blocking(answers, "fault", {"error_id": error_id})
+    return 0
+
+
+def _report(answers: BinaryIO, error: SmidgenError) -> None:
+    fields = {
+        "error_type": type(error).__name__,
+        "reason": error.reason,
+        "message": error.message,
+        "metadata": error.metadata,
+    }
+    frames.write_blocking(answers, "error", fields)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

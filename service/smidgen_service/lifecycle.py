@@ -1,0 +1,68 @@
+"""Whether the server starts, serves or stops, and the watch streams that end when it stops."""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from smidgen_service.errors import DrainingError
+
+
+class Phase(enum.Enum):
+    """Where the server stands."""
+
+    STARTING = enum.auto()
+    SERVING = enum.auto()
+    DRAINING = enum.auto()
+
+
+class Lifecycle:
+    """The phase of the server."""
+
+    def __init__(self) -> None:
+        self.phase = Phase.STARTING
+        self._watches: set[asyncio.Task[object]] = set()
+        self._ended: set[asyncio.Task[object]] = set()
+
+    def check(self) -> None:
+        """Lets a call pass while the server serves.
+
+        Raises:
+            DrainingError: it starts or stops.
+        """
+        if self.phase is Phase.STARTING:
+            raise DrainingError(
+                "the server is starting; try again in a moment", reason="SERVER_STARTING"
+            )
+        if self.phase is Phase.DRAINING:
+            raise DrainingError
+
+    def drain(self) -> None:
+        """Refuses calls from here on and ends the watch streams."""
+        self.phase = Phase.DRAINING
+        for task in self._watches:
+            self._ended.add(task)
+            task.cancel()
+
+    @contextmanager
+    def watch(self) -> Iterator[None]:
+        """Marks the calling task as a stream without an end of its own.
+
+        Raises:
+            DrainingError: in place of the cancellation by which drain() ended it.
+        """
+        task = asyncio.current_task()
+        assert task is not None  # calls run in tasks
+        self._watches.add(task)
+        try:
+            yield
+        except asyncio.CancelledError:
+            if task not in self._ended:
+                raise
+            task.uncancel()
+            raise DrainingError from None
+        finally:
+            self._watches.discard(task)
+            self._ended.discard(task)

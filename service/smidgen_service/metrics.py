@@ -1,0 +1,210 @@
+"""All metrics of the server: one table, and the registry made from it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from importlib.metadata import PackageNotFoundError, version
+from wsgiref.simple_server import WSGIServer
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+    start_http_server,
+)
+
+RPC_LABELS = ("grpc_type", "grpc_service", "grpc_method")
+RPC_BUCKETS = (
+    *(0.0001, 0.0003, 0.0006, 0.001, 0.002, 0.003, 0.005, 0.008, 0.013, 0.02, 0.03, 0.05, 0.08),
+    *(0.13, 0.2, 0.3, 0.5, 0.8, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0),
+)
+STAGE_BUCKETS = (
+    *(0.0001, 0.0003, 0.001, 0.003, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0),
+)
+BATCH_BUCKETS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0)
+JOB_BUCKETS = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14400.0, 86400.0)
+
+
+class Kind(StrEnum):
+    """What a metric is to Prometheus."""
+
+    COUNTER = "counter"
+    GAUGE = "gauge"
+    HISTOGRAM = "histogram"
+
+
+@dataclass(frozen=True, slots=True)
+class MetricSpec:
+    """One row of the table of metrics.
+
+    Attributes:
+        kind: Counter, gauge or histogram.
+        documentation: What it counts or measures.
+        labels: Names of its labels; their values are bounded.
+        buckets: Upper ends of a histogram's buckets.
+    """
+
+    kind: Kind
+    documentation: str
+    labels: tuple[str, ...] = ()
+    buckets: tuple[float, ...] = ()
+
+
+TABLE: dict[str, MetricSpec] = {
+    "grpc_server_started_total": MetricSpec(Kind.COUNTER, "RPCs started.", RPC_LABELS),
+    "grpc_server_handled_total": MetricSpec(
+        Kind.COUNTER, "RPCs ended, by status code.", (*RPC_LABELS, "grpc_code")
+    ),
+    "grpc_server_msg_received_total": MetricSpec(Kind.COUNTER, "Messages received.", RPC_LABELS),
+    "grpc_server_msg_sent_total": MetricSpec(Kind.COUNTER, "Messages sent.", RPC_LABELS),
+    "grpc_server_handling_seconds": MetricSpec(
+        Kind.HISTOGRAM, "Time from an RPC's start to its end.", RPC_LABELS, RPC_BUCKETS
+    ),
+    "smidgen_inference_requests_total": MetricSpec(
+        Kind.COUNTER,
+        "Inference requests, by outcome: ok, rejected, cancelled, deadline, invalid, error.",
+        ("model", "version", "outcome"),
+    ),
+    "smidgen_inference_stage_seconds": MetricSpec(
+        Kind.HISTOGRAM,
+        "Time of an inference in a stage: queue, input, compute, output.",
+        ("model", "version", "stage"),
+        STAGE_BUCKETS,
+    ),
+    "smidgen_inference_batch_size": MetricSpec(
+        Kind.HISTOGRAM, "Samples of an inference.", ("model", "version"), BATCH_BUCKETS
+    ),
+    "smidgen_queue_depth": MetricSpec(Kind.GAUGE, "Inferences that wait for their turn."),
+    "smidgen_inflight_requests": MetricSpec(Kind.GAUGE, "Inferences that are being computed."),
+    "smidgen_loaded_engines": MetricSpec(Kind.GAUGE, "Converted versions ready in memory."),
+    "smidgen_jobs": MetricSpec(Kind.GAUGE, "Jobs stored, by state.", ("kind", "state")),
+    "smidgen_job_duration_seconds": MetricSpec(
+        Kind.HISTOGRAM, "Time from a job's start to its end.", ("kind", "state"), JOB_BUCKETS
+    ),
+    "smidgen_train_loss": MetricSpec(
+        Kind.GAUGE, "Newest loss of training: task or quantization.", ("kind",)
+    ),
+    "smidgen_train_accuracy": MetricSpec(
+        Kind.GAUGE, "Newest accuracy of training on the evaluation split, 0 to 1."
+    ),
+    "smidgen_train_steps_total": MetricSpec(Kind.COUNTER, "Optimizer steps."),
+    "smidgen_train_samples_total": MetricSpec(Kind.COUNTER, "Samples trained on."),
+    "smidgen_train_step_seconds": MetricSpec(
+        Kind.HISTOGRAM, "Time of an optimizer step.", (), STAGE_BUCKETS
+    ),
+    "smidgen_upload_rejected_total": MetricSpec(
+        Kind.COUNTER, "Uploads refused, by format and reason.", ("format", "reason")
+    ),
+    "smidgen_artifact_bytes": MetricSpec(
+        Kind.GAUGE, "Size of a converted version's artifact file.", ("model", "version")
+    ),
+    "smidgen_kernel_info": MetricSpec(
+        Kind.GAUGE, "1 for the instruction set and threads of the engine.", ("isa", "threads")
+    ),
+    "smidgen_build_info": MetricSpec(Kind.GAUGE, "1 for the version of the server.", ("version",)),
+}
+
+
+class Metrics:
+    """The metrics of one server, in a registry of its own."""
+
+    def __init__(self) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call] # prometheus_client's
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        GCCollector(registry=self.registry)
+        self.rpc_started = self._counter("grpc_server_started_total")
+        self.rpc_handled = self._counter("grpc_server_handled_total")
+        self.rpc_received = self._counter("grpc_server_msg_received_total")
+        self.rpc_sent = self._counter("grpc_server_msg_sent_total")
+        self.rpc_seconds = self._histogram("grpc_server_handling_seconds")
+        self.inference_requests = self._counter("smidgen_inference_requests_total")
+        self.inference_stage_seconds = self._histogram("smidgen_inference_stage_seconds")
+        self.inference_batch_size = self._histogram("smidgen_inference_batch_size")
+        self.queue_depth = self._gauge("smidgen_queue_depth")
+        self.inflight_requests = self._gauge("smidgen_inflight_requests")
+        self.loaded_engines = self._gauge("smidgen_loaded_engines")
+        self.jobs = self._gauge("smidgen_jobs")
+        self.job_seconds = self._histogram("smidgen_job_duration_seconds")
+        self.train_loss = self._gauge("smidgen_train_loss")
+        self.train_accuracy = self._gauge("smidgen_train_accuracy")
+        self.train_steps = self._counter("smidgen_train_steps_total")
+        self.train_samples = self._counter("smidgen_train_samples_total")
+        self.train_step_seconds = self._histogram("smidgen_train_step_seconds")
+        self.upload_rejected = self._counter("smidgen_upload_rejected_total")
+        self.artifact_bytes = self._gauge("smidgen_artifact_bytes")
+        self.kernel_info = self._gauge("smidgen_kernel_info")
+        self.build_info = self._gauge("smidgen_build_info")
+        self._initialise()
+
+    def initialise_rpcs(self, methods: Iterable[tuple[str, str, str]]) -> None:
+        """Shows every RPC, given as (type, service, method), with zero calls before the first."""
+        for labels in methods:
+            self.rpc_started.labels(*labels)
+            self.rpc_received.labels(*labels)
+            self.rpc_sent.labels(*labels)
+            self.rpc_seconds.labels(*labels)
+            self.rpc_handled.labels(*labels, "OK")
+
+    def forget_model(self, model_id: str) -> None:
+        """Drops the series of a deleted model."""
+        per_model = (
+            self.inference_requests,
+            self.inference_stage_seconds,
+            self.inference_batch_size,
+            self.artifact_bytes,
+        )
+        for metric in per_model:
+            metric.remove_by_labels({"model": model_id})
+
+    def _initialise(self) -> None:
+        self.train_loss.labels("task")
+        self.train_loss.labels("quantization")
+        self.build_info.labels(package_version()).set(1)
+
+    def _counter(self, name: str) -> Counter:
+        spec = TABLE[name]
+        return Counter(name, spec.documentation, spec.labels, registry=self.registry)
+
+    def _gauge(self, name: str) -> Gauge:
+        spec = TABLE[name]
+        return Gauge(name, spec.documentation, spec.labels, registry=self.registry)
+
+    def _histogram(self, name: str) -> Histogram:
+        spec = TABLE[name]
+        return Histogram(
+            name, spec.documentation, spec.labels, buckets=spec.buckets, registry=self.registry
+        )
+
+
+class MetricsEndpoint:
+    """The HTTP endpoint that Prometheus scrapes, on a thread of its own."""
+
+    def __init__(self, metrics: Metrics, *, host: str, port: int) -> None:
+        self._server: WSGIServer
+        self._thread: threading.Thread
+        self._server, self._thread = start_http_server(port, host, metrics.registry)
+        self.port: int = self._server.server_port
+
+    def close(self) -> None:
+        """Stops serving."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+def package_version() -> str:
+    """Returns the version of the installed package, `unknown` in a source tree."""
+    try:
+        return version("smidgen")
+    except PackageNotFoundError:
+        return "unknown"

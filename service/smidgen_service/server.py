@@ -1,0 +1,217 @@
+"""The process: binds the ports, wires the services, serves, and stops without losing anything."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import Iterable
+
+from google.protobuf.descriptor import FileDescriptor
+from grpc import aio
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from smidgen.v1 import (
+    dataset_service_pb2,
+    dataset_service_pb2_grpc,
+    inference_service_pb2,
+    inference_service_pb2_grpc,
+    job_service_pb2,
+    job_service_pb2_grpc,
+    model_service_pb2,
+    model_service_pb2_grpc,
+    optimization_service_pb2,
+    optimization_service_pb2_grpc,
+)
+from smidgen_service.application import Application, Handlers
+from smidgen_service.data_dir import DataDir, DataDirInUseError
+from smidgen_service.interceptors import Admit, ErrorGuard, RequestIds, RpcMetrics, rpc_type
+from smidgen_service.lifecycle import Lifecycle, Phase
+from smidgen_service.logs import configure, log
+from smidgen_service.metrics import Metrics, MetricsEndpoint, package_version
+from smidgen_service.servicers.datasets import DatasetServicer
+from smidgen_service.servicers.inference import InferenceServicer
+from smidgen_service.servicers.jobs import JobServicer
+from smidgen_service.servicers.models import ModelServicer
+from smidgen_service.servicers.optimization import OptimizationServicer
+from smidgen_service.settings import Settings
+
+_PROTOS: tuple[FileDescriptor, ...] = (
+    model_service_pb2.DESCRIPTOR,
+    dataset_service_pb2.DESCRIPTOR,
+    optimization_service_pb2.DESCRIPTOR,
+    job_service_pb2.DESCRIPTOR,
+    inference_service_pb2.DESCRIPTOR,
+)
+_SERVING = health_pb2.HealthCheckResponse.SERVING
+_NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+class PortTakenError(Exception):
+    """The address cannot be bound."""
+
+
+def serve(settings: Settings) -> int:
+    """Runs the server until it is told to stop; returns the exit code of the process."""
+    configure(settings.log_format, settings.log_level)
+    data_dir = DataDir(settings.data_dir.resolve())
+    try:
+        with data_dir.locked():
+            asyncio.run(_run(settings, data_dir))
+    except (DataDirInUseError, PortTakenError, OSError) as error:
+        log("server_refused", level=logging.ERROR, error_text=str(error))
+        return 1
+    return 0
+
+
+class Server:
+    """One gRPC server with its metrics endpoint."""
+
+    def __init__(self, settings: Settings, data_dir: DataDir) -> None:
+        self._settings = settings
+        self._data_dir = data_dir
+        self._lifecycle = Lifecycle()
+        self._metrics = Metrics()
+        self._metrics.initialise_rpcs(_methods())
+        self._application = Application(settings, data_dir, self._metrics)
+        self._health = health.aio.HealthServicer()
+        interceptors = (
+            ErrorGuard(),
+            RequestIds(),
+            RpcMetrics(self._metrics),
+            Admit(self._lifecycle),
+        )
+        self._grpc = aio.server(interceptors=interceptors, options=_options(settings))
+        _register(self._grpc, self._application.handlers)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._grpc)
+        if settings.reflection:
+            names = (*_service_names(), health.SERVICE_NAME, reflection.SERVICE_NAME)
+            reflection.enable_server_reflection(names, self._grpc)
+        self._endpoint: MetricsEndpoint | None = None
+
+    async def start(self) -> None:
+        """Binds the ports, recovers the store, and then serves.
+
+        Raises:
+            PortTakenError: an address cannot be bound.
+        """
+        await self._set_health(_NOT_SERVING)
+        port = self._bind()
+        if self._settings.metrics_port >= 0:
+            self._endpoint = MetricsEndpoint(
+                self._metrics, host=self._settings.host, port=self._settings.metrics_port
+            )
+        await self._grpc.start()
+        await self._application.start()
+        self._lifecycle.phase = Phase.SERVING
+        await self._set_health(_SERVING)
+        metrics_port = self._endpoint.port if self._endpoint is not None else None
+        self._data_dir.announce(port=port, metrics_port=metrics_port)
+        log(
+            "server_started",
+            version=package_version(),
+            host=self._settings.host,
+            port=port,
+            metrics_port=metrics_port,
+            pid=os.getpid(),
+            data_dir=str(self._data_dir.root),
+        )
+
+    async def stop(self) -> None:
+        """Drains: health first, then new calls, then running ones, then jobs and the store."""
+        log("server_draining")
+        self._data_dir.withdraw()
+        await self._health.enter_graceful_shutdown()
+        # One turn of the loop lets open health watches send NOT_SERVING before they end.
+        await asyncio.sleep(0)
+        self._lifecycle.drain()
+        self._application.announcements.close()
+        jobs_stopped = asyncio.create_task(self._application.runner.stop())
+        await self._grpc.stop(self._settings.drain_seconds)
+        await jobs_stopped
+        await self._application.stop()
+        if self._endpoint is not None:
+            self._endpoint.close()
+        log("server_stopped")
+
+    def _bind(self) -> int:
+        address = f"{self._settings.host}:{self._settings.port}"
+        try:
+            return self._grpc.add_insecure_port(address)
+        except RuntimeError:
+            raise PortTakenError(
+                f"cannot listen on {address}; is another server there? choose another --port"
+            ) from None
+
+    async def _set_health(self, status: health_pb2.HealthCheckResponse.ServingStatus) -> None:
+        for name in ("", *_service_names()):
+            await self._health.set(name, status)
+
+
+async def _run(settings: Settings, data_dir: DataDir) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def on_signal() -> None:
+        if stop.is_set():
+            log("server_killed", level=logging.WARNING)
+            os._exit(1)
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal)
+    server = Server(settings, data_dir)
+    await server.start()
+    await stop.wait()
+    await server.stop()
+
+
+def _register(server: aio.Server, handlers: Handlers) -> None:
+    model_service_pb2_grpc.add_ModelServiceServicer_to_server(
+        ModelServicer(handlers.models, handlers.receiver), server
+    )
+    dataset_service_pb2_grpc.add_DatasetServiceServicer_to_server(
+        DatasetServicer(handlers.datasets), server
+    )
+    optimization_service_pb2_grpc.add_OptimizationServiceServicer_to_server(
+        OptimizationServicer(handlers.calibration, handlers.optimization), server
+    )
+    job_service_pb2_grpc.add_JobServiceServicer_to_server(JobServicer(handlers.jobs), server)
+    inference_service_pb2_grpc.add_InferenceServiceServicer_to_server(
+        InferenceServicer(handlers.inference), server
+    )
+
+
+def _options(settings: Settings) -> list[tuple[str, int]]:
+    return [
+        ("grpc.max_receive_message_length", settings.max_message_bytes),
+        ("grpc.max_send_message_length", settings.max_message_bytes),
+        ("grpc.max_concurrent_streams", 256),
+        ("grpc.max_metadata_size", 8192),
+        # Two servers must not share a port without knowing it.
+        ("grpc.so_reuseport", 0),
+        ("grpc.max_connection_idle_ms", 300_000),
+        ("grpc.max_connection_age_ms", 1_800_000),
+        ("grpc.max_connection_age_grace_ms", 30_000),
+        ("grpc.keepalive_time_ms", 7_200_000),
+        ("grpc.keepalive_timeout_ms", 20_000),
+        ("grpc.http2.min_ping_interval_without_data_ms", 50_000),
+        ("grpc.http2.max_ping_strikes", 2),
+        ("grpc.server_handshake_timeout_ms", 10_000),
+    ]
+
+
+def _service_names() -> tuple[str, ...]:
+    return tuple(
+        service.full_name for proto in _PROTOS for service in proto.services_by_name.values()
+    )
+
+
+def _methods() -> Iterable[tuple[str, str, str]]:
+    for proto in _PROTOS:
+        for service in proto.services_by_name.values():
+            for method in service.methods:
+                kind = rpc_type(method.client_streaming, method.server_streaming)
+                yield kind, service.full_name, method.name

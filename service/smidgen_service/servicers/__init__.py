@@ -1,0 +1,1 @@
+"""The gRPC services: each method unpacks, calls one handler, packs."""

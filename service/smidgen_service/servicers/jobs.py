@@ -1,0 +1,49 @@
+"""JobService."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from grpc import aio
+
+from smidgen.v1 import job_service_pb2 as pb
+from smidgen.v1 import job_service_pb2_grpc
+from smidgen_service import names
+from smidgen_service.converters.jobs import event_to_message, job_to_message
+from smidgen_service.converters.scalars import request_key
+from smidgen_service.handlers.jobs import JobHandler
+
+Context = aio.ServicerContext[Any, Any]
+
+
+class JobServicer(job_service_pb2_grpc.JobServiceServicer):
+    """Follows and stops jobs."""
+
+    def __init__(self, handler: JobHandler) -> None:
+        self._handler = handler
+
+    async def GetJob(self, request: pb.GetJobRequest, context: Context) -> pb.Job:
+        """Returns one job."""
+        return job_to_message(await self._handler.get(names.parse_job(request.name)))
+
+    async def ListJobs(self, request: pb.ListJobsRequest, context: Context) -> pb.ListJobsResponse:
+        """Lists jobs."""
+        page = await self._handler.list(page_size=request.page_size, page_token=request.page_token)
+        return pb.ListJobsResponse(
+            jobs=[job_to_message(job) for job in page.items], next_page_token=page.next_token
+        )
+
+    async def WatchJob(
+        self, request: pb.WatchJobRequest, context: Context
+    ) -> AsyncIterator[pb.JobEvent]:
+        """Streams a job's events."""
+        job_id = names.parse_job(request.name)
+        events = self._handler.watch(job_id, after_sequence=request.after_sequence)
+        async for event in events:
+            yield event_to_message(event)
+
+    async def CancelJob(self, request: pb.CancelJobRequest, context: Context) -> pb.Job:
+        """Asks a job to stop."""
+        key = request_key("CancelJob", request, request.request_id)
+        return job_to_message(await self._handler.cancel(names.parse_job(request.name), key))

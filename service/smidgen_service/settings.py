@@ -1,0 +1,94 @@
+"""The settings of the server: flags, or environment variables that begin with SMIDGEN_."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+MIB = 1 << 20
+GIB = 1 << 30
+
+
+class Settings(BaseSettings):
+    """Serves Smidgen: Calibrate, TrainQAT, Convert and Infer over gRPC."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="SMIDGEN_",
+        use_attribute_docstrings=True,
+        cli_kebab_case=True,
+        cli_implicit_flags=True,
+        cli_prog_name="python -m smidgen_service",
+        frozen=True,
+    )
+
+    host: str = "127.0.0.1"
+    """Address to listen on. Other than loopback only with --insecure-bind."""
+    port: int = Field(8001, ge=0, le=65535)
+    """Port of gRPC. 0 takes any free one; <data-dir>/server.json tells which."""
+    metrics_port: int = Field(8002, ge=-1, le=65535)
+    """Port of the Prometheus endpoint on the same address. 0 takes any free one, -1 turns it
+    off."""
+    insecure_bind: bool = False
+    """Allow an address beyond loopback although the server has neither TLS nor authentication."""
+    data_dir: Path = Path("smidgen-data")
+    """Directory for everything that is stored. One server at a time may use it."""
+    max_message_bytes: int = Field(64 * MIB, ge=2 * MIB, le=GIB)
+    """Largest message received or sent, in bytes."""
+    max_upload_bytes: int = Field(2 * GIB, ge=1)
+    """Largest model file, in bytes."""
+    max_dataset_bytes: int = Field(8 * GIB, ge=1)
+    """Largest dataset file, in bytes."""
+    upload_ttl_seconds: int = Field(86_400, ge=60)
+    """How long the bytes of a broken upload wait to be continued."""
+    stream_idle_seconds: float = Field(60.0, gt=0)
+    """Longest silence of a client within an upload or a calibration."""
+    engine_threads: int = Field(1, ge=1, le=256)
+    """Threads of one inference."""
+    isa: str | None = None
+    """Instruction set of the kernels: portable, avx2, avxvnni or avx512vnni. Default: the best."""
+    max_concurrent_inferences: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
+    """Inferences computed at the same time. Default: the number of CPUs."""
+    max_queued_inferences: int = Field(256, ge=0)
+    """Inferences that may wait for their turn; more are refused with RESOURCE_EXHAUSTED."""
+    max_loaded_engines: int = Field(16, ge=1)
+    """Converted versions kept ready in memory; the one unused for longest goes first."""
+    job_workers: int = Field(1, ge=0, le=64)
+    """Jobs that run at the same time, each in a process of its own. 0 leaves them queued."""
+    call_workers: int = Field(2, ge=1, le=64)
+    """Worker processes for Calibrate and validate_only at the same time; further calls wait."""
+    worker_threads: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
+    """Threads of one worker process. Default: the number of CPUs."""
+    cancel_grace_seconds: float = Field(10.0, gt=0)
+    """How long a cancelled job may take to stop by itself before its process is killed."""
+    drain_seconds: float = Field(20.0, ge=0)
+    """How long calls in progress may take to end after SIGTERM."""
+    log_format: Literal["json", "text"] = "json"
+    """Form of the log on stderr: one JSON object a line, or text for people."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least severe events that are logged."""
+    reflection: bool = True
+    """Serve gRPC reflection, so that grpcurl and the like need no proto files."""
+
+    @model_validator(mode="after")
+    def _refuse_open_bind(self) -> Self:
+        if not (self.insecure_bind or _is_loopback(self.host)):
+            raise ValueError(
+                f"host is {self.host}, which other machines may reach, and this server has no "
+                "authentication; use 127.0.0.1, or add --insecure-bind behind a proxy that "
+                "authenticates"
+            )
+        return self
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False

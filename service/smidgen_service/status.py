@@ -1,0 +1,183 @@
+"""The one table of errors and status codes, and the status that a client gets of an error."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import grpc
+from google.protobuf import any_pb2
+from google.protobuf.message import Message
+from google.rpc import error_details_pb2, status_pb2
+from grpc_status import rpc_status
+
+from smidgen import errors as library
+from smidgen.errors import SmidgenError
+from smidgen_service import errors as service
+
+DOMAIN = "smidgen.dev"
+MOST_TRAILER_BYTES = 4096
+
+_Code = grpc.StatusCode
+CODES: Mapping[type[SmidgenError], grpc.StatusCode] = {
+    SmidgenError: _Code.INTERNAL,
+    library.InvalidModelError: _Code.INVALID_ARGUMENT,
+    library.UnsupportedOperatorError: _Code.UNIMPLEMENTED,
+    library.InvalidDatasetError: _Code.INVALID_ARGUMENT,
+    library.InvalidTensorError: _Code.INVALID_ARGUMENT,
+    library.InvalidConfigError: _Code.INVALID_ARGUMENT,
+    library.CalibrationError: _Code.INVALID_ARGUMENT,
+    library.TrainingError: _Code.FAILED_PRECONDITION,
+    library.ProgramError: _Code.INVALID_ARGUMENT,
+    library.ArtifactError: _Code.INVALID_ARGUMENT,
+    library.EngineError: _Code.FAILED_PRECONDITION,
+    service.InvalidArgumentError: _Code.INVALID_ARGUMENT,
+    service.RequestIdReusedError: _Code.INVALID_ARGUMENT,
+    service.NotFoundError: _Code.NOT_FOUND,
+    service.AlreadyExistsError: _Code.ALREADY_EXISTS,
+    service.FailedPreconditionError: _Code.FAILED_PRECONDITION,
+    service.ConflictError: _Code.ABORTED,
+    service.UploadError: _Code.INVALID_ARGUMENT,
+    service.TooLargeError: _Code.RESOURCE_EXHAUSTED,
+    service.OverloadedError: _Code.RESOURCE_EXHAUSTED,
+    service.DrainingError: _Code.UNAVAILABLE,
+    service.DeadlineError: _Code.DEADLINE_EXCEEDED,
+    service.DataLossError: _Code.DATA_LOSS,
+    service.JobInterruptedError: _Code.UNAVAILABLE,
+    service.WorkerDiedError: _Code.INTERNAL,
+    service.InternalError: _Code.INTERNAL,
+}
+
+_MOST_METADATA_VALUE = 160
+_LONGEST_MESSAGE = 1200
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a call ends in an error: the arguments of the context's abort."""
+
+    code: grpc.StatusCode
+    message: str
+    trailers: tuple[tuple[str, str | bytes], ...]
+
+
+def code_of(error_type: type[SmidgenError]) -> grpc.StatusCode:
+    """Returns the code of an error class, or of its nearest ancestor in the table."""
+    return next(CODES[ancestor] for ancestor in error_type.__mro__ if ancestor in CODES)
+
+
+def code_number(error_type: str) -> int:
+    """Returns the number of the code of an error class given by its name."""
+    for known, code in CODES.items():
+        if known.__name__ == error_type:
+            return int(code.value[0])
+    return int(_Code.INTERNAL.value[0])
+
+
+def ending_of(error: SmidgenError, *, request_id: str = "") -> Ending:
+    """Returns code, message and trailers for an error; the trailers stay below 4 KiB."""
+    code = code_of(type(error))
+    for most in (_LONGEST_MESSAGE, 600, 300, 120):
+        message = _cut(error.message, most)
+        details = _details(error, code, message, request_id)
+        status = status_pb2.Status(code=code.value[0], message=message, details=details)
+        trailers = _trailers(error, status, request_id)
+        if _size(message, trailers) < MOST_TRAILER_BYTES:
+            break
+    return Ending(code, message, trailers)
+
+
+def _details(
+    error: SmidgenError, code: grpc.StatusCode, message: str, request_id: str
+) -> list[any_pb2.Any]:
+    metadata = {key: _cut(value, _MOST_METADATA_VALUE) for key, value in error.metadata.items()}
+    details: list[Message] = [
+        error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=metadata)
+    ]
+    specific = _SPECIFIC.get(code)
+    detail = specific(error, _cut(message, 240)) if specific is not None else None
+    if detail is not None:
+        details.append(detail)
+    retry_after_s = _retry_after_s(error)
+    if retry_after_s is not None:
+        retry = error_details_pb2.RetryInfo()
+        retry.retry_delay.FromMilliseconds(round(retry_after_s * 1000))
+        details.append(retry)
+    if request_id:
+        details.append(error_details_pb2.RequestInfo(request_id=request_id))
+    packed = []
+    for entry in details:
+        wrapper = any_pb2.Any()
+        wrapper.Pack(entry)
+        packed.append(wrapper)
+    return packed
+
+
+def _bad_request(error: SmidgenError, message: str) -> Message | None:
+    field = error.metadata.get("field")
+    if field is None:
+        return None
+    violation = error_details_pb2.BadRequest.FieldViolation(
+        field=field, description=message, reason=error.reason
+    )
+    detail: Message = error_details_pb2.BadRequest(field_violations=[violation])
+    return detail
+
+
+def _resource_info(error: SmidgenError, message: str) -> Message | None:
+    detail: Message = error_details_pb2.ResourceInfo(
+        resource_type=error.metadata.get("resource_type", ""),
+        resource_name=error.metadata.get("resource_name", ""),
+        description=message,
+    )
+    return detail
+
+
+def _precondition(error: SmidgenError, message: str) -> Message | None:
+    violation = error_details_pb2.PreconditionFailure.Violation(
+        type=error.reason,
+        subject=error.metadata.get("resource_name", ""),
+        description=message,
+    )
+    detail: Message = error_details_pb2.PreconditionFailure(violations=[violation])
+    return detail
+
+
+_SPECIFIC: Mapping[grpc.StatusCode, Callable[[SmidgenError, str], Message | None]] = {
+    _Code.INVALID_ARGUMENT: _bad_request,
+    _Code.NOT_FOUND: _resource_info,
+    _Code.ALREADY_EXISTS: _resource_info,
+    _Code.FAILED_PRECONDITION: _precondition,
+}
+
+
+def _retry_after_s(error: SmidgenError) -> float | None:
+    if isinstance(error, service.OverloadedError | service.DrainingError):
+        return error.retry_after_s
+    return None
+
+
+def _trailers(
+    error: SmidgenError, status: status_pb2.Status, request_id: str
+) -> tuple[tuple[str, str | bytes], ...]:
+    trailers: list[tuple[str, str | bytes]] = list(rpc_status.to_status(status).trailing_metadata)
+    retry_after_s = _retry_after_s(error)
+    if retry_after_s is not None:
+        trailers.append(("grpc-retry-pushback-ms", str(round(retry_after_s * 1000))))
+    if request_id:
+        trailers.append(("x-request-id", request_id))
+    return tuple(trailers)
+
+
+def _size(message: str, trailers: tuple[tuple[str, str | bytes], ...]) -> int:
+    """Bounds the bytes on the wire: percent-encoded message, base64 of binary values."""
+    encoded = sum(1 if 0x20 <= byte < 0x7F and byte != 0x25 else 3 for byte in message.encode())
+    values = sum(
+        len(key) + 32 + (len(value) * 4 // 3 + 4 if isinstance(value, bytes) else len(value))
+        for key, value in trailers
+    )
+    return encoded + values + 64
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"

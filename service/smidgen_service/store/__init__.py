@@ -1,0 +1,1 @@
+"""What the server keeps: rows in SQLite and files by digest."""

@@ -1,0 +1,127 @@
+"""Files by digest: written once, durable before anything refers to them, verified when read."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from smidgen_service.errors import DataLossError
+
+_CHUNK_BYTES = 1 << 20
+
+
+class BlobStore:
+    """The directory `sha256/ab/cdef…`.
+
+    A blob is deleted only when no row refers to it and no call has it pinned. Pin a digest before
+    its file is stored and until the row that refers to it is committed.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._lock = threading.Lock()
+        self._pins: Counter[str] = Counter()
+        (root / "sha256").mkdir(parents=True, exist_ok=True)
+
+    def path(self, sha256: str) -> Path:
+        """Returns where a blob is, or would be."""
+        return self._root / "sha256" / sha256[:2] / sha256[2:]
+
+    @contextmanager
+    def pinned(self, sha256: str) -> Iterator[None]:
+        """Keeps a blob from being deleted."""
+        with self._lock:
+            self._pins[sha256] += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._pins[sha256] -= 1
+                if not self._pins[sha256]:
+                    del self._pins[sha256]
+
+    def adopt(self, source: Path, sha256: str) -> Path:
+        """Moves a complete file into the store and returns after it is on disk.
+
+        Args:
+            source: A file on the file system of the store; gone afterwards.
+            sha256: Its digest, already checked.
+        """
+        target = self.path(sha256)
+        with source.open("rb") as file:
+            os.fsync(file.fileno())
+        source.chmod(0o444)
+        is_new_folder = not target.parent.exists()
+        target.parent.mkdir(exist_ok=True)
+        source.rename(target)
+        _sync_directory(target.parent)
+        if is_new_folder:
+            _sync_directory(target.parent.parent)
+        return target
+
+    def verify(self, sha256: str) -> Path:
+        """Returns the path of a blob whose bytes have their digest.
+
+        Raises:
+            DataLossError: the file is missing or damaged.
+        """
+        path = self.path(sha256)
+        if not path.is_file():
+            raise DataLossError(
+                f"the stored file with digest {sha256} is missing; restore it from a backup",
+                reason="STORED_BYTES_MISSING",
+                sha256=sha256,
+            )
+        found = file_sha256(path)
+        if found != sha256:
+            raise DataLossError(
+                f"the stored file with digest {sha256} now has digest {found}; "
+                "restore it from a backup",
+                sha256=sha256,
+                found=found,
+            )
+        return path
+
+    def collect(self, digests: set[str], is_referenced: Callable[[str], bool]) -> int:
+        """Deletes those of the blobs that nothing needs; returns how many.
+
+        Call it in the thread that writes rows, so that no reference appears meanwhile.
+        """
+        removed = 0
+        for sha256 in sorted(digests):
+            with self._lock:
+                if self._pins[sha256] or is_referenced(sha256):
+                    continue
+                self.path(sha256).unlink(missing_ok=True)
+                removed += 1
+        return removed
+
+    def digests(self) -> set[str]:
+        """Returns the digests of all files in the store."""
+        return {
+            path.parent.name + path.name
+            for path in (self._root / "sha256").glob("*/*")
+            if path.is_file()
+        }
+
+
+def file_sha256(path: Path) -> str:
+    """Returns the digest of a file in hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _sync_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

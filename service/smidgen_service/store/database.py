@@ -1,0 +1,111 @@
+"""SQLite: one thread writes, another reads, every write is one durable transaction."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Self, TypeVar
+
+from smidgen_service.store.schema import MIGRATIONS
+
+T = TypeVar("T")
+
+
+class Database:
+    """The rows of one data directory.
+
+    A write returns after its transaction is on disk (synchronous=FULL), so whatever is
+    acknowledged afterwards survives a power failure. Reads see committed rows only.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="database-writer")
+        self._reader = ThreadPoolExecutor(1, thread_name_prefix="database-reader")
+        self._write_connection: sqlite3.Connection
+        self._read_connection: sqlite3.Connection
+
+    async def open(self) -> Self:
+        """Opens the file, makes it if missing, and brings its schema up to date."""
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._writer, self._open_writer)
+        await loop.run_in_executor(self._reader, self._open_reader)
+        return self
+
+    async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Runs work in one transaction; an exception from it rolls everything back."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._writer, self._transact, work)
+
+    async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Runs work on one snapshot of the committed rows."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._reader, self._snapshot, work)
+
+    async def close(self) -> None:
+        """Waits for writes in progress and closes the file."""
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._reader, self._read_connection.close)
+        await loop.run_in_executor(self._writer, self._write_connection.close)
+        self._reader.shutdown()
+        self._writer.shutdown()
+
+    def _open_writer(self) -> None:
+        self._write_connection = self._connect()
+        migrate(self._write_connection)
+
+    def _open_reader(self) -> None:
+        self._read_connection = self._connect()
+        self._read_connection.execute("PRAGMA query_only = ON")
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self._path, isolation_level=None)
+        connection.row_factory = sqlite3.Row
+        for pragma in ("journal_mode = WAL", "synchronous = FULL", "busy_timeout = 5000"):
+            connection.execute(f"PRAGMA {pragma}")
+        connection.execute("PRAGMA foreign_keys = ON")
+        return connection
+
+    def _transact(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        return _run(self._write_connection, "BEGIN IMMEDIATE", work)
+
+    def _snapshot(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        return _run(self._read_connection, "BEGIN", work)
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Applies the migrations that the file has not seen, each in its own transaction.
+
+    Raises:
+        RuntimeError: the file was written by a newer server.
+    """
+    found = connection.execute("PRAGMA user_version").fetchone()[0]
+    if found > len(MIGRATIONS):
+        raise RuntimeError(
+            f"the database has schema {found}, this server knows up to {len(MIGRATIONS)}; "
+            "use a newer server"
+        )
+    for number, statements in enumerate(MIGRATIONS[found:], start=found + 1):
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            for statement in statements:
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {number}")
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+        connection.execute("COMMIT")
+
+
+def _run(connection: sqlite3.Connection, begin: str, work: Callable[[sqlite3.Connection], T]) -> T:
+    connection.execute(begin)
+    try:
+        result = work(connection)
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+    return result

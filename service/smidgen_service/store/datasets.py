@@ -1,0 +1,73 @@
+"""Rows of datasets."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from smidgen.formats.dataset import DatasetFormat
+from smidgen_service import names
+from smidgen_service.errors import AlreadyExistsError, NotFoundError
+from smidgen_service.store.paging import PageRequest, Slice, select_slice
+from smidgen_service.store.records import DatasetRecord, decode_specs, encode_specs
+
+
+def insert(tx: sqlite3.Connection, dataset: DatasetRecord) -> None:
+    """Adds a dataset.
+
+    Raises:
+        AlreadyExistsError: the id is taken.
+    """
+    if exists(tx, dataset.id):
+        raise AlreadyExistsError("dataset", names.dataset_name(dataset.id))
+    tx.execute(
+        "INSERT INTO datasets (id, format, sha256, size_bytes, sample_count, arrays, create_time)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (
+            dataset.id,
+            dataset.format.value,
+            dataset.sha256,
+            dataset.size_bytes,
+            dataset.sample_count,
+            encode_specs(dataset.arrays),
+            dataset.create_time,
+        ),
+    )
+
+
+def exists(tx: sqlite3.Connection, dataset_id: str) -> bool:
+    """Tells whether a dataset is stored."""
+    return tx.execute("SELECT 1 FROM datasets WHERE id = ?", (dataset_id,)).fetchone() is not None
+
+
+def get(tx: sqlite3.Connection, dataset_id: str) -> DatasetRecord:
+    """Returns a dataset.
+
+    Raises:
+        NotFoundError: there is none.
+    """
+    row = tx.execute("SELECT * FROM datasets WHERE id = ?", (dataset_id,)).fetchone()
+    if row is None:
+        raise NotFoundError("dataset", names.dataset_name(dataset_id))
+    return _decode(row)
+
+
+def select(tx: sqlite3.Connection, request: PageRequest) -> Slice[DatasetRecord]:
+    """Returns a page of datasets."""
+    return select_slice(tx, "datasets", request, _decode)
+
+
+def delete(tx: sqlite3.Connection, dataset_id: str) -> None:
+    """Removes a dataset."""
+    tx.execute("DELETE FROM datasets WHERE id = ?", (dataset_id,))
+
+
+def _decode(row: sqlite3.Row) -> DatasetRecord:
+    return DatasetRecord(
+        id=row["id"],
+        format=DatasetFormat(row["format"]),
+        sha256=row["sha256"],
+        size_bytes=row["size_bytes"],
+        sample_count=row["sample_count"],
+        arrays=decode_specs(row["arrays"]),
+        create_time=row["create_time"],
+    )

@@ -1,0 +1,226 @@
+"""Rows of jobs and their events. Every change of a job is an event, in the same transaction."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from dataclasses import asdict, replace
+from typing import Any
+
+from smidgen.progress import Stage
+from smidgen.report import QuantizationReport
+from smidgen_service import names
+from smidgen_service.errors import JobInterruptedError, NotFoundError
+from smidgen_service.store.paging import PageRequest, Slice, select_slice
+from smidgen_service.store.records import (
+    ConvertResult,
+    JobEvent,
+    JobFailure,
+    JobKind,
+    JobRecord,
+    JobState,
+    TrainResult,
+)
+
+_ACTIVE = "state IN ('queued', 'running', 'cancelling')"
+
+
+def insert(tx: sqlite3.Connection, job: JobRecord) -> JobRecord:
+    """Adds a queued job with its first event."""
+    tx.execute(
+        "INSERT INTO jobs (id, kind, state, progress, model_id, calibration_id, dataset_id,"
+        " evaluation_dataset_id, train_job_id, config, last_sequence, create_time)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?)",
+        (
+            job.id,
+            job.kind.value,
+            job.state.value,
+            job.progress,
+            job.model_id,
+            job.calibration_id,
+            job.dataset_id,
+            job.evaluation_dataset_id,
+            job.train_job_id,
+            json.dumps(dict(job.config)) if job.config is not None else None,
+            job.create_time,
+        ),
+    )
+    append(tx, job.id, JobEvent(state=JobState.QUEUED), now=job.create_time)
+    return get(tx, job.id)
+
+
+def get(tx: sqlite3.Connection, job_id: str) -> JobRecord:
+    """Returns a job.
+
+    Raises:
+        NotFoundError: there is none.
+    """
+    row = tx.execute("SELECT * FROM jobs WHERE id = ?", (job_id,)).fetchone()
+    if row is None:
+        raise NotFoundError("job", names.job_name(job_id))
+    return _decode(row)
+
+
+def select(tx: sqlite3.Connection, request: PageRequest) -> Slice[JobRecord]:
+    """Returns a page of jobs."""
+    return select_slice(tx, "jobs", request, _decode)
+
+
+def append(tx: sqlite3.Connection, job_id: str, event: JobEvent, *, now: int) -> JobEvent:
+    """Adds an event and takes state, stage and progress of the job from it."""
+    sequence = 1 + int(
+        tx.execute("SELECT last_sequence FROM jobs WHERE id = ?", (job_id,)).fetchone()[0]
+    )
+    stored = replace(event, sequence=sequence, time=now)
+    columns = {**asdict(stored), "job_id": job_id}
+    tx.execute(
+        f"INSERT INTO job_events ({', '.join(columns)})"
+        f" VALUES ({', '.join(f':{name}' for name in columns)})",
+        columns,
+    )
+    tx.execute(
+        "UPDATE jobs SET state = :state, stage = :stage, progress = :progress,"
+        " last_sequence = :sequence WHERE id = :job_id",
+        columns,
+    )
+    return stored
+
+
+def events(
+    tx: sqlite3.Connection, job_id: str, *, after: int, limit: int = 1000
+) -> tuple[JobEvent, ...]:
+    """Returns the events of a job with a greater sequence, in order."""
+    rows = tx.execute(
+        "SELECT * FROM job_events WHERE job_id = ? AND sequence > ? ORDER BY sequence LIMIT ?",
+        (job_id, after, limit),
+    ).fetchall()
+    return tuple(_decode_event(row) for row in rows)
+
+
+def claim(tx: sqlite3.Connection, *, now: int) -> JobRecord | None:
+    """Takes the oldest queued job to run it; None if none waits."""
+    row = tx.execute(
+        "SELECT id FROM jobs WHERE state = 'queued' ORDER BY sequence LIMIT 1"
+    ).fetchone()
+    if row is None:
+        return None
+    tx.execute("UPDATE jobs SET start_time = ? WHERE id = ?", (now, row["id"]))
+    append(tx, row["id"], JobEvent(state=JobState.RUNNING, stage=Stage.LOAD), now=now)
+    return get(tx, row["id"])
+
+
+def succeed(
+    tx: sqlite3.Connection,
+    job_id: str,
+    result: TrainResult | ConvertResult,
+    *,
+    now: int,
+    result_sha256: str | None = None,
+) -> None:
+    """Ends a job with a result."""
+    tx.execute(
+        "UPDATE jobs SET result = ?, result_sha256 = ?, end_time = ? WHERE id = ?",
+        (json.dumps(asdict(result)), result_sha256, now, job_id),
+    )
+    append(tx, job_id, JobEvent(state=JobState.SUCCEEDED, progress=1.0), now=now)
+
+
+def fail(tx: sqlite3.Connection, job_id: str, failure: JobFailure, *, now: int) -> None:
+    """Ends a job with an error."""
+    tx.execute(
+        "UPDATE jobs SET failure = ?, end_time = ? WHERE id = ?",
+        (json.dumps(asdict(failure)), now, job_id),
+    )
+    progress = get(tx, job_id).progress
+    event = JobEvent(state=JobState.FAILED, progress=progress, message=failure.message)
+    append(tx, job_id, event, now=now)
+
+
+def cancel(tx: sqlite3.Connection, job_id: str, *, now: int) -> None:
+    """Ends a job because it was asked to stop."""
+    tx.execute("UPDATE jobs SET end_time = ? WHERE id = ?", (now, job_id))
+    progress = get(tx, job_id).progress
+    append(tx, job_id, JobEvent(state=JobState.CANCELLED, progress=progress), now=now)
+
+
+def interrupt_active(tx: sqlite3.Connection, *, now: int) -> tuple[str, ...]:
+    """Ends jobs that ran when the server stopped and returns their ids.
+
+    Those that were asked to stop are cancelled, the others failed with JOB_INTERRUPTED.
+    """
+    rows = tx.execute(
+        "SELECT id, state FROM jobs WHERE state IN ('running', 'cancelling') ORDER BY sequence"
+    ).fetchall()
+    error = JobInterruptedError()
+    failure = JobFailure(type(error).__name__, error.reason, error.message, error.metadata)
+    for row in rows:
+        if row["state"] == JobState.CANCELLING:
+            cancel(tx, row["id"], now=now)
+        else:
+            fail(tx, row["id"], failure, now=now)
+    return tuple(row["id"] for row in rows)
+
+
+def active_user_of_model(tx: sqlite3.Connection, model_id: str) -> str | None:
+    """Returns the id of a job that has not ended and uses the model."""
+    return _active(tx, "model_id = :id", model_id)
+
+
+def active_user_of_dataset(tx: sqlite3.Connection, dataset_id: str) -> str | None:
+    """Returns the id of a job that has not ended and uses the dataset."""
+    return _active(tx, "(dataset_id = :id OR evaluation_dataset_id = :id)", dataset_id)
+
+
+def counts(tx: sqlite3.Connection) -> dict[tuple[JobKind, JobState], int]:
+    """Returns how many jobs of each kind are in each state, zeros included."""
+    found = {(kind, state): 0 for kind in JobKind for state in JobState}
+    for row in tx.execute("SELECT kind, state, COUNT(*) FROM jobs GROUP BY kind, state"):
+        found[JobKind(row[0]), JobState(row[1])] = row[2]
+    return found
+
+
+def _active(tx: sqlite3.Connection, condition: str, resource_id: str) -> str | None:
+    row = tx.execute(
+        f"SELECT id FROM jobs WHERE {_ACTIVE} AND {condition} LIMIT 1", {"id": resource_id}
+    ).fetchone()
+    return str(row["id"]) if row is not None else None
+
+
+def _decode(row: sqlite3.Row) -> JobRecord:
+    kind = JobKind(row["kind"])
+    failure = row["failure"]
+    result = row["result"]
+    return JobRecord(
+        id=row["id"],
+        kind=kind,
+        model_id=row["model_id"],
+        calibration_id=row["calibration_id"],
+        create_time=row["create_time"],
+        dataset_id=row["dataset_id"],
+        evaluation_dataset_id=row["evaluation_dataset_id"],
+        train_job_id=row["train_job_id"],
+        config=json.loads(row["config"]) if row["config"] is not None else None,
+        state=JobState(row["state"]),
+        stage=Stage(row["stage"]) if row["stage"] is not None else None,
+        progress=row["progress"],
+        last_sequence=row["last_sequence"],
+        start_time=row["start_time"],
+        end_time=row["end_time"],
+        failure=JobFailure(**json.loads(failure)) if failure is not None else None,
+        result=_decode_result(kind, json.loads(result)) if result is not None else None,
+        result_sha256=row["result_sha256"],
+    )
+
+
+def _decode_result(kind: JobKind, document: dict[str, Any]) -> TrainResult | ConvertResult:
+    if kind is JobKind.TRAIN_QAT:
+        return TrainResult(**document)
+    report = QuantizationReport.from_dict(document["report"])
+    return ConvertResult(**{**document, "report": report})
+
+
+def _decode_event(row: sqlite3.Row) -> JobEvent:
+    columns = {name: row[name] for name in row.keys() if name != "job_id"}  # noqa: SIM118 - a Row iterates its values
+    columns["state"] = JobState(columns["state"])
+    columns["stage"] = Stage(columns["stage"]) if columns["stage"] is not None else None
+    return JobEvent(**columns)

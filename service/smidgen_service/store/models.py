@@ -1,0 +1,184 @@
+"""Rows of models and their converted versions."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+
+from smidgen.report import QuantizationReport
+from smidgen_service import names
+from smidgen_service.errors import AlreadyExistsError, NotFoundError
+from smidgen_service.store.paging import PageRequest, Slice, select_slice
+from smidgen_service.store.records import (
+    ModelFormat,
+    ModelRecord,
+    VersionRecord,
+    decode_specs,
+    encode_specs,
+)
+
+_WITH_LATEST = (
+    "(SELECT models.*, (SELECT MAX(version) FROM versions WHERE model_id = models.id)"
+    " AS latest_version FROM models)"
+)
+
+
+def insert(tx: sqlite3.Connection, model: ModelRecord) -> None:
+    """Adds a model.
+
+    Raises:
+        AlreadyExistsError: the id is taken.
+    """
+    if exists(tx, model.id):
+        raise AlreadyExistsError("model", names.model_name(model.id))
+    tx.execute(
+        "INSERT INTO models (id, display_name, format, sha256, size_bytes, inputs, outputs,"
+        " parameter_count, parameter_bytes, create_time) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            model.id,
+            model.display_name,
+            model.format.value,
+            model.sha256,
+            model.size_bytes,
+            encode_specs(model.inputs),
+            encode_specs(model.outputs),
+            model.parameter_count,
+            model.parameter_bytes,
+            model.create_time,
+        ),
+    )
+
+
+def exists(tx: sqlite3.Connection, model_id: str) -> bool:
+    """Tells whether a model is stored."""
+    return tx.execute("SELECT 1 FROM models WHERE id = ?", (model_id,)).fetchone() is not None
+
+
+def get(tx: sqlite3.Connection, model_id: str) -> ModelRecord:
+    """Returns a model.
+
+    Raises:
+        NotFoundError: there is none.
+    """
+    row = tx.execute(f"SELECT * FROM {_WITH_LATEST} WHERE id = ?", (model_id,)).fetchone()
+    if row is None:
+        raise NotFoundError("model", names.model_name(model_id))
+    return _decode_model(row)
+
+
+def select(tx: sqlite3.Connection, request: PageRequest) -> Slice[ModelRecord]:
+    """Returns a page of models."""
+    return select_slice(tx, _WITH_LATEST, request, _decode_model)
+
+
+def delete(tx: sqlite3.Connection, model_id: str) -> set[str]:
+    """Removes a model, its versions and calibrations, and what jobs trained from it.
+
+    Returns:
+        The digests of all blobs that it referred to.
+    """
+    digests = {
+        row[0]
+        for row in tx.execute(
+            "SELECT sha256 FROM models WHERE id = :id"
+            " UNION SELECT sha256 FROM versions WHERE model_id = :id"
+            " UNION SELECT result_sha256 FROM jobs"
+            " WHERE model_id = :id AND result_sha256 IS NOT NULL",
+            {"id": model_id},
+        )
+    }
+    tx.execute("UPDATE jobs SET result_sha256 = NULL WHERE model_id = ?", (model_id,))
+    tx.execute("DELETE FROM models WHERE id = ?", (model_id,))
+    return digests
+
+
+def next_version(tx: sqlite3.Connection, model_id: str) -> int:
+    """Returns the number that the next version of a model gets."""
+    newest = tx.execute(
+        "SELECT COALESCE(MAX(version), 0) FROM versions WHERE model_id = ?", (model_id,)
+    ).fetchone()[0]
+    return int(newest) + 1
+
+
+def insert_version(tx: sqlite3.Connection, version: VersionRecord) -> None:
+    """Adds a converted version."""
+    tx.execute(
+        "INSERT INTO versions (model_id, version, sha256, size_bytes, inputs, outputs, job_id,"
+        " calibration_id, train_job_id, report, create_time)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            version.model_id,
+            version.version,
+            version.sha256,
+            version.size_bytes,
+            encode_specs(version.inputs),
+            encode_specs(version.outputs),
+            version.job_id,
+            version.calibration_id,
+            version.train_job_id,
+            json.dumps(version.report.to_dict()) if version.report is not None else None,
+            version.create_time,
+        ),
+    )
+
+
+def get_version(tx: sqlite3.Connection, model_id: str, version: int) -> VersionRecord:
+    """Returns a version.
+
+    Raises:
+        NotFoundError: there is none.
+    """
+    row = tx.execute(
+        "SELECT * FROM versions WHERE model_id = ? AND version = ?", (model_id, version)
+    ).fetchone()
+    if row is None:
+        raise NotFoundError("model_version", names.version_name(model_id, version))
+    return _decode_version(row)
+
+
+def select_versions(
+    tx: sqlite3.Connection, model_id: str, request: PageRequest
+) -> Slice[VersionRecord]:
+    """Returns a page of a model's versions."""
+    return select_slice(
+        tx, "versions", request, _decode_version, where="model_id = ?", values=(model_id,)
+    )
+
+
+def artifact_sizes(tx: sqlite3.Connection) -> tuple[tuple[str, int, int], ...]:
+    """Returns model, version and file size of every version."""
+    rows = tx.execute("SELECT model_id, version, size_bytes FROM versions").fetchall()
+    return tuple((row[0], row[1], row[2]) for row in rows)
+
+
+def _decode_model(row: sqlite3.Row) -> ModelRecord:
+    return ModelRecord(
+        id=row["id"],
+        display_name=row["display_name"],
+        format=ModelFormat(row["format"]),
+        sha256=row["sha256"],
+        size_bytes=row["size_bytes"],
+        inputs=decode_specs(row["inputs"]),
+        outputs=decode_specs(row["outputs"]),
+        parameter_count=row["parameter_count"],
+        parameter_bytes=row["parameter_bytes"],
+        create_time=row["create_time"],
+        latest_version=row["latest_version"],
+    )
+
+
+def _decode_version(row: sqlite3.Row) -> VersionRecord:
+    report = row["report"]
+    return VersionRecord(
+        model_id=row["model_id"],
+        version=row["version"],
+        sha256=row["sha256"],
+        size_bytes=row["size_bytes"],
+        inputs=decode_specs(row["inputs"]),
+        outputs=decode_specs(row["outputs"]),
+        create_time=row["create_time"],
+        job_id=row["job_id"],
+        calibration_id=row["calibration_id"],
+        train_job_id=row["train_job_id"],
+        report=QuantizationReport.from_dict(json.loads(report)) if report is not None else None,
+    )

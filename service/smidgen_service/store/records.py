@@ -1,0 +1,203 @@
+"""The rows as values. Times are microseconds since 1970 UTC; ids stand without their collection."""
+
+from __future__ import annotations
+
+import enum
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+
+from smidgen.formats.dataset import DatasetFormat
+from smidgen.profile import CalibrationProfile
+from smidgen.progress import Stage
+from smidgen.report import QuantizationReport
+from smidgen.tensor_spec import TensorSpec
+
+
+class ModelFormat(enum.StrEnum):
+    """File format of an uploaded model."""
+
+    PT2 = "pt2"
+    ARTIFACT = "artifact"
+
+
+class JobKind(enum.StrEnum):
+    """What a job does."""
+
+    TRAIN_QAT = "train_qat"
+    CONVERT = "convert"
+
+
+class JobState(enum.StrEnum):
+    """Where a job stands."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    CANCELLING = "cancelling"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the job has ended."""
+        return self in (JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRecord:
+    """A stored model."""
+
+    id: str
+    display_name: str
+    format: ModelFormat
+    sha256: str
+    size_bytes: int
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    parameter_count: int
+    parameter_bytes: int
+    create_time: int
+    latest_version: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class VersionRecord:
+    """A converted version of a model."""
+
+    model_id: str
+    version: int
+    sha256: str
+    size_bytes: int
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    create_time: int
+    job_id: str | None = None
+    calibration_id: str | None = None
+    train_job_id: str | None = None
+    report: QuantizationReport | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetRecord:
+    """A stored dataset; the first extent of every array is None."""
+
+    id: str
+    format: DatasetFormat
+    sha256: str
+    size_bytes: int
+    sample_count: int
+    arrays: tuple[TensorSpec, ...]
+    create_time: int
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationRecord:
+    """A stored calibration; sha256 is that of the encoded profile."""
+
+    id: str
+    model_id: str
+    sha256: str
+    profile: CalibrationProfile
+    create_time: int
+
+
+@dataclass(frozen=True, slots=True)
+class JobFailure:
+    """Why a job failed: the class of its error by name, and what the error carried."""
+
+    error_type: str
+    reason: str
+    message: str
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainResult:
+    """What training found out."""
+
+    float_accuracy: float | None
+    accuracy: float | None
+    task_loss: float
+    quantization_loss: float
+    best_epoch: int
+    step_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class ConvertResult:
+    """What conversion made."""
+
+    version: int
+    sha256: str
+    size_bytes: int
+    report: QuantizationReport
+
+
+@dataclass(frozen=True, slots=True)
+class JobRecord:
+    """A stored job, and what it was asked to do. `config` is that of training, as plain values."""
+
+    id: str
+    kind: JobKind
+    model_id: str
+    calibration_id: str
+    create_time: int
+    dataset_id: str | None = None
+    evaluation_dataset_id: str | None = None
+    train_job_id: str | None = None
+    config: Mapping[str, str | int | float | None] | None = None
+    state: JobState = JobState.QUEUED
+    stage: Stage | None = None
+    progress: float = 0.0
+    last_sequence: int = 0
+    start_time: int | None = None
+    end_time: int | None = None
+    failure: JobFailure | None = None
+    result: TrainResult | ConvertResult | None = None
+    result_sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JobEvent:
+    """One thing that happened to a job. The store gives sequence and time."""
+
+    state: JobState
+    stage: Stage | None = None
+    progress: float = 0.0
+    epoch: int = 0
+    step: int = 0
+    total_steps: int = 0
+    task_loss: float | None = None
+    quantization_loss: float | None = None
+    learning_rate: float | None = None
+    accuracy: float | None = None
+    message: str = ""
+    sequence: int = 0
+    time: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class UploadRecord:
+    """An upload that has begun; committed_bytes is what its file holds on disk."""
+
+    request_id: str
+    method: str
+    body_sha256: str
+    total_bytes: int
+    create_time: int
+    expire_time: int
+    committed_bytes: int = 0
+
+
+def encode_specs(specs: tuple[TensorSpec, ...]) -> str:
+    """Returns specs as JSON for a column."""
+    return json.dumps([asdict(spec) for spec in specs])
+
+
+def decode_specs(column: str) -> tuple[TensorSpec, ...]:
+    """Returns what encode_specs wrote."""
+    return tuple(
+        TensorSpec(name=spec["name"], dtype=spec["dtype"], shape=tuple(spec["shape"]))
+        for spec in json.loads(column)
+    )

@@ -1,0 +1,17 @@
+"""Which rows refer to which blobs."""
+
+from __future__ import annotations
+
+import sqlite3
+
+_REFERENCES = (
+    "SELECT sha256 FROM models UNION SELECT sha256 FROM versions"
+    " UNION SELECT sha256 FROM datasets"
+    " UNION SELECT result_sha256 FROM jobs WHERE result_sha256 IS NOT NULL"
+)
+
+
+def is_referenced(tx: sqlite3.Connection, sha256: str) -> bool:
+    """Tells whether any row needs a blob."""
+    row = tx.execute(f"SELECT 1 FROM ({_REFERENCES}) WHERE sha256 = ?", (sha256,)).fetchone()
+    return row is not None

@@ -1,0 +1,128 @@
+"""The tables. MIGRATIONS[n] takes a file from user_version n to n + 1; rows are only ever appended.
+
+Times are microseconds since 1970 UTC. `sequence` orders a collection from its oldest member on.
+"""
+
+from __future__ import annotations
+
+_FIRST = (
+    """
+    CREATE TABLE models (
+        sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+        id TEXT NOT NULL UNIQUE,
+        display_name TEXT NOT NULL,
+        format TEXT NOT NULL,
+        sha256 TEXT NOT NULL,
+        size_bytes INTEGER NOT NULL,
+        inputs TEXT NOT NULL,
+        outputs TEXT NOT NULL,
+        parameter_count INTEGER NOT NULL,
+        parameter_bytes INTEGER NOT NULL,
+        create_time INTEGER NOT NULL
+    ) STRICT
+    """,
+    """
+    CREATE TABLE versions (
+        sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+        model_id TEXT NOT NULL REFERENCES models (id) ON DELETE CASCADE,
+        version INTEGER NOT NULL,
+        sha256 TEXT NOT NULL,
+        size_bytes INTEGER NOT NULL,
+        inputs TEXT NOT NULL,
+        outputs TEXT NOT NULL,
+        job_id TEXT,
+        calibration_id TEXT,
+        train_job_id TEXT,
+        report TEXT,
+        create_time INTEGER NOT NULL,
+        UNIQUE (model_id, version)
+    ) STRICT
+    """,
+    """
+    CREATE TABLE datasets (
+        sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+        id TEXT NOT NULL UNIQUE,
+        format TEXT NOT NULL,
+        sha256 TEXT NOT NULL,
+        size_bytes INTEGER NOT NULL,
+        sample_count INTEGER NOT NULL,
+        arrays TEXT NOT NULL,
+        create_time INTEGER NOT NULL
+    ) STRICT
+    """,
+    """
+    CREATE TABLE calibrations (
+        sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+        id TEXT NOT NULL UNIQUE,
+        model_id TEXT NOT NULL REFERENCES models (id) ON DELETE CASCADE,
+        sha256 TEXT NOT NULL,
+        profile BLOB NOT NULL,
+        create_time INTEGER NOT NULL
+    ) STRICT
+    """,
+    """
+    CREATE TABLE jobs (
+        sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+        id TEXT NOT NULL UNIQUE,
+        kind TEXT NOT NULL,
+        state TEXT NOT NULL,
+        stage TEXT,
+        progress REAL NOT NULL,
+        model_id TEXT NOT NULL,
+        calibration_id TEXT NOT NULL,
+        dataset_id TEXT,
+        evaluation_dataset_id TEXT,
+        train_job_id TEXT,
+        config TEXT,
+        last_sequence INTEGER NOT NULL,
+        create_time INTEGER NOT NULL,
+        start_time INTEGER,
+        end_time INTEGER,
+        failure TEXT,
+        result TEXT,
+        result_sha256 TEXT
+    ) STRICT
+    """,
+    "CREATE INDEX jobs_by_state ON jobs (state, sequence)",
+    """
+    CREATE TABLE job_events (
+        job_id TEXT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
+        sequence INTEGER NOT NULL,
+        time INTEGER NOT NULL,
+        state TEXT NOT NULL,
+        stage TEXT,
+        progress REAL NOT NULL,
+        epoch INTEGER NOT NULL,
+        step INTEGER NOT NULL,
+        total_steps INTEGER NOT NULL,
+        task_loss REAL,
+        quantization_loss REAL,
+        learning_rate REAL,
+        accuracy REAL,
+        message TEXT NOT NULL,
+        PRIMARY KEY (job_id, sequence)
+    ) STRICT, WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE requests (
+        method TEXT NOT NULL,
+        request_id TEXT NOT NULL,
+        body_sha256 TEXT NOT NULL,
+        result TEXT NOT NULL,
+        create_time INTEGER NOT NULL,
+        PRIMARY KEY (method, request_id)
+    ) STRICT, WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE uploads (
+        request_id TEXT PRIMARY KEY,
+        method TEXT NOT NULL,
+        body_sha256 TEXT NOT NULL,
+        total_bytes INTEGER NOT NULL,
+        create_time INTEGER NOT NULL,
+        expire_time INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID
+    """,
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST,)
