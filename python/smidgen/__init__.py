@@ -1,5 +1,69 @@
-"""Smidgen makes neural networks small and fast without losing their accuracy."""
+"""Smidgen makes neural networks small and fast without losing their accuracy.
+
+The names below are imported when they are first used, so that a program which only runs artifacts
+never imports torch.
+"""
 
 from __future__ import annotations
 
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from smidgen.artifact import load_artifact, save_artifact
+    from smidgen.config import CalibrationConfig, QATConfig
+    from smidgen.engine import Engine, available_isas
+    from smidgen.errors import SmidgenError
+    from smidgen.formats.dataset import Dataset, read_dataset
+    from smidgen.pipeline import calibrate, convert, load_model, plan, quantize, train_qat
+
 __version__ = "0.1.0"
+
+__all__ = [
+    "CalibrationConfig",
+    "Dataset",
+    "Engine",
+    "QATConfig",
+    "SmidgenError",
+    "available_isas",
+    "calibrate",
+    "convert",
+    "load_artifact",
+    "load_model",
+    "plan",
+    "quantize",
+    "read_dataset",
+    "save_artifact",
+    "train_qat",
+]
+
+_HOMES = {
+    "CalibrationConfig": "smidgen.config",
+    "Dataset": "smidgen.formats.dataset",
+    "Engine": "smidgen.engine",
+    "QATConfig": "smidgen.config",
+    "SmidgenError": "smidgen.errors",
+    "available_isas": "smidgen.engine",
+    "calibrate": "smidgen.pipeline",
+    "convert": "smidgen.pipeline",
+    "load_artifact": "smidgen.artifact",
+    "load_model": "smidgen.pipeline",
+    "plan": "smidgen.pipeline",
+    "quantize": "smidgen.pipeline",
+    "read_dataset": "smidgen.formats.dataset",
+    "save_artifact": "smidgen.artifact",
+    "train_qat": "smidgen.pipeline",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Imports a public name from its module on first use."""
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'smidgen' has no attribute {name!r}")
+    return getattr(importlib.import_module(home), name)
+
+
+def __dir__() -> list[str]:
+    """Lists the public names, imported or not."""
+    return sorted([*globals(), *__all__])
