@@ -128,7 +128,7 @@ def convert(
     inputs = None if evaluation is None else evaluation.inputs_for(model.exported.inputs)
     certificate = check_parity(program, _parity_samples(program, inputs, model))
     float_accuracy, quantized_accuracy = _accuracies(model, program, evaluation)
-    noise = {} if inputs is None else _noise(model, program, graph, inputs)
+    noise = {} if inputs is None else _noise(model, graph, program, inputs)
     report = QuantizationReport(
         nodes=report_nodes(model.graph, graph, activation_qparams(graph, ranges), noise),
         float_bytes=model.exported.parameter_bytes,
@@ -240,15 +240,18 @@ def _accuracies(
 
 
 def _noise(
-    model: FloatModel, program: Program, graph: fx.GraphModule, inputs: Arrays
+    model: FloatModel, graph: fx.GraphModule, program: Program, inputs: Arrays
 ) -> Mapping[str, float | None]:
-    """Measures each node's ratio of signal to quantization noise on a few samples."""
+    """Measures each node's ratio of signal to quantization noise on a few samples.
+
+    The signal is what the graph computes in float with the weights that were quantized.
+    """
     _, _, batch = next(iter(batches(inputs, model.exported.inputs, sample_count(program))))
     quantized = dequantized_values(program, batch)
-    recorder = _Recorder(fuse_for_inference(model.graph))
+    recorder = _Recorder(graph)
     with torch.inference_mode():
         recorder.run(*_tensors(batch, model))
-    names = {node.name for node in graph.graph.nodes} & recorder.values.keys() & quantized.keys()
+    names = recorder.values.keys() & quantized.keys()
     return {name: sqnr_db(recorder.values[name], quantized[name]) for name in names}
 
 

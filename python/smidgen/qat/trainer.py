@@ -153,15 +153,16 @@ class Trainer:
             [parameter.grad for parameter in parameters if parameter.grad is not None]
         )
         # The norm too: fake quantization turns a NaN into a number before it reaches the loss.
-        if not (math.isfinite(float(loss)) and math.isfinite(float(norm))):
+        found_loss, found_norm = float(loss.detach()), float(norm)
+        if not (math.isfinite(found_loss) and math.isfinite(found_norm)):
             raise TrainingError(
-                f"the loss is {float(loss)} and the gradient's norm {float(norm)} at step "
+                f"the loss is {found_loss} and the gradient's norm {found_norm} at step "
                 f"{self.step + 1}, expected finite values; lower the learning rate",
                 step=self.step + 1,
             )
         self._optimizer.step()
-        self._sums[0] += float(of_task)
-        self._sums[1] += float(of_quantization)
+        self._sums[0] += float(of_task.detach())
+        self._sums[1] += float(of_quantization.detach())
         self._summed += 1
 
     def _learning_rate(self, stage: Stage) -> float:
