@@ -116,12 +116,12 @@ class Arguments:
         types = {parameter.name: parameter.type for parameter in parameters}
         for name, value in given.items():
             if name not in types:
-                raise ArgumentError(f"the unknown argument {name[:64]!r}")
+                raise ArgumentError(f"it has the unknown argument {name[:64]!r}")
             if not _fits(types[name], value):
-                raise ArgumentError(f"an argument {name!r} that is no {types[name]}")
+                raise ArgumentError(f"its argument {name!r} is no {types[name]}")
         for parameter in parameters:
             if parameter.is_required and parameter.name not in given:
-                raise ArgumentError(f"no argument {parameter.name!r}")
+                raise ArgumentError(f"it has no argument {parameter.name!r}")
         defaults = {parameter.name: parameter.default for parameter in parameters}
         self._values: dict[str, Value] = {**defaults, **given}
 
@@ -168,7 +168,7 @@ class Arguments:
         """Returns an integer."""
         value = self._values[name]
         if not isinstance(value, int):
-            raise ArgumentError(f"no integer {name!r}")
+            raise ArgumentError(f"its argument {name!r} is no integer")
         return value
 
     def integers(self, name: str) -> tuple[int, ...]:
@@ -187,16 +187,16 @@ class Arguments:
         """Returns two integers, of which the file may state one for both."""
         items = self.integers(name)
         if len(items) not in (1, 2):
-            raise ArgumentError(f"{len(items)} numbers {name!r}, expected two")
+            raise ArgumentError(f"it has {len(items)} numbers {name!r}, expected two")
         if any(abs(item) > MAX_EXTENT for item in items):
-            raise ArgumentError(f"{name!r} beyond {MAX_EXTENT}")
+            raise ArgumentError(f"its argument {name!r} is beyond {MAX_EXTENT}")
         return items[0], items[-1]
 
     def number(self, name: str) -> float:
         """Returns a finite number."""
         value = self._values[name]
         if not isinstance(value, int | float) or not math.isfinite(value):
-            raise ArgumentError(f"{name!r} that is not a finite number")
+            raise ArgumentError(f"its argument {name!r} is not a finite number")
         return float(value)
 
     def optional_number(self, name: str) -> float | None:

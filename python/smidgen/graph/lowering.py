@@ -82,7 +82,7 @@ def conv2d_padding(arguments: Arguments) -> Lowered:
     if arguments["padding"] == "valid":
         return _convolution(arguments, (0, 0))
     if arguments["padding"] != "same":
-        raise ArgumentError("a padding that is neither 'valid' nor 'same'")
+        raise ArgumentError("its padding is neither 'valid' nor 'same'")
     dilation = arguments.pair("dilation")
     weight = arguments.weight("weight")
     totals = [d * (k - 1) for d, k in zip(dilation, weight.shape[2:], strict=False)]
@@ -120,16 +120,23 @@ def matmul(arguments: Arguments) -> Lowered:
     return _linear(arguments, "self", "mat2", None, is_transposed=True)
 
 
+def matmul_other(arguments: Arguments) -> Lowered:
+    """aten.matmul.default: x @ weight."""
+    return _linear(arguments, "self", "other", None, is_transposed=True)
+
+
 def _linear(
     arguments: Arguments, x: str, weight_name: str, bias: str | None, *, is_transposed: bool
 ) -> Computed:
-    weight = arguments.weight(weight_name)
+    weight, value = arguments.weight(weight_name), arguments.activation(x)
+    if len(value.shape) != 2 or len(weight.shape) != 2:
+        raise UnsupportedCase(f"a product of {len(value.shape)} by {len(weight.shape)} dimensions")
     operation = ops.Linear(
         weight.name,
         arguments.optional_weight(bias) if bias else None,
         weight.is_transposed != is_transposed,
     )
-    return Computed((operation,), (arguments.activation(x),))
+    return Computed((operation,), (value,))
 
 
 def batch_norm(arguments: Arguments) -> Lowered:
@@ -137,7 +144,7 @@ def batch_norm(arguments: Arguments) -> Lowered:
 
     Whether it was exported in training mode does not matter: the graph's own mode decides.
     """
-    mean, variance = (arguments.optional_weight(f"running_{name}") for name in ("mean", "var"))
+    mean, variance = (_running(arguments, f"running_{name}") for name in ("mean", "var"))
     weight, bias = arguments.optional_weight("weight"), arguments.optional_weight("bias")
     if mean is None or variance is None:
         raise UnsupportedCase("batch normalization without running statistics")
@@ -145,10 +152,19 @@ def batch_norm(arguments: Arguments) -> Lowered:
         raise UnsupportedCase("batch normalization with one of weight and bias alone")
     momentum, eps = arguments.number("momentum"), arguments.number("eps")
     if not 0 <= momentum <= 1 or eps < 0:
-        raise ArgumentError(f"momentum {momentum} and eps {eps}")
+        raise ArgumentError(f"it has momentum {momentum} and eps {eps}")
+    value = arguments.activation("input")
+    if len(value.shape) not in (2, 4):
+        raise UnsupportedCase(f"batch normalization of {len(value.shape)} dimensions")
     operation = ops.BatchNorm(weight, bias, mean, variance, momentum, eps)
     statistics = (None, None, Statistic(mean), Statistic(variance))
-    return Computed((operation,), (arguments.activation("input"),), statistics=statistics)
+    return Computed((operation,), (value,), statistics=statistics)
+
+
+def _running(arguments: Arguments, name: str) -> str | None:
+    """Returns the buffer of a statistic; a second call of a module reads what the first gave."""
+    value = arguments[name]
+    return value.buffer if isinstance(value, Statistic) else arguments.optional_weight(name)
 
 
 def clamp(arguments: Arguments) -> Lowered:
@@ -165,7 +181,7 @@ def hardtanh(arguments: Arguments) -> Lowered:
 
 def _clamp(minimum: float | None, maximum: float | None) -> ops.Operation:
     if minimum is None and maximum is None:
-        raise ArgumentError("neither a minimum nor a maximum")
+        raise ArgumentError("it has neither a minimum nor a maximum")
     if minimum is not None and maximum is not None and minimum >= maximum:
         raise UnsupportedCase(f"a minimum of {minimum} with a maximum of {maximum}")
     if minimum == 0 and maximum is None:
@@ -179,7 +195,7 @@ def gelu(arguments: Arguments) -> Lowered:
     """aten.gelu.default."""
     approximate = arguments["approximate"]
     if approximate not in ("none", "tanh"):
-        raise ArgumentError("an approximation that is neither 'none' nor 'tanh'")
+        raise ArgumentError("its approximation is neither 'none' nor 'tanh'")
     return Computed((ops.Gelu(str(approximate)),), (arguments.activation("self"),))
 
 
@@ -202,6 +218,8 @@ def add(arguments: Arguments) -> Lowered:
     is_counter = isinstance(first, Weight) and first.dtype == "int64" and not first.shape
     if isinstance(first, Weight) and is_counter and second == 1:
         return Forwarded(Statistic(first.name))
+    if isinstance(first, Statistic) and second == 1:
+        return Forwarded(first)
     if arguments.number("alpha") != 1:
         raise UnsupportedCase("alpha other than 1")
     inputs = (arguments.activation("self"), arguments.activation("other"))
@@ -249,7 +267,7 @@ def adaptive_average_pool(arguments: Arguments) -> Lowered:
     value = arguments.activation("self")
     wanted, found = arguments.pair("output_size"), value.shape[2:]
     if len(value.shape) != 4 or min(wanted) < 1:
-        raise ArgumentError(f"output size {wanted} for the shape {show(value.shape)}")
+        raise ArgumentError(f"it has output size {wanted} for the shape {show(value.shape)}")
     if wanted == (1, 1):
         return Computed((ops.GlobalAveragePool(),), (value,))
     if wanted == found:
@@ -283,7 +301,7 @@ def feature_dropout(arguments: Arguments) -> Lowered:
 def _dropout(arguments: Arguments, *, whole_channels: bool) -> Computed:
     p = arguments.number("p")
     if not 0 <= p <= 1:
-        raise ArgumentError(f"a dropout probability of {p}")
+        raise ArgumentError(f"it has a dropout probability of {p}")
     operation = ops.Dropout(p, whole_channels)
     # Out of training torch returns the input itself, so writing to the output writes to the input.
     shares = not arguments.flag("train")
@@ -320,7 +338,7 @@ def transpose(arguments: Arguments) -> Lowered:
         raise UnsupportedCase("a permutation of axes")
     order = [axis % 2 for axis in arguments.integers("dims")]
     if sorted(order) != [0, 1]:
-        raise ArgumentError("a permutation of other than two axes")
+        raise ArgumentError("it permutes other than two axes")
     flips = order == [1, 0]
     return Forwarded(Weight(matrix.name, matrix.dtype, matrix.shape, matrix.is_transposed != flips))
 
@@ -348,7 +366,7 @@ def flatten(arguments: Arguments) -> Lowered:
     first = _axis(arguments.integer("start_dim"), rank)
     last = _axis(arguments.integer("end_dim"), rank)
     if first > last:
-        raise ArgumentError(f"axes {first} to {last}")
+        raise ArgumentError(f"it flattens axes {first} to {last}")
     merged = value.shape[first : last + 1]
     if None in merged and element_count(merged) != 1:
         raise UnsupportedCase("flattening the dynamic batch into another axis")
@@ -372,7 +390,7 @@ def resolve_sizes(shape: Shape, wanted: Sequence[int | BatchSize]) -> Shape:
     """Returns the shape that a tensor of a shape gets by a list of sizes with at most one -1."""
     fixed = [item for item in wanted if isinstance(item, int) and item != -1]
     if any(item < 1 for item in fixed) or wanted.count(-1) > 1:
-        raise ArgumentError(f"the sizes {[str(item) for item in wanted]}")
+        raise ArgumentError(f"it has the sizes {[str(item) for item in wanted]}")
     known = 1
     for item in fixed:
         known *= item
@@ -411,7 +429,7 @@ def _reshaped(value: Activation, shape: Shape) -> Lowered:
 
 def _axis(axis: int, rank: int) -> int:
     if not -rank <= axis < rank:
-        raise ArgumentError(f"axis {axis} of {rank}")
+        raise ArgumentError(f"it uses axis {axis} of {rank}")
     return axis % rank
 
 

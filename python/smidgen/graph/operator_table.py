@@ -124,6 +124,8 @@ _FUNCTIONAL: dict[str, tuple[tuple[Parameter, ...], Lower]] = {
         lowering.addmm,
     ),
     "mm.default": ((_SELF, _required("mat2", Type.TENSOR)), lowering.matmul),
+    "matmul.default": ((_SELF, _required("other", Type.TENSOR)), lowering.matmul_other),
+    "numpy_T.default": ((_SELF, _optional("dims", Type.INTS, (1, 0))), lowering.transpose),
     "t.default": ((_SELF, _optional("dims", Type.INTS, (1, 0))), lowering.transpose),
     "permute.default": ((_SELF, _required("dims", Type.INTS)), lowering.transpose),
     "transpose.int": (

@@ -112,8 +112,18 @@ class GraphImporter:
         self._check_all_defined()
 
     def value(self, name: str) -> Operand | None:
-        """Returns what a name stands for after all nodes; None for a secondary output."""
-        return self._resolve(name)
+        """Returns what the name of an output stands for; None for a secondary output.
+
+        Raises:
+            InvalidModelError: There is no such value.
+            UnsupportedOperatorError: It is a view of memory that was written to.
+        """
+        try:
+            return self._resolve(name)
+        except UnsupportedCase as case:
+            self._unsupported.add("output", name, "", str(case))
+            self._unsupported.raise_if_any()
+            raise
 
     def _import(self, node: RawNode) -> None:
         operator = find_operator(node.target)
@@ -133,7 +143,7 @@ class GraphImporter:
                 if isinstance(error, ShapeError)
                 else Pt2Reason.BAD_ARGUMENT
             )
-            found = f"the operator {node.target[:80]} at {_label(node)!r} has {error}."
+            found = f"the operator {node.target[:80]} at {_label(node)!r} is not valid: {error}."
             raise refusal(reason, found, node=_label(node)) from None
         if operator.is_in_place:
             self._rebind(operator, node, results[0])
@@ -223,7 +233,7 @@ class GraphImporter:
 
     def _rebind(self, operator: Operator, node: RawNode, result: Operand | None) -> None:
         written = self._operand(node.inputs[0].arg, node)
-        if isinstance(written, Weight) and isinstance(result, Statistic):
+        if isinstance(written, Weight | Statistic) and isinstance(result, Statistic):
             return
         if not isinstance(written, Activation) or not isinstance(result, Activation):
             found = f"{_label(node)!r} writes to something that is not computed from the inputs."
