@@ -201,8 +201,10 @@ def _random_batch(spec: TensorSpec, size: int) -> NDArray[Any]:
 
 
 def _view(result: Benchmark) -> RenderableType:
+    is_local = result.threads is not None
+    computation = () if is_local else ("Of it compute",)
     table = listing(
-        ("Batch", "Runs", "Median", "95 %", "Samples/s", "Of it compute"),
+        ("Batch", "Runs", "Median", "95 %", "Samples/s", *computation),
         (
             (
                 m.batch_size,
@@ -210,7 +212,7 @@ def _view(result: Benchmark) -> RenderableType:
                 f"{m.median_ms:.3f} ms",
                 f"{m.p95_ms:.3f} ms",
                 f"{m.samples_per_s:.0f}",
-                "" if m.compute_median_ms is None else f"{m.compute_median_ms:.3f} ms",
+                *(() if m.compute_median_ms is None else (f"{m.compute_median_ms:.3f} ms",)),
             )
             for m in result.measurements
         ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 from typing import Annotated
 
@@ -82,9 +83,10 @@ def convert(
                 client.download_artifact(job.convert.model_version, out)
         emit(to_document(job), job_view(job), as_json=as_json)
         return
-    from smidgen.cli import local_conversion  # noqa: PLC0415  (it may lead to torch)
+    _require_torch()
+    from smidgen.cli.local_conversion import convert_file  # noqa: PLC0415  (it imports torch)
 
-    document, view = local_conversion.convert_file(
+    document, view = convert_file(
         Path(model),
         calibration=_needed_path(calibration, "--calibration"),
         out=_needed_path(str(out or ""), "--out"),
@@ -131,6 +133,15 @@ def _convert_on_server(
         if job.state != pb.JOB_STATE_SUCCEEDED:
             raise JobFailedError(job)
         return job
+
+
+def _require_torch() -> None:
+    if importlib.util.find_spec("torch") is None:
+        raise UsageError(
+            "convert --local needs torch, which is not installed; "
+            "run `pip install smidgen[optimize]`, or convert on a server",
+            reason="TORCH_MISSING",
+        )
 
 
 def _needed_path(path: str, option: str) -> Path:

@@ -1,27 +1,24 @@
-"""Converts a file on this machine, without a server. Imports torch only when it converts."""
+"""Converts a file on this machine, without a server. Imports torch."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
 from rich.console import Group, RenderableType
 
+from smidgen import pipeline
 from smidgen.artifact import save_artifact
-from smidgen.cli.arrays import batches
 from smidgen.cli.documents import Json
 from smidgen.cli.exits import UsageError
 from smidgen.cli.output import note
-from smidgen.cli.views import facts, listing, size
+from smidgen.cli.views import facts, report_view
 from smidgen.config import CalibrationConfig, QATConfig
 from smidgen.formats.dataset import Dataset, DatasetFormat, read_dataset
 from smidgen.progress import TrainingProgress
-from smidgen.report import QuantizationReport
-
-if TYPE_CHECKING:
-    from smidgen import pipeline
-
-_CALIBRATION_BATCH = 32
+from smidgen.tensor_spec import TensorSpec
 
 
 def convert_file(
@@ -37,14 +34,11 @@ def convert_file(
 ) -> tuple[Json, RenderableType]:
     """Calibrates, trains if there is data for it, converts, and writes the artifact.
 
-    Raises: UsageError where torch is missing; SmidgenError; OSError.
+    Raises: SmidgenError, OSError.
     """
-    pipeline = _import_pipeline()
     float_model = pipeline.load_model(model)
-    samples = _read(calibration).inputs_for(float_model.exported.inputs)
-    profile = pipeline.calibrate(
-        float_model, batches(samples, _CALIBRATION_BATCH), calibration_config
-    )
+    batches = _batches(_read(calibration), float_model.exported.inputs)
+    profile = pipeline.calibrate(float_model, batches, calibration_config)
     held_out = _read(evaluation) if evaluation else None
     trained = None
     if train:
@@ -58,28 +52,24 @@ def convert_file(
         )
     conversion = pipeline.convert(float_model, profile, trained, evaluation=held_out)
     digest = save_artifact(conversion.program, out)
-    artifact_bytes = out.stat().st_size
-    document = {
+    document: Json = {
         "path": str(out),
         "sha256": digest,
-        "size_bytes": artifact_bytes,
+        "size_bytes": out.stat().st_size,
         "report": conversion.report.to_dict(),
     }
-    return document, _view(conversion.report, out, digest, artifact_bytes)
+    view = Group(facts([("File", out), ("SHA-256", digest)]), report_view(conversion.report))
+    return document, view
 
 
-def _import_pipeline() -> pipeline:
-    try:
-        from smidgen import pipeline  # noqa: PLC0415  (it imports torch)
-    except ModuleNotFoundError as error:
-        if error.name != "torch":
-            raise
-        raise UsageError(
-            "convert --local needs torch, which is not installed; "
-            "run `pip install smidgen[optimize]`, or convert on a server",
-            reason="TORCH_MISSING",
-        ) from None
-    return pipeline
+def _batches(
+    samples: Dataset, inputs: Sequence[TensorSpec]
+) -> Iterator[Mapping[str, NDArray[np.float32]]]:
+    """Cuts samples into batches; a model with a fixed batch size gets whole ones only."""
+    fixed = inputs[0].shape[0]
+    for batch in samples.batches(inputs, fixed or pipeline.CALIBRATION_BATCH_SIZE):
+        if fixed is None or len(batch[inputs[0].name]) == fixed:
+            yield batch
 
 
 def _read(path: Path) -> Dataset:
@@ -106,25 +96,3 @@ def _tell(progress: TrainingProgress) -> None:
             f"task loss {progress.task_loss:.4g} "
             f"quantization loss {progress.quantization_loss:.4g}{accuracy}"
         )
-
-
-def _view(
-    report: QuantizationReport, out: Path, digest: str, artifact_bytes: int
-) -> RenderableType:
-    nodes = listing(
-        ("Node", "Module", "Operator", "Quantized"),
-        (
-            (node.node, node.module_path, node.op, "yes" if node.is_quantized else node.reason)
-            for node in report.nodes
-        ),
-    )
-    pairs: list[tuple[str, object]] = [
-        ("Artifact", out),
-        ("Size", f"{size(artifact_bytes)}, parameters in float {size(report.float_bytes)}"),
-        ("SHA-256", digest),
-    ]
-    if report.float_accuracy is not None:
-        pairs.append(("Float accuracy", f"{report.float_accuracy:.4f}"))
-    if report.quantized_accuracy is not None:
-        pairs.append(("Integer accuracy", f"{report.quantized_accuracy:.4f}"))
-    return Group(nodes, facts(pairs))

@@ -10,19 +10,23 @@ from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 
+from smidgen.client.reports import decode_report
 from smidgen.client.tensors import decode_spec
+from smidgen.report import ParityCertificate, QuantizationReport
 from smidgen.v1 import dataset_service_pb2 as datasets_pb
 from smidgen.v1 import job_service_pb2 as jobs_pb
 from smidgen.v1 import model_service_pb2 as models_pb
 from smidgen.v1 import optimization_service_pb2 as optimization_pb
-from smidgen.v1 import report_pb2, tensor_pb2
+from smidgen.v1 import tensor_pb2
 
 _KIB = 1024
 
 
 def listing(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> RenderableType:
     """Makes a table with a line for each row."""
-    table = Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*(escape(str(cell)) for cell in row))
     return table
@@ -31,6 +35,8 @@ def listing(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Rendera
 def facts(pairs: Iterable[tuple[str, object]]) -> RenderableType:
     """Makes a line for each name and value, without those that are empty."""
     table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
     for name, value in pairs:
         if value not in ("", None):
             table.add_row(f"[bold]{name}[/bold]", escape(str(value)))
@@ -73,7 +79,7 @@ def version_view(version: models_pb.ModelVersion) -> RenderableType:
         )
     ]
     if version.HasField("report"):
-        parts.append(report_view(version.report))
+        parts.append(report_view(decode_report(version.report)))
     return Group(*parts)
 
 
@@ -134,13 +140,13 @@ def job_view(job: jobs_pb.Job) -> RenderableType:
             ("Size", size(job.convert.size_bytes)),
             ("SHA-256", job.convert.sha256),
         ]
-        parts.append(report_view(job.convert.report))
+        parts.append(report_view(decode_report(job.convert.report)))
     if job.HasField("plan"):
-        parts.append(report_view(job.plan))
+        parts.append(report_view(decode_report(job.plan)))
     return Group(facts(pairs), *parts)
 
 
-def report_view(report: report_pb2.QuantizationReport) -> RenderableType:
+def report_view(report: QuantizationReport) -> RenderableType:
     """Shows what was quantized and what it brought."""
     nodes = listing(
         ("Node", "Module", "Operator", "Quantized", "Float", "Integer", "SQNR"),
@@ -152,28 +158,18 @@ def report_view(report: report_pb2.QuantizationReport) -> RenderableType:
                 "yes" if node.is_quantized else node.reason,
                 size(node.float_bytes) if node.float_bytes else "",
                 size(node.quantized_bytes) if node.quantized_bytes else "",
-                f"{node.sqnr_db:.1f} dB" if node.HasField("sqnr_db") else "",
+                "" if node.sqnr_db is None else f"{node.sqnr_db:.1f} dB",
             )
             for node in report.nodes
         ),
     )
-    pairs: list[tuple[str, object]] = [("Parameters", size(report.float_bytes))]
-    if report.artifact_bytes:
-        pairs.append(("Artifact", size(report.artifact_bytes)))
-    if report.HasField("float_accuracy"):
-        pairs.append(("Float accuracy", f"{report.float_accuracy:.4f}"))
-    if report.HasField("quantized_accuracy"):
-        pairs.append(("Integer accuracy", f"{report.quantized_accuracy:.4f}"))
-    if report.HasField("parity"):
-        parity = report.parity
-        levels = ", ".join(parity.isas)
-        pairs.append(
-            (
-                "Engine = reference",
-                f"largest difference {parity.max_difference} over {parity.sample_count} samples "
-                f"on {levels}",
-            )
-        )
+    pairs: list[tuple[str, object]] = [
+        ("Float parameters", size(report.float_bytes)),
+        ("Artifact", size(report.artifact_bytes) if report.artifact_bytes else ""),
+        ("Float accuracy", _share(report.float_accuracy)),
+        ("Integer accuracy", _share(report.quantized_accuracy)),
+        ("Engine = reference", _parity(report.parity) if report.parity else ""),
+    ]
     return Group(nodes, facts(pairs))
 
 
@@ -221,10 +217,21 @@ def moment(time: Timestamp) -> str:
 def _training_facts(result: jobs_pb.TrainQATResult) -> list[tuple[str, object]]:
     has_float, has_accuracy = result.HasField("float_accuracy"), result.HasField("accuracy")
     return [
-        ("Float accuracy", f"{result.float_accuracy:.4f}" if has_float else ""),
-        ("Accuracy", f"{result.accuracy:.4f}" if has_accuracy else ""),
+        ("Float accuracy", _share(result.float_accuracy if has_float else None)),
+        ("Accuracy", _share(result.accuracy if has_accuracy else None)),
         ("Task loss", f"{result.task_loss:.5g}"),
         ("Quantization loss", f"{result.quantization_loss:.5g}"),
         ("Best epoch", result.best_epoch),
         ("Steps", result.step_count),
     ]
+
+
+def _share(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"
+
+
+def _parity(parity: ParityCertificate) -> str:
+    return (
+        f"largest difference {parity.max_difference} over {parity.sample_count} samples "
+        f"on {', '.join(parity.isas)}"
+    )

@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+from smidgen.client.reports import decode_report
+from smidgen.report import NodeReport, ParityCertificate, QuantizationReport
+from smidgen.v1 import report_pb2 as pb
+
+
+def test_every_field_of_a_report_is_read() -> None:
+    node = NodeReport(
+        node="v0",
+        op="conv2d",
+        is_quantized=True,
+        module_path="conv",
+        output_scale=0.5,
+        output_zero_point=3,
+        float_bytes=40,
+        quantized_bytes=12,
+        sqnr_db=31.5,
+    )
+    report = QuantizationReport(
+        nodes=(node, NodeReport("v1", "batch_norm", False, reason="FOLDED")),
+        float_bytes=40,
+        artifact_bytes=900,
+        parity=ParityCertificate(8, 0, ("portable", "avx2")),
+        float_accuracy=0.0,
+        quantized_accuracy=0.5,
+    )
+    document = report.to_dict()
+    for entry in document["nodes"]:
+        if entry["sqnr_db"] is None:
+            del entry["sqnr_db"]
+    assert decode_report(pb.QuantizationReport(**document)) == report
+
+
+def test_what_is_absent_is_none() -> None:
+    assert decode_report(pb.QuantizationReport(float_bytes=7)) == QuantizationReport((), 7)
