@@ -41,7 +41,7 @@ class Settings(BaseSettings):
     """Largest message received or sent, in bytes."""
     max_upload_bytes: int = Field(2 * GIB, ge=1)
     """Largest model file, in bytes."""
-    max_dataset_bytes: int = Field(8 * GIB, ge=1)
+    max_dataset_bytes: int = Field(4 * GIB, ge=1, le=4 * GIB)
     """Largest dataset file, in bytes."""
     upload_ttl_seconds: int = Field(86_400, ge=60)
     """How long the bytes of a broken upload wait to be continued."""

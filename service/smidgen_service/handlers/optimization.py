@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
-from smidgen.config import QATConfig, TaskLoss
+from smidgen.config import QATConfig
 from smidgen.formats.dataset import read_dataset
 from smidgen.report import QuantizationReport
 from smidgen.training_data import check_training_data
@@ -78,7 +78,6 @@ class _Checked:
     calibration: CalibrationRecord
     dataset: DatasetRecord | None
     evaluation: DatasetRecord | None
-    loss: TaskLoss
 
 
 class OptimizationHandler:
@@ -148,7 +147,7 @@ class OptimizationHandler:
         if earlier is not None:
             return await self._wait(earlier, request.wait_s)
         checked = await self._database.read(lambda tx: _check_convert(tx, request))
-        await self._check_data(checked, QATConfig(task_loss=checked.loss))
+        await self._check_data(checked, None)
         if request.validate_only:
             return await self._plan(JobKind.CONVERT, checked)
         job = JobRecord(
@@ -182,15 +181,24 @@ class OptimizationHandler:
                 pass
         return await read()
 
-    async def _check_data(self, checked: _Checked, config: QATConfig) -> None:
+    async def _check_data(self, checked: _Checked, config: QATConfig | None) -> None:
         for dataset in (checked.dataset, checked.evaluation):
             if dataset is not None:
                 with self._blobs.pinned(dataset.sha256):
                     await self._threads.run(self._check_dataset, checked.model, dataset, config)
 
-    def _check_dataset(self, model: ModelRecord, dataset: DatasetRecord, config: QATConfig) -> None:
+    def _check_dataset(
+        self, model: ModelRecord, dataset: DatasetRecord, config: QATConfig | None
+    ) -> None:
+        """Checks a dataset for training, or without a config for evaluation alone."""
         loaded = read_dataset(self._blobs.verify(dataset.sha256), dataset.format)
-        check_training_data(model.inputs, model.outputs, loaded, config)
+        labels = loaded.labels
+        if config is not None:
+            check_training_data(model.inputs, model.outputs, loaded, config)
+        elif labels is not None and labels.dtype.kind == "i":
+            check_training_data(model.inputs, model.outputs, loaded, QATConfig())
+        else:
+            loaded.inputs_for(model.inputs)
 
     async def _plan(self, kind: JobKind, checked: _Checked) -> JobPlan:
         with self._blobs.pinned(checked.model.sha256):
@@ -207,18 +215,15 @@ def _check_train(tx: sqlite3.Connection, request: TrainRequest) -> _Checked:
         calibration=_calibration(tx, model, request.calibration_id),
         dataset=datasets.get(tx, request.dataset_id),
         evaluation=_dataset(tx, request.evaluation_dataset_id),
-        loss=request.config.task_loss,
     )
 
 
 def _check_convert(tx: sqlite3.Connection, request: ConvertRequest) -> _Checked:
     model = models.get(tx, request.model_id)
     check_trainable(model)
-    loss = TaskLoss.CROSS_ENTROPY
     calibration_id = request.calibration_id
     if request.train_job_id is not None:
         job = _training(tx, model, request.train_job_id)
-        loss = TaskLoss(str((job.config or {})["task_loss"]))
         calibration_id = job.calibration_id
     assert calibration_id is not None  # the request has one of the two
     return _Checked(
@@ -226,7 +231,6 @@ def _check_convert(tx: sqlite3.Connection, request: ConvertRequest) -> _Checked:
         calibration=_calibration(tx, model, calibration_id),
         dataset=None,
         evaluation=_dataset(tx, request.evaluation_dataset_id),
-        loss=loss,
     )
 
 

@@ -57,7 +57,7 @@ def check_tensors(
         if spec is None:
             raise InvalidTensorError(
                 f"the model has no input {tensor.name[:80]!r}; its inputs are {_list(specs)}",
-                reason="TENSOR_UNKNOWN",
+                reason="INPUT_UNKNOWN",
                 field="inputs",
                 tensor=tensor.name[:80],
             )
@@ -73,7 +73,7 @@ def check_tensors(
     if missing:
         raise InvalidTensorError(
             f"input {_list(missing)} is missing; give one tensor for each input",
-            reason="TENSOR_MISSING",
+            reason="INPUT_MISSING",
             field="inputs",
             tensor=missing[0].name,
         )
@@ -121,7 +121,7 @@ def _view(tensor: RawTensor, spec: TensorSpec) -> NDArray[np.generic]:
         raise InvalidTensorError(
             f"input {spec.name!r} has shape {found} and so no samples; "
             f"expected {spec.describe_shape()} with extents of at least 1",
-            reason="TENSOR_EMPTY",
+            reason="TENSOR_SHAPE_MISMATCH",
             field="inputs",
             tensor=spec.name,
             found=found,

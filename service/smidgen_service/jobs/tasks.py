@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -18,11 +18,10 @@ from smidgen.errors import CalibrationError
 from smidgen.formats.dataset import Dataset, DatasetFormat, read_dataset
 from smidgen.profile import CalibrationProfile
 from smidgen.progress import Stage, TrainingProgress
+from smidgen.tensor_spec import TensorSpec
 from smidgen_service.jobs import frames
 from smidgen_service.jobs.frames import Frame
 from smidgen_service.jobs.throttle import ProgressThrottle
-
-_BATCH_SAMPLES = 32
 
 
 class Channel:
@@ -68,7 +67,7 @@ def _calibrate(fields: Mapping[str, Any], channel: Channel) -> None:
     )
     calibrator = pipeline.Calibrator(model, config)
     if fields["dataset"] is not None:
-        for batch in _dataset_batches(_dataset(fields["dataset"]), model):
+        for batch in _dataset_batches(_dataset(fields["dataset"]), model.exported.inputs):
             calibrator.observe(batch)
     else:
         for batch in _received_batches(channel):
@@ -149,11 +148,13 @@ def _dataset(fields: Mapping[str, Any]) -> Dataset:
 
 
 def _dataset_batches(
-    dataset: Dataset, model: pipeline.FloatModel
+    dataset: Dataset, inputs: Sequence[TensorSpec]
 ) -> Iterator[Mapping[str, NDArray[np.float32]]]:
-    inputs = dataset.inputs_for(model.exported.inputs)
-    for start in range(0, dataset.sample_count, _BATCH_SAMPLES):
-        yield {name: array[start : start + _BATCH_SAMPLES] for name, array in inputs.items()}
+    """Yields the samples; a short last batch is left out where the model fixes the batch size."""
+    fixed = inputs[0].shape[0]
+    for batch in dataset.batches(inputs, fixed or pipeline.CALIBRATION_BATCH_SIZE):
+        if fixed is None or len(batch[inputs[0].name]) == fixed:
+            yield batch
 
 
 def _received_batches(channel: Channel) -> Iterator[Mapping[str, NDArray[np.float32]]]:
