@@ -1,0 +1,23 @@
+# Fails if an object of an instruction set defines a weak symbol: the linker might keep that copy for everyone.
+# Usage: cmake -DNM=<nm> -DARCHIVE=<libsmidgen_kernels.a> -P check_symbols.cmake
+execute_process(COMMAND ${NM} --defined-only --demangle ${ARCHIVE}
+  OUTPUT_VARIABLE symbols COMMAND_ERROR_IS_FATAL ANY)
+string(REPLACE ";" "," symbols "${symbols}")
+string(REPLACE "\n" ";" lines "${symbols}")
+set(is_isa_object FALSE)
+set(object_count 0)
+foreach(line IN LISTS lines)
+  if(line MATCHES "^(.*)\\.o:$")
+    set(object ${CMAKE_MATCH_1})
+    string(REGEX MATCH "_(avx2|avxvnni|avx512vnni)\\.cc" is_isa_object "${object}")
+    if(is_isa_object)
+      math(EXPR object_count "${object_count} + 1")
+    endif()
+  elseif(is_isa_object AND line MATCHES "^[0-9a-f]+ [VvWwu] ")
+    message(SEND_ERROR "${object} defines a weak symbol: ${line}")
+  endif()
+endforeach()
+if(object_count EQUAL 0)
+  message(FATAL_ERROR "${ARCHIVE} has no object of an instruction set")
+endif()
+message(STATUS "${object_count} objects of instruction sets define no weak symbol")

@@ -1,0 +1,118 @@
+#include <atomic>
+#include <cstdint>
+#include <vector>
+
+#include "base/aligned_buffer.h"
+#include "base/error.h"
+#include "base/isa.h"
+#include "base/partition.h"
+#include "base/shape.h"
+#include "base/thread_pool.h"
+#include "check.h"
+
+namespace smidgen {
+namespace {
+
+TEST(portable_is_always_available) {
+  CHECK(cpu_has(Isa::kPortable));
+  CHECK_EQUAL(available_isas().front(), Isa::kPortable);
+}
+
+TEST(choosing_takes_the_request_then_the_cap_then_the_best) {
+  CHECK_EQUAL(choose_isa("portable", std::nullopt), Isa::kPortable);
+  CHECK_EQUAL(choose_isa(std::nullopt, "portable"), Isa::kPortable);
+  CHECK_EQUAL(choose_isa(std::nullopt, ""), available_isas().back());
+  CHECK_EQUAL(choose_isa(std::nullopt, std::nullopt), available_isas().back());
+}
+
+TEST(unknown_and_missing_levels_are_refused_by_name) {
+  const auto reason_of = [](std::string_view name) -> std::string {
+    try {
+      static_cast<void>(choose_isa(name, std::nullopt));
+    } catch (const EngineError& error) {
+      CHECK(std::string(error.what()).find(name) != std::string::npos);
+      return error.reason();
+    }
+    return "none";
+  };
+  CHECK_EQUAL(reason_of("sse9"), "ISA_UNKNOWN");
+  for (const Isa isa : kIsas) {
+    CHECK_EQUAL(reason_of(name_of(isa)), cpu_has(isa) ? "none" : "ISA_UNAVAILABLE");
+  }
+}
+
+TEST(a_kernel_serves_levels_from_its_own_upwards) {
+  CHECK(serves(Isa::kPortable, Isa::kAvx512Vnni));
+  CHECK(!serves(Isa::kAvx512Vnni, Isa::kAvx2));
+  CHECK_EQUAL(serves(Isa::kAvxVnni, Isa::kAvx512Vnni), cpu_has(Isa::kAvxVnni));
+}
+
+TEST(buffers_are_aligned_zeroed_and_have_slack) {
+  for (const Index bytes : {0, 1, 63, 64, 65, 1000}) {
+    const AlignedBuffer buffer(bytes);
+    CHECK_EQUAL(buffer.size(), bytes);
+    CHECK_EQUAL(reinterpret_cast<std::uintptr_t>(buffer.data()) % kAlignment, 0U);
+    for (Index i = 0; i < bytes + kSlack; ++i) CHECK(buffer.data()[i] == std::byte{0});
+  }
+}
+
+TEST(shapes_count_their_elements_and_refuse_absurd_ones) {
+  CHECK_EQUAL((Shape{2, 3, 4}.element_count()), 24);
+  CHECK_EQUAL((Shape{2, 3}.to_string()), "[2, 3]");
+  CHECK(test::throws<TensorError>([] { static_cast<void>(Shape{0, 3}.element_count()); }));
+  CHECK(test::throws<TensorError>(
+      [] { static_cast<void>(Shape{1 << 30, 1 << 30, 1 << 30}.element_count()); }));
+  CHECK(test::throws<ProgramError>([] { static_cast<void>(Shape{1, 1, 1, 1, 1, 1, 1, 1, 1}); }));
+}
+
+TEST(partitions_cover_everything_once) {
+  for (const Index total : {0, 1, 5, 64, 65, 1000}) {
+    for (const Index grain : {1, 6, 64}) {
+      for (const int count : {1, 2, 3, 7}) {
+        Index expected_begin = 0;
+        for (int index = 0; index < count; ++index) {
+          const Range range = partition(total, grain, index, count);
+          CHECK_EQUAL(range.begin, expected_begin);
+          CHECK(range.end >= range.begin);
+          CHECK(range.end == total || range.end % grain == 0);
+          expected_begin = range.end;
+        }
+        CHECK_EQUAL(expected_begin, total);
+      }
+    }
+  }
+}
+
+TEST(every_thread_of_a_pool_runs_each_task_once) {
+  for (const int threads : {1, 2, 3, 5}) {
+    ThreadPool pool(threads);
+    CHECK_EQUAL(pool.size(), threads);
+    std::vector<int> counts(static_cast<std::size_t>(threads), 0);
+    for (int request = 0; request < 50; ++request) {
+      pool.begin();
+      for (int task = 0; task < 20; ++task) {
+        pool.run([&](int thread) { ++counts[static_cast<std::size_t>(thread)]; });
+      }
+      pool.end();
+    }
+    for (const int count : counts) CHECK_EQUAL(count, 1000);
+  }
+}
+
+TEST(a_pool_sees_what_earlier_tasks_wrote) {
+  ThreadPool pool(3);
+  std::vector<int> values(3, 0);
+  pool.begin();
+  for (int round = 1; round <= 200; ++round) {
+    pool.run([&](int thread) { values[static_cast<std::size_t>(thread)] = round; });
+    std::atomic<int> mismatches = 0;
+    pool.run([&](int thread) {
+      if (values[static_cast<std::size_t>((thread + 1) % 3)] != round) ++mismatches;
+    });
+    CHECK_EQUAL(mismatches.load(), 0);
+  }
+  pool.end();
+}
+
+}  // namespace
+}  // namespace smidgen

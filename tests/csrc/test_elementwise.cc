@@ -1,0 +1,157 @@
+#include <array>
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include "check.h"
+#include "guarded.h"
+#include "kernels/add/registry.h"
+#include "kernels/layout/registry.h"
+#include "kernels/lookup/registry.h"
+#include "kernels/quantize/registry.h"
+#include "kernels/round_and_clamp.h"
+
+namespace smidgen::kernels {
+namespace {
+
+constexpr std::array<std::ptrdiff_t, 12> kCounts = {0, 1, 7, 8, 15, 16, 17, 31, 32, 33, 64, 1000};
+
+constexpr auto kEverywhere = [](std::ptrdiff_t) { return true; };
+
+TEST(rounding_is_half_to_even_and_nan_takes_the_lower_bound) {
+  const OutputRange range{-3, 252, 3};
+  CHECK_EQUAL(round_and_clamp(0.5F, range), 3);
+  CHECK_EQUAL(round_and_clamp(1.5F, range), 5);
+  CHECK_EQUAL(round_and_clamp(-0.5F, range), 3);
+  CHECK_EQUAL(round_and_clamp(-1.5F, range), 1);
+  CHECK_EQUAL(round_and_clamp(std::nanf(""), range), 0);
+  CHECK_EQUAL(round_and_clamp(std::numeric_limits<float>::infinity(), range), 255);
+  CHECK_EQUAL(round_and_clamp(-std::numeric_limits<float>::infinity(), range), 0);
+}
+
+TEST(every_add_kernel_equals_the_formula) {
+  for (const AddVariant& variant : add_variants()) {
+    if (!cpu_has(variant.isa)) continue;
+    test::Random random(4);
+    for (const std::ptrdiff_t count : kCounts) {
+      test::set_context(variant.name, "count", count);
+      const auto lhs = random.values<std::uint8_t>(count, 0, 255);
+      const auto rhs = random.values<std::uint8_t>(count, 0, 255);
+      const OutputRange range{-7, 240, 8};
+      test::GuardedBytes out(count);
+      variant.kernel({.count = count,
+                      .lhs = lhs.data(),
+                      .rhs = rhs.data(),
+                      .lhs_zero_point = 255,
+                      .rhs_zero_point = 1,
+                      .lhs_multiplier = 0.5F,
+                      .rhs_multiplier = 0.7F,
+                      .out = out.data(),
+                      .range = range});
+      CHECK(out.is_intact(kEverywhere));
+      for (std::ptrdiff_t i = 0; i < count; ++i) {
+        const auto at = static_cast<std::size_t>(i);
+        const float left = static_cast<float>(lhs[at] - 255) * 0.5F;
+        const float right = static_cast<float>(rhs[at] - 1) * 0.7F;
+        CHECK_EQUAL(out[i], round_and_clamp(left + right, range));
+      }
+    }
+  }
+}
+
+TEST(every_lookup_kernel_reads_every_entry) {
+  test::Random random(5);
+  const auto table = random.values<std::uint8_t>(256, 0, 255);
+  for (const LookupVariant& variant : lookup_variants()) {
+    if (!cpu_has(variant.isa)) continue;
+    for (const std::ptrdiff_t count : kCounts) {
+      test::set_context(variant.name, "count", count);
+      std::vector<std::uint8_t> x(static_cast<std::size_t>(count));
+      for (std::size_t i = 0; i < x.size(); ++i) x[i] = static_cast<std::uint8_t>(i * 7);
+      test::GuardedBytes out(count);
+      variant.kernel(count, x.data(), table.data(), out.data());
+      CHECK(out.is_intact(kEverywhere));
+      for (std::ptrdiff_t i = 0; i < count; ++i) {
+        CHECK_EQUAL(out[i], table[x[static_cast<std::size_t>(i)]]);
+      }
+    }
+  }
+}
+
+std::vector<float> awkward_floats(std::ptrdiff_t count, test::Random& random) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  const std::array<float, 12> special = {0.0F,       -0.0F,  0.05F,   0.15F,
+                                         -0.25F,     1e30F,  -1e30F,  kInfinity,
+                                         -kInfinity, 1e-42F, -1e-42F, std::nanf("")};
+  std::vector<float> x(static_cast<std::size_t>(count));
+  for (float& value : x) {
+    const auto pick = static_cast<std::size_t>(random.between(0, 23));
+    value = pick < special.size() ? special[pick]
+                                  : static_cast<float>(random.between(-300, 300)) * 0.05F;
+  }
+  return x;
+}
+
+TEST(every_quantize_kernel_equals_the_formula) {
+  for (const QuantizeVariant& variant : quantize_variants()) {
+    if (!cpu_has(variant.isa)) continue;
+    test::Random random(6);
+    for (const std::ptrdiff_t count : kCounts) {
+      for (const int zero_point : {0, 1, 128, 255}) {
+        test::set_context(variant.name, "count", count, "zero_point", zero_point);
+        const OutputRange range{static_cast<float>(-zero_point),
+                                static_cast<float>(255 - zero_point), zero_point};
+        const std::vector<float> x = awkward_floats(count, random);
+        test::GuardedBytes out(count);
+        variant.kernel(count, x.data(), 0.1F, range, out.data());
+        CHECK(out.is_intact(kEverywhere));
+        for (std::ptrdiff_t i = 0; i < count; ++i) {
+          CHECK_EQUAL(out[i], round_and_clamp(x[static_cast<std::size_t>(i)] / 0.1F, range));
+        }
+      }
+    }
+  }
+}
+
+TEST(every_dequantize_kernel_equals_the_formula) {
+  for (const DequantizeVariant& variant : dequantize_variants()) {
+    if (!cpu_has(variant.isa)) continue;
+    test::Random random(7);
+    for (const std::ptrdiff_t count : kCounts) {
+      test::set_context(variant.name, "count", count);
+      const auto x = random.values<std::uint8_t>(count, 0, 255);
+      std::vector<float> out(static_cast<std::size_t>(count) + 1, -7.0F);
+      variant.kernel(count, x.data(), 0.3F, 200, out.data());
+      CHECK_EQUAL(out.back(), -7.0F);
+      for (std::size_t i = 0; i < x.size(); ++i) {
+        CHECK_EQUAL(out[i], static_cast<float>(x[i] - 200) * 0.3F);
+      }
+    }
+  }
+}
+
+TEST(every_transpose_kernel_moves_each_value) {
+  for (const TransposeVariant& variant : transpose_variants()) {
+    if (!cpu_has(variant.isa)) continue;
+    test::Random random(8);
+    for (const std::ptrdiff_t rows : {1, 3, 16, 17, 50}) {
+      for (const std::ptrdiff_t columns : {1, 2, 15, 16, 33}) {
+        test::set_context(variant.name, rows, 'x', columns);
+        const std::ptrdiff_t x_stride = columns + 2;
+        const std::ptrdiff_t out_stride = rows + 3;
+        const auto x = random.values<std::uint8_t>(rows * x_stride, 0, 255);
+        test::GuardedBytes out(columns * out_stride);
+        variant.kernel({rows, columns, x.data(), x_stride, out.data(), out_stride});
+        CHECK(out.is_intact([&](std::ptrdiff_t i) { return i % out_stride < rows; }));
+        for (std::ptrdiff_t i = 0; i < rows; ++i) {
+          for (std::ptrdiff_t j = 0; j < columns; ++j) {
+            CHECK_EQUAL(out[j * out_stride + i], x[static_cast<std::size_t>(i * x_stride + j)]);
+          }
+        }
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace smidgen::kernels
