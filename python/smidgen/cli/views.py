@@ -25,8 +25,8 @@ _KIB = 1024
 def listing(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> RenderableType:
     """Makes a table with a line for each row."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in columns:
-        table.add_column(column, overflow="fold")
+    for index, column in enumerate(columns):
+        table.add_column(column, overflow="fold", no_wrap=index == 0)
     for row in rows:
         table.add_row(*(escape(str(cell)) for cell in row))
     return table

@@ -13,7 +13,7 @@ from smidgen.client import requests
 from smidgen.client.calls import Caller
 from smidgen.client.channel import DEFAULT_TARGET, open_channel
 from smidgen.client.downloads import Download
-from smidgen.client.errors import JobFailedError
+from smidgen.client.errors import JobFailedError, RemoteError
 from smidgen.client.health import wait_until_serving
 from smidgen.client.names import (
     calibration_name,
@@ -371,7 +371,14 @@ class Client:
         """Returns a version of a model, the newest by default."""
         name = version_name(model, version)
         if "/versions/" not in name:
-            name = self.get_model(model).latest_version or f"{name}/versions/1"
+            name = self.get_model(model).latest_version
+            if not name:
+                raise RemoteError(
+                    f"{model_name(model)} has no converted version; calibrate and convert it first",
+                    code="FAILED_PRECONDITION",
+                    reason="MODEL_NOT_CONVERTED",
+                    metadata={"name": model_name(model)},
+                )
         request = models_pb.GetModelVersionRequest(name=name)
         return self._caller.unary(self._models.GetModelVersion, request)
 

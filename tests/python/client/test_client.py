@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from smidgen.client import Client
+from smidgen.client import Client, RemoteError
 from smidgen.client.channel import MAX_MESSAGE_BYTES, service_config
 from smidgen.config import ObserverMethod, QATConfig, TaskLoss
 from smidgen.errors import InvalidConfigError, InvalidTensorError
@@ -142,6 +142,14 @@ def test_resources_by_id_and_by_name(client: Client, state: State) -> None:
     client.calibrate("digits", [IMAGES])
     assert client.get_calibration("c1").ranges[0].zero_point == 100
     assert [calibration.name for calibration in client.list_calibrations()] == ["calibrations/c1"]
+
+
+def test_a_model_without_versions_is_named(client: Client, state: State) -> None:
+    state.models["models/digits"].latest_version = ""
+    with pytest.raises(RemoteError) as caught:
+        client.get_version("digits")
+    assert caught.value.reason == "MODEL_NOT_CONVERTED"
+    assert caught.value.metadata == {"name": "models/digits"}
 
 
 def test_delete_sends_a_request_id(client: Client, state: State) -> None:
