@@ -51,8 +51,8 @@ Every command but `serve` takes:
 
 Results go to stdout, everything else to stderr. Models, datasets, calibrations and jobs go by id
 (`digits`) or by full name (`models/digits`). In JSON the fields are those of the protocol
-(`proto/smidgen/v1`), 64-bit integers are numbers, times RFC 3339, durations seconds. With `--json` an
-error is one document on stderr, `{"error": {"reason", "message", "metadata", "code"}}`, without
+(`proto/smidgen/v1`), 64-bit integers are numbers, times RFC 3339, durations seconds. With `--json`
+an error is one document on stderr, `{"error": {"reason", "message", "metadata", "code"}}`, without
 `code` where no server was asked.
 
 | Exit code | Meaning |

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
 import hashlib
+import signal
+import subprocess
+import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +12,7 @@ import pytest
 
 from smidgen.v1 import job_service_pb2 as jobs_pb
 from tests.python.cli.conftest import Smidgen
-from tests.python.client.canned_server import ARTIFACT, State, train_events, train_job
+from tests.python.client.canned_server import ARTIFACT, CannedServer, State, train_events, train_job
 
 
 @pytest.fixture
@@ -104,23 +108,30 @@ def test_failed_training_ends_with_1_and_says_why(smidgen: Smidgen, state: State
 
 
 @pytest.mark.parametrize("cancel", [False, True])
-def test_ctrl_c_detaches_or_cancels(
-    smidgen: Smidgen, state: State, monkeypatch: pytest.MonkeyPatch, cancel: bool
-) -> None:
-    def interrupted(*_arguments: object, **_options: object) -> object:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("smidgen.client.Client.watch_job", interrupted)
+def test_ctrl_c_detaches_or_cancels(server: CannedServer, state: State, cancel: bool) -> None:
+    state.hold = threading.Event()
     state.jobs["jobs/train"].state = jobs_pb.JOB_STATE_RUNNING
     arguments = ["train-qat", "digits", "--calibration", "c1", "--dataset", "d"]
-    ended = smidgen(*arguments, *(["--cancel-on-interrupt"] if cancel else []))
-    assert ended.code == 130
+    options = ["--server", server.target, *(["--cancel-on-interrupt"] if cancel else [])]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "smidgen.cli", *arguments, *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    first_line = process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    state.hold.set()
+    assert first_line == "jobs/train QUEUED 0%\n"
+    assert (process.returncode, out) == (130, "")
+    assert "Traceback" not in err
     if cancel:
         assert state.jobs["jobs/train"].state == jobs_pb.JOB_STATE_CANCELLED
-        assert "asked to stop" in ended.err
+        assert "asked to stop" in err
     else:
         assert state.jobs["jobs/train"].state == jobs_pb.JOB_STATE_RUNNING
-        assert "smidgen jobs watch jobs/train" in ended.err
+        assert "smidgen jobs watch jobs/train" in err
 
 
 def test_convert(smidgen: Smidgen, state: State, tmp_path: Path) -> None:

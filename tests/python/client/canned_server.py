@@ -317,6 +317,8 @@ class Jobs(jobs_grpc.JobServiceServicer):
         for count, event in enumerate(events):
             if count == limit:
                 context.abort(grpc.StatusCode.UNAVAILABLE, "connection lost")
+            if self.state.hold is not None and event.stage:
+                self.state.hold.wait(30)
             yield event
 
     def CancelJob(self, request, context):
