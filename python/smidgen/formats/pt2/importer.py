@@ -56,6 +56,17 @@ class _Stale:
     writer: str
 
 
+class _Unknown:
+    """What an unsupported operator gives, of a type or shape that cannot be either."""
+
+
+class _UnknownOperand(Exception):
+    """An operator reads what an unsupported one gives, so that nothing can be said about it."""
+
+
+_UNKNOWN = _Unknown()
+
+
 class GraphImporter:
     """Imports one graph, node by node.
 
@@ -71,7 +82,7 @@ class GraphImporter:
         self._graph = graph
         self._dimensions = dimensions
         self._weight_shapes = {weight.name: weight.shape for weight in weights.values()}
-        self._values: dict[str, Operand | _Stale | None] = {}
+        self._values: dict[str, Operand | _Stale | _Unknown | None] = {}
         self._names_by_storage: dict[int, list[str]] = {}
         self._origins: dict[int, Activation] = {}
         self._next_number = 0
@@ -131,8 +142,10 @@ class GraphImporter:
             self._define_as_stated(node)
             return
         try:
-            lowered = operator.call(dict(self._arguments(node)))
-            results = self._apply(node, lowered)
+            results = self._apply(node, operator.call(dict(self._arguments(node))))
+        except _UnknownOperand:
+            self._define_as_stated(node)
+            return
         except UnsupportedCase as case:
             self._unsupported.add(node.target, _label(node), _module_path(node), str(case))
             self._define_as_stated(node)
@@ -181,6 +194,8 @@ class GraphImporter:
             found = f"the value {name[:64]!r} is used and not defined before."
             raise refusal(Pt2Reason.UNDEFINED_VALUE, found)
         value = self._values[name]
+        if isinstance(value, _Unknown):
+            raise _UnknownOperand
         if isinstance(value, _Stale):
             raise UnsupportedCase(
                 f"its use of {name!r}, a view of memory that {value.writer!r} has written to"
@@ -259,10 +274,12 @@ class GraphImporter:
     def _define_as_stated(self, node: RawNode) -> None:
         """Defines the outputs of an unsupported operator, so that further ones are found."""
         for name in _output_names(node):
-            stated = name in self._graph.tensor_values
-            self._define(name, self._new_activation(self._stated_shape(name)) if stated else None)
+            try:
+                self._define(name, self._new_activation(self._stated_shape(name)))
+            except InvalidModelError:
+                self._define(name, _UNKNOWN)
 
-    def _define(self, name: str, value: Operand | None) -> None:
+    def _define(self, name: str, value: Operand | _Unknown | None) -> None:
         if not _VALUE_NAME.fullmatch(name):
             raise refusal(Pt2Reason.BAD_NAME, f"a value has the name {name[:64]!r}.")
         if name in self._values:

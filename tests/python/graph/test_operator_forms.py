@@ -1,0 +1,293 @@
+"""Every form of every supported operator, one small module each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from smidgen.errors import UnsupportedOperatorError
+from smidgen.formats.pt2 import ExportedModel, read_pt2
+from smidgen.graph.build import build_graph
+from tests.python.formats.pt2_files import export
+
+IN_PLACE = (
+    "relu", "silu", "hardswish", "hardsigmoid", "elu", "leaky_relu", "hardtanh", "relu6",
+)  # fmt: skip
+Function = Callable[..., torch.Tensor]
+
+
+class Functions(nn.Module):
+    """Many functions of one input as one module, so that one export covers them all."""
+
+    def __init__(self, functions: dict[str, Function], parts: dict[str, nn.Module]) -> None:
+        super().__init__()
+        self.functions = functions
+        self.parts = nn.ModuleDict(parts)
+
+    def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+        return {
+            name: function(x, self.parts[name]) if name in self.parts else function(x)
+            for name, function in self.functions.items()
+        }
+
+
+def _written_then_read(x: torch.Tensor) -> torch.Tensor:
+    y = x + x
+    z = F.relu_(y)
+    return y + z
+
+
+def _written_view(x: torch.Tensor) -> torch.Tensor:
+    y = x + x
+    return F.relu_(y.view(y.size(0), -1))
+
+
+def _written_copy(x: torch.Tensor) -> torch.Tensor:
+    y = x + x
+    return F.relu_(y.clone()) + y
+
+
+def _written_detached(x: torch.Tensor) -> torch.Tensor:
+    y = x + x
+    F.relu_(y.detach())
+    return y
+
+
+def _base_of_view_written(x: torch.Tensor) -> torch.Tensor:
+    y = x + x
+    view = y.view(y.size(0), -1)
+    F.relu_(y)
+    return torch.tanh(view)
+
+
+def _in_place(function: Function, x: torch.Tensor) -> torch.Tensor:
+    return function(x + x, inplace=True) + x
+
+
+def _global(x: torch.Tensor) -> torch.Tensor:
+    return F.adaptive_avg_pool2d(x, 1)
+
+
+_POOLED = ["global_average_pool"]
+_FLAT = ["global_average_pool", "flatten"]
+FORMS: dict[str, tuple[Function, list[str]]] = {
+    "view": (lambda x: x.view(x.size(0), -1), ["flatten"]),
+    "reshape": (lambda x: torch.reshape(x, (-1, 256)), ["flatten"]),
+    "reshape to rank 3": (lambda x: x.reshape(x.shape[0], 4, 64), ["reshape"]),
+    "flatten from 2": (lambda x: x.flatten(2), ["reshape"]),
+    "reshapes collapse": (lambda x: x.flatten(2).reshape(-1, 4, 8, 8) + x, ["add"]),
+    "mean": (lambda x: x.mean([2, 3]), _FLAT),
+    "mean with kept axes": (lambda x: x.mean((-2, -1), keepdim=True), _POOLED),
+    "squeeze one": (lambda x: _global(x).squeeze(-1).squeeze(-1), _FLAT),
+    "squeeze two": (lambda x: _global(x).squeeze((2, 3)), _FLAT),
+    "squeeze all": (lambda x: _global(x).squeeze(), _FLAT),
+    "unsqueeze": (lambda x: _global(x).flatten(1).unsqueeze(-1).unsqueeze(-1), _POOLED),
+    "clamp": (lambda x: x.clamp(-1, 0.5), ["clamp"]),
+    "clamp below": (lambda x: x.clamp(min=0.1), ["clamp"]),
+    "clamp above": (lambda x: torch.clip(x, max=0.2), ["clamp"]),
+    "clamp as relu": (lambda x: torch.clamp_min(x, 0), ["relu"]),
+    "clamp as relu6": (lambda x: x.clamp(0, 6), ["relu6"]),
+    "hardtanh": (F.hardtanh, ["clamp"]),
+    "relu": (torch.relu, ["relu"]),
+    "relu6": (F.relu6, ["relu6"]),
+    "sigmoid": (torch.sigmoid, ["sigmoid"]),
+    "hardsigmoid": (F.hardsigmoid, ["hardsigmoid"]),
+    "hardswish": (F.hardswish, ["hardswish"]),
+    "silu": (F.silu, ["silu"]),
+    "gelu": (F.gelu, ["gelu"]),
+    "gelu by tanh": (lambda x: F.gelu(x, approximate="tanh"), ["gelu"]),
+    "tanh": (torch.tanh, ["tanh"]),
+    "leaky relu": (lambda x: F.leaky_relu(x, 0.3), ["leaky_relu"]),
+    "elu": (lambda x: F.elu(x, 0.7), ["elu"]),
+    "max pool": (lambda x: F.max_pool2d(x, 3, 2, 1), ["max_pool"]),
+    "max pool up": (lambda x: F.max_pool2d(x, (3, 2), 2, ceil_mode=True), ["max_pool"]),
+    "max pool padded up": (lambda x: F.max_pool2d(x, 3, 2, 1, ceil_mode=True), ["max_pool"]),
+    "max pool dilated": (lambda x: F.max_pool2d(x, 3, 1, 1, dilation=2), ["max_pool"]),
+    "average pool": (lambda x: F.avg_pool2d(x, 2), ["average_pool"]),
+    "average pool up": (lambda x: F.avg_pool2d(x, 3, 2, ceil_mode=True), ["average_pool"]),
+    "average pool uncounted": (
+        lambda x: F.avg_pool2d(x, 3, 2, 1, count_include_pad=False),
+        ["average_pool"],
+    ),
+    "adaptive pool": (lambda x: F.adaptive_avg_pool2d(x, (4, 2)), ["average_pool"]),
+    "adaptive pool of same size": (lambda x: F.adaptive_avg_pool2d(x, 8) + x, ["add"]),
+    "concat": (lambda x: torch.cat([x, torch.relu(x), x], -3), ["relu", "concat"]),
+    "concat of rows": (lambda x: torch.concat([x, x], 2), ["concat"]),
+    "identities": (
+        lambda x: x.contiguous().detach().to(torch.float32).clone() + F.dropout(x, 0.1, False),
+        ["dropout", "add"],
+    ),
+    "written then read by its old name": (_written_then_read, ["add", "relu", "add"]),
+    "written view": (_written_view, ["add", "flatten", "relu"]),
+    "written copy": (_written_copy, ["add", "relu", "add"]),
+    "written through an alias": (_written_detached, ["add", "relu"]),
+}
+LAYERS: dict[str, tuple[Function, nn.Module]] = {
+    "same": (lambda x, conv: conv(x), nn.Conv2d(4, 6, (3, 5), padding="same", dilation=2)),
+    "valid": (lambda x, conv: conv(x), nn.Conv2d(4, 6, 3, padding="valid", groups=2)),
+    "uneven": (lambda x, conv: conv(x), nn.Conv2d(4, 6, (1, 3), (2, 1), (0, 1), bias=False)),
+    "norm": (lambda x, norm: norm(x), nn.BatchNorm2d(4, affine=False)),
+    "norm of rows": (lambda x, norm: norm(x.flatten(1)), nn.BatchNorm1d(256, 1e-3)),
+    "linear": (lambda x, fc: fc(x.flatten(1)), nn.Linear(256, 3, bias=False)),
+    "addmm": (
+        lambda x, fc: torch.addmm(fc.bias, x.flatten(1), fc.weight.t()),
+        nn.Linear(256, 3),
+    ),
+    "matmul": (lambda x, fc: x.flatten(1) @ fc.weight.T, nn.Linear(256, 3)),
+    "mm": (lambda x, fc: x.flatten(1).mm(fc.weight.transpose(0, 1)), nn.Linear(256, 3)),
+    "called twice": (lambda x, norm: norm(norm(x)), nn.BatchNorm2d(4)),
+}
+REFUSED: dict[str, tuple[Function, str]] = {
+    "batch flattened away": (lambda x: x.flatten(0, 1), "aten.flatten.using_ints"),
+    "batch concatenated": (lambda x: torch.cat([x, x], 0), "aten.cat.default"),
+    "scaled addition": (lambda x: torch.add(x, x, alpha=2), "alpha other than 1"),
+    "constant addition": (lambda x: x + 1, "found a constant"),
+    "broadcast addition": (lambda x: x + _global(x), "adding the different shapes"),
+    "uneven adaptive pool": (lambda x: F.adaptive_avg_pool2d(x, 3), "output size (3, 3)"),
+    "padding on one side": (
+        lambda x: F.conv2d(x, torch.ones(1, 4, 2, 2), padding="same"),
+        "aten.conv2d.padding",
+    ),
+    "transposed convolution": (
+        lambda x: F.conv_transpose2d(x, torch.ones(4, 1, 2, 2)),
+        "aten.conv_transpose2d",
+    ),
+    "permutation": (lambda x: x.permute(0, 2, 3, 1), "a permutation of axes"),
+    "linear of images": (lambda x: F.linear(x, torch.ones(3, 8)), "aten.linear.default"),
+    "view of written memory": (_base_of_view_written, "has written to"),
+    "mean over channels": (lambda x: x.mean([1]), "aten.mean.dim"),
+    "other type": (lambda x: x.to(torch.float64), "a change of the element type"),
+    "several": (lambda x: torch.softmax((x * 2).flatten(1), 1), "aten.mul.Tensor"),
+}
+
+
+def _keys(table: Iterable[str]) -> dict[str, str]:
+    return {name: "_".join(("f", *name.split())) for name in table}
+
+
+@dataclass(frozen=True)
+class Results:
+    """What the original and the imported graph give for each form, and the operations of each."""
+
+    expected: dict[str, torch.Tensor]
+    found: dict[str, torch.Tensor]
+    model: ExportedModel
+
+    def check(self, name: str) -> None:
+        torch.testing.assert_close(self.found[name], self.expected[name], rtol=1e-5, atol=1e-6)
+
+    def kinds(self, name: str) -> list[str]:
+        """Returns the kinds of the operations that an output depends on."""
+        index = [spec.name for spec in self.model.outputs].index(name)
+        needed, kinds = {self.model.output_values[index]}, []
+        for node in reversed(self.model.nodes):
+            if node.output in needed:
+                needed.update(node.inputs)
+                kinds.append(node.operation.kind.value)
+        return kinds[::-1]
+
+
+def _run(module: Functions, path: Path) -> Results:
+    torch.manual_seed(0)
+    module.eval()
+    model = read_pt2(export(path, module, torch.randn(2, 4, 8, 8)))
+    inputs = torch.randn(3, 4, 8, 8)
+    with torch.no_grad():
+        names = [spec.name for spec in model.outputs]
+        found = dict(zip(names, build_graph(model)(inputs), strict=True))
+        return Results(module(inputs), found, model)
+
+
+@pytest.fixture(scope="module")
+def forms(tmp_path_factory: pytest.TempPathFactory) -> Results:
+    functions = {key: FORMS[name][0] for name, key in _keys(FORMS).items()}
+    return _run(Functions(functions, {}), tmp_path_factory.mktemp("forms") / "m.pt2")
+
+
+@pytest.fixture(scope="module")
+def layers(tmp_path_factory: pytest.TempPathFactory) -> Results:
+    functions = {key: LAYERS[name][0] for name, key in _keys(LAYERS).items()}
+    parts = {key: LAYERS[name][1] for name, key in _keys(LAYERS).items()}
+    return _run(Functions(functions, parts), tmp_path_factory.mktemp("layers") / "m.pt2")
+
+
+@pytest.fixture(scope="module")
+def in_place(tmp_path_factory: pytest.TempPathFactory) -> Results:
+    functions = {name: partial(_in_place, getattr(F, name)) for name in IN_PLACE}
+    return _run(Functions(functions, {}), tmp_path_factory.mktemp("in_place") / "m.pt2")
+
+
+@pytest.fixture(scope="module")
+def refusal(tmp_path_factory: pytest.TempPathFactory) -> UnsupportedOperatorError:
+    functions = {key: REFUSED[name][0] for name, key in _keys(REFUSED).items()}
+    path = tmp_path_factory.mktemp("refused") / "m.pt2"
+    export(path, Functions(functions, {}).eval(), torch.randn(2, 4, 8, 8))
+    with pytest.raises(UnsupportedOperatorError) as caught:
+        read_pt2(path)
+    return caught.value
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_form_computes_the_same(name: str, forms: Results) -> None:
+    key = _keys([name])[name]
+    forms.check(key)
+    assert forms.kinds(key) == FORMS[name][1]
+
+
+@pytest.mark.parametrize("name", IN_PLACE)
+def test_in_place_form_computes_the_same(name: str, in_place: Results) -> None:
+    in_place.check(name)
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_layer_computes_the_same(name: str, layers: Results) -> None:
+    layers.check(_keys([name])[name])
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_unsupported_form_is_named(name: str, refusal: UnsupportedOperatorError) -> None:
+    assert refusal.reason == "UNSUPPORTED_OPERATOR"
+    assert REFUSED[name][1] in refusal.message
+
+
+def test_a_written_view_is_no_output(tmp_path: Path) -> None:
+    class Writer(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y = x + x
+            view = y.view(-1, 2, 2)
+            F.relu_(y)
+            return view
+
+    path = export(tmp_path / "m.pt2", Writer(), torch.randn(2, 4))
+    with pytest.raises(UnsupportedOperatorError, match="memory that 'relu_' has written to"):
+        read_pt2(path)
+
+
+def test_writing_to_the_input_changes_later_uses_of_it(tmp_path: Path) -> None:
+    class Writer(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            F.relu_(x)
+            return x + x
+
+    model = read_pt2(export(tmp_path / "m.pt2", Writer(), torch.randn(2, 4)))
+    inputs = torch.randn(3, 4)
+    expected = 2 * inputs.clamp(min=0)
+    assert torch.equal(build_graph(model)(inputs), expected)
+    assert (inputs < 0).any()
+
+
+def test_all_unsupported_operators_are_named_with_their_modules(tmp_path: Path) -> None:
+    module = nn.Sequential(nn.PReLU(), nn.Upsample(scale_factor=2), nn.PReLU(), nn.ReLU())
+    path = export(tmp_path / "m.pt2", module.eval(), torch.randn(2, 4, 8, 8))
+    with pytest.raises(UnsupportedOperatorError) as refusal:
+        read_pt2(path)
+    assert "aten.prelu.default at prelu in 0, prelu_1 in 2;" in refusal.value.message
+    assert "aten.upsample_nearest2d.vec at upsample_nearest2d in 1" in refusal.value.message
+    assert refusal.value.metadata == {"op": "aten.prelu.default", "node": "prelu"}
