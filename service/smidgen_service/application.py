@@ -17,6 +17,7 @@ from smidgen_service.handlers.optimization import OptimizationHandler
 from smidgen_service.handlers.receiving import UploadReceiver
 from smidgen_service.handlers.streams import StreamReader
 from smidgen_service.handlers.uploading import Uploader
+from smidgen_service.handlers.versions import VersionResolver
 from smidgen_service.jobs.announcements import Announcements
 from smidgen_service.jobs.calls import CallWorkers
 from smidgen_service.jobs.gauges import JobGauges
@@ -168,7 +169,7 @@ class Application:
             ),
             jobs=JobHandler(database, self.runner, self.announcements, tokens),
             inference=InferenceHandler(
-                database, engines, admission, self._compute_threads, self._metrics
+                VersionResolver(database), engines, admission, self._compute_threads, self._metrics
             ),
             receiver=receiver,
         )

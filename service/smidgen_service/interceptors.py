@@ -24,6 +24,7 @@ from smidgen_service.lifecycle import Lifecycle
 from smidgen_service.logs import REQUEST_ID, log
 from smidgen_service.metrics import Metrics
 
+MOST_LOGGED_PER_SECOND = 100
 REQUEST_ID_HEADER = "x-request-id"
 HEALTH_PREFIX = "/grpc.health.v1.Health/"
 REFLECTION_PREFIX = "/grpc.reflection."
@@ -150,7 +151,14 @@ class ErrorGuard(CallInterceptor):
 
 
 class RequestIds(CallInterceptor):
-    """Echoes the caller's x-request-id, or a new one, and logs every call."""
+    """Echoes the caller's x-request-id, or a new one, and logs calls.
+
+    Of successful calls at most MOST_LOGGED_PER_SECOND are logged, of failed ones every one.
+    """
+
+    def __init__(self) -> None:
+        self._second = 0
+        self._logged = 0
 
     @asynccontextmanager
     async def around(self, method: Method, context: Context) -> AsyncIterator[None]:
@@ -164,10 +172,9 @@ class RequestIds(CallInterceptor):
             raise
         finally:
             elapsed_ms = (time.perf_counter() - started_s) * 1000
-            is_quiet = code is grpc.StatusCode.OK and method.path.startswith(HEALTH_PREFIX)
             log(
                 "rpc",
-                level=logging.DEBUG if is_quiet else logging.INFO,
+                level=logging.INFO if self._is_logged(method, code) else logging.DEBUG,
                 method=method.path.removeprefix("/"),
                 code=code.name,
                 duration_ms=round(elapsed_ms, 3),
@@ -176,6 +183,16 @@ class RequestIds(CallInterceptor):
         # error would keep clients from retrying; there the id is in the trailers.
         if not method.is_server_stream:
             await context.send_initial_metadata(((REQUEST_ID_HEADER, REQUEST_ID.get()),))
+
+    def _is_logged(self, method: Method, code: grpc.StatusCode) -> bool:
+        if code is not grpc.StatusCode.OK:
+            return True
+        second = int(time.monotonic())
+        if second != self._second:
+            self._second, self._logged = second, 0
+        self._logged += 1
+        is_health = method.path.startswith(HEALTH_PREFIX)
+        return self._logged <= MOST_LOGGED_PER_SECOND and not is_health
 
 
 class RpcMetrics(CallInterceptor):

@@ -22,10 +22,9 @@ from smidgen_service.errors import (
 )
 from smidgen_service.handlers.admission import Admission
 from smidgen_service.handlers.engines import EngineCache
-from smidgen_service.handlers.models import resolve_version
 from smidgen_service.handlers.tensors import RawTensor, check_finite, check_tensors, raw_tensor
+from smidgen_service.handlers.versions import VersionResolver
 from smidgen_service.metrics import Metrics
-from smidgen_service.store.database import Database
 from smidgen_service.store.records import VersionRecord
 from smidgen_service.threads import Threads
 
@@ -68,13 +67,13 @@ class InferenceHandler:
 
     def __init__(
         self,
-        database: Database,
+        versions: VersionResolver,
         engines: EngineCache,
         admission: Admission,
         threads: Threads,
         metrics: Metrics,
     ) -> None:
-        self._database = database
+        self._versions = versions
         self._engines = engines
         self._admission = admission
         self._threads = threads
@@ -90,9 +89,7 @@ class InferenceHandler:
             deadline_s: Seconds left to the caller; None for no limit.
         """
         arrived_s = time.perf_counter()
-        version = await self._database.read(
-            lambda tx: resolve_version(tx, request.model_id, request.version)
-        )
+        version = await self._versions.resolve(request.model_id, request.version)
         labels = (version.model_id, str(version.version))
         try:
             computed, engine = await self._run(request, version, deadline_s)

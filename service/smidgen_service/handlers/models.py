@@ -18,6 +18,7 @@ from smidgen_service.errors import (
 )
 from smidgen_service.handlers.receiving import Chunk, UploadTicket
 from smidgen_service.handlers.uploading import Uploader, UploadKind
+from smidgen_service.handlers.versions import resolve_version
 from smidgen_service.metrics import Metrics
 from smidgen_service.store import idempotency, jobs, models
 from smidgen_service.store.idempotency import RequestKey
@@ -212,21 +213,6 @@ class ModelHandler:
             parameter_bytes=parameter_bytes,
             create_time=self._clock(),
         )
-
-
-def resolve_version(tx: sqlite3.Connection, model_id: str, version: int | None) -> VersionRecord:
-    """Returns a version, the newest one for None."""
-    newest = models.get(tx, model_id).latest_version
-    if version is not None:
-        return models.get_version(tx, model_id, version)
-    if newest is None:
-        raise FailedPreconditionError(
-            f"{names.model_name(model_id)} has no converted version; "
-            "calibrate and convert it first",
-            reason="MODEL_NOT_CONVERTED",
-            resource_name=names.model_name(model_id),
-        )
-    return models.get_version(tx, model_id, newest)
 
 
 def in_use(resource: str, name: str, job_id: str) -> FailedPreconditionError:

@@ -195,6 +195,7 @@ class _Sink:
 
     def append(self, data: bytes) -> None:
         self._file.write(data)
+        self._file.flush()
         self._digest.update(data)
         self.size += len(data)
 
@@ -203,7 +204,6 @@ class _Sink:
         return self._digest.hexdigest()
 
     def close(self) -> None:
-        self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()
 

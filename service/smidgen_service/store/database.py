@@ -23,10 +23,16 @@ class Database:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._generation = 0
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="database-writer")
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="database-reader")
         self._write_connection: sqlite3.Connection
         self._read_connection: sqlite3.Connection
+
+    @property
+    def generation(self) -> int:
+        """Changes with every committed write: what was read at an older one may be out of date."""
+        return self._generation
 
     async def open(self) -> Self:
         """Opens the file, makes it if missing, and brings its schema up to date."""
@@ -70,7 +76,9 @@ class Database:
         return connection
 
     def _transact(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        return _run(self._write_connection, "BEGIN IMMEDIATE", work)
+        result = _run(self._write_connection, "BEGIN IMMEDIATE", work)
+        self._generation += 1
+        return result
 
     def _snapshot(self, work: Callable[[sqlite3.Connection], T]) -> T:
         return _run(self._read_connection, "BEGIN", work)

@@ -1,0 +1,54 @@
+"""Resolving the version that a name stands for."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from smidgen_service import names
+from smidgen_service.errors import FailedPreconditionError
+from smidgen_service.store import models
+from smidgen_service.store.database import Database
+from smidgen_service.store.records import VersionRecord
+
+
+def resolve_version(tx: sqlite3.Connection, model_id: str, version: int | None) -> VersionRecord:
+    """Returns a version, the newest one for None.
+
+    Raises:
+        NotFoundError: there is no such model or version.
+        FailedPreconditionError: the model has no version yet.
+    """
+    newest = models.get(tx, model_id).latest_version
+    if version is not None:
+        return models.get_version(tx, model_id, version)
+    if newest is None:
+        raise FailedPreconditionError(
+            f"{names.model_name(model_id)} has no converted version; "
+            "calibrate and convert it first",
+            reason="MODEL_NOT_CONVERTED",
+            resource_name=names.model_name(model_id),
+        )
+    return models.get_version(tx, model_id, newest)
+
+
+class VersionResolver:
+    """Resolves versions, from memory as long as nothing was written since."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._generation = database.generation
+        self._known: dict[tuple[str, int | None], VersionRecord] = {}
+
+    async def resolve(self, model_id: str, version: int | None) -> VersionRecord:
+        """Returns what resolve_version returns."""
+        if self._generation != self._database.generation:
+            self._generation = self._database.generation
+            self._known.clear()
+        found = self._known.get((model_id, version))
+        if found is not None:
+            return found
+        generation = self._generation
+        found = await self._database.read(lambda tx: resolve_version(tx, model_id, version))
+        if generation == self._database.generation == self._generation:
+            self._known[model_id, version] = found
+        return found
