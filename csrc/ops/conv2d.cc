@@ -38,6 +38,18 @@ void check(const Conv2dGeometry& geometry, const WeightedLayer& layer) {
                   geometry.in_channels / groups * geometry.window.taps());
 }
 
+/// Copies bytes; may read and write up to 15 more, which the slack of tensors and scratch allows.
+void copy_loosely(const std::uint8_t* x, Index bytes, std::uint8_t* out) {
+  constexpr Index kStep = 16;
+  constexpr Index kShort = 64;
+  if (bytes > kShort) {
+    std::memcpy(out, x, static_cast<std::size_t>(bytes));
+    return;
+  }
+  // Calling memcpy would cost more than copying does.
+  for (Index i = 0; i < bytes; i += kStep) std::memcpy(out + i, x + i, kStep);
+}
+
 template <typename T>
 std::span<const T> slice(std::span<const T> values, Index first, Index count) {
   return values.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(count));
@@ -127,45 +139,56 @@ void Conv2d::run_block(const Invocation& invocation, Index group, Range rows,
     return;
   }
   auto* panel = reinterpret_cast<std::uint8_t*>(invocation.scratch);
-  for (Index row = rows.begin; row < rows.end; ++row) {
-    gather_row(x, invocation.output.shape, group, row, panel + (row - rows.begin) * row_bytes());
-  }
+  gather_rows(x, invocation.output.shape, group, rows, panel);
   kernels::run_packed_gemm(packed, panel, row_bytes(), rows.end - rows.begin, panels.begin,
                            panels.end, range_, out, out_channels);
 }
 
-void Conv2d::gather_row(const TensorView& x, const Shape& out, Index group, Index row,
-                        std::uint8_t* panel_row) const noexcept {
+void Conv2d::gather_rows(const TensorView& x, const Shape& out, Index group, Range rows,
+                         std::uint8_t* panel) const noexcept {
+  const Window& window = geometry_.window;
+  const Index image_bytes = x.shape[2] * x.shape[3] * geometry_.in_channels;
+  Index image = rows.begin / (out[2] * out[3]);
+  Index out_y = rows.begin / out[3] % out[2];
+  Index out_x = rows.begin % out[3];
+  for (Index row = rows.begin; row < rows.end; ++row, panel += row_bytes()) {
+    gather_window(x.u8() + image * image_bytes + group * group_channels(), x.shape,
+                  out_y * window.stride[0] - window.padding[0],
+                  out_x * window.stride[1] - window.padding[1], panel);
+    if (++out_x < out[3]) continue;
+    out_x = 0;
+    if (++out_y < out[2]) continue;
+    out_y = 0;
+    ++image;
+  }
+}
+
+void Conv2d::gather_window(const std::uint8_t* image, const Shape& x, Index top, Index left,
+                           std::uint8_t* panel_row) const noexcept {
   const Window& window = geometry_.window;
   const Index channels = group_channels();
-  const Index height = x.shape[2];
-  const Index width = x.shape[3];
-  const Index image = row / (out[2] * out[3]);
-  const Index top = row / out[3] % out[2] * window.stride[0] - window.padding[0];
-  const Index left = row % out[3] * window.stride[1] - window.padding[1];
   const auto fill = [&](Index pixels) {
+    if (pixels == 0) return;
     std::memset(panel_row, zero_point_, static_cast<std::size_t>(pixels * channels));
     panel_row += pixels * channels;
   };
   const auto copy = [&](const std::uint8_t* source, Index pixels) {
-    std::memcpy(panel_row, source, static_cast<std::size_t>(pixels * channels));
+    copy_loosely(source, pixels * channels, panel_row);
     panel_row += pixels * channels;
   };
-  const InsideTaps columns = inside_taps(left, window.kernel[1], window.dilation[1], width);
-  const bool contiguous = window.dilation[1] == 1 && geometry_.groups == 1;
+  const InsideTaps columns = inside_taps(left, window.kernel[1], window.dilation[1], x[3]);
+  const bool is_contiguous = window.dilation[1] == 1 && geometry_.groups == 1;
   for (Index kh = 0; kh < window.kernel[0]; ++kh) {
     const Index y = top + kh * window.dilation[0];
-    if (y < 0 || y >= height || columns.first == columns.last) {
+    if (y < 0 || y >= x[2] || columns.first == columns.last) {
       fill(window.kernel[1]);
       continue;
     }
-    const std::uint8_t* line =
-        x.u8() + (image * height + y) * width * geometry_.in_channels + group * channels;
     const auto pixel = [&](Index kw) {
-      return line + (left + kw * window.dilation[1]) * geometry_.in_channels;
+      return image + (y * x[3] + left + kw * window.dilation[1]) * geometry_.in_channels;
     };
     fill(columns.first);
-    if (contiguous) {
+    if (is_contiguous) {
       copy(pixel(columns.first), columns.last - columns.first);
     } else {
       for (Index kw = columns.first; kw < columns.last; ++kw) copy(pixel(kw), 1);

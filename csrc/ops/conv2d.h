@@ -39,8 +39,10 @@ class Conv2d final : public Operator {
   bool reads_in_place() const;
   void run_block(const Invocation& invocation, Index group, Range rows,
                  Range panels) const noexcept;
-  void gather_row(const TensorView& x, const Shape& out, Index group, Index row,
-                  std::uint8_t* panel_row) const noexcept;
+  void gather_rows(const TensorView& x, const Shape& out, Index group, Range rows,
+                   std::uint8_t* panel) const noexcept;
+  void gather_window(const std::uint8_t* image, const Shape& x, Index top, Index left,
+                     std::uint8_t* panel_row) const noexcept;
 
   Conv2dGeometry geometry_;
   std::uint8_t zero_point_;

@@ -38,9 +38,11 @@ Shape windowed_shape(const Shape& input, Index channels, const Window& window) {
 }
 
 InsideTaps inside_taps(Index start, Index kernel, Index dilation, Index extent) {
-  const Index first = start >= 0 ? 0 : ceil_div(-start, dilation);
+  // Most windows lie inside; this spares them the divisions.
+  if (start >= 0 && start + (kernel - 1) * dilation < extent) return {0, kernel};
+  const Index first = std::min(start >= 0 ? 0 : ceil_div(-start, dilation), kernel);
   const Index last = start >= extent ? 0 : std::min(kernel, (extent - 1 - start) / dilation + 1);
-  return {std::min(first, kernel), std::max(last, std::min(first, kernel))};
+  return {first, std::max(first, last)};
 }
 
 }  // namespace smidgen::ops
