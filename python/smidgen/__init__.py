@@ -1,7 +1,7 @@
 """Smidgen makes neural networks small and fast without losing their accuracy.
 
 The names below are imported when they are first used, so that a program which only runs artifacts
-never imports torch.
+never imports torch. The single stages are in smidgen.pipeline.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from smidgen.engine import Engine, available_isas
     from smidgen.errors import SmidgenError
     from smidgen.formats.dataset import Dataset, read_dataset
-    from smidgen.pipeline import calibrate, convert, load_model, plan, quantize, train_qat
+    from smidgen.pipeline import quantize
 
 __version__ = "0.1.0"
 
@@ -26,15 +26,10 @@ __all__ = [
     "QATConfig",
     "SmidgenError",
     "available_isas",
-    "calibrate",
-    "convert",
     "load_artifact",
-    "load_model",
-    "plan",
     "quantize",
     "read_dataset",
     "save_artifact",
-    "train_qat",
 ]
 
 _HOMES = {
@@ -44,15 +39,10 @@ _HOMES = {
     "QATConfig": "smidgen.config",
     "SmidgenError": "smidgen.errors",
     "available_isas": "smidgen.engine",
-    "calibrate": "smidgen.pipeline",
-    "convert": "smidgen.pipeline",
     "load_artifact": "smidgen.artifact",
-    "load_model": "smidgen.pipeline",
-    "plan": "smidgen.pipeline",
     "quantize": "smidgen.pipeline",
     "read_dataset": "smidgen.formats.dataset",
     "save_artifact": "smidgen.artifact",
-    "train_qat": "smidgen.pipeline",
 }
 
 

@@ -138,22 +138,6 @@ class _ObservingInterpreter(fx.Interpreter):
         return value
 
 
-def check_belongs(model: FloatModel, profile: CalibrationProfile) -> None:
-    """Checks that a profile is this model's.
-
-    Raises:
-        CalibrationError: it was made for another model file.
-    """
-    if profile.model_sha256 != model.exported.sha256:
-        raise CalibrationError(
-            f"the profile is for the model {profile.model_sha256}, expected "
-            f"{model.exported.sha256}; calibrate this model",
-            reason="PROFILE_MODEL_MISMATCH",
-            found=profile.model_sha256,
-            expected=model.exported.sha256,
-        )
-
-
 def check_batch(batch: Batch, inputs: tuple[TensorSpec, ...]) -> int:
     """Checks that a batch fits the model's inputs and returns its number of samples.
 

@@ -13,7 +13,7 @@ from smidgen.functional import quantize
 from smidgen.graph.operations import OpKind
 from smidgen.layer_quantization import quantize_layer
 from smidgen.lookup_tables import function_table, requantizing_table
-from smidgen.passes.operators import Kind, clamp_of, kind_of, module_of
+from smidgen.passes.operators import Kind, clamp_of, kind_of, module_of, pair
 from smidgen.passes.scalar_functions import scalar_function
 from smidgen.placement import check_ranges, place_quantization
 from smidgen.profile import ActivationRange
@@ -160,7 +160,7 @@ class _ProgramWriter:
     def _conv2d(self, node: fx.Node) -> None:
         conv = module_of(self._graph, node)
         assert isinstance(conv, nn.Conv2d)
-        vertical, horizontal = _pair(conv.padding)
+        vertical, horizontal = pair(conv.padding)
         weight, weight_scale, bias = self._layer_constants(node, conv)
         qmin, qmax = self._clamp(node)
         self._builder.step(
@@ -170,9 +170,9 @@ class _ProgramWriter:
                 weight=weight,
                 weight_scale=weight_scale,
                 bias=bias,
-                stride=_pair(conv.stride),
+                stride=pair(conv.stride),
                 padding=(vertical, horizontal, vertical, horizontal),
-                dilation=_pair(conv.dilation),
+                dilation=pair(conv.dilation),
                 groups=conv.groups,
                 qmin=qmin,
                 qmax=qmax,
@@ -234,10 +234,10 @@ class _ProgramWriter:
             steps.MaxPool2d(
                 input=self._source(node),
                 output=self._define(node),
-                kernel=_pair(pool.kernel_size),
-                stride=_pair(pool.stride),
+                kernel=pair(pool.kernel_size),
+                stride=pair(pool.stride),
                 padding=max_pool_padding(pool, _operands(node)[0], node),
-                dilation=_pair(pool.dilation),
+                dilation=pair(pool.dilation),
             )
         )
 
@@ -251,13 +251,13 @@ class _ProgramWriter:
             return
         pool = module_of(self._graph, node)
         assert isinstance(pool, nn.AvgPool2d)
-        vertical, horizontal = _pair(pool.padding)
+        vertical, horizontal = pair(pool.padding)
         self._builder.step(
             steps.AveragePool2d(
                 input=source,
                 output=output,
-                kernel=_pair(pool.kernel_size),
-                stride=_pair(pool.stride),
+                kernel=pair(pool.kernel_size),
+                stride=pair(pool.stride),
                 padding=(vertical, horizontal, vertical, horizontal),
                 count_include_pad=pool.count_include_pad,
                 qmin=qmin,
@@ -284,10 +284,3 @@ def _operands(node: fx.Node) -> list[fx.Node]:
     found: list[fx.Node] = []
     fx.map_arg(node.args, found.append)
     return found
-
-
-def _pair(value: object) -> IntPair:
-    if isinstance(value, int):
-        return (value, value)
-    assert isinstance(value, tuple | list)
-    return (int(value[0]), int(value[1]))

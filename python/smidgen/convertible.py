@@ -8,7 +8,7 @@ from torch import fx, nn
 
 from smidgen.errors import UnsupportedOperatorError
 from smidgen.graph.operations import OpKind
-from smidgen.passes.operators import Kind, concat_axis, kind_of, module_of
+from smidgen.passes.operators import Kind, concat_axis, kind_of, module_of, pair
 
 Padding = tuple[int, int, int, int]
 
@@ -40,17 +40,17 @@ def max_pool_padding(pool: nn.MaxPool2d, source: fx.Node, node: fx.Node) -> Padd
     geometry = zip(
         _spatial(source),
         _spatial(node),
-        _pair(pool.kernel_size),
-        _pair(pool.stride),
-        _pair(pool.padding),
-        _pair(pool.dilation),
+        pair(pool.kernel_size),
+        pair(pool.stride),
+        pair(pool.padding),
+        pair(pool.dilation),
         strict=True,
     )
     ends = []
     for extent, count, kernel, stride, padding, dilation in geometry:
         reached = (count - 1) * stride + dilation * (kernel - 1) + 1
         ends.append(max(padding, reached - extent - padding))
-    top, left = _pair(pool.padding)
+    top, left = pair(pool.padding)
     return (top, left, ends[0], ends[1])
 
 
@@ -87,7 +87,7 @@ def _max_pool(graph: fx.GraphModule, node: fx.Node) -> str | None:
     if problem := _expect_rank(node, 4):
         return problem
     padding = max_pool_padding(pool, node.all_input_nodes[0], node)
-    kernel, dilation = _pair(pool.kernel_size), _pair(pool.dilation)
+    kernel, dilation = pair(pool.kernel_size), pair(pool.dilation)
     most = [(dilation[i % 2] * (kernel[i % 2] - 1) + 1) // 2 for i in range(4)]
     if any(found > limit for found, limit in zip(padding, most, strict=True)):
         return f"padding is {padding}, expected at most half a window; set ceil_mode=False"
@@ -101,7 +101,7 @@ def _average_pool(graph: fx.GraphModule, node: fx.Node) -> str | None:
         return None
     pool = module_of(graph, node)
     assert isinstance(pool, nn.AvgPool2d)
-    kernel, stride, padding = _pair(pool.kernel_size), _pair(pool.stride), _pair(pool.padding)
+    kernel, stride, padding = pair(pool.kernel_size), pair(pool.stride), pair(pool.padding)
     counts = [
         (extent + 2 * padding[i] - kernel[i]) // stride[i] + 1
         for i, extent in enumerate(_spatial(node.all_input_nodes[0]))
@@ -118,13 +118,6 @@ def _expect_rank(node: fx.Node, rank: int) -> str | None:
 
 def _spatial(node: fx.Node) -> list[int]:
     return [int(extent) for extent in node.meta["shape"][2:]]
-
-
-def _pair(value: object) -> tuple[int, int]:
-    if isinstance(value, int):
-        return (value, value)
-    assert isinstance(value, tuple | list)
-    return (int(value[0]), int(value[1]))
 
 
 _CHECKS: dict[Kind, Callable[[fx.GraphModule, fx.Node], str | None]] = {

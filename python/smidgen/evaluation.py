@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from smidgen.classification import correct_count
 from smidgen.tensor_spec import TensorSpec
 
 Arrays = Mapping[str, NDArray[np.float32]]
@@ -35,11 +36,6 @@ def accuracy(
         logits = predict(batch)[: stop - start]
         correct += correct_count(logits, labels[start:stop])
     return correct / len(labels)
-
-
-def correct_count(logits: NDArray[np.float32], labels: NDArray[np.generic]) -> int:
-    """Counts the samples whose first largest logit is the label's. Shapes: [N, classes], [N]."""
-    return int((logits.argmax(axis=1) == labels).sum())
 
 
 def batches(

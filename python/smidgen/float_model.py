@@ -7,9 +7,11 @@ from pathlib import Path
 
 from torch import fx
 
+from smidgen.errors import CalibrationError
 from smidgen.formats.pt2 import read_pt2
 from smidgen.graph.build import build_graph
 from smidgen.graph.exported import ExportedModel
+from smidgen.profile import CalibrationProfile
 
 
 @dataclass(frozen=True)
@@ -34,3 +36,19 @@ def load_model(path: Path) -> FloatModel:
     """
     exported = read_pt2(path)
     return FloatModel(exported=exported, graph=build_graph(exported))
+
+
+def check_belongs(model: FloatModel, profile: CalibrationProfile) -> None:
+    """Checks that a profile is this model's.
+
+    Raises:
+        CalibrationError: it was made for another model file.
+    """
+    if profile.model_sha256 != model.exported.sha256:
+        raise CalibrationError(
+            f"the profile is for the model {profile.model_sha256}, expected "
+            f"{model.exported.sha256}; calibrate this model",
+            reason="PROFILE_MODEL_MISMATCH",
+            found=profile.model_sha256,
+            expected=model.exported.sha256,
+        )

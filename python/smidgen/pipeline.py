@@ -13,14 +13,15 @@ from numpy.typing import NDArray
 from torch import fx
 
 from smidgen.artifact import encode_artifact
-from smidgen.calibration import Calibrator, calibrate, check_belongs
+from smidgen.calibration import Calibrator, calibrate
+from smidgen.classification import check_class_labels
 from smidgen.config import QATConfig
 from smidgen.convert import activation_qparams, convert_graph
 from smidgen.convertible import check_convertible
 from smidgen.engine import Engine
 from smidgen.errors import TrainingError
 from smidgen.evaluation import Arrays, accuracy, batches
-from smidgen.float_model import FloatModel, load_model
+from smidgen.float_model import FloatModel, check_belongs, load_model
 from smidgen.formats.dataset import Dataset
 from smidgen.passes import fuse_for_inference
 from smidgen.profile import ActivationRange, CalibrationProfile
@@ -30,7 +31,6 @@ from smidgen.qat.trained import TrainedModel, load_trained, save_trained
 from smidgen.qat.training import train_qat
 from smidgen.quantization_report import report_nodes
 from smidgen.report import QuantizationReport
-from smidgen.training_data import check_class_labels
 from smidgen.verification import (
     check_parity,
     dequantized_values,

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from smidgen.classification import check_class_labels
 from smidgen.config import QATConfig, TaskLoss
 from smidgen.errors import InvalidDatasetError
 from smidgen.formats.dataset import Dataset
@@ -46,34 +47,6 @@ def check_training_data(
         check_class_labels(labels, outputs[0])
     else:
         _check_targets(labels, outputs[0])
-
-
-def check_class_labels(labels: NDArray[np.generic], output: TensorSpec) -> None:
-    """Checks that labels are class numbers of an output [N, classes].
-
-    Raises:
-        InvalidDatasetError: they are not, or the output has another shape.
-    """
-    if len(output.shape) != 2 or output.shape[1] is None:
-        raise InvalidDatasetError(
-            f"output {output.name} has shape {output.describe_shape()}, expected logits "
-            "[N, classes] for class labels",
-            reason="LABELS_SHAPE_MISMATCH",
-        )
-    if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
-        raise InvalidDatasetError(
-            f"labels are {labels.dtype} {list(labels.shape)}, expected integers [N]",
-            reason="LABELS_SHAPE_MISMATCH" if labels.ndim != 1 else "LABELS_NOT_INTEGERS",
-        )
-    low, high, classes = int(labels.min()), int(labels.max()), output.shape[1]
-    if low < 0 or high >= classes:
-        raise InvalidDatasetError(
-            f"labels go from {low} to {high}, expected 0 to {classes - 1}",
-            reason="LABELS_OUT_OF_RANGE",
-            low=low,
-            high=high,
-            class_count=classes,
-        )
 
 
 def _check_targets(labels: NDArray[np.generic], output: TensorSpec) -> None:

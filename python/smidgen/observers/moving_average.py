@@ -24,7 +24,8 @@ class MovingAverageObserver:
         if self._range is not None:
             low = self._range.low + self.averaging_constant * (low - self._range.low)
             high = self._range.high + self.averaging_constant * (high - self._range.high)
-        self._range = ActivationRange(low=low, high=high)
+        # Rounding may have swapped ends that lie a last bit apart.
+        self._range = ActivationRange(low=low, high=max(low, high))
 
     @property
     def range(self) -> ActivationRange:

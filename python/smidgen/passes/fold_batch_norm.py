@@ -6,7 +6,7 @@ import torch
 from torch import fx, nn
 
 from smidgen.graph.operations import OpKind
-from smidgen.passes.operators import Kind, kind_of, module_of
+from smidgen.passes.operators import Kind, kind_of, module_of, pair
 from smidgen.passes.rewriter import Rewriter, has_one_user, only_input
 
 BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d
@@ -80,10 +80,10 @@ def layer_like(
         new = nn.Conv2d(
             layer.in_channels,
             layer.out_channels,
-            (layer.kernel_size[0], layer.kernel_size[1]),
-            stride=layer.stride,
-            padding=layer.padding,
-            dilation=layer.dilation,
+            pair(layer.kernel_size),
+            stride=pair(layer.stride),
+            padding=pair(layer.padding),
+            dilation=pair(layer.dilation),
             groups=layer.groups,
             bias=bias is not None,
             padding_mode=layer.padding_mode,

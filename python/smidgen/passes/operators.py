@@ -164,3 +164,11 @@ def operator_module(graph: fx.GraphModule, node: fx.Node) -> nn.Module:
         return module
     assert kind_of(node) is Kind.ADD, "all other operations are modules"
     return Add()
+
+
+def pair(value: object) -> tuple[int, int]:
+    """Returns an attribute such as a stride as (vertical, horizontal); one number means both."""
+    if isinstance(value, int):
+        return (value, value)
+    assert isinstance(value, tuple | list), f"{value!r} is no extent"
+    return (int(value[0]), int(value[1]))

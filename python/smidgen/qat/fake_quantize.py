@@ -14,7 +14,7 @@ from smidgen.observers import MovingAverageObserver
 from smidgen.profile import ActivationRange
 from smidgen.qparams import LARGEST_SCALE, SMALLEST_SCALE, UINT8_MAX, WEIGHT_QMAX, QParams
 
-AVERAGING_CONSTANT = 0.01
+AVERAGING_CONSTANT = 0.05
 """Weight of a training batch in the moving average of a range that calibration has begun."""
 
 
@@ -31,12 +31,17 @@ class _RoundInRange(torch.autograd.Function):
         return bounded.round_()
 
     @staticmethod
-    def backward(  # type: ignore[override]  # the base class takes any arguments
+    def backward(
         ctx: torch.autograd.function.BackwardCFunction, gradient: torch.Tensor
     ) -> tuple[torch.Tensor, None, None]:
         """Passes the gradient through, as if rounding changed nothing."""
         (is_inside,) = ctx.saved_tensors
         return gradient * is_inside, None, None
+
+
+def _round_in_range(t: torch.Tensor, low: float, high: float) -> torch.Tensor:
+    rounded: torch.Tensor = _RoundInRange.apply(t, low, high)  # type: ignore[no-untyped-call]  # torch has no type for it
+    return rounded
 
 
 def fake_quantize(x: torch.Tensor, scale: float, zero_point: int) -> torch.Tensor:
@@ -47,8 +52,7 @@ def fake_quantize(x: torch.Tensor, scale: float, zero_point: int) -> torch.Tenso
     # A tensor, because division by a Python number may be done in another precision.
     divisor = torch.tensor(scale, dtype=torch.float32)
     low, high = float(-zero_point), float(UINT8_MAX - zero_point)
-    rounded: torch.Tensor = _RoundInRange.apply(x / divisor, low, high)
-    return rounded * divisor
+    return _round_in_range(x / divisor, low, high) * divisor
 
 
 def weight_scales(weight: torch.Tensor) -> torch.Tensor:
@@ -64,10 +68,8 @@ def fake_quantize_weight(weight: torch.Tensor) -> torch.Tensor:
     Equals functional.quantize_weight times the scales.
     """
     scales = weight_scales(weight).reshape(-1, *([1] * (weight.dim() - 1)))
-    rounded: torch.Tensor = _RoundInRange.apply(
-        weight / scales, float(-WEIGHT_QMAX), float(WEIGHT_QMAX)
-    )
-    return rounded * scales
+    limit = float(WEIGHT_QMAX)
+    return _round_in_range(weight / scales, -limit, limit) * scales
 
 
 class FakeQuantize(nn.Module):

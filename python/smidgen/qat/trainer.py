@@ -20,9 +20,9 @@ from dataclasses import dataclass
 import torch
 from torch import fx
 
+from smidgen.classification import correct_count
 from smidgen.config import QATConfig, TaskLoss
 from smidgen.errors import TrainingError
-from smidgen.evaluation import correct_count
 from smidgen.progress import Stage, Stopped, TrainingProgress
 from smidgen.qat.data import Batch, Samples, ordered_batches, shuffled_batches, step_count
 from smidgen.qat.losses import quantization_loss, task_loss

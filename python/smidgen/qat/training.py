@@ -8,10 +8,9 @@ from pathlib import Path
 
 import torch
 
-from smidgen.calibration import check_belongs
+from smidgen.classification import correct_count
 from smidgen.config import QATConfig
-from smidgen.evaluation import correct_count
-from smidgen.float_model import FloatModel
+from smidgen.float_model import FloatModel, check_belongs
 from smidgen.formats.dataset import Dataset
 from smidgen.profile import CalibrationProfile
 from smidgen.progress import Stopped, TrainingProgress

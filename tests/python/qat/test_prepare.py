@@ -1,0 +1,90 @@
+"""Preparation for training and what conversion takes back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from smidgen.calibration import calibrate
+from smidgen.errors import CalibrationError
+from smidgen.float_model import FloatModel
+from smidgen.passes import fuse_for_inference
+from smidgen.passes.operators import module_of
+from smidgen.qat.fake_quantize import FakeQuantize
+from smidgen.qat.modules import QATConvBatchNorm2d
+from smidgen.qat.prepare import finish_qat, prepare_qat
+
+ImportModel = Callable[..., FloatModel]
+
+
+class _Net(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(2, 4, 3)
+        self.norm = nn.BatchNorm2d(4)
+        self.head = nn.Linear(16, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = nn.functional.max_pool2d(torch.relu(self.norm(self.conv(x))), 2)
+        y: torch.Tensor = self.head(x.flatten(1))
+        return y
+
+
+@pytest.fixture(scope="module")
+def model(import_model: ImportModel) -> FloatModel:
+    torch.manual_seed(0)
+    return import_model(_Net(), (2, 6, 6))
+
+
+def _input() -> torch.Tensor:
+    return torch.randn(16, 2, 6, 6, generator=torch.Generator().manual_seed(0))
+
+
+def test_activations_are_quantized_where_they_are_computed(model: FloatModel) -> None:
+    profile = calibrate(model, [{"x": _input().numpy()}])
+    prepared = prepare_qat(model.graph, profile.ranges)
+    modules = [module_of(prepared, node) for node in prepared.graph.nodes]
+    kinds = [type(module).__name__ for module in modules if module is not None]
+    assert kinds == [
+        "FakeQuantize",
+        "QATConvBatchNorm2d",
+        "FakeQuantize",
+        "MaxPool2d",
+        "QATLinear",
+        "FakeQuantize",
+    ]
+    ranges = [module.range for module in modules if isinstance(module, FakeQuantize)]
+    assert ranges == list(profile.ranges.values())
+
+
+def test_finishing_what_was_not_trained_gives_the_folded_model(model: FloatModel) -> None:
+    profile = calibrate(model, [{"x": _input().numpy()}])
+    finished, ranges = finish_qat(prepare_qat(model.graph, profile.ranges).eval())
+    folded = fuse_for_inference(model.graph)
+    assert dict(ranges) == dict(profile.ranges)
+    assert [n.name for n in finished.graph.nodes] == [n.name for n in folded.graph.nodes]
+    with torch.no_grad():
+        assert torch.equal(finished(_input()), folded(_input()))
+
+
+def test_prepared_graph_is_independent(model: FloatModel) -> None:
+    profile = calibrate(model, [{"x": _input().numpy()}])
+    prepared = prepare_qat(model.graph, profile.ranges).train()
+    with torch.no_grad():
+        for parameter in prepared.parameters():
+            parameter.zero_()
+    assert not any(module.training for module in model.graph.modules())
+    assert all(
+        np.abs(p.detach().numpy()).sum() > 0 for p in model.graph.parameters() if p.dim() > 1
+    )
+    assert any(isinstance(module, QATConvBatchNorm2d) for module in prepared.modules())
+
+
+def test_missing_ranges_are_named(model: FloatModel) -> None:
+    with pytest.raises(CalibrationError, match="no range for") as caught:
+        prepare_qat(model.graph, {})
+    assert caught.value.reason == "PROFILE_INCOMPLETE"

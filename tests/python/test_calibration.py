@@ -1,0 +1,109 @@
+"""Calibration: what it accepts and what it finds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from smidgen.calibration import Calibrator, calibrate
+from smidgen.config import CalibrationConfig, ObserverMethod
+from smidgen.errors import CalibrationError, InvalidTensorError
+from smidgen.float_model import FloatModel, check_belongs
+from smidgen.profile import ActivationRange, CalibrationProfile
+
+ImportModel = Callable[..., FloatModel]
+
+
+class _Doubled(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(2, 2, bias=False)
+        with torch.no_grad():
+            self.linear.weight.copy_(torch.tensor([[2.0, 0.0], [0.0, 2.0]]))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.relu(self.linear(x))
+
+
+@pytest.fixture(scope="module")
+def doubled(import_model: ImportModel) -> FloatModel:
+    return import_model(_Doubled(), (2,))
+
+
+def _batch(*rows: tuple[float, float]) -> dict[str, NDArray[np.float32]]:
+    return {"x": np.array(rows, np.float32)}
+
+
+def test_ranges_are_those_of_all_batches(doubled: FloatModel) -> None:
+    profile = calibrate(doubled, [_batch((1, -3), (0, 2)), _batch((4, 0))])
+    low_high = list(profile.ranges.values())
+    assert next(iter(profile.ranges)) == "x"
+    assert low_high == [ActivationRange(low=-3, high=4), ActivationRange(low=0, high=8)]
+    assert (profile.sample_count, profile.batch_count) == (3, 2)
+    assert profile.model_sha256 == doubled.exported.sha256
+    assert CalibrationProfile.from_json(profile.to_json()) == profile
+
+
+def test_streaming_equals_the_one_call(doubled: FloatModel) -> None:
+    calibrator = Calibrator(doubled)
+    calibrator.observe(_batch((1, 2)))
+    assert calibrator.finish() == calibrate(doubled, [_batch((1, 2))])
+
+
+@pytest.mark.parametrize(
+    ("batch", "reason"),
+    [
+        ({"y": np.zeros((1, 2), np.float32)}, "TENSOR_NAME_MISMATCH"),
+        ({"x": np.zeros((1, 2), np.float64)}, "TENSOR_DTYPE_MISMATCH"),
+        ({"x": np.zeros((1, 3), np.float32)}, "TENSOR_SHAPE_MISMATCH"),
+        ({"x": np.zeros((0, 2), np.float32)}, "TENSOR_SHAPE_MISMATCH"),
+        ({"x": np.zeros(2, np.float32)}, "TENSOR_SHAPE_MISMATCH"),
+        ({"x": np.array([[np.nan, 0]], np.float32)}, "TENSOR_NOT_FINITE"),
+        ({"x": np.array([[0, np.inf]], np.float32)}, "TENSOR_NOT_FINITE"),
+    ],
+    ids=["name", "dtype", "shape", "empty", "rank", "nan", "infinity"],
+)
+def test_bad_batches_are_refused(
+    doubled: FloatModel, batch: dict[str, NDArray[np.float32]], reason: str
+) -> None:
+    with pytest.raises(InvalidTensorError) as caught:
+        Calibrator(doubled).observe(batch)
+    assert caught.value.reason == reason
+
+
+def test_no_sample_is_an_error(doubled: FloatModel) -> None:
+    with pytest.raises(CalibrationError) as caught:
+        calibrate(doubled, [])
+    assert caught.value.reason == "NO_CALIBRATION_SAMPLES"
+
+
+def test_activation_that_overflows_is_named(doubled: FloatModel) -> None:
+    with pytest.raises(CalibrationError, match="not finite for finite inputs") as caught:
+        calibrate(doubled, [_batch((3e38, 0))])
+    assert caught.value.reason == "ACTIVATION_NOT_FINITE"
+
+
+def test_warnings(doubled: FloatModel) -> None:
+    config = CalibrationConfig(method=ObserverMethod.MOVING_AVERAGE)
+    few, one_batch, constant = calibrate(doubled, [_batch((-1, -2))], config).warnings
+    assert "only 1 samples" in few
+    assert "one batch" in one_batch
+    assert "is 0 in all samples" in constant
+    many = {"x": np.random.default_rng(0).normal(size=(32, 2)).astype(np.float32)}
+    assert calibrate(doubled, [many]).warnings == ()
+
+
+def test_profile_of_another_model_is_refused(
+    doubled: FloatModel, import_model: ImportModel
+) -> None:
+    other = import_model(nn.Sequential(nn.Linear(2, 3)), (2,))
+    profile = calibrate(doubled, [_batch((1, 2))])
+    check_belongs(doubled, profile)
+    with pytest.raises(CalibrationError) as caught:
+        check_belongs(other, profile)
+    assert caught.value.reason == "PROFILE_MODEL_MISMATCH"

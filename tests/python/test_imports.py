@@ -1,0 +1,45 @@
+"""What serves predictions does not import torch."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import smidgen
+
+TORCH_FREE = (
+    "smidgen",
+    "smidgen.artifact",
+    "smidgen.config",
+    "smidgen.engine",
+    "smidgen.evaluation",
+    "smidgen.formats.dataset",
+    "smidgen.formats.pt2",
+    "smidgen.profile",
+    "smidgen.program",
+    "smidgen.progress",
+    "smidgen.report",
+    "smidgen.training_data",
+    "smidgen.verification",
+)
+
+
+def test_importing_what_infers_does_not_import_torch() -> None:
+    code = f"import sys, {', '.join(TORCH_FREE)}; print('torch' in sys.modules)"
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize("name", smidgen.__all__)
+def test_every_public_name_exists(name: str) -> None:
+    assert getattr(smidgen, name).__name__ == name
+    assert name in dir(smidgen)
+
+
+def test_unknown_names_are_attribute_errors() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = smidgen.nothing  # type: ignore[attr-defined]  # that is the point

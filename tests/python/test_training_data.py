@@ -1,0 +1,77 @@
+"""Datasets that cannot train a model are refused before training."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from smidgen.config import QATConfig, TaskLoss
+from smidgen.errors import InvalidDatasetError
+from smidgen.formats.dataset import Dataset
+from smidgen.tensor_spec import TensorSpec
+from smidgen.training_data import check_training_data
+
+INPUTS = (TensorSpec("x", "float32", (None, 2)),)
+LOGITS = (TensorSpec("y", "float32", (None, 3)),)
+IMAGE = (TensorSpec("y", "float32", (None, 3, 4, 4)),)
+
+
+def _check(
+    labels: NDArray[np.generic] | None,
+    *,
+    outputs: tuple[TensorSpec, ...] = LOGITS,
+    loss: TaskLoss = TaskLoss.CROSS_ENTROPY,
+    inputs: tuple[TensorSpec, ...] = INPUTS,
+) -> None:
+    arrays: dict[str, NDArray[np.generic]] = {"x": np.zeros((4, 2), np.float32)}
+    if labels is not None:
+        arrays["labels"] = labels
+    check_training_data(inputs, outputs, Dataset(arrays, 4), QATConfig(task_loss=loss))
+
+
+def test_fitting_data_is_accepted() -> None:
+    _check(np.array([0, 1, 2, 0]))
+    _check(np.zeros((4, 3), np.float32), loss=TaskLoss.MSE)
+    _check(np.zeros((4, 3, 4, 4), np.float32), outputs=IMAGE, loss=TaskLoss.MSE)
+
+
+@pytest.mark.parametrize(
+    ("labels", "reason"),
+    [
+        (None, "LABELS_MISSING"),
+        (np.array([0, 1, 2, 3]), "LABELS_OUT_OF_RANGE"),
+        (np.array([0, -1, 2, 1]), "LABELS_OUT_OF_RANGE"),
+        (np.array([0.0, 1.0, 2.0, 1.0], np.float32), "LABELS_NOT_INTEGERS"),
+        (np.zeros((4, 1), np.int64), "LABELS_SHAPE_MISMATCH"),
+    ],
+    ids=["missing", "too-large", "negative", "float", "rank"],
+)
+def test_class_labels(labels: NDArray[np.generic] | None, reason: str) -> None:
+    with pytest.raises(InvalidDatasetError) as caught:
+        _check(labels)
+    assert caught.value.reason == reason
+
+
+def test_classes_need_logits() -> None:
+    with pytest.raises(InvalidDatasetError, match=r"\[N, classes\]") as caught:
+        _check(np.zeros(4, np.int64), outputs=IMAGE)
+    assert caught.value.reason == "LABELS_SHAPE_MISMATCH"
+
+
+def test_targets_have_the_shape_of_the_output() -> None:
+    with pytest.raises(InvalidDatasetError) as caught:
+        _check(np.zeros((4, 2), np.float32), loss=TaskLoss.MSE)
+    assert caught.value.reason == "LABELS_SHAPE_MISMATCH"
+
+
+def test_inputs_have_the_shape_of_the_model() -> None:
+    with pytest.raises(InvalidDatasetError) as caught:
+        _check(np.zeros(4, np.int64), inputs=(TensorSpec("x", "float32", (None, 5)),))
+    assert caught.value.reason == "DATASET_SHAPE_MISMATCH"
+
+
+def test_fixed_batch_needs_as_many_samples() -> None:
+    with pytest.raises(InvalidDatasetError) as caught:
+        _check(np.zeros(4, np.int64), inputs=(TensorSpec("x", "float32", (8, 2)),))
+    assert caught.value.reason == "DATASET_TOO_SMALL"
