@@ -199,3 +199,14 @@ Operation: TypeAlias = (
     Conv2d | Linear | BatchNorm | Unary | Clamp | Gelu | LeakyRelu | Elu | Add | MaxPool
     | AveragePool | GlobalAveragePool | Flatten | Reshape | Concat | Dropout
 )  # fmt: skip
+
+
+def weight_names(operation: Operation) -> tuple[str, ...]:
+    """Returns the names of the weights that an operation reads."""
+    names: tuple[str | None, ...] = ()
+    match operation:
+        case Conv2d(weight, bias) | Linear(weight, bias):
+            names = (weight, bias)
+        case BatchNorm(weight, bias, running_mean, running_var):
+            names = (weight, bias, running_mean, running_var)
+    return tuple(name for name in names if name is not None)

@@ -20,6 +20,7 @@ from smidgen.graph.operations import (
     Pair,
     Reshape,
     Shape,
+    weight_names,
 )
 
 WeightShapes = Mapping[str, tuple[int, ...]]
@@ -91,8 +92,8 @@ def _(operation: BatchNorm, inputs: Sequence[Shape], weights: WeightShapes) -> S
     shape = inputs[0]
     if len(shape) not in (2, 4) or shape[1] is None:
         raise ShapeError(f"a batch normalization reads the shape {show(shape)}")
-    for role in ("weight", "bias", "running_mean", "running_var"):
-        _check_vector(role, getattr(operation, role), shape[1], weights)
+    for name in weight_names(operation):
+        _check_vector("batch normalization's weight", name, shape[1], weights)
     return shape
 
 

@@ -34,6 +34,7 @@ from smidgen.formats.pt2.schema import decode_payloads, decode_program
 from smidgen.formats.strict_json import parse_json
 from smidgen.graph.arguments import FLOAT32, Activation, Statistic, Weight
 from smidgen.graph.exported import ExportedModel, ExportedNode
+from smidgen.graph.operations import weight_names
 from smidgen.tensor_spec import TensorSpec
 
 _Table = tuple[Mapping[str, Payload], Mapping[str, WeightArray]]
@@ -85,7 +86,7 @@ class _ModelReader:
         outputs = self._outputs(importer)
         output_names = naming.output_names(call, len(outputs))
         nodes, output_values = _renumber(importer.nodes, outputs, len(placeholders))
-        used = {name for node in nodes for name in _weight_names(node)}
+        used = {name for node in nodes for name in weight_names(node.operation)}
         _check_finite(weights, used)
         count, size = self._parameter_totals()
         return ExportedModel(
@@ -217,12 +218,6 @@ class _ModelReader:
 
 def _float_spec(name: str, shape: tuple[int | None, ...]) -> TensorSpec:
     return TensorSpec(name, FLOAT32, shape)
-
-
-def _weight_names(node: ExportedNode) -> list[str]:
-    roles = ("weight", "bias", "running_mean", "running_var")
-    names = (getattr(node.operation, role, None) for role in roles)
-    return [name for name in names if isinstance(name, str)]
 
 
 def _check_finite(weights: Mapping[str, WeightArray], used: set[str]) -> None:
