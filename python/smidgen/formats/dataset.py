@@ -29,7 +29,6 @@ ONLY_INPUT = "inputs"
 _INPUT_DTYPES = ("float32", "float64", "float16", "uint8")
 _CHECKED_ELEMENTS = 1 << 22
 _MAX_HEADER_BYTES = 1 << 20
-_MAX_FLOAT32 = float(np.finfo(np.float32).max)
 
 
 class DatasetFormat(StrEnum):
@@ -211,9 +210,11 @@ def _check_finite(name: str, array: Array) -> None:
     if array.dtype.kind != "f":
         return
     flat = array.reshape(-1, order="A")
+    # NaN is within no bound, and float64 must not become infinite as float32.
+    narrow = np.float16 if array.dtype == np.float16 else np.float32
+    bound = np.finfo(narrow).max.astype(array.dtype)
     for start in range(0, flat.size, _CHECKED_ELEMENTS):
-        # Also false for NaN, and for float64 that would become infinite as float32.
-        if not (np.abs(flat[start : start + _CHECKED_ELEMENTS]) <= _MAX_FLOAT32).all():
+        if not (np.abs(flat[start : start + _CHECKED_ELEMENTS]) <= bound).all():
             raise InvalidDatasetError(
                 f"The array {name!r} has NaN or infinite elements, or ones beyond the range of "
                 "float32. Remove these samples.",
