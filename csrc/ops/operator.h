@@ -33,12 +33,13 @@ struct Clamp {
 
 kernels::OutputRange output_range(const Quantization& output, const Clamp& clamp);
 
-/// The part of a step that one thread is to do, and what with.
+/// One part of a step, and what to do it with. Parts differ in what they write and may run at the
+/// same time.
 struct Invocation {
   std::span<const TensorView> inputs;
   TensorView output;
-  std::byte* scratch;  // scratch_bytes() of this thread alone, aligned
-  int thread;          // 0 to threads - 1
+  std::byte* scratch;  // scratch_bytes() of this part alone, aligned
+  int thread;          // which part: 0 to threads - 1
   int threads;
 };
 
@@ -57,13 +58,13 @@ class Operator {
   /// Rough number of byte operations, to decide whether waking threads pays.
   virtual Index work(std::span<const Shape> inputs) const = 0;
 
-  /// Bytes of temporary memory for each thread.
+  /// Bytes of temporary memory for each part.
   virtual Index scratch_bytes(std::span<const Shape> inputs) const {
     (void)inputs;
     return 0;
   }
 
-  /// Does the part of one thread. The shapes are those that output_shape accepted, so nothing can
+  /// Does one part. The shapes are those that output_shape accepted, so nothing can
   /// fail.
   virtual void run(const Invocation& invocation) const noexcept = 0;
 };

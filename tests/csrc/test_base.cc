@@ -83,7 +83,7 @@ TEST(partitions_cover_everything_once) {
   }
 }
 
-TEST(every_thread_of_a_pool_runs_each_task_once) {
+TEST(every_part_of_each_task_runs_once) {
   for (const int threads : {1, 2, 3, 5}) {
     ThreadPool pool(threads);
     CHECK_EQUAL(pool.size(), threads);
@@ -91,7 +91,7 @@ TEST(every_thread_of_a_pool_runs_each_task_once) {
     for (int request = 0; request < 50; ++request) {
       pool.begin();
       for (int task = 0; task < 20; ++task) {
-        pool.run([&](int thread) { ++counts[static_cast<std::size_t>(thread)]; });
+        pool.run([&](int part) { ++counts[static_cast<std::size_t>(part)]; });
       }
       pool.end();
     }
