@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import fx
 
 from smidgen.config import CalibrationConfig, ObserverMethod
+from smidgen.convertible import check_convertible
 from smidgen.errors import CalibrationError, InvalidTensorError
 from smidgen.float_model import FloatModel
 from smidgen.observers import Observer, make_observer
@@ -36,6 +37,7 @@ def calibrate(
         config: How to estimate ranges; the defaults if None.
 
     Raises:
+        UnsupportedOperatorError: the model has nodes that cannot be quantized.
         InvalidTensorError: a batch does not fit the model or is not finite.
         CalibrationError: there is no sample, or an activation is not finite.
     """
@@ -56,6 +58,7 @@ class Calibrator:
         self._model = model
         self._config = config or CalibrationConfig()
         self._graph = fuse_for_inference(model.graph)
+        check_convertible(self._graph)
         points = set(place_quantization(self._graph).values())
         self._observers: dict[str, Observer] = {
             node.name: make_observer(self._config)

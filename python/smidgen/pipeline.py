@@ -114,6 +114,7 @@ def convert(
         UnsupportedOperatorError: nodes cannot be converted; the message names all of them.
         CalibrationError: the profile is another model's.
         TrainingError: the trained model is another model's.
+        InvalidDatasetError: the evaluation data does not fit the model.
         EngineError: engine and reference differ.
     """
     check_belongs(model, profile)
@@ -220,7 +221,8 @@ def _accuracies(
     if evaluation is None or evaluation.labels is None:
         return None, None
     labels = evaluation.labels
-    if not np.issubdtype(labels.dtype, np.integer):
+    are_classes = np.issubdtype(labels.dtype, np.integer) and labels.ndim == 1
+    if not are_classes or len(model.exported.outputs[0].shape) != 2:
         return None, None
     specs = model.exported.inputs
     check_class_labels(labels, model.exported.outputs[0])

@@ -10,12 +10,14 @@ import torch
 from torch import nn
 
 from smidgen.calibration import calibrate
+from smidgen.convert import convert_graph
 from smidgen.errors import CalibrationError
 from smidgen.float_model import FloatModel
 from smidgen.passes import fuse_for_inference
 from smidgen.passes.operators import module_of
+from smidgen.program import interpret
 from smidgen.qat.fake_quantize import FakeQuantize
-from smidgen.qat.modules import QATConvBatchNorm2d
+from smidgen.qat.modules import QATConvBatchNorm2d, QATLinear
 from smidgen.qat.prepare import finish_qat, prepare_qat
 
 ImportModel = Callable[..., FloatModel]
@@ -82,6 +84,75 @@ def test_prepared_graph_is_independent(model: FloatModel) -> None:
         np.abs(p.detach().numpy()).sum() > 0 for p in model.graph.parameters() if p.dim() > 1
     )
     assert any(isinstance(module, QATConvBatchNorm2d) for module in prepared.modules())
+
+
+class _Joined(nn.Module):
+    """Batch norm, depthwise, a concatenation with one operand that is read twice, and a sum."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.left = nn.Conv2d(2, 4, 3, padding=1, bias=False)
+        self.left_norm = nn.BatchNorm2d(4)
+        self.right = nn.Conv2d(2, 4, 1)
+        self.after = nn.Conv2d(8, 8, 3, padding=1, groups=8)
+        self.lone_norm = nn.BatchNorm2d(8)
+        self.last = nn.Conv2d(8, 4, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        left = torch.relu(self.left_norm(self.left(x)))
+        right = self.right(x)
+        joined = torch.cat([nn.functional.max_pool2d(left, 3, 1, 1), right], dim=1)
+        y = nn.functional.hardswish(self.lone_norm(nn.functional.relu6(self.after(joined))))
+        return self.last(y) + right
+
+
+def test_trained_graph_computes_what_its_program_computes(import_model: ImportModel) -> None:
+    torch.manual_seed(0)
+    model = import_model(_Joined(), (2, 6, 6))
+    x = _input()
+    profile = calibrate(model, [{"x": x.numpy()}])
+    prepared = prepare_qat(model.graph, profile.ranges).train()
+    optimizer = torch.optim.Adam(prepared.parameters(), lr=3e-3)
+    before = None
+    for _ in range(20):
+        optimizer.zero_grad()
+        loss = prepared(x).square().mean()
+        before = before or float(loss.detach())
+        loss.backward()
+        optimizer.step()
+    graph, ranges = finish_qat(prepared.eval())
+    assert dict(ranges) != dict(profile.ranges)
+    program = convert_graph(
+        graph, ranges, inputs=model.exported.inputs, outputs=model.exported.outputs
+    )
+    found = interpret(program, {"x": x.numpy()})[program.outputs[0]]
+    with torch.no_grad():
+        expected = prepared(x).numpy()
+    assert np.square(expected).mean() < before
+    scale = program.tensor(program.steps[-1].input).scale
+    assert scale is not None
+    difference = np.abs(np.rint((found - expected) / scale))
+    assert difference.max() <= 1
+    assert (difference > 0).mean() < 0.03
+
+
+class _Tied(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(4, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.linear(torch.relu(self.linear(x)))
+
+
+def test_tied_weights_stay_tied(import_model: ImportModel) -> None:
+    model = import_model(_Tied(), (4,))
+    profile = calibrate(model, [{"x": torch.randn(40, 4).numpy()}])
+    prepared = prepare_qat(model.graph, profile.ranges)
+    layers = [module for module in prepared.modules() if isinstance(module, QATLinear)]
+    assert len(layers) == 2
+    assert layers[0].layer.weight is layers[1].layer.weight
+    assert len(list(prepared.parameters())) == 2
 
 
 def test_missing_ranges_are_named(model: FloatModel) -> None:
