@@ -48,8 +48,8 @@ CODES: Mapping[type[SmidgenError], grpc.StatusCode] = {
     service.InternalError: _Code.INTERNAL,
 }
 
-_MOST_METADATA_VALUE = 160
-_LONGEST_MESSAGE = 1200
+# Longest message and longest metadata value in characters, tried until the trailers fit.
+_LENGTHS = ((1200, 160), (600, 120), (300, 60), (100, 20))
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +77,11 @@ def code_number(error_type: str) -> int:
 def ending_of(error: SmidgenError, *, request_id: str = "") -> Ending:
     """Returns code, message and trailers for an error; the trailers stay below 4 KiB."""
     code = code_of(type(error))
-    for most in (_LONGEST_MESSAGE, 600, 300, 120):
+    for most, most_value in _LENGTHS:
         message = _cut(error.message, most)
-        details = _details(error, code, message, request_id)
+        metadata = {key: _cut(value, most_value) for key, value in error.metadata.items()}
+        info = error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=metadata)
+        details = _details(error, info, message, request_id)
         status = status_pb2.Status(code=code.value[0], message=message, details=details)
         trailers = _trailers(error, status, request_id)
         if _size(message, trailers) < MOST_TRAILER_BYTES:
@@ -88,13 +90,10 @@ def ending_of(error: SmidgenError, *, request_id: str = "") -> Ending:
 
 
 def _details(
-    error: SmidgenError, code: grpc.StatusCode, message: str, request_id: str
+    error: SmidgenError, info: Message, message: str, request_id: str
 ) -> list[any_pb2.Any]:
-    metadata = {key: _cut(value, _MOST_METADATA_VALUE) for key, value in error.metadata.items()}
-    details: list[Message] = [
-        error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=metadata)
-    ]
-    specific = _SPECIFIC.get(code)
+    details = [info]
+    specific = _SPECIFIC.get(code_of(type(error)))
     detail = specific(error, _cut(message, 240)) if specific is not None else None
     if detail is not None:
         details.append(detail)

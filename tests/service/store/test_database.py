@@ -1,0 +1,117 @@
+"""SQLite: transactions, migrations and paging over real files."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from smidgen.formats.dataset import DatasetFormat
+from smidgen_service.errors import (
+    AlreadyExistsError,
+    InvalidArgumentError,
+    RequestIdReusedError,
+)
+from smidgen_service.store import datasets, idempotency
+from smidgen_service.store.database import Database, migrate
+from smidgen_service.store.idempotency import RequestKey
+from smidgen_service.store.paging import PageRequest, PageTokens, Slice, load_or_make_key
+from smidgen_service.store.records import DatasetRecord
+from smidgen_service.store.schema import MIGRATIONS
+
+
+@pytest.fixture
+async def database(tmp_path: Path) -> AsyncIterator[Database]:
+    opened = await Database(tmp_path / "test.db").open()
+    yield opened
+    await opened.close()
+
+
+def record(dataset_id: str) -> DatasetRecord:
+    return DatasetRecord(dataset_id, DatasetFormat.NPZ, "0" * 64, 1, 1, (), 0)
+
+
+async def test_writes_are_durable_and_wal(database: Database) -> None:
+    def pragmas(tx: sqlite3.Connection) -> list[object]:
+        names = ("journal_mode", "synchronous", "foreign_keys", "busy_timeout", "user_version")
+        return [tx.execute(f"PRAGMA {name}").fetchone()[0] for name in names]
+
+    assert await database.write(pragmas) == ["wal", 2, 1, 5000, len(MIGRATIONS)]
+
+
+async def test_failed_write_leaves_nothing(database: Database) -> None:
+    generation = database.generation
+
+    def work(tx: sqlite3.Connection) -> None:
+        datasets.insert(tx, record("a"))
+        raise KeyError("late")
+
+    with pytest.raises(KeyError):
+        await database.write(work)
+    assert not await database.read(lambda tx: datasets.exists(tx, "a"))
+    assert database.generation == generation
+
+
+async def test_taken_id_is_refused(database: Database) -> None:
+    await database.write(lambda tx: datasets.insert(tx, record("a")))
+    with pytest.raises(AlreadyExistsError):
+        await database.write(lambda tx: datasets.insert(tx, record("a")))
+
+
+async def test_readers_cannot_write(database: Database) -> None:
+    with pytest.raises(sqlite3.OperationalError):
+        await database.read(lambda tx: datasets.insert(tx, record("a")))
+
+
+async def test_request_ids_bind_a_body(database: Database) -> None:
+    key = RequestKey("Method", "id", "body")
+    assert await database.read(lambda tx: idempotency.find(tx, key)) is None
+    await database.write(lambda tx: idempotency.record(tx, key, "result", now=5))
+    assert await database.read(lambda tx: idempotency.find(tx, key)) == "result"
+    other_method = RequestKey("Other", "id", "body")
+    assert await database.read(lambda tx: idempotency.find(tx, other_method)) is None
+    with pytest.raises(RequestIdReusedError):
+        await database.read(lambda tx: idempotency.find(tx, RequestKey("Method", "id", "else")))
+    await database.write(lambda tx: idempotency.forget_before(tx, 6))
+    assert await database.read(lambda tx: idempotency.find(tx, key)) is None
+
+
+async def test_pages_cover_everything_once(database: Database) -> None:
+    for number in range(7):
+        await database.write(lambda tx, n=number: datasets.insert(tx, record(f"d{n}")))
+    found: list[str] = []
+    before = None
+    while True:
+        request = PageRequest(size=3, before=before)
+        part = await database.read(lambda tx, r=request: datasets.select(tx, r))
+        found += [dataset.id for dataset in part.items]
+        before = part.next_before
+        if before is None:
+            break
+    assert found == [f"d{number}" for number in reversed(range(7))]
+
+
+def test_newer_schema_is_refused(tmp_path: Path) -> None:
+    connection = sqlite3.connect(tmp_path / "new.db", isolation_level=None)
+    connection.execute("PRAGMA user_version = 99")
+    with pytest.raises(RuntimeError, match="use a newer server"):
+        migrate(connection)
+    connection.close()
+
+
+def test_tokens_belong_to_their_list_and_key(tmp_path: Path) -> None:
+    key = load_or_make_key(tmp_path / "key")
+    assert load_or_make_key(tmp_path / "key") == key
+    assert (tmp_path / "key").stat().st_mode & 0o777 == 0o600
+    tokens = PageTokens(key)
+    token = tokens.page("models", Slice(items=(1,), next_before=42)).next_token
+    request = tokens.request("models", page_size=0, page_token=token)
+    assert request == PageRequest(size=50, before=42)
+    assert tokens.request("models", page_size=5000, page_token="").size == 1000
+    for other, collection in ((tokens, "jobs"), (PageTokens(b"other"), "models")):
+        with pytest.raises(InvalidArgumentError):
+            other.request(collection, page_size=0, page_token=token)
+    with pytest.raises(InvalidArgumentError):
+        tokens.request("models", page_size=-1, page_token="")

@@ -1,0 +1,126 @@
+"""Rows of jobs: states, events and recovery."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from smidgen.progress import Stage
+from smidgen.report import NodeReport, ParityCertificate, QuantizationReport
+from smidgen_service.errors import NotFoundError
+from smidgen_service.store import jobs
+from smidgen_service.store.database import migrate
+from smidgen_service.store.records import (
+    ConvertResult,
+    JobEvent,
+    JobKind,
+    JobRecord,
+    JobState,
+    TrainResult,
+)
+
+
+@pytest.fixture
+def tx(tmp_path: Path) -> Iterator[sqlite3.Connection]:
+    connection = sqlite3.connect(tmp_path / "test.db", isolation_level=None)
+    connection.row_factory = sqlite3.Row
+    migrate(connection)
+    yield connection
+    connection.close()
+
+
+def add(tx: sqlite3.Connection, job_id: str, kind: JobKind = JobKind.TRAIN_QAT) -> JobRecord:
+    job = JobRecord(
+        id=job_id,
+        kind=kind,
+        model_id="m",
+        calibration_id="c",
+        create_time=1,
+        dataset_id="d",
+        config={"epochs": 2, "task_loss": "mse"},
+    )
+    return jobs.insert(tx, job)
+
+
+def test_oldest_job_is_claimed_first(tx: sqlite3.Connection) -> None:
+    for job_id in ("one", "two"):
+        assert add(tx, job_id).state is JobState.QUEUED
+    first = jobs.claim(tx, now=2)
+    assert first is not None
+    assert (first.id, first.state, first.stage) == ("one", JobState.RUNNING, Stage.LOAD)
+    assert first.start_time == 2
+    assert first.config == {"epochs": 2, "task_loss": "mse"}
+    second = jobs.claim(tx, now=3)
+    assert second is not None
+    assert second.id == "two"
+    assert jobs.claim(tx, now=4) is None
+
+
+def test_every_change_is_an_event(tx: sqlite3.Connection) -> None:
+    add(tx, "one")
+    jobs.claim(tx, now=2)
+    event = JobEvent(JobState.RUNNING, stage=Stage.QAT, progress=0.5, epoch=1, task_loss=0.25)
+    jobs.append(tx, "one", event, now=3)
+    result = TrainResult(None, 0.5, 0.1, 0.2, 1, 10)
+    jobs.succeed(tx, "one", result, now=4, result_sha256="f" * 64)
+
+    job = jobs.get(tx, "one")
+    assert (job.state, job.progress, job.end_time) == (JobState.SUCCEEDED, 1.0, 4)
+    assert job.result == result
+    stored = jobs.events(tx, "one", after=0)
+    assert [entry.sequence for entry in stored] == [1, 2, 3, 4]
+    assert [entry.time for entry in stored] == [1, 2, 3, 4]
+    assert stored[2].task_loss == 0.25
+    assert stored[2].accuracy is None
+    assert jobs.events(tx, "one", after=3) == stored[3:]
+    assert jobs.events(tx, "one", after=1, limit=2) == stored[1:3]
+
+
+def test_convert_result_comes_back(tx: sqlite3.Connection) -> None:
+    add(tx, "one", JobKind.CONVERT)
+    report = QuantizationReport(
+        nodes=(NodeReport("v0", "conv2d", True),),
+        float_bytes=4,
+        parity=ParityCertificate(8, 0, ("portable",)),
+    )
+    result = ConvertResult(3, "a" * 64, 10, report)
+    jobs.succeed(tx, "one", result, now=4)
+    assert jobs.get(tx, "one").result == result
+
+
+def test_recovery_tells_the_truth(tx: sqlite3.Connection) -> None:
+    for job_id in ("ran", "stopping", "waits"):
+        add(tx, job_id)
+    jobs.claim(tx, now=2)
+    jobs.claim(tx, now=2)
+    jobs.append(tx, "stopping", JobEvent(JobState.CANCELLING), now=3)
+
+    assert jobs.interrupt_active(tx, now=9) == ("ran", "stopping")
+    failed = jobs.get(tx, "ran")
+    assert failed.state is JobState.FAILED
+    assert failed.failure is not None
+    assert failed.failure.reason == "JOB_INTERRUPTED"
+    assert failed.end_time == 9
+    assert jobs.get(tx, "stopping").state is JobState.CANCELLED
+    assert jobs.get(tx, "waits").state is JobState.QUEUED
+    assert jobs.interrupt_active(tx, now=10) == ()
+
+
+def test_users_are_jobs_that_have_not_ended(tx: sqlite3.Connection) -> None:
+    add(tx, "one")
+    assert jobs.active_user_of_model(tx, "m") == "one"
+    assert jobs.active_user_of_dataset(tx, "d") == "one"
+    assert jobs.active_user_of_dataset(tx, "other") is None
+    jobs.cancel(tx, "one", now=2)
+    assert jobs.active_user_of_model(tx, "m") is None
+    counts = jobs.counts(tx)
+    assert counts[JobKind.TRAIN_QAT, JobState.CANCELLED] == 1
+    assert sum(counts.values()) == 1
+
+
+def test_unknown_job_is_not_found(tx: sqlite3.Connection) -> None:
+    with pytest.raises(NotFoundError):
+        jobs.get(tx, "absent")
