@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import fx
 
@@ -21,11 +20,13 @@ from smidgen.convertible import check_convertible
 from smidgen.engine import Engine
 from smidgen.errors import TrainingError
 from smidgen.evaluation import Arrays, accuracy, batches
+from smidgen.float_execution import first_float_output, float_values
 from smidgen.float_model import FloatModel, check_belongs, load_model
 from smidgen.formats.dataset import Dataset
 from smidgen.passes import fuse_for_inference
 from smidgen.profile import ActivationRange, CalibrationProfile
 from smidgen.program import Program
+from smidgen.progress import Stage
 from smidgen.qat.prepare import finish_qat, prepare_qat
 from smidgen.qat.trained import TrainedModel, load_trained, save_trained
 from smidgen.qat.training import train_qat
@@ -100,6 +101,7 @@ def convert(
     *,
     evaluation: Dataset | None = None,
     lineage: Mapping[str, str] | None = None,
+    on_stage: Callable[[Stage], None] = lambda _: None,
 ) -> Conversion:
     """Writes the integer program, compares engine and reference on it and reports.
 
@@ -109,6 +111,7 @@ def convert(
         trained: Weights and ranges from train_qat; None converts the float weights.
         evaluation: Samples to measure noise on, and accuracies if it has class labels.
         lineage: Further entries for the program's lineage.
+        on_stage: Called with CONVERT and VERIFY when these begin.
 
     Raises:
         UnsupportedOperatorError: nodes cannot be converted; the message names all of them.
@@ -118,6 +121,7 @@ def convert(
         EngineError: engine and reference differ.
     """
     check_belongs(model, profile)
+    on_stage(Stage.CONVERT)
     graph, ranges = _quantizable(model, profile, trained)
     program = convert_graph(
         graph,
@@ -126,6 +130,7 @@ def convert(
         outputs=model.exported.outputs,
         lineage={**_lineage(model, profile, trained), **(lineage or {})},
     )
+    on_stage(Stage.VERIFY)
     inputs = None if evaluation is None else evaluation.inputs_for(model.exported.inputs)
     certificate = check_parity(program, _parity_samples(program, inputs, model))
     float_accuracy, quantized_accuracy = _accuracies(model, program, evaluation)
@@ -230,7 +235,7 @@ def _accuracies(
     engine, first = Engine(program), program.outputs[0]
 
     def predict_float(batch: Arrays) -> NDArray[np.float32]:
-        return _float_output(model, batch)
+        return first_float_output(model.graph, batch, specs)
 
     def predict_quantized(batch: Arrays) -> NDArray[np.float32]:
         return engine.run(batch)[first]
@@ -248,32 +253,11 @@ def _noise(
 
     The signal is what the graph computes in float with the weights that were quantized.
     """
-    _, _, batch = next(iter(batches(inputs, model.exported.inputs, sample_count(program))))
+    specs = model.exported.inputs
+    _, _, batch = next(iter(batches(inputs, specs, sample_count(program))))
     quantized = dequantized_values(program, batch)
-    recorder = _Recorder(graph)
-    with torch.inference_mode():
-        recorder.run(*_tensors(batch, model))
-    names = recorder.values.keys() & quantized.keys()
-    return {name: sqnr_db(recorder.values[name], quantized[name]) for name in names}
-
-
-class _Recorder(fx.Interpreter):
-    """Runs a graph and keeps every node's value.
-
-    Attributes:
-        values: Arrays by node name.
-    """
-
-    def __init__(self, graph: fx.GraphModule) -> None:
-        super().__init__(graph)
-        self.values: dict[str, NDArray[np.float32]] = {}
-
-    def run_node(self, n: fx.Node) -> object:
-        """Runs one node and keeps its value."""
-        value = super().run_node(n)
-        if isinstance(value, torch.Tensor):
-            self.values[n.name] = value.numpy()
-        return value
+    signals = float_values(graph, batch, specs)
+    return {name: sqnr_db(signals[name], quantized[name]) for name in signals.keys() & quantized}
 
 
 def _calibration_batches(
@@ -294,15 +278,3 @@ def _calibration_batches(
         # The last batch of a model with a fixed batch size may be short, and calibrate refuses it.
         if specs[0].shape[0] is None or start + size <= count:
             yield {name: array[start : start + size] for name, array in inputs.items()}
-
-
-def _float_output(model: FloatModel, batch: Arrays) -> NDArray[np.float32]:
-    """Returns the first output of the float model."""
-    with torch.inference_mode():
-        outputs = model.graph(*_tensors(batch, model))
-    first: torch.Tensor = outputs if isinstance(outputs, torch.Tensor) else outputs[0]
-    return first.numpy()
-
-
-def _tensors(batch: Arrays, model: FloatModel) -> list[torch.Tensor]:
-    return [torch.from_numpy(np.array(batch[spec.name])) for spec in model.exported.inputs]

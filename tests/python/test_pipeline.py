@@ -29,6 +29,7 @@ from smidgen.pipeline import (
     train_qat,
 )
 from smidgen.program import Lookup, Program
+from smidgen.progress import Stage
 from smidgen.verification import check_parity, random_samples
 
 TRAINING, EVALUATION = slice(0, 1400), slice(1400, None)
@@ -169,7 +170,10 @@ def test_quantize_in_one_call(model_path: Path) -> None:
 def test_lineage_names_the_parents(model_path: Path) -> None:
     model = load_model(model_path)
     profile = calibrate(model, _digits(slice(0, 64)).batches(model.exported.inputs, 64))
-    lineage = convert(model, profile, lineage={"job": "jobs/7"}).program.lineage
+    stages: list[Stage] = []
+    conversion = convert(model, profile, lineage={"job": "jobs/7"}, on_stage=stages.append)
+    lineage = conversion.program.lineage
+    assert stages == [Stage.CONVERT, Stage.VERIFY]
     assert lineage["model_sha256"] == model.exported.sha256
     assert lineage["job"] == "jobs/7"
 
