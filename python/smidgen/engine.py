@@ -153,7 +153,7 @@ def _checked(
             reason="TENSOR_NOT_FINITE",
             tensor=name,
         )
-    return np.ascontiguousarray(array)
+    return np.require(array, requirements=["C_CONTIGUOUS", "ALIGNED"])
 
 
 _OneInput = (

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import pytest
@@ -53,6 +53,12 @@ def clamps(draw: st.DrawFn) -> tuple[int, int]:
     return low, draw(st.sampled_from([255, 255, 200, low]))
 
 
+class LayerConstants(TypedDict):
+    weight: str
+    weight_scale: str
+    bias: str
+
+
 class Net:
     """A program under construction; every tensor and constant gets the next number as its name."""
 
@@ -84,7 +90,7 @@ class Net:
         self.constants[name] = values
         return name
 
-    def layer(self, shape: tuple[int, ...], *, extreme: bool = False) -> dict[str, str]:
+    def layer(self, shape: tuple[int, ...], *, extreme: bool = False) -> LayerConstants:
         """Weights, scales and biases such that outputs spread over the whole range."""
         outs, fan_in = shape[0], int(np.prod(shape[1:]))
         weight = self.rng.integers(-127, 128, shape) if not extreme else np.full(shape, -127)
@@ -238,7 +244,7 @@ def test_ties_round_to_even() -> None:
     net = Net(0)
     x = net.tensor(2, 1, scale=1.0)
     y = net.tensor(2, 1, scale=1.0, zero_point=3)
-    constants = {
+    constants: LayerConstants = {
         "weight": net.constant(np.array([[1]], np.int8)),
         "weight_scale": net.constant(np.array([0.5], np.float32)),
         "bias": net.constant(np.array([0], np.int32)),
@@ -486,6 +492,15 @@ def test_inputs_need_not_be_contiguous() -> None:
     x = images(2, 20, 20, 3).transpose(0, 3, 1, 2)
     assert not x.flags.c_contiguous
     found = Engine(program).run({"t0": x})
+    np.testing.assert_array_equal(found["t9"], interpret(program, {"t0": x})["t9"])
+
+
+def test_inputs_need_not_be_aligned() -> None:
+    program = small_network()
+    x = images(1, 3, 8, 8)
+    shifted = np.frombuffer(b"." + x.tobytes(), np.float32, offset=1).reshape(x.shape)
+    assert not shifted.flags.aligned
+    found = Engine(program).run({"t0": shifted})
     np.testing.assert_array_equal(found["t9"], interpret(program, {"t0": x})["t9"])
 
 
