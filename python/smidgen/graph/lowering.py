@@ -288,24 +288,15 @@ def mean(arguments: Arguments) -> Lowered:
     return Computed(pooled if arguments.flag("keepdim") else (*pooled, ops.Flatten()), (value,))
 
 
-def dropout(arguments: Arguments) -> Lowered:
-    """aten.dropout.default."""
-    return _dropout(arguments, whole_channels=False)
-
-
-def feature_dropout(arguments: Arguments) -> Lowered:
-    """aten.feature_dropout.default."""
-    return _dropout(arguments, whole_channels=True)
-
-
-def _dropout(arguments: Arguments, *, whole_channels: bool) -> Computed:
+def dropout(x: str, whole_channels: bool, arguments: Arguments) -> Lowered:
+    """aten.dropout.default and aten.feature_dropout.default of the argument x."""
     p = arguments.number("p")
     if not 0 <= p <= 1:
         raise ArgumentError(f"it has a dropout probability of {p}")
     operation = ops.Dropout(p, whole_channels)
     # Out of training torch returns the input itself, so writing to the output writes to the input.
     shares = not arguments.flag("train")
-    return Computed((operation,), (arguments.activation("input"),), shares_storage=shares)
+    return Computed((operation,), (arguments.activation(x),), shares_storage=shares)
 
 
 def forward(arguments: Arguments) -> Lowered:

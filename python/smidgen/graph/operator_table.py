@@ -91,7 +91,7 @@ _MAX_POOL = (
     _optional("dilation", Type.PAIR, _ONE),
     _optional("ceil_mode", Type.BOOL, False),
 )
-_DROPOUT = (_INPUT, _required("p", Type.FLOAT), _required("train", Type.BOOL))
+_DROPOUT = (_required("p", Type.FLOAT), _required("train", Type.BOOL))
 _BOUNDS = (_optional("min", Type.OPTIONAL_NUMBER), _optional("max", Type.OPTIONAL_NUMBER))
 _TENSORS = (_required("tensors", Type.TENSORS), _optional("dim", Type.INT, 0))
 _DIMS = _required("dim", Type.INTS)
@@ -103,7 +103,7 @@ _UNARY = {
     "hardsigmoid": OpKind.HARDSIGMOID, "hardswish": OpKind.HARDSWISH, "silu": OpKind.SILU,
 }  # fmt: skip
 
-_FUNCTIONAL: dict[str, tuple[tuple[Parameter, ...], Lower]] = {
+_ROWS: dict[str, tuple[tuple[Parameter, ...], Lower]] = {
     "conv2d.default": (
         (*_CONV, _optional("padding", Type.PAIR, _ZERO), *_CONV_REST, _NOT_TRANSPOSED),
         lowering.conv2d,
@@ -186,8 +186,10 @@ _FUNCTIONAL: dict[str, tuple[tuple[Parameter, ...], Lower]] = {
         (_SELF, _DIMS, _optional("keepdim", Type.BOOL, False), _optional("dtype", Type.IGNORED)),
         lowering.mean,
     ),
-    "dropout.default": (_DROPOUT, lowering.dropout),
-    "feature_dropout.default": (_DROPOUT, lowering.feature_dropout),
+    "dropout.default": ((_INPUT, *_DROPOUT), partial(lowering.dropout, "input", False)),
+    "dropout_.default": ((_SELF, *_DROPOUT), partial(lowering.dropout, "self", False)),
+    "feature_dropout.default": ((_INPUT, *_DROPOUT), partial(lowering.dropout, "input", True)),
+    "feature_dropout_.default": ((_SELF, *_DROPOUT), partial(lowering.dropout, "self", True)),
     "alias.default": ((_SELF,), lowering.forward),
     "detach.default": ((_SELF,), lowering.forward),
     "contiguous.default": ((_SELF, _FORMAT), lowering.forward),
@@ -219,7 +221,7 @@ _FUNCTIONAL: dict[str, tuple[tuple[Parameter, ...], Lower]] = {
 _IN_PLACE = (
     *(f"{name}.default" for name in _UNARY), "hardtanh.default", "clamp.default", "clip.default",
     "clamp_min.default", "clamp_max.default", "gelu.default", "leaky_relu.default", "elu.default",
-    "add.Tensor", "dropout.default", "feature_dropout.default",
+    "add.Tensor",
 )  # fmt: skip
 
 
@@ -231,7 +233,7 @@ def _in_place(name: str) -> str:
 OPERATORS: Mapping[str, Operator] = {
     name: Operator(name, parameters, lower)
     for name, (parameters, lower) in (
-        _FUNCTIONAL | {_in_place(name): _FUNCTIONAL[name] for name in _IN_PLACE}
+        _ROWS | {_in_place(name): _ROWS[name] for name in _IN_PLACE}
     ).items()
 }
 """Every operator that can be imported, by its name without the prefix."""

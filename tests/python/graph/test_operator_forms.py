@@ -125,6 +125,7 @@ FORMS: dict[str, tuple[Function, list[str]]] = {
         ["dropout", "add"],
     ),
     "written then read by its old name": (_written_then_read, ["add", "relu", "add"]),
+    "dropout in place": (lambda x: F.dropout(x + x, 0.3, False, True), ["add", "dropout"]),
     "written view": (_written_view, ["add", "flatten", "relu"]),
     "written copy": (_written_copy, ["add", "relu", "add"]),
     "written through an alias": (_written_detached, ["add", "relu"]),

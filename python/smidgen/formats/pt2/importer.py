@@ -42,7 +42,7 @@ from smidgen.graph.arguments import (
 from smidgen.graph.exported import ExportedNode
 from smidgen.graph.lowering import Computed, Forwarded, Lowered, Reshaped
 from smidgen.graph.operations import Flatten, Operation, Reshape, Shape
-from smidgen.graph.operator_table import Operator, find_operator
+from smidgen.graph.operator_table import find_operator
 from smidgen.graph.shapes import ShapeError, infer_shape, show
 
 _VALUE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,255}")
@@ -142,7 +142,8 @@ class GraphImporter:
             self._define_as_stated(node)
             return
         try:
-            results = self._apply(node, operator.call(dict(self._arguments(node))))
+            arguments = dict(self._arguments(node))
+            results = self._apply(node, operator.call(arguments))
         except _UnknownOperand:
             self._define_as_stated(node)
             return
@@ -159,7 +160,7 @@ class GraphImporter:
             found = f"the operator {node.target[:80]} at {_label(node)!r} is not valid: {error}."
             raise refusal(reason, found, node=_label(node)) from None
         if operator.is_in_place:
-            self._rebind(operator, node, results[0])
+            self._rebind(node, arguments[operator.parameters[0].name], results[0])
         self._define_outputs(node, results)
 
     def _arguments(self, node: RawNode) -> Iterator[tuple[str, Value]]:
@@ -246,8 +247,8 @@ class GraphImporter:
         )
         return result
 
-    def _rebind(self, operator: Operator, node: RawNode, result: Operand | None) -> None:
-        written = self._operand(node.inputs[0].arg, node)
+    def _rebind(self, node: RawNode, written: Value, result: Operand | None) -> None:
+        """Binds all names of what was written to to the result."""
         if isinstance(written, Weight | Statistic) and isinstance(result, Statistic):
             return
         if not isinstance(written, Activation) or not isinstance(result, Activation):

@@ -27,7 +27,7 @@ class Limits:
 
     file_bytes: int = 2 << 30
     entries: int = 100_000
-    program_bytes: int = 64 << 20
+    program_bytes: int = 32 << 20
     string_length: int = 1 << 20
     list_length: int = 65_536
     nodes: int = 100_000

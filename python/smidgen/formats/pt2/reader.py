@@ -109,11 +109,6 @@ class _ModelReader:
             raise refusal(Pt2Reason.UNSUPPORTED_SIGNATURE, found)
         self._check_specs("input", graph.inputs, signature.input_specs)
         self._check_specs("output", graph.outputs, signature.output_specs)
-        defined = len(graph.inputs) + sum(max(len(node.outputs), 1) for node in graph.nodes)
-        stated = len(graph.tensor_values) + len(graph.sym_int_values)
-        if stated > self._limits.values_per_output * max(defined, 1):
-            found = f"it states {stated} values, but its graph defines about {defined}."
-            raise refusal(Pt2Reason.UNUSED_VALUE, found)
 
     def _check_specs(
         self,

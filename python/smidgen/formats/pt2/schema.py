@@ -52,6 +52,7 @@ def decode_program(document: JsonValue, limits: Limits) -> r.RawProgram:
         InvalidModelError: PT2_UNSUPPORTED_VERSION or PT2_BAD_SCHEMA.
     """
     minor = _check_version(document)
+    _check_value_count(document, limits)
     schema = Schema(limits, ignore_unknown=minor > KNOWN_MINOR)
     return _decode(schema.program(), document, "models/model.json")
 
@@ -82,6 +83,30 @@ def _check_version(document: JsonValue) -> int:
             f"{MAJOR}.{FIRST_MINOR} or a later minor. Save it again with torch 2.9 or later.",
         )
     return minor
+
+
+def _check_value_count(document: JsonValue, limits: Limits) -> None:
+    """Refuses a flood of stated values before time and memory are spent on decoding them."""
+    graph = _member(_member(document, "graph_module"), "graph")
+    nodes, inputs = _member(graph, "nodes"), _member(graph, "inputs")
+    values = [_member(graph, key) for key in ("tensor_values", "sym_int_values")]
+    stated = sum(len(value) for value in values if isinstance(value, dict))
+    outputs = [_member(node, "outputs") for node in nodes] if isinstance(nodes, list) else []
+    items = [item for item in (inputs, *outputs) if isinstance(item, list)]
+    defined = sum(_width(item) for item in items)
+    if stated > limits.values_per_output * max(defined, 1):
+        found = f"it states {stated} values, but its graph defines about {defined}."
+        raise refusal(Pt2Reason.UNUSED_VALUE, found)
+
+
+def _member(value: JsonValue, key: str) -> JsonValue:
+    return value.get(key) if isinstance(value, dict) else None
+
+
+def _width(arguments: list[JsonValue]) -> int:
+    """Returns how many values a list of arguments can define: lists of tensors count as many."""
+    members = [_member(argument, "as_tensors") for argument in arguments]
+    return sum(len(member) if isinstance(member, list) else 1 for member in members)
 
 
 class Schema:
