@@ -83,6 +83,15 @@ def test_train_follows_the_job(smidgen: Smidgen, state: State) -> None:
     assert "SUCCEEDED 100% done" in ended.err
 
 
+def test_train_shows_a_bar_on_a_terminal(smidgen: Smidgen, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    ended = smidgen("train-qat", "digits", "--calibration", "c1", "--dataset", "d")
+    assert ended.code == 0
+    assert "accuracy 0.9000" in ended.err
+    assert "100%" in ended.err
+    assert "\x1b[" in ended.err
+
+
 def test_train_as_json_and_detached(smidgen: Smidgen, state: State) -> None:
     arguments = ("train-qat", "digits", "--calibration", "c1", "--dataset", "d", "--json")
     ended = smidgen(*arguments)
