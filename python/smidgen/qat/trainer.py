@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -229,15 +228,3 @@ def teacher_outputs(graph: fx.GraphModule, samples: Samples, batch_size: int) ->
 def first_output(outputs: torch.Tensor | tuple[torch.Tensor, ...]) -> torch.Tensor:
     """Returns the output that training looks at."""
     return outputs if isinstance(outputs, torch.Tensor) else outputs[0]
-
-
-@contextmanager
-def deterministic_algorithms() -> Iterator[None]:
-    """Makes torch use algorithms that repeat their results, and restores its state after."""
-    before = torch.are_deterministic_algorithms_enabled()
-    warned_only = torch.is_deterministic_algorithms_warn_only_enabled()
-    torch.use_deterministic_algorithms(True)
-    try:
-        yield
-    finally:
-        torch.use_deterministic_algorithms(before, warn_only=warned_only)

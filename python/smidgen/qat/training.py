@@ -16,12 +16,12 @@ from smidgen.profile import CalibrationProfile
 from smidgen.progress import Stopped, TrainingProgress
 from smidgen.qat.data import Samples, make_samples, split_samples
 from smidgen.qat.prepare import prepare_qat
+from smidgen.qat.torch_state import training_state
 from smidgen.qat.trained import TrainedModel, TrainingSummary, save_trained
 from smidgen.qat.trainer import (
     Evaluation,
     Task,
     Trainer,
-    deterministic_algorithms,
     evaluate,
     teacher_outputs,
 )
@@ -65,7 +65,8 @@ def train_qat(
     config = config or QATConfig()
     check_belongs(model, profile)
     generator = torch.Generator().manual_seed(config.seed)
-    with deterministic_algorithms():
+    batch_size = model.exported.inputs[0].shape[0] or config.batch_size
+    with training_state(model.graph, batch_size):
         task = _make_task(
             model, profile, dataset, config, evaluation=evaluation, generator=generator
         )
