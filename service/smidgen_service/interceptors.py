@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
 import re
 import time
 import uuid
-from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import grpc
 from grpc import aio
 
 from smidgen.errors import SmidgenError
 from smidgen_service import status
-from smidgen_service.jobs.failures import hide
+from smidgen_service.faults import hide
+from smidgen_service.interception import CallInterceptor, Context, Method
 from smidgen_service.lifecycle import Lifecycle
 from smidgen_service.logs import REQUEST_ID, log
 from smidgen_service.metrics import Metrics
@@ -29,104 +26,6 @@ REQUEST_ID_HEADER = "x-request-id"
 HEALTH_PREFIX = "/grpc.health.v1.Health/"
 REFLECTION_PREFIX = "/grpc.reflection."
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-
-Context = aio.ServicerContext[Any, Any]
-Behaviour = Callable[[Any, Context], Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Method:
-    """The RPC that is called."""
-
-    path: str
-    is_client_stream: bool
-    is_server_stream: bool
-
-    @property
-    def labels(self) -> tuple[str, str, str]:
-        """Type, service and method, as metrics name them."""
-        _, service, name = self.path.split("/", 2)
-        return rpc_type(self.is_client_stream, self.is_server_stream), service, name
-
-
-def rpc_type(is_client_stream: bool, is_server_stream: bool) -> str:
-    """Returns the type of an RPC as metrics name it."""
-    if is_client_stream and is_server_stream:
-        return "bidi_stream"
-    if is_client_stream:
-        return "client_stream"
-    return "server_stream" if is_server_stream else "unary"
-
-
-class CallInterceptor(aio.ServerInterceptor, ABC):
-    """Puts an asynchronous context manager around every call, whatever its type."""
-
-    @abstractmethod
-    def around(self, method: Method, context: Context) -> AbstractAsyncContextManager[None]:
-        """Returns what surrounds one call."""
-
-    def on_received(self, method: Method) -> None:
-        """Is told of every message that arrives."""
-
-    def on_sent(self, method: Method) -> None:
-        """Is told of every message that goes out."""
-
-    async def intercept_service(
-        self,
-        continuation: Callable[
-            [grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]
-        ],
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> grpc.RpcMethodHandler[Any, Any] | None:
-        """Wraps the handler of the call; an unknown method has none."""
-        handler: Any = await continuation(handler_call_details)
-        if handler is None:
-            return None  # grpc answers UNIMPLEMENTED
-        method = Method(
-            handler_call_details.method, handler.request_streaming, handler.response_streaming
-        )
-        name, factory = _FACTORIES[method.is_client_stream, method.is_server_stream]
-        behaviour = getattr(handler, name)
-        wrapped = (
-            self._generating(behaviour, method)
-            if inspect.isasyncgenfunction(behaviour)
-            else self._answering(behaviour, method)
-        )
-        result: grpc.RpcMethodHandler[Any, Any] = factory(
-            wrapped,
-            request_deserializer=handler.request_deserializer,
-            response_serializer=handler.response_serializer,
-        )
-        return result
-
-    def _answering(self, behaviour: Behaviour, method: Method) -> Behaviour:
-        async def call(request: Any, context: Context) -> Any:
-            async with self.around(method, context):
-                response = await behaviour(self._incoming(request, method), context)
-                self.on_sent(method)
-                return response
-
-        return call
-
-    def _generating(self, behaviour: Behaviour, method: Method) -> Behaviour:
-        async def call(request: Any, context: Context) -> AsyncIterator[Any]:
-            async with self.around(method, context):
-                async for response in behaviour(self._incoming(request, method), context):
-                    self.on_sent(method)
-                    yield response
-
-        return call
-
-    def _incoming(self, request: Any, method: Method) -> Any:
-        if method.is_client_stream:
-            return self._counted(request, method)
-        self.on_received(method)
-        return request
-
-    async def _counted(self, messages: AsyncIterator[Any], method: Method) -> AsyncIterator[Any]:
-        async for message in messages:
-            self.on_received(method)
-            yield message
 
 
 class ErrorGuard(CallInterceptor):
@@ -267,11 +166,3 @@ def _request_id(context: Context) -> str:
         if key == REQUEST_ID_HEADER and isinstance(value, str) and _REQUEST_ID.fullmatch(value):
             return value
     return uuid.uuid4().hex
-
-
-_FACTORIES: dict[tuple[bool, bool], tuple[str, Callable[..., Any]]] = {
-    (False, False): ("unary_unary", grpc.unary_unary_rpc_method_handler),
-    (False, True): ("unary_stream", grpc.unary_stream_rpc_method_handler),
-    (True, False): ("stream_unary", grpc.stream_unary_rpc_method_handler),
-    (True, True): ("stream_stream", grpc.stream_stream_rpc_method_handler),
-}

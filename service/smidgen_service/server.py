@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import signal
+import sqlite3
 from collections.abc import Iterable
 
 from google.protobuf.descriptor import FileDescriptor
@@ -27,7 +28,8 @@ from smidgen.v1 import (
 )
 from smidgen_service.application import Application, Handlers
 from smidgen_service.data_dir import DataDir, DataDirInUseError
-from smidgen_service.interceptors import Admit, ErrorGuard, RequestIds, RpcMetrics, rpc_type
+from smidgen_service.interception import rpc_type
+from smidgen_service.interceptors import Admit, ErrorGuard, RequestIds, RpcMetrics
 from smidgen_service.lifecycle import Lifecycle, Phase
 from smidgen_service.logs import configure, log
 from smidgen_service.metrics import Metrics, MetricsEndpoint, package_version
@@ -37,6 +39,7 @@ from smidgen_service.servicers.jobs import JobServicer
 from smidgen_service.servicers.models import ModelServicer
 from smidgen_service.servicers.optimization import OptimizationServicer
 from smidgen_service.settings import Settings
+from smidgen_service.store.database import SchemaTooNewError
 
 _PROTOS: tuple[FileDescriptor, ...] = (
     model_service_pb2.DESCRIPTOR,
@@ -60,7 +63,7 @@ def serve(settings: Settings) -> int:
     try:
         with data_dir.locked():
             asyncio.run(_run(settings, data_dir))
-    except (DataDirInUseError, PortTakenError, OSError) as error:
+    except (DataDirInUseError, PortTakenError, SchemaTooNewError, sqlite3.Error, OSError) as error:
         log("server_refused", level=logging.ERROR, error_text=str(error))
         return 1
     return 0
@@ -104,7 +107,11 @@ class Server:
                 self._metrics, host=self._settings.host, port=self._settings.metrics_port
             )
         await self._grpc.start()
-        await self._application.start()
+        try:
+            await self._application.start()
+        except BaseException:
+            await self._grpc.stop(None)
+            raise
         self._lifecycle.phase = Phase.SERVING
         await self._set_health(_SERVING)
         metrics_port = self._endpoint.port if self._endpoint is not None else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -27,7 +28,7 @@ from tests.service.running_server import (
     start_server,
     tensor,
 )
-from tests.service.test_uploads import drop_stream, wait_until
+from tests.service.test_uploads import drop_stream, open_stream, wait_until
 
 SMALL = "models/small"
 LONG = optimization_pb.QATConfig(epochs=10_000, fine_tune_epochs=0, batch_size=4)
@@ -177,6 +178,49 @@ def test_taken_port_is_refused(server: RunningServer, tmp_path: Path) -> None:
     )
     assert second.returncode == 1
     assert "cannot listen" in json.loads(second.stderr.splitlines()[-1])["error_text"]
+
+
+def test_newer_database_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "store").mkdir()
+    connection = sqlite3.connect(tmp_path / "store" / "smidgen.db")
+    connection.execute("PRAGMA user_version = 99")
+    connection.close()
+    command = [sys.executable, "-m", "smidgen_service", "--port", "0", "--metrics-port", "0"]
+    refused = subprocess.run(
+        [*command, "--data-dir", str(tmp_path / "store")],
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert refused.returncode == 1
+    assert "use a newer server" in json.loads(refused.stderr.splitlines()[-1])["error_text"]
+
+
+def test_second_signal_stops_at_once(tmp_path: Path, model_file: bytes) -> None:
+    server = start_server(tmp_path / "store", "--drain-seconds", "600")
+    header = model_header("held", model_file, request_id=str(uuid.uuid4()))
+    call, gate = open_stream(server, header, model_file, sent=1000)
+    wait_until(lambda: server.leftovers() != [])
+    server.process.send_signal(signal.SIGTERM)
+    wait_until(lambda: server.logs()[-1]["event"] == "server_draining")
+    assert server.process.poll() is None
+    server.process.send_signal(signal.SIGTERM)
+    assert server.process.wait(timeout=30) == 1
+    gate.set()
+    call.cancel()
+    server.channel.close()
+
+
+def test_silent_stream_is_ended(tmp_path: Path, model_file: bytes) -> None:
+    server = start_server(tmp_path / "store", "--stream-idle-seconds", "0.2")
+    try:
+        header = model_header("silent", model_file)
+        call, gate = open_stream(server, header, model_file, sent=1000)
+        assert ending(call) == (grpc.StatusCode.DEADLINE_EXCEEDED, "STREAM_IDLE")
+        gate.set()
+        assert server.leftovers() == []
+    finally:
+        server.stop()
 
 
 def test_open_address_is_refused_without_consent(tmp_path: Path) -> None:

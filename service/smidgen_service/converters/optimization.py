@@ -12,7 +12,7 @@ from smidgen_service.converters.tensors import tensors_from_message
 from smidgen_service.converters.uploads import out_of_place
 from smidgen_service.errors import InvalidArgumentError
 from smidgen_service.handlers.calibration import CalibrationRequest
-from smidgen_service.handlers.optimization import ConvertRequest, TrainRequest
+from smidgen_service.handlers.preconditions import ConvertRequest, TrainRequest
 from smidgen_service.handlers.tensors import RawTensor
 from smidgen_service.store.records import CalibrationRecord
 

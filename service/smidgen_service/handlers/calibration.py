@@ -5,17 +5,17 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from smidgen.config import CalibrationConfig
-from smidgen.errors import CalibrationError, InvalidConfigError
+from smidgen.errors import CalibrationError
 from smidgen.profile import CalibrationProfile
 from smidgen_service import names
 from smidgen_service.clock import Clock
 from smidgen_service.errors import FailedPreconditionError, InvalidArgumentError
+from smidgen_service.handlers.batches import Batch, digesting, encode_batch
 from smidgen_service.handlers.streams import StreamReader
-from smidgen_service.handlers.tensors import RawTensor, check_finite, check_tensors
 from smidgen_service.jobs.calls import CallWorkers, WorkerCall
 from smidgen_service.store import calibrations, datasets, idempotency, models
 from smidgen_service.store.idempotency import RequestKey
@@ -29,7 +29,6 @@ from smidgen_service.store.records import (
 from smidgen_service.store.store import Store
 from smidgen_service.threads import Threads
 
-Batch = Sequence[RawTensor]
 METHOD = "Calibrate"
 
 
@@ -81,7 +80,7 @@ class CalibrationHandler:
             CalibrationError: there was no batch.
         """
         body = hashlib.sha256(request.header_sha256.encode())
-        incoming = _digesting(self._stream.read(batches), body)
+        incoming = digesting(self._stream.read(batches), body)
         if await self._is_repeated(request):
             return await self._repeat(request, incoming, body)
         model, dataset = await self._database.read(lambda tx: _inputs(tx, request))
@@ -151,12 +150,12 @@ class CalibrationHandler:
                 reason="NO_CALIBRATION_SAMPLES",
             )
         # Checked before a worker starts, which takes seconds.
-        frame = await self._threads.run(_encode, model, first)
+        frame = await self._threads.run(encode_batch, model, first)
         async with self._workers.open() as call:
             await call.send("calibrate", fields)
             await _send_batch(call, *frame)
             async for batch in incoming:
-                await _send_batch(call, *await self._threads.run(_encode, model, batch))
+                await _send_batch(call, *await self._threads.run(encode_batch, model, batch))
             await call.send("end", {})
             return await _profile(call)
 
@@ -227,30 +226,6 @@ def _key(request: CalibrationRequest, body_sha256: str) -> RequestKey | None:
     return RequestKey(METHOD, request.request_id, body_sha256)
 
 
-def _encode(model: ModelRecord, batch: Batch) -> tuple[list[dict[str, object]], bytes]:
-    """Checks a batch and returns the fields and the bytes of its frame."""
-    arrays = check_tensors(batch, model.inputs)
-    counts = {array.shape[0] for array in arrays.values() if array.ndim}
-    if len(counts) > 1:
-        raise InvalidArgumentError(
-            f"the inputs of a batch have {sorted(counts)} samples, expected the same number",
-            field="batch.inputs",
-            reason="TENSOR_SHAPE_MISMATCH",
-        )
-    for array in arrays.values():
-        if array.dtype.name != "float32":
-            raise InvalidConfigError(
-                f"the model has an input of type {array.dtype.name}; "
-                "only float32 inputs can be calibrated",
-                field="model",
-            )
-    check_finite(arrays)
-    tensors: list[dict[str, object]] = [
-        {"name": name, "shape": list(array.shape)} for name, array in arrays.items()
-    ]
-    return tensors, b"".join(array.tobytes() for array in arrays.values())
-
-
 async def _send_batch(call: WorkerCall, tensors: list[dict[str, object]], payload: bytes) -> None:
     """Hands a batch over and waits until it is observed: the back-pressure on the client."""
     await call.send("batch", {"tensors": tensors}, payload)
@@ -268,14 +243,3 @@ async def _refuse_batches(incoming: AsyncIterator[Batch]) -> None:
             field="header.dataset",
             reason="DATASET_AND_BATCHES",
         )
-
-
-async def _digesting(incoming: AsyncIterator[Batch], body: hashlib._Hash) -> AsyncIterator[Batch]:
-    """Passes batches on and takes them into the digest of the call."""
-    async for batch in incoming:
-        for tensor in batch:
-            header = f"{tensor.name}\0{tensor.dtype}\0{tensor.shape}\0{len(tensor.data)}\0"
-            body.update(header.encode())
-            body.update(tensor.data)
-        body.update(b"\n")
-        yield batch

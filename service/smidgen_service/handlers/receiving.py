@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from smidgen_service.threads import Threads
 MOST_CHUNK_BYTES = 1 << 20
 _MICRO = 1_000_000
 _READ_BYTES = 1 << 20
+_TAKE_OVER_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,17 +105,10 @@ class UploadReceiver:
             RequestIdReusedError: the key belongs to another upload.
         """
         key = ticket.key
-        if key is not None and key.request_id in self._active:
-            raise ConflictError(
-                f"upload {key.request_id} is being received in another call; "
-                "wait for that to end, then ask GetUpload and continue",
-                reason="UPLOAD_IN_PROGRESS",
-                request_id=key.request_id,
-            )
         path = self._files.temporary()
         if key is not None:
             path = self._files.partial(key.request_id)
-            self._active.add(key.request_id)
+            await self._take(key.request_id)
         is_kept = False
         try:
             if key is not None:
@@ -125,17 +120,33 @@ class UploadReceiver:
             raise
         finally:
             if not is_kept and path.exists():
-                await self._discard(path, key)
+                await self._discard(path, key.request_id if key is not None else None)
             if key is not None:
                 self._active.discard(key.request_id)
+
+    async def _take(self, request_id: str) -> None:
+        """Makes this call the only one that receives an upload.
+
+        A client may be back before the end of its broken stream has been noticed here.
+        """
+        deadline_s = time.monotonic() + _TAKE_OVER_SECONDS
+        while request_id in self._active:
+            if time.monotonic() > deadline_s:
+                raise ConflictError(
+                    f"upload {request_id} is being received in another call; "
+                    "wait for that to end, then ask GetUpload and continue",
+                    reason="UPLOAD_IN_PROGRESS",
+                    request_id=request_id,
+                )
+            await asyncio.sleep(_TAKE_OVER_SECONDS / 20)
+        self._active.add(request_id)
 
     async def _begin(self, key: RequestKey, total_bytes: int) -> None:
         now = self._clock()
         expire_time = now + self._ttl_us
+        await self._drop_expired(now)
         earlier = await self._database.read(lambda tx: uploads.find(tx, key.request_id))
-        if earlier is not None and earlier.expire_time < now:
-            self._files.partial(key.request_id).unlink(missing_ok=True)
-        elif earlier is not None and (earlier.method, earlier.body_sha256) != (
+        if earlier is not None and (earlier.method, earlier.body_sha256) != (
             key.method,
             key.body_sha256,
         ):
@@ -145,6 +156,11 @@ class UploadReceiver:
                 tx, key, total_bytes=total_bytes, now=now, expire_time=expire_time
             )
         )
+
+    async def _drop_expired(self, now: int) -> None:
+        expired = await self._database.read(lambda tx: uploads.expired(tx, now))
+        for request_id in expired - self._active:
+            await self._discard(self._files.partial(request_id), request_id)
 
     async def _fill(self, path: Path, ticket: UploadTicket, chunks: AsyncIterator[Chunk]) -> None:
         sink = await self._threads.run(_Sink, path)
@@ -171,10 +187,10 @@ class UploadReceiver:
         finally:
             sink.close()
 
-    async def _discard(self, path: Path, key: RequestKey | None) -> None:
+    async def _discard(self, path: Path, request_id: str | None) -> None:
         path.unlink(missing_ok=True)
-        if key is not None:
-            await self._database.write(lambda tx: uploads.end(tx, key.request_id))
+        if request_id is not None:
+            await self._database.write(lambda tx: uploads.end(tx, request_id))
 
 
 class _WrongOffset(UploadError):

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import logging
-import uuid
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from smidgen.errors import SmidgenError
-from smidgen_service.errors import InternalError
-from smidgen_service.logs import log
 from smidgen_service.store.records import JobFailure
 
 
@@ -34,18 +30,6 @@ def failure_of_frame(fields: Mapping[str, Any]) -> JobFailure:
         message=str(fields["message"]),
         metadata={str(key): str(value) for key, value in fields["metadata"].items()},
     )
-
-
-def hide(error: BaseException, event: str, **fields: str) -> InternalError:
-    """Logs an unexpected error and returns one that may be shown."""
-    error_id = new_error_id()
-    log(event, level=logging.ERROR, error=error, error_id=error_id, **fields)
-    return InternalError(error_id)
-
-
-def new_error_id() -> str:
-    """Returns the word that ties an answer to the log."""
-    return uuid.uuid4().hex[:16]
 
 
 def error_types() -> dict[str, type[SmidgenError]]:

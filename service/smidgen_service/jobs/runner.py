@@ -14,18 +14,18 @@ from smidgen.errors import SmidgenError
 from smidgen_service import names
 from smidgen_service.clock import Clock
 from smidgen_service.errors import FailedPreconditionError
+from smidgen_service.faults import hide
 from smidgen_service.jobs.announcements import Announcements
-from smidgen_service.jobs.failures import failure_of, hide
+from smidgen_service.jobs.failures import failure_of
 from smidgen_service.jobs.gauges import JobGauges
 from smidgen_service.jobs.process import LOG_NAME
-from smidgen_service.jobs.work import Cancelled, JobWork
+from smidgen_service.jobs.running import Cancelled, Commit
+from smidgen_service.jobs.work import JobWork
 from smidgen_service.logs import log
 from smidgen_service.store import idempotency, jobs
 from smidgen_service.store.database import Database
 from smidgen_service.store.idempotency import RequestKey
 from smidgen_service.store.records import JobEvent, JobRecord, JobState
-
-Commit = Callable[[sqlite3.Connection], None]
 
 
 @dataclass(frozen=True, slots=True)

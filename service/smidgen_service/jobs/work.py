@@ -2,35 +2,30 @@
 
 from __future__ import annotations
 
-import signal
 import sqlite3
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from smidgen.artifact import load_artifact, program_specs
 from smidgen.errors import ArtifactError
-from smidgen.progress import Stage
 from smidgen.report import QuantizationReport
 from smidgen_service.clock import Clock
 from smidgen_service.errors import FailedPreconditionError
-from smidgen_service.jobs.calls import raise_reported
-from smidgen_service.jobs.frames import Frame
 from smidgen_service.jobs.gauges import JobGauges
 from smidgen_service.jobs.process import WorkerProcess
+from smidgen_service.jobs.running import Commit, RunningJob
 from smidgen_service.store import calibrations, datasets, jobs, models
 from smidgen_service.store.blobs import file_sha256
 from smidgen_service.store.records import (
     CalibrationRecord,
     ConvertResult,
     DatasetRecord,
-    JobEvent,
     JobKind,
     JobRecord,
-    JobState,
     ModelRecord,
     TrainResult,
     VersionRecord,
@@ -38,15 +33,8 @@ from smidgen_service.store.records import (
 from smidgen_service.store.store import Store
 from smidgen_service.threads import Threads
 
-Commit = Callable[[sqlite3.Connection], None]
-OnEvent = Callable[[JobEvent], Awaitable[None]]
-
 _TRAINED = "trained.safetensors"
 _ARTIFACT = "model.smidgen"
-
-
-class Cancelled(Exception):
-    """The worker stopped because it was asked to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +81,17 @@ class JobWork:
         try:
             with ExitStack() as pins:
                 await process.send(_TASKS[job.kind], fields)
+                finish = (
+                    self._finish_training
+                    if job.kind is JobKind.TRAIN_QAT
+                    else self._finish_conversion
+                )
                 yield RunningJob(
-                    self, job, inputs=inputs, scratch=scratch, process=process, pins=pins
+                    job,
+                    process,
+                    self._gauges,
+                    scratch=scratch,
+                    finish=partial(finish, job, scratch, pins),
                 )
         finally:
             await process.close()
@@ -123,7 +120,7 @@ class JobWork:
             return None
         return {"path": str(self._blobs.verify(dataset.sha256)), "format": dataset.format.value}
 
-    async def finish_training(
+    async def _finish_training(
         self, job: JobRecord, scratch: Path, pins: ExitStack, fields: Mapping[str, Any]
     ) -> Commit:
         """Stores the trained weights and returns the transaction that ends the job."""
@@ -142,7 +139,7 @@ class JobWork:
         now = self._clock()
         return lambda tx: jobs.succeed(tx, job.id, result, now=now, result_sha256=sha256)
 
-    async def finish_conversion(
+    async def _finish_conversion(
         self, job: JobRecord, scratch: Path, pins: ExitStack, fields: Mapping[str, Any]
     ) -> Commit:
         """Stores the artifact and returns the transaction that adds the version."""
@@ -181,80 +178,6 @@ class JobWork:
 
         return commit
 
-    def observe(self, event: JobEvent, *, steps: int, samples: int, seconds: float) -> None:
-        """Passes a progress event on to the metrics."""
-        self._gauges.trained(event, steps=steps, samples=samples, seconds=seconds)
-
-
-class RunningJob:
-    """A job with a worker at it."""
-
-    def __init__(
-        self,
-        work: JobWork,
-        job: JobRecord,
-        *,
-        inputs: JobInputs,
-        scratch: Path,
-        process: WorkerProcess,
-        pins: ExitStack,
-    ) -> None:
-        self._work = work
-        self._job = job
-        self._inputs = inputs
-        self._scratch = scratch
-        self._process = process
-        self._pins = pins
-        self._last_step = 0
-        self._last_time_s = time.monotonic()
-
-    def signal(self, number: signal.Signals) -> None:
-        """Sends a signal to the worker."""
-        self._process.signal(number)
-
-    async def follow(self, on_event: OnEvent) -> Commit:
-        """Passes events on until the result is there; returns the transaction that stores it.
-
-        Raises:
-            Cancelled: the worker stopped because it was asked to.
-            SmidgenError: it failed.
-        """
-        while True:
-            frame = await self._process.receive()
-            if frame.kind == "progress":
-                event = _progress_event(frame.fields)
-                self._observe(event)
-                await on_event(event)
-            elif frame.kind == "stage":
-                stage, progress = Stage(frame.fields["stage"]), float(frame.fields["progress"])
-                await on_event(JobEvent(JobState.RUNNING, stage=stage, progress=progress))
-            elif frame.kind == "stopped":
-                raise Cancelled
-            elif frame.kind == "result":
-                return await self._finish(frame)
-            else:
-                raise_reported(frame, self._scratch)
-
-    async def _finish(self, frame: Frame) -> Commit:
-        finish = (
-            self._work.finish_training
-            if self._job.kind is JobKind.TRAIN_QAT
-            else self._work.finish_conversion
-        )
-        return await finish(self._job, self._scratch, self._pins, frame.fields)
-
-    def _observe(self, event: JobEvent) -> None:
-        now_s = time.monotonic()
-        steps = max(event.step - self._last_step, 0)
-        batch_size = int((self._job.config or {}).get("batch_size") or 0)
-        samples = min(steps * batch_size, self._sample_count * max(event.epoch, 1))
-        self._work.observe(event, steps=steps, samples=samples, seconds=now_s - self._last_time_s)
-        self._last_step, self._last_time_s = event.step, now_s
-
-    @property
-    def _sample_count(self) -> int:
-        return self._inputs.dataset.sample_count if self._inputs.dataset is not None else 0
-
 
 _TASKS = {JobKind.TRAIN_QAT: "train", JobKind.CONVERT: "convert"}
 
@@ -288,18 +211,3 @@ def _lineage(inputs: JobInputs) -> dict[str, str]:
     if inputs.trained_sha256 is not None:
         lineage["trained_sha256"] = inputs.trained_sha256
     return lineage
-
-
-def _progress_event(fields: Mapping[str, Any]) -> JobEvent:
-    return JobEvent(
-        state=JobState.RUNNING,
-        stage=Stage(fields["stage"]),
-        progress=float(fields["progress"]),
-        epoch=int(fields["epoch"]),
-        step=int(fields["step"]),
-        total_steps=int(fields["total_steps"]),
-        task_loss=fields["task_loss"],
-        quantization_loss=fields["quantization_loss"],
-        learning_rate=fields["learning_rate"],
-        accuracy=fields["accuracy"],
-    )

@@ -15,8 +15,8 @@ from typing import BinaryIO
 
 from smidgen.errors import SmidgenError
 from smidgen.progress import Stopped
+from smidgen_service.faults import new_error_id
 from smidgen_service.jobs import frames
-from smidgen_service.jobs.failures import new_error_id
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NO_NEW_PRIVS = 38

@@ -14,6 +14,10 @@ from smidgen_service.store.schema import MIGRATIONS
 T = TypeVar("T")
 
 
+class SchemaTooNewError(Exception):
+    """The database was written by a newer server."""
+
+
 class Database:
     """The rows of one data directory.
 
@@ -88,11 +92,11 @@ def migrate(connection: sqlite3.Connection) -> None:
     """Applies the migrations that the file has not seen, each in its own transaction.
 
     Raises:
-        RuntimeError: the file was written by a newer server.
+        SchemaTooNewError: the file was written by a newer server.
     """
     found = connection.execute("PRAGMA user_version").fetchone()[0]
     if found > len(MIGRATIONS):
-        raise RuntimeError(
+        raise SchemaTooNewError(
             f"the database has schema {found}, this server knows up to {len(MIGRATIONS)}; "
             "use a newer server"
         )

@@ -88,6 +88,12 @@ def end(tx: sqlite3.Connection, request_id: str) -> None:
     tx.execute("DELETE FROM uploads WHERE request_id = ?", (request_id,))
 
 
+def expired(tx: sqlite3.Connection, now: int) -> set[str]:
+    """Returns the ids of uploads whose time is over."""
+    rows = tx.execute("SELECT request_id FROM uploads WHERE expire_time < ?", (now,))
+    return {row[0] for row in rows}
+
+
 def forget_expired(tx: sqlite3.Connection, now: int) -> set[str]:
     """Forgets uploads whose time is over and returns the ids of all others."""
     tx.execute("DELETE FROM uploads WHERE expire_time < ?", (now,))

@@ -15,7 +15,7 @@ from smidgen_service.errors import (
     RequestIdReusedError,
 )
 from smidgen_service.store import datasets, idempotency
-from smidgen_service.store.database import Database, migrate
+from smidgen_service.store.database import Database, SchemaTooNewError, migrate
 from smidgen_service.store.idempotency import RequestKey
 from smidgen_service.store.paging import PageRequest, PageTokens, Slice, load_or_make_key
 from smidgen_service.store.records import DatasetRecord
@@ -96,7 +96,7 @@ async def test_pages_cover_everything_once(database: Database) -> None:
 def test_newer_schema_is_refused(tmp_path: Path) -> None:
     connection = sqlite3.connect(tmp_path / "new.db", isolation_level=None)
     connection.execute("PRAGMA user_version = 99")
-    with pytest.raises(RuntimeError, match="use a newer server"):
+    with pytest.raises(SchemaTooNewError, match="use a newer server"):
         migrate(connection)
     connection.close()
 

@@ -1,0 +1,145 @@
+"""TrainQAT and Convert requests, and the rows they name: there, and fitting together."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+
+from smidgen.config import QATConfig
+from smidgen_service import names
+from smidgen_service.errors import FailedPreconditionError
+from smidgen_service.handlers.calibration import check_trainable
+from smidgen_service.store import calibrations, datasets, jobs, models
+from smidgen_service.store.idempotency import RequestKey
+from smidgen_service.store.records import (
+    CalibrationRecord,
+    DatasetRecord,
+    JobKind,
+    JobRecord,
+    JobState,
+    ModelRecord,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainRequest:
+    """What TrainQAT is asked."""
+
+    model_id: str
+    calibration_id: str
+    dataset_id: str
+    evaluation_dataset_id: str | None
+    config: QATConfig
+    key: RequestKey | None
+    validate_only: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ConvertRequest:
+    """What Convert is asked; exactly one of calibration_id and train_job_id is set."""
+
+    model_id: str
+    calibration_id: str | None
+    train_job_id: str | None
+    evaluation_dataset_id: str | None
+    wait_s: float
+    key: RequestKey | None
+    validate_only: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedInputs:
+    """The rows that a request named, all of them there and fitting together."""
+
+    model: ModelRecord
+    calibration: CalibrationRecord
+    dataset: DatasetRecord | None
+    evaluation: DatasetRecord | None
+
+
+def check_train(tx: sqlite3.Connection, request: TrainRequest) -> CheckedInputs:
+    """Returns the rows of a training.
+
+    Raises:
+        NotFoundError: one of them does not exist.
+        FailedPreconditionError: they do not belong together.
+    """
+    model = models.get(tx, request.model_id)
+    check_trainable(model)
+    return CheckedInputs(
+        model=model,
+        calibration=_calibration(tx, model, request.calibration_id),
+        dataset=datasets.get(tx, request.dataset_id),
+        evaluation=_dataset(tx, request.evaluation_dataset_id),
+    )
+
+
+def check_convert(tx: sqlite3.Connection, request: ConvertRequest) -> CheckedInputs:
+    """Returns the rows of a conversion.
+
+    Raises:
+        NotFoundError: one of them does not exist.
+        FailedPreconditionError: they do not belong together, or the training has not succeeded.
+    """
+    model = models.get(tx, request.model_id)
+    check_trainable(model)
+    calibration_id = request.calibration_id
+    if request.train_job_id is not None:
+        job = _training(tx, model, request.train_job_id)
+        calibration_id = job.calibration_id
+    assert calibration_id is not None  # the request has one of the two
+    return CheckedInputs(
+        model=model,
+        calibration=_calibration(tx, model, calibration_id),
+        dataset=None,
+        evaluation=_dataset(tx, request.evaluation_dataset_id),
+    )
+
+
+def _calibration(
+    tx: sqlite3.Connection, model: ModelRecord, calibration_id: str
+) -> CalibrationRecord:
+    calibration = calibrations.get(tx, calibration_id)
+    if (calibration.model_id, calibration.profile.model_sha256) != (model.id, model.sha256):
+        raise FailedPreconditionError(
+            f"{names.calibration_name(calibration_id)} belongs to "
+            f"{names.model_name(calibration.model_id)}, not to {names.model_name(model.id)}; "
+            "calibrate this model",
+            reason="CALIBRATION_OF_OTHER_MODEL",
+            resource_name=names.calibration_name(calibration_id),
+        )
+    return calibration
+
+
+def _training(tx: sqlite3.Connection, model: ModelRecord, job_id: str) -> JobRecord:
+    job, name = jobs.get(tx, job_id), names.job_name(job_id)
+    if job.kind is not JobKind.TRAIN_QAT or job.model_id != model.id:
+        raise FailedPreconditionError(
+            f"{name} is a {job.kind.upper()} job of {names.model_name(job.model_id)}, expected a "
+            f"TRAIN_QAT job of {names.model_name(model.id)}",
+            reason="TRAIN_JOB_OF_OTHER_MODEL",
+            resource_name=name,
+        )
+    if job.state is not JobState.SUCCEEDED or job.result_sha256 is None:
+        raise FailedPreconditionError(
+            f"{name} is {job.state.upper()} and has no weights to convert; "
+            "wait until it has SUCCEEDED, or train again",
+            reason="TRAIN_JOB_NOT_SUCCEEDED",
+            resource_name=name,
+            state=job.state.upper(),
+        )
+    return job
+
+
+def _dataset(tx: sqlite3.Connection, dataset_id: str | None) -> DatasetRecord | None:
+    return datasets.get(tx, dataset_id) if dataset_id is not None else None
+
+
+def recheck(now: CheckedInputs, before: CheckedInputs) -> None:
+    """Refuses a job whose rows were replaced by others of the same name meanwhile."""
+    if now != before:
+        raise FailedPreconditionError(
+            "the model or its data was replaced while the request was checked; send it again",
+            reason="INPUTS_REPLACED",
+            resource_name=names.model_name(before.model.id),
+        )
