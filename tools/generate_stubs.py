@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import filecmp
+import os
 import sys
 import tempfile
 from importlib.resources import files
@@ -19,6 +20,8 @@ def generate(out: Path) -> None:
     protos = sorted(str(path) for path in (ROOT / "proto" / STUBS).glob("*.proto"))
     well_known = str(files("grpc_tools") / "_proto")
     outputs = [f"--{kind}_out={out}" for kind in ("python", "grpc_python", "mypy", "mypy_grpc")]
+    # protoc looks for its plugins on the path; they are installed beside the interpreter.
+    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     status = protoc.main(["protoc", f"-I{ROOT / 'proto'}", f"-I{well_known}", *outputs, *protos])
     if status != 0:
         sys.exit(f"protoc failed with status {status}; its message is above")

@@ -52,7 +52,8 @@ def quantize_weight(weight: F32, scales: F32) -> I8:
     Shapes: weight [O, ...] float32, scales [O] float32. Returns int8 of weight's shape.
     """
     spread = scales.reshape(-1, *([1] * (weight.ndim - 1)))
-    return np.clip(np.rint(weight / spread), -127, 127).astype(np.int8)
+    quantized: I8 = np.clip(np.rint(weight / spread), -127, 127).astype(np.int8)
+    return quantized
 
 
 def quantize_bias(bias: F32, input_scale: float, weight_scales: F32) -> I32:
@@ -196,7 +197,8 @@ def max_pool(
     padded = np.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right)))
     span = ((kernel[0] - 1) * dilation[0] + 1, (kernel[1] - 1) * dilation[1] + 1)
     windows = _windows(padded, span, stride)[..., :: dilation[0], :: dilation[1]]
-    return windows.max(axis=(4, 5))
+    largest: U8 = windows.max(axis=(4, 5))
+    return largest
 
 
 def lookup(x: U8, table: U8) -> U8:

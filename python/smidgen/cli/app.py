@@ -13,6 +13,7 @@ from smidgen.cli import (
     calibrations,
     convert,
     datasets,
+    health,
     infer,
     jobs,
     models,
@@ -36,7 +37,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     add_completion=False,
 )
-for module in (serve, transfer, calibrate, train, convert, infer, bench):
+for module in (serve, health, transfer, calibrate, train, convert, infer, bench):
     module.register(app)
 app.add_typer(models.app, name="models")
 app.add_typer(datasets.app, name="datasets")

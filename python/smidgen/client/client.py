@@ -132,6 +132,7 @@ class Client:
         Raises: InvalidModelError where the extension tells no format; OSError; RemoteError.
         """
         file = LocalFile.inspect(Path(path))
+        is_continued = bool(request_id)
         request_id = request_id or new_request_id()
         header = models_pb.UploadModelHeader(
             model_id=model_id,
@@ -150,6 +151,7 @@ class Client:
             wrap=lambda chunk: models_pb.UploadModelRequest(chunk=chunk),
             file=file,
             request_id=request_id,
+            is_continued=is_continued,
         ).run(self._patience(), on_progress)
 
     def upload_dataset(
@@ -167,6 +169,7 @@ class Client:
         Raises: InvalidDatasetError where the extension tells no format; OSError; RemoteError.
         """
         file = LocalFile.inspect(Path(path))
+        is_continued = bool(request_id)
         request_id = request_id or new_request_id()
         header = datasets_pb.UploadDatasetHeader(
             dataset_id=dataset_id,
@@ -184,6 +187,7 @@ class Client:
             wrap=lambda chunk: datasets_pb.UploadDatasetRequest(chunk=chunk),
             file=file,
             request_id=request_id,
+            is_continued=is_continued,
         ).run(self._patience(), on_progress)
 
     def download_artifact(

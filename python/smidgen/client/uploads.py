@@ -106,6 +106,7 @@ class Upload(Generic[Request, Response]):
         wrap: Makes a message of a chunk.
         file: What to send.
         request_id: The id in the header.
+        is_continued: Whether an earlier process may have begun this upload.
     """
 
     caller: Caller
@@ -115,6 +116,7 @@ class Upload(Generic[Request, Response]):
     wrap: Callable[[uploads_pb.UploadChunk], Request]
     file: LocalFile
     request_id: str
+    is_continued: bool
 
     def run(self, patience: Patience, on_progress: TransferProgress) -> Response:
         """Sends what the server does not have yet, as often as the connection breaks.
@@ -122,9 +124,11 @@ class Upload(Generic[Request, Response]):
         Raises: RemoteError.
         """
         furthest = -1
+        is_begun = self.is_continued
         while True:
             try:
-                offset = self._committed_bytes()
+                offset = self._committed_bytes() if is_begun else 0
+                is_begun = True
                 if offset > furthest:
                     furthest = offset
                     patience.seen()

@@ -39,5 +39,7 @@ def training_state(graph: fx.GraphModule, batch_size: int) -> Iterator[None]:
 
 def largest_activation(graph: fx.GraphModule) -> int:
     """Returns the elements of the largest activation of one sample."""
-    shapes = [node.meta["shape"] for node in graph.graph.nodes if node.op != "output"]
+    shapes: list[tuple[int, ...]] = [
+        node.meta["shape"] for node in graph.graph.nodes if node.op != "output"
+    ]
     return max(math.prod(shape[1:]) for shape in shapes)

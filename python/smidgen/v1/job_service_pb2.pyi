@@ -143,7 +143,7 @@ class TrainQATResult(_message.Message):
     quantization_loss: _builtins.float
     """Quantization loss of the best epoch, likewise."""
     best_epoch: _builtins.int
-    """The epoch whose weights were kept, from 1."""
+    """The epoch whose weights were kept, from 1; 0 if no epoch was better than the calibrated start."""
     step_count: _builtins.int
     """Number of optimizer steps."""
     def __init__(

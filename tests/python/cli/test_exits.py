@@ -11,6 +11,7 @@ import pytest
 from tests.python.cli.conftest import Smidgen
 
 COMMANDS = [
+    ("health",),
     ("upload",),
     ("dataset",),
     ("download",),
@@ -44,6 +45,7 @@ def test_a_group_alone_lists_its_commands(offline: Smidgen, group: str) -> None:
 @pytest.mark.parametrize(
     "arguments",
     [
+        ("health", "--timeout", "0.2"),
         ("models", "list"),
         ("jobs", "watch", "j"),
         ("convert", "digits", "--calibration", "c"),
