@@ -48,9 +48,10 @@ lint: setup
 	$(BIN)/lint-imports
 	$(BIN)/buf lint
 	$(BIN)/buf format --diff --exit-code
-	$(BIN)/python tools/generate_stubs.py --check
+	$(BIN)/python tools/generate_stubs.py --check 2>/dev/null
+	$(BIN)/python tools/generate_cli_reference.py --check
 	$(BIN)/python tools/check_includes.py
-	find csrc tests/csrc \( -name '*.cc' -o -name '*.h' \) -print0 | xargs -0 $(BIN)/clang-format --dry-run --Werror
+	find csrc tests/csrc \( -name '*.cc' -o -name '*.h' -o -name '*.inc' \) -print0 | xargs -0 $(BIN)/clang-format --dry-run --Werror
 
 check: lint sanitize ## Run all that CI runs: lint, types, sanitizers, all tests with coverage
 	$(BIN)/python -m coverage erase
@@ -68,7 +69,7 @@ format: setup ## Format Python, C++ and proto files
 	$(BIN)/ruff check --fix --quiet || true
 	$(BIN)/ruff format
 	$(BIN)/buf format --write
-	find csrc tests/csrc \( -name '*.cc' -o -name '*.h' \) -print0 | xargs -0 $(BIN)/clang-format -i
+	find csrc tests/csrc \( -name '*.cc' -o -name '*.h' -o -name '*.inc' \) -print0 | xargs -0 $(BIN)/clang-format -i
 
 clean: ## Remove the virtual environment and everything built
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*

@@ -1,4 +1,4 @@
-"""Generates the Python stubs of proto/ into python/; `--check` fails if the committed ones differ."""
+"""Generates the Python stubs of proto/ into python/; `--check` fails if committed ones differ."""
 
 from __future__ import annotations
 
