@@ -167,27 +167,48 @@ _JUNK: list[Any] = [
     {"as_none": True}, {"as_tensor": {"name": "x"}}, {"as_ints": []}, {"as_ints": [-1, 2**40]},
     {"as_sym_ints": [{"as_name": "x"}]}, {"as_float": "NaN"}, {"as_string": "same"},
 ]  # fmt: skip
+_NUMBERS = [-(2**63), -1, 0, 1, 2, 3, 7, 12, 2**31, 2**62]
+
+
+def _mutate(chance: random.Random, places: list[tuple[Any, Any]]) -> None:
+    """Changes one place, mostly into something that the schema allows there."""
+    container, key = chance.choice(places)
+    value = container[key]
+    alike = [
+        other[place]
+        for other, place in places
+        if type(other[place]) is type(value)
+        and (place == key or (isinstance(place, int) and isinstance(key, int)))
+    ]
+    choice = chance.random()
+    if choice < 0.05:
+        container[key] = chance.choice(_JUNK)
+    elif type(value) is int and choice < 0.6:
+        container[key] = chance.choice(_NUMBERS)
+    elif isinstance(value, list) and choice < 0.5:
+        chance.shuffle(value)
+    elif isinstance(value, list) and choice < 0.6 and value:
+        value.append(value[0])
+    else:
+        container[key] = json.loads(json.dumps(chance.choice(alike)))
 
 
 @settings(
-    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-@given(seed=st.integers(0, 2**32), count=st.integers(1, 3), name=st.sampled_from([MODEL, WEIGHTS]))
+@given(seed=st.integers(0, 2**32), count=st.integers(1, 2))
 def test_any_edit_of_the_text_is_read_or_refused(
-    good: Pt2File, tmp_path: Path, seed: int, count: int, name: str
+    good: Pt2File, tmp_path: Path, seed: int, count: int
 ) -> None:
     chance = random.Random(seed)
 
     def edit(document: Any) -> None:
-        graph = document.get("graph_module", document)
+        graph = document.get("graph_module", {}).get("graph", document)
+        scope = chance.choice([document, graph, graph.get("nodes", document)])
         for _ in range(count):
-            container, key = chance.choice(_positions(chance.choice([graph, document])))
-            other, other_key = chance.choice(_positions(graph))
-            if chance.random() < 0.5:
-                container[key] = json.loads(json.dumps(other[other_key]))
-            else:
-                container[key] = chance.choice(_JUNK)
+            _mutate(chance, _positions(scope))
 
+    name = chance.choice([MODEL, MODEL, WEIGHTS])
     _read_or_refuse(good.edited(edit, name).write(tmp_path / "m.pt2"))
 
 
