@@ -48,7 +48,7 @@ lint: setup
 	$(BIN)/lint-imports
 	$(BIN)/buf lint
 	$(BIN)/buf format --diff --exit-code
-	$(BIN)/python tools/generate_stubs.py --check 2>/dev/null
+	$(BIN)/python tools/generate_stubs.py --check
 	$(BIN)/python tools/generate_cli_reference.py --check
 	$(BIN)/python tools/check_includes.py
 	find csrc tests/csrc \( -name '*.cc' -o -name '*.h' -o -name '*.inc' \) -print0 | xargs -0 $(BIN)/clang-format --dry-run --Werror

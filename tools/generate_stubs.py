@@ -19,7 +19,8 @@ def generate(out: Path) -> None:
     """Writes messages, services and their type stubs below `out`."""
     protos = sorted(str(path) for path in (ROOT / "proto" / STUBS).glob("*.proto"))
     well_known = str(files("grpc_tools") / "_proto")
-    outputs = [f"--{kind}_out={out}" for kind in ("python", "grpc_python", "mypy", "mypy_grpc")]
+    plugins = {"python": "", "grpc_python": "", "mypy": "quiet:", "mypy_grpc": "quiet:"}
+    outputs = [f"--{plugin}_out={option}{out}" for plugin, option in plugins.items()]
     # protoc looks for its plugins on the path; they are installed beside the interpreter.
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     status = protoc.main(["protoc", f"-I{ROOT / 'proto'}", f"-I{well_known}", *outputs, *protos])
