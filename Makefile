@@ -60,7 +60,7 @@ check: lint sanitize ## Run all that CI runs: lint, types, sanitizers, all tests
 	$(BIN)/python -m coverage report --skip-covered
 
 bench: setup ## Measure the engine against PyTorch on this machine
-	$(BIN)/python -m benchmarks.latency
+	$(BIN)/python -m benchmarks.engine
 
 proto: setup ## Generate the Python stubs from proto/
 	$(BIN)/python tools/generate_stubs.py

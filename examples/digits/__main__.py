@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from benchmarks.interleaved import measure
 from examples.digits import journey
 from examples.digits.data import Digits, load_split
-from examples.digits.latency import median_latencies_ms
 from examples.digits.model import EPOCHS, DigitNet, export, predict, train
 from examples.digits.server import RunningServer, serve
 from smidgen.artifact import load_artifact
@@ -77,12 +77,13 @@ def measure_latencies(client: Client, digits: Digits, model: DigitNet) -> dict[s
     (name,) = program.inputs
     tensor = torch.from_numpy(image)
     with torch.inference_mode():
-        torch_ms, engine_ms, served_ms = median_latencies_ms(
+        latencies = measure(
             lambda: model(tensor),
             lambda: engine.run({name: image}),
             lambda: client.infer(journey.MODEL, image),
         )
-    return {"float": torch_ms, "int8": engine_ms, "served": served_ms}
+    medians = [latency.median_ms for latency in latencies]
+    return dict(zip(("float", "int8", "served"), medians, strict=True))
 
 
 def summary(outcome: journey.Outcome, float_accuracy: float, latencies: dict[str, float]) -> Table:

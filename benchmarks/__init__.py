@@ -1,0 +1,1 @@
+"""Measurements against peers; results/ keeps each run."""
