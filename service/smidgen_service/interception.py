@@ -41,7 +41,14 @@ def rpc_type(is_client_stream: bool, is_server_stream: bool) -> str:
 
 
 class CallInterceptor(aio.ServerInterceptor, ABC):
-    """Puts an asynchronous context manager around every call, whatever its type."""
+    """Puts an asynchronous context manager around every call, whatever its type.
+
+    Methods and what is inside of this interceptor are the same for every call of a path, so each
+    path is wrapped once.
+    """
+
+    def __init__(self) -> None:
+        self._wrapped: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
 
     @abstractmethod
     def around(self, method: Method, context: Context) -> AbstractAsyncContextManager[None]:
@@ -61,12 +68,19 @@ class CallInterceptor(aio.ServerInterceptor, ABC):
         handler_call_details: grpc.HandlerCallDetails,
     ) -> grpc.RpcMethodHandler[Any, Any] | None:
         """Wraps the handler of the call; an unknown method has none."""
-        handler: Any = await continuation(handler_call_details)
+        path = handler_call_details.method
+        known = self._wrapped.get(path)
+        if known is not None:
+            return known
+        handler = await continuation(handler_call_details)
         if handler is None:
             return None  # grpc answers UNIMPLEMENTED
-        method = Method(
-            handler_call_details.method, handler.request_streaming, handler.response_streaming
-        )
+        wrapped = self._wrap(handler, path)
+        self._wrapped[path] = wrapped
+        return wrapped
+
+    def _wrap(self, handler: Any, path: str) -> grpc.RpcMethodHandler[Any, Any]:
+        method = Method(path, handler.request_streaming, handler.response_streaming)
         name, factory = _FACTORIES[method.is_client_stream, method.is_server_stream]
         behaviour = getattr(handler, name)
         wrapped = (

@@ -9,9 +9,11 @@ import time
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 import grpc
 from grpc import aio
+from prometheus_client import Counter, Histogram
 
 from smidgen.errors import SmidgenError
 from smidgen_service import status
@@ -34,7 +36,7 @@ class ErrorGuard(CallInterceptor):
     @asynccontextmanager
     async def around(self, method: Method, context: Context) -> AsyncIterator[None]:
         """Catches everything but cancellation and gRPC's own aborts."""
-        request_id = _request_id(context)
+        request_id = sent_request_id(context) or uuid.uuid4().hex
         REQUEST_ID.set(request_id)
         try:
             yield
@@ -56,6 +58,7 @@ class RequestIds(CallInterceptor):
     """
 
     def __init__(self) -> None:
+        super().__init__()
         self._second = 0
         self._logged = 0
 
@@ -64,6 +67,7 @@ class RequestIds(CallInterceptor):
         """Names the call in its log line."""
         started_s = time.perf_counter()
         code = grpc.StatusCode.OK
+        context.set_trailing_metadata(((REQUEST_ID_HEADER, REQUEST_ID.get()),))
         try:
             yield
         except BaseException as error:
@@ -78,9 +82,9 @@ class RequestIds(CallInterceptor):
                 code=code.name,
                 duration_ms=round(elapsed_ms, 3),
             )
-        # Only successful unary calls get here before their headers are out. Headers before an
-        # error would keep clients from retrying; there the id is in the trailers.
-        if not method.is_server_stream:
+        # Headers before an error would keep clients from retrying, and sending them takes time:
+        # only successful calls of clients that asked for their id have it there as well.
+        if not method.is_server_stream and sent_request_id(context) is not None:
             await context.send_initial_metadata(((REQUEST_ID_HEADER, REQUEST_ID.get()),))
 
     def _is_logged(self, method: Method, code: grpc.StatusCode) -> bool:
@@ -94,25 +98,37 @@ class RequestIds(CallInterceptor):
         return self._logged <= MOST_LOGGED_PER_SECOND and not is_health
 
 
+@dataclass(frozen=True, slots=True)
+class _Series:
+    """The series of one method."""
+
+    started: Counter
+    received: Counter
+    sent: Counter
+    seconds: Histogram
+
+
 class RpcMetrics(CallInterceptor):
     """Counts calls and messages under the names that community dashboards know."""
 
     def __init__(self, metrics: Metrics) -> None:
+        super().__init__()
         self._metrics = metrics
+        self._series: dict[str, _Series] = {}
 
     def on_received(self, method: Method) -> None:
         """Counts a message that arrived."""
-        self._metrics.rpc_received.labels(*method.labels).inc()
+        self._of(method).received.inc()
 
     def on_sent(self, method: Method) -> None:
         """Counts a message that went out."""
-        self._metrics.rpc_sent.labels(*method.labels).inc()
+        self._of(method).sent.inc()
 
     @asynccontextmanager
     async def around(self, method: Method, context: Context) -> AsyncIterator[None]:
         """Counts and times a call."""
-        labels = method.labels
-        self._metrics.rpc_started.labels(*labels).inc()
+        series = self._of(method)
+        series.started.inc()
         started_s = time.perf_counter()
         code = grpc.StatusCode.OK
         try:
@@ -121,14 +137,29 @@ class RpcMetrics(CallInterceptor):
             code = code_of_exception(error, context)
             raise
         finally:
-            self._metrics.rpc_handled.labels(*labels, code.name).inc()
-            self._metrics.rpc_seconds.labels(*labels).observe(time.perf_counter() - started_s)
+            self._metrics.rpc_handled.labels(*method.labels, code.name).inc()
+            series.seconds.observe(time.perf_counter() - started_s)
+
+    def _of(self, method: Method) -> _Series:
+        """Returns the series of a method; finding them by labels takes longer than counting."""
+        series = self._series.get(method.path)
+        if series is None:
+            metrics, labels = self._metrics, method.labels
+            series = _Series(
+                started=metrics.rpc_started.labels(*labels),
+                received=metrics.rpc_received.labels(*labels),
+                sent=metrics.rpc_sent.labels(*labels),
+                seconds=metrics.rpc_seconds.labels(*labels),
+            )
+            self._series[method.path] = series
+        return series
 
 
 class Admit(CallInterceptor):
     """Refuses calls while the server starts or stops; health and reflection always pass."""
 
     def __init__(self, lifecycle: Lifecycle) -> None:
+        super().__init__()
         self._lifecycle = lifecycle
 
     @asynccontextmanager
@@ -161,8 +192,9 @@ def code_of_exception(error: BaseException, context: Context) -> grpc.StatusCode
     return grpc.StatusCode.INTERNAL
 
 
-def _request_id(context: Context) -> str:
+def sent_request_id(context: Context) -> str | None:
+    """Returns the caller's x-request-id if it has the form of one."""
     for key, value in context.invocation_metadata() or ():
         if key == REQUEST_ID_HEADER and isinstance(value, str) and _REQUEST_ID.fullmatch(value):
             return value
-    return uuid.uuid4().hex
+    return None

@@ -71,7 +71,7 @@ def test_bad_request_id_is_replaced(server: RunningServer) -> None:
     request = model_service_pb2.ListModelsRequest()
     metadata = (("x-request-id", "x" * 65),)
     _, call = server.models.ListModels.with_call(request, metadata=metadata)
-    found = dict(call.initial_metadata())["x-request-id"]
+    found = dict(call.trailing_metadata())["x-request-id"]
     assert found
     assert found != "x" * 65
 
