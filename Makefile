@@ -6,7 +6,7 @@ JOBS ?= 2
 SOURCES := $(shell find csrc -type f 2>/dev/null) CMakeLists.txt pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-python test-native check lint sanitize bench proto format clean
+.PHONY: help setup demo test test-python test-native check lint sanitize bench proto reference format clean
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,7 @@ lint: setup
 	$(BIN)/buf format --diff --exit-code
 	$(BIN)/python tools/generate_stubs.py --check
 	$(BIN)/python tools/generate_cli_reference.py --check
+	$(BIN)/python tools/generate_service_reference.py --check
 	$(BIN)/python tools/check_includes.py
 	find csrc tests/csrc \( -name '*.cc' -o -name '*.h' -o -name '*.inc' \) -print0 | xargs -0 $(BIN)/clang-format --dry-run --Werror
 
@@ -64,6 +65,10 @@ bench: setup ## Measure the engine against PyTorch on this machine
 
 proto: setup ## Generate the Python stubs from proto/
 	$(BIN)/python tools/generate_stubs.py
+
+reference: setup ## Generate the pages about commands, settings and metrics
+	$(BIN)/python tools/generate_cli_reference.py
+	$(BIN)/python tools/generate_service_reference.py
 
 format: setup ## Format Python, C++ and proto files
 	$(BIN)/ruff check --fix --quiet || true

@@ -71,13 +71,14 @@ def decode_artifact(data: bytes) -> Program:
     return program
 
 
-def save_artifact(program: Program, path: Path) -> str:
+def save_artifact(program: Program, path: str | Path) -> str:
     """Writes an artifact durably, replacing `path` in one step, and returns the file's SHA-256.
 
     Raises:
         ProgramError: the program breaks its rules.
         OSError: the file cannot be written.
     """
+    path = Path(path)
     data = encode_artifact(program)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -91,14 +92,14 @@ def save_artifact(program: Program, path: Path) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def load_artifact(path: Path) -> Program:
+def load_artifact(path: str | Path) -> Program:
     """Reads and verifies an artifact file.
 
     Raises:
         ArtifactError: see decode_artifact.
         OSError: the file cannot be read.
     """
-    return decode_artifact(path.read_bytes())
+    return decode_artifact(Path(path).read_bytes())
 
 
 def program_specs(program: Program) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:

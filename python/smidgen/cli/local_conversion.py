@@ -12,11 +12,10 @@ from rich.console import Group, RenderableType
 from smidgen import pipeline
 from smidgen.artifact import save_artifact
 from smidgen.cli.documents import Json
-from smidgen.cli.exits import UsageError
 from smidgen.cli.output import note
 from smidgen.cli.views import facts, report_view
 from smidgen.config import CalibrationConfig, QATConfig
-from smidgen.formats.dataset import Dataset, DatasetFormat, read_dataset
+from smidgen.formats.dataset import Dataset, read_dataset
 from smidgen.progress import TrainingProgress
 from smidgen.tensor_spec import TensorSpec
 
@@ -37,15 +36,15 @@ def convert_file(
     Raises: SmidgenError, OSError.
     """
     float_model = pipeline.load_model(model)
-    batches = _batches(_read(calibration), float_model.exported.inputs)
+    batches = _batches(read_dataset(calibration), float_model.exported.inputs)
     profile = pipeline.calibrate(float_model, batches, calibration_config)
-    held_out = _read(evaluation) if evaluation else None
+    held_out = read_dataset(evaluation) if evaluation else None
     trained = None
     if train:
         trained = pipeline.train_qat(
             float_model,
             profile,
-            _read(train),
+            read_dataset(train),
             config,
             evaluation=held_out,
             on_progress=_ignore if quiet else _tell,
@@ -70,18 +69,6 @@ def _batches(
     for batch in samples.batches(inputs, fixed or pipeline.CALIBRATION_BATCH_SIZE):
         if fixed is None or len(batch[inputs[0].name]) == fixed:
             yield batch
-
-
-def _read(path: Path) -> Dataset:
-    try:
-        return read_dataset(path, DatasetFormat(path.suffix.removeprefix(".")))
-    except ValueError:
-        expected = " or ".join(f".{known}" for known in DatasetFormat)
-        raise UsageError(
-            f"{path} ends in {path.suffix or 'no extension'}, expected {expected}",
-            reason="FILE_FORMAT_UNKNOWN",
-            path=str(path),
-        ) from None
 
 
 def _ignore(_progress: TrainingProgress) -> None:

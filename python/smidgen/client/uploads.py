@@ -13,7 +13,8 @@ import grpc
 from smidgen.client.calls import Caller
 from smidgen.client.errors import RemoteError, UnavailableError
 from smidgen.client.patience import Patience
-from smidgen.errors import InvalidDatasetError, InvalidModelError
+from smidgen.errors import InvalidModelError
+from smidgen.formats.dataset import DatasetFormat, format_of
 from smidgen.v1 import dataset_service_pb2 as datasets_pb
 from smidgen.v1 import model_service_pb2 as models_pb
 from smidgen.v1 import upload_pb2 as uploads_pb
@@ -32,8 +33,8 @@ _MODEL_FORMATS = {
     ".smidgen": models_pb.MODEL_FORMAT_ARTIFACT,
 }
 _DATASET_FORMATS = {
-    ".npz": datasets_pb.DATASET_FORMAT_NPZ,
-    ".safetensors": datasets_pb.DATASET_FORMAT_SAFETENSORS,
+    DatasetFormat.NPZ: datasets_pb.DATASET_FORMAT_NPZ,
+    DatasetFormat.SAFETENSORS: datasets_pb.DATASET_FORMAT_SAFETENSORS,
 }
 
 
@@ -84,14 +85,7 @@ def model_format(path: Path) -> models_pb.ModelFormat.ValueType:
 
 def dataset_format(path: Path) -> datasets_pb.DatasetFormat.ValueType:
     """Tells a dataset's format by the file's extension. Raises: InvalidDatasetError."""
-    found = _DATASET_FORMATS.get(path.suffix.lower())
-    if found is None:
-        raise InvalidDatasetError(
-            _unknown_extension(path, _DATASET_FORMATS),
-            reason="DATASET_FORMAT_UNKNOWN",
-            path=str(path),
-        )
-    return found
+    return _DATASET_FORMATS[format_of(path)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -122,19 +122,38 @@ class Dataset:
         return array
 
 
+def format_of(path: Path) -> DatasetFormat:
+    """Tells a data set's format by the file's extension. Raises: InvalidDatasetError."""
+    try:
+        return DatasetFormat(path.suffix.lower().removeprefix("."))
+    except ValueError:
+        raise InvalidDatasetError(
+            f"{path} ends in {path.suffix or 'no extension'}, expected "
+            f"{' or '.join(f'.{known}' for known in DatasetFormat)}; rename the file or pass its "
+            "format",
+            reason="DATASET_FORMAT_UNKNOWN",
+            path=str(path),
+        ) from None
+
+
 def read_dataset(
-    path: Path, dataset_format: DatasetFormat, *, limits: DatasetLimits | None = None
+    path: str | Path,
+    dataset_format: DatasetFormat | None = None,
+    *,
+    limits: DatasetLimits | None = None,
 ) -> Dataset:
     """Reads a data set. Uncompressed arrays of a .npz file are views of the mapped file.
 
     Args:
         path: The file. It must not change while the data set is in use.
-        dataset_format: Its format.
+        dataset_format: Its format. Default: what its extension says.
         limits: Caps on it.
 
     Raises:
         InvalidDatasetError: With a ZIP_ or DATASET_ reason.
     """
+    path = Path(path)
+    dataset_format = dataset_format or format_of(path)
     caps = limits or DatasetLimits()
     read = _read_npz if dataset_format is DatasetFormat.NPZ else _read_safetensors
     arrays = read(path, caps)

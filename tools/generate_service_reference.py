@@ -1,0 +1,75 @@
+"""Writes docs/metrics.md and docs/settings.md from the code; `--check` fails if they differ."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from pydantic.fields import FieldInfo
+
+from smidgen_service.metrics import TABLE
+from smidgen_service.settings import Settings
+
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+NOTE = "This page is generated from the code by `python tools/generate_service_reference.py`.\n"
+
+METRICS = f"""\
+# Metrics
+
+{NOTE}
+The server serves them in Prometheus' text format under `/metrics` on its metrics port. Times are in
+seconds, sizes in bytes. Label values are bounded: names of models and versions, methods, codes,
+states; never an id of a request or a job. `process_*` and `python_gc_*` come from the Prometheus
+client library.
+
+| Metric | Type | Labels | Meaning |
+|---|---|---|---|
+"""
+
+SETTINGS = f"""\
+# Settings of the server
+
+{NOTE}
+Each setting is a flag of `smidgen serve` or an environment variable; the flag wins.
+
+| Flag | Variable | Default | Meaning |
+|---|---|---|---|
+"""
+
+
+def metrics_page() -> str:
+    """Returns the page about metrics."""
+    rows = [
+        f"| `{name}` | {spec.kind} | {', '.join(spec.labels)} | {spec.documentation} |"
+        for name, spec in TABLE.items()
+    ]
+    return METRICS + "\n".join(rows) + "\n"
+
+
+def settings_page() -> str:
+    """Returns the page about settings."""
+    rows = [_setting_row(name, field) for name, field in Settings.model_fields.items()]
+    return SETTINGS + "\n".join(rows) + "\n"
+
+
+def _setting_row(name: str, field: FieldInfo) -> str:
+    # Defaults that depend on the machine are explained in the description.
+    default = "" if field.default_factory or field.default is None else f"`{field.default}`"
+    flag = f"--{name.replace('_', '-')}"
+    description = " ".join((field.description or "").split())
+    return f"| `{flag}` | `SMIDGEN_{name.upper()}` | {default} | {description} |"
+
+
+def main() -> None:
+    """Writes the pages, or compares them."""
+    pages = {"metrics.md": metrics_page(), "settings.md": settings_page()}
+    for name, text in pages.items():
+        path = DOCS / name
+        if "--check" not in sys.argv[1:]:
+            path.write_text(text)
+        elif not path.exists() or path.read_text() != text:
+            sys.exit(f"docs/{name} is out of date, run `make reference`")
+
+
+if __name__ == "__main__":
+    main()
