@@ -8,7 +8,9 @@ import os
 import platform
 import subprocess
 import tempfile
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -54,8 +56,8 @@ def run(name: str, *, batch: int, threads: int, rounds: int) -> Row:
     torch.manual_seed(0)
     torch.set_num_threads(threads)
     model = net.build().eval()
-    images = np.random.default_rng(0).normal(size=(CALIBRATION_SAMPLES, *net.image_shape))
-    images = images.astype(np.float32)
+    rng = np.random.default_rng(0)
+    images = rng.standard_normal((CALIBRATION_SAMPLES, *net.image_shape), np.float32)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "net.pt2"
         dynamic = ({0: torch.export.Dim("batch", max=64)},)
@@ -66,8 +68,8 @@ def run(name: str, *, batch: int, threads: int, rounds: int) -> Row:
     tensor = torch.from_numpy(sample)
     (input_name,) = program.inputs
     engines = {isa: Engine(program, threads=threads, isa=isa) for isa in available_isas()[1:]}
-    functions = [lambda: model(tensor)]
-    functions += [lambda engine=e: engine.run({input_name: sample}) for e in engines.values()]
+    functions: list[Callable[[], object]] = [partial(model, tensor)]
+    functions += [partial(engine.run, {input_name: sample}) for engine in engines.values()]
     with torch.inference_mode():
         measured = measure(*functions, rounds=rounds, warm_up=3)
     return Row(name, batch, threads, dict(zip([PEER, *engines], measured, strict=True)))

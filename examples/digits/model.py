@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
 
 from examples.digits.data import Digits
 
@@ -67,24 +68,24 @@ class DigitNet(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Maps [N, 1, 8, 8] to [N, 10]."""
-        return self.classifier(torch.flatten(self.pool(self.features(image)), 1))  # type: ignore[no-any-return]
+        logits: Tensor = self.classifier(torch.flatten(self.pool(self.features(image)), 1))
+        return logits
 
 
 def train(digits: Digits, on_epoch: Callable[[int, float], None]) -> DigitNet:
     """Trains a DigitNet from scratch; on_epoch gets the epoch, from 1, and its mean loss."""
     torch.manual_seed(SEED)
     model = DigitNet().train()
-    images, labels = (
-        torch.from_numpy(digits.training_images),
-        torch.from_numpy(digits.training_labels),
-    )
-    steps = EPOCHS * (len(images) // BATCH_SIZE)
+    images, labels = map(torch.from_numpy, (digits.training_images, digits.training_labels))
+    batches = DataLoader(TensorDataset(images, labels), BATCH_SIZE, shuffle=True, drop_last=True)
     optimizer = torch.optim.AdamW(model.parameters(), LEARNING_RATE, weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, total_steps=steps)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, LEARNING_RATE, total_steps=EPOCHS * len(batches)
+    )
     for epoch in range(1, EPOCHS + 1):
         losses = []
-        for picked in torch.randperm(len(images))[: steps // EPOCHS * BATCH_SIZE].split(BATCH_SIZE):
-            loss = nn.functional.cross_entropy(model(images[picked]), labels[picked])
+        for batch, targets in batches:
+            loss = nn.functional.cross_entropy(model(batch), targets)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

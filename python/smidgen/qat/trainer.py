@@ -146,7 +146,7 @@ class Trainer:
         of_quantization = quantization_loss(output, teacher, task.config.task_loss)
         loss = of_task + task.config.quantization_loss_weight * of_quantization
         self._optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]  # torch has no type for it
+        loss.backward()
         parameters = list(task.prepared.parameters())
         norm = torch.nn.utils.get_total_norm(
             [parameter.grad for parameter in parameters if parameter.grad is not None]
