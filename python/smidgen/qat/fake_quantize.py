@@ -40,7 +40,7 @@ class _RoundInRange(torch.autograd.Function):
 
 
 def _round_in_range(t: torch.Tensor, low: float, high: float) -> torch.Tensor:
-    rounded: torch.Tensor = _RoundInRange.apply(t, low, high)
+    rounded: torch.Tensor = _RoundInRange.apply(t, low, high)  # type: ignore[no-untyped-call]  # torch has no type for it
     return rounded
 
 
