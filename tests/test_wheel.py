@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from examples.digits.model import DigitNet, export
 from smidgen.artifact import save_artifact
 from smidgen.program import interpret
 from tests.python.program.small_programs import every_step_program
@@ -22,7 +23,7 @@ SESSION = """
 import importlib.util, json, os, signal, subprocess, sys, time
 from pathlib import Path
 import numpy as np
-from smidgen.client import Client
+from smidgen.client import Client, RemoteError
 
 assert importlib.util.find_spec("torch") is None
 artifact, folder = Path(sys.argv[1]), Path(sys.argv[2])
@@ -39,7 +40,13 @@ try:
         client.upload_model(artifact, "small")
         image = np.load(artifact.with_name("image.npy"))
         answer = client.infer("small", image)
-        print(json.dumps({"logits": answer["logits"].tolist(), "isa": answer.isa}))
+        try:
+            client.upload_model(artifact.with_name("float.pt2"), "float")
+            client.calibrate("float", [np.zeros((1, 1, 8, 8), np.float32)])
+        except RemoteError as error:
+            refused = [error.code, error.reason]
+        document = {"logits": answer["logits"].tolist(), "isa": answer.isa, "refused": refused}
+        print(json.dumps(document))
 finally:
     server.send_signal(signal.SIGTERM)
     assert server.wait(30) == 0
@@ -76,6 +83,8 @@ def test_the_wheel_alone_serves_an_artifact(tmp_path: Path) -> None:
     save_artifact(program, tmp_path / "small.smidgen")
     image = np.random.default_rng(3).normal(0, 2, (3, 3, 8, 8)).astype(np.float32)
     np.save(tmp_path / "image.npy", image)
+    export(DigitNet().eval(), tmp_path / "float.pt2")
     answer = json.loads(run(python, "-c", SESSION, tmp_path / "small.smidgen", tmp_path / "data"))
     assert answer["logits"] == interpret(program, {"image": image})["logits"].tolist()
+    assert answer["refused"] == ["FAILED_PRECONDITION", "OPTIMIZE_NOT_INSTALLED"]
     assert answer["isa"] in {"portable", "avx2", "avxvnni", "avx512vnni"}

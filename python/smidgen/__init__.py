@@ -9,6 +9,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
+from smidgen.extras import require_torch
+
 if TYPE_CHECKING:
     from smidgen.artifact import load_artifact, save_artifact
     from smidgen.config import CalibrationConfig, QATConfig
@@ -51,6 +53,8 @@ def __getattr__(name: str) -> object:
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module 'smidgen' has no attribute {name!r}")
+    if home == "smidgen.pipeline":
+        require_torch()
     return getattr(importlib.import_module(home), name)
 
 

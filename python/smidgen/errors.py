@@ -10,7 +10,8 @@
     ├── TrainingError             training diverged
     ├── ProgramError              an integer program breaks its rules
     ├── ArtifactError             an artifact file is malformed or damaged
-    └── EngineError               the engine cannot run as asked
+    ├── EngineError               the engine cannot run as asked
+    └── MissingExtraError         an optional part of the package is not installed
 
 Every error carries a stable `reason` for programs, and the variable parts of its message in
 `metadata`.
@@ -99,3 +100,9 @@ class EngineError(SmidgenError):
     """The engine cannot run as asked, for instance with an instruction set the CPU lacks."""
 
     default_reason = "ENGINE_UNAVAILABLE"
+
+
+class MissingExtraError(SmidgenError):
+    """What was asked needs an optional part of the package that is not installed."""
+
+    default_reason = "OPTIMIZE_NOT_INSTALLED"

@@ -31,6 +31,7 @@ CODES: Mapping[type[SmidgenError], grpc.StatusCode] = {
     library.ProgramError: _Code.INVALID_ARGUMENT,
     library.ArtifactError: _Code.INVALID_ARGUMENT,
     library.EngineError: _Code.FAILED_PRECONDITION,
+    library.MissingExtraError: _Code.FAILED_PRECONDITION,
     service.InvalidArgumentError: _Code.INVALID_ARGUMENT,
     service.RequestIdReusedError: _Code.INVALID_ARGUMENT,
     service.NotFoundError: _Code.NOT_FOUND,

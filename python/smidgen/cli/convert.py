@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +16,7 @@ from smidgen.cli.views import job_view
 from smidgen.client import Client, JobFailedError
 from smidgen.client.watching import FINAL_STATES
 from smidgen.config import CalibrationConfig, ObserverMethod, QATConfig, TaskLoss
+from smidgen.extras import require_torch
 from smidgen.v1 import job_service_pb2 as pb
 
 
@@ -83,7 +83,7 @@ def convert(
                 client.download_artifact(job.convert.model_version, out)
         emit(to_document(job), job_view(job), as_json=as_json)
         return
-    _require_torch()
+    require_torch()
     from smidgen.cli.local_conversion import convert_file  # noqa: PLC0415  (it imports torch)
 
     document, view = convert_file(
@@ -133,15 +133,6 @@ def _convert_on_server(
         if job.state != pb.JOB_STATE_SUCCEEDED:
             raise JobFailedError(job)
         return job
-
-
-def _require_torch() -> None:
-    if importlib.util.find_spec("torch") is None:
-        raise UsageError(
-            "convert --local needs torch, which is not installed; "
-            "run `pip install smidgen[optimize]`, or convert on a server",
-            reason="TORCH_MISSING",
-        )
 
 
 def _needed_path(path: str, option: str) -> Path:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from smidgen.config import CalibrationConfig
 from smidgen.errors import CalibrationError
+from smidgen.extras import require_torch
 from smidgen.profile import CalibrationProfile
 from smidgen_service import names
 from smidgen_service.clock import Clock
@@ -197,10 +198,11 @@ class CalibrationHandler:
 
 
 def check_trainable(model: ModelRecord) -> None:
-    """Refuses models that came as finished artifacts.
+    """Refuses models that came as finished artifacts, and all where there is no torch.
 
     Raises:
         FailedPreconditionError: the model has no float weights.
+        MissingExtraError: this server only infers.
     """
     if model.format is not ModelFormat.PT2:
         name = names.model_name(model.id)
@@ -210,6 +212,7 @@ def check_trainable(model: ModelRecord) -> None:
             reason="MODEL_HAS_NO_FLOAT_WEIGHTS",
             resource_name=name,
         )
+    require_torch()
 
 
 def _inputs(

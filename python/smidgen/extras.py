@@ -1,0 +1,21 @@
+"""What belongs to an optional extra of the package, and what to say where it is missing."""
+
+from __future__ import annotations
+
+import importlib.util
+
+from smidgen.errors import MissingExtraError
+
+
+def require_torch() -> None:
+    """Makes sure that calibration, training and conversion can run here.
+
+    Raises:
+        MissingExtraError: torch is not installed.
+    """
+    if importlib.util.find_spec("torch") is None:
+        raise MissingExtraError(
+            "calibrating, training and converting need torch, which is not installed here; "
+            "install smidgen[optimize]",
+            extra="optimize",
+        )
