@@ -3,6 +3,7 @@
 #include <array>
 #include <cstddef>
 #include <initializer_list>
+#include <limits>
 #include <span>
 #include <string>
 
@@ -35,6 +36,18 @@ class Shape {
   std::array<Index, kMaxRank> extents_{};
   int rank_ = 0;
 };
+
+/// The product of two counts, or the largest Index where that does not hold it.
+constexpr Index saturating_product(Index a, Index b) {
+  Index product = 0;
+  return __builtin_mul_overflow(a, b, &product) ? std::numeric_limits<Index>::max() : product;
+}
+
+/// The sum of two counts, or the largest Index where that does not hold it.
+constexpr Index saturating_sum(Index a, Index b) {
+  Index sum = 0;
+  return __builtin_add_overflow(a, b, &sum) ? std::numeric_limits<Index>::max() : sum;
+}
 
 constexpr Index round_up(Index value, Index multiple) {
   return (value + multiple - 1) / multiple * multiple;

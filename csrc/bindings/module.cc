@@ -178,12 +178,17 @@ void define_program(py::module_& module) {
 }
 
 std::unique_ptr<Engine> make_engine(const Program& program, int threads,
-                                    const std::optional<std::string>& isa) {
+                                    const std::optional<std::string>& isa,
+                                    std::optional<Index> most_bytes,
+                                    std::optional<Index> most_work) {
   const char* cap = std::getenv("SMIDGEN_ISA");
   const Isa chosen =
       choose_isa(isa, cap == nullptr ? std::nullopt : std::optional<std::string_view>(cap));
+  engine::RunLimits limits;
+  limits.bytes = most_bytes.value_or(limits.bytes);
+  limits.work = most_work.value_or(limits.work);
   const py::gil_scoped_release released;
-  return std::make_unique<Engine>(program, threads, chosen);
+  return std::make_unique<Engine>(program, threads, chosen, limits);
 }
 
 /// Runs with arrays that engine.py has checked: C-contiguous, of the declared types, in the order
@@ -218,7 +223,8 @@ std::vector<py::array> run(Engine& engine, const std::vector<py::array>& inputs,
 
 void define_engine(py::module_& module) {
   py::class_<Engine>(module, "Engine", "Packed weights, kernels and cached plans of one program.")
-      .def(py::init(&make_engine), py::arg("program"), py::arg("threads"), py::arg("isa"))
+      .def(py::init(&make_engine), py::arg("program"), py::arg("threads"), py::arg("isa"),
+           py::arg("most_bytes") = py::none(), py::arg("most_work") = py::none())
       .def_property_readonly("threads", &Engine::threads)
       .def_property_readonly("isa",
                              [](const Engine& self) { return std::string(name_of(self.isa())); })

@@ -10,6 +10,7 @@ namespace smidgen::engine {
 namespace {
 
 constexpr std::size_t kCachedPlans = 8;
+constexpr Index kCachedPlanBytes = Index{256} << 20;  // of all cached plans together
 constexpr int kMostThreads = 256;
 
 int checked_threads(int threads) {
@@ -40,8 +41,11 @@ bool serves_request(const Plan& plan, std::span<const Shape> inputs, std::span<c
 
 }  // namespace
 
-Engine::Engine(const Program& program, int threads, Isa isa)
-    : program_(prepare_all(program, isa)), isa_(isa), pool_(checked_threads(threads)) {
+Engine::Engine(const Program& program, int threads, Isa isa, const RunLimits& limits)
+    : program_(prepare_all(program, isa)),
+      isa_(isa),
+      limits_(limits),
+      pool_(checked_threads(threads)) {
   plans_.reserve(kCachedPlans + 1);
 }
 
@@ -57,16 +61,20 @@ std::unique_ptr<Plan> Engine::borrow_plan(std::span<const Shape> inputs,
       return plan;
     }
   }
-  return make_plan(program_, inputs, outputs, threads());
+  return make_plan(program_, inputs, outputs, threads(), limits_);
 }
 
 void Engine::return_plan(std::unique_ptr<Plan> plan) {
-  std::unique_ptr<Plan> evicted;  // released after the lock
+  std::vector<std::unique_ptr<Plan>> evicted;  // released after the lock
   const std::lock_guard lock(plans_mutex_);
   plans_.push_back(std::move(plan));
-  if (plans_.size() <= kCachedPlans) return;
-  evicted = std::move(plans_.front());
-  plans_.erase(plans_.begin());
+  Index bytes = 0;
+  for (const auto& cached : plans_) bytes += cached->bytes();
+  while (plans_.size() > kCachedPlans || (bytes > kCachedPlanBytes && !plans_.empty())) {
+    bytes -= plans_.front()->bytes();
+    evicted.push_back(std::move(plans_.front()));
+    plans_.erase(plans_.begin());
+  }
 }
 
 void Engine::run(Plan& plan, std::span<const std::byte* const> inputs,

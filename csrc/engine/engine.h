@@ -20,16 +20,18 @@ namespace smidgen::engine {
 class Engine {
  public:
   /// Checks the program and packs its weights. Throws ProgramError or EngineError.
-  Engine(const Program& program, int threads, Isa isa);
+  Engine(const Program& program, int threads, Isa isa, const RunLimits& limits = {});
 
   int threads() const { return pool_.size(); }
   Isa isa() const { return isa_; }
 
   /// Takes a plan for these input shapes from the cache or makes one. `outputs` are indices of
-  /// tensors to hand out. Throws TensorError if the shapes do not fit.
+  /// tensors to hand out. Throws TensorError if the shapes do not fit, or the run would go beyond
+  /// the limits.
   std::unique_ptr<Plan> borrow_plan(std::span<const Shape> inputs, std::span<const int> outputs);
 
-  /// Hands a plan back; of the plans in the cache the one unused for the longest gives way.
+  /// Hands a plan back; of the plans in the cache those unused for the longest give way. A plan
+  /// with very much memory is not kept.
   void return_plan(std::unique_ptr<Plan> plan);
 
   /// Runs every step. `inputs` and `outputs` point to arrays in logical row-major order, of the
@@ -45,6 +47,7 @@ class Engine {
 
   PreparedProgram program_;
   Isa isa_;
+  RunLimits limits_;
   ThreadPool pool_;
   std::mutex pool_mutex_;
   std::mutex plans_mutex_;

@@ -1,6 +1,7 @@
 #include "engine/plan.h"
 
 #include <algorithm>
+#include <string>
 
 #include "base/error.h"
 #include "engine/memory_planner.h"
@@ -58,11 +59,43 @@ std::vector<Lifetime> lifetimes_of(const PreparedProgram& program, const std::ve
   return lifetimes;
 }
 
+void expect_within(Index found, Index most, const std::string& what) {
+  if (found <= most) return;
+  throw TensorError("a run on these inputs takes " + std::to_string(found) + " " + what +
+                        ", at most " + std::to_string(most) +
+                        " are allowed; send fewer or smaller samples at a time",
+                    "INFERENCE_TOO_LARGE");
+}
+
+/// Adds up the work of all steps. Tensors have at most 2^40 elements, steps of such tensors more
+/// operations than an Index holds.
+Index work_of(const PreparedProgram& program, const std::vector<Shape>& shapes) {
+  Index work = 0;
+  std::vector<Shape> inputs;
+  for (const PreparedProgram::PreparedStep& step : program.steps) {
+    inputs.clear();
+    for (const int input : step.inputs) inputs.push_back(shapes[at(input)]);
+    work = saturating_sum(work, step.op->work(inputs));
+  }
+  return work;
+}
+
+/// The temporary memory of one thread.
+Index scratch_of(const PreparedProgram& program, const std::vector<Shape>& shapes) {
+  Index bytes = 0;
+  std::vector<Shape> inputs;
+  for (const PreparedProgram::PreparedStep& step : program.steps) {
+    inputs.clear();
+    for (const int input : step.inputs) inputs.push_back(shapes[at(input)]);
+    bytes = std::max(bytes, step.op->scratch_bytes(inputs));
+  }
+  return bytes;
+}
+
 PlannedStep plan_step(const PreparedProgram::PreparedStep& step, const std::vector<Shape>& shapes,
-                      int threads, Index& scratch_bytes) {
+                      int threads) {
   std::vector<Shape> inputs;
   for (const int input : step.inputs) inputs.push_back(shapes[at(input)]);
-  scratch_bytes = std::max(scratch_bytes, step.op->scratch_bytes(inputs));
   return {step.op.get(), step.inputs, std::vector<ops::TensorView>(inputs.size()), step.output,
           step.op->work(inputs) < kWorkForThreads ? 1 : threads};
 }
@@ -70,9 +103,14 @@ PlannedStep plan_step(const PreparedProgram::PreparedStep& step, const std::vect
 }  // namespace
 
 std::unique_ptr<Plan> make_plan(const PreparedProgram& program, std::span<const Shape> inputs,
-                                std::span<const int> outputs, int threads) {
+                                std::span<const int> outputs, int threads,
+                                const RunLimits& limits) {
   const std::vector<Shape> shapes = infer_shapes(program, inputs);
+  expect_within(work_of(program, shapes), limits.work, "operations");
   const MemoryPlan memory = plan_memory(lifetimes_of(program, shapes, outputs));
+  const Index scratch = scratch_of(program, shapes);
+  expect_within(saturating_sum(memory.arena_bytes, saturating_product(scratch, threads)),
+                limits.bytes, "bytes of memory");
 
   auto plan = std::make_unique<Plan>();
   plan->input_shapes.assign(inputs.begin(), inputs.end());
@@ -82,9 +120,9 @@ std::unique_ptr<Plan> make_plan(const PreparedProgram& program, std::span<const 
     plan->tensors.push_back({shapes[i], plan->arena.data() + memory.offsets[i]});
   }
   for (const PreparedProgram::PreparedStep& step : program.steps) {
-    plan->steps.push_back(plan_step(step, shapes, threads, plan->scratch_bytes));
+    plan->steps.push_back(plan_step(step, shapes, threads));
   }
-  plan->scratch_bytes = round_up(plan->scratch_bytes + kSlack, kAlignment);
+  plan->scratch_bytes = round_up(scratch + kSlack, kAlignment);
   plan->scratch = AlignedBuffer(plan->scratch_bytes * threads);
   return plan;
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <limits>
 #include <memory>
 #include <span>
 #include <vector>
@@ -31,6 +32,12 @@ struct PlannedStep {
   int threads;
 };
 
+/// What one run may take.
+struct RunLimits {
+  Index bytes = std::numeric_limits<Index>::max();  // of activations and temporary memory
+  Index work = std::numeric_limits<Index>::max();   // operations, as Operator::work counts them
+};
+
 /// Everything that one run needs for one set of input shapes, memory included. One run at a time
 /// may use it.
 struct Plan {
@@ -41,11 +48,14 @@ struct Plan {
   AlignedBuffer arena;
   AlignedBuffer scratch;
   Index scratch_bytes = 0;  // for each thread
+
+  Index bytes() const { return arena.size() + scratch.size(); }
 };
 
 /// Infers all shapes, decides how many threads each step gets and lays memory out. `outputs` are
-/// kept to the end. Throws TensorError if the input shapes do not fit the program.
+/// kept to the end. Throws TensorError if the input shapes do not fit the program, or, before it
+/// allocates anything, if the run would go beyond the limits.
 std::unique_ptr<Plan> make_plan(const PreparedProgram& program, std::span<const Shape> inputs,
-                                std::span<const int> outputs, int threads);
+                                std::span<const int> outputs, int threads, const RunLimits& limits);
 
 }  // namespace smidgen::engine

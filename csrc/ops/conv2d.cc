@@ -88,7 +88,7 @@ Shape Conv2d::output_shape(std::span<const Shape> inputs) const {
 }
 
 Index Conv2d::work(std::span<const Shape> inputs) const {
-  return output_shape(inputs).element_count() * packed_.front().k;
+  return saturating_product(output_shape(inputs).element_count(), packed_.front().k);
 }
 
 Index Conv2d::scratch_bytes(std::span<const Shape> inputs) const {

@@ -41,12 +41,13 @@ Shape DepthwiseConv2d::output_shape(std::span<const Shape> inputs) const {
 }
 
 Index DepthwiseConv2d::work(std::span<const Shape> inputs) const {
-  return output_shape(inputs).element_count() * packed_.taps;
+  return saturating_product(output_shape(inputs).element_count(), packed_.taps);
 }
 
 Index DepthwiseConv2d::scratch_bytes(std::span<const Shape> inputs) const {
   const Index border = window_.is_padded() ? rows_for(block_rows(inputs[0])) : 0;
-  return offsets_bytes() + border * padded_row_bytes(inputs[0]) + kSlack;
+  return saturating_sum(offsets_bytes() + kSlack,
+                        saturating_product(border, padded_row_bytes(inputs[0])));
 }
 
 Index DepthwiseConv2d::offsets_bytes() const {

@@ -32,7 +32,7 @@ Shape Linear::output_shape(std::span<const Shape> inputs) const {
 }
 
 Index Linear::work(std::span<const Shape> inputs) const {
-  return inputs[0][0] * packed_.k * packed_.n;
+  return saturating_product(inputs[0].element_count(), packed_.n);
 }
 
 void Linear::run(const Invocation& invocation) const noexcept {

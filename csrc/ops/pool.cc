@@ -56,7 +56,7 @@ Shape AveragePool2d::output_shape(std::span<const Shape> inputs) const {
 }
 
 Index AveragePool2d::work(std::span<const Shape> inputs) const {
-  return output_shape(inputs).element_count() * window_over(inputs[0]).taps();
+  return saturating_product(output_shape(inputs).element_count(), window_over(inputs[0]).taps());
 }
 
 void AveragePool2d::run(const Invocation& invocation) const noexcept {
@@ -85,7 +85,7 @@ Shape MaxPool2d::output_shape(std::span<const Shape> inputs) const {
 }
 
 Index MaxPool2d::work(std::span<const Shape> inputs) const {
-  return output_shape(inputs).element_count() * window_.taps();
+  return saturating_product(output_shape(inputs).element_count(), window_.taps());
 }
 
 void MaxPool2d::run(const Invocation& invocation) const noexcept {

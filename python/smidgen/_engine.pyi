@@ -66,7 +66,14 @@ class Program:
     def add_reshape(self, input: int, output: int, shape: Sequence[int]) -> None: ...
 
 class Engine:
-    def __init__(self, program: Program, threads: int, isa: str | None) -> None: ...
+    def __init__(
+        self,
+        program: Program,
+        threads: int,
+        isa: str | None,
+        most_bytes: int | None = None,
+        most_work: int | None = None,
+    ) -> None: ...
     @property
     def threads(self) -> int: ...
     @property

@@ -47,19 +47,29 @@ class Engine:
         threads: Threads of one run, the caller's among them; 1 to 256.
         isa: One of `available_isas()`; None for the one that the environment variable SMIDGEN_ISA
             names, or the best.
+        most_bytes: Most memory for the activations of one run; None for no limit.
+        most_work: Most operations of one run, roughly multiplications; None for no limit.
 
     Raises:
         ProgramError: the program breaks a rule.
         EngineError: the level is unknown or not available, or the threads are.
     """
 
-    def __init__(self, program: Program, *, threads: int = 1, isa: str | None = None) -> None:
+    def __init__(
+        self,
+        program: Program,
+        *,
+        threads: int = 1,
+        isa: str | None = None,
+        most_bytes: int | None = None,
+        most_work: int | None = None,
+    ) -> None:
         verify(program)
         lowering = _Lowering(program)
         self._inputs = tuple(program.tensor(name) for name in program.inputs)
         self._outputs = {name: lowering.tensors[name] for name in program.outputs}
         self._written = {step.output: lowering.tensors[step.output] for step in program.steps}
-        self._engine = _engine.Engine(lowering.program, threads, isa)
+        self._engine = _engine.Engine(lowering.program, threads, isa, most_bytes, most_work)
 
     @property
     def isa(self) -> str:
@@ -87,7 +97,7 @@ class Engine:
 
         Raises:
             InvalidTensorError: an input is missing, unknown, of another type or shape, or not
-                finite.
+                finite, or the run would go beyond a limit (reason INFERENCE_TOO_LARGE).
         """
         return self._run(inputs, self._outputs, check_finite)
 
