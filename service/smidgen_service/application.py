@@ -36,6 +36,7 @@ from smidgen_service.store.uploads import UploadFiles
 from smidgen_service.threads import Threads
 
 _IO_THREADS = 4
+_ANSWER_OVERHEAD_BYTES = 1 << 16  # names, shapes and times beside the values
 _REQUEST_ID_TTL_US = 7 * 86_400 * 1_000_000
 
 
@@ -133,6 +134,8 @@ class Application:
             most=settings.max_loaded_engines,
             threads_per_engine=settings.engine_threads,
             isa=settings.isa,
+            most_bytes=settings.max_inference_bytes,
+            most_work=settings.max_inference_operations,
         )
         admission = Admission(
             self._metrics,
@@ -169,7 +172,12 @@ class Application:
             ),
             jobs=JobHandler(database, self.runner, self.announcements, tokens),
             inference=InferenceHandler(
-                VersionResolver(database), engines, admission, self._compute_threads, self._metrics
+                VersionResolver(database),
+                engines,
+                admission,
+                self._compute_threads,
+                self._metrics,
+                most_answer_bytes=settings.max_message_bytes - _ANSWER_OVERHEAD_BYTES,
             ),
             receiver=receiver,
         )

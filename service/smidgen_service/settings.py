@@ -53,6 +53,10 @@ class Settings(BaseSettings):
     """Instruction set of the kernels: portable, avx2, avxvnni or avx512vnni. Default: the best."""
     max_concurrent_inferences: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
     """Inferences computed at the same time. Default: the number of CPUs."""
+    max_inference_bytes: int = Field(GIB, ge=MIB)
+    """Most memory for the activations of one inference, in bytes; larger ones are refused."""
+    max_inference_operations: int = Field(1 << 40, ge=1 << 20)
+    """Most operations of one inference, roughly multiplications; longer ones are refused."""
     max_queued_inferences: int = Field(256, ge=0)
     """Inferences that may wait for their turn; more are refused with RESOURCE_EXHAUSTED."""
     max_loaded_engines: int = Field(16, ge=1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from smidgen.v1 import inference_service_pb2 as pb
 from smidgen_service import names
 from smidgen_service.converters.scalars import duration
-from smidgen_service.converters.tensors import tensor_to_message, tensors_from_message
+from smidgen_service.converters.tensors import check_count, tensor_to_message, tensors_from_message
 from smidgen_service.handlers.inference import InferenceAnswer, InferenceRequest
 
 
@@ -14,9 +14,10 @@ def inference_request(message: pb.InferRequest) -> InferenceRequest:
 
     Raises:
         InvalidArgumentError: the name is malformed.
-        InvalidTensorError: a tensor has no known type, or too many extents.
+        InvalidTensorError: there are too many tensors, or one is malformed.
     """
     model_id, version = names.parse_model_or_version(message.name)
+    check_count(message.output_names, field="output_names")
     return InferenceRequest(
         model_id=model_id,
         version=version,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from smidgen.errors import InvalidTensorError
 from smidgen.tensor_spec import TensorSpec
 from smidgen.v1 import tensor_pb2
-from smidgen_service.handlers.tensors import MOST_RANK, RawTensor
+from smidgen_service.handlers.tensors import MOST_RANK, MOST_TENSORS, RawTensor
 
 _DTYPES = {
     tensor_pb2.DATA_TYPE_UINT8: "uint8",
@@ -19,13 +19,31 @@ _DTYPES = {
 _DATA_TYPES = {dtype: data_type for data_type, dtype in _DTYPES.items()}
 
 
-def tensors_from_message(messages: Iterable[tensor_pb2.Tensor]) -> tuple[RawTensor, ...]:
+def tensors_from_message(messages: Sequence[tensor_pb2.Tensor]) -> tuple[RawTensor, ...]:
     """Returns tensors as they were sent.
 
     Raises:
-        InvalidTensorError: a tensor has no known type, or too many extents.
+        InvalidTensorError: there are too many tensors, or one has no known type, or too many
+            extents.
     """
+    # A message of 64 MiB has room for millions of them, and this runs on the event loop.
+    check_count(messages, field="inputs")
     return tuple(_tensor(message) for message in messages)
+
+
+def check_count(entries: Sequence[object], *, field: str) -> None:
+    """Refuses more tensors, or names of tensors, than any model has.
+
+    Raises:
+        InvalidTensorError: there are too many.
+    """
+    if len(entries) > MOST_TENSORS:
+        raise InvalidTensorError(
+            f"{field} has {len(entries)} entries, expected at most {MOST_TENSORS}",
+            reason="TOO_MANY_TENSORS",
+            field=field,
+            found=len(entries),
+        )
 
 
 def tensor_to_message(tensor: RawTensor) -> tensor_pb2.Tensor:

@@ -23,6 +23,8 @@ class EngineCache:
         most: Engines kept.
         threads_per_engine: Threads of one inference.
         isa: Highest instruction set; None for the best.
+        most_bytes: Most memory for the activations of one inference.
+        most_work: Most operations of one inference.
     """
 
     def __init__(
@@ -34,6 +36,8 @@ class EngineCache:
         most: int,
         threads_per_engine: int,
         isa: str | None,
+        most_bytes: int,
+        most_work: int,
     ) -> None:
         self._blobs = blobs
         self._threads = threads
@@ -41,6 +45,8 @@ class EngineCache:
         self._most = most
         self._threads_per_engine = threads_per_engine
         self._isa = isa
+        self._most_bytes = most_bytes
+        self._most_work = most_work
         self._engines: OrderedDict[str, Engine] = OrderedDict()
         self._loading: dict[str, asyncio.Task[Engine]] = {}
 
@@ -87,4 +93,10 @@ class EngineCache:
                 f"the stored artifact {sha256} cannot be read any more: {error.message}",
                 sha256=sha256,
             ) from error
-        return Engine(program, threads=self._threads_per_engine, isa=self._isa)
+        return Engine(
+            program,
+            threads=self._threads_per_engine,
+            isa=self._isa,
+            most_bytes=self._most_bytes,
+            most_work=self._most_work,
+        )

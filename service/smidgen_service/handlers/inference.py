@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from smidgen_service.errors import (
     InvalidArgumentError,
     NotFoundError,
     OverloadedError,
+    TooLargeError,
 )
 from smidgen_service.handlers.admission import Admission
 from smidgen_service.handlers.engines import EngineCache
@@ -28,7 +30,13 @@ from smidgen_service.metrics import Metrics
 from smidgen_service.store.records import VersionRecord
 from smidgen_service.threads import Threads
 
-_INVALID = (InvalidTensorError, InvalidArgumentError, NotFoundError, FailedPreconditionError)
+_INVALID = (
+    InvalidTensorError,
+    InvalidArgumentError,
+    NotFoundError,
+    FailedPreconditionError,
+    TooLargeError,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +80,15 @@ class InferenceHandler:
         admission: Admission,
         threads: Threads,
         metrics: Metrics,
+        *,
+        most_answer_bytes: int,
     ) -> None:
         self._versions = versions
         self._engines = engines
         self._admission = admission
         self._threads = threads
         self._metrics = metrics
+        self._most_answer_bytes = most_answer_bytes
 
     async def infer(
         self, request: InferenceRequest, *, deadline_s: float | None
@@ -115,7 +126,8 @@ class InferenceHandler:
         async with self._admission.place(deadline_s):
             engine = await self._engines.get(version.sha256)
             wanted = request.output_names or [spec.name for spec in version.outputs]
-            return await self._threads.run(_compute, engine, arrays, wanted), engine
+            compute = partial(_compute, most_answer_bytes=self._most_answer_bytes)
+            return await self._threads.run(compute, engine, arrays, wanted), engine
 
     def _observe(self, labels: tuple[str, str], computed: _Computed, queue_s: float) -> None:
         self._metrics.inference_requests.labels(*labels, "ok").inc()
@@ -131,13 +143,26 @@ class InferenceHandler:
 
 
 def _compute(
-    engine: Engine, arrays: Mapping[str, NDArray[np.generic]], wanted: Sequence[str]
+    engine: Engine,
+    arrays: Mapping[str, NDArray[np.generic]],
+    wanted: Sequence[str],
+    *,
+    most_answer_bytes: int,
 ) -> _Computed:
     started_s = time.perf_counter()
     check_finite(arrays)
     checked_s = time.perf_counter()
     results = engine.run(arrays, check_finite=False)
     computed_s = time.perf_counter()
+    answer_bytes = sum(results[name].nbytes for name in wanted)
+    if answer_bytes > most_answer_bytes:
+        raise TooLargeError(
+            f"the outputs have {answer_bytes} bytes, an answer holds at most {most_answer_bytes}; "
+            "send fewer samples at a time, or ask for fewer outputs",
+            reason="ANSWER_TOO_LARGE",
+            found=answer_bytes,
+            most=most_answer_bytes,
+        )
     outputs = tuple(raw_tensor(name, results[name]) for name in wanted)
     first = next(iter(arrays.values()))
     return _Computed(
@@ -152,6 +177,12 @@ def _compute(
 
 def _check_outputs(wanted: Sequence[str], version: VersionRecord) -> None:
     known = [spec.name for spec in version.outputs]
+    if len(set(wanted)) != len(wanted):
+        raise InvalidTensorError(
+            "an output is named twice; name each one once",
+            reason="OUTPUT_DUPLICATE",
+            field="output_names",
+        )
     for name in wanted:
         if name not in known:
             raise InvalidTensorError(

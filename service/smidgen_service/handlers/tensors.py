@@ -14,6 +14,7 @@ from smidgen.errors import InvalidTensorError
 from smidgen.tensor_spec import TensorSpec
 
 MOST_RANK = 8
+MOST_TENSORS = 1024  # of one message
 _DTYPES: Mapping[str, np.dtype[Any]] = {
     "float32": np.dtype("<f4"),
     "uint8": np.dtype("u1"),
