@@ -9,6 +9,7 @@ SmidgenError
 ├── ConflictError            another call holds what this one needs
 ├── UploadError              the bytes of an upload are not what its header said
 ├── TooLargeError            something is larger than this server takes
+├── StorageFullError         there is no room left on the server's disk
 ├── OverloadedError          the server has more work than it takes
 ├── DrainingError            the server is starting or stopping
 ├── DeadlineError            there is no time left, or the client fell silent
@@ -98,6 +99,17 @@ class TooLargeError(SmidgenError):
     """Something is larger than this server takes."""
 
     default_reason = "UPLOAD_TOO_LARGE"
+
+
+class StorageFullError(SmidgenError):
+    """There is no room left on the server's disk."""
+
+    default_reason = "STORAGE_FULL"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the server's disk is full; delete what is not needed, or ask the operator for room"
+        )
 
 
 class OverloadedError(SmidgenError):

@@ -40,6 +40,7 @@ CODES: Mapping[type[SmidgenError], grpc.StatusCode] = {
     service.ConflictError: _Code.ABORTED,
     service.UploadError: _Code.INVALID_ARGUMENT,
     service.TooLargeError: _Code.RESOURCE_EXHAUSTED,
+    service.StorageFullError: _Code.RESOURCE_EXHAUSTED,
     service.OverloadedError: _Code.RESOURCE_EXHAUSTED,
     service.DrainingError: _Code.UNAVAILABLE,
     service.DeadlineError: _Code.DEADLINE_EXCEEDED,

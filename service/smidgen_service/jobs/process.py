@@ -21,7 +21,7 @@ _PASSED_ON = (
     "LD_LIBRARY_PATH",
     "VIRTUAL_ENV",
     "LANG",
-    "COVERAGE_PROCESS_START",
+    "COVERAGE_PROCESS_CONFIG",
 )
 
 
@@ -56,6 +56,7 @@ class WorkerProcess:
                 sys.executable,
                 "-m",
                 "smidgen_service.jobs.worker",
+                str(os.getpid()),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log_file,

@@ -1,6 +1,6 @@
 """A worker process: reads one task from stdin, answers on stdout, and ends.
 
-Run as `python -m smidgen_service.jobs.worker`; the server does.
+Run as `python -m smidgen_service.jobs.worker <process id of the server>`; the server does.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 from smidgen.errors import SmidgenError
 from smidgen.progress import Stopped
-from smidgen_service.faults import new_error_id
+from smidgen_service.faults import new_error_id, storage_error
 from smidgen_service.jobs import frames
 
 _PR_SET_PDEATHSIG = 1
@@ -39,9 +39,10 @@ def take_stdout() -> BinaryIO:
 
 def main() -> int:
     """Runs one task."""
-    server = os.getppid()
     confine()
-    if os.getppid() != server:
+    # The server may have died before confine(). It says who it is: by the time Python has started,
+    # the parent may already be the process that takes in orphans.
+    if [str(os.getppid())] != sys.argv[1:]:
         return 1
     commands, answers = sys.stdin.buffer, take_stdout()
     task = frames.read_blocking(commands)
@@ -56,11 +57,21 @@ def main() -> int:
         frames.write_blocking(answers, "stopped", {})
     except SmidgenError as error:
         _report(answers, error)
+    except OSError as error:
+        full = storage_error(error)
+        if full is None:
+            _report_fault(answers)
+        else:
+            _report(answers, full)
     except Exception:  # the text of unknown errors stays in the worker's log
-        error_id = new_error_id()
-        sys.stderr.write(f"error_id {error_id}\n{traceback.format_exc()}")
-        frames.write_blocking(answers, "fault", {"error_id": error_id})
+        _report_fault(answers)
     return 0
+
+
+def _report_fault(answers: BinaryIO) -> None:
+    error_id = new_error_id()
+    sys.stderr.write(f"error_id {error_id}\n{traceback.format_exc()}")
+    frames.write_blocking(answers, "fault", {"error_id": error_id})
 
 
 def _report(answers: BinaryIO, error: SmidgenError) -> None:
