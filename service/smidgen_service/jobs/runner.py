@@ -27,6 +27,8 @@ from smidgen_service.store.database import Database
 from smidgen_service.store.idempotency import RequestKey
 from smidgen_service.store.records import JobEvent, JobRecord, JobState
 
+_PAUSE_AFTER_FAULT_S = 1.0
+
 
 @dataclass(frozen=True, slots=True)
 class RunnerOptions:
@@ -65,6 +67,7 @@ class JobRunner:
         self._queued = asyncio.Event()
         self._cancels: dict[str, asyncio.Event] = {}
         self._tasks: list[asyncio.Task[None]] = []
+        self._unwritten: dict[str, Commit] = {}
 
     async def recover(self) -> None:
         """Ends jobs that an earlier server left running, and clears their directories."""
@@ -152,14 +155,30 @@ class JobRunner:
 
     async def _work_off(self) -> None:
         while True:
-            job = await self._claim()
-            if job is None:
-                self._queued.clear()
-                await self._queued.wait()
-                continue
-            self._announcements.announce(job.id)
-            await self._refresh_gauges()
-            await self._run(job)
+            try:
+                await self._work_off_one()
+            except Exception as error:  # a store that fails, for instance a full disk, may recover
+                hide(error, "queue_fault")
+                await asyncio.sleep(_PAUSE_AFTER_FAULT_S)
+
+    async def _work_off_one(self) -> None:
+        """Runs the next job, or waits until there may be one."""
+        await self._write_unwritten_ends()
+        job = await self._claim()
+        if job is None:
+            self._queued.clear()
+            await self._queued.wait()
+            return
+        self._announcements.announce(job.id)
+        await self._refresh_gauges()
+        await self._run(job)
+
+    async def _write_unwritten_ends(self) -> None:
+        """Ends jobs whose end could not be written when they ended."""
+        for job_id, end in list(self._unwritten.items()):
+            await self._database.write(end)
+            self._unwritten.pop(job_id, None)
+            self._announcements.announce(job_id)
 
     async def _claim(self) -> JobRecord | None:
         now = self._clock()
@@ -167,7 +186,6 @@ class JobRunner:
 
     async def _run(self, job: JobRecord) -> None:
         scratch = self._root / job.id
-        scratch.mkdir(parents=True, exist_ok=True)
         cancel = self._cancels.setdefault(job.id, asyncio.Event())
         log("job_started", job=job.id, kind=job.kind, model=job.model_id)
         try:
@@ -191,6 +209,7 @@ class JobRunner:
 
     async def _run_to_end(self, job: JobRecord, scratch: Path, cancel: asyncio.Event) -> None:
         try:
+            scratch.mkdir(parents=True, exist_ok=True)
             async with self._work.start(job, scratch) as running:
                 stopper = asyncio.create_task(self._stop_when_asked(cancel, running.signal))
                 try:
@@ -207,11 +226,17 @@ class JobRunner:
 
     async def _end_cancelled(self, job: JobRecord) -> None:
         now = self._clock()
-        await self._database.write(lambda tx: jobs.cancel(tx, job.id, now=now))
+        await self._write_end(job.id, lambda tx: jobs.cancel(tx, job.id, now=now))
 
     async def _end_failed(self, job: JobRecord, error: SmidgenError) -> None:
         failure, now = failure_of(error), self._clock()
-        await self._database.write(lambda tx: jobs.fail(tx, job.id, failure, now=now))
+        await self._write_end(job.id, lambda tx: jobs.fail(tx, job.id, failure, now=now))
+
+    async def _write_end(self, job_id: str, end: Commit) -> None:
+        """Writes the end of a job, now or, where that fails, before the next one begins."""
+        self._unwritten[job_id] = end
+        await self._database.write(end)
+        self._unwritten.pop(job_id, None)
 
     async def _stop_when_asked(
         self, cancel: asyncio.Event, send: Callable[[signal.Signals], None]
@@ -238,7 +263,7 @@ class JobRunner:
     @staticmethod
     def _clear(scratch: Path, *, keep_log: bool) -> None:
         """Removes what a worker left behind; the log of a failed job stays."""
-        if not keep_log:
+        if not keep_log or not scratch.is_dir():
             shutil.rmtree(scratch, ignore_errors=True)
             return
         for path in scratch.iterdir():

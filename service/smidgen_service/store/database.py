@@ -116,8 +116,11 @@ def _run(connection: sqlite3.Connection, begin: str, work: Callable[[sqlite3.Con
     connection.execute(begin)
     try:
         result = work(connection)
+        connection.execute("COMMIT")
     except BaseException:
-        connection.execute("ROLLBACK")
+        # SQLite rolls back by itself where the disk is full; and a COMMIT that failed otherwise
+        # leaves the transaction open, in which case every later one would fail.
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
         raise
-    connection.execute("COMMIT")
     return result
