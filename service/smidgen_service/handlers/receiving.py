@@ -185,7 +185,8 @@ class UploadReceiver:
                     expected=ticket.sha256,
                 )
         finally:
-            sink.close()
+            # Flushing a large file takes seconds. Shielded, as the call may be cancelled again.
+            await asyncio.shield(self._threads.run(sink.close))
 
     async def _discard(self, path: Path, request_id: str | None) -> None:
         path.unlink(missing_ok=True)
