@@ -41,8 +41,8 @@ def program_from_document(
         _expect_keys(document, {"inputs", "outputs", "tensors", "steps", "lineage"})
         tensors = [_decode_tensor(entry) for entry in document["tensors"]]
         program = Program(
-            inputs=tuple(_text(name) for name in document["inputs"]),
-            outputs=tuple(_text(name) for name in document["outputs"]),
+            inputs=_texts(document["inputs"]),
+            outputs=_texts(document["outputs"]),
             tensors={tensor.name: tensor for tensor in tensors},
             steps=tuple(_decode_step(entry) for entry in document["steps"]),
             constants=dict(constants),
@@ -62,7 +62,7 @@ def _decode_tensor(entry: dict[str, Any]) -> TensorInfo:
         name=_text(entry["name"]),
         dtype=DType(entry["dtype"]),
         shape=tuple(None if n is None else _integer(n) for n in entry["shape"]),
-        scale=None if scale is None else float(scale),
+        scale=None if scale is None else _number(scale),
         zero_point=_integer(entry["zero_point"]),
     )
 
@@ -97,6 +97,15 @@ def _integer(value: object) -> int:
     # bool is an int in Python, and a JSON true must not pass for 1; beyond int32 nothing is valid.
     if not isinstance(value, int) or isinstance(value, bool) or abs(value) >= 2**31:
         raise TypeError(f"found {value!r:.40}, expected an int32")
+    return value
+
+
+def _number(value: object) -> float:
+    # Python's integers have any size, and the largest do not fit into a float.
+    if isinstance(value, int):
+        return float(_integer(value))
+    if not isinstance(value, float):
+        raise TypeError(f"found {value!r:.40}, expected a number")
     return value
 
 
