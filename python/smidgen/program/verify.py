@@ -29,11 +29,13 @@ from smidgen.program.steps import (
     step_inputs,
 )
 from smidgen.program.types import DType, Program, TensorInfo
-from smidgen.qparams import LARGEST_SCALE, SMALLEST_SCALE
+from smidgen.qparams import LARGEST_SCALE, SMALLEST_SCALE, WEIGHT_QMAX
 
 ACCUMULATOR_LIMIT = 2**31
 LARGEST_WINDOW = 2**12
 LARGEST_RANK = 8
+
+_DTYPES = frozenset(dtype.numpy for dtype in DType)
 
 
 def verify(program: Program) -> None:
@@ -51,6 +53,8 @@ def verify(program: Program) -> None:
         written.add(name)
     for index, step in enumerate(program.steps):
         _verify_step(program, index, step, written)
+    for name, constant in program.constants.items():
+        _check_constant(name, constant)
     _expect(len(program.outputs) > 0, "the program has no outputs")
     for name in program.outputs:
         _expect(name in written, f"output {name} is never written")
@@ -90,6 +94,14 @@ def _check_tensor(key: str, tensor: TensorInfo) -> None:
     else:
         _expect(tensor.dtype is DType.FLOAT32, f"tensor {name} is {tensor.dtype}")
         _expect(tensor.scale is None, f"float tensor {name} has a scale")
+
+
+def _check_constant(name: str, constant: NDArray[Any]) -> None:
+    _expect(
+        constant.dtype in _DTYPES and constant.ndim <= LARGEST_RANK,
+        f"constant {name} is {constant.dtype} of rank {constant.ndim}, expected "
+        f"{', '.join(DType)} and a rank up to {LARGEST_RANK}",
+    )
 
 
 def _is_scale(value: float | None) -> bool:
@@ -174,6 +186,7 @@ def _check_requantization(program: Program, step: Conv2d | Linear, weight: NDArr
         bool((np.isfinite(multipliers) & (multipliers >= smallest)).all()),
         "a requantization multiplier is not a normal float32",
     )
+    _expect(bool((weight >= -WEIGHT_QMAX).all()), f"{step.weight} has a value below -{WEIGHT_QMAX}")
     # The folded bias takes part in every partial sum, so its size and that of all products must
     # stay within int32 together, whatever the order of summation.
     sums = weight.reshape(channels, -1).astype(np.int64)
@@ -244,6 +257,7 @@ def _average_pool(program: Program, step: AveragePool2d) -> Shape:
     _check_pairs(kernel=step.kernel, stride=step.stride)
     _check_padding(step.padding, step.kernel, (1, 1), half=True)
     _check_clamp(step.qmin, step.qmax)
+    _check_sum(source, *step.kernel)
     return windowed_shape(
         source.shape,
         source.shape[1],
@@ -258,7 +272,19 @@ def _global_average_pool(program: Program, step: GlobalAveragePool) -> Shape:
     source = _typed(program, step.input, DType.UINT8, rank=4)
     _typed(program, step.output, DType.UINT8, rank=4)
     _check_clamp(step.qmin, step.qmax)
+    _check_sum(source, *source.shape[2:])
     return (source.shape[0], source.shape[1], 1, 1)
+
+
+def _check_sum(source: TensorInfo, height: int | None, width: int | None) -> None:
+    """Bounds the sum over a window; the engine bounds it where extents are not known before."""
+    if height is None or width is None:
+        return
+    largest = height * width * max(source.zero_point, 255 - source.zero_point)
+    _expect(
+        largest < ACCUMULATOR_LIMIT,
+        f"the sum of {height} x {width} values can reach {largest}, expected less than 2**31",
+    )
 
 
 def _max_pool(program: Program, step: MaxPool2d) -> Shape:
@@ -266,6 +292,8 @@ def _max_pool(program: Program, step: MaxPool2d) -> Shape:
     _check_same_qparams(source, _typed(program, step.output, DType.UINT8, rank=4))
     _check_pairs(kernel=step.kernel, stride=step.stride, dilation=step.dilation)
     _check_padding(step.padding, step.kernel, step.dilation, half=True)
+    for axis in (0, 1):
+        _check_inside(source.shape[axis + 2], step, axis)
     return windowed_shape(
         source.shape,
         source.shape[1],
@@ -273,6 +301,22 @@ def _max_pool(program: Program, step: MaxPool2d) -> Shape:
         stride=step.stride,
         padding=step.padding,
         dilation=step.dilation,
+    )
+
+
+def _check_inside(extent: int | None, step: MaxPool2d, axis: int) -> None:
+    """Checks that no window steps over the whole image, which dilation can do in the padding."""
+    dilation, before, behind = step.dilation[axis], step.padding[axis], step.padding[axis + 2]
+    if extent is None or extent >= dilation:
+        return
+    last = extent + behind - dilation * (step.kernel[axis] - 1) - 1
+    # Padding is at most half a window, so the first tap that is not before the image exists.
+    _expect(
+        all(
+            start % dilation < extent
+            for start in range(-before, min(last + 1, 0), step.stride[axis])
+        ),
+        f"a window with dilation {dilation} and padding {before} has no value of {extent} inside",
     )
 
 

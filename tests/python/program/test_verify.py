@@ -7,7 +7,16 @@ import numpy as np
 import pytest
 
 from smidgen.errors import ProgramError
-from smidgen.program import Program, Quantize, verify
+from smidgen.program import (
+    DType,
+    GlobalAveragePool,
+    MaxPool2d,
+    Program,
+    Quantize,
+    Step,
+    TensorInfo,
+    verify,
+)
 from smidgen.program.shapes import reshaped_shape
 from tests.python.program.small_programs import (
     every_step_program,
@@ -65,6 +74,15 @@ BROKEN: dict[str, tuple[Callable[[Program], Program], str]] = {
     "padding": (lambda p: with_step(p, CONV, padding=(-1, 0, 0, 0)), "padding"),
     "pool-padding": (lambda p: with_step(p, MAX_POOL, padding=(2, 1, 1, 1)), "padding"),
     "pool-qparams": (lambda p: with_tensor(p, "pool", zero_point=1), "differ in scale"),
+    "average-overflow": (
+        lambda p: with_step(p, AVERAGE, kernel=(4096, 4096)),
+        "can reach 4227858432",
+    ),
+    "constant-type": (lambda p: with_constant(p, "spare", np.zeros(2)), "spare is float64"),
+    "weight-minus-128": (
+        lambda p: with_constant(p, "l.w", np.full((5, 16), -128, np.int8)),
+        "below -127",
+    ),
     "window": (lambda p: with_step(p, AVERAGE, kernel=(9, 9)), "does not fit"),
     "concat-qparams": (lambda p: with_tensor(p, "table", scale=0.75), "differ in scale"),
     "concat-nothing": (lambda p: with_step(p, CONCAT, inputs=()), "joins nothing"),
@@ -86,6 +104,35 @@ def test_a_broken_program_is_refused(name: str) -> None:
     break_it, message = BROKEN[name]
     with pytest.raises(ProgramError, match=message):
         verify(break_it(every_step_program()))
+
+
+def _one_pool(step: Step, side: int) -> Program:
+    tensors = [
+        TensorInfo("x", DType.UINT8, (None, 1, side, side), 1.0),
+        TensorInfo("y", DType.UINT8, (None, 1, 1, 1), 1.0),
+    ]
+    return Program(("x",), ("y",), {tensor.name: tensor for tensor in tensors}, (step,), {})
+
+
+def test_a_global_average_whose_sum_leaves_int32_is_refused() -> None:
+    with pytest.raises(ProgramError, match="can reach 2295000000"):
+        verify(_one_pool(GlobalAveragePool("x", "y"), 3000))
+    verify(_one_pool(GlobalAveragePool("x", "y"), 2900))
+
+
+def test_a_dilated_pool_that_steps_over_the_image_is_refused() -> None:
+    pool = MaxPool2d("x", "y", (2, 2), (1, 1), (2, 2, 2, 2), (4, 4))
+    with pytest.raises(ProgramError, match="no value of 1 inside"):
+        verify(_one_pool(pool, 1))
+    verify(_one_pool(MaxPool2d("x", "y", (3, 3), (1, 1), (2, 2, 2, 2), (2, 2)), 1))
+
+
+def test_multipliers_that_overflow_are_refused_without_a_warning() -> None:
+    program = with_tensor(every_step_program(), "flat", scale=2.0**60)
+    program = with_tensor(with_tensor(program, "mean", scale=2.0**60), "scores", scale=2.0**-60)
+    scales = np.full(5, 2.0**60, np.float32)
+    with pytest.raises(ProgramError, match="not a normal float32"):
+        verify(with_constant(program, "l.s", scales))
 
 
 def test_the_message_names_the_step() -> None:
