@@ -72,7 +72,8 @@ def requantize_multipliers(input_scale: float, weight_scales: F32, output_scale:
     Shapes: weight_scales [O] float32. Returns [O] float32.
     """
     product = np.float32(input_scale) * weight_scales
-    return (product / np.float32(output_scale)).astype(np.float32)
+    with np.errstate(over="ignore"):  # verify refuses multipliers that are not finite
+        return (product / np.float32(output_scale)).astype(np.float32)
 
 
 def requantize(acc: I32, multipliers: F32, zero_point: int, qmin: int, qmax: int) -> U8:
@@ -81,7 +82,9 @@ def requantize(acc: I32, multipliers: F32, zero_point: int, qmin: int, qmax: int
     Shapes: acc [N, O, ...] int32; multipliers [O] float32. Returns uint8 of acc's shape.
     """
     spread = multipliers.reshape(1, -1, *([1] * (acc.ndim - 2)))
-    return _round_and_clamp(acc.astype(np.float32) * spread, zero_point, qmin, qmax)
+    with np.errstate(over="ignore"):  # infinities are clamped
+        scaled = acc.astype(np.float32) * spread
+    return _round_and_clamp(scaled, zero_point, qmin, qmax)
 
 
 def convolve(
@@ -149,7 +152,9 @@ def add(
     """
     left = (lhs.astype(np.int32) - lhs_zero_point).astype(np.float32) * lhs_multiplier
     right = (rhs.astype(np.int32) - rhs_zero_point).astype(np.float32) * rhs_multiplier
-    return _round_and_clamp(left + right, zero_point, qmin, qmax)
+    with np.errstate(over="ignore"):  # infinities are clamped
+        total = left + right
+    return _round_and_clamp(total, zero_point, qmin, qmax)
 
 
 def average_pool(
@@ -176,7 +181,8 @@ def average_pool(
     inside = np.pad(np.ones(x.shape, np.int32), pad, constant_values=int(count_include_pad))
     total = _windows(centred, kernel, stride).sum(axis=(4, 5), dtype=np.int32)
     count = _windows(inside, kernel, stride).sum(axis=(4, 5), dtype=np.int32)
-    scaled = total.astype(np.float32) * multiplier
+    with np.errstate(over="ignore"):  # infinities are clamped
+        scaled = total.astype(np.float32) * multiplier
     return _round_and_clamp(scaled / count.astype(np.float32), zero_point, qmin, qmax)
 
 

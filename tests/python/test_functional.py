@@ -42,6 +42,30 @@ def test_quantize_of_special_values(value: float, expected: int) -> None:
     assert functional.quantize(np.array([value], np.float32), 1.0, 10).tolist() == [expected]
 
 
+def test_overflowing_sums_and_products_are_clamped_without_a_warning() -> None:
+    x = np.full((1, 1, 2, 2), 255, np.uint8)
+    huge = np.float32(2.0**120)
+    ends = {"zero_point": 3, "qmin": 0, "qmax": 250}
+    total = functional.add(
+        x, x, lhs_zero_point=0, lhs_multiplier=huge, rhs_zero_point=0, rhs_multiplier=huge, **ends
+    )
+    mean = functional.average_pool(
+        x,
+        x_zero_point=0,
+        multiplier=huge,
+        kernel=(2, 2),
+        stride=(1, 1),
+        padding=(0, 0, 0, 0),
+        count_include_pad=True,
+        **ends,
+    )
+    acc = np.array([[2**30, -(2**30)]], np.int32)
+    scaled = functional.requantize(acc, np.full(2, 3e38, np.float32), **ends)
+    assert total.tolist() == [[[[250, 250], [250, 250]]]]
+    assert mean.tolist() == [[[[250]]]]
+    assert scaled.tolist() == [[250, 0]]
+
+
 @given(bytes_, scales, zero_points)
 def test_dequantize_equals_oracle(value: int, scale: float, zero_point: int) -> None:
     found = functional.dequantize(np.array([value], np.uint8), scale, zero_point)
