@@ -37,7 +37,7 @@ test-native: setup
 	$(BIN)/ctest --test-dir build/native --output-on-failure
 
 sanitize: setup
-	$(BIN)/cmake -S . -B build/sanitize -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja -DSMIDGEN_BUILD_TESTS=ON -DSMIDGEN_BUILD_PYTHON=OFF -DSMIDGEN_SANITIZE=ON
+	$(BIN)/cmake -S . -B build/sanitize -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja -DSMIDGEN_BUILD_TESTS=ON -DSMIDGEN_BUILD_PYTHON=OFF -DSMIDGEN_SANITIZE=ON -DSMIDGEN_WERROR=ON
 	$(BIN)/cmake --build build/sanitize --parallel $(JOBS)
 	$(BIN)/ctest --test-dir build/sanitize --output-on-failure
 
