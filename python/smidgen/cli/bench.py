@@ -18,6 +18,7 @@ from smidgen.cli.arrays import Arrays, read_samples
 from smidgen.cli.exits import UsageError
 from smidgen.cli.options import DEFAULT_TARGET, AsJson, Server, Version
 from smidgen.cli.output import emit
+from smidgen.cli.usage import refuse_file, refuse_given
 from smidgen.cli.views import facts, listing
 from smidgen.client import Client
 from smidgen.client.tensors import decode_spec
@@ -73,6 +74,7 @@ def register(app: typer.Typer) -> None:
 
 
 def bench(
+    context: typer.Context,
     model: Annotated[
         str, typer.Argument(help="Id of a model; with --local the path of a .smidgen file.")
     ],
@@ -99,6 +101,11 @@ def bench(
     Over gRPC the round trip is measured, with encoding and transfer; --local measures the engine
     alone.
     """
+    if local:
+        refuse_given(context, ["version"], "a file with --local is one version")
+    else:
+        refuse_file(model)
+        refuse_given(context, ["threads"], "the server decides; see its --engine-threads")
     samples = read_samples(data) if data else None
     sizes = batch_size or [1, 8]
     if local:

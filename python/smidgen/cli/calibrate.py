@@ -21,6 +21,7 @@ from smidgen.cli.options import (
     ValidateOnly,
 )
 from smidgen.cli.output import emit
+from smidgen.cli.usage import refuse_given
 from smidgen.cli.views import calibration_view
 from smidgen.client import Client
 from smidgen.config import ObserverMethod
@@ -32,6 +33,7 @@ def register(app: typer.Typer) -> None:
 
 
 def calibrate(
+    context: typer.Context,
     model: Model,
     data: Annotated[
         Path | None,
@@ -58,6 +60,8 @@ def calibrate(
             "Calibration needs samples from one place; give a local file or --dataset",
             reason="CALIBRATION_SOURCE_INVALID",
         )
+    if dataset:
+        refuse_given(context, ["samples", "batch_size"], "a stored dataset is used whole")
     with Client(server) as client:
         if data is None:
             found = client.calibrate_on_dataset(

@@ -12,12 +12,29 @@ from smidgen.cli.documents import to_document
 from smidgen.cli.exits import UsageError
 from smidgen.cli.following import follow
 from smidgen.cli.output import emit
+from smidgen.cli.usage import check_folder, refuse_file, refuse_given
 from smidgen.cli.views import job_view
 from smidgen.client import Client, JobFailedError
 from smidgen.client.watching import FINAL_STATES
 from smidgen.config import CalibrationConfig, ObserverMethod, QATConfig, TaskLoss
 from smidgen.extras import require_torch
 from smidgen.v1 import job_service_pb2 as pb
+
+_TRAINING = (
+    "epochs",
+    "fine_tune_epochs",
+    "batch_size",
+    "learning_rate",
+    "task_loss",
+    "quantization_loss_weight",
+    "seed",
+)
+_ONLY_LOCAL = ("train", "method", *_TRAINING)
+_ONLY_REMOTE = ("train_job", "detach", "validate_only")
+_WITHOUT_LOCAL = (
+    "a server converts what `smidgen calibrate` or `smidgen train-qat` made; "
+    "give the options to these, or add --local"
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -26,12 +43,16 @@ def register(app: typer.Typer) -> None:
 
 
 def convert(
+    context: typer.Context,
     model: Annotated[
         str, typer.Argument(help="Id of a model; with --local the path of a .pt2 file.")
     ],
     *,
     calibration: Annotated[
-        str, typer.Option(help="Calibration to convert with; with --local a file of samples.")
+        str,
+        typer.Option(
+            help="Calibration to convert with; with --local samples, .npz or .safetensors."
+        ),
     ] = "",
     train_job: Annotated[str, typer.Option(help="Succeeded train-qat job instead.")] = "",
     evaluation_dataset: Annotated[
@@ -67,7 +88,11 @@ def convert(
     On the server the result is a new version, ready to serve. With --local it is a file, and
     --method, --train, --epochs and the other options of training apply.
     """
+    if out is not None:
+        check_folder(out)
     if not local:
+        refuse_file(model)
+        refuse_given(context, _ONLY_LOCAL, _WITHOUT_LOCAL)
         job = _convert_on_server(
             server,
             model,
@@ -83,6 +108,9 @@ def convert(
                 client.download_artifact(job.convert.model_version, out)
         emit(to_document(job), job_view(job), as_json=as_json)
         return
+    refuse_given(context, _ONLY_REMOTE, "a conversion with --local has no job")
+    if train is None:
+        refuse_given(context, _TRAINING, "nothing is trained without --train")
     require_torch()
     from smidgen.cli.local_conversion import convert_file  # noqa: PLC0415  (it imports torch)
 

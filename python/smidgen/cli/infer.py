@@ -16,6 +16,7 @@ from smidgen.cli.arrays import read_arrays, write_arrays
 from smidgen.cli.documents import Json
 from smidgen.cli.options import DEFAULT_TARGET, AsJson, Server, Version
 from smidgen.cli.output import emit
+from smidgen.cli.usage import check_folder, refuse_file, refuse_given
 from smidgen.cli.views import facts
 from smidgen.client import Client
 from smidgen.errors import InvalidTensorError
@@ -29,6 +30,7 @@ def register(app: typer.Typer) -> None:
 
 
 def infer(
+    context: typer.Context,
     model: Annotated[
         str, typer.Argument(help="Id of a model; with --local the path of a .smidgen file.")
     ],
@@ -52,6 +54,13 @@ def infer(
     ] = False,
 ) -> None:
     """Run a converted model on the arrays of a file and print or write its outputs."""
+    if local:
+        refuse_given(context, ["version"], "a file with --local is one version")
+    else:
+        refuse_file(model)
+        refuse_given(context, ["threads"], "the server decides; see its --engine-threads")
+    if out is not None:
+        check_folder(out)
     arrays = read_arrays(data)
     origin: dict[str, Json]
     if local:
