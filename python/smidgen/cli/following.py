@@ -36,6 +36,11 @@ def follow(client: Client, job: pb.Job, *, quiet: bool, cancel_on_interrupt: boo
     return ended
 
 
+def tell_detached(name: str) -> None:
+    """Says that a job goes on although nobody follows it any more."""
+    note(f"{name} goes on. Follow it with `smidgen jobs watch {name}`.")
+
+
 @contextmanager
 def progress_line(name: str, *, quiet: bool) -> Iterator[EventHandler]:
     """Shows events on stderr: as a bar on a terminal, else as lines, one for each epoch."""
@@ -104,4 +109,4 @@ def _interrupt(client: Client, name: str, *, cancel: bool) -> None:
         client.cancel_job(name)
         note(f"{name} was asked to stop.")
     else:
-        note(f"{name} goes on. Follow it with `smidgen jobs watch {name}`.")
+        tell_detached(name)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from smidgen.cli.documents import Json, to_document
-from smidgen.cli.following import progress_line
+from smidgen.cli.following import progress_line, tell_detached
 from smidgen.cli.options import DEFAULT_TARGET, AsJson, Server
 from smidgen.cli.output import emit
 from smidgen.cli.views import job_view, kind_name, listing, moment, state_name
@@ -70,10 +70,15 @@ def watch_job(
     failed.
     """
     events: list[pb.JobEvent] = []
-    with Client(server) as client, progress_line(job, quiet=as_json) as on_event:
-        for event in client.watch_job(job, after_sequence=after_sequence):
-            on_event(event)
-            events.append(event)
+    with Client(server) as client:
+        try:
+            with progress_line(job, quiet=as_json) as on_event:
+                for event in client.watch_job(job, after_sequence=after_sequence):
+                    on_event(event)
+                    events.append(event)
+        except KeyboardInterrupt:
+            tell_detached(job)
+            raise
         ended = client.get_job(job)
     document: Json = {"job": to_document(ended), "events": [to_document(event) for event in events]}
     emit(document, job_view(ended), as_json=as_json)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 
 from rich.console import Console, RenderableType
@@ -11,13 +12,18 @@ from rich.markup import escape
 from smidgen.cli.documents import Json, finite
 from smidgen.errors import SmidgenError
 
+_FILE_WIDTH = 1000  # lines in files and pipes stay whole, for grep and the like
+
 
 def emit(document: Json, view: RenderableType, *, as_json: bool) -> None:
     """Writes a command's result: the document as JSON, or the view for people."""
     if as_json:
         sys.stdout.write(json.dumps(finite(document)) + "\n")
     else:
-        Console().print(view)
+        console = Console()
+        if not console.is_terminal and "COLUMNS" not in os.environ:
+            console = Console(width=_FILE_WIDTH)
+        console.print(view)
 
 
 def note(text: str) -> None:

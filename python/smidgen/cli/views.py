@@ -20,15 +20,18 @@ from smidgen.v1 import optimization_service_pb2 as optimization_pb
 from smidgen.v1 import tensor_pb2
 
 _KIB = 1024
+_SHORT = 12  # letters in a cell of a column that never wraps
 
 
 def listing(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> RenderableType:
     """Makes a table with a line for each row."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    lines = [[str(cell) for cell in row] for row in rows]
     for index, column in enumerate(columns):
-        table.add_column(column, overflow="fold", no_wrap=index == 0)
-    for row in rows:
-        table.add_row(*(escape(str(cell)) for cell in row))
+        is_short = all(len(line[index]) <= _SHORT for line in lines)
+        table.add_column(column, overflow="fold", no_wrap=index == 0 or is_short)
+    for line in lines:
+        table.add_row(*(escape(cell) for cell in line))
     return table
 
 
@@ -54,7 +57,7 @@ def model_view(model: models_pb.Model) -> RenderableType:
             ("SHA-256", model.sha256),
             ("Inputs", specs(model.inputs)),
             ("Outputs", specs(model.outputs)),
-            ("Parameters", f"{model.parameter_count} ({size(model.parameter_bytes)})"),
+            ("Parameters", _parameters(model)),
             ("Newest version", model.latest_version or "none, convert it first"),
             ("Created", moment(model.create_time)),
         ]
@@ -212,6 +215,12 @@ def size(count: int) -> str:
 def moment(time: Timestamp) -> str:
     """Writes a time in UTC to the second; empty if it is not set."""
     return time.ToDatetime().strftime("%Y-%m-%d %H:%M:%S UTC") if time.seconds else ""
+
+
+def _parameters(model: models_pb.Model) -> str:
+    """Returns an empty text for an artifact, which has no float parameters."""
+    count = model.parameter_count
+    return f"{count} ({size(model.parameter_bytes)})" if count else ""
 
 
 def _training_facts(result: jobs_pb.TrainQATResult) -> list[tuple[str, object]]:

@@ -143,6 +143,27 @@ def test_ctrl_c_detaches_or_cancels(server: CannedServer, state: State, cancel: 
         assert "smidgen jobs watch jobs/train" in err
 
 
+def test_ctrl_c_stops_watching_and_says_that_the_job_goes_on(
+    server: CannedServer, state: State
+) -> None:
+    state.jobs["jobs/train"] = train_job(jobs_pb.JOB_STATE_RUNNING)
+    state.events["jobs/train"] = train_events(jobs_pb.JOB_STATE_SUCCEEDED)
+    state.hold = threading.Event()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "smidgen.cli", "jobs", "watch", "train", "--server", server.target],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    state.hold.set()
+    assert process.returncode == 130
+    assert "train goes on. Follow it with `smidgen jobs watch train`." in err
+
+
 def test_convert(smidgen: Smidgen, state: State, tmp_path: Path) -> None:
     out = tmp_path / "digits.smidgen"
     document = smidgen("convert", "digits", "--calibration", "c1", "--out", out, "--json").document
