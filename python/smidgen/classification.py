@@ -28,13 +28,15 @@ def check_class_labels(labels: NDArray[np.generic], output: TensorSpec) -> None:
         )
     if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
         raise InvalidDatasetError(
-            f"labels are {labels.dtype} {list(labels.shape)}, expected integers [N]",
+            f"labels are {labels.dtype} {list(labels.shape)}, expected integers [N]; "
+            "write one class number a sample, not one-hot rows",
             reason="LABELS_SHAPE_MISMATCH" if labels.ndim != 1 else "LABELS_NOT_INTEGERS",
         )
     low, high, classes = int(labels.min()), int(labels.max()), output.shape[1]
     if low < 0 or high >= classes:
         raise InvalidDatasetError(
-            f"labels go from {low} to {high}, expected 0 to {classes - 1}",
+            f"labels go from {low} to {high}, expected 0 to {classes - 1}; number the classes "
+            "as the model's outputs",
             reason="LABELS_OUT_OF_RANGE",
             low=low,
             high=high,

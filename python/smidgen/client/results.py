@@ -32,6 +32,9 @@ class InferResult:
     compute_time_s: float
 
     def __getitem__(self, name: str) -> NDArray[Any]:
+        """Returns an output. Raises: KeyError, which names the outputs that are there."""
+        if name not in self.outputs:
+            raise KeyError(f"no output {name!r} was returned, only {', '.join(self.outputs)}")
         return self.outputs[name]
 
 

@@ -76,7 +76,8 @@ def model_format(path: Path) -> models_pb.ModelFormat.ValueType:
     found = _MODEL_FORMATS.get(path.suffix.lower())
     if found is None:
         raise InvalidModelError(
-            _unknown_extension(path, _MODEL_FORMATS),
+            f"{_unknown_extension(path, _MODEL_FORMATS)}; write it with torch.export.save, or pass "
+            "the format of a file with another name",
             reason="MODEL_FORMAT_UNKNOWN",
             path=str(path),
         )
@@ -146,7 +147,4 @@ class Upload(Generic[Request, Response]):
 
 
 def _unknown_extension(path: Path, known: Mapping[str, object]) -> str:
-    return (
-        f"{path} ends in {path.suffix or 'no extension'}, expected {' or '.join(known)}; "
-        "rename the file or pass its format"
-    )
+    return f"{path} ends in {path.suffix or 'no extension'}, expected {' or '.join(known)}"

@@ -27,6 +27,8 @@ LABELS = "labels"
 ONLY_INPUT = "inputs"
 
 _INPUT_DTYPES = ("float32", "float64", "float16", "uint8")
+_HOW_TO_NAME = "Name its arrays as the model's inputs."
+_HOW_TO_NAME_ONE = f"Call the array of samples {ONLY_INPUT!r}, or as the model's input."
 _CHECKED_ELEMENTS = 1 << 22
 _MAX_HEADER_BYTES = 1 << 20
 
@@ -100,7 +102,7 @@ class Dataset:
             found = ", ".join(self.arrays)
             raise InvalidDatasetError(
                 f"The data set has no array {spec.name!r} for the model's input; it has {found}. "
-                "Name its arrays as the model's inputs.",
+                f"{_HOW_TO_NAME_ONE if len(inputs) == 1 else _HOW_TO_NAME}",
                 reason="DATASET_INPUT_MISSING",
                 input=spec.name,
             )
@@ -115,7 +117,8 @@ class Dataset:
             expected = TensorSpec(spec.name, spec.dtype, (None, *spec.shape[1:])).describe_shape()
             raise InvalidDatasetError(
                 f"The array for the input {spec.name!r} has the shape {list(array.shape)}, "
-                f"expected {expected}.",
+                f"expected {expected}. Reshape it; the axes of images are samples, channels, "
+                "height, width.",
                 reason="DATASET_SHAPE_MISMATCH",
                 input=spec.name,
             )
@@ -129,8 +132,8 @@ def format_of(path: Path) -> DatasetFormat:
     except ValueError:
         raise InvalidDatasetError(
             f"{path} ends in {path.suffix or 'no extension'}, expected "
-            f"{' or '.join(f'.{known}' for known in DatasetFormat)}; rename the file or pass its "
-            "format",
+            f"{' or '.join(f'.{known}' for known in DatasetFormat)}; save the arrays with "
+            "numpy.savez, or pass the format of a file with another name",
             reason="DATASET_FORMAT_UNKNOWN",
             path=str(path),
         ) from None

@@ -20,6 +20,8 @@ IMAGES = np.arange(8, dtype=np.float32).reshape(2, 4)
 def test_infer_returns_arrays_and_how_they_came_about(client: Client, state: State) -> None:
     result = client.infer("digits", {"image": IMAGES}, output_names=["logits"])
     np.testing.assert_array_equal(result["logits"], 2 * IMAGES)
+    with pytest.raises(KeyError, match="no output 'output' was returned, only logits"):
+        result["output"]
     assert list(result.outputs) == ["logits"]
     assert result.isa == "avx2"
     assert result.model_version == "models/digits/versions/2"

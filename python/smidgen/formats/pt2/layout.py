@@ -19,6 +19,7 @@ _WORDS = {"archive_format": b"pt2", "archive_version": b"0", "byteorder": b"litt
 _RECORD = re.compile(r"data/(weights|constants)/((?:weight|tensor)_[0-9]{1,9})")
 _SKIPPED = re.compile(r"extra/.+|data/sample_inputs/[^/]+|\.data/(version|serialization_id)")
 _LEGACY = ("serialized_exported_program.json", "serialized_state_dict.pt")
+_HOW_TO_SAVE = "Write the file with torch.export.save of torch 2.9 or later."
 _COMPILED = re.compile(r"data/(aotinductor|executorch|mtia)/|.*xl_model_weights/|.*\.(so|cubin)$")
 _PICKLED = re.compile(r"data/(weights|constants)/(.+\.pt|(custom|opaque)_obj_.*)")
 _CONTAINER_VERSIONS = range(6, 11)
@@ -115,7 +116,7 @@ def _check_entry(name: str) -> None:
     if re.fullmatch(r"models/[^/]+\.json", name):
         found = f"it has the further model {shown}, expected models/model.json alone."
         raise refusal(Pt2Reason.MULTIPLE_MODELS, found)
-    raise refusal(Pt2Reason.UNKNOWN_ENTRY, f"it has the unknown entry {shown}.")
+    raise refusal(Pt2Reason.UNKNOWN_ENTRY, f"it has the unknown entry {shown}. {_HOW_TO_SAVE}")
 
 
 def _read(archive: ZipArchive, entries: Mapping[str, str], name: str, max_bytes: int) -> memoryview:
