@@ -18,7 +18,8 @@ def main() -> int:
     except ValidationError as error:
         for problem in error.errors():
             place = ".".join(str(part) for part in problem["loc"])
-            sys.stderr.write(f"{place + ': ' if place else ''}{problem['msg']}\n")
+            message = problem["msg"].removeprefix("Value error, ")
+            sys.stderr.write(f"{place + ': ' if place else ''}{message}\n")
         return 2
     return serve(settings)
 

@@ -149,7 +149,10 @@ def _parse(name: str, collection: str, field: str) -> str:
 
 def _malformed(name: str, expected: str, field: str) -> InvalidArgumentError:
     return InvalidArgumentError(
-        f"{field} is {_quote(name)}, expected {expected}", field=field, reason="INVALID_NAME"
+        f"{field} is {_quote(name)}, expected {expected}; ids are lower-case letters, digits and "
+        "inner hyphens",
+        field=field,
+        reason="INVALID_NAME",
     )
 
 

@@ -39,7 +39,7 @@ from smidgen_service.servicers.jobs import JobServicer
 from smidgen_service.servicers.models import ModelServicer
 from smidgen_service.servicers.optimization import OptimizationServicer
 from smidgen_service.settings import Settings
-from smidgen_service.store.database import SchemaTooNewError
+from smidgen_service.store.database import DatabaseDamagedError, SchemaTooNewError
 
 _PROTOS: tuple[FileDescriptor, ...] = (
     model_service_pb2.DESCRIPTOR,
@@ -63,7 +63,14 @@ def serve(settings: Settings) -> int:
     try:
         with data_dir.locked():
             asyncio.run(_run(settings, data_dir))
-    except (DataDirInUseError, PortTakenError, SchemaTooNewError, sqlite3.Error, OSError) as error:
+    except (
+        DataDirInUseError,
+        PortTakenError,
+        SchemaTooNewError,
+        DatabaseDamagedError,
+        sqlite3.Error,
+        OSError,
+    ) as error:
         log("server_refused", level=logging.ERROR, error_text=str(error))
         return 1
     return 0
@@ -103,9 +110,7 @@ class Server:
         await self._set_health(_NOT_SERVING)
         port = self._bind()
         if self._settings.metrics_port >= 0:
-            self._endpoint = MetricsEndpoint(
-                self._metrics, host=self._settings.host, port=self._settings.metrics_port
-            )
+            self._endpoint = self._open_metrics(self._settings.host, self._settings.metrics_port)
         await self._grpc.start()
         try:
             await self._application.start()
@@ -150,6 +155,15 @@ class Server:
         except RuntimeError:
             raise PortTakenError(
                 f"cannot listen on {address}; is another server there? choose another --port"
+            ) from None
+
+    def _open_metrics(self, host: str, port: int) -> MetricsEndpoint:
+        try:
+            return MetricsEndpoint(self._metrics, host=host, port=port)
+        except OSError as error:
+            raise PortTakenError(
+                f"cannot serve metrics on {host}:{port} ({error.strerror or error}); choose "
+                "another --metrics-port, 0 for any free one or -1 for none"
             ) from None
 
     async def _set_health(self, status: health_pb2.HealthCheckResponse.ServingStatus) -> None:

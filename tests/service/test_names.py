@@ -31,6 +31,7 @@ def test_other_names_are_refused(name: str) -> None:
     with pytest.raises(InvalidArgumentError) as caught:
         names.parse_model(name, field="model")
     assert caught.value.reason == "INVALID_NAME"
+    assert "ids are lower-case letters, digits and inner hyphens" in caught.value.message
     assert caught.value.metadata["field"] == "model"
 
 

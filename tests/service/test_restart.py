@@ -223,6 +223,20 @@ def test_silent_stream_is_ended(tmp_path: Path, model_file: bytes) -> None:
         server.stop()
 
 
+def test_taken_metrics_port_is_named(server: RunningServer, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "smidgen_service", "--port", "0"]
+    second = subprocess.run(
+        [*command, "--metrics-port", str(server.port), "--data-dir", str(tmp_path / "store")],
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert second.returncode == 1
+    line = json.loads(second.stderr.splitlines()[-1])
+    assert f"cannot serve metrics on 127.0.0.1:{server.port}" in line["error_text"]
+    assert "--metrics-port" in line["error_text"]
+
+
 def test_open_address_is_refused_without_consent(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "smidgen_service", "--host", "0.0.0.0"]
     refused = subprocess.run(
@@ -230,6 +244,7 @@ def test_open_address_is_refused_without_consent(tmp_path: Path) -> None:
     )
     assert refused.returncode == 2
     assert b"--insecure-bind" in refused.stderr
+    assert b"Value error" not in refused.stderr
 
 
 def test_uploaded_rows_survive_a_restart(tmp_path: Path, model_file: bytes) -> None:
