@@ -1,5 +1,8 @@
 #include "ops/pool.h"
 
+#include <algorithm>
+#include <limits>
+
 #include "base/error.h"
 #include "base/partition.h"
 #include "kernels/pool/registry.h"
@@ -52,7 +55,14 @@ Window AveragePool2d::window_over(const Shape& x) const {
 
 Shape AveragePool2d::output_shape(std::span<const Shape> inputs) const {
   expect_rank(inputs[0], 4);
-  return windowed_shape(inputs[0], inputs[0][1], window_over(inputs[0]));
+  const Window window = window_over(inputs[0]);
+  const std::int32_t zero_point = settings_.input.zero_point;
+  if (window.taps() >
+      std::numeric_limits<std::int32_t>::max() / std::max(zero_point, 255 - zero_point)) {
+    throw TensorError("the input has shape " + inputs[0].to_string() + ", but the sum over " +
+                      std::to_string(window.taps()) + " values may leave int32");
+  }
+  return windowed_shape(inputs[0], inputs[0][1], window);
 }
 
 Index AveragePool2d::work(std::span<const Shape> inputs) const {

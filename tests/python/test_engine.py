@@ -476,6 +476,18 @@ def test_plans_are_kept_up_to_a_limit() -> None:
     np.testing.assert_array_equal(engine.run(x)["t9"], interpret(program, x)["t9"])
 
 
+def test_a_global_average_whose_sum_leaves_int32_is_refused() -> None:
+    net = Net(0)
+    x = net.tensor(4, 1)
+    y = net.tensor(4, 1, spatial=1)
+    net.steps.append(GlobalAveragePool(x, y))
+    engine = Engine(net.program((x,), (y,)))
+    with pytest.raises(InvalidTensorError, match="may leave int32"):
+        engine.run({x: np.zeros((1, 1, 3000, 3000), np.uint8)})
+    full = np.full((1, 1, 2900, 2900), 255, np.uint8)
+    assert engine.run({x: full})[y].tolist() == [[[[255]]]]
+
+
 def test_an_input_may_be_an_output() -> None:
     net = Net(0)
     x, q = net.tensor(4, 2, scale=None), net.tensor(4, 2)
