@@ -14,10 +14,17 @@ import torch
 from examples.digits.data import load_split
 from examples.digits.model import DigitNet, export
 from examples.digits.server import serve
+from smidgen.formats.pt2 import read_pt2
 
 README = Path(__file__).resolve().parent.parent / "README.md"
 BLOCKS = re.findall(r"^```python\n(.*?)^```$", README.read_text(), re.MULTILINE | re.DOTALL)
 PRELUDE = "import numpy as np\nimages = np.load('images.npy')\n"
+EXPORT_PRELUDE = """\
+import torch
+
+model = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3), torch.nn.Flatten(), torch.nn.Linear(72, 10))
+images = torch.zeros(7, 1, 8, 8)
+"""
 CHECK = "\nassert logits.shape == (7, 10), logits.shape\nassert np.isfinite(logits).all()\n"
 
 
@@ -37,9 +44,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(code: str, folder: Path) -> str:
+def run(code: str, folder: Path, *, prelude: str = PRELUDE, check: str = CHECK) -> str:
     """Runs a script in the folder and returns what it printed."""
-    (folder / "session.py").write_text(PRELUDE + code + CHECK)
+    (folder / "session.py").write_text(prelude + code + check)
     ended = subprocess.run(
         [sys.executable, "session.py"], cwd=folder, capture_output=True, text=True, check=False
     )
@@ -47,18 +54,25 @@ def run(code: str, folder: Path) -> str:
     return ended.stdout
 
 
-def test_there_are_a_client_and_a_library_session() -> None:
-    assert ["smidgen.client" in block for block in BLOCKS] == [True, False]
+def test_there_are_an_export_a_client_and_a_library_session() -> None:
+    assert ["torch.export" in block for block in BLOCKS] == [True, False, False]
+    assert ["smidgen.client" in block for block in BLOCKS] == [False, True, False]
+
+
+def test_export(tmp_path: Path) -> None:
+    run(BLOCKS[0], tmp_path, prelude=EXPORT_PRELUDE, check="")
+    (found,) = read_pt2(tmp_path / "digits.pt2").inputs
+    assert found.shape == (None, 1, 8, 8)
 
 
 def test_client_session(folder: Path) -> None:
     with serve(folder / "server" / "data") as server:
-        printed = run(BLOCKS[0].replace("127.0.0.1:8001", server.target), folder)
+        printed = run(BLOCKS[1].replace("127.0.0.1:8001", server.target), folder)
     losses = [float(line.split()[1]) for line in printed.splitlines() if line]
     assert losses
     assert all(loss >= 0 for loss in losses)
 
 
 def test_library_session(folder: Path) -> None:
-    run(BLOCKS[1], folder)
+    run(BLOCKS[2], folder)
     assert (folder / "digits.smidgen").stat().st_size > 100_000
