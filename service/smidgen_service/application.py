@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from smidgen_service.clock import now_us
@@ -11,6 +12,7 @@ from smidgen_service.handlers.calibration import CalibrationHandler
 from smidgen_service.handlers.datasets import DatasetHandler
 from smidgen_service.handlers.engines import EngineCache
 from smidgen_service.handlers.inference import InferenceHandler
+from smidgen_service.handlers.inspection import ModelInspector
 from smidgen_service.handlers.jobs import JobHandler
 from smidgen_service.handlers.models import ModelHandler
 from smidgen_service.handlers.optimization import OptimizationHandler
@@ -36,6 +38,7 @@ from smidgen_service.store.uploads import UploadFiles
 from smidgen_service.threads import Threads
 
 _IO_THREADS = 4
+_INSPECTORS = 2
 _ANSWER_OVERHEAD_BYTES = 1 << 16  # names, shapes and times beside the values
 _REQUEST_ID_TTL_US = 7 * 86_400 * 1_000_000
 
@@ -89,7 +92,7 @@ class Application:
             environment=environment,
         )
         tokens = PageTokens(load_or_make_key(data_dir.key))
-        self.handlers = self._make_handlers(settings, data_dir, workers, tokens)
+        self.handlers = self._make_handlers(settings, data_dir, workers, tokens, environment)
 
     async def start(self) -> None:
         """Opens the store and puts in order what an earlier server left."""
@@ -114,7 +117,12 @@ class Application:
         self._compute_threads.close()
 
     def _make_handlers(
-        self, settings: Settings, data_dir: DataDir, workers: CallWorkers, tokens: PageTokens
+        self,
+        settings: Settings,
+        data_dir: DataDir,
+        workers: CallWorkers,
+        tokens: PageTokens,
+        environment: Mapping[str, str],
     ) -> Handlers:
         store, database, io_threads = self._store, self._store.database, self._io_threads
         stream = StreamReader(settings.stream_idle_seconds)
@@ -124,6 +132,7 @@ class Application:
             io_threads,
             stream,
             ttl_s=settings.upload_ttl_seconds,
+            most_broken=settings.max_broken_uploads,
             clock=now_us,
         )
         uploader = Uploader(store, receiver, io_threads, self._metrics, clock=now_us)
@@ -137,6 +146,10 @@ class Application:
             most_bytes=settings.max_inference_bytes,
             most_work=settings.max_inference_operations,
         )
+        # Apart from the workers of calls, which a slow client may hold for long.
+        inspectors = CallWorkers(
+            data_dir.jobs, most=_INSPECTORS, threads=1, environment=environment
+        )
         admission = Admission(
             self._metrics,
             most_running=settings.max_concurrent_inferences,
@@ -149,6 +162,7 @@ class Application:
                 tokens,
                 io_threads,
                 self._metrics,
+                inspector=ModelInspector(inspectors, io_threads),
                 most_bytes=settings.max_upload_bytes,
                 clock=now_us,
             ),
@@ -156,6 +170,7 @@ class Application:
                 store,
                 uploader,
                 tokens,
+                io_threads,
                 most_bytes=settings.max_dataset_bytes,
                 clock=now_us,
             ),

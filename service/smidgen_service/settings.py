@@ -45,6 +45,8 @@ class Settings(BaseSettings):
     """Largest dataset file, in bytes."""
     upload_ttl_seconds: int = Field(86_400, ge=60)
     """How long the bytes of a broken upload wait to be continued."""
+    max_broken_uploads: int = Field(64, ge=1)
+    """Broken uploads that may wait to be continued; of more, the oldest are dropped."""
     stream_idle_seconds: float = Field(60.0, gt=0)
     """Longest silence of a client within an upload or a calibration."""
     engine_threads: int = Field(1, ge=1, le=256)

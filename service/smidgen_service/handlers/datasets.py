@@ -20,6 +20,7 @@ from smidgen_service.store.idempotency import RequestKey
 from smidgen_service.store.paging import Page, PageTokens
 from smidgen_service.store.records import DatasetRecord
 from smidgen_service.store.store import Store
+from smidgen_service.threads import Threads
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,7 @@ class DatasetHandler:
         store: Store,
         uploader: Uploader,
         tokens: PageTokens,
+        threads: Threads,
         *,
         most_bytes: int,
         clock: Clock,
@@ -48,6 +50,7 @@ class DatasetHandler:
         self._database = store.database
         self._uploader = uploader
         self._tokens = tokens
+        self._threads = threads
         self._most_bytes = most_bytes
         self._clock = clock
 
@@ -64,7 +67,7 @@ class DatasetHandler:
             name=names.dataset_name(dataset_id),
             most_bytes=self._most_bytes,
             check_free=check_free,
-            inspect=lambda path: self._inspect(header, path),
+            inspect=lambda path: self._threads.run(self._inspect, header, path),
             insert=datasets.insert,
             fetch=lambda tx: datasets.get(tx, dataset_id),
         )

@@ -7,8 +7,6 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from smidgen.artifact import load_artifact, program_specs
-from smidgen.formats.pt2 import read_pt2
 from smidgen_service import names
 from smidgen_service.clock import Clock
 from smidgen_service.errors import (
@@ -16,6 +14,7 @@ from smidgen_service.errors import (
     FailedPreconditionError,
     InvalidArgumentError,
 )
+from smidgen_service.handlers.inspection import ModelInspector
 from smidgen_service.handlers.receiving import Chunk, UploadTicket
 from smidgen_service.handlers.uploading import Uploader, UploadKind
 from smidgen_service.handlers.versions import resolve_version
@@ -63,6 +62,7 @@ class ModelHandler:
         threads: Threads,
         metrics: Metrics,
         *,
+        inspector: ModelInspector,
         most_bytes: int,
         clock: Clock,
     ) -> None:
@@ -72,6 +72,7 @@ class ModelHandler:
         self._uploader = uploader
         self._tokens = tokens
         self._threads = threads
+        self._inspector = inspector
         self._metrics = metrics
         self._most_bytes = most_bytes
         self._clock = clock
@@ -192,25 +193,18 @@ class ModelHandler:
                 if offset >= record.size_bytes or not data:
                     return
 
-    def _inspect(self, header: ModelUpload, path: Path) -> ModelRecord:
-        parameter_count = parameter_bytes = 0
-        if header.format is ModelFormat.PT2:
-            exported = read_pt2(path)
-            inputs, outputs = exported.inputs, exported.outputs
-            parameter_count = exported.parameter_count
-            parameter_bytes = exported.parameter_bytes
-        else:
-            inputs, outputs = program_specs(load_artifact(path))
+    async def _inspect(self, header: ModelUpload, path: Path) -> ModelRecord:
+        found = await self._inspector.inspect(path, header.format)
         return ModelRecord(
             id=header.model_id,
             display_name=header.display_name,
             format=header.format,
             sha256=header.ticket.sha256,
             size_bytes=header.ticket.total_bytes,
-            inputs=tuple(inputs),
-            outputs=tuple(outputs),
-            parameter_count=parameter_count,
-            parameter_bytes=parameter_bytes,
+            inputs=found.inputs,
+            outputs=found.outputs,
+            parameter_count=found.parameter_count,
+            parameter_bytes=found.parameter_bytes,
             create_time=self._clock(),
         )
 

@@ -66,6 +66,7 @@ class UploadReceiver:
         stream: StreamReader,
         *,
         ttl_s: int,
+        most_broken: int,
         clock: Clock,
     ) -> None:
         self._database = database
@@ -73,6 +74,7 @@ class UploadReceiver:
         self._threads = threads
         self._stream = stream
         self._ttl_us = ttl_s * _MICRO
+        self._most_broken = most_broken
         self._clock = clock
         self._active: set[str] = set()
 
@@ -144,7 +146,7 @@ class UploadReceiver:
     async def _begin(self, key: RequestKey, total_bytes: int) -> None:
         now = self._clock()
         expire_time = now + self._ttl_us
-        await self._drop_expired(now)
+        await self._drop_stale(now)
         earlier = await self._database.read(lambda tx: uploads.find(tx, key.request_id))
         if earlier is not None and (earlier.method, earlier.body_sha256) != (
             key.method,
@@ -157,9 +159,13 @@ class UploadReceiver:
             )
         )
 
-    async def _drop_expired(self, now: int) -> None:
-        expired = await self._database.read(lambda tx: uploads.expired(tx, now))
-        for request_id in expired - self._active:
+    async def _drop_stale(self, now: int) -> None:
+        """Drops uploads that nobody continued in time, and the oldest where there are too many."""
+        most = self._most_broken + len(self._active) - 1  # this one is not stored yet
+        stale = await self._database.read(
+            lambda tx: uploads.expired(tx, now) | uploads.beyond(tx, most)
+        )
+        for request_id in stale - self._active:
             await self._discard(self._files.partial(request_id), request_id)
 
     async def _fill(self, path: Path, ticket: UploadTicket, chunks: AsyncIterator[Chunk]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -31,7 +31,7 @@ class UploadKind(Generic[T]):
         name: Resource name that it gets.
         most_bytes: Largest size taken.
         check_free: Raises inside a transaction where the id is taken.
-        inspect: Reads the file, in a thread, and returns its record, or raises.
+        inspect: Reads the file and returns its record, or raises.
         insert: Adds the record's rows.
         fetch: Returns the stored record.
     """
@@ -40,7 +40,7 @@ class UploadKind(Generic[T]):
     name: str
     most_bytes: int
     check_free: Callable[[sqlite3.Connection], None]
-    inspect: Callable[[Path], T]
+    inspect: Callable[[Path], Awaitable[T]]
     insert: Callable[[sqlite3.Connection, T], None]
     fetch: Callable[[sqlite3.Connection], T]
 
@@ -88,13 +88,18 @@ class Uploader:
         *,
         validate_only: bool,
     ) -> T:
-        earlier = await self._database.read(lambda tx: idempotency.find(tx, ticket.key))
+        def look(tx: sqlite3.Connection) -> T | None:
+            earlier = _find(tx, kind, ticket)
+            if earlier is None:
+                _check_ticket(kind, ticket)
+                kind.check_free(tx)
+            return earlier
+
+        earlier = await self._database.read(look)
         if earlier is not None:
-            return await self._database.read(kind.fetch)
-        _check_ticket(kind, ticket)
-        await self._database.read(kind.check_free)
+            return earlier
         async with self._receiver.receive(ticket, chunks) as path:
-            record = await self._threads.run(kind.inspect, path)
+            record = await kind.inspect(path)
             if validate_only:
                 return record
             # Once begun, storing runs to its end even if the client goes away meanwhile.
@@ -102,6 +107,10 @@ class Uploader:
 
     async def _keep(self, kind: UploadKind[T], ticket: UploadTicket, path: Path, record: T) -> T:
         def commit(tx: sqlite3.Connection) -> T:
+            # The same call may have run twice at once, where the client had given up on the first.
+            earlier = _find(tx, kind, ticket)
+            if earlier is not None:
+                return earlier
             kind.insert(tx, record)
             idempotency.record(tx, ticket.key, kind.name, now=self._clock())
             if ticket.key is not None:
@@ -115,6 +124,13 @@ class Uploader:
         except SmidgenError:
             await self._store.collect({ticket.sha256})
             raise
+
+
+def _find(tx: sqlite3.Connection, kind: UploadKind[T], ticket: UploadTicket) -> T | None:
+    """Returns what an earlier call with the same request id stored; None if there was none."""
+    if idempotency.find(tx, ticket.key) is not None:
+        return kind.fetch(tx)
+    return None
 
 
 def _check_ticket(kind: UploadKind[T], ticket: UploadTicket) -> None:

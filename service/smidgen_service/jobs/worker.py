@@ -11,15 +11,22 @@ import resource
 import signal
 import sys
 import traceback
+from pathlib import Path
 from typing import BinaryIO
 
 from smidgen.errors import SmidgenError
 from smidgen.progress import Stopped
 from smidgen_service.faults import new_error_id, storage_error
+from smidgen_service.inspection import inspect_model
 from smidgen_service.jobs import frames
+from smidgen_service.jobs.frames import Frame
+from smidgen_service.store.records import ModelFormat
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NO_NEW_PRIVS = 38
+_MEMORY_BYTES = 3 << 30
+_MEMORY_PER_FILE_BYTE = 4
+_CPU_SECONDS = 60
 
 
 def confine() -> None:
@@ -48,11 +55,15 @@ def main() -> int:
     task = frames.read_blocking(commands)
     if task is None:
         return 1
-    # Imported after confine(): torch takes seconds to load, and the server may die meanwhile.
-    from smidgen_service.jobs.tasks import Channel, run  # noqa: PLC0415 - see above
-
     try:
-        run(task, Channel(commands, answers))
+        if task.kind == "inspect":
+            _inspect(task, answers)
+        else:
+            # Imported after confine(): torch takes seconds to load, and the server may die
+            # meanwhile.
+            from smidgen_service.jobs.tasks import Channel, run  # noqa: PLC0415 - see above
+
+            run(task, Channel(commands, answers))
     except Stopped:
         frames.write_blocking(answers, "stopped", {})
     except SmidgenError as error:
@@ -66,6 +77,19 @@ def main() -> int:
     except Exception:  # the text of unknown errors stays in the worker's log
         _report_fault(answers)
     return 0
+
+
+def _inspect(task: Frame, answers: BinaryIO) -> None:
+    """Reads a model file within limits; beyond them the process ends without an answer."""
+    path = Path(task.fields["path"])
+    memory = path.stat().st_size * _MEMORY_PER_FILE_BYTE + _MEMORY_BYTES
+    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    resource.setrlimit(resource.RLIMIT_CPU, (_CPU_SECONDS, _CPU_SECONDS))
+    try:
+        facts = inspect_model(path, ModelFormat(task.fields["format"]))
+    except MemoryError:
+        os._exit(1)
+    frames.write_blocking(answers, "result", facts.to_dict())
 
 
 def _report_fault(answers: BinaryIO) -> None:

@@ -94,6 +94,15 @@ def expired(tx: sqlite3.Connection, now: int) -> set[str]:
     return {row[0] for row in rows}
 
 
+def beyond(tx: sqlite3.Connection, most: int) -> set[str]:
+    """Returns the ids of the oldest uploads beyond the newest `most`."""
+    rows = tx.execute(
+        "SELECT request_id FROM uploads ORDER BY expire_time DESC, request_id LIMIT -1 OFFSET ?",
+        (most,),
+    )
+    return {row[0] for row in rows}
+
+
 def forget_expired(tx: sqlite3.Connection, now: int) -> set[str]:
     """Forgets uploads whose time is over and returns the ids of all others."""
     tx.execute("DELETE FROM uploads WHERE expire_time < ?", (now,))
