@@ -10,7 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import grpc
+from google.protobuf.message import DecodeError
 from grpc import aio
+
+from smidgen_service.errors import InvalidArgumentError
 
 Context = aio.ServicerContext[Any, Any]
 Behaviour = Callable[[Any, Context], Any]
@@ -46,6 +49,9 @@ class CallInterceptor(aio.ServerInterceptor, ABC):
     Methods and what is inside of this interceptor are the same for every call of a path, so each
     path is wrapped once.
     """
+
+    refuses_malformed = False
+    """Whether this interceptor is the one that raises for messages that cannot be parsed."""
 
     def __init__(self) -> None:
         self._wrapped: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
@@ -90,7 +96,7 @@ class CallInterceptor(aio.ServerInterceptor, ABC):
         )
         result: grpc.RpcMethodHandler[Any, Any] = factory(
             wrapped,
-            request_deserializer=handler.request_deserializer,
+            request_deserializer=_tolerant(handler.request_deserializer),
             response_serializer=handler.response_serializer,
         )
         return result
@@ -117,12 +123,40 @@ class CallInterceptor(aio.ServerInterceptor, ABC):
         if method.is_client_stream:
             return self._counted(request, method)
         self.on_received(method)
-        return request
+        return self._parsed(request)
 
     async def _counted(self, messages: AsyncIterator[Any], method: Method) -> AsyncIterator[Any]:
         async for message in messages:
             self.on_received(method)
-            yield message
+            yield self._parsed(message)
+
+    def _parsed(self, message: Any) -> Any:
+        if self.refuses_malformed and isinstance(message, Malformed):
+            raise InvalidArgumentError(
+                "a message is not of the type that this method takes; generate the client's "
+                "stubs anew from the server's proto files",
+                field="",
+                reason="MESSAGE_MALFORMED",
+            )
+        return message
+
+
+class Malformed:
+    """Stands for a message that cannot be parsed."""
+
+
+def _tolerant(deserializer: Callable[[bytes], Any] | None) -> Callable[[bytes], Any] | None:
+    """Returns a deserializer that does not raise; grpc would send the exception's text out."""
+    if deserializer is None:
+        return None
+
+    def deserialize(data: bytes) -> Any:
+        try:
+            return deserializer(data)
+        except DecodeError:
+            return Malformed()
+
+    return deserialize
 
 
 _FACTORIES: dict[tuple[bool, bool], tuple[str, Callable[..., Any]]] = {

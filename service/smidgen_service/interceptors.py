@@ -156,7 +156,12 @@ class RpcMetrics(CallInterceptor):
 
 
 class Admit(CallInterceptor):
-    """Refuses calls while the server starts or stops; health and reflection always pass."""
+    """Refuses calls while the server starts or stops; health and reflection always pass.
+
+    Being the innermost, it also refuses messages that cannot be parsed.
+    """
+
+    refuses_malformed = True
 
     def __init__(self, lifecycle: Lifecycle) -> None:
         super().__init__()

@@ -72,3 +72,13 @@ def test_worker_of_a_dead_server_ends_although_its_task_has_arrived() -> None:
         check=False,
     )
     assert (worker.returncode, worker.stdout) == (1, b"")
+
+
+def test_malformed_message_shows_no_exception_text(server: RunningServer) -> None:
+    for method in ("InferenceService/Infer", "ModelService/GetModel", "JobService/WatchJob"):
+        call = server.channel.unary_unary(f"/smidgen.v1.{method}")
+        found = refusal(lambda call=call: call(b"\xff" * 50, timeout=10))
+        assert found == (grpc.StatusCode.INVALID_ARGUMENT, "MESSAGE_MALFORMED")
+    stream = server.channel.stream_unary("/smidgen.v1.ModelService/UploadModel")
+    found = refusal(lambda: stream(iter([b"\xff" * 50]), timeout=10))
+    assert found == (grpc.StatusCode.INVALID_ARGUMENT, "MESSAGE_MALFORMED")
