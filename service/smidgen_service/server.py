@@ -156,7 +156,7 @@ class Server:
         except OSError as error:
             raise PortTakenError(
                 f"cannot serve metrics on {host}:{port} ({error.strerror or error}); choose "
-                "another --metrics-port, 0 for any free one or -1 for none"
+                "another --metrics-port"
             ) from None
 
     async def _set_health(self, status: health_pb2.HealthCheckResponse.ServingStatus) -> None:
