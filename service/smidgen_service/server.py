@@ -39,7 +39,7 @@ from smidgen_service.servicers.jobs import JobServicer
 from smidgen_service.servicers.models import ModelServicer
 from smidgen_service.servicers.optimization import OptimizationServicer
 from smidgen_service.settings import Settings
-from smidgen_service.store.database import SchemaTooNewError
+from smidgen_service.store.database import DatabaseDamagedError, SchemaTooNewError
 
 _PROTOS: tuple[FileDescriptor, ...] = (
     model_service_pb2.DESCRIPTOR,
@@ -63,7 +63,14 @@ def serve(settings: Settings) -> int:
     try:
         with data_dir.locked():
             asyncio.run(_run(settings, data_dir))
-    except (DataDirInUseError, PortTakenError, SchemaTooNewError, sqlite3.Error, OSError) as error:
+    except (
+        DataDirInUseError,
+        PortTakenError,
+        SchemaTooNewError,
+        DatabaseDamagedError,
+        sqlite3.Error,
+        OSError,
+    ) as error:
         log("server_refused", level=logging.ERROR, error_text=str(error))
         return 1
     return 0

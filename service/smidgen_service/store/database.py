@@ -18,6 +18,10 @@ class SchemaTooNewError(Exception):
     """The database was written by a newer server."""
 
 
+class DatabaseDamagedError(Exception):
+    """The file is not a database any more, or parts of it are damaged."""
+
+
 class Database:
     """The rows of one data directory.
 
@@ -39,7 +43,12 @@ class Database:
         return self._generation
 
     async def open(self) -> Self:
-        """Opens the file, makes it if missing, and brings its schema up to date."""
+        """Opens the file, makes it if missing, and brings its schema up to date.
+
+        Raises:
+            DatabaseDamagedError: it is no database any more.
+            SchemaTooNewError: a newer server wrote it.
+        """
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(self._writer, self._open_writer)
         await loop.run_in_executor(self._reader, self._open_reader)
@@ -64,7 +73,18 @@ class Database:
         self._writer.shutdown()
 
     def _open_writer(self) -> None:
-        self._write_connection = self._connect()
+        try:
+            self._write_connection = self._connect()
+            found = self._write_connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+            if found != "ok":
+                raise sqlite3.DatabaseError(found)
+        except sqlite3.OperationalError:
+            raise  # it cannot be opened or written, which says nothing about what it holds
+        except sqlite3.DatabaseError as error:
+            raise DatabaseDamagedError(
+                f"the database {self._path} is damaged ({error}); restore the data directory "
+                "from a backup"
+            ) from error
         migrate(self._write_connection)
 
     def _open_reader(self) -> None:

@@ -1,0 +1,56 @@
+"""A full disk and a damaged file: clear errors, and work goes on where it can."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from smidgen_service.errors import StorageFullError
+from smidgen_service.faults import storage_error
+from smidgen_service.store.database import Database, DatabaseDamagedError
+
+
+async def test_full_database_is_named_and_works_again_once_there_is_room(tmp_path: Path) -> None:
+    database = await Database(tmp_path / "smidgen.db").open()
+
+    def insert(tx: sqlite3.Connection) -> None:
+        tx.execute(
+            "INSERT INTO requests VALUES ('m', hex(randomblob(9)), hex(zeroblob(9000)), '', 0)"
+        )
+
+    def limit(most: int) -> Callable[[sqlite3.Connection], object]:
+        return lambda tx: tx.execute(f"PRAGMA max_page_count = {most}").fetchone()
+
+    try:
+        await database.write(insert)
+        await database.write(limit(1))
+        for _ in range(2):
+            with pytest.raises(sqlite3.OperationalError) as caught:
+                await database.write(insert)
+            assert isinstance(storage_error(caught.value), StorageFullError)
+        await database.write(limit(1 << 30))
+        await database.write(insert)
+        rows = await database.read(lambda tx: tx.execute("SELECT * FROM requests").fetchall())
+        assert len(rows) == 2
+    finally:
+        await database.close()
+
+
+@pytest.mark.parametrize("damage", ["garbage", "truncated", "page"])
+async def test_damaged_database_is_refused_with_its_path(tmp_path: Path, damage: str) -> None:
+    path = tmp_path / "smidgen.db"
+    await (await Database(path).open()).close()
+    data = path.read_bytes()
+    path.write_bytes(
+        {
+            "garbage": b"garbage " * 1000,
+            "truncated": data[: len(data) // 2],
+            "page": data[:4096] + b"\xff" * 4096 + data[8192:],
+        }[damage]
+    )
+    with pytest.raises(DatabaseDamagedError, match="restore the data directory") as caught:
+        await Database(path).open()
+    assert str(path) in str(caught.value)
