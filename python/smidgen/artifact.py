@@ -27,7 +27,7 @@ from smidgen.tensor_spec import TensorSpec
 
 FORMAT_VERSION = 1
 METADATA_KEY = "smidgen"
-LARGEST_HEADER_BYTES = 100_000_000  # the limit of the safetensors format
+LARGEST_HEADER_BYTES = 4 << 20  # a program of a thousand steps takes a tenth
 
 
 def encode_artifact(program: Program) -> bytes:
@@ -66,8 +66,13 @@ def decode_artifact(data: bytes) -> Program:
             )
         program = program_from_document(document, constants)
         verify(program)
-    except (SafetensorError, ProgramError, KeyError, TypeError, ValueError) as error:
+    except (ProgramError, SafetensorError) as error:
         raise ArtifactError(f"this is not a valid artifact: {error}") from error
+    except (LookupError, TypeError, ValueError, ArithmeticError, RecursionError) as error:
+        raise ArtifactError(
+            "this is not a valid artifact: its program or constants have another form than "
+            "expected; upload a file that Smidgen's convert wrote"
+        ) from error
     return program
 
 

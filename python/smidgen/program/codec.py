@@ -48,7 +48,7 @@ def program_from_document(
             constants=dict(constants),
             lineage={_text(k): _text(v) for k, v in document["lineage"].items()},
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise ProgramError(f"the program's JSON has another form than expected: {error}") from error
     if len(program.tensors) != len(tensors):
         raise ProgramError("two tensors share one name")

@@ -34,6 +34,9 @@ from smidgen.qparams import LARGEST_SCALE, SMALLEST_SCALE, WEIGHT_QMAX
 ACCUMULATOR_LIMIT = 2**31
 LARGEST_WINDOW = 2**12
 LARGEST_RANK = 8
+LONGEST_NAME = 512
+MOST_STEPS = 2**12
+MOST_TENSORS = 2**13
 
 _DTYPES = frozenset(dtype.numpy for dtype in DType)
 
@@ -44,6 +47,11 @@ def verify(program: Program) -> None:
     Raises:
         ProgramError: it breaks one; the message names the step or tensor.
     """
+    # Planning the memory of a run takes time that grows with the square of these.
+    _expect(len(program.steps) <= MOST_STEPS, f"the program has more than {MOST_STEPS} steps")
+    _expect(len(program.tensors) <= MOST_TENSORS, f"it has more than {MOST_TENSORS} tensors")
+    reads = sum(len(step_inputs(step)) for step in program.steps) + len(program.outputs)
+    _expect(reads <= 4 * MOST_TENSORS, f"its steps and outputs name {reads} tensors, too many")
     for name, tensor in program.tensors.items():
         _check_tensor(name, tensor)
     written: set[str] = set()
@@ -59,7 +67,7 @@ def verify(program: Program) -> None:
     for name in program.outputs:
         _expect(name in written, f"output {name} is never written")
     unused = program.tensors.keys() - written
-    _expect(not unused, f"tensors {sorted(unused)} are never written")
+    _expect(not unused, f"tensors {sorted(unused)[:8]} are never written")
 
 
 def _verify_step(program: Program, index: int, step: Step, written: set[str]) -> None:
@@ -83,6 +91,10 @@ def _verify_step(program: Program, index: int, step: Step, written: set[str]) ->
 def _check_tensor(key: str, tensor: TensorInfo) -> None:
     name = tensor.name
     _expect(key == name, f"tensor {name} is listed under {key}")
+    _expect(
+        0 < len(name) <= LONGEST_NAME and name.isprintable(),
+        f"a tensor has the name {name[:80]!r}, expected 1 to {LONGEST_NAME} printable characters",
+    )
     _expect(1 <= len(tensor.shape) <= LARGEST_RANK, f"tensor {name} has rank {len(tensor.shape)}")
     _expect(
         all(n is None or 1 <= n < ACCUMULATOR_LIMIT for n in tensor.shape),
@@ -189,9 +201,12 @@ def _check_requantization(program: Program, step: Conv2d | Linear, weight: NDArr
     _expect(bool((weight >= -WEIGHT_QMAX).all()), f"{step.weight} has a value below -{WEIGHT_QMAX}")
     # The folded bias takes part in every partial sum, so its size and that of all products must
     # stay within int32 together, whatever the order of summation.
-    sums = weight.reshape(channels, -1).astype(np.int64)
-    folded = bias.astype(np.int64) - source.zero_point * sums.sum(axis=1)
-    largest = int((np.abs(folded) + 255 * np.abs(sums).sum(axis=1)).max())
+    # One channel at a time: all of them as int64 take eight times the memory of the weights.
+    rows = weight.reshape(channels, -1)
+    sums = rows.sum(axis=1, dtype=np.int64)
+    sizes = np.array([np.abs(row.astype(np.int64)).sum() for row in rows])
+    folded = bias.astype(np.int64) - source.zero_point * sums
+    largest = int((np.abs(folded) + 255 * sizes).max())
     _expect(largest < ACCUMULATOR_LIMIT, f"accumulators reach {largest}, expected less than 2**31")
 
 
