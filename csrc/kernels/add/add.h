@@ -8,10 +8,9 @@
 // Elementwise sum of two uint8 tensors with scales of their own:
 //
 //   out[i] = round_and_clamp(float(lhs[i] - lhs_zero_point) * lhs_multiplier
-//                            + float(rhs[i] - rhs_zero_point) * rhs_multiplier)       see
-//                            OutputRange
+//                            + float(rhs[i] - rhs_zero_point) * rhs_multiplier)
 //
-// in three float operations, each rounded once.
+// in three float operations, each rounded once; see OutputRange.
 
 namespace smidgen::kernels {
 

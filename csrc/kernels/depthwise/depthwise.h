@@ -8,10 +8,11 @@
 // Depthwise convolution of uint8 pixels with one int8 filter a channel, requantized per channel:
 //
 //   acc[p][c] = bias2[c] + sum over taps t of x[p * x_pixel_stride + tap_offsets[t] + c] * w[t][c]
-//   in int32, mod 2^32 out[p][c] = round_and_clamp(float(acc[p][c]) * multiplier[c]) see
-//   OutputRange
 //
-// with bias2[c] = bias[c] - zero_point_x * sum over t of w[t][c] made while packing. The caller has
+//   out[p][c] = round_and_clamp(float(acc[p][c]) * multiplier[c])
+//
+// with acc in int32, modulo 2^32 (see OutputRange), and
+// bias2[c] = bias[c] - zero_point_x * sum over t of w[t][c] made while packing. The caller has
 // laid padding out as pixels that hold the zero point.
 
 namespace smidgen::kernels {

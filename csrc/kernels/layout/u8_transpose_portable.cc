@@ -3,8 +3,8 @@
 namespace smidgen::kernels {
 namespace {
 
-constexpr std::ptrdiff_t kBlock =
-    16;  // a block of source and target lines stays in the first cache
+/// A block of source and target lines stays in the first-level cache.
+constexpr std::ptrdiff_t kBlock = 16;
 
 std::ptrdiff_t smaller(std::ptrdiff_t a, std::ptrdiff_t b) { return a < b ? a : b; }
 

@@ -8,8 +8,11 @@
 // Pooling of one window of uint8 pixels, all channels. The caller has clipped the window to the
 // image.
 //
-//   average: out[c] = round_and_clamp((float(offset + sum of x) * multiplier) / count)     see
-//   OutputRange maximum: out[c] = max(0, largest x)
+//   average:  out[c] = round_and_clamp((float(offset + sum of x) * multiplier) / count)
+//
+//   maximum:  out[c] = max(0, largest x)
+//
+// See OutputRange.
 
 namespace smidgen::kernels {
 

@@ -5,10 +5,11 @@
 
 #include "kernels/output_range.h"
 
-// Between float32 and uint8, on contiguous arrays:
+// Between float32 and uint8, on contiguous arrays; see OutputRange, NaN gives `low`:
 //
-//   quantize:   out[i] = round_and_clamp(x[i] / scale)              see OutputRange; NaN gives
-//   `low` dequantize: out[i] = float(x[i] - zero_point) * scale
+//   quantize:    out[i] = round_and_clamp(x[i] / scale)
+//
+//   dequantize:  out[i] = float(x[i] - zero_point) * scale
 
 namespace smidgen::kernels {
 
