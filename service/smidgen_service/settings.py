@@ -7,8 +7,10 @@ import os
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from smidgen.engine import available_isas
 
 MIB = 1 << 20
 GIB = 1 << 30
@@ -79,6 +81,16 @@ class Settings(BaseSettings):
     """Least severe events that are logged."""
     reflection: bool = True
     """Serve gRPC reflection, so that grpcurl and the like need no proto files."""
+
+    @field_validator("isa")
+    @classmethod
+    def _refuse_other_isas(cls, isa: str | None) -> str | None:
+        if isa is not None and isa not in available_isas():
+            raise ValueError(
+                f"instruction set is {isa[:40]!r}, this CPU has {', '.join(available_isas())}; "
+                "choose one of these or leave the choice to the server"
+            )
+        return isa
 
     @model_validator(mode="after")
     def _refuse_open_bind(self) -> Self:

@@ -31,3 +31,12 @@ def test_other_addresses_need_consent(host: str) -> None:
     with pytest.raises(ValidationError, match="--insecure-bind"):
         Settings(host=host)
     assert Settings(host=host, insecure_bind=True).host == host
+
+
+def test_an_instruction_set_that_the_cpu_lacks_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert Settings(isa="portable").isa == "portable"
+    monkeypatch.setenv("SMIDGEN_ISA", "mmx")
+    with pytest.raises(ValidationError, match=r"instruction set is 'mmx', this CPU has portable"):
+        Settings()

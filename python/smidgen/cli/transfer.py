@@ -75,7 +75,7 @@ def dataset(
     """Upload a dataset, `.npz` or `.safetensors`, for training, evaluation or calibration.
 
     It holds an array for each input of the model, named as the input or `inputs`, and optionally
-    `labels`. Values are taken as they are; uint8 is not scaled, so store what the model is served.
+    `labels`. Samples are float arrays, scaled as the model was trained; uint8 is refused.
     """
     with Client(server) as client, _transfer_bar(path.name, as_json) as on_progress:
         found = client.upload_dataset(

@@ -26,7 +26,7 @@ Array = NDArray[np.generic]
 LABELS = "labels"
 ONLY_INPUT = "inputs"
 
-_INPUT_DTYPES = ("float32", "float64", "float16", "uint8")
+_INPUT_DTYPES = ("float32", "float64", "float16")
 _HOW_TO_NAME = "Name its arrays as the model's inputs."
 _HOW_TO_NAME_ONE = f"Call the array of samples {ONLY_INPUT!r}, or as the model's input."
 _CHECKED_ELEMENTS = 1 << 22
@@ -109,7 +109,8 @@ class Dataset:
         if array.dtype.name not in _INPUT_DTYPES:
             raise InvalidDatasetError(
                 f"The array for the input {spec.name!r} has elements of type {array.dtype}, "
-                "expected float32, float64, float16 or uint8. Convert it.",
+                "expected float32, float64 or float16. Convert it, and scale the values as the "
+                "model was trained: pixels from 0 to 255 are not what most models take.",
                 reason="DATASET_UNSUPPORTED_DTYPE",
                 input=spec.name,
             )
