@@ -125,7 +125,7 @@ class Application:
         environment: Mapping[str, str],
     ) -> Handlers:
         store, database, io_threads = self._store, self._store.database, self._io_threads
-        stream = StreamReader(settings.stream_idle_seconds)
+        stream = StreamReader(settings.stream_idle_seconds, settings.stream_seconds)
         receiver = UploadReceiver(
             database,
             UploadFiles(data_dir.uploads),

@@ -51,6 +51,8 @@ class Settings(BaseSettings):
     """Broken uploads that may wait to be continued; of more, the oldest are dropped."""
     stream_idle_seconds: float = Field(60.0, gt=0)
     """Longest silence of a client within an upload or a calibration."""
+    stream_seconds: float = Field(3600.0, gt=0)
+    """Longest duration of one upload or calibration; a broken upload can be continued after it."""
     engine_threads: int = Field(1, ge=1, le=256)
     """Threads of one inference."""
     isa: str | None = None

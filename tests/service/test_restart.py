@@ -193,7 +193,8 @@ def test_newer_database_is_refused(tmp_path: Path) -> None:
         check=False,
     )
     assert refused.returncode == 1
-    assert "use a newer server" in json.loads(refused.stderr.splitlines()[-1])["error_text"]
+    lines = refused.stderr.decode().splitlines()
+    assert "use a newer server" in json.loads(lines[-1])["error_text"], lines
 
 
 def test_second_signal_stops_at_once(tmp_path: Path, model_file: bytes) -> None:
@@ -211,12 +212,18 @@ def test_second_signal_stops_at_once(tmp_path: Path, model_file: bytes) -> None:
     server.channel.close()
 
 
-def test_silent_stream_is_ended(tmp_path: Path, model_file: bytes) -> None:
-    server = start_server(tmp_path / "store", "--stream-idle-seconds", "0.2")
+@pytest.mark.parametrize(
+    ("flag", "reason"),
+    [("--stream-idle-seconds", "STREAM_IDLE"), ("--stream-seconds", "STREAM_TOO_LONG")],
+)
+def test_stream_without_end_is_ended(
+    tmp_path: Path, model_file: bytes, flag: str, reason: str
+) -> None:
+    server = start_server(tmp_path / "store", flag, "0.2")
     try:
         header = model_header("silent", model_file)
         call, gate = open_stream(server, header, model_file, sent=1000)
-        assert ending(call) == (grpc.StatusCode.DEADLINE_EXCEEDED, "STREAM_IDLE")
+        assert ending(call) == (grpc.StatusCode.DEADLINE_EXCEEDED, reason)
         gate.set()
         assert server.leftovers() == []
     finally:
