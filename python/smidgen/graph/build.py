@@ -185,4 +185,4 @@ def _activation(operation: ops.Operation) -> nn.Module:
         case ops.Elu(alpha):
             return nn.ELU(alpha)
         case _:
-            raise NotImplementedError(f"{operation.kind} is not built from a module")
+            raise AssertionError(f"{operation.kind} has no case here")
