@@ -481,7 +481,7 @@ class ConvertRequest(_message.Message):
     train_job: _builtins.str
     """The result of this TrainQAT job: `jobs/{job}`."""
     evaluation_dataset: _builtins.str
-    """Labelled data to report accuracies on, `datasets/{dataset}`. Default: none."""
+    """Data to report the nodes' noise on, and accuracies where it has class labels, `datasets/{dataset}`. Default: none."""
     request_id: _builtins.str
     """UUID that makes the call idempotent. Default: none."""
     validate_only: _builtins.bool
