@@ -109,8 +109,13 @@ void Engine::run_step(PlannedStep& step, Plan& plan) noexcept {
   }
   const ops::TensorView& output = plan.tensors[static_cast<std::size_t>(step.output)];
   const auto task = [&](int thread) {
-    step.op->run({step.views, output, plan.scratch.data() + plan.scratch_bytes * thread, thread,
-                  step.threads});
+    step.op->run({.inputs = step.views,
+                  .output = output,
+                  .epilogue = step.epilogue,
+                  .scratch = plan.scratch.data() + plan.scratch_bytes * thread,
+                  .thread = thread,
+                  .threads = step.threads,
+                  .candidate = step.candidate});
   };
   if (step.threads == 1) {
     task(0);

@@ -96,8 +96,12 @@ PlannedStep plan_step(const PreparedProgram::PreparedStep& step, const std::vect
                       int threads) {
   std::vector<Shape> inputs;
   for (const int input : step.inputs) inputs.push_back(shapes[at(input)]);
-  return {step.op.get(), step.inputs, std::vector<ops::TensorView>(inputs.size()), step.output,
-          step.op->work(inputs) < kWorkForThreads ? 1 : threads};
+  return {.op = step.op.get(),
+          .inputs = step.inputs,
+          .views = std::vector<ops::TensorView>(inputs.size()),
+          .output = step.output,
+          .threads = step.op->work(inputs) < kWorkForThreads ? 1 : threads,
+          .epilogue = {}};
 }
 
 }  // namespace
@@ -117,7 +121,7 @@ std::unique_ptr<Plan> make_plan(const PreparedProgram& program, std::span<const 
   plan->outputs.assign(outputs.begin(), outputs.end());
   plan->arena = AlignedBuffer(memory.arena_bytes);
   for (std::size_t i = 0; i < shapes.size(); ++i) {
-    plan->tensors.push_back({shapes[i], plan->arena.data() + memory.offsets[i]});
+    plan->tensors.push_back(ops::dense_view(shapes[i], plan->arena.data() + memory.offsets[i]));
   }
   for (const PreparedProgram::PreparedStep& step : program.steps) {
     plan->steps.push_back(plan_step(step, shapes, threads));

@@ -30,6 +30,8 @@ struct PlannedStep {
   std::vector<ops::TensorView> views;  // the same tensors in memory
   int output;
   int threads;
+  ops::Epilogue epilogue;
+  int candidate = 0;
 };
 
 /// What one run may take.

@@ -9,16 +9,47 @@
 
 namespace smidgen::ops {
 
+/// Pixels around an image, in memory, that hold the tensor's zero point.
+struct Border {
+  Index top = 0;
+  Index left = 0;
+  Index bottom = 0;
+  Index right = 0;
+
+  bool contains(const Border& other) const {
+    return top >= other.top && left >= other.left && bottom >= other.bottom && right >= other.right;
+  }
+  bool operator==(const Border&) const = default;
+};
+
 /// A tensor in memory. uint8 tensors of rank 4 have the logical shape [N, C, H, W] and lie as
-/// [N][H][W][C]; all others lie row-major in their logical shape. Readable kSlack bytes behind the
-/// end.
+/// [N][H][W][C] with the pitches given; all others lie row-major in their logical shape, without
+/// gaps. Readable kSlack bytes behind the end.
+///
+/// Pitches beyond the extents come from two sources: a border, which the engine fills before any
+/// step reads the tensor, and a tensor that is a slice of the channels of a wider one.
 struct TensorView {
   Shape shape;
-  std::byte* data = nullptr;
+  std::byte* data = nullptr;  // channel 0 of pixel (0, 0) of image 0, behind the border
+  Index pixel_pitch = 0;      // bytes from one pixel of a row to the next; rank 4 uint8 only
+  Index row_pitch = 0;        // bytes from one row of pixels to the next
+  Index image_pitch = 0;      // bytes from one image to the next
+  Border border;              // readable through the pitches, on all sides of each image
 
   std::uint8_t* u8() const { return reinterpret_cast<std::uint8_t*>(data); }
   float* f32() const { return reinterpret_cast<float*>(data); }
+
+  /// Channel 0 of a pixel; coordinates may reach into the border.
+  std::uint8_t* pixel(Index image, Index y, Index x) const {
+    return u8() + image * image_pitch + y * row_pitch + x * pixel_pitch;
+  }
+
+  /// Tells whether the values lie without gaps, so that they may be taken as one row.
+  bool is_dense() const;
 };
+
+/// A view without gaps. Only the pitches of rank 4 views are ever used.
+TensorView dense_view(const Shape& shape, std::byte* data);
 
 /// real = scale * (q - zero_point).
 struct Quantization {
@@ -33,14 +64,30 @@ struct Clamp {
 
 kernels::OutputRange output_range(const Quantization& output, const Clamp& clamp);
 
+class Add;
+class Lookup;
+
+/// What follows a step and is done on its output while that is still in the cache: the steps that
+/// the planner has fused into it, in this order. The bytes are those of the steps one by one.
+struct Epilogue {
+  const Lookup* lookup = nullptr;
+  const Add* add = nullptr;
+  TensorView addend;             // the other operand of `add`; of the output's shape
+  bool is_addend_first = false;  // whether the addend is the left operand
+
+  bool is_empty() const { return lookup == nullptr && add == nullptr; }
+};
+
 /// One part of a step, and what to do it with. Parts differ in what they write and may run at the
 /// same time.
 struct Invocation {
   std::span<const TensorView> inputs;
   TensorView output;
-  std::byte* scratch;  // scratch_bytes() of this part alone, aligned
-  int thread;          // which part: 0 to threads - 1
+  const Epilogue& epilogue;  // empty unless the operator can_fuse it
+  std::byte* scratch;        // scratch_bytes() of this part alone, aligned
+  int thread;                // which part: 0 to threads - 1
   int threads;
+  int candidate;  // which of the operator's ways to do it; see Operator::candidate_count
 };
 
 /// One step made ready: checked, kernels chosen, weights packed. Immutable, so any number of runs
@@ -62,6 +109,27 @@ class Operator {
   virtual Index scratch_bytes(std::span<const Shape> inputs) const {
     (void)inputs;
     return 0;
+  }
+
+  /// Whether inputs and output of rank 4 may have gaps. Without it all of them are dense.
+  virtual bool takes_pitches() const { return false; }
+
+  /// The border with which input `index` is read fastest. The input may come without it; a border
+  /// is never a duty.
+  virtual Border wanted_border(int index) const {
+    (void)index;
+    return {};
+  }
+
+  /// Whether run() can do these steps on its output.
+  virtual bool can_fuse(const Epilogue& epilogue) const { return epilogue.is_empty(); }
+
+  /// The ways in which run() can do inputs of these shapes, all with the same bytes, the one that
+  /// should be the fastest first. The planner times the first few and keeps the best.
+  virtual int candidate_count(std::span<const Shape> inputs, int threads) const {
+    (void)inputs;
+    (void)threads;
+    return 1;
   }
 
   /// Does one part. The shapes are those that output_shape accepted, so nothing can
