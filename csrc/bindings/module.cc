@@ -2,10 +2,13 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -191,34 +194,92 @@ std::unique_ptr<Engine> make_engine(const Program& program, int threads,
   return std::make_unique<Engine>(program, threads, chosen, limits);
 }
 
-/// Runs with arrays that engine.py has checked: C-contiguous, of the declared types, in the order
-/// of the inputs.
+/// The inputs of a run as engine.py has checked them: C-contiguous, of the declared types, in the
+/// order of the inputs.
+struct Sources {
+  explicit Sources(const std::vector<py::array>& inputs) {
+    for (const py::array& input : inputs) {
+      shapes.push_back(shape_of(input));
+      data.push_back(static_cast<const std::byte*>(input.data()));
+    }
+  }
+
+  std::vector<Shape> shapes;
+  std::vector<const std::byte*> data;
+};
+
+/// Arrays for a run to write its outputs to.
+struct Targets {
+  Targets(const Engine& engine, const Plan& plan) {
+    for (const int output : plan.outputs) {
+      const Shape& shape = plan.tensors[static_cast<std::size_t>(output)].shape;
+      Extents extents;
+      for (int axis = 0; axis < shape.rank(); ++axis) extents.push_back(shape[axis]);
+      arrays.emplace_back(numpy_dtype(engine.dtype_of(output)), extents);
+      data.push_back(static_cast<std::byte*>(arrays.back().mutable_data()));
+    }
+  }
+
+  std::vector<py::array> arrays;
+  std::vector<std::byte*> data;
+};
+
+std::unique_ptr<Plan> borrow_plan(Engine& engine, const Sources& sources,
+                                  const std::vector<int>& outputs) {
+  const py::gil_scoped_release released;
+  return engine.borrow_plan(sources.shapes, outputs);
+}
+
 std::vector<py::array> run(Engine& engine, const std::vector<py::array>& inputs,
                            const std::vector<int>& outputs) {
-  std::vector<Shape> shapes;
-  std::vector<const std::byte*> sources;
-  for (const py::array& input : inputs) {
-    shapes.push_back(shape_of(input));
-    sources.push_back(static_cast<const std::byte*>(input.data()));
-  }
-  std::unique_ptr<Plan> plan;
-  {
-    const py::gil_scoped_release released;
-    plan = engine.borrow_plan(shapes, outputs);
-  }
-  std::vector<py::array> results;
-  std::vector<std::byte*> targets;
-  for (const int output : outputs) {
-    const Shape& shape = plan->tensors[static_cast<std::size_t>(output)].shape;
-    Extents extents;
-    for (int axis = 0; axis < shape.rank(); ++axis) extents.push_back(shape[axis]);
-    results.emplace_back(numpy_dtype(engine.dtype_of(output)), extents);
-    targets.push_back(static_cast<std::byte*>(results.back().mutable_data()));
-  }
+  const Sources sources(inputs);
+  std::unique_ptr<Plan> plan = borrow_plan(engine, sources, outputs);
+  Targets targets(engine, *plan);
   const py::gil_scoped_release released;
-  engine.run(*plan, sources, targets);
+  engine.run(*plan, sources.data, targets.data);
   engine.return_plan(std::move(plan));
-  return results;
+  return std::move(targets.arrays);
+}
+
+/// Returns the seconds of each of `rounds` runs.
+py::array_t<double> time_runs(Engine& engine, const std::vector<py::array>& inputs,
+                              const std::vector<int>& outputs, py::ssize_t rounds) {
+  using Clock = std::chrono::steady_clock;
+  const Sources sources(inputs);
+  std::unique_ptr<Plan> plan = borrow_plan(engine, sources, outputs);
+  const Targets targets(engine, *plan);
+  py::array_t<double> seconds(rounds);
+  double* const written = seconds.mutable_data();
+  const py::gil_scoped_release released;
+  for (py::ssize_t round = 0; round < rounds; ++round) {
+    const Clock::time_point start = Clock::now();
+    engine.run(*plan, sources.data, targets.data);
+    written[round] = std::chrono::duration<double>(Clock::now() - start).count();
+  }
+  engine.return_plan(std::move(plan));
+  return seconds;
+}
+
+/// Returns the tensor that each step of the plan writes, and its seconds, [rounds, steps].
+std::pair<std::vector<int>, py::array_t<double>> time_steps(Engine& engine,
+                                                            const std::vector<py::array>& inputs,
+                                                            const std::vector<int>& outputs,
+                                                            py::ssize_t rounds) {
+  const Sources sources(inputs);
+  std::unique_ptr<Plan> plan = borrow_plan(engine, sources, outputs);
+  const Targets targets(engine, *plan);
+  std::vector<int> written;
+  for (const engine::PlannedStep& step : plan->steps) written.push_back(step.output);
+  const std::size_t steps = written.size();
+  py::array_t<double> seconds({rounds, static_cast<py::ssize_t>(steps)});
+  const std::span<double> all(seconds.mutable_data(), static_cast<std::size_t>(seconds.size()));
+  const py::gil_scoped_release released;
+  std::ranges::fill(all, 0.0);
+  for (std::size_t first = 0; first < all.size(); first += steps) {
+    engine.profile(*plan, sources.data, targets.data, all.subspan(first, steps));
+  }
+  engine.return_plan(std::move(plan));
+  return {std::move(written), std::move(seconds)};
 }
 
 void define_engine(py::module_& module) {
@@ -229,7 +290,9 @@ void define_engine(py::module_& module) {
       .def_property_readonly("isa",
                              [](const Engine& self) { return std::string(name_of(self.isa())); })
       .def_property_readonly("cached_plan_count", &Engine::cached_plan_count)
-      .def("run", &run, py::arg("inputs"), py::arg("outputs"));
+      .def("run", &run, py::arg("inputs"), py::arg("outputs"))
+      .def("time_runs", &time_runs, py::arg("inputs"), py::arg("outputs"), py::arg("rounds"))
+      .def("time_steps", &time_steps, py::arg("inputs"), py::arg("outputs"), py::arg("rounds"));
 }
 
 /// Raises the class of smidgen.errors with this name.

@@ -1,6 +1,7 @@
 #include "engine/engine.h"
 
 #include <algorithm>
+#include <chrono>
 
 #include "base/error.h"
 #include "engine/prepare.h"
@@ -79,6 +80,25 @@ void Engine::return_plan(std::unique_ptr<Plan> plan) {
 
 void Engine::run(Plan& plan, std::span<const std::byte* const> inputs,
                  std::span<std::byte* const> outputs) noexcept {
+  take_inputs(plan, inputs);
+  run_steps(plan, [](std::size_t) {});
+  hand_out(plan, outputs);
+}
+
+void Engine::profile(Plan& plan, std::span<const std::byte* const> inputs,
+                     std::span<std::byte* const> outputs, std::span<double> seconds) noexcept {
+  using Clock = std::chrono::steady_clock;
+  take_inputs(plan, inputs);
+  Clock::time_point last = Clock::now();
+  run_steps(plan, [&](std::size_t step) {
+    const Clock::time_point now = Clock::now();
+    seconds[step] += std::chrono::duration<double>(now - last).count();
+    last = now;
+  });
+  hand_out(plan, outputs);
+}
+
+void Engine::take_inputs(Plan& plan, std::span<const std::byte* const> inputs) const noexcept {
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     const int input = program_.inputs[i];
     ops::TensorView& tensor = plan.tensors[static_cast<std::size_t>(input)];
@@ -89,17 +109,30 @@ void Engine::run(Plan& plan, std::span<const std::byte* const> inputs,
       ops::from_logical(inputs[i], dtype_of(input), tensor);
     }
   }
-  if (threads() == 1) {
-    for (PlannedStep& step : plan.steps) run_step(step, plan);
-  } else {
-    const std::lock_guard lock(pool_mutex_);
-    pool_.begin();
-    for (PlannedStep& step : plan.steps) run_step(step, plan);
-    pool_.end();
-  }
+}
+
+void Engine::hand_out(const Plan& plan, std::span<std::byte* const> outputs) const noexcept {
   for (std::size_t i = 0; i < outputs.size(); ++i) {
     const int output = plan.outputs[i];
     ops::to_logical(plan.tensors[static_cast<std::size_t>(output)], dtype_of(output), outputs[i]);
+  }
+}
+
+template <typename AfterStep>
+void Engine::run_steps(Plan& plan, const AfterStep& after_step) noexcept {
+  const auto run_all = [&] {
+    for (std::size_t step = 0; step < plan.steps.size(); ++step) {
+      run_step(plan.steps[step], plan);
+      after_step(step);
+    }
+  };
+  if (threads() == 1) {
+    run_all();
+  } else {
+    const std::lock_guard lock(pool_mutex_);
+    pool_.begin();
+    run_all();
+    pool_.end();
   }
 }
 

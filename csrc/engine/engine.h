@@ -39,11 +39,20 @@ class Engine {
   void run(Plan& plan, std::span<const std::byte* const> inputs,
            std::span<std::byte* const> outputs) noexcept;
 
+  /// As run, and adds the time that each of the plan's steps took, in seconds, to `seconds`.
+  void profile(Plan& plan, std::span<const std::byte* const> inputs,
+               std::span<std::byte* const> outputs, std::span<double> seconds) noexcept;
+
   DType dtype_of(int tensor) const;
   std::size_t cached_plan_count();
 
  private:
+  /// Calls `after_step` with the index of each step that is done.
+  template <typename AfterStep>
+  void run_steps(Plan& plan, const AfterStep& after_step) noexcept;
   void run_step(PlannedStep& step, Plan& plan) noexcept;
+  void take_inputs(Plan& plan, std::span<const std::byte* const> inputs) const noexcept;
+  void hand_out(const Plan& plan, std::span<std::byte* const> outputs) const noexcept;
 
   PreparedProgram program_;
   Isa isa_;

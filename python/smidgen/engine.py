@@ -111,9 +111,41 @@ class Engine:
         """
         return {**inputs, **self._run(inputs, self._written, check_finite)}
 
+    def time_runs(self, inputs: Mapping[str, NDArray[Any]], *, rounds: int) -> NDArray[np.float64]:
+        """Runs `rounds` times in a row and returns the seconds of each run, without Python's part.
+
+        Raises:
+            InvalidTensorError: as for `run`.
+        """
+        return self._engine.time_runs(self._arrays(inputs), list(self._outputs.values()), rounds)
+
+    def time_steps(
+        self, inputs: Mapping[str, NDArray[Any]], *, rounds: int
+    ) -> dict[str, NDArray[np.float64]]:
+        """Runs `rounds` times and returns each step's seconds, [rounds], by the tensor it writes.
+
+        Tensors without an entry are written by no step of their own: the engine made them part of
+        another step.
+
+        Raises:
+            InvalidTensorError: as for `run`.
+        """
+        arrays = self._arrays(inputs)
+        outputs = list(self._outputs.values())
+        written, seconds = self._engine.time_steps(arrays, outputs, rounds)
+        names = {index: name for name, index in self._written.items()}
+        return {names[index]: seconds[:, step] for step, index in enumerate(written)}
+
     def _run(
         self, inputs: Mapping[str, NDArray[Any]], outputs: Mapping[str, int], check_finite: bool
     ) -> dict[str, NDArray[Any]]:
+        arrays = self._arrays(inputs, check_finite)
+        values = self._engine.run(arrays, list(outputs.values()))
+        return dict(zip(outputs, values, strict=True))
+
+    def _arrays(
+        self, inputs: Mapping[str, NDArray[Any]], check_finite: bool = True
+    ) -> list[NDArray[Any]]:
         unknown = sorted(inputs.keys() - {tensor.name for tensor in self._inputs})
         if unknown:
             expected = ", ".join(tensor.name for tensor in self._inputs)
@@ -123,9 +155,7 @@ class Engine:
                 found=unknown[0],
                 expected=expected,
             )
-        arrays = [_checked(tensor, inputs, check_finite) for tensor in self._inputs]
-        values = self._engine.run(arrays, list(outputs.values()))
-        return dict(zip(outputs, values, strict=True))
+        return [_checked(tensor, inputs, check_finite) for tensor in self._inputs]
 
 
 def _checked(

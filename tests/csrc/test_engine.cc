@@ -49,6 +49,39 @@ TEST(all_levels_and_thread_counts_give_the_same_bytes) {
   }
 }
 
+TEST(a_profiled_run_gives_the_same_bytes_and_a_time_for_each_step) {
+  const Program program = sample_program();
+  const Shape shape{1, 3, 12, 12};
+  const std::vector<float> x(static_cast<std::size_t>(shape.element_count()), 0.7F);
+  const std::vector<const std::byte*> sources = {reinterpret_cast<const std::byte*>(x.data())};
+  for (const int threads : {1, 2}) {
+    Engine engine(program, threads, available_isas().back());
+    const auto plan = engine.borrow_plan(std::vector{shape}, program.outputs);
+    Outputs plain;
+    Outputs profiled;
+    for (const int output : program.outputs) {
+      const Index count = plan->tensors[static_cast<std::size_t>(output)].shape.element_count();
+      plain.emplace_back(static_cast<std::size_t>(count * size_of(engine.dtype_of(output))));
+    }
+    profiled = plain;
+    const auto targets_in = [](Outputs& values) {
+      std::vector<std::byte*> targets;
+      for (auto& value : values) targets.push_back(value.data());
+      return targets;
+    };
+    engine.run(*plan, sources, targets_in(plain));
+    std::vector<double> seconds(plan->steps.size(), 100.0);
+    engine.profile(*plan, sources, targets_in(profiled), seconds);
+    CHECK_EQUAL(profiled, plain);
+    double sum = 0.0;
+    for (const double step : seconds) {
+      CHECK(step >= 100.0);
+      sum += step;
+    }
+    CHECK(sum > 100.0 * static_cast<double>(seconds.size()));
+  }
+}
+
 TEST(concurrent_runs_give_the_same_bytes) {
   const Program program = sample_program();
   const Shape shape{1, 3, 12, 12};

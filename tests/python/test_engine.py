@@ -454,6 +454,30 @@ def test_run_gives_the_outputs_only_and_the_same_bytes_again(isa: str) -> None:
     assert engine.cached_plan_count == 1
 
 
+@pytest.mark.parametrize("threads", THREADS)
+def test_timed_runs_and_steps(threads: int) -> None:
+    program = small_network()
+    engine = Engine(program, threads=threads)
+    x = {"t0": images(2, 3, 20, 20)}
+    runs = engine.time_runs(x, rounds=4)
+    assert runs.shape == (4,)
+    assert runs.sum() > 0
+    steps = engine.time_steps(x, rounds=3)
+    assert set(steps) <= {step.output for step in program.steps}
+    assert program.outputs[0] in steps
+    assert all(seconds.shape == (3,) for seconds in steps.values())
+    assert 0 < sum(seconds.sum() for seconds in steps.values()) < 60
+    assert engine.cached_plan_count == 1
+
+
+def test_timing_takes_the_inputs_of_run() -> None:
+    engine = Engine(small_network())
+    with pytest.raises(InvalidTensorError, match="missing"):
+        engine.time_runs({}, rounds=1)
+    with pytest.raises(InvalidTensorError, match="missing"):
+        engine.time_steps({}, rounds=1)
+
+
 @pytest.mark.parametrize("threads", [1, 2])
 def test_concurrent_runs(threads: int) -> None:
     program = small_network()
