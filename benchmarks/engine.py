@@ -7,24 +7,23 @@ import json
 import os
 import platform
 import subprocess
-import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.conversion import convert
 from benchmarks.interleaved import Latency, measure
 from benchmarks.nets import NETS
 from smidgen.engine import Engine, available_isas
-from smidgen.pipeline import quantize
 
 PEER = "pytorch-float32"
 CALIBRATION_SAMPLES = 8
+DEFAULT_NETS = ("resnet18", "resnet50", "mobilenet_v2", "efficientnet_lite0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,18 +52,10 @@ class Row:
 def run(name: str, *, batch: int, threads: int, rounds: int) -> Row:
     """Measures one net with random weights and random images."""
     net = NETS[name]
-    torch.manual_seed(0)
     torch.set_num_threads(threads)
-    model = net.build().eval()
-    rng = np.random.default_rng(0)
-    images = rng.standard_normal((CALIBRATION_SAMPLES, *net.image_shape), np.float32)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "net.pt2"
-        dynamic = ({0: torch.export.Dim("batch", max=64)},)
-        example = (torch.from_numpy(images[:2]),)
-        torch.export.save(torch.export.export(model, example, dynamic_shapes=dynamic), path)
-        program = quantize(path, images).program
-    sample = np.resize(images, (batch, *net.image_shape))
+    model = net.random()
+    program = convert(model, net.samples(CALIBRATION_SAMPLES))
+    sample = net.samples(batch)
     tensor = torch.from_numpy(sample)
     (input_name,) = program.inputs
     engines = {isa: Engine(program, threads=threads, isa=isa) for isa in available_isas()[1:]}
@@ -95,7 +86,7 @@ def environment() -> dict[str, str]:
 def main() -> None:
     """Measures, shows a table, and writes JSON where asked to."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--models", nargs="+", default=list(NETS), choices=list(NETS))
+    parser.add_argument("--models", nargs="+", default=DEFAULT_NETS, choices=list(NETS))
     parser.add_argument("--batch", type=int, default=1, help="samples a call")
     parser.add_argument("--threads", type=int, default=1, help="threads of every contestant")
     parser.add_argument("--rounds", type=int, default=50, help="calls to measure")
