@@ -25,7 +25,7 @@ from smidgen.program import Program, verify
 from smidgen.program.codec import program_from_document, program_to_document
 from smidgen.tensor_spec import TensorSpec
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # what this release writes; it reads all from 1 on
 METADATA_KEY = "smidgen"
 LARGEST_HEADER_BYTES = 4 << 20  # a program of a thousand steps takes a tenth
 
@@ -151,9 +151,9 @@ def _read_metadata(data: bytes) -> tuple[dict[str, Any], str]:
             "this is a container of another kind, not an artifact; upload a file that Smidgen's "
             "convert wrote"
         ) from error
-    if version != FORMAT_VERSION:
+    if version not in range(1, FORMAT_VERSION + 1):
         raise ArtifactError(
-            f"the artifact has format version {version!r:.20}, this release reads "
+            f"the artifact has format version {version!r:.20}, this release reads 1 to "
             f"{FORMAT_VERSION}; convert the model again",
             reason="ARTIFACT_VERSION_UNSUPPORTED",
         )

@@ -101,8 +101,10 @@ def rewrite(change: dict[str, object]) -> bytes:
 
 
 def test_another_format_version_is_named() -> None:
-    with pytest.raises(ArtifactError, match="format version 2, this release reads 1") as caught:
-        decode_artifact(rewrite({"format_version": 2}))
+    with pytest.raises(
+        ArtifactError, match="format version 3, this release reads 1 to 2"
+    ) as caught:
+        decode_artifact(rewrite({"format_version": 3}))
     assert caught.value.reason == "ARTIFACT_VERSION_UNSUPPORTED"
 
 

@@ -6,6 +6,7 @@ import hashlib
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from smidgen.artifact import encode_artifact, load_artifact
 from smidgen.program import interpret
@@ -24,10 +25,13 @@ def outputs_digest(path: Path) -> str:
     return digest.hexdigest()
 
 
-def test_version_1() -> None:
-    path = DATA / "artifact-v1.smidgen"
-    assert outputs_digest(path) == GOLDEN
-    assert encode_artifact(every_step_program()) == path.read_bytes()
+@pytest.mark.parametrize("version", [1, 2])
+def test_every_version_is_read(version: int) -> None:
+    assert outputs_digest(DATA / f"artifact-v{version}.smidgen") == GOLDEN
+
+
+def test_the_latest_version_is_written() -> None:
+    assert encode_artifact(every_step_program()) == (DATA / "artifact-v2.smidgen").read_bytes()
 
 
 GOLDEN = "e8da643b33378cbfe639deb7f366a525de9590dbb132fb0165c2f1a7b5c2bf81"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -69,15 +69,23 @@ def _decode_tensor(entry: dict[str, Any]) -> TensorInfo:
 
 def _decode_step(entry: dict[str, Any]) -> Step:
     step_type = _STEP_TYPES_BY_NAME[entry["op"]]
-    fields = {field.name: field.type for field in dataclasses.fields(step_type)}
-    _expect_keys(entry, {"op", *fields})
+    fields = {field.name: field for field in dataclasses.fields(step_type)}
+    # Files of earlier format versions lack what their classes have gained since.
+    newer = {name for name, field in fields.items() if "since" in field.metadata}
+    _expect_keys(entry, {"op", *fields}, optional=newer)
     return step_type(
-        **{name: _FIELD_DECODERS[str(kind)](entry[name]) for name, kind in fields.items()}
+        **{
+            name: _FIELD_DECODERS[str(field.type)](entry[name])
+            for name, field in fields.items()
+            if name in entry
+        }
     )
 
 
-def _expect_keys(document: dict[str, Any], keys: set[str]) -> None:
-    if document.keys() != keys:
+def _expect_keys(
+    document: dict[str, Any], keys: set[str], *, optional: Collection[str] = ()
+) -> None:
+    if document.keys() | optional != keys:
         raise ValueError(f"found the keys {sorted(document)}, expected {sorted(keys)}")
 
 
@@ -109,28 +117,35 @@ def _number(value: object) -> float:
     return value
 
 
-def _integers(count: int | None) -> Any:
-    def decode(value: object) -> tuple[int, ...]:
+def _tuple(decode_entry: Callable[[object], Any], count: int | None = None) -> Any:
+    def decode(value: object) -> tuple[Any, ...]:
         if not isinstance(value, list | tuple) or (count is not None and len(value) != count):
-            raise TypeError(f"found {value!r:.40}, expected a list of {count or 'some'} integers")
-        return tuple(_integer(entry) for entry in value)
+            raise TypeError(f"found {value!r:.40}, expected a list of {count or 'some'} values")
+        return tuple(decode_entry(entry) for entry in value)
 
     return decode
 
 
-def _texts(value: object) -> tuple[str, ...]:
-    if not isinstance(value, list | tuple):
-        raise TypeError(f"found {value!r:.40}, expected a list of names")
-    return tuple(_text(entry) for entry in value)
+def _optional(decode_value: Callable[[object], Any]) -> Any:
+    return lambda value: None if value is None else decode_value(value)
 
 
-# Keyed by the annotations in steps.py; a step with a new kind of field needs a row here.
+_texts = _tuple(_text)
+
+# Keyed by the annotations in steps/; a step with a new kind of field needs a row here.
 _FIELD_DECODERS: dict[str, Any] = {
+    "TensorName": _text,
+    "ConstantName": _text,
+    "TensorName | None": _optional(_text),
+    "ConstantName | None": _optional(_text),
+    "tuple[TensorName, ...]": _texts,
     "str": _text,
     "int": _integer,
+    "float": _number,
     "bool": _flag,
-    "IntPair": _integers(2),
-    "Padding": _integers(4),
-    "tuple[int, ...]": _integers(None),
-    "tuple[str, ...]": _texts,
+    "IntPair": _tuple(_integer, 2),
+    "Padding": _tuple(_integer, 4),
+    "tuple[int, ...]": _tuple(_integer),
+    "tuple[float, ...]": _tuple(_number),
+    "tuple[IntPair, ...]": _tuple(_tuple(_integer, 2)),
 }

@@ -71,6 +71,49 @@ def reshaped_shape(shape: Shape, target: tuple[int, ...]) -> Shape:
     return tuple(inferred if n == -1 else n for n in kept)
 
 
+def broadcast_shape(lhs: Shape, rhs: Shape) -> Shape:
+    """Returns the shape of two tensors broadcast against each other, as numpy does.
+
+    Where one extent is unknown, it is taken to fit.
+
+    Raises:
+        ProgramError: two extents differ and neither is 1.
+    """
+    rank = max(len(lhs), len(rhs))
+    left, right = ((1,) * (rank - len(shape)) + shape for shape in (lhs, rhs))
+    return tuple(_broadcast_extent(a, b, lhs, rhs) for a, b in zip(left, right, strict=True))
+
+
+def _broadcast_extent(a: Extent, b: Extent, lhs: Shape, rhs: Shape) -> Extent:
+    if a == 1:
+        return b
+    if b in (1, a):
+        return a
+    if a is None or b is None:
+        return b if a is None else a
+    raise ProgramError(
+        f"shapes {list(lhs)} and {list(rhs)} cannot be broadcast",
+        reason="PROGRAM_SHAPE_MISMATCH",
+    )
+
+
+def sliced_extent(extent: Extent, start: int, stop: int, stride: int) -> Extent:
+    """Returns how many values a slice keeps of an axis.
+
+    Raises:
+        ProgramError: it keeps none.
+    """
+    if extent is None:
+        return None
+    count = len(range(*slice(start, stop, stride).indices(extent)))
+    if count < 1:
+        raise ProgramError(
+            f"the slice {start}:{stop}:{stride} of {extent} values is empty",
+            reason="PROGRAM_SHAPE_MISMATCH",
+        )
+    return count
+
+
 def _known(extents: list[Extent]) -> list[int]:
     return [extent for extent in extents if extent is not None]
 

@@ -18,7 +18,9 @@ class DType(enum.StrEnum):
     UINT8 = "uint8"
     INT8 = "int8"
     INT32 = "int32"
+    INT64 = "int64"
     FLOAT32 = "float32"
+    BOOL = "bool"
 
     @property
     def numpy(self) -> np.dtype[np.generic]:
@@ -32,8 +34,9 @@ class TensorInfo:
 
     Attributes:
         name: Unique within the program.
-        dtype: UINT8 for quantized activations, FLOAT32 at the edges.
-        shape: Logical extents, [N, C, H, W] or [N, C]; None where one may differ from run to run.
+        dtype: UINT8 for quantized activations, FLOAT32 at the edges and where no integer step
+            exists, INT64 for indices, BOOL for masks.
+        shape: Logical extents, such as [N, C, H, W]; None where one may differ from run to run.
         scale: real = scale * (q - zero_point); a float32 value. None unless dtype is UINT8.
         zero_point: 0 to 255; 0 unless dtype is UINT8.
     """

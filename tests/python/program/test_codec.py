@@ -1,24 +1,35 @@
 from __future__ import annotations
 
 import copy
+import json
 from typing import Any
 
 import pytest
 
 from smidgen.errors import ProgramError
-from smidgen.program import STEP_TYPES
+from smidgen.program import STEP_TYPES, Program
 from smidgen.program.codec import program_from_document, program_to_document
+from tests.python.program.float_programs import float_step_program
 from tests.python.program.small_programs import every_step_program
 
 PROGRAM = every_step_program()
 
 
-def test_the_small_program_has_every_kind_of_step() -> None:
-    assert {type(step) for step in PROGRAM.steps} == set(STEP_TYPES)
+def test_the_small_programs_have_every_kind_of_step() -> None:
+    steps = (*PROGRAM.steps, *float_step_program().steps)
+    assert {type(step) for step in steps} == set(STEP_TYPES)
 
 
-def test_round_trip() -> None:
-    assert program_from_document(program_to_document(PROGRAM), PROGRAM.constants) == PROGRAM
+@pytest.mark.parametrize("program", [PROGRAM, float_step_program()], ids=["integer", "float"])
+def test_round_trip(program: Program) -> None:
+    document = json.loads(json.dumps(program_to_document(program)))
+    assert program_from_document(document, program.constants) == program
+
+
+def test_a_field_that_version_1_lacks_takes_its_default() -> None:
+    document = copy.deepcopy(program_to_document(PROGRAM))
+    del document["steps"][6]["axis"]
+    assert program_from_document(document, PROGRAM.constants) == PROGRAM
 
 
 CHANGES: dict[str, tuple[list[Any], Any]] = {
@@ -40,6 +51,7 @@ CHANGES: dict[str, tuple[list[Any], Any]] = {
     "duplicate-tensor": (["tensors", 1, "name"], "image"),
     "lineage": (["lineage", "x"], 3),
     "no-list": (["steps"], 3),
+    "missing-key": (["steps", 0], {"op": "Quantize", "input": "image"}),
     "extra-key": (["surprise"], 1),
 }
 

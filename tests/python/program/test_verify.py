@@ -18,6 +18,7 @@ from smidgen.program import (
     verify,
 )
 from smidgen.program.shapes import reshaped_shape
+from tests.python.program.float_programs import float_step_program
 from tests.python.program.small_programs import (
     every_step_program,
     with_constant,
@@ -26,8 +27,9 @@ from tests.python.program.small_programs import (
 )
 
 
-def test_a_valid_program_passes() -> None:
+def test_valid_programs_pass() -> None:
     verify(every_step_program())
+    verify(float_step_program())
 
 
 CONV, DEPTHWISE, MAX_POOL, ADD, LOOKUP, CONCAT, AVERAGE, LINEAR = 1, 2, 3, 4, 5, 6, 7, 10
@@ -87,7 +89,7 @@ BROKEN: dict[str, tuple[Callable[[Program], Program], str]] = {
     "concat-qparams": (lambda p: with_tensor(p, "table", scale=0.75), "differ in scale"),
     "concat-nothing": (lambda p: with_step(p, CONCAT, inputs=()), "joins nothing"),
     "add-shapes": (lambda p: with_step(p, ADD, lhs="conv"), "adds"),
-    "linear-rank": (lambda p: with_step(p, LINEAR, input="mean"), "rank 4"),
+    "linear-rank": (lambda p: with_step(p, LINEAR, input="mean"), "rank 2, expected 4"),
     "reshape": (lambda p: with_step(p, 9, shape=(0, 15)), "cannot become"),
     "reshape-minus": (lambda p: with_step(p, 9, shape=(-1, -1)), "at most once"),
     "quantize-type": (lambda p: with_step(p, 0, output="logits"), "expected uint8"),

@@ -1,46 +1,41 @@
-"""The steps of an integer program, one class an operation.
-
-A step names the tensors it reads and writes and the constants it uses. It holds no scale of its
-own: multipliers follow from the scales of its tensors and weights (docs/arithmetic.md), so there is
-one place for each number.
-"""
+"""Steps on uint8 tensors, and those between uint8 and float32."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-IntPair = tuple[int, int]
-Padding = tuple[int, int, int, int]  # top, left, bottom, right
+from smidgen.program.steps.fields import ConstantName, IntPair, Padding, TensorName
 
 
 @dataclass(frozen=True, slots=True)
 class Quantize:
     """float32 to uint8 with the output's scale and zero point."""
 
-    input: str
-    output: str
+    input: TensorName
+    output: TensorName
 
 
 @dataclass(frozen=True, slots=True)
 class Dequantize:
     """uint8 to float32 with the input's scale and zero point."""
 
-    input: str
-    output: str
+    input: TensorName
+    output: TensorName
 
 
 @dataclass(frozen=True, slots=True)
 class Conv2d:
     """Convolution with int8 weights per output channel, requantized and clamped to [qmin, qmax].
 
+    A float32 output takes the scaled accumulators as they are; qmin and qmax do not apply to it.
     Constants: weight [O, C / groups, KH, KW] int8; weight_scale [O] float32; bias [O] int32.
     """
 
-    input: str
-    output: str
-    weight: str
-    weight_scale: str
-    bias: str
+    input: TensorName
+    output: TensorName
+    weight: ConstantName
+    weight_scale: ConstantName
+    bias: ConstantName
     stride: IntPair = (1, 1)
     padding: Padding = (0, 0, 0, 0)
     dilation: IntPair = (1, 1)
@@ -51,16 +46,17 @@ class Conv2d:
 
 @dataclass(frozen=True, slots=True)
 class Linear:
-    """Product of [N, I] with int8 weights per channel, requantized and clamped to [qmin, qmax].
+    """Product of [..., I] with int8 weights per channel, requantized and clamped to [qmin, qmax].
 
+    A float32 output takes the scaled accumulators as they are; qmin and qmax do not apply to it.
     Constants: weight [O, I] int8; weight_scale [O] float32; bias [O] int32.
     """
 
-    input: str
-    output: str
-    weight: str
-    weight_scale: str
-    bias: str
+    input: TensorName
+    output: TensorName
+    weight: ConstantName
+    weight_scale: ConstantName
+    bias: ConstantName
     qmin: int = 0
     qmax: int = 255
 
@@ -69,9 +65,9 @@ class Linear:
 class Add:
     """Elementwise sum of two tensors of one shape, clamped to [qmin, qmax]."""
 
-    lhs: str
-    rhs: str
-    output: str
+    lhs: TensorName
+    rhs: TensorName
+    output: TensorName
     qmin: int = 0
     qmax: int = 255
 
@@ -80,8 +76,8 @@ class Add:
 class AveragePool2d:
     """Mean over windows of [N, C, H, W], clamped to [qmin, qmax]."""
 
-    input: str
-    output: str
+    input: TensorName
+    output: TensorName
     kernel: IntPair
     stride: IntPair
     padding: Padding = (0, 0, 0, 0)
@@ -94,8 +90,8 @@ class AveragePool2d:
 class GlobalAveragePool:
     """Mean over all of H and W; [N, C, H, W] to [N, C, 1, 1], clamped to [qmin, qmax]."""
 
-    input: str
-    output: str
+    input: TensorName
+    output: TensorName
     qmin: int = 0
     qmax: int = 255
 
@@ -104,20 +100,12 @@ class GlobalAveragePool:
 class MaxPool2d:
     """Largest value of windows of [N, C, H, W]; input and output share scale and zero point."""
 
-    input: str
-    output: str
+    input: TensorName
+    output: TensorName
     kernel: IntPair
     stride: IntPair
     padding: Padding = (0, 0, 0, 0)
     dilation: IntPair = (1, 1)
-
-
-@dataclass(frozen=True, slots=True)
-class Concat:
-    """Tensors joined along the channels (axis 1); all share the output's scale and zero point."""
-
-    inputs: tuple[str, ...]
-    output: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,25 +115,12 @@ class Lookup:
     Constants: table [256] uint8.
     """
 
-    input: str
-    output: str
-    table: str
+    input: TensorName
+    output: TensorName
+    table: ConstantName
 
 
-@dataclass(frozen=True, slots=True)
-class Reshape:
-    """The same values in row-major order of the logical layout under another shape.
-
-    shape: one extent an axis; 0 keeps the input's extent at that place, -1 (at most once) takes
-    what is left.
-    """
-
-    input: str
-    output: str
-    shape: tuple[int, ...]
-
-
-Step = (
+QuantizedStep = (
     Quantize
     | Dequantize
     | Conv2d
@@ -154,30 +129,5 @@ Step = (
     | AveragePool2d
     | GlobalAveragePool
     | MaxPool2d
-    | Concat
     | Lookup
-    | Reshape
 )
-
-STEP_TYPES: tuple[type[Step], ...] = (
-    Quantize,
-    Dequantize,
-    Conv2d,
-    Linear,
-    Add,
-    AveragePool2d,
-    GlobalAveragePool,
-    MaxPool2d,
-    Concat,
-    Lookup,
-    Reshape,
-)
-
-
-def step_inputs(step: Step) -> tuple[str, ...]:
-    """Returns the names of the tensors that a step reads."""
-    if isinstance(step, Add):
-        return (step.lhs, step.rhs)
-    if isinstance(step, Concat):
-        return step.inputs
-    return (step.input,)

@@ -1,21 +1,11 @@
-"""The integer arithmetic, written out slowly: the judge of every fast implementation.
-
-All functions work on numpy arrays in the logical layout [N, C, H, W] or [N, C]. docs/arithmetic.md
-is the definition; csrc/ must equal these functions byte for byte. Every float operation here is one
-float32 operation with one rounding (round half to even); none may be reordered or fused.
-"""
+"""Arithmetic on uint8 values with scales, and between them and float32."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-U8 = NDArray[np.uint8]
-I8 = NDArray[np.int8]
-I32 = NDArray[np.int32]
-F32 = NDArray[np.float32]
+from smidgen.functional.types import F32, I8, I32, U8
 
 
 def _round_and_clamp(t: F32, zero_point: int, qmin: int, qmax: int) -> U8:
@@ -85,6 +75,15 @@ def requantize(acc: I32, multipliers: F32, zero_point: int, qmin: int, qmax: int
     with np.errstate(over="ignore"):  # infinities are clamped
         scaled = acc.astype(np.float32) * spread
     return _round_and_clamp(scaled, zero_point, qmin, qmax)
+
+
+def dequantize_accumulators(acc: I32, input_scale: float, weight_scales: F32) -> F32:
+    """Scales accumulators to float32: fl(float(acc) * fl(s_x * s_w[c])).
+
+    Shapes: acc [N, O, ...] int32; weight_scales [O] float32. Returns float32 of acc's shape.
+    """
+    product = np.float32(input_scale) * weight_scales
+    return acc.astype(np.float32) * product.reshape(1, -1, *([1] * (acc.ndim - 2)))
 
 
 def convolve(
@@ -213,11 +212,6 @@ def lookup(x: U8, table: U8) -> U8:
     Shapes: table [256]. Returns x's shape.
     """
     return table[x]
-
-
-def concatenate(parts: Sequence[U8], axis: int) -> U8:
-    """Joins tensors of equal scale and zero point along an axis."""
-    return np.concatenate(parts, axis=axis)
 
 
 def window_count(extent: int, kernel: int, stride: int, padding: int, dilation: int) -> int:

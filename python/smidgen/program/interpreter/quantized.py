@@ -1,18 +1,18 @@
-"""The reference interpreter: runs a program step by step with smidgen.functional."""
+"""How steps on uint8 tensors run."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from smidgen import functional
+from smidgen.program.interpreter.rule import Rule, Values
 from smidgen.program.steps import (
     Add,
     AveragePool2d,
-    Concat,
     Conv2d,
     Dequantize,
     GlobalAveragePool,
@@ -20,32 +20,13 @@ from smidgen.program.steps import (
     Lookup,
     MaxPool2d,
     Quantize,
-    Reshape,
-    Step,
 )
-from smidgen.program.types import Program
-
-Values = dict[str, NDArray[Any]]
-
-
-def interpret(
-    program: Program, inputs: Mapping[str, NDArray[np.generic]]
-) -> dict[str, NDArray[np.generic]]:
-    """Runs a verified program and returns every tensor by name, intermediate ones included.
-
-    Args:
-        program: A program that `verify` accepts.
-        inputs: One array for each name in program.inputs, of the declared type and shape.
-    """
-    values: Values = dict(inputs)
-    for step in program.steps:
-        values[step.output] = _RULES[type(step)](program, step, values)
-    return cast("dict[str, NDArray[np.generic]]", values)
+from smidgen.program.types import DType, Program
 
 
 def _scale(program: Program, tensor: str) -> float:
     scale = program.tensor(tensor).scale
-    assert scale is not None, "verify lets no step read the scale of a float tensor"
+    assert scale is not None, "verify lets no such step read the scale of a float tensor"
     return scale
 
 
@@ -69,14 +50,17 @@ def _dequantize(program: Program, step: Dequantize, values: Values) -> NDArray[A
     )
 
 
-def _requantize(program: Program, step: Conv2d | Linear, acc: functional.I32) -> NDArray[Any]:
+def _scaled(program: Program, step: Conv2d | Linear, acc: functional.I32) -> NDArray[Any]:
+    """Finishes a layer; acc has its channels along axis 1."""
+    output = program.tensor(step.output)
+    source_scale = _scale(program, step.input)
+    weight_scales = cast("functional.F32", program.constants[step.weight_scale])
+    if output.dtype is DType.FLOAT32:
+        return functional.dequantize_accumulators(acc, source_scale, weight_scales)
     multipliers = functional.requantize_multipliers(
-        _scale(program, step.input),
-        cast("functional.F32", program.constants[step.weight_scale]),
-        _scale(program, step.output),
+        source_scale, weight_scales, _scale(program, step.output)
     )
-    zero_point = _zero_point(program, step.output)
-    return functional.requantize(acc, multipliers, zero_point, step.qmin, step.qmax)
+    return functional.requantize(acc, multipliers, output.zero_point, step.qmin, step.qmax)
 
 
 def _conv2d(program: Program, step: Conv2d, values: Values) -> NDArray[Any]:
@@ -90,17 +74,18 @@ def _conv2d(program: Program, step: Conv2d, values: Values) -> NDArray[Any]:
         dilation=step.dilation,
         groups=step.groups,
     )
-    return _requantize(program, step, acc)
+    return _scaled(program, step, acc)
 
 
 def _linear(program: Program, step: Linear, values: Values) -> NDArray[Any]:
+    x = values[step.input]
     acc = functional.multiply_accumulate(
-        values[step.input],
+        x.reshape(-1, x.shape[-1]),
         _zero_point(program, step.input),
         cast("functional.I8", program.constants[step.weight]),
         cast("functional.I32", program.constants[step.bias]),
     )
-    return _requantize(program, step, acc)
+    return _scaled(program, step, acc).reshape(*x.shape[:-1], -1)
 
 
 def _add(program: Program, step: Add, values: Values) -> NDArray[Any]:
@@ -158,22 +143,13 @@ def _max_pool(_: Program, step: MaxPool2d, values: Values) -> NDArray[Any]:
     )
 
 
-def _concat(_: Program, step: Concat, values: Values) -> NDArray[Any]:
-    return functional.concatenate([values[name] for name in step.inputs], axis=1)
-
-
 def _lookup(program: Program, step: Lookup, values: Values) -> NDArray[Any]:
     return functional.lookup(
         values[step.input], cast("functional.U8", program.constants[step.table])
     )
 
 
-def _reshape(_: Program, step: Reshape, values: Values) -> NDArray[Any]:
-    x = values[step.input]
-    return x.reshape([x.shape[i] if n == 0 else n for i, n in enumerate(step.shape)])
-
-
-_RULES: dict[type[Step], Callable[[Program, Any, Values], NDArray[Any]]] = {
+RULES: Mapping[type[Any], Rule] = {
     Quantize: _quantize,
     Dequantize: _dequantize,
     Conv2d: _conv2d,
@@ -182,7 +158,5 @@ _RULES: dict[type[Step], Callable[[Program, Any, Values], NDArray[Any]]] = {
     AveragePool2d: _average_pool,
     GlobalAveragePool: _global_average_pool,
     MaxPool2d: _max_pool,
-    Concat: _concat,
     Lookup: _lookup,
-    Reshape: _reshape,
 }

@@ -1,0 +1,54 @@
+"""The arithmetic of programs, written out slowly: the judge of every fast implementation.
+
+All functions work on numpy arrays in the logical layout, such as [N, C, H, W]. docs/arithmetic.md
+is the definition; csrc/ must equal these functions byte for byte. Every float operation here is one
+float32 operation with one rounding (round half to even); none may be reordered or fused.
+"""
+
+from __future__ import annotations
+
+from smidgen.functional.movement import concatenate, expand, gather, pad
+from smidgen.functional.quantized import (
+    add,
+    average_pool,
+    convolve,
+    dequantize,
+    dequantize_accumulators,
+    lookup,
+    max_pool,
+    multiply_accumulate,
+    quantize,
+    quantize_bias,
+    quantize_weight,
+    requantize,
+    requantize_multipliers,
+    window_count,
+)
+from smidgen.functional.types import F32, I8, I32, I64, U8, Bool
+
+__all__ = [
+    "F32",
+    "I8",
+    "I32",
+    "I64",
+    "U8",
+    "Bool",
+    "add",
+    "average_pool",
+    "concatenate",
+    "convolve",
+    "dequantize",
+    "dequantize_accumulators",
+    "expand",
+    "gather",
+    "lookup",
+    "max_pool",
+    "multiply_accumulate",
+    "pad",
+    "quantize",
+    "quantize_bias",
+    "quantize_weight",
+    "requantize",
+    "requantize_multipliers",
+    "window_count",
+]

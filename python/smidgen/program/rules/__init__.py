@@ -1,0 +1,19 @@
+"""What verify checks of each step, one module a family; a rule returns the output's shape."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from smidgen.program.rules import elementwise, matrix, movement, quantized, reduction
+from smidgen.program.shapes import Shape
+from smidgen.program.steps import Step
+from smidgen.program.types import Program
+
+RULES: Mapping[type[Step], Callable[[Program, Any], Shape]] = {
+    **quantized.RULES,
+    **movement.RULES,
+    **elementwise.RULES,
+    **reduction.RULES,
+    **matrix.RULES,
+}

@@ -1,0 +1,123 @@
+"""The steps of a program, one class an operation, one module a family.
+
+A step names the tensors it reads and writes and the constants it uses. It holds no scale of its
+own: multipliers follow from the scales of its tensors and weights (docs/arithmetic.md), so there is
+one place for each number.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import get_args
+
+from smidgen.program.steps.elementwise import (
+    BINARY_TYPES,
+    COMPARISONS,
+    UNARY_PARAMETERS,
+    Binary,
+    Cast,
+    Compare,
+    ElementwiseStep,
+    Unary,
+    Where,
+)
+from smidgen.program.steps.fields import ConstantName, IntPair, Padding, TensorName
+from smidgen.program.steps.matrix import DynamicLinear, Embedding, MatMul, MatrixStep
+from smidgen.program.steps.movement import (
+    Concat,
+    ConstantTensor,
+    Expand,
+    Gather,
+    MovementStep,
+    Pad,
+    Reshape,
+    Slice,
+    Transpose,
+)
+from smidgen.program.steps.quantized import (
+    Add,
+    AveragePool2d,
+    Conv2d,
+    Dequantize,
+    GlobalAveragePool,
+    Linear,
+    Lookup,
+    MaxPool2d,
+    Quantize,
+    QuantizedStep,
+)
+from smidgen.program.steps.reduction import REDUCTIONS, LayerNorm, Reduce, ReductionStep, Softmax
+
+Step = QuantizedStep | MovementStep | ElementwiseStep | ReductionStep | MatrixStep
+
+STEP_TYPES: tuple[type[Step], ...] = get_args(Step)
+
+
+_READ_FIELDS = {
+    step_type: tuple(
+        (field.name, str(field.type))
+        for field in dataclasses.fields(step_type)
+        if "TensorName" in str(field.type) and field.name != "output"
+    )
+    for step_type in STEP_TYPES
+}
+
+
+def step_inputs(step: Step) -> tuple[str, ...]:
+    """Returns the names of the tensors that a step reads, in the order of its fields."""
+    names: list[str] = []
+    for field, annotation in _READ_FIELDS[type(step)]:
+        value = getattr(step, field)
+        if annotation.startswith("tuple"):
+            names += value
+        elif value is not None:
+            names.append(value)
+    return tuple(names)
+
+
+__all__ = [
+    "BINARY_TYPES",
+    "COMPARISONS",
+    "REDUCTIONS",
+    "STEP_TYPES",
+    "UNARY_PARAMETERS",
+    "Add",
+    "AveragePool2d",
+    "Binary",
+    "Cast",
+    "Compare",
+    "Concat",
+    "ConstantName",
+    "ConstantTensor",
+    "Conv2d",
+    "Dequantize",
+    "DynamicLinear",
+    "ElementwiseStep",
+    "Embedding",
+    "Expand",
+    "Gather",
+    "GlobalAveragePool",
+    "IntPair",
+    "LayerNorm",
+    "Linear",
+    "Lookup",
+    "MatMul",
+    "MatrixStep",
+    "MaxPool2d",
+    "MovementStep",
+    "Pad",
+    "Padding",
+    "Quantize",
+    "QuantizedStep",
+    "Reduce",
+    "ReductionStep",
+    "Reshape",
+    "Slice",
+    "Softmax",
+    "Step",
+    "TensorName",
+    "Transpose",
+    "Unary",
+    "Where",
+    "step_inputs",
+]
