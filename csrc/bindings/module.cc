@@ -131,6 +131,12 @@ void define_program(py::module_& module) {
           },
           py::arg("lhs"), py::arg("rhs"), py::arg("output"), py::arg("qmin"), py::arg("qmax"))
       .def(
+          "add_multiply",
+          [](Program& program, int lhs, int rhs, int output, int qmin, int qmax) {
+            program.steps.emplace_back(engine::Multiply{lhs, rhs, output, Clamp{qmin, qmax}});
+          },
+          py::arg("lhs"), py::arg("rhs"), py::arg("output"), py::arg("qmin"), py::arg("qmax"))
+      .def(
           "add_average_pool",
           [](Program& program, int input, int output, Pair kernel, Pair stride, Padding padding,
              bool count_include_pad, int qmin, int qmax) {

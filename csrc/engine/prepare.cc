@@ -7,6 +7,7 @@
 #include "ops/depthwise_conv2d.h"
 #include "ops/linear.h"
 #include "ops/lookup.h"
+#include "ops/multiply.h"
 #include "ops/pool.h"
 #include "ops/quantize.h"
 #include "ops/reshape.h"
@@ -47,6 +48,11 @@ class Preparer {
   Prepared operator()(const Add& step) const {
     return std::make_unique<ops::Add>(quantization(step.lhs), quantization(step.rhs),
                                       quantization(step.output), step.clamp, isa_);
+  }
+
+  Prepared operator()(const Multiply& step) const {
+    return std::make_unique<ops::Multiply>(quantization(step.lhs), quantization(step.rhs),
+                                           quantization(step.output), step.clamp, isa_);
   }
 
   Prepared operator()(const AveragePool2d& step) const {

@@ -102,7 +102,7 @@ std::vector<int> step_inputs(const Step& step) {
   return std::visit(
       [](const auto& typed) -> std::vector<int> {
         using Type = std::decay_t<decltype(typed)>;
-        if constexpr (std::is_same_v<Type, Add>) {
+        if constexpr (requires { typed.lhs; }) {
           return {typed.lhs, typed.rhs};
         } else if constexpr (std::is_same_v<Type, Concat>) {
           return typed.inputs;

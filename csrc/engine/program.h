@@ -53,6 +53,13 @@ struct Add {
   ops::Clamp clamp;
 };
 
+struct Multiply {
+  int lhs;
+  int rhs;
+  int output;
+  ops::Clamp clamp;
+};
+
 struct AveragePool2d {
   int input;
   int output;
@@ -85,8 +92,8 @@ struct Reshape {
   std::vector<Index> shape;
 };
 
-using Step = std::variant<Quantize, Dequantize, Conv2d, Linear, Add, AveragePool2d, MaxPool2d,
-                          Concat, Lookup, Reshape>;
+using Step = std::variant<Quantize, Dequantize, Conv2d, Linear, Add, Multiply, AveragePool2d,
+                          MaxPool2d, Concat, Lookup, Reshape>;
 
 struct TensorInfo {
   std::string name;

@@ -21,6 +21,7 @@ from smidgen.program import (
     Linear,
     Lookup,
     MaxPool2d,
+    Multiply,
     Program,
     Quantize,
     Reshape,
@@ -270,6 +271,10 @@ class _Lowering:
         lhs, rhs, output = self._indices((step.lhs, step.rhs, step.output))
         self.program.add_add(lhs, rhs, output, qmin=step.qmin, qmax=step.qmax)
 
+    def _multiply(self, step: Multiply) -> None:
+        lhs, rhs, output = self._indices((step.lhs, step.rhs, step.output))
+        self.program.add_multiply(lhs, rhs, output, qmin=step.qmin, qmax=step.qmax)
+
     def _average_pool(self, step: AveragePool2d) -> None:
         self.program.add_average_pool(
             *self._ends(step),
@@ -308,6 +313,7 @@ class _Lowering:
         Conv2d: _conv2d,
         Linear: _linear,
         Add: _add,
+        Multiply: _multiply,
         AveragePool2d: _average_pool,
         GlobalAveragePool: _global_average_pool,
         MaxPool2d: _max_pool,

@@ -29,6 +29,7 @@ from smidgen.program import (
     Linear,
     Lookup,
     MaxPool2d,
+    Multiply,
     Program,
     Quantize,
     Reshape,
@@ -292,6 +293,42 @@ def test_add(
     net.steps.append(Add(a, b, y, qmin=clamp[0], qmax=clamp[1]))
     inputs = {a: net.values(*shape), b: net.values(*shape)}
     assert_equal_to_interpreter(net.program((a, b), (y,)), inputs)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=seeds,
+    shapes=st.sampled_from(
+        [
+            ((3, 65), (3, 65)),
+            ((2, 3, 5), (2, 3, 5)),
+            ((2, 17, 3, 4), (2, 17, 3, 4)),
+            ((2, 1, 9, 4), (2, 1, 1, 1)),
+            ((2, 33, 1, 5), (2, 33, 1, 1)),
+            ((3, 64, 9, 9), (3, 64, 1, 1)),
+            ((1, 70, 1, 1), (1, 70, 1, 1)),
+        ]
+    ),
+    is_factor_first=st.booleans(),
+    qparams=st.tuples(*[st.tuples(scales, zero_points)] * 3),
+    clamp=clamps(),
+)
+def test_multiply(
+    seed: int,
+    shapes: tuple[tuple[int, ...], tuple[int, ...]],
+    is_factor_first: bool,
+    qparams: tuple[tuple[float, int], ...],
+    clamp: tuple[int, int],
+) -> None:
+    net = Net(seed)
+    lhs, rhs = shapes[::-1] if is_factor_first else shapes
+    a, b, y = (
+        net.tensor(len(lhs), scale=scale, zero_point=zero_point, shape=shape)
+        for (scale, zero_point), shape in zip(qparams, (lhs, rhs, shapes[0]), strict=True)
+    )
+    net.steps.append(Multiply(a, b, y, qmin=clamp[0], qmax=clamp[1]))
+    inputs = {a: net.values(*lhs), b: net.values(*rhs)}
+    assert_equal_to_interpreter(net.program((a, b), (y,)), inputs, threads=THREADS)
 
 
 @settings(max_examples=60, deadline=None)

@@ -123,6 +123,31 @@ def test_add_equals_oracle(
     assert found.tolist() == [oracle.add(lhs, rhs, exact, zeros)]
 
 
+@given(
+    bytes_,
+    bytes_,
+    st.tuples(scales, scales, scales),
+    st.tuples(zero_points, zero_points, zero_points),
+)
+def test_multiply_equals_oracle(
+    lhs: int, rhs: int, factors: tuple[float, float, float], zeros: tuple[int, int, int]
+) -> None:
+    m = functional.product_multiplier(*factors)
+    assert Fraction(float(m)) == oracle.multiplier(*factors)
+    found = functional.multiply(
+        np.array([lhs], np.uint8),
+        np.array([rhs], np.uint8),
+        lhs_zero_point=zeros[0],
+        rhs_zero_point=zeros[1],
+        multiplier=m,
+        zero_point=zeros[2],
+        qmin=0,
+        qmax=255,
+    )
+    acc = (lhs - zeros[0]) * (rhs - zeros[1])
+    assert found.tolist() == [oracle.requantize(acc, Fraction(float(m)), zeros[2], 0, 255)]
+
+
 @st.composite
 def convolutions(draw: st.DrawFn) -> dict[str, object]:
     groups = draw(st.integers(1, 3))

@@ -156,6 +156,35 @@ def add(
     return _round_and_clamp(total, zero_point, qmin, qmax)
 
 
+def multiply(
+    lhs: U8,
+    rhs: U8,
+    *,
+    lhs_zero_point: int,
+    rhs_zero_point: int,
+    multiplier: np.float32,
+    zero_point: int,
+    qmin: int,
+    qmax: int,
+) -> U8:
+    """Multiplies: round(fl(float((l - z_l) * (r - z_r)) * m)), with m = fl(fl(s_l * s_r) / s_y).
+
+    Shapes: lhs and rhs of one shape, or one [N, C, H, W] and the other [N, C, 1, 1].
+    Returns the larger shape.
+    """
+    product = (lhs.astype(np.int32) - lhs_zero_point) * (rhs.astype(np.int32) - rhs_zero_point)
+    with np.errstate(over="ignore"):  # infinities are clamped
+        scaled = product.astype(np.float32) * multiplier
+    return _round_and_clamp(scaled, zero_point, qmin, qmax)
+
+
+def product_multiplier(lhs_scale: float, rhs_scale: float, output_scale: float) -> np.float32:
+    """Returns m = fl(fl(s_l * s_r) / s_y), the factor between a product and its output."""
+    product = np.float32(lhs_scale) * np.float32(rhs_scale)
+    with np.errstate(over="ignore"):  # verify refuses multipliers that are not finite
+        return np.float32(product / np.float32(output_scale))
+
+
 def average_pool(
     x: U8,
     *,

@@ -20,6 +20,7 @@ from smidgen.program import (
     Linear,
     Lookup,
     MaxPool2d,
+    Multiply,
     Program,
     Quantize,
     Reshape,
@@ -159,7 +160,7 @@ class RandomProgram:
         if source.dtype is DType.FLOAT32:
             rules = [self._quantize, self._reshape]
         else:
-            rules = [self._add, self._lookup, self._reshape, self._dequantize]
+            rules = [self._add, self._multiply, self._lookup, self._reshape, self._dequantize]
             rank = len(source.shape)
             rules += [self._concat] if rank > 1 else []
             rules += [self._linear] * 3 if rank == 2 else []
@@ -210,6 +211,21 @@ class RandomProgram:
         operands = (source.name, self._pick(*same))
         lhs, rhs = operands if self._one_in(2) else operands[::-1]
         self._append(Add, shape, self._qparams(), lhs=lhs, rhs=rhs, **self._clamp())
+
+    def _multiply(self, source: TensorInfo) -> None:
+        shape = self._shapes[source.name]
+        wanted = shape
+        if len(shape) == 4 and self._one_in(2):
+            self._mean(source)
+            wanted = (*shape[:2], 1, 1)
+        fitting = [
+            name
+            for name, tensor in self._tensors.items()
+            if tensor.dtype is DType.UINT8 and self._shapes[name] in (wanted, shape)
+        ]
+        operands = (source.name, self._pick(*fitting))
+        lhs, rhs = operands if self._one_in(2) else operands[::-1]
+        self._append(Multiply, shape, self._qparams(), lhs=lhs, rhs=rhs, **self._clamp())
 
     def _concat(self, source: TensorInfo) -> None:
         wanted = (source.scale, source.zero_point)

@@ -1,4 +1,4 @@
-"""A small program with one step of every kind, for tests that need a whole one."""
+"""A small program with one step of every kind of the first release, for tests that need one."""
 
 from __future__ import annotations
 
@@ -26,7 +26,10 @@ from smidgen.program import (
 
 
 def every_step_program(seed: int = 0) -> Program:
-    """Returns a valid program from image [N, 3, 8, 8] to logits [N, 5]."""
+    """Returns a valid program from image [N, 3, 8, 8] to logits [N, 5].
+
+    It has every kind of step that the first release had; the golden artifact is this program.
+    """
     rng = np.random.default_rng(seed)
 
     def u8(name: str, *shape: int, scale: float = 0.5, zero_point: int = 3) -> TensorInfo:

@@ -10,17 +10,22 @@ from smidgen.errors import ProgramError
 from smidgen.program import STEP_TYPES, Program
 from smidgen.program.codec import program_from_document, program_to_document
 from tests.python.program.float_programs import float_step_program
+from tests.python.program.image_programs import image_step_program
 from tests.python.program.small_programs import every_step_program
 
 PROGRAM = every_step_program()
 
 
 def test_the_small_programs_have_every_kind_of_step() -> None:
-    steps = (*PROGRAM.steps, *float_step_program().steps)
+    steps = (*PROGRAM.steps, *float_step_program().steps, *image_step_program().steps)
     assert {type(step) for step in steps} == set(STEP_TYPES)
 
 
-@pytest.mark.parametrize("program", [PROGRAM, float_step_program()], ids=["integer", "float"])
+@pytest.mark.parametrize(
+    "program",
+    [PROGRAM, float_step_program(), image_step_program()],
+    ids=["integer", "float", "image"],
+)
 def test_round_trip(program: Program) -> None:
     document = json.loads(json.dumps(program_to_document(program)))
     assert program_from_document(document, program.constants) == program

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
-from smidgen.program import interpret
+from smidgen.program import Program, interpret
+from tests.python.program.image_programs import image_step_program
 from tests.python.program.small_programs import every_step_program
 
 
-def test_every_declared_tensor_gets_its_type_and_shape() -> None:
-    program = every_step_program()
-    image = np.random.default_rng(1).normal(0, 2, (2, 3, 8, 8)).astype(np.float32)
+@pytest.mark.parametrize("program", [every_step_program(), image_step_program()])
+def test_every_declared_tensor_gets_its_type_and_shape(program: Program) -> None:
+    shape = (2, *program.tensor("image").shape[1:])
+    image = np.random.default_rng(1).normal(0, 2, shape).astype(np.float32)
     values = interpret(program, {"image": image})
     assert values.keys() == program.tensors.keys()
     for name, tensor in program.tensors.items():

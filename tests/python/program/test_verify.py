@@ -11,6 +11,7 @@ from smidgen.program import (
     DType,
     GlobalAveragePool,
     MaxPool2d,
+    Multiply,
     Program,
     Quantize,
     Step,
@@ -19,6 +20,7 @@ from smidgen.program import (
 )
 from smidgen.program.shapes import reshaped_shape
 from tests.python.program.float_programs import float_step_program
+from tests.python.program.image_programs import image_step_program
 from tests.python.program.small_programs import (
     every_step_program,
     with_constant,
@@ -30,6 +32,7 @@ from tests.python.program.small_programs import (
 def test_valid_programs_pass() -> None:
     verify(every_step_program())
     verify(float_step_program())
+    verify(image_step_program())
 
 
 CONV, DEPTHWISE, MAX_POOL, ADD, LOOKUP, CONCAT, AVERAGE, LINEAR = 1, 2, 3, 4, 5, 6, 7, 10
@@ -106,6 +109,40 @@ def test_a_broken_program_is_refused(name: str) -> None:
     break_it, message = BROKEN[name]
     with pytest.raises(ProgramError, match=message):
         verify(break_it(every_step_program()))
+
+
+BROKEN_PRODUCTS: dict[str, tuple[Callable[[Program], Program], str]] = {
+    "channels": (lambda p: with_tensor(p, "mean", shape=(None, 2, 1, 1)), "expected"),
+    "rank": (lambda p: with_step(p, 2, lhs="image"), "image is float32"),
+    "clamp": (lambda p: with_step(p, 2, qmin=251), "clamp"),
+    "small-multiplier": (
+        lambda p: with_tensor(
+            with_tensor(with_tensor(p, "x", scale=2.0**-60), "mean", scale=2.0**-60),
+            "scaled",
+            scale=2.0**60,
+        ),
+        "not a normal float32",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN_PRODUCTS)
+def test_a_broken_product_is_refused(name: str) -> None:
+    break_it, message = BROKEN_PRODUCTS[name]
+    with pytest.raises(ProgramError, match=message):
+        verify(break_it(image_step_program()))
+
+
+def test_factors_of_another_image_are_refused() -> None:
+    tensors = [
+        TensorInfo("x", DType.UINT8, (2, 3, 4, 4), 1.0),
+        TensorInfo("f", DType.UINT8, (1, 3, 1, 1), 1.0),
+        TensorInfo("y", DType.UINT8, (2, 3, 4, 4), 1.0),
+    ]
+    declared = {tensor.name: tensor for tensor in tensors}
+    for lhs, rhs in (("x", "f"), ("f", "x")):
+        with pytest.raises(ProgramError, match="multiplies"):
+            verify(Program(("x", "f"), ("y",), declared, (Multiply(lhs, rhs, "y"),), {}))
 
 
 def _one_pool(step: Step, side: int) -> Program:

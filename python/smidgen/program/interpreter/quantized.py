@@ -19,6 +19,7 @@ from smidgen.program.steps import (
     Linear,
     Lookup,
     MaxPool2d,
+    Multiply,
     Quantize,
 )
 from smidgen.program.types import DType, Program
@@ -102,6 +103,21 @@ def _add(program: Program, step: Add, values: Values) -> NDArray[Any]:
     )
 
 
+def _multiply(program: Program, step: Multiply, values: Values) -> NDArray[Any]:
+    return functional.multiply(
+        values[step.lhs],
+        values[step.rhs],
+        lhs_zero_point=_zero_point(program, step.lhs),
+        rhs_zero_point=_zero_point(program, step.rhs),
+        multiplier=functional.product_multiplier(
+            _scale(program, step.lhs), _scale(program, step.rhs), _scale(program, step.output)
+        ),
+        zero_point=_zero_point(program, step.output),
+        qmin=step.qmin,
+        qmax=step.qmax,
+    )
+
+
 def _average_pool(program: Program, step: AveragePool2d, values: Values) -> NDArray[Any]:
     return functional.average_pool(
         values[step.input],
@@ -155,6 +171,7 @@ RULES: Mapping[type[Any], Rule] = {
     Conv2d: _conv2d,
     Linear: _linear,
     Add: _add,
+    Multiply: _multiply,
     AveragePool2d: _average_pool,
     GlobalAveragePool: _global_average_pool,
     MaxPool2d: _max_pool,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from smidgen.functional import requantize_multipliers
+from smidgen.functional import product_multiplier, requantize_multipliers
 from smidgen.program.rules.expectations import (
     ACCUMULATOR_LIMIT,
     check_clamp,
@@ -29,6 +29,7 @@ from smidgen.program.steps import (
     Linear,
     Lookup,
     MaxPool2d,
+    Multiply,
     Padding,
     Quantize,
 )
@@ -65,11 +66,7 @@ def _check_requantization(program: Program, step: Conv2d | Linear, weight: NDArr
     assert source.scale is not None
     # A float output takes the accumulators' own scale, a product of two normal ones.
     multipliers = requantize_multipliers(source.scale, scales, target.scale or 1.0)
-    smallest = np.finfo(np.float32).tiny
-    expect(
-        bool((np.isfinite(multipliers) & (multipliers >= smallest)).all()),
-        "a requantization multiplier is not a normal float32",
-    )
+    _check_multipliers(multipliers)
     expect(bool((weight >= -WEIGHT_QMAX).all()), f"{step.weight} has a value below -{WEIGHT_QMAX}")
     # The folded bias takes part in every partial sum, so its size and that of all products must
     # stay within int32 together, whatever the order of summation.
@@ -80,6 +77,14 @@ def _check_requantization(program: Program, step: Conv2d | Linear, weight: NDArr
     folded = bias.astype(np.int64) - source.zero_point * sums
     largest = int((np.abs(folded) + 255 * sizes).max())
     expect(largest < ACCUMULATOR_LIMIT, f"accumulators reach {largest}, expected less than 2**31")
+
+
+def _check_multipliers(multipliers: NDArray[np.float32] | np.float32) -> None:
+    smallest = np.finfo(np.float32).tiny
+    expect(
+        bool((np.isfinite(multipliers) & (multipliers >= smallest)).all()),
+        "a requantization multiplier is not a normal float32",
+    )
 
 
 def _quantize(program: Program, step: Quantize) -> Shape:
@@ -143,6 +148,28 @@ def _add(program: Program, step: Add) -> Shape:
     expect(shapes_agree(lhs.shape, rhs.shape), f"adds {list(lhs.shape)} and {list(rhs.shape)}")
     check_clamp(step.qmin, step.qmax)
     return tuple(b if a is None else a for a, b in zip(lhs.shape, rhs.shape, strict=True))
+
+
+def _multiply(program: Program, step: Multiply) -> Shape:
+    operands = [expect_tensor(program, name, DType.UINT8) for name in (step.lhs, step.rhs)]
+    output = expect_tensor(program, step.output, DType.UINT8)
+    check_clamp(step.qmin, step.qmax)
+    scales = [tensor.scale for tensor in (*operands, output)]
+    assert scales[0] is not None
+    assert scales[1] is not None
+    assert scales[2] is not None
+    _check_multipliers(product_multiplier(scales[0], scales[1], scales[2]))
+    shapes = [tensor.shape for tensor in operands]
+    # The one that scales channels, if there is one, comes last.
+    image, factor = sorted(shapes, key=lambda shape: len(shape) == 4 and shape[2:] == (1, 1))
+    scales_channels = len(factor) == 4 and factor[2:] == (1, 1)
+    shared = 2 if scales_channels else len(factor)
+    expect(
+        len(image) == len(factor) and shapes_agree(image[:shared], factor[:shared]),
+        f"multiplies {list(shapes[0])} and {list(shapes[1])}",
+    )
+    agreed = (b if a is None else a for a, b in zip(image[:shared], factor[:shared], strict=True))
+    return (*agreed, *image[shared:])
 
 
 def _average_pool(program: Program, step: AveragePool2d) -> Shape:
@@ -226,6 +253,7 @@ RULES: Mapping[type[Any], Callable[[Program, Any], Shape]] = {
     Conv2d: _conv2d,
     Linear: _linear,
     Add: _add,
+    Multiply: _multiply,
     AveragePool2d: _average_pool,
     GlobalAveragePool: _global_average_pool,
     MaxPool2d: _max_pool,

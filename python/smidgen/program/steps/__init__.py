@@ -43,6 +43,7 @@ from smidgen.program.steps.quantized import (
     Linear,
     Lookup,
     MaxPool2d,
+    Multiply,
     Quantize,
     QuantizedStep,
 )
@@ -105,6 +106,7 @@ __all__ = [
     "MatrixStep",
     "MaxPool2d",
     "MovementStep",
+    "Multiply",
     "Pad",
     "Padding",
     "Quantize",

@@ -73,6 +73,20 @@ class Add:
 
 
 @dataclass(frozen=True, slots=True)
+class Multiply:
+    """Elementwise product of two tensors, clamped to [qmin, qmax].
+
+    Of one shape, or one [N, C, H, W] and the other [N, C, 1, 1], which scales its channels.
+    """
+
+    lhs: TensorName
+    rhs: TensorName
+    output: TensorName
+    qmin: int = 0
+    qmax: int = 255
+
+
+@dataclass(frozen=True, slots=True)
 class AveragePool2d:
     """Mean over windows of [N, C, H, W], clamped to [qmin, qmax]."""
 
@@ -126,6 +140,7 @@ QuantizedStep = (
     | Conv2d
     | Linear
     | Add
+    | Multiply
     | AveragePool2d
     | GlobalAveragePool
     | MaxPool2d
