@@ -13,7 +13,7 @@ from smidgen.functional import quantize
 from smidgen.graph.operations import OpKind
 from smidgen.layer_quantization import quantize_layer
 from smidgen.lookup_tables import function_table, requantizing_table
-from smidgen.passes.operators import Kind, clamp_of, kind_of, module_of, pair
+from smidgen.passes.operators import Kind, clamp_of, kind_of, module_of, operands, pair
 from smidgen.passes.scalar_functions import scalar_function
 from smidgen.placement import check_ranges, place_quantization
 from smidgen.profile import ActivationRange
@@ -97,6 +97,7 @@ class _ProgramWriter:
             Kind.CLAMP: self._lookup,
             Kind.UNARY: self._lookup,
             Kind.ADD: self._add,
+            Kind.MULTIPLY: self._multiply,
             Kind.CONCAT: self._concat,
             Kind.MAX_POOL: self._max_pool,
             Kind.AVERAGE_POOL: self._average_pool,
@@ -122,7 +123,7 @@ class _ProgramWriter:
 
     def _source(self, node: fx.Node, index: int = 0) -> str:
         """Returns the tensor of a node's input."""
-        return self._names[_operands(node)[index].name]
+        return self._names[operands(node)[index].name]
 
     def _clamp(self, node: fx.Node) -> IntPair:
         """Returns qmin and qmax of a node's fused activation."""
@@ -147,7 +148,7 @@ class _ProgramWriter:
 
     def _layer_constants(self, node: fx.Node, layer: nn.Conv2d | nn.Linear) -> tuple[str, str, str]:
         """Adds weight, weight scales and bias of a layer and returns their names."""
-        source = self._qparams[_operands(node)[0].name]
+        source = self._qparams[operands(node)[0].name]
         bias = None if layer.bias is None else layer.bias.detach().numpy()
         quantized = quantize_layer(layer.weight.detach().numpy(), bias, source, node=node.name)
         constant = self._builder.constant
@@ -197,7 +198,7 @@ class _ProgramWriter:
         )
 
     def _lookup(self, node: fx.Node) -> None:
-        source = self._qparams[_operands(node)[0].name]
+        source = self._qparams[operands(node)[0].name]
         function = scalar_function(self._graph, node)
         table = function_table(function, source, self._qparams[node.name])
         name = self._builder.constant(f"{node.name}.table", table)
@@ -211,8 +212,15 @@ class _ProgramWriter:
             steps.Add(lhs=lhs, rhs=rhs, output=self._define(node), qmin=qmin, qmax=qmax)
         )
 
+    def _multiply(self, node: fx.Node) -> None:
+        lhs, rhs = self._source(node, 0), self._source(node, 1)
+        qmin, qmax = self._clamp(node)
+        self._builder.step(
+            steps.Multiply(lhs=lhs, rhs=rhs, output=self._define(node), qmin=qmin, qmax=qmax)
+        )
+
     def _concat(self, node: fx.Node) -> None:
-        parts = tuple(self._requantized(part, node) for part in _operands(node))
+        parts = tuple(self._requantized(part, node) for part in operands(node))
         self._builder.step(steps.Concat(inputs=parts, output=self._define(node)))
 
     def _requantized(self, part: fx.Node, concat: fx.Node) -> str:
@@ -236,7 +244,7 @@ class _ProgramWriter:
                 output=self._define(node),
                 kernel=pair(pool.kernel_size),
                 stride=pair(pool.stride),
-                padding=max_pool_padding(pool, _operands(node)[0], node),
+                padding=max_pool_padding(pool, operands(node)[0], node),
                 dilation=pair(pool.dilation),
             )
         )
@@ -277,10 +285,3 @@ def output_nodes(node: fx.Node) -> tuple[fx.Node, ...]:
     """Returns the nodes that an output node returns, in order."""
     values = node.args[0]
     return (values,) if isinstance(values, fx.Node) else tuple(values)  # type: ignore[arg-type]
-
-
-def _operands(node: fx.Node) -> list[fx.Node]:
-    """Returns the values that a node reads in order, one that is read twice twice."""
-    found: list[fx.Node] = []
-    fx.map_arg(node.args, found.append)
-    return found

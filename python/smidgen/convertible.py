@@ -8,7 +8,7 @@ from torch import fx, nn
 
 from smidgen.errors import UnsupportedOperatorError
 from smidgen.graph.operations import OpKind
-from smidgen.passes.operators import Kind, concat_axis, kind_of, module_of, pair
+from smidgen.passes.operators import Kind, concat_axis, kind_of, module_of, operands, pair
 
 Padding = tuple[int, int, int, int]
 
@@ -81,6 +81,17 @@ def _add(_: fx.GraphModule, node: fx.Node) -> str | None:
     return None if len(shapes) == 1 else f"adds shapes {sorted(map(str, shapes))}, expected one"
 
 
+def _multiply(_: fx.GraphModule, node: fx.Node) -> str | None:
+    shapes = [tuple(operand.meta["shape"]) for operand in operands(node)]
+    if shapes[0] == shapes[1] or any(_scales_channels(*pair) for pair in (shapes, shapes[::-1])):
+        return None
+    return f"multiplies {shapes[0]} and {shapes[1]}, expected equal ones or [N, C, 1, 1]"
+
+
+def _scales_channels(image: tuple[object, ...], factor: tuple[object, ...]) -> bool:
+    return len(image) == len(factor) == 4 and factor == (*image[:2], 1, 1)
+
+
 def _max_pool(graph: fx.GraphModule, node: fx.Node) -> str | None:
     pool = module_of(graph, node)
     assert isinstance(pool, nn.MaxPool2d)
@@ -126,6 +137,7 @@ _CHECKS: dict[Kind, Callable[[fx.GraphModule, fx.Node], str | None]] = {
     Kind.LINEAR: _linear,
     Kind.CONCAT: _concat,
     Kind.ADD: _add,
+    Kind.MULTIPLY: _multiply,
     Kind.MAX_POOL: _max_pool,
     Kind.AVERAGE_POOL: _average_pool,
 }

@@ -26,6 +26,7 @@ from smidgen.program import (
     Linear,
     Lookup,
     MaxPool2d,
+    Multiply,
     Program,
     Reshape,
     interpret,
@@ -94,8 +95,35 @@ class _Unary(nn.Module):
         return self.function(x)
 
 
+class _Excited(nn.Module):
+    """Squeeze and excitation: each channel times a factor."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = nn.Conv2d(3, 3, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        factor = functional.hardsigmoid(self.gate(functional.adaptive_avg_pool2d(x, 1)))
+        return torch.relu(factor * x)
+
+
+class _Gated(nn.Module):
+    """The product of two tensors of one shape."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 8, 3, padding=1)
+        self.gate = nn.Conv2d(8, 8, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.stem(x)
+        return x * self.gate(x)
+
+
 NETS: dict[str, tuple[Callable[[], nn.Module], dict[type, int]]] = {
     "residual": (_Residual, {Conv2d: 3, Add: 1, GlobalAveragePool: 1, Reshape: 1, Linear: 1}),
+    "excited": (_Excited, {Conv2d: 1, GlobalAveragePool: 1, Lookup: 1, Multiply: 1}),
+    "gated": (_Gated, {Conv2d: 2, Multiply: 1}),
     "concat": (_Branches, {Conv2d: 3, MaxPool2d: 1, Concat: 1, Lookup: 1, Add: 1}),
     "pools": (_Pools, {Conv2d: 1, MaxPool2d: 1, AveragePool2d: 1, Reshape: 1, Linear: 1}),
 }

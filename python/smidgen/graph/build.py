@@ -71,6 +71,8 @@ class _Builder:
         match operation:
             case ops.Add():
                 result = self._call(name, torch.add, inputs)
+            case ops.Multiply():
+                result = self._call(name, torch.mul, inputs)
             case ops.Concat(axis):
                 result = self._call(name, torch.cat, (list(inputs), axis))
             case ops.Flatten():

@@ -229,6 +229,12 @@ def add(arguments: Arguments) -> Lowered:
     return Computed((ops.Add(),), inputs)
 
 
+def multiply(arguments: Arguments) -> Lowered:
+    """aten.mul.Tensor of two values."""
+    inputs = (arguments.activation("self"), arguments.activation("other"))
+    return Computed((ops.Multiply(),), inputs)
+
+
 def concat(arguments: Arguments) -> Lowered:
     """aten.cat.default."""
     inputs = arguments.activations("tensors")

@@ -32,6 +32,7 @@ class OpKind(StrEnum):
     LEAKY_RELU = "leaky_relu"
     ELU = "elu"
     ADD = "add"
+    MULTIPLY = "multiply"
     MAX_POOL = "max_pool"
     AVERAGE_POOL = "average_pool"
     GLOBAL_AVERAGE_POOL = "global_average_pool"
@@ -133,6 +134,13 @@ class Add:
 
 
 @dataclass(frozen=True, slots=True)
+class Multiply:
+    """The product of two tensors, whose shapes are broadcast as in numpy."""
+
+    kind: ClassVar[OpKind] = OpKind.MULTIPLY
+
+
+@dataclass(frozen=True, slots=True)
 class MaxPool:
     """The greatest element of each window."""
 
@@ -196,8 +204,8 @@ class Dropout:
 
 
 Operation: TypeAlias = (
-    Conv2d | Linear | BatchNorm | Unary | Clamp | Gelu | LeakyRelu | Elu | Add | MaxPool
-    | AveragePool | GlobalAveragePool | Flatten | Reshape | Concat | Dropout
+    Conv2d | Linear | BatchNorm | Unary | Clamp | Gelu | LeakyRelu | Elu | Add | Multiply
+    | MaxPool | AveragePool | GlobalAveragePool | Flatten | Reshape | Concat | Dropout
 )  # fmt: skip
 
 

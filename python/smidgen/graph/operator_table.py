@@ -168,6 +168,7 @@ _ROWS: dict[str, tuple[tuple[Parameter, ...], Lower]] = {
         (_SELF, _required("other", Type.TENSOR_OR_NUMBER), _optional("alpha", Type.FLOAT, 1)),
         lowering.add,
     ),
+    "mul.Tensor": ((_SELF, _required("other", Type.TENSOR_OR_NUMBER)), lowering.multiply),
     "cat.default": (_TENSORS, lowering.concat),
     "concat.default": (_TENSORS, lowering.concat),
     "max_pool2d.default": (_MAX_POOL, lowering.max_pool),
@@ -221,7 +222,7 @@ _ROWS: dict[str, tuple[tuple[Parameter, ...], Lower]] = {
 _IN_PLACE = (
     *(f"{name}.default" for name in _UNARY), "hardtanh.default", "clamp.default", "clip.default",
     "clamp_min.default", "clamp_max.default", "gelu.default", "leaky_relu.default", "elu.default",
-    "add.Tensor",
+    "add.Tensor", "mul.Tensor",
 )  # fmt: skip
 
 

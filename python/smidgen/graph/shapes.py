@@ -16,6 +16,7 @@ from smidgen.graph.operations import (
     GlobalAveragePool,
     Linear,
     MaxPool,
+    Multiply,
     Operation,
     Pair,
     Reshape,
@@ -106,6 +107,11 @@ def _(operation: Add, inputs: Sequence[Shape], weights: WeightShapes) -> Shape:
 
 
 @_rule.register
+def _(operation: Multiply, inputs: Sequence[Shape], weights: WeightShapes) -> Shape:
+    return broadcast(*inputs)
+
+
+@_rule.register
 def _(operation: Concat, inputs: Sequence[Shape], weights: WeightShapes) -> Shape:
     first, axis = inputs[0], operation.axis
     if not 0 <= axis < len(first):
@@ -151,6 +157,22 @@ def _(operation: Reshape, inputs: Sequence[Shape], weights: WeightShapes) -> Sha
     if before.count(None) != after.count(None) or element_count(before) != element_count(after):
         raise ShapeError(f"the shape {show(before)} is reshaped to {show(after)}")
     return after
+
+
+def broadcast(first: Shape, second: Shape) -> Shape:
+    """Returns the shape of an elementwise operation on two shapes, as numpy broadcasts them.
+
+    Raises:
+        ShapeError: The shapes do not go together.
+    """
+    rank = max(len(first), len(second))
+    padded = [(1,) * (rank - len(shape)) + shape for shape in (first, second)]
+    extents: list[int | None] = []
+    for left, right in zip(*padded, strict=True):
+        if 1 not in (left, right) and left != right:
+            raise ShapeError(f"the shapes {show(first)} and {show(second)} do not go together")
+        extents.append(right if left == 1 else left)
+    return tuple(extents)
 
 
 def show(shape: Shape) -> str:

@@ -23,6 +23,7 @@ class Kind(enum.Enum):
     CLAMP = "clamp"
     UNARY = "unary"
     ADD = "add"
+    MULTIPLY = "multiply"
     CONCAT = "concat"
     MAX_POOL = "max_pool"
     AVERAGE_POOL = "average_pool"
@@ -33,7 +34,7 @@ class Kind(enum.Enum):
 SHARING_KINDS = frozenset({Kind.MAX_POOL, Kind.RESHAPE, Kind.IDENTITY})
 """Kinds whose output takes its values from the input, so that both have the same scale."""
 
-CLAMPABLE_KINDS = frozenset({Kind.CONV, Kind.LINEAR, Kind.ADD, Kind.AVERAGE_POOL})
+CLAMPABLE_KINDS = frozenset({Kind.CONV, Kind.LINEAR, Kind.ADD, Kind.MULTIPLY, Kind.AVERAGE_POOL})
 """Kinds whose integer step can clamp its output."""
 
 
@@ -47,6 +48,14 @@ class Add(nn.Module):
     def forward(self, lhs: torch.Tensor, rhs: torch.Tensor) -> torch.Tensor:
         """Returns lhs + rhs."""
         return lhs + rhs
+
+
+class Multiply(nn.Module):
+    """Multiplies two tensors whose shapes go together."""
+
+    def forward(self, lhs: torch.Tensor, rhs: torch.Tensor) -> torch.Tensor:
+        """Returns lhs * rhs."""
+        return lhs * rhs
 
 
 class Clamped(nn.Module):
@@ -106,6 +115,7 @@ _KINDS: dict[OpKind, Kind] = {
     OpKind.LEAKY_RELU: Kind.UNARY,
     OpKind.ELU: Kind.UNARY,
     OpKind.ADD: Kind.ADD,
+    OpKind.MULTIPLY: Kind.MULTIPLY,
     OpKind.MAX_POOL: Kind.MAX_POOL,
     OpKind.AVERAGE_POOL: Kind.AVERAGE_POOL,
     OpKind.GLOBAL_AVERAGE_POOL: Kind.AVERAGE_POOL,
@@ -115,6 +125,8 @@ _KINDS: dict[OpKind, Kind] = {
     OpKind.DROPOUT: Kind.IDENTITY,
     OpKind.IDENTITY: Kind.IDENTITY,
 }
+
+_FUNCTIONS: dict[Kind, type[nn.Module]] = {Kind.ADD: Add, Kind.MULTIPLY: Multiply}
 
 _NODE_KINDS = {"placeholder": Kind.INPUT, "output": Kind.OUTPUT}
 
@@ -162,8 +174,15 @@ def operator_module(graph: fx.GraphModule, node: fx.Node) -> nn.Module:
     module = module_of(graph, node)
     if module is not None:
         return module
-    assert kind_of(node) is Kind.ADD, "all other operations are modules"
-    return Add()
+    assert kind_of(node) in _FUNCTIONS, "all other operations are modules"
+    return _FUNCTIONS[kind_of(node)]()
+
+
+def operands(node: fx.Node) -> list[fx.Node]:
+    """Returns the values that a node reads in order, one that is read twice twice."""
+    found: list[fx.Node] = []
+    fx.map_arg(node.args, found.append)
+    return found
 
 
 def pair(value: object) -> tuple[int, int]:

@@ -143,6 +143,69 @@ class ConcatNet(nn.Module):
         return F.hardswish(self.head(x)).mean([2, 3])
 
 
+class SqueezeExcitation(nn.Module):
+    """Scales each channel by what the channel means say."""
+
+    def __init__(self, channels: int, hidden: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Conv2d(channels, hidden, 1)
+        self.fc2 = nn.Conv2d(hidden, channels, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        scale = F.relu(self.fc1(F.adaptive_avg_pool2d(x, 1)))
+        return F.hardsigmoid(self.fc2(scale)) * x
+
+
+class MobileBlock(nn.Module):
+    """The block of MobileNetV3."""
+
+    def __init__(
+        self, channels: int, hidden: int, outs: int, kernel: int, stride: int, *, has_se: bool
+    ) -> None:
+        super().__init__()
+        self.is_residual = stride == 1 and channels == outs
+        activation = nn.Hardswish if has_se else nn.ReLU
+        self.layers = nn.Sequential(
+            nn.Conv2d(channels, hidden, 1, bias=False),
+            nn.BatchNorm2d(hidden),
+            activation(),
+            nn.Conv2d(hidden, hidden, kernel, stride, kernel // 2, groups=hidden, bias=False),
+            nn.BatchNorm2d(hidden),
+            activation(),
+            SqueezeExcitation(hidden, hidden // 4) if has_se else nn.Identity(),
+            nn.Conv2d(hidden, outs, 1, bias=False),
+            nn.BatchNorm2d(outs),
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.layers(x) if self.is_residual else self.layers(x)
+
+
+class MobileNetV3(nn.Module):
+    """MobileNetV3-Large with few channels and blocks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(
+            nn.Conv2d(3, 16, 3, 2, 1, bias=False), nn.BatchNorm2d(16), nn.Hardswish(inplace=True)
+        )
+        self.blocks = nn.Sequential(
+            MobileBlock(16, 16, 16, 3, 1, has_se=False),
+            MobileBlock(16, 32, 24, 5, 2, has_se=True),
+            MobileBlock(24, 48, 24, 5, 1, has_se=True),
+        )
+        self.last = nn.Sequential(
+            nn.Conv2d(24, 64, 1, bias=False), nn.BatchNorm2d(64), nn.Hardswish()
+        )
+        self.classifier = nn.Sequential(
+            nn.Linear(64, 48), nn.Hardswish(inplace=True), nn.Dropout(0.2), nn.Linear(48, 10)
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        features = F.adaptive_avg_pool2d(self.last(self.blocks(self.stem(x))), 1)
+        return self.classifier(features.flatten(1))
+
+
 class FunctionalNet(nn.Module):
     """Functions instead of modules, written in place."""
 
@@ -162,6 +225,7 @@ class FunctionalNet(nn.Module):
 
 NETWORKS: dict[str, tuple[type[nn.Module], tuple[int, ...]]] = {
     "mobilenet": (MobileNet, (3, 32, 32)),
+    "mobilenet_v3": (MobileNetV3, (3, 32, 32)),
     "resnet": (ResNet, (3, 40, 40)),
     "vgg": (Vgg, (3, 32, 32)),
     "concat": (ConcatNet, (3, 12, 10)),
