@@ -9,21 +9,58 @@
 namespace smidgen::ops {
 namespace {
 
-/// A tensor as `lines` runs of contiguous values of the joined axis (and of all that lies within
-/// it).
-Index line_bytes(const Shape& shape) {
-  if (shape.rank() == 4) return shape[1];  // channels are innermost
-  Index bytes = 1;
-  for (int axis = 1; axis < shape.rank(); ++axis) bytes *= shape[axis];
-  return bytes;
-}
-
 Shape with_channels(const Shape& shape, Index channels) {
   std::array<Index, kMaxRank> extents{};
   for (int axis = 0; axis < shape.rank(); ++axis) {
     extents[static_cast<std::size_t>(axis)] = axis == 1 ? channels : shape[axis];
   }
   return Shape(std::span<const Index>(extents.data(), static_cast<std::size_t>(shape.rank())));
+}
+
+void copy_row(const TensorView& from, const std::uint8_t* x, const TensorView& to,
+              std::uint8_t* out) {
+  const Index channels = from.shape[1];
+  const Index pixels = from.shape[3];
+  if (from.pixel_pitch == channels && to.pixel_pitch == channels) {
+    std::memcpy(out, x, static_cast<std::size_t>(pixels * channels));
+    return;
+  }
+  for (Index pixel = 0; pixel < pixels; ++pixel) {
+    std::memcpy(out + pixel * to.pixel_pitch, x + pixel * from.pixel_pitch,
+                static_cast<std::size_t>(channels));
+  }
+}
+
+/// Joins tensors whose channels are innermost.
+void copy_pixels(const Invocation& invocation) {
+  const TensorView& out = invocation.output;
+  const Index height = out.shape[2];
+  const Range rows = partition(out.shape[0] * height, 1, invocation.thread, invocation.threads);
+  Index first_channel = 0;
+  for (const TensorView& x : invocation.inputs) {
+    for (Index row = rows.begin; row < rows.end; ++row) {
+      copy_row(x, x.pixel(row / height, row % height, 0), out,
+               out.pixel(row / height, row % height, 0) + first_channel);
+    }
+    first_channel += x.shape[1];
+  }
+}
+
+/// Joins row-major tensors, each of them `lines` runs of axis 1 and all that lies within it.
+void copy_lines(const Invocation& invocation) {
+  const Shape& out = invocation.output.shape;
+  const Index lines = out[0];
+  const Index out_bytes = out.element_count() / lines;
+  const Range mine = partition(lines, 1, invocation.thread, invocation.threads);
+  Index offset = 0;
+  for (const TensorView& x : invocation.inputs) {
+    const Index bytes = x.shape.element_count() / lines;
+    for (Index line = mine.begin; line < mine.end; ++line) {
+      std::memcpy(invocation.output.u8() + line * out_bytes + offset, x.u8() + line * bytes,
+                  static_cast<std::size_t>(bytes));
+    }
+    offset += bytes;
+  }
 }
 
 }  // namespace
@@ -45,18 +82,10 @@ Index Concat::work(std::span<const Shape> inputs) const {
 }
 
 void Concat::run(const Invocation& invocation) const noexcept {
-  const Shape& out = invocation.output.shape;
-  const Index out_bytes = line_bytes(out);
-  const Range mine =
-      partition(out.element_count() / out_bytes, 1, invocation.thread, invocation.threads);
-  Index offset = 0;
-  for (const TensorView& input : invocation.inputs) {
-    const Index bytes = line_bytes(input.shape);
-    for (Index line = mine.begin; line < mine.end; ++line) {
-      std::memcpy(invocation.output.u8() + line * out_bytes + offset, input.u8() + line * bytes,
-                  static_cast<std::size_t>(bytes));
-    }
-    offset += bytes;
+  if (invocation.output.shape.rank() == 4) {
+    copy_pixels(invocation);
+  } else {
+    copy_lines(invocation);
   }
 }
 

@@ -8,6 +8,10 @@ namespace smidgen::ops {
 /// Tells whether a tensor lies in memory in another order than its logical one.
 bool is_channels_last(const Shape& shape, DType dtype);
 
+/// Tells whether tensors of these shapes and without gaps, of one logical row-major sequence of
+/// values, hold the same bytes in the same order.
+bool lie_alike(const Shape& a, const Shape& b, DType dtype);
+
 /// Copies a tensor as it lies in memory to its logical row-major order.
 void to_logical(const TensorView& tensor, DType dtype, std::byte* out) noexcept;
 

@@ -34,7 +34,7 @@ struct TensorView {
   Index pixel_pitch = 0;      // bytes from one pixel of a row to the next; rank 4 uint8 only
   Index row_pitch = 0;        // bytes from one row of pixels to the next
   Index image_pitch = 0;      // bytes from one image to the next
-  Border border;              // readable through the pitches, on all sides of each image
+  Border border{};            // readable through the pitches, on all sides of each image
 
   std::uint8_t* u8() const { return reinterpret_cast<std::uint8_t*>(data); }
   float* f32() const { return reinterpret_cast<float*>(data); }

@@ -16,9 +16,12 @@ class Reshape final : public Operator {
   Shape output_shape(std::span<const Shape> inputs) const override;
   Index work(std::span<const Shape> inputs) const override;
   Index scratch_bytes(std::span<const Shape> inputs) const override;
+  bool takes_pitches() const override { return true; }
   void run(const Invocation& invocation) const noexcept override;
 
  private:
+  bool has_pixels(const Shape& shape) const;
+
   std::vector<Index> target_;
   DType dtype_;
 };
