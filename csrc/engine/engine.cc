@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "engine/prepare.h"
+#include "engine/tensor_layout.h"
 #include "ops/layout.h"
 
 namespace smidgen::engine {
@@ -100,14 +101,19 @@ void Engine::profile(Plan& plan, std::span<const std::byte* const> inputs,
 
 void Engine::take_inputs(Plan& plan, std::span<const std::byte* const> inputs) const noexcept {
   for (std::size_t i = 0; i < inputs.size(); ++i) {
-    const int input = program_.inputs[i];
-    ops::TensorView& tensor = plan.tensors[static_cast<std::size_t>(input)];
-    if (dtype_of(input) == DType::kFloat32) {
-      // Steps only read their inputs, so the caller's array can serve as it is.
-      tensor.data = const_cast<std::byte*>(inputs[i]);
-    } else {
-      ops::from_logical(inputs[i], dtype_of(input), tensor);
+    const TensorInfo& info = program_.tensors[static_cast<std::size_t>(program_.inputs[i])];
+    if (info.dtype == DType::kFloat32) {
+      for (ops::TensorView* view : plan.borrowers[i]) {
+        // Steps only read their inputs, so the caller's array can serve as it is.
+        view->data = const_cast<std::byte*>(inputs[i]);
+      }
+      continue;
     }
+    const ops::TensorView& tensor = plan.tensors[static_cast<std::size_t>(program_.inputs[i])];
+    if (tensor.border != ops::Border{}) {
+      fill_border(tensor, static_cast<std::uint8_t>(info.quantization.zero_point), 0, 1);
+    }
+    ops::from_logical(inputs[i], info.dtype, tensor);
   }
 }
 
@@ -136,14 +142,13 @@ void Engine::run_steps(Plan& plan, const AfterStep& after_step) noexcept {
   }
 }
 
-void Engine::run_step(PlannedStep& step, Plan& plan) noexcept {
-  for (std::size_t i = 0; i < step.inputs.size(); ++i) {
-    step.views[i] = plan.tensors[static_cast<std::size_t>(step.inputs[i])];
-  }
-  const ops::TensorView& output = plan.tensors[static_cast<std::size_t>(step.output)];
+void Engine::run_step(const PlannedStep& step, Plan& plan) noexcept {
   const auto task = [&](int thread) {
+    if (step.bordered.data != nullptr) {
+      fill_border(step.bordered, step.border_value, thread, step.threads);
+    }
     step.op->run({.inputs = step.views,
-                  .output = output,
+                  .output = step.output_view,
                   .epilogue = step.epilogue,
                   .scratch = plan.scratch.data() + plan.scratch_bytes * thread,
                   .thread = thread,

@@ -50,7 +50,7 @@ class Engine {
   /// Calls `after_step` with the index of each step that is done.
   template <typename AfterStep>
   void run_steps(Plan& plan, const AfterStep& after_step) noexcept;
-  void run_step(PlannedStep& step, Plan& plan) noexcept;
+  void run_step(const PlannedStep& step, Plan& plan) noexcept;
   void take_inputs(Plan& plan, std::span<const std::byte* const> inputs) const noexcept;
   void hand_out(const Plan& plan, std::span<std::byte* const> outputs) const noexcept;
 

@@ -4,7 +4,9 @@
 #include <string>
 
 #include "base/error.h"
+#include "engine/fusion.h"
 #include "engine/memory_planner.h"
+#include "engine/placement.h"
 
 namespace smidgen::engine {
 namespace {
@@ -37,26 +39,30 @@ std::vector<Shape> infer_shapes(const PreparedProgram& program, std::span<const 
   return shapes;
 }
 
-std::vector<Lifetime> lifetimes_of(const PreparedProgram& program, const std::vector<Shape>& shapes,
-                                   std::span<const int> outputs) {
-  std::vector<Lifetime> lifetimes;
-  for (std::size_t i = 0; i < shapes.size(); ++i) {
-    const DType dtype = program.tensors[i].dtype;
-    lifetimes.push_back({shapes[i].element_count() * size_of(dtype), 0, 0});
+/// The memory of all blocks. Tensors without a block of their own, and float inputs, for which the
+/// caller's memory serves, have none.
+std::vector<Lifetime> lifetimes_of(const PreparedProgram& program, const Placement& placement,
+                                   std::span<const FusedStep> steps, std::span<const int> outputs) {
+  const int step_count = static_cast<int>(steps.size());
+  std::vector<Lifetime> blocks(placement.homes.size(), {0, step_count, 0});
+  const auto use = [&](int tensor, int step) {
+    Lifetime& block = blocks[at(placement.homes[at(tensor)].block)];
+    block.first = std::min(block.first, step);
+    block.last = std::max(block.last, step);
+  };
+  for (std::size_t i = 0; i < blocks.size(); ++i) {
+    if (placement.homes[i].kind == Home::Kind::kBlock) blocks[i].bytes = placement.layouts[i].bytes;
   }
-  const int step_count = static_cast<int>(program.steps.size());
   for (int index = 0; index < step_count; ++index) {
-    const PreparedProgram::PreparedStep& step = program.steps[at(index)];
-    lifetimes[at(step.output)].first = index;
-    lifetimes[at(step.output)].last = index;
-    for (const int input : step.inputs) lifetimes[at(input)].last = index;
+    use(steps[at(index)].written(), index);
+    for (const int tensor : steps[at(index)].reads()) use(tensor, index);
   }
-  for (const int output : outputs) lifetimes[at(output)].last = step_count;
-  // The caller's memory serves float inputs.
+  for (const int output : outputs) use(output, step_count);
   for (const int input : program.inputs) {
-    if (program.tensors[at(input)].dtype == DType::kFloat32) lifetimes[at(input)].bytes = 0;
+    use(input, 0);
+    if (program.tensors[at(input)].dtype == DType::kFloat32) blocks[at(input)].bytes = 0;
   }
-  return lifetimes;
+  return blocks;
 }
 
 void expect_within(Index found, Index most, const std::string& what) {
@@ -92,43 +98,106 @@ Index scratch_of(const PreparedProgram& program, const std::vector<Shape>& shape
   return bytes;
 }
 
-PlannedStep plan_step(const PreparedProgram::PreparedStep& step, const std::vector<Shape>& shapes,
-                      int threads) {
-  std::vector<Shape> inputs;
-  for (const int input : step.inputs) inputs.push_back(shapes[at(input)]);
-  return {.op = step.op.get(),
-          .inputs = step.inputs,
-          .views = std::vector<ops::TensorView>(inputs.size()),
-          .output = step.output,
-          .threads = step.op->work(inputs) < kWorkForThreads ? 1 : threads,
-          .epilogue = {}};
-}
+class Planner {
+ public:
+  Planner(const PreparedProgram& program, std::span<const Shape> inputs,
+          std::span<const int> outputs)
+      : program_(program), plan_(std::make_unique<Plan>()) {
+    plan_->input_shapes.assign(inputs.begin(), inputs.end());
+    plan_->outputs.assign(outputs.begin(), outputs.end());
+  }
+
+  std::unique_ptr<Plan> run(int threads, const RunLimits& limits) {
+    std::vector<Shape> shapes = infer_shapes(program_, plan_->input_shapes);
+    expect_within(work_of(program_, shapes), limits.work, "operations");
+    const Index scratch = scratch_of(program_, shapes);
+    steps_ = fuse(program_, plan_->outputs);
+    placement_ = place(program_, std::move(shapes), steps_);
+    lay_memory_out(threads, scratch, limits);
+    for (const FusedStep& step : steps_) plan_step(step, threads);
+    fill_borders();
+    lend_inputs();
+    return std::move(plan_);
+  }
+
+ private:
+  void lay_memory_out(int threads, Index scratch, const RunLimits& limits) {
+    const MemoryPlan memory =
+        plan_memory(lifetimes_of(program_, placement_, steps_, plan_->outputs));
+    expect_within(saturating_sum(memory.arena_bytes, saturating_product(scratch, threads)),
+                  limits.bytes, "bytes of memory");
+    plan_->arena = AlignedBuffer(memory.arena_bytes);
+    for (std::size_t i = 0; i < placement_.homes.size(); ++i) {
+      const Index offset = memory.offsets[at(placement_.homes[i].block)];
+      plan_->tensors.push_back(placement_.view(static_cast<int>(i), plan_->arena.data() + offset));
+    }
+    plan_->scratch_bytes = round_up(scratch + kSlack, kAlignment);
+    plan_->scratch = AlignedBuffer(plan_->scratch_bytes * threads);
+  }
+
+  void plan_step(const FusedStep& step, int threads) {
+    std::vector<Shape> shapes;
+    PlannedStep planned{.op = step.op,
+                        .inputs = step.inputs,
+                        .output = step.output,
+                        .views = {},
+                        .output_view = plan_->tensors[at(step.written())],
+                        .epilogue = step.epilogue(),
+                        .bordered = {},
+                        .threads = threads};
+    for (const int input : step.inputs) {
+      planned.views.push_back(plan_->tensors[at(input)]);
+      shapes.push_back(planned.views.back().shape);
+    }
+    if (step.addend >= 0) planned.epilogue.addend = plan_->tensors[at(step.addend)];
+    if (step.op->work(shapes) < kWorkForThreads) planned.threads = 1;
+    plan_->steps.push_back(std::move(planned));
+  }
+
+  /// Lets the first step that writes to a block with a border fill the border.
+  void fill_borders() {
+    std::vector<bool> is_filled(placement_.homes.size(), false);
+    for (const int input : program_.inputs) is_filled[at(input)] = true;
+    for (std::size_t i = 0; i < steps_.size(); ++i) {
+      const int block = placement_.homes[at(steps_[i].written())].block;
+      if (is_filled[at(block)] || plan_->tensors[at(block)].border == ops::Border{}) continue;
+      is_filled[at(block)] = true;
+      plan_->steps[i].bordered = plan_->tensors[at(block)];
+      plan_->steps[i].border_value =
+          static_cast<std::uint8_t>(program_.tensors[at(block)].quantization.zero_point);
+    }
+  }
+
+  void lend_inputs() {
+    for (const int input : program_.inputs) {
+      std::vector<ops::TensorView*> borrowers;
+      const auto lend = [&](int tensor, ops::TensorView& view) {
+        if (placement_.homes[at(tensor)].block == input) borrowers.push_back(&view);
+      };
+      if (program_.tensors[at(input)].dtype == DType::kFloat32) {
+        for (std::size_t i = 0; i < plan_->tensors.size(); ++i) {
+          lend(static_cast<int>(i), plan_->tensors[i]);
+        }
+        for (PlannedStep& step : plan_->steps) {
+          for (std::size_t i = 0; i < step.inputs.size(); ++i) lend(step.inputs[i], step.views[i]);
+        }
+      }
+      plan_->borrowers.push_back(std::move(borrowers));
+    }
+  }
+
+  const PreparedProgram& program_;
+  std::vector<FusedStep> steps_;
+  Placement placement_;
+  std::unique_ptr<Plan> plan_;
+};
 
 }  // namespace
 
 std::unique_ptr<Plan> make_plan(const PreparedProgram& program, std::span<const Shape> inputs,
                                 std::span<const int> outputs, int threads,
                                 const RunLimits& limits) {
-  const std::vector<Shape> shapes = infer_shapes(program, inputs);
-  expect_within(work_of(program, shapes), limits.work, "operations");
-  const MemoryPlan memory = plan_memory(lifetimes_of(program, shapes, outputs));
-  const Index scratch = scratch_of(program, shapes);
-  expect_within(saturating_sum(memory.arena_bytes, saturating_product(scratch, threads)),
-                limits.bytes, "bytes of memory");
-
-  auto plan = std::make_unique<Plan>();
-  plan->input_shapes.assign(inputs.begin(), inputs.end());
-  plan->outputs.assign(outputs.begin(), outputs.end());
-  plan->arena = AlignedBuffer(memory.arena_bytes);
-  for (std::size_t i = 0; i < shapes.size(); ++i) {
-    plan->tensors.push_back(ops::dense_view(shapes[i], plan->arena.data() + memory.offsets[i]));
-  }
-  for (const PreparedProgram::PreparedStep& step : program.steps) {
-    plan->steps.push_back(plan_step(step, shapes, threads));
-  }
-  plan->scratch_bytes = round_up(scratch + kSlack, kAlignment);
-  plan->scratch = AlignedBuffer(plan->scratch_bytes * threads);
-  return plan;
+  return Planner(program, inputs, outputs).run(threads, limits);
 }
 
 }  // namespace smidgen::engine

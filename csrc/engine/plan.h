@@ -1,36 +1,26 @@
 #pragma once
 
+#include <cstdint>
 #include <limits>
 #include <memory>
 #include <span>
 #include <vector>
 
 #include "base/aligned_buffer.h"
-#include "engine/program.h"
+#include "engine/prepared_program.h"
 
 namespace smidgen::engine {
 
-/// A program made ready, without its constants.
-struct PreparedProgram {
-  struct PreparedStep {
-    std::unique_ptr<ops::Operator> op;
-    std::vector<int> inputs;
-    int output;
-  };
-
-  std::vector<TensorInfo> tensors;
-  std::vector<PreparedStep> steps;
-  std::vector<int> inputs;
-  std::vector<int> outputs;
-};
-
 struct PlannedStep {
   const ops::Operator* op;
-  std::vector<int> inputs;             // indices of tensors
-  std::vector<ops::TensorView> views;  // the same tensors in memory
+  std::vector<int> inputs;  // indices of tensors
   int output;
-  int threads;
+  std::vector<ops::TensorView> views;  // the inputs in memory
+  ops::TensorView output_view;
   ops::Epilogue epilogue;
+  ops::TensorView bordered;  // the tensor whose border the step fills; without data if it has none
+  std::uint8_t border_value = 0;
+  int threads;
   int candidate = 0;
 };
 
@@ -45,7 +35,10 @@ struct RunLimits {
 struct Plan {
   std::vector<Shape> input_shapes;
   std::vector<int> outputs;              // tensors whose values the run hands out
-  std::vector<ops::TensorView> tensors;  // by index; float inputs have no memory of their own
+  std::vector<ops::TensorView> tensors;  // by index
+  /// For each input, the views that a run points to the caller's array, which serves float inputs
+  /// as it is. Other inputs are copied.
+  std::vector<std::vector<ops::TensorView*>> borrowers;
   std::vector<PlannedStep> steps;
   AlignedBuffer arena;
   AlignedBuffer scratch;
@@ -54,9 +47,9 @@ struct Plan {
   Index bytes() const { return arena.size() + scratch.size(); }
 };
 
-/// Infers all shapes, decides how many threads each step gets and lays memory out. `outputs` are
-/// kept to the end. Throws TensorError if the input shapes do not fit the program, or, before it
-/// allocates anything, if the run would go beyond the limits.
+/// Infers all shapes, fuses steps, decides how many threads each gets and lays memory out.
+/// `outputs` are kept to the end. Throws TensorError if the input shapes do not fit the program,
+/// or, before it allocates anything, if the run would go beyond the limits.
 std::unique_ptr<Plan> make_plan(const PreparedProgram& program, std::span<const Shape> inputs,
                                 std::span<const int> outputs, int threads, const RunLimits& limits);
 

@@ -1,0 +1,40 @@
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "engine/prepared_program.h"
+#include "ops/add.h"
+#include "ops/lookup.h"
+
+namespace smidgen::engine {
+
+/// A step of a plan before it has memory: a step of the program and those that became part of it.
+struct FusedStep {
+  const ops::Operator* op;
+  std::vector<int> inputs;
+  int output;  // of the last of the steps
+  const ops::Lookup* lookup = nullptr;
+  const ops::Add* add = nullptr;
+  int addend = -1;
+  bool is_addend_first = false;
+  int slice = -1;  // the part of `output` that the step writes, where that is a tensor of its own
+
+  /// The tensor that the step writes.
+  int written() const { return slice < 0 ? output : slice; }
+
+  /// All tensors that the step reads.
+  std::vector<int> reads() const;
+
+  /// The epilogue, whose addend has no memory yet.
+  ops::Epilogue epilogue() const;
+};
+
+/// Makes lookups and additions part of the step that writes their input, where that can do them,
+/// nothing else reads the input, and it is not among `outputs`.
+///
+/// A step with such an epilogue runs where the last of its parts stood, so the other operand of an
+/// addition exists by then.
+std::vector<FusedStep> fuse(const PreparedProgram& program, std::span<const int> outputs);
+
+}  // namespace smidgen::engine

@@ -1,0 +1,41 @@
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "engine/fusion.h"
+#include "engine/tensor_layout.h"
+
+namespace smidgen::engine {
+
+/// Where a tensor lies: in a block of its own, or in that of another tensor.
+struct Home {
+  enum class Kind {
+    kBlock,  // in its own block
+    kSlice,  // some of the channels of the block's tensor
+    kAlias,  // the bytes of the block's tensor under another shape
+  };
+
+  Kind kind = Kind::kBlock;
+  int block;                // the tensor that owns the memory
+  Index first_channel = 0;  // of slices
+};
+
+/// The tensors of a plan: those of the program by index, then those made by the planner.
+struct Placement {
+  std::vector<Shape> shapes;
+  std::vector<Home> homes;
+  std::vector<TensorLayout> layouts;  // of blocks
+
+  ops::TensorView view(int tensor, std::byte* block) const;
+};
+
+/// Decides where tensors lie.
+///
+/// The inputs of a concatenation become slices of its output, so that the step disappears, or at
+/// least copies less: `steps` is changed. A reshape that leaves all bytes where they are disappears
+/// too. A tensor gets the border that its readers want, if all steps that touch it take pitches.
+Placement place(const PreparedProgram& program, std::vector<Shape> shapes,
+                std::vector<FusedStep>& steps);
+
+}  // namespace smidgen::engine
