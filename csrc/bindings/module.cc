@@ -3,7 +3,6 @@
 #include <pybind11/stl.h>
 
 #include <algorithm>
-#include <array>
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
@@ -15,6 +14,7 @@
 
 #include "base/error.h"
 #include "base/isa.h"
+#include "bindings/program.h"
 #include "engine/engine.h"
 
 namespace py = pybind11;
@@ -26,9 +26,7 @@ using engine::Engine;
 using engine::Plan;
 using engine::Program;
 
-using Extents = std::vector<Index>;
-using Pair = std::array<Index, 2>;
-using Padding = std::array<Index, 4>;
+using bindings::Extents;
 
 DType dtype_of(const py::dtype& dtype) {
   switch (dtype.kind()) {
@@ -72,10 +70,9 @@ int add_constant(Program& program, const py::array& values) {
 }
 
 void define_program(py::module_& module) {
-  using ops::Clamp;
-  py::class_<Program>(module, "Program",
-                      "A program under construction; tensors and constants go by index.")
-      .def(py::init<>())
+  py::class_<Program> program(module, "Program",
+                              "A program under construction; tensors and constants go by index.");
+  program.def(py::init<>())
       .def("add_tensor", &add_tensor, py::arg("name"), py::arg("dtype"), py::arg("rank"),
            py::arg("scale"), py::arg("zero_point"))
       .def("add_constant", &add_constant, py::arg("values"))
@@ -85,105 +82,9 @@ void define_program(py::module_& module) {
             program.inputs = std::move(inputs);
             program.outputs = std::move(outputs);
           },
-          py::arg("inputs"), py::arg("outputs"))
-      .def(
-          "add_quantize",
-          [](Program& program, int input, int output) {
-            program.steps.emplace_back(engine::Quantize{input, output});
-          },
-          py::arg("input"), py::arg("output"))
-      .def(
-          "add_dequantize",
-          [](Program& program, int input, int output) {
-            program.steps.emplace_back(engine::Dequantize{input, output});
-          },
-          py::arg("input"), py::arg("output"))
-      .def(
-          "add_conv2d",
-          [](Program& program, int input, int output, int weight, int weight_scale, int bias,
-             Pair stride, Padding padding, Pair dilation, Index groups, int qmin, int qmax) {
-            program.steps.emplace_back(
-                engine::Conv2d{input,
-                               output,
-                               weight,
-                               weight_scale,
-                               bias,
-                               {.stride = stride, .padding = padding, .dilation = dilation},
-                               groups,
-                               Clamp{qmin, qmax}});
-          },
-          py::arg("input"), py::arg("output"), py::arg("weight"), py::arg("weight_scale"),
-          py::arg("bias"), py::arg("stride"), py::arg("padding"), py::arg("dilation"),
-          py::arg("groups"), py::arg("qmin"), py::arg("qmax"))
-      .def(
-          "add_linear",
-          [](Program& program, int input, int output, int weight, int weight_scale, int bias,
-             int qmin, int qmax) {
-            program.steps.emplace_back(
-                engine::Linear{input, output, weight, weight_scale, bias, Clamp{qmin, qmax}});
-          },
-          py::arg("input"), py::arg("output"), py::arg("weight"), py::arg("weight_scale"),
-          py::arg("bias"), py::arg("qmin"), py::arg("qmax"))
-      .def(
-          "add_add",
-          [](Program& program, int lhs, int rhs, int output, int qmin, int qmax) {
-            program.steps.emplace_back(engine::Add{lhs, rhs, output, Clamp{qmin, qmax}});
-          },
-          py::arg("lhs"), py::arg("rhs"), py::arg("output"), py::arg("qmin"), py::arg("qmax"))
-      .def(
-          "add_multiply",
-          [](Program& program, int lhs, int rhs, int output, int qmin, int qmax) {
-            program.steps.emplace_back(engine::Multiply{lhs, rhs, output, Clamp{qmin, qmax}});
-          },
-          py::arg("lhs"), py::arg("rhs"), py::arg("output"), py::arg("qmin"), py::arg("qmax"))
-      .def(
-          "add_average_pool",
-          [](Program& program, int input, int output, Pair kernel, Pair stride, Padding padding,
-             bool count_include_pad, int qmin, int qmax) {
-            program.steps.emplace_back(
-                engine::AveragePool2d{input,
-                                      output,
-                                      {.kernel = kernel, .stride = stride, .padding = padding},
-                                      false,
-                                      count_include_pad,
-                                      Clamp{qmin, qmax}});
-          },
-          py::arg("input"), py::arg("output"), py::arg("kernel"), py::arg("stride"),
-          py::arg("padding"), py::arg("count_include_pad"), py::arg("qmin"), py::arg("qmax"))
-      .def(
-          "add_global_average_pool",
-          [](Program& program, int input, int output, int qmin, int qmax) {
-            program.steps.emplace_back(
-                engine::AveragePool2d{input, output, {}, true, true, Clamp{qmin, qmax}});
-          },
-          py::arg("input"), py::arg("output"), py::arg("qmin"), py::arg("qmax"))
-      .def(
-          "add_max_pool",
-          [](Program& program, int input, int output, Pair kernel, Pair stride, Padding padding,
-             Pair dilation) {
-            program.steps.emplace_back(
-                engine::MaxPool2d{input, output, {kernel, stride, padding, dilation}});
-          },
-          py::arg("input"), py::arg("output"), py::arg("kernel"), py::arg("stride"),
-          py::arg("padding"), py::arg("dilation"))
-      .def(
-          "add_concat",
-          [](Program& program, std::vector<int> inputs, int output) {
-            program.steps.emplace_back(engine::Concat{std::move(inputs), output});
-          },
-          py::arg("inputs"), py::arg("output"))
-      .def(
-          "add_lookup",
-          [](Program& program, int input, int output, int table) {
-            program.steps.emplace_back(engine::Lookup{input, output, table});
-          },
-          py::arg("input"), py::arg("output"), py::arg("table"))
-      .def(
-          "add_reshape",
-          [](Program& program, int input, int output, Extents shape) {
-            program.steps.emplace_back(engine::Reshape{input, output, std::move(shape)});
-          },
-          py::arg("input"), py::arg("output"), py::arg("shape"));
+          py::arg("inputs"), py::arg("outputs"));
+  bindings::define_quantized_steps(program);
+  bindings::define_movement_steps(program);
 }
 
 std::unique_ptr<Engine> make_engine(const Program& program, int threads,

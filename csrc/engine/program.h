@@ -8,92 +8,27 @@
 
 #include "base/dtype.h"
 #include "base/shape.h"
+#include "engine/steps/movement.h"
+#include "engine/steps/quantized.h"
 #include "ops/operator.h"
-#include "ops/window.h"
 
 namespace smidgen::engine {
 
-// The steps of smidgen.program.steps, with indices into Program::tensors and Program::constants for
-// names.
+template <typename... Variants>
+struct Joined;
 
-struct Quantize {
-  int input;
-  int output;
+template <typename... Steps>
+struct Joined<std::variant<Steps...>> {
+  using Type = std::variant<Steps...>;
 };
 
-struct Dequantize {
-  int input;
-  int output;
-};
+template <typename... First, typename... Second, typename... Rest>
+struct Joined<std::variant<First...>, std::variant<Second...>, Rest...>
+    : Joined<std::variant<First..., Second...>, Rest...> {};
 
-struct Conv2d {
-  int input;
-  int output;
-  int weight;  // [O, C / groups, KH, KW] int8; gives the window's kernel
-  int weight_scale;
-  int bias;
-  ops::Window window;
-  Index groups;
-  ops::Clamp clamp;
-};
-
-struct Linear {
-  int input;
-  int output;
-  int weight;  // [O, I] int8
-  int weight_scale;
-  int bias;
-  ops::Clamp clamp;
-};
-
-struct Add {
-  int lhs;
-  int rhs;
-  int output;
-  ops::Clamp clamp;
-};
-
-struct Multiply {
-  int lhs;
-  int rhs;
-  int output;
-  ops::Clamp clamp;
-};
-
-struct AveragePool2d {
-  int input;
-  int output;
-  ops::Window window;
-  bool is_global;
-  bool count_include_pad;
-  ops::Clamp clamp;
-};
-
-struct MaxPool2d {
-  int input;
-  int output;
-  ops::Window window;
-};
-
-struct Concat {
-  std::vector<int> inputs;
-  int output;
-};
-
-struct Lookup {
-  int input;
-  int output;
-  int table;  // [256] uint8
-};
-
-struct Reshape {
-  int input;
-  int output;
-  std::vector<Index> shape;
-};
-
-using Step = std::variant<Quantize, Dequantize, Conv2d, Linear, Add, Multiply, AveragePool2d,
-                          MaxPool2d, Concat, Lookup, Reshape>;
+/// A step of smidgen.program.steps, with indices into Program::tensors and Program::constants for
+/// names. One header a family.
+using Step = Joined<QuantizedStep, MovementStep>::Type;
 
 struct TensorInfo {
   std::string name;
@@ -122,12 +57,13 @@ struct Program {
   std::vector<int> outputs;
 };
 
+/// The tensors that a step reads, in the order in which its operator takes them.
 std::vector<int> step_inputs(const Step& step);
 int step_output(const Step& step);
 
-/// Checks that all indices are in range, that tensors are written once and before they are read,
-/// and that types and ranks are those that the steps need: what keeps the engine inside its memory.
-/// smidgen.program.verify checks the rest. Throws ProgramError.
+/// Checks that all indices of tensors are in range and that tensors are written once and before
+/// they are read. `prepare` checks types and constants of each step: both together keep the engine
+/// inside its memory. smidgen.program.verify checks the rest. Throws ProgramError.
 void check_program(const Program& program);
 
 }  // namespace smidgen::engine

@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,58 +13,8 @@ class Program:
     ) -> int: ...
     def add_constant(self, values: NDArray[Any]) -> int: ...
     def set_ends(self, inputs: Sequence[int], outputs: Sequence[int]) -> None: ...
-    def add_quantize(self, input: int, output: int) -> None: ...
-    def add_dequantize(self, input: int, output: int) -> None: ...
-    def add_conv2d(
-        self,
-        input: int,
-        output: int,
-        weight: int,
-        weight_scale: int,
-        bias: int,
-        stride: tuple[int, int],
-        padding: tuple[int, int, int, int],
-        dilation: tuple[int, int],
-        groups: int,
-        qmin: int,
-        qmax: int,
-    ) -> None: ...
-    def add_linear(
-        self,
-        input: int,
-        output: int,
-        weight: int,
-        weight_scale: int,
-        bias: int,
-        qmin: int,
-        qmax: int,
-    ) -> None: ...
-    def add_add(self, lhs: int, rhs: int, output: int, qmin: int, qmax: int) -> None: ...
-    def add_multiply(self, lhs: int, rhs: int, output: int, qmin: int, qmax: int) -> None: ...
-    def add_average_pool(
-        self,
-        input: int,
-        output: int,
-        kernel: tuple[int, int],
-        stride: tuple[int, int],
-        padding: tuple[int, int, int, int],
-        count_include_pad: bool,
-        qmin: int,
-        qmax: int,
-    ) -> None: ...
-    def add_global_average_pool(self, input: int, output: int, qmin: int, qmax: int) -> None: ...
-    def add_max_pool(
-        self,
-        input: int,
-        output: int,
-        kernel: tuple[int, int],
-        stride: tuple[int, int],
-        padding: tuple[int, int, int, int],
-        dilation: tuple[int, int],
-    ) -> None: ...
-    def add_concat(self, inputs: Sequence[int], output: int) -> None: ...
-    def add_lookup(self, input: int, output: int, table: int) -> None: ...
-    def add_reshape(self, input: int, output: int, shape: Sequence[int]) -> None: ...
+    # add_<step>: one method a class of smidgen.program.steps, with its fields by name.
+    def __getattr__(self, name: str) -> Callable[..., None]: ...
 
 class Engine:
     def __init__(

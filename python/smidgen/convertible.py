@@ -63,6 +63,10 @@ def _batch_norm(_: fx.GraphModule, node: fx.Node) -> str | None:
     return "batch norm has no convolution or linear layer before it to fold into"
 
 
+def _float(_: fx.GraphModule, node: fx.Node) -> str | None:
+    return f"{node.meta['op']} has no integer step"
+
+
 def _conv2d(_: fx.GraphModule, node: fx.Node) -> str | None:
     return _expect_rank(node, 4)
 
@@ -133,6 +137,7 @@ def _spatial(node: fx.Node) -> list[int]:
 
 _CHECKS: dict[Kind, Callable[[fx.GraphModule, fx.Node], str | None]] = {
     Kind.BATCH_NORM: _batch_norm,
+    Kind.FLOAT: _float,
     Kind.CONV: _conv2d,
     Kind.LINEAR: _linear,
     Kind.CONCAT: _concat,

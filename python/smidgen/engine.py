@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,25 +10,8 @@ from numpy.typing import NDArray
 
 from smidgen import _engine
 from smidgen.errors import InvalidTensorError
-from smidgen.program import (
-    Add,
-    AveragePool2d,
-    Concat,
-    Conv2d,
-    Dequantize,
-    DType,
-    GlobalAveragePool,
-    Linear,
-    Lookup,
-    MaxPool2d,
-    Multiply,
-    Program,
-    Quantize,
-    Reshape,
-    Step,
-    TensorInfo,
-    verify,
-)
+from smidgen.lowering import lower
+from smidgen.program import DType, Program, TensorInfo, verify
 from smidgen.tensor_spec import TensorSpec
 
 
@@ -66,11 +49,11 @@ class Engine:
         most_work: int | None = None,
     ) -> None:
         verify(program)
-        lowering = _Lowering(program)
+        lowered, tensors = lower(program)
         self._inputs = tuple(program.tensor(name) for name in program.inputs)
-        self._outputs = {name: lowering.tensors[name] for name in program.outputs}
-        self._written = {step.output: lowering.tensors[step.output] for step in program.steps}
-        self._engine = _engine.Engine(lowering.program, threads, isa, most_bytes, most_work)
+        self._outputs = {name: tensors[name] for name in program.outputs}
+        self._written = {step.output: tensors[step.output] for step in program.steps}
+        self._engine = _engine.Engine(lowered, threads, isa, most_bytes, most_work)
 
     @property
     def isa(self) -> str:
@@ -195,129 +178,3 @@ def _checked(
             tensor=name,
         )
     return np.require(array, requirements=["C_CONTIGUOUS", "ALIGNED"])
-
-
-_OneInput = (
-    Quantize
-    | Dequantize
-    | Conv2d
-    | Linear
-    | AveragePool2d
-    | GlobalAveragePool
-    | MaxPool2d
-    | Lookup
-    | Reshape
-)
-
-
-class _Lowering:
-    """Builds the engine's program, in which tensors and constants go by index.
-
-    Attributes:
-        program: The result.
-        tensors: The index of each tensor by its name.
-    """
-
-    def __init__(self, program: Program) -> None:
-        self.program = _engine.Program()
-        self.tensors = {tensor.name: self._tensor(tensor) for tensor in program.tensors.values()}
-        self._constants = {
-            name: self.program.add_constant(values) for name, values in program.constants.items()
-        }
-        self.program.set_ends(self._indices(program.inputs), self._indices(program.outputs))
-        for step in program.steps:
-            self._rules[type(step)](self, step)
-
-    def _tensor(self, tensor: TensorInfo) -> int:
-        scale = 1.0 if tensor.scale is None else tensor.scale
-        return self.program.add_tensor(
-            tensor.name, tensor.dtype.numpy, len(tensor.shape), scale, tensor.zero_point
-        )
-
-    def _indices(self, names: Sequence[str]) -> list[int]:
-        return [self.tensors[name] for name in names]
-
-    def _ends(self, step: _OneInput) -> tuple[int, int]:
-        return self.tensors[step.input], self.tensors[step.output]
-
-    def _layer_constants(self, step: Conv2d | Linear) -> tuple[int, int, int]:
-        named = self._constants
-        return named[step.weight], named[step.weight_scale], named[step.bias]
-
-    def _quantize(self, step: Quantize) -> None:
-        self.program.add_quantize(*self._ends(step))
-
-    def _dequantize(self, step: Dequantize) -> None:
-        self.program.add_dequantize(*self._ends(step))
-
-    def _conv2d(self, step: Conv2d) -> None:
-        self.program.add_conv2d(
-            *self._ends(step),
-            *self._layer_constants(step),
-            stride=step.stride,
-            padding=step.padding,
-            dilation=step.dilation,
-            groups=step.groups,
-            qmin=step.qmin,
-            qmax=step.qmax,
-        )
-
-    def _linear(self, step: Linear) -> None:
-        self.program.add_linear(
-            *self._ends(step), *self._layer_constants(step), qmin=step.qmin, qmax=step.qmax
-        )
-
-    def _add(self, step: Add) -> None:
-        lhs, rhs, output = self._indices((step.lhs, step.rhs, step.output))
-        self.program.add_add(lhs, rhs, output, qmin=step.qmin, qmax=step.qmax)
-
-    def _multiply(self, step: Multiply) -> None:
-        lhs, rhs, output = self._indices((step.lhs, step.rhs, step.output))
-        self.program.add_multiply(lhs, rhs, output, qmin=step.qmin, qmax=step.qmax)
-
-    def _average_pool(self, step: AveragePool2d) -> None:
-        self.program.add_average_pool(
-            *self._ends(step),
-            kernel=step.kernel,
-            stride=step.stride,
-            padding=step.padding,
-            count_include_pad=step.count_include_pad,
-            qmin=step.qmin,
-            qmax=step.qmax,
-        )
-
-    def _global_average_pool(self, step: GlobalAveragePool) -> None:
-        self.program.add_global_average_pool(*self._ends(step), qmin=step.qmin, qmax=step.qmax)
-
-    def _max_pool(self, step: MaxPool2d) -> None:
-        self.program.add_max_pool(
-            *self._ends(step),
-            kernel=step.kernel,
-            stride=step.stride,
-            padding=step.padding,
-            dilation=step.dilation,
-        )
-
-    def _concat(self, step: Concat) -> None:
-        self.program.add_concat(self._indices(step.inputs), self.tensors[step.output])
-
-    def _lookup(self, step: Lookup) -> None:
-        self.program.add_lookup(*self._ends(step), self._constants[step.table])
-
-    def _reshape(self, step: Reshape) -> None:
-        self.program.add_reshape(*self._ends(step), step.shape)
-
-    _rules: Mapping[type[Step], Callable[[_Lowering, Any], None]] = {
-        Quantize: _quantize,
-        Dequantize: _dequantize,
-        Conv2d: _conv2d,
-        Linear: _linear,
-        Add: _add,
-        Multiply: _multiply,
-        AveragePool2d: _average_pool,
-        GlobalAveragePool: _global_average_pool,
-        MaxPool2d: _max_pool,
-        Concat: _concat,
-        Lookup: _lookup,
-        Reshape: _reshape,
-    }

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, StrEnum
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
-from smidgen.graph.operations import Pair, Shape
+import numpy as np
+from numpy.typing import NDArray
+
+from smidgen.graph.operations import BOOL, FLOAT32, INT64, Pair, Shape
 
 MAX_EXTENT = (1 << 31) - 1
-FLOAT32 = "float32"
 
 
 class ArgumentError(ValueError):
@@ -30,11 +32,13 @@ class Activation:
         number: The value's number.
         shape: Its shape.
         storage: Number of the memory it lives in; values that are views of each other share it.
+        dtype: Its element type.
     """
 
     number: int
     shape: Shape
     storage: int
+    dtype: str = FLOAT32
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,24 @@ class Weight:
     dtype: str
     shape: tuple[int, ...]
     is_transposed: bool = False
+    array: NDArray[Any] = field(default_factory=lambda: np.empty(0), compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Constant:
+    """A value that follows from the file alone, known while the graph is read."""
+
+    array: NDArray[Any]
+
+    @property
+    def dtype(self) -> str:
+        """Its element type."""
+        return self.array.dtype.name
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its shape."""
+        return self.array.shape
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +82,22 @@ class BatchSize(Enum):
     BATCH_SIZE = "batch size"
 
 
+@dataclass(frozen=True, slots=True)
+class BatchRange:
+    """The numbers of the samples, 0 to the batch size without it, along one axis of several.
+
+    Attributes:
+        rank: Number of axes; all but one have one element.
+        axis: The axis of the numbers.
+    """
+
+    rank: int = 1
+    axis: int = 0
+
+
 BATCH_SIZE = BatchSize.BATCH_SIZE
-Operand: TypeAlias = "Activation | Weight | Statistic | BatchSize | int"
+Tensor: TypeAlias = "Activation | Weight | Constant"
+Operand: TypeAlias = "Tensor | BatchRange | Statistic | BatchSize | int"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +109,7 @@ class TypeNumber:
 
 
 Value: TypeAlias = (
-    "bool | int | float | str | Activation | Weight | Statistic | BatchSize | TypeNumber"
+    "bool | int | float | str | Tensor | BatchRange | Statistic | BatchSize | TypeNumber"
     " | tuple[Value, ...] | None"
 )
 
@@ -84,7 +120,9 @@ class Type(StrEnum):
     TENSOR = "Tensor"
     OPTIONAL_TENSOR = "Tensor?"
     TENSORS = "Tensor[]"
+    OPTIONAL_TENSORS = "Tensor?[]"
     INT = "int"
+    SIZE = "SymInt"
     INTS = "int[]"
     SIZES = "SymInt[]"
     PAIR = "int[2]"
@@ -104,6 +142,16 @@ class Parameter:
     type: Type
     default: Value = None
     is_required: bool = True
+
+
+def required(name: str, type_: Type) -> Parameter:
+    """Makes a parameter that every call must give."""
+    return Parameter(name, type_)
+
+
+def optional(name: str, type_: Type, default: Value = None) -> Parameter:
+    """Makes a parameter with a default."""
+    return Parameter(name, type_, default, is_required=False)
 
 
 class Arguments:
@@ -128,11 +176,25 @@ class Arguments:
     def __getitem__(self, name: str) -> Value:
         return self._values[name]
 
+    def __contains__(self, name: str) -> bool:
+        return name in self._values
+
     def activation(self, name: str) -> Activation:
         """Returns a tensor that is computed from the inputs."""
         value = self._values[name]
         if not isinstance(value, Activation):
             raise UnsupportedCase(f"{name} must be computed from the inputs, found a constant")
+        return value
+
+    def tensor(self, name: str) -> Tensor:
+        """Returns a tensor, computed or constant."""
+        value = self._values[name]
+        if not isinstance(value, Activation | Weight | Constant):
+            raise UnsupportedCase(f"{name} must be a plain tensor")
+        if isinstance(value, Weight) and value.is_transposed:
+            raise UnsupportedCase(f"{name} must not be a transposed weight")
+        if value.dtype not in (FLOAT32, INT64, BOOL):
+            raise UnsupportedCase(f"{name} has the element type {value.dtype}")
         return value
 
     def activations(self, name: str) -> tuple[Activation, ...]:
@@ -217,10 +279,10 @@ def _is_number(value: Value) -> bool:
 
 
 def _is_tensor(value: Value) -> bool:
-    return isinstance(value, Activation | Weight | Statistic)
+    return isinstance(value, Activation | Weight | Constant | BatchRange | Statistic)
 
 
-def _fits(expected: Type, value: Value) -> bool:  # noqa: PLR0911 - one line for each type
+def _fits(expected: Type, value: Value) -> bool:  # noqa: PLR0911, PLR0912 - one line for each type
     items = value if isinstance(value, tuple) else None
     match expected:
         case Type.TENSOR:
@@ -229,8 +291,12 @@ def _fits(expected: Type, value: Value) -> bool:  # noqa: PLR0911 - one line for
             return value is None or _is_tensor(value)
         case Type.TENSORS:
             return items is not None and all(map(_is_tensor, items))
+        case Type.OPTIONAL_TENSORS:
+            return items is not None and all(x is None or _is_tensor(x) for x in items)
         case Type.INT:
             return _is_int(value)
+        case Type.SIZE:
+            return _is_int(value) or isinstance(value, BatchSize)
         case Type.INTS | Type.PAIR:
             return _is_int(value) or (items is not None and all(map(_is_int, items)))
         case Type.SIZES:

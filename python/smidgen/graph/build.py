@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import fx, nn
 
+from smidgen.graph import modules
 from smidgen.graph import operations as ops
 from smidgen.graph.exported import ExportedModel, ExportedNode
 from smidgen.graph.modules import Clamp
@@ -30,6 +31,19 @@ _UNARY_MODULES: Mapping[OpKind, Callable[[], nn.Module]] = {
     OpKind.SILU: nn.SiLU,
     OpKind.TANH: nn.Tanh,
 }
+_FUNCTIONS: Mapping[OpKind, Callable[..., torch.Tensor]] = {
+    OpKind.ADD: torch.add,
+    OpKind.SUB: torch.sub,
+    OpKind.MULTIPLY: torch.mul,
+    OpKind.DIV: torch.div,
+    OpKind.AND: torch.logical_and,
+    OpKind.OR: torch.logical_or,
+    OpKind.NOT: torch.logical_not,
+    OpKind.SQRT: torch.sqrt,
+    OpKind.MATMUL: torch.matmul,
+    OpKind.WHERE: torch.where,
+}
+"""What needs no arguments but its operands."""
 
 
 def build_graph(model: ExportedModel) -> fx.GraphModule:
@@ -55,7 +69,7 @@ class _Builder:
     def build(self) -> fx.GraphModule:
         for index, spec in enumerate(self._model.inputs):
             placeholder = self._graph.placeholder(f"x{index}")
-            placeholder.meta |= {"input_name": spec.name, "shape": spec.shape}
+            placeholder.meta |= {"input_name": spec.name, "shape": spec.shape, "dtype": spec.dtype}
             self._values[index] = placeholder
         for index, node in enumerate(self._model.nodes):
             self._values[node.output] = self._add(f"v{index}", node)
@@ -69,10 +83,10 @@ class _Builder:
         inputs = tuple(self._values[value] for value in node.inputs)
         operation = node.operation
         match operation:
-            case ops.Add():
-                result = self._call(name, torch.add, inputs)
-            case ops.Multiply():
-                result = self._call(name, torch.mul, inputs)
+            case ops.Constant(weight):
+                result = self._constant(name, weight)
+            case _ if operation.kind in _FUNCTIONS:
+                result = self._call(name, _FUNCTIONS[operation.kind], inputs)
             case ops.Concat(axis):
                 result = self._call(name, torch.cat, (list(inputs), axis))
             case ops.Flatten():
@@ -80,15 +94,28 @@ class _Builder:
             case ops.Reshape(shape):
                 sizes = tuple(-1 if extent is None else extent for extent in shape)
                 result = self._call(name, torch.reshape, (*inputs, sizes))
+            case ops.Expand(shape):
+                sizes = tuple(-1 if extent is None else extent for extent in shape)
+                result = self._call(name, torch.broadcast_to, (*inputs, sizes))
             case _:
                 self._root.add_module(name, self._module(operation, node.shape))
                 result = self._graph.create_node("call_module", name, inputs, {}, name)
         result.meta |= {
             "op": operation.kind,
             "shape": node.shape,
+            "dtype": node.dtype,
             "module_path": node.module_path,
         }
         return result
+
+    def _constant(self, name: str, weight: str) -> fx.Node:
+        """Makes a value of a weight: a parameter if it is float, so that it can be trained."""
+        array = self._model.weights[weight]
+        if array.dtype == np.float32:
+            self._root.register_parameter(name, self._parameter(weight))
+        else:
+            self._root.register_buffer(name, torch.from_numpy(np.array(array, order="C")))
+        return self._graph.create_node("get_attr", name, (), {}, name)
 
     def _call(
         self,
@@ -98,7 +125,7 @@ class _Builder:
     ) -> fx.Node:
         return self._graph.create_node("call_function", function, arguments, {}, name)
 
-    def _module(self, operation: ops.Operation, shape: Shape) -> nn.Module:
+    def _module(self, operation: ops.Operation, shape: Shape) -> nn.Module:  # noqa: PLR0911 - same
         match operation:
             case ops.Conv2d():
                 return self._conv2d(operation)
@@ -108,6 +135,10 @@ class _Builder:
                 return self._batch_norm(operation, rank=len(shape))
             case ops.Dropout(p, whole_channels):
                 return nn.Dropout2d(p) if whole_channels else nn.Dropout(p)
+            case ops.Embedding():
+                return self._embedding(operation)
+            case ops.LayerNorm():
+                return self._layer_norm(operation, shape)
             case ops.MaxPool() | ops.AveragePool() | ops.GlobalAveragePool():
                 return _pool(operation)
             case _:
@@ -145,6 +176,26 @@ class _Builder:
             module.weight = self._parameter(operation.weight)
             module.bias = self._parameter(operation.bias)
         module.running_mean, module.running_var = mean, variance
+        return module
+
+    def _embedding(self, operation: ops.Embedding) -> nn.Embedding:
+        table = self._parameter(operation.weight)
+        module = nn.Embedding(table.shape[0], table.shape[1], device="meta")
+        module.weight = table
+        return module
+
+    def _layer_norm(self, operation: ops.LayerNorm, shape: Shape) -> nn.LayerNorm:
+        features = shape[-1]
+        assert features is not None, "the shape rule has seen the last axis"
+        # One of the two alone is filled up with what changes nothing.
+        module = nn.LayerNorm(
+            features, operation.eps, elementwise_affine=operation.weight is not None
+            or operation.bias is not None,
+        )  # fmt: skip
+        if operation.weight is not None:
+            module.weight = self._parameter(operation.weight)
+        if operation.bias is not None:
+            module.bias = self._parameter(operation.bias)
         return module
 
     def _parameter(self, name: str, *, is_transposed: bool = False) -> nn.Parameter:
@@ -186,5 +237,25 @@ def _activation(operation: ops.Operation) -> nn.Module:
             return nn.LeakyReLU(negative_slope)
         case ops.Elu(alpha):
             return nn.ELU(alpha)
+        case _:
+            return _tensor_module(operation)
+
+
+def _tensor_module(operation: ops.Operation) -> nn.Module:  # noqa: PLR0911 - one for each
+    match operation:
+        case ops.Softmax(axis):
+            return nn.Softmax(axis)
+        case ops.ScaledDotProductAttention(scale, is_causal):
+            return modules.ScaledDotProductAttention(scale, is_causal=is_causal)
+        case ops.Compare(function):
+            return modules.Compare(function)
+        case ops.Cast(dtype):
+            return modules.Cast(dtype)
+        case ops.Reduce(function, axes, keep_dims):
+            return modules.Reduce(function, axes, keep_dims=keep_dims)
+        case ops.Transpose(permutation):
+            return modules.Transpose(permutation)
+        case ops.Slice(axis, start, stop, step):
+            return modules.Slice(axis, start, stop, step)
         case _:
             raise AssertionError(f"{operation.kind} has no case here")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from smidgen.graph.operations import Operation, Shape
+from smidgen.graph.operations import FLOAT32, Operation, Shape
 from smidgen.tensor_spec import TensorSpec
 
 
@@ -23,6 +23,7 @@ class ExportedNode:
         shape: Shape of that value.
         label: The operator's name in the file, for display alone.
         module_path: Where it came from, such as `blocks.0.conv`, for display alone; may be empty.
+        dtype: Element type of the value.
     """
 
     operation: Operation
@@ -31,6 +32,7 @@ class ExportedNode:
     shape: Shape
     label: str
     module_path: str
+    dtype: str = FLOAT32
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
+
+import numpy as np
 
 from smidgen.graph import operations as ops
 from smidgen.graph.arguments import (
     BATCH_SIZE,
-    FLOAT32,
     Activation,
     ArgumentError,
     Arguments,
+    BatchRange,
     BatchSize,
+    Constant,
     Operand,
     Statistic,
+    Tensor,
     TypeNumber,
     UnsupportedCase,
     Weight,
 )
-from smidgen.graph.operations import OpKind, Shape
+from smidgen.graph.operations import BOOL, FLOAT32, INT64, OpKind, Shape
 from smidgen.graph.shapes import element_count, show
 
 
@@ -28,15 +32,17 @@ from smidgen.graph.shapes import element_count, show
 class Computed:
     """A new value: the operations one after the other, the first on `inputs`.
 
+    Where all inputs are constants, so is the value, and it is evaluated at once.
+
     Attributes:
         operations: At least one.
-        inputs: What the first of them reads.
+        inputs: What the first of them reads; values that must be computed for it among them.
         shares_storage: The file's operator may return its first input itself.
         statistics: The operator's further outputs; None for those that cannot be used.
     """
 
     operations: tuple[ops.Operation, ...]
-    inputs: tuple[Activation, ...]
+    inputs: tuple[Tensor | Computed, ...]
     shares_storage: bool = False
     statistics: tuple[Statistic | None, ...] = ()
 
@@ -45,7 +51,7 @@ class Computed:
 class Reshaped:
     """The same elements in another shape, perhaps in the same memory."""
 
-    input: Activation
+    input: Tensor
     shape: Shape
 
 
@@ -120,16 +126,22 @@ def matmul(arguments: Arguments) -> Lowered:
     return _linear(arguments, "self", "mat2", None, is_transposed=True)
 
 
-def matmul_other(arguments: Arguments) -> Lowered:
-    """aten.matmul.default: x @ weight."""
-    return _linear(arguments, "self", "other", None, is_transposed=True)
+def product(second: str, arguments: Arguments) -> Lowered:
+    """aten.matmul.default and aten.bmm.default: x @ weight, or of two computed values."""
+    other = arguments[second]
+    if isinstance(other, Weight) and len(other.shape) == 2:
+        return _linear(arguments, "self", second, None, is_transposed=True)
+    inputs = (arguments.tensor("self"), arguments.tensor(second))
+    if min(len(value.shape) for value in inputs) < 2:
+        raise UnsupportedCase("a product with a vector")
+    return Computed((ops.MatMul(),), inputs)
 
 
 def _linear(
     arguments: Arguments, x: str, weight_name: str, bias: str | None, *, is_transposed: bool
 ) -> Computed:
     weight, value = arguments.weight(weight_name), arguments.activation(x)
-    if len(value.shape) != 2 or len(weight.shape) != 2:
+    if len(value.shape) < 2 or len(weight.shape) != 2:
         raise UnsupportedCase(f"a product of {len(value.shape)} by {len(weight.shape)} dimensions")
     operation = ops.Linear(
         weight.name,
@@ -222,23 +234,36 @@ def add(arguments: Arguments) -> Lowered:
         return Forwarded(first)
     if arguments.number("alpha") != 1:
         raise UnsupportedCase("alpha other than 1")
-    inputs = (arguments.activation("self"), arguments.activation("other"))
-    if inputs[0].shape != inputs[1].shape:
-        shapes = " and ".join(show(value.shape) for value in inputs)
-        raise UnsupportedCase(f"adding the different shapes {shapes}")
-    return Computed((ops.Add(),), inputs)
+    return Computed((ops.Add(),), operand_pair(arguments))
+
+
+def operand_pair(arguments: Arguments) -> tuple[Tensor | Computed, Tensor | Computed]:
+    """Returns self and other with one element type; a number becomes a constant."""
+    first, other = arguments.tensor("self"), arguments["other"]
+    if isinstance(other, int | float):
+        if isinstance(other, float) and first.dtype != FLOAT32:
+            return _cast(first, FLOAT32), Constant(np.array(other, np.float32))
+        return first, Constant(np.array(arguments.number("other"), first.dtype))
+    second = arguments.tensor("other")
+    for dtype in (FLOAT32, INT64, BOOL):
+        if dtype in (first.dtype, second.dtype):
+            return _cast(first, dtype), _cast(second, dtype)
+    raise UnsupportedCase(f"operands of type {first.dtype} and {second.dtype}")
+
+
+def _cast(value: Tensor, dtype: str) -> Tensor | Computed:
+    return value if value.dtype == dtype else Computed((ops.Cast(dtype),), (value,))
 
 
 def multiply(arguments: Arguments) -> Lowered:
-    """aten.mul.Tensor of two values."""
-    inputs = (arguments.activation("self"), arguments.activation("other"))
-    return Computed((ops.Multiply(),), inputs)
+    """aten.mul.Tensor."""
+    return Computed((ops.Multiply(),), operand_pair(arguments))
 
 
 def concat(arguments: Arguments) -> Lowered:
     """aten.cat.default."""
     inputs = arguments.activations("tensors")
-    axis = _axis(arguments.integer("dim"), len(inputs[0].shape))
+    axis = axis_of(arguments.integer("dim"), len(inputs[0].shape))
     if any(value.shape[axis : axis + 1] == (None,) for value in inputs):
         raise UnsupportedCase("concatenation along the dynamic batch")
     return Computed((ops.Concat(axis),), inputs)
@@ -286,12 +311,39 @@ def adaptive_average_pool(arguments: Arguments) -> Lowered:
 
 
 def mean(arguments: Arguments) -> Lowered:
-    """aten.mean.dim over height and width: global average pooling."""
+    """aten.mean.dim; over height and width of images it is global average pooling."""
     value = arguments.activation("self")
     if len(value.shape) != 4 or _axes(arguments, "dim", 4) != {2, 3}:
-        raise UnsupportedCase("a mean that is not over height and width of images")
+        return reduce("mean", arguments)
     pooled: tuple[ops.Operation, ...] = (ops.GlobalAveragePool(),)
     return Computed(pooled if arguments.flag("keepdim") else (*pooled, ops.Flatten()), (value,))
+
+
+def reduce(function: str, arguments: Arguments) -> Lowered:
+    """aten.sum.dim_IntList, aten.mean.dim and aten.amax.default, over axes behind the batch."""
+    value = arguments.tensor("self")
+    if arguments["dtype"] is not None:
+        raise UnsupportedCase("a reduction in another element type")
+    return _reduction(function, value, arguments)
+
+
+def _reduction(function: str, value: Tensor | Computed, arguments: Arguments) -> Computed:
+    shape = arguments.tensor("self").shape
+    axes = _axes(arguments, "dim", len(shape)) or set(range(len(shape)))
+    if 0 in axes:
+        raise UnsupportedCase("a reduction over the samples")
+    operation = ops.Reduce(function, tuple(sorted(axes)), arguments.flag("keepdim"))
+    return Computed((operation,), (value,))
+
+
+def vector_norm(arguments: Arguments) -> Lowered:
+    """aten.linalg_vector_norm.default of order 2."""
+    value = arguments.tensor("self")
+    if arguments.number("ord") != 2 or arguments["dtype"] is not None:
+        raise UnsupportedCase("a norm of an order other than 2, or in another element type")
+    square = Computed((ops.Multiply(),), (value, value))
+    summed = _reduction("sum", square, arguments)
+    return Computed((*summed.operations, ops.Unary(OpKind.SQRT)), summed.inputs)
 
 
 def dropout(x: str, whole_channels: bool, arguments: Arguments) -> Lowered:
@@ -307,20 +359,23 @@ def dropout(x: str, whole_channels: bool, arguments: Arguments) -> Lowered:
 
 def forward(arguments: Arguments) -> Lowered:
     """aten.alias.default, aten.detach.default, aten.contiguous.default."""
-    return Forwarded(arguments.activation("self"))
+    return Forwarded(arguments.tensor("self"))
 
 
 def clone(arguments: Arguments) -> Lowered:
     """aten.clone.default."""
-    return Forwarded(arguments.activation("self"), is_copy=True)
+    return Forwarded(arguments.tensor("self"), is_copy=True)
 
 
 def to_dtype(arguments: Arguments) -> Lowered:
-    """aten.to.dtype, to the type that the value has."""
-    dtype = arguments["dtype"]
-    if not isinstance(dtype, TypeNumber) or dtype.name != FLOAT32:
-        raise UnsupportedCase("a change of the element type")
-    return Forwarded(arguments.activation("self"), is_copy=arguments.flag("copy"))
+    """aten.to.dtype, aten.to.device and aten.to.dtype_layout."""
+    dtype, value = arguments["dtype"], arguments.tensor("self")
+    name = dtype.name if isinstance(dtype, TypeNumber) else value.dtype
+    if name == value.dtype:
+        return Forwarded(value, is_copy=arguments.flag("copy"))
+    if name not in (FLOAT32, INT64, BOOL):
+        raise UnsupportedCase(f"a change of the element type to {name}")
+    return Computed((ops.Cast(name),), (value,))
 
 
 def nothing(arguments: Arguments) -> Lowered:
@@ -329,39 +384,51 @@ def nothing(arguments: Arguments) -> Lowered:
 
 
 def transpose(arguments: Arguments) -> Lowered:
-    """aten.t.default and aten.permute.default, of the matrix of a linear operator."""
-    matrix = arguments["self"]
-    if not isinstance(matrix, Weight) or len(matrix.shape) != 2:
-        raise UnsupportedCase("a permutation of axes")
-    order = [axis % 2 for axis in arguments.integers("dims")]
-    if sorted(order) != [0, 1]:
-        raise ArgumentError("it permutes other than two axes")
-    flips = order == [1, 0]
-    return Forwarded(Weight(matrix.name, matrix.dtype, matrix.shape, matrix.is_transposed != flips))
+    """aten.t.default and aten.permute.default."""
+    value = arguments["self"]
+    rank = len(value.shape) if isinstance(value, Activation | Weight | Constant) else 0
+    order = tuple(axis_of(axis, rank) for axis in arguments.integers("dims"))
+    return _permuted(arguments, order)
 
 
 def transpose_pair(arguments: Arguments) -> Lowered:
-    """aten.transpose.int, of the matrix of a linear operator."""
-    matrix = arguments["self"]
-    axes = {arguments.integer("dim0") % 2, arguments.integer("dim1") % 2}
-    if not isinstance(matrix, Weight) or len(matrix.shape) != 2 or axes != {0, 1}:
-        raise UnsupportedCase("a permutation of axes")
-    return Forwarded(Weight(matrix.name, matrix.dtype, matrix.shape, not matrix.is_transposed))
+    """aten.transpose.int."""
+    value = arguments["self"]
+    rank = len(value.shape) if isinstance(value, Activation | Weight | Constant) else 0
+    order = list(range(rank))
+    first, second = (axis_of(arguments.integer(name), rank) for name in ("dim0", "dim1"))
+    order[first], order[second] = second, first
+    return _permuted(arguments, tuple(order))
+
+
+def _permuted(arguments: Arguments, order: tuple[int, ...]) -> Lowered:
+    """Permutes axes; the matrix of a linear operator only notes it."""
+    value = arguments["self"]
+    if isinstance(value, Weight) and len(value.shape) == 2:
+        if sorted(order) != [0, 1]:
+            raise ArgumentError("it permutes other than two axes")
+        return Forwarded(replace(value, is_transposed=value.is_transposed != (order == (1, 0))))
+    tensor = arguments.tensor("self")
+    if sorted(order) != list(range(len(tensor.shape))):
+        raise ArgumentError(f"it permutes the axes {order} of {show(tensor.shape)}")
+    if None in tensor.shape and order[0] != 0:
+        raise UnsupportedCase("an axis before the dynamic batch")
+    return Computed((ops.Transpose(order),), (tensor,), shares_storage=True)
 
 
 def size(arguments: Arguments) -> Lowered:
     """aten.sym_size.int."""
-    shape = arguments.activation("self").shape
-    extent = shape[_axis(arguments.integer("dim"), len(shape))]
+    shape = arguments.tensor("self").shape
+    extent = shape[axis_of(arguments.integer("dim"), len(shape))]
     return Forwarded(BATCH_SIZE if extent is None else extent)
 
 
 def flatten(arguments: Arguments) -> Lowered:
     """aten.flatten.using_ints."""
-    value = arguments.activation("self")
+    value = arguments.tensor("self")
     rank = len(value.shape)
-    first = _axis(arguments.integer("start_dim"), rank)
-    last = _axis(arguments.integer("end_dim"), rank)
+    first = axis_of(arguments.integer("start_dim"), rank)
+    last = axis_of(arguments.integer("end_dim"), rank)
     if first > last:
         raise ArgumentError(f"it flattens axes {first} to {last}")
     merged = value.shape[first : last + 1]
@@ -373,13 +440,13 @@ def flatten(arguments: Arguments) -> Lowered:
 
 def reshape(arguments: Arguments) -> Lowered:
     """aten.view.default."""
-    value = arguments.activation("self")
+    value = arguments.tensor("self")
     return _reshaped(value, resolve_sizes(value.shape, arguments.sizes("size")))
 
 
 def reshape_to(arguments: Arguments) -> Lowered:
     """aten.reshape.default."""
-    value = arguments.activation("self")
+    value = arguments.tensor("self")
     return _reshaped(value, resolve_sizes(value.shape, arguments.sizes("shape")))
 
 
@@ -404,7 +471,7 @@ def resolve_sizes(shape: Shape, wanted: Sequence[int | BatchSize]) -> Shape:
 
 def squeeze(arguments: Arguments) -> Lowered:
     """aten.squeeze.default, aten.squeeze.dim and aten.squeeze.dims."""
-    value = arguments.activation("self")
+    value = arguments.tensor("self")
     rank = len(value.shape)
     axes = set(range(rank)) if arguments["dim"] is None else _axes(arguments, "dim", rank)
     kept = (n for axis, n in enumerate(value.shape) if axis not in axes or n != 1)
@@ -413,22 +480,27 @@ def squeeze(arguments: Arguments) -> Lowered:
 
 def unsqueeze(arguments: Arguments) -> Lowered:
     """aten.unsqueeze.default."""
-    value = arguments.activation("self")
-    axis = _axis(arguments.integer("dim"), len(value.shape) + 1)
+    found = arguments["self"]
+    if isinstance(found, BatchRange):
+        axis = axis_of(arguments.integer("dim"), found.rank + 1)
+        return Forwarded(BatchRange(found.rank + 1, found.axis + (axis <= found.axis)))
+    value = arguments.tensor("self")
+    axis = axis_of(arguments.integer("dim"), len(value.shape) + 1)
     return _reshaped(value, (*value.shape[:axis], 1, *value.shape[axis:]))
 
 
-def _reshaped(value: Activation, shape: Shape) -> Lowered:
+def _reshaped(value: Tensor, shape: Shape) -> Lowered:
     if None in shape[1:]:
         raise UnsupportedCase("an axis before the dynamic batch")
     return Reshaped(value, shape)
 
 
-def _axis(axis: int, rank: int) -> int:
+def axis_of(axis: int, rank: int) -> int:
+    """Returns an axis counted from the front."""
     if not -rank <= axis < rank:
         raise ArgumentError(f"it uses axis {axis} of {rank}")
     return axis % rank
 
 
 def _axes(arguments: Arguments, name: str, rank: int) -> set[int]:
-    return {_axis(axis, rank) for axis in arguments.integers(name)}
+    return {axis_of(axis, rank) for axis in arguments.integers(name)}

@@ -13,6 +13,9 @@ from typing import ClassVar, TypeAlias
 Shape: TypeAlias = "tuple[int | None, ...]"
 Pair: TypeAlias = "tuple[int, int]"
 
+FLOAT32, INT64, BOOL = "float32", "int64", "bool"
+"""The element types of a graph's values."""
+
 
 class OpKind(StrEnum):
     """The kinds of nodes of a graph, as in node.meta["op"]."""
@@ -39,15 +42,37 @@ class OpKind(StrEnum):
     FLATTEN = "flatten"
     RESHAPE = "reshape"
     CONCAT = "concat"
+    CONSTANT = "constant"
+    EMBEDDING = "embedding"
+    LAYER_NORM = "layer_norm"
+    SOFTMAX = "softmax"
+    SCALED_DOT_PRODUCT_ATTENTION = "scaled_dot_product_attention"
+    MATMUL = "matmul"
+    SUB = "sub"
+    DIV = "div"
+    AND = "and"
+    OR = "or"
+    SQRT = "sqrt"
+    NOT = "not"
+    COMPARE = "compare"
+    WHERE = "where"
+    CAST = "cast"
+    REDUCE = "reduce"
+    TRANSPOSE = "transpose"
+    SLICE = "slice"
+    EXPAND = "expand"
     DROPOUT = "dropout"
     IDENTITY = "identity"
 
 
 UNARY_KINDS = frozenset({
     OpKind.RELU, OpKind.RELU6, OpKind.CLAMP, OpKind.SIGMOID, OpKind.HARDSIGMOID, OpKind.HARDSWISH,
-    OpKind.SILU, OpKind.GELU, OpKind.TANH, OpKind.LEAKY_RELU, OpKind.ELU,
+    OpKind.SILU, OpKind.GELU, OpKind.TANH, OpKind.LEAKY_RELU, OpKind.ELU, OpKind.SQRT,
 })  # fmt: skip
 """Functions of one number, applied to every element."""
+
+BINARY_KINDS = frozenset({OpKind.SUB, OpKind.DIV, OpKind.AND, OpKind.OR})
+"""Functions of two numbers, applied to every pair of elements, shapes broadcast."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +90,7 @@ class Conv2d:
 
 @dataclass(frozen=True, slots=True)
 class Linear:
-    """x @ weight.T + bias. Weight [O, I], or [I, O] if transposed; bias [O]."""
+    """x @ weight.T + bias for x [..., I]. Weight [O, I], or [I, O] if transposed; bias [O]."""
 
     kind: ClassVar[OpKind] = OpKind.LINEAR
     weight: str
@@ -128,7 +153,7 @@ class Elu:
 
 @dataclass(frozen=True, slots=True)
 class Add:
-    """The sum of two tensors of the same shape."""
+    """The sum of two tensors, whose shapes are broadcast."""
 
     kind: ClassVar[OpKind] = OpKind.ADD
 
@@ -195,6 +220,127 @@ class Concat:
 
 
 @dataclass(frozen=True, slots=True)
+class Constant:
+    """A weight or constant as a value. It reads nothing."""
+
+    kind: ClassVar[OpKind] = OpKind.CONSTANT
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Embedding:
+    """Rows of a table [V, D] by indices of any shape."""
+
+    kind: ClassVar[OpKind] = OpKind.EMBEDDING
+    weight: str
+
+
+@dataclass(frozen=True, slots=True)
+class LayerNorm:
+    """Normalization over the last axis; weight and bias have its extent."""
+
+    kind: ClassVar[OpKind] = OpKind.LAYER_NORM
+    weight: str | None
+    bias: str | None
+    eps: float = 1e-5
+
+
+@dataclass(frozen=True, slots=True)
+class Softmax:
+    """Softmax along an axis, which is not negative."""
+
+    kind: ClassVar[OpKind] = OpKind.SOFTMAX
+    axis: int
+
+
+@dataclass(frozen=True, slots=True)
+class ScaledDotProductAttention:
+    """softmax(q @ k.T * scale + mask) @ v.
+
+    Reads q, k and v of shape [N, H, S, D] and perhaps a mask that broadcasts to [N, H, S, S]: bool,
+    where False leaves a pair out, or float32, which is added.
+    """
+
+    kind: ClassVar[OpKind] = OpKind.SCALED_DOT_PRODUCT_ATTENTION
+    scale: float
+    is_causal: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MatMul:
+    """The matrix product over the last two axes of two tensors, the others broadcast."""
+
+    kind: ClassVar[OpKind] = OpKind.MATMUL
+
+
+@dataclass(frozen=True, slots=True)
+class Binary:
+    """A function of two numbers, one of BINARY_KINDS; shapes are broadcast."""
+
+    kind: OpKind
+
+
+@dataclass(frozen=True, slots=True)
+class Compare:
+    """A comparison: eq, ne, lt, le, gt or ge; shapes are broadcast."""
+
+    kind: ClassVar[OpKind] = OpKind.COMPARE
+    function: str
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """The second tensor where the first, of bool, is true, and the third elsewhere."""
+
+    kind: ClassVar[OpKind] = OpKind.WHERE
+
+
+@dataclass(frozen=True, slots=True)
+class Cast:
+    """Another element type."""
+
+    kind: ClassVar[OpKind] = OpKind.CAST
+    dtype: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reduce:
+    """Sum, mean or maximum over axes, which are not negative and ascend."""
+
+    kind: ClassVar[OpKind] = OpKind.REDUCE
+    function: str
+    axes: tuple[int, ...]
+    keep_dims: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Transpose:
+    """Axis i of the result is axis permutation[i] of the input."""
+
+    kind: ClassVar[OpKind] = OpKind.TRANSPOSE
+    permutation: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """Every step-th element from start, included, to stop, excluded, along an axis."""
+
+    kind: ClassVar[OpKind] = OpKind.SLICE
+    axis: int
+    start: int
+    stop: int
+    step: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Expand:
+    """Axes of one element repeated, and perhaps new ones in front."""
+
+    kind: ClassVar[OpKind] = OpKind.EXPAND
+    shape: Shape
+
+
+@dataclass(frozen=True, slots=True)
 class Dropout:
     """Zeroes elements, or whole channels, while training."""
 
@@ -205,7 +351,9 @@ class Dropout:
 
 Operation: TypeAlias = (
     Conv2d | Linear | BatchNorm | Unary | Clamp | Gelu | LeakyRelu | Elu | Add | Multiply
-    | MaxPool | AveragePool | GlobalAveragePool | Flatten | Reshape | Concat | Dropout
+    | MaxPool | AveragePool | GlobalAveragePool | Flatten | Reshape | Concat | Constant | Embedding
+    | LayerNorm | Softmax | ScaledDotProductAttention | MatMul | Binary | Compare | Where | Cast
+    | Reduce | Transpose | Slice | Expand | Dropout
 )  # fmt: skip
 
 
@@ -213,8 +361,12 @@ def weight_names(operation: Operation) -> tuple[str, ...]:
     """Returns the names of the weights that an operation reads."""
     names: tuple[str | None, ...] = ()
     match operation:
-        case Conv2d(weight, bias) | Linear(weight, bias):
+        case Conv2d(weight, bias) | Linear(weight, bias) | LayerNorm(weight, bias):
             names = (weight, bias)
+        case Constant(name):
+            names = (name,)
+        case Embedding(weight):
+            names = (weight,)
         case BatchNorm(weight, bias, running_mean, running_var):
             names = (weight, bias, running_mean, running_var)
     return tuple(name for name in names if name is not None)

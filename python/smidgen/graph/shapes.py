@@ -10,17 +10,29 @@ from smidgen.graph.operations import (
     Add,
     AveragePool,
     BatchNorm,
+    Binary,
+    Compare,
     Concat,
+    Constant,
     Conv2d,
+    Embedding,
+    Expand,
     Flatten,
     GlobalAveragePool,
+    LayerNorm,
     Linear,
+    MatMul,
     MaxPool,
     Multiply,
     Operation,
     Pair,
+    Reduce,
     Reshape,
+    ScaledDotProductAttention,
     Shape,
+    Slice,
+    Transpose,
+    Where,
     weight_names,
 )
 
@@ -82,10 +94,10 @@ def _(operation: Linear, inputs: Sequence[Shape], weights: WeightShapes) -> Shap
         raise ShapeError(f"a linear operator has a weight of shape {list(weight)}")
     outputs, features = reversed(weight) if operation.is_transposed else weight
     shape = inputs[0]
-    if len(shape) != 2 or shape[1] != features:
+    if len(shape) < 2 or shape[-1] != features:
         raise ShapeError(f"a linear operator of {features} features reads the shape {show(shape)}")
     _check_vector("bias", operation.bias, outputs, weights)
-    return (shape[0], outputs)
+    return (*shape[:-1], outputs)
 
 
 @_rule.register
@@ -99,15 +111,11 @@ def _(operation: BatchNorm, inputs: Sequence[Shape], weights: WeightShapes) -> S
 
 
 @_rule.register
-def _(operation: Add, inputs: Sequence[Shape], weights: WeightShapes) -> Shape:
-    first, second = inputs
-    if first != second:
-        raise ShapeError(f"an addition reads the shapes {show(first)} and {show(second)}")
-    return first
-
-
-@_rule.register
-def _(operation: Multiply, inputs: Sequence[Shape], weights: WeightShapes) -> Shape:
+def _(
+    operation: Add | Multiply | Binary | Compare | Where,
+    inputs: Sequence[Shape],
+    weights: WeightShapes,
+) -> Shape:
     return broadcast(*inputs)
 
 
@@ -159,20 +167,104 @@ def _(operation: Reshape, inputs: Sequence[Shape], weights: WeightShapes) -> Sha
     return after
 
 
-def broadcast(first: Shape, second: Shape) -> Shape:
-    """Returns the shape of an elementwise operation on two shapes, as numpy broadcasts them.
+@_rule.register
+def _(operation: Constant, inputs: Sequence[Shape], weights: WeightShapes) -> Shape:
+    return weights[operation.name]
+
+
+@_rule.register
+def _(operation: Embedding, inputs: Sequence[Shape], weights: WeightShapes) -> Shape:
+    table = weights[operation.weight]
+    if len(table) != 2 or min(table) < 1:
+        raise ShapeError(f"an embedding has a table of shape {list(table)}")
+    return (*inputs[0], table[1])
+
+
+@_rule.register
+def _(operation: LayerNorm, inputs: Sequence[Shape], weights: WeightShapes) -> Shape:
+    shape = inputs[0]
+    if len(shape) < 2 or shape[-1] is None:
+        raise ShapeError(f"a layer normalization reads the shape {show(shape)}")
+    for name in weight_names(operation):
+        _check_vector("layer normalization's weight", name, shape[-1], weights)
+    return shape
+
+
+@_rule.register
+def _(
+    operation: ScaledDotProductAttention, inputs: Sequence[Shape], weights: WeightShapes
+) -> Shape:
+    query, key, value = inputs[:3]
+    if not all(len(shape) == 4 for shape in (query, key, value)):
+        raise ShapeError("an attention reads other than four axes")
+    batches = {shape[:2] for shape in (query, key, value)}
+    if len(batches) != 1 or query[3] != key[3] or key[2] != value[2]:
+        shown = ", ".join(map(show, inputs))
+        raise ShapeError(f"an attention reads the shapes {shown}")
+    scores = (*query[:3], key[2])
+    if len(inputs) == 4 and broadcast(inputs[3], scores) != scores:
+        raise ShapeError(f"an attention has scores {show(scores)} and a mask {show(inputs[3])}")
+    return (*query[:3], value[3])
+
+
+@_rule.register
+def _(operation: MatMul, inputs: Sequence[Shape], weights: WeightShapes) -> Shape:
+    lhs, rhs = inputs
+    if min(len(lhs), len(rhs)) < 2 or lhs[-1] is None or lhs[-1] != rhs[-2]:
+        raise ShapeError(f"a product of the shapes {show(lhs)} and {show(rhs)}")
+    return (*broadcast(lhs[:-2], rhs[:-2]), lhs[-2], rhs[-1])
+
+
+@_rule.register
+def _(operation: Reduce, inputs: Sequence[Shape], weights: WeightShapes) -> Shape:
+    shape, axes = inputs[0], operation.axes
+    if not axes or not all(0 < axis < len(shape) for axis in axes):
+        raise ShapeError(f"a reduction of the shape {show(shape)} is over the axes {axes}")
+    if operation.keep_dims:
+        return tuple(1 if axis in axes else n for axis, n in enumerate(shape))
+    return tuple(n for axis, n in enumerate(shape) if axis not in axes)
+
+
+@_rule.register
+def _(operation: Transpose, inputs: Sequence[Shape], weights: WeightShapes) -> Shape:
+    shape = inputs[0]
+    if sorted(operation.permutation) != list(range(len(shape))):
+        raise ShapeError(f"the shape {show(shape)} is permuted by {operation.permutation}")
+    return tuple(shape[axis] for axis in operation.permutation)
+
+
+@_rule.register
+def _(operation: Slice, inputs: Sequence[Shape], weights: WeightShapes) -> Shape:
+    shape, axis = inputs[0], operation.axis
+    extent = shape[axis] if 0 <= axis < len(shape) else None
+    if extent is None or not 0 <= operation.start < operation.stop <= extent or operation.step < 1:
+        raise ShapeError(f"a slice of the shape {show(shape)} along axis {axis}")
+    count = -(-(operation.stop - operation.start) // operation.step)
+    return (*shape[:axis], count, *shape[axis + 1 :])
+
+
+@_rule.register
+def _(operation: Expand, inputs: Sequence[Shape], weights: WeightShapes) -> Shape:
+    if broadcast(inputs[0], operation.shape) != operation.shape:
+        raise ShapeError(f"{show(inputs[0])} is expanded to {show(operation.shape)}")
+    return operation.shape
+
+
+def broadcast(*shapes: Shape) -> Shape:
+    """Returns the shape that values of these shapes broadcast to.
 
     Raises:
-        ShapeError: The shapes do not go together.
+        ShapeError: They do not broadcast.
     """
-    rank = max(len(first), len(second))
-    padded = [(1,) * (rank - len(shape)) + shape for shape in (first, second)]
-    extents: list[int | None] = []
-    for left, right in zip(*padded, strict=True):
-        if 1 not in (left, right) and left != right:
-            raise ShapeError(f"the shapes {show(first)} and {show(second)} do not go together")
-        extents.append(right if left == 1 else left)
-    return tuple(extents)
+    rank = max(map(len, shapes))
+    padded = [(*(1,) * (rank - len(shape)), *shape) for shape in shapes]
+    result: list[int | None] = []
+    for extents in zip(*padded, strict=True):
+        larger = {extent for extent in extents if extent != 1}
+        if len(larger) > 1:
+            raise ShapeError(f"the shapes {', '.join(map(show, shapes))} do not broadcast")
+        result.append(larger.pop() if larger else 1)
+    return tuple(result)
 
 
 def show(shape: Shape) -> str:

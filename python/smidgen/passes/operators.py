@@ -29,6 +29,7 @@ class Kind(enum.Enum):
     AVERAGE_POOL = "average_pool"
     RESHAPE = "reshape"
     IDENTITY = "identity"
+    FLOAT = "float"
 
 
 SHARING_KINDS = frozenset({Kind.MAX_POOL, Kind.RESHAPE, Kind.IDENTITY})
@@ -133,7 +134,9 @@ _NODE_KINDS = {"placeholder": Kind.INPUT, "output": Kind.OUTPUT}
 
 def kind_of(node: fx.Node) -> Kind:
     """Tells what a node does."""
-    return _NODE_KINDS[node.op] if node.op in _NODE_KINDS else _KINDS[node.meta["op"]]
+    if node.op in _NODE_KINDS:
+        return _NODE_KINDS[node.op]
+    return _KINDS.get(node.meta["op"], Kind.FLOAT)
 
 
 def module_of(graph: fx.GraphModule, node: fx.Node) -> nn.Module | None:

@@ -363,7 +363,7 @@ CORPUS: dict[str, tuple[Change, str]] = {
         graph(lambda g: g["tensor_values"]["relu"]["sizes"].__setitem__(0, {"as_int": 2})),
         R.SHAPE_MISMATCH,
     ),
-    "input of integers": (meta("x", dtype=5), R.UNSUPPORTED_DTYPE),
+    "input of bytes": (meta("x", dtype=1), R.UNSUPPORTED_DTYPE),
     "output of doubles": (meta("linear", dtype=8), R.UNSUPPORTED_DTYPE),
     "sparse value": (meta("relu", layout=1), R.UNSUPPORTED_LAYOUT),
     "code as size": (expression("__import__('os').abort()"), R.SYMBOLIC_EXPR_UNSUPPORTED),

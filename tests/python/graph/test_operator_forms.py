@@ -129,6 +129,68 @@ FORMS: dict[str, tuple[Function, list[str]]] = {
     "written view": (_written_view, ["add", "flatten", "relu"]),
     "written copy": (_written_copy, ["add", "relu", "add"]),
     "written through an alias": (_written_detached, ["add", "relu"]),
+    "constant addition": (lambda x: x + 1, ["constant", "add"]),
+    "broadcast addition": (lambda x: x + _global(x), ["global_average_pool", "add"]),
+    "mean over channels": (lambda x: x.mean([1]), ["reduce"]),
+    "sum": (lambda x: x.sum((2, -1), keepdim=True), ["reduce"]),
+    "largest": (lambda x: x.amax(1), ["reduce"]),
+    "norm of rows": (lambda x: torch.linalg.vector_norm(x, dim=3), ["multiply", "reduce", "sqrt"]),
+    "normalized": (
+        lambda x: F.normalize(x, dim=1),
+        ["multiply", "reduce", "sqrt", "clamp", "expand", "div"],
+    ),
+    "permutation": (lambda x: x.permute(0, 2, 3, 1), ["transpose"]),
+    "transposition": (lambda x: x.transpose(1, -1), ["transpose"]),
+    "slice": (lambda x: x[:, 1:3, ::2], ["slice", "slice"]),
+    "element": (lambda x: x[:, -1], ["slice", "reshape"]),
+    "expansion": (lambda x: _global(x).expand(-1, 4, 2, 8), ["global_average_pool", "expand"]),
+    "difference": (
+        lambda x: 1 - x * 2 - x / 3,
+        [
+            "constant",
+            "multiply",
+            "constant",
+            "sub",
+            "constant",
+            "div",
+            "sub",
+        ],
+    ),
+    "comparisons": (
+        lambda x: torch.where((x > 0) & ~(x >= x + 1), x, 0.5),
+        ["constant", "compare", "constant", "add", "compare", "not", "and", "constant", "where"],
+    ),
+    "masked": (
+        lambda x: x.masked_fill(x.lt(0.1) | (x == 2), -3.0),
+        ["constant", "compare", "constant", "compare", "or", "constant", "where"],
+    ),
+    "softmax": (lambda x: x.softmax(-1), ["softmax"]),
+    "product": (lambda x: x @ x.transpose(2, 3), ["transpose", "matmul"]),
+    "attention": (
+        lambda x: F.scaled_dot_product_attention(x, x, x, is_causal=True),
+        ["scaled_dot_product_attention"],
+    ),
+    "attention with a mask": (
+        lambda x: F.scaled_dot_product_attention(x, x, x, x > 5, scale=0.7),
+        ["constant", "compare", "scaled_dot_product_attention"],
+    ),
+    "rows of a range": (
+        lambda x: x + torch.arange(8).unsqueeze(0).expand(8, 8)[:, 2:3].to(x.dtype),
+        ["constant", "add"],
+    ),
+    "cast": (
+        lambda x: (x > 0).to(x.dtype) + (x > 0).long(),
+        [
+            "constant",
+            "compare",
+            "cast",
+            "constant",
+            "compare",
+            "cast",
+            "cast",
+            "add",
+        ],
+    ),
 }
 LAYERS: dict[str, tuple[Function, nn.Module]] = {
     "same": (lambda x, conv: conv(x), nn.Conv2d(4, 6, (3, 5), padding="same", dilation=2)),
@@ -144,13 +206,20 @@ LAYERS: dict[str, tuple[Function, nn.Module]] = {
     "matmul": (lambda x, fc: x.flatten(1) @ fc.weight.T, nn.Linear(256, 3)),
     "mm": (lambda x, fc: x.flatten(1).mm(fc.weight.transpose(0, 1)), nn.Linear(256, 3)),
     "called twice": (lambda x, norm: norm(norm(x)), nn.BatchNorm2d(4)),
+    "layer norm": (lambda x, norm: norm(x), nn.LayerNorm(8)),
+    "layer norm without bias": (lambda x, norm: norm(x), nn.LayerNorm(8, bias=False)),
+    "plain layer norm": (lambda x, norm: norm(x), nn.LayerNorm(8, elementwise_affine=False)),
+    "linear of images": (lambda x, fc: fc(x), nn.Linear(8, 3)),
+    "constant embedding": (
+        lambda x, table: x + table(torch.arange(8))[None, None],
+        nn.Embedding(9, 8),
+    ),
+    "weight as operand": (lambda x, norm: x * norm.weight, nn.LayerNorm(8)),
 }
 REFUSED: dict[str, tuple[Function, str]] = {
     "batch flattened away": (lambda x: x.flatten(0, 1), "aten.flatten.using_ints"),
     "batch concatenated": (lambda x: torch.cat([x, x], 0), "aten.cat.default"),
     "scaled addition": (lambda x: torch.add(x, x, alpha=2), "alpha other than 1"),
-    "constant addition": (lambda x: x + 1, "found a constant"),
-    "broadcast addition": (lambda x: x + _global(x), "adding the different shapes"),
     "uneven adaptive pool": (lambda x: F.adaptive_avg_pool2d(x, 3), "output size (3, 3)"),
     "padding on one side": (
         lambda x: F.conv2d(x, torch.ones(1, 4, 2, 2), padding="same"),
@@ -160,12 +229,11 @@ REFUSED: dict[str, tuple[Function, str]] = {
         lambda x: F.conv_transpose2d(x, torch.ones(4, 1, 2, 2)),
         "aten.conv_transpose2d",
     ),
-    "permutation": (lambda x: x.permute(0, 2, 3, 1), "a permutation of axes"),
-    "linear of images": (lambda x: F.linear(x, torch.ones(3, 8)), "aten.linear.default"),
+    "permutation of samples": (lambda x: x.permute(1, 0, 2, 3), "an axis before the dynamic batch"),
     "view of written memory": (_base_of_view_written, "has written to"),
-    "mean over channels": (lambda x: x.mean([1]), "aten.mean.dim"),
+    "mean over samples": (lambda x: x.mean([0]), "aten.mean.dim"),
     "other type": (lambda x: x.to(torch.float64), "a change of the element type"),
-    "several": (lambda x: torch.softmax((x * 2).flatten(1), 1), "aten.mul.Tensor"),
+    "several": (lambda x: torch.erfinv((x @ x.inverse()).flatten(1)), "aten.erfinv.default"),
 }
 
 

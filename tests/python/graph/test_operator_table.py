@@ -21,6 +21,8 @@ ADDED = {
     "clamp_max.default": {"min"},
     "clamp_min_.default": {"max"},
     "clamp_max_.default": {"min"},
+    "amax.default": {"dtype"},
+    "_to_copy.default": {"copy"},
 }
 
 

@@ -7,13 +7,17 @@ names of other views of the same memory may not be used any more.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
 
 from smidgen.errors import InvalidModelError
 from smidgen.formats.pt2.dimensions import Dimensions
-from smidgen.formats.pt2.payload import DTYPES, FLOAT32, STRIDED
+from smidgen.formats.pt2.payload import DTYPES, STRIDED
 from smidgen.formats.pt2.reasons import Pt2Reason, refusal
 from smidgen.formats.pt2.records import (
     Argument,
@@ -32,18 +36,32 @@ from smidgen.graph.arguments import (
     Activation,
     ArgumentError,
     BatchSize,
+    Constant,
     Operand,
     Statistic,
+    Tensor,
     TypeNumber,
     UnsupportedCase,
     Value,
     Weight,
 )
+from smidgen.graph.constant_folding import evaluate
+from smidgen.graph.dtypes import infer_dtype
 from smidgen.graph.exported import ExportedNode
 from smidgen.graph.lowering import Computed, Forwarded, Lowered, Reshaped
-from smidgen.graph.operations import Flatten, Operation, Reshape, Shape
+from smidgen.graph.operations import (
+    BOOL,
+    FLOAT32,
+    INT64,
+    Flatten,
+    Operation,
+    Reshape,
+    Shape,
+)
+from smidgen.graph.operations import Constant as ConstantOperation
 from smidgen.graph.operator_table import find_operator
 from smidgen.graph.shapes import ShapeError, infer_shape, show
+from smidgen.graph.tensor_lowering import MOST_CONSTANT_ELEMENTS
 
 _VALUE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,255}")
 _DISPLAY_PATH = re.compile(r"[A-Za-z0-9_.]{0,200}")
@@ -82,25 +100,31 @@ class GraphImporter:
         self._graph = graph
         self._dimensions = dimensions
         self._weight_shapes = {weight.name: weight.shape for weight in weights.values()}
+        self._weight_arrays = {weight.name: weight.array for weight in weights.values()}
+        self._constant_values: dict[str | int, Activation] = {}
+        self._constant_elements = 0
         self._values: dict[str, Operand | _Stale | _Unknown | None] = {}
         self._names_by_storage: dict[int, list[str]] = {}
         self._origins: dict[int, Activation] = {}
         self._next_number = 0
         self._next_storage = 0
+        self._kept_alive: list[Tensor] = []  # so that no id() is given twice
         self._unsupported = UnsupportedOperators()
         self.nodes: list[ExportedNode] = []
+        self.constants: dict[str, NDArray[np.generic]] = {}
         for name, weight in weights.items():
             self._define(name, weight)
 
-    def add_input(self, name: str) -> Shape:
-        """Defines the next input of the user and returns its shape."""
+    def add_input(self, name: str) -> Activation:
+        """Defines the next input of the user and returns it."""
         shape = self._stated_shape(name)
         if not shape:
             raise refusal(
                 Pt2Reason.UNSUPPORTED_SIGNATURE, f"the input {name!r} is a single number."
             )
-        self._define(name, self._new_activation(shape))
-        return shape
+        value = self._new_activation(shape, self._stated_dtype(name))
+        self._define(name, value)
+        return value
 
     def run(self) -> None:
         """Imports all nodes.
@@ -205,44 +229,100 @@ class GraphImporter:
 
     def _apply(self, node: RawNode, lowered: Lowered) -> list[Operand | None]:
         if isinstance(lowered, Computed):
+            result = self._compute(node, lowered)
             first = lowered.inputs[0]
-            inputs: Sequence[Activation] = lowered.inputs
-            for operation in lowered.operations:
-                inputs = (self._append(node, operation, inputs),)
-            result = inputs[0]
-            if lowered.shares_storage:
-                result = Activation(result.number, result.shape, first.storage)
+            if (
+                lowered.shares_storage
+                and isinstance(first, Activation)
+                and isinstance(result, Activation)
+            ):
+                result = replace(result, storage=first.storage)
             return [result, *lowered.statistics]
         if isinstance(lowered, Reshaped):
             return [self._reshape(node, lowered)]
         if isinstance(lowered, Forwarded):
             operand = lowered.operand
             if lowered.is_copy and isinstance(operand, Activation):
-                operand = Activation(operand.number, operand.shape, self._new_storage())
+                operand = replace(operand, storage=self._new_storage())
             return [operand]
         return []
 
-    def _reshape(self, node: RawNode, lowered: Reshaped) -> Activation:
+    def _compute(self, node: RawNode, lowered: Computed) -> Activation | Constant:
+        inputs: list[Tensor] = [
+            self._compute(node, value) if isinstance(value, Computed) else value
+            for value in lowered.inputs
+        ]
+        result: Activation | Constant
+        for operation in lowered.operations:
+            if any(isinstance(value, Activation) for value in inputs):
+                values = [self._as_activation(node, value) for value in inputs]
+                result = self._append(node, operation, values)
+            else:
+                result = self._fold(operation, inputs)
+            inputs = [result]
+        return result
+
+    def _fold(self, operation: Operation, inputs: Sequence[Tensor]) -> Constant:
+        """Evaluates an operation on constants."""
+        arrays = [value.array for value in inputs if isinstance(value, Weight | Constant)]
+        shape = infer_shape(operation, [array.shape for array in arrays], self._weight_shapes)
+        infer_dtype(operation, [array.dtype.name for array in arrays])
+        self._constant_elements += math.prod(extent or 1 for extent in shape)
+        if self._constant_elements > MOST_CONSTANT_ELEMENTS:
+            raise UnsupportedCase(f"more than {MOST_CONSTANT_ELEMENTS} constant elements")
+        return Constant(evaluate(operation, arrays, self._weight_arrays))
+
+    def _as_activation(self, node: RawNode, value: Tensor) -> Activation:
+        """Makes a value of the graph of a weight or constant; the same one for the same."""
+        if isinstance(value, Activation):
+            return value
+        key = value.name if isinstance(value, Weight) else id(value)
+        if key not in self._constant_values:
+            name = value.name if isinstance(value, Weight) else f"constant:{len(self.constants)}"
+            array = value.array.reshape(value.shape or (1,))
+            self.constants[name] = array
+            self._weight_shapes[name] = array.shape
+            self._kept_alive.append(value)
+            self._constant_values[key] = self._append(
+                node, ConstantOperation(name), (), dtype=value.dtype
+            )
+        return self._constant_values[key]
+
+    def _reshape(self, node: RawNode, lowered: Reshaped) -> Activation | Constant:
         """Reshapes what was there before any other reshaping, so that chains of them collapse."""
-        origin = self._origins.get(lowered.input.number, lowered.input)
-        storage, shape = lowered.input.storage, lowered.shape
+        shape, source = lowered.shape, lowered.input
+        if not isinstance(source, Activation):
+            return Constant(source.array.reshape([extent or 1 for extent in shape]))
+        origin = self._origins.get(source.number, source)
         if shape == origin.shape:
-            return Activation(origin.number, shape, storage)
+            return replace(source, number=origin.number, shape=shape)
         is_flat = len(shape) == 2 and shape[0] == origin.shape[0]
         operation: Operation = Flatten() if is_flat else Reshape(shape)
         result = self._append(node, operation, (origin,))
         self._origins[result.number] = origin
-        return Activation(result.number, shape, storage)
+        return replace(result, storage=source.storage)
 
     def _append(
-        self, node: RawNode, operation: Operation, inputs: Sequence[Activation]
+        self,
+        node: RawNode,
+        operation: Operation,
+        inputs: Sequence[Activation],
+        *,
+        dtype: str | None = None,
     ) -> Activation:
         shapes = [value.shape for value in inputs]
-        result = self._new_activation(infer_shape(operation, shapes, self._weight_shapes))
-        numbers = tuple(value.number for value in inputs)
+        shape = infer_shape(operation, shapes, self._weight_shapes)
+        found = dtype or infer_dtype(operation, [value.dtype for value in inputs])
+        result = self._new_activation(shape, found)
         self.nodes.append(
             ExportedNode(
-                operation, numbers, result.number, result.shape, _label(node), _module_path(node)
+                operation,
+                tuple(value.number for value in inputs),
+                result.number,
+                result.shape,
+                _label(node),
+                _module_path(node),
+                result.dtype,
             )
         )
         return result
@@ -276,7 +356,8 @@ class GraphImporter:
         """Defines the outputs of an unsupported operator, so that further ones are found."""
         for name in _output_names(node):
             try:
-                self._define(name, self._new_activation(self._stated_shape(name)))
+                shape, dtype = self._stated_shape(name), self._stated_dtype(name)
+                self._define(name, self._new_activation(shape, dtype))
             except InvalidModelError:
                 self._define(name, _UNKNOWN)
 
@@ -290,11 +371,15 @@ class GraphImporter:
             self._names_by_storage.setdefault(value.storage, []).append(name)
 
     def _check_stated(self, name: str, value: Operand) -> None:
-        if isinstance(value, Activation):
+        if isinstance(value, Activation | Constant):
             stated, inferred = self._stated_shape(name), value.shape
             if stated != inferred:
                 found = f"{name!r} is stated to be {show(stated)}, but is {show(inferred)}."
                 raise refusal(Pt2Reason.SHAPE_MISMATCH, found)
+            dtype = self._stated_dtype(name)
+            if dtype != value.dtype:
+                found = f"{name!r} is stated to be {dtype}, but is {value.dtype}."
+                raise refusal(Pt2Reason.UNSUPPORTED_DTYPE, found)
         elif isinstance(value, BatchSize | int):
             extent = self._graph.sym_int_values.get(name)
             expected = None if value is BATCH_SIZE else value
@@ -304,13 +389,18 @@ class GraphImporter:
 
     def _stated_shape(self, name: str) -> Shape:
         meta = self.meta(name)
-        if meta.dtype != FLOAT32:
-            dtype = DTYPES.get(meta.dtype, (str(meta.dtype),))[0]
-            found = f"{name!r} has the element type {dtype}, expected float32."
-            raise refusal(Pt2Reason.UNSUPPORTED_DTYPE, found)
+        self._stated_dtype(name)
         if meta.layout != STRIDED:
             raise refusal(Pt2Reason.UNSUPPORTED_LAYOUT, f"{name!r} is not a dense tensor.")
         return self._dimensions.shape(meta, name)
+
+    def _stated_dtype(self, name: str) -> str:
+        number = self.meta(name).dtype
+        dtype = DTYPES.get(number, (str(number),))[0]
+        if dtype not in (FLOAT32, INT64, BOOL):
+            found = f"{name!r} has the element type {dtype}, expected float32, int64 or bool."
+            raise refusal(Pt2Reason.UNSUPPORTED_DTYPE, found)
+        return dtype
 
     def meta(self, name: str) -> TensorMeta:
         """Returns what the file states of a tensor."""
@@ -327,10 +417,10 @@ class GraphImporter:
             found = f"{len(unused)} stated values are never defined, such as {unused[0][:64]!r}."
             raise refusal(Pt2Reason.UNUSED_VALUE, found)
 
-    def _new_activation(self, shape: Shape) -> Activation:
+    def _new_activation(self, shape: Shape, dtype: str) -> Activation:
         number = self._next_number
         self._next_number += 1
-        return Activation(number, shape, self._new_storage())
+        return Activation(number, shape, self._new_storage(), dtype)
 
     def _new_storage(self) -> int:
         self._next_storage += 1

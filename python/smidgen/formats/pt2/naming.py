@@ -12,6 +12,8 @@ from smidgen.formats.strict_json import JsonValue, parse_json
 
 _MAX_DEPTH = 16
 _MAX_CHILDREN = 4096
+# The results of Hugging Face's transformers are dictionaries under names of their own.
+_MODEL_OUTPUT = re.compile(r"transformers\.modeling_outputs\.[A-Za-z0-9_]{1,128}")
 _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]{0,127}")
 
 
@@ -63,7 +65,8 @@ def _tree(node: JsonValue, label: str, depth: int) -> Tree:
         return Tree(None)
     if kind in ("builtins.tuple", "builtins.list") and context == "null":
         return Tree(children)
-    if kind == "builtins.dict" and isinstance(context, str):
+    is_record = isinstance(kind, str) and _MODEL_OUTPUT.fullmatch(kind) is not None
+    if (kind == "builtins.dict" or is_record) and isinstance(context, str):
         return Tree(children, _keys(context, len(children), label))
     found = f"{label} has a node of type {str(kind)[:64]!r}; tuples, lists and dicts are supported."
     raise refusal(Pt2Reason.BAD_TREE, found)

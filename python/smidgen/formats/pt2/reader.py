@@ -32,7 +32,7 @@ from smidgen.formats.pt2.records import (
 )
 from smidgen.formats.pt2.schema import decode_payloads, decode_program
 from smidgen.formats.strict_json import parse_json
-from smidgen.graph.arguments import FLOAT32, Activation, Statistic, Weight
+from smidgen.graph.arguments import Activation, Statistic, Weight
 from smidgen.graph.exported import ExportedModel, ExportedNode
 from smidgen.graph.operations import weight_names
 from smidgen.tensor_spec import TensorSpec
@@ -81,17 +81,18 @@ class _ModelReader:
         importer = GraphImporter(self._graph, dimensions, weight_specs)
         call = self._root_call()
         input_names = naming.input_names(call, placeholders)
-        input_shapes = [importer.add_input(name) for name in placeholders]
+        inputs = [importer.add_input(name) for name in placeholders]
         importer.run()
         outputs = self._outputs(importer)
         output_names = naming.output_names(call, len(outputs))
         nodes, output_values = _renumber(importer.nodes, outputs, len(placeholders))
+        weights |= importer.constants
         used = {name for node in nodes for name in weight_names(node.operation)}
         _check_finite(weights, used)
         count, size = self._parameter_totals()
         return ExportedModel(
-            inputs=tuple(map(_float_spec, input_names, input_shapes)),
-            outputs=tuple(map(_float_spec, output_names, [value.shape for value in outputs])),
+            inputs=tuple(map(_spec, input_names, inputs)),
+            outputs=tuple(map(_spec, output_names, outputs)),
             nodes=nodes,
             output_values=output_values,
             weights={name: weights[name] for name in weights if name in used},
@@ -159,7 +160,7 @@ class _ModelReader:
             meta = payloads[name].tensor_meta
             dtype = DTYPES[meta.dtype][0] if meta else ""
             arrays[name] = views[name]
-            by_graph_name[graph_name] = Weight(name, dtype, views[name].shape)
+            by_graph_name[graph_name] = Weight(name, dtype, views[name].shape, array=views[name])
         return by_graph_name, arrays
 
     def _user_inputs(self) -> list[str]:
@@ -211,8 +212,8 @@ class _ModelReader:
         return sum(array.size for array in arrays), sum(array.nbytes for array in arrays)
 
 
-def _float_spec(name: str, shape: tuple[int | None, ...]) -> TensorSpec:
-    return TensorSpec(name, FLOAT32, shape)
+def _spec(name: str, value: Activation) -> TensorSpec:
+    return TensorSpec(name, value.dtype, value.shape)
 
 
 def _check_finite(weights: Mapping[str, WeightArray], used: set[str]) -> None:

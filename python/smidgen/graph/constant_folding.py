@@ -1,0 +1,105 @@
+"""Evaluates operations on constants while a file is read. Needs no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smidgen.graph.arguments import UnsupportedCase
+from smidgen.graph.operations import (
+    Add,
+    Binary,
+    Cast,
+    Compare,
+    Embedding,
+    Expand,
+    Multiply,
+    Operation,
+    OpKind,
+    Reshape,
+    Slice,
+    Transpose,
+    Unary,
+    Where,
+)
+
+Array = NDArray[Any]
+
+_BINARY: Mapping[OpKind, Callable[[Array, Array], Array]] = {
+    OpKind.SUB: np.subtract,
+    OpKind.DIV: np.divide,
+    OpKind.AND: np.logical_and,
+    OpKind.OR: np.logical_or,
+}
+_COMPARISONS: Mapping[str, Callable[[Array, Array], Array]] = {
+    "eq": np.equal,
+    "ne": np.not_equal,
+    "lt": np.less,
+    "le": np.less_equal,
+    "gt": np.greater,
+    "ge": np.greater_equal,
+}
+
+
+def evaluate(operation: Operation, inputs: Sequence[Array], weights: Mapping[str, Array]) -> Array:
+    """Returns what an operation gives for constant inputs.
+
+    Args:
+        operation: The operation.
+        inputs: Arrays that its shape rule accepts.
+        weights: The arrays of weights by name.
+
+    Raises:
+        UnsupportedCase: The operation is none of those that models apply to constants.
+    """
+    with np.errstate(all="ignore"):
+        result = _evaluate(operation, inputs, weights)
+    if result is None:
+        raise UnsupportedCase("its inputs are all constant")
+    return result
+
+
+def _evaluate(  # noqa: PLR0911 - one line for each operation
+    operation: Operation, inputs: Sequence[Array], weights: Mapping[str, Array]
+) -> Array | None:
+    first = inputs[0]
+    match operation:
+        case Add():
+            return np.add(*inputs)
+        case Multiply():
+            return np.multiply(*inputs)
+        case Binary(kind):
+            return _BINARY[kind](*inputs)
+        case Compare(function):
+            return _COMPARISONS[function](*inputs)
+        case Where():
+            return np.where(*inputs)
+        case Cast(dtype):
+            return first.astype(dtype)
+        case Unary(OpKind.NOT):
+            return np.logical_not(first)
+        case Embedding(weight):
+            table = weights[weight]
+            if first.size and not 0 <= first.min() <= first.max() < len(table):
+                raise UnsupportedCase("constant indices beyond the table")
+            return np.asarray(table[first])
+        case _:
+            return _moved(operation, first)
+
+
+def _moved(operation: Operation, value: Array) -> Array | None:
+    """Evaluates operations that move elements."""
+    match operation:
+        case Transpose(permutation):
+            return value.transpose(permutation)
+        case Slice(axis, start, stop, step):
+            return value[(slice(None),) * axis + (slice(start, stop, step),)]
+        case Expand(shape):
+            return np.broadcast_to(value, [extent or 1 for extent in shape])
+        case Reshape(shape):
+            return value.reshape([extent or 1 for extent in shape])
+        case _:
+            return None

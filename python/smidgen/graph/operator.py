@@ -1,0 +1,41 @@
+"""What a row of the operator table is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from smidgen.graph.arguments import Arguments, Parameter, Value
+from smidgen.graph.lowering import Lowered
+
+Lower = Callable[[Arguments], Lowered]
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """One row of the table.
+
+    Attributes:
+        name: Name and overload without the prefix torch.ops.aten, such as `relu_.default`.
+        parameters: The parameters in order.
+        lower: Tells what a call means.
+    """
+
+    name: str
+    parameters: tuple[Parameter, ...]
+    lower: Lower
+
+    @property
+    def is_in_place(self) -> bool:
+        """Whether the operator writes to its first argument."""
+        base = self.name.split(".", 1)[0]
+        return base.endswith("_") and not base.startswith("__")
+
+    def call(self, arguments: Mapping[str, Value]) -> Lowered:
+        """Returns what a call with these arguments means.
+
+        Raises:
+            ArgumentError: The arguments do not fit the parameters.
+            UnsupportedCase: The call is legal and not supported.
+        """
+        return self.lower(Arguments(self.parameters, arguments))

@@ -1,0 +1,321 @@
+"""What calls of the ATen operators of transformers mean: lookups, norms, masks, attention.
+
+Needs no torch.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from smidgen.graph import operations as ops
+from smidgen.graph.arguments import (
+    ArgumentError,
+    Arguments,
+    BatchRange,
+    BatchSize,
+    Constant,
+    Tensor,
+    TypeNumber,
+    UnsupportedCase,
+    Value,
+)
+from smidgen.graph.lowering import (
+    Computed,
+    Forwarded,
+    Lowered,
+    Reshaped,
+    axis_of,
+    operand_pair,
+)
+from smidgen.graph.operations import BOOL, FLOAT32, INT64, OpKind, Shape
+from smidgen.graph.shapes import ShapeError, broadcast
+
+MOST_CONSTANT_ELEMENTS = 1 << 22
+"""Elements of one constant that is evaluated while a file is read."""
+
+
+def embedding(arguments: Arguments) -> Lowered:
+    """aten.embedding.default."""
+    indices = arguments.tensor("indices")
+    if indices.dtype != INT64:
+        raise UnsupportedCase(f"indices of type {indices.dtype}")
+    return Computed((ops.Embedding(arguments.plain_weight("weight")),), (indices,))
+
+
+def layer_norm(arguments: Arguments) -> Lowered:
+    """aten.layer_norm.default over the last axis."""
+    value, extents = arguments.tensor("input"), arguments.integers("normalized_shape")
+    if len(extents) != 1 or not value.shape or extents[0] != value.shape[-1]:
+        raise UnsupportedCase("a normalization of other than the last axis")
+    eps = arguments.number("eps")
+    if eps < 0:
+        raise ArgumentError(f"it has eps {eps}")
+    operation = ops.LayerNorm(
+        arguments.optional_weight("weight"), arguments.optional_weight("bias"), eps
+    )
+    return Computed((operation,), (value,))
+
+
+def softmax(arguments: Arguments) -> Lowered:
+    """aten.softmax.int and aten._softmax.default."""
+    value = arguments.tensor("self")
+    axis = axis_of(arguments.integer("dim"), len(value.shape))
+    if axis == 0 and len(value.shape) > 1:
+        raise UnsupportedCase("a softmax over the samples")
+    return Computed((ops.Softmax(axis),), (value,))
+
+
+def attention(arguments: Arguments) -> Lowered:
+    """aten.scaled_dot_product_attention.default of four axes, without dropout."""
+    operands = [arguments.tensor(name) for name in ("query", "key", "value")]
+    if any(len(operand.shape) != 4 for operand in operands):
+        raise UnsupportedCase("an attention of other than four axes")
+    if arguments.number("dropout_p") != 0 or arguments.flag("enable_gqa"):
+        raise UnsupportedCase("attention with dropout or grouped queries")
+    if arguments["attn_mask"] is not None:
+        operands.append(arguments.tensor("attn_mask"))
+    features = operands[0].shape[3] or 1
+    scale = arguments.optional_number("scale")
+    operation = ops.ScaledDotProductAttention(
+        1.0 / math.sqrt(features) if scale is None else scale, arguments.flag("is_causal")
+    )
+    return Computed((operation,), tuple(operands))
+
+
+def binary(kind: OpKind, arguments: Arguments) -> Lowered:
+    """aten.sub, aten.div and the bitwise and and or of bool."""
+    lhs, rhs = operand_pair(arguments)
+    if "alpha" in arguments and arguments.number("alpha") != 1:
+        raise UnsupportedCase("alpha other than 1")
+    is_logical = kind in (OpKind.AND, OpKind.OR)
+    if is_logical and _dtype_of(lhs) != BOOL:
+        raise UnsupportedCase("a bitwise operation on other than bool")
+    if kind is OpKind.DIV and _dtype_of(lhs) != FLOAT32:
+        lhs, rhs = (Computed((ops.Cast(FLOAT32),), (value,)) for value in (lhs, rhs))
+    if is_logical:
+        # What always holds takes no part: masks of HF's transformers begin with it.
+        neutral = kind is OpKind.AND
+        for one, other in ((lhs, rhs), (rhs, lhs)):
+            if isinstance(one, Constant) and bool((one.array == neutral).all()):
+                return _expanded(other, one.shape)
+    return Computed((ops.Binary(kind),), (lhs, rhs))
+
+
+def reversed_subtraction(arguments: Arguments) -> Lowered:
+    """aten.rsub.Scalar and aten.rsub.Tensor: other - self."""
+    lhs, rhs = operand_pair(arguments)
+    if arguments.number("alpha") != 1:
+        raise UnsupportedCase("alpha other than 1")
+    return Computed((ops.Binary(OpKind.SUB),), (rhs, lhs))
+
+
+def unary(kind: OpKind, arguments: Arguments) -> Lowered:
+    """A function of one number that no table replaces."""
+    return Computed((ops.Unary(kind),), (arguments.tensor("self"),))
+
+
+def type_as(arguments: Arguments) -> Lowered:
+    """aten.type_as.default."""
+    value, dtype = arguments.tensor("self"), arguments.tensor("other").dtype
+    if value.dtype == dtype:
+        return Forwarded(value)
+    return Computed((ops.Cast(dtype),), (value,))
+
+
+def logical_not(arguments: Arguments) -> Lowered:
+    """aten.logical_not.default and aten.bitwise_not.default, of bool."""
+    value = arguments.tensor("self")
+    if value.dtype != BOOL:
+        raise UnsupportedCase(f"a negation of {value.dtype}")
+    return Computed((ops.Unary(OpKind.NOT),), (value,))
+
+
+def compare(function: str, arguments: Arguments) -> Lowered:
+    """aten.eq, ne, lt, le, gt and ge with a tensor or a number."""
+    return Computed((ops.Compare(function),), operand_pair(arguments))
+
+
+def where(arguments: Arguments) -> Lowered:
+    """aten.where.self, aten.where.ScalarOther and their like."""
+    condition = arguments.tensor("condition")
+    inputs = [_tensor_or_number(arguments, name) for name in ("self", "other")]
+    return Computed((ops.Where(),), (_as_bool(condition), *inputs))
+
+
+def masked_fill(arguments: Arguments) -> Lowered:
+    """aten.masked_fill.Scalar and aten.masked_fill.Tensor."""
+    value, mask = arguments.tensor("self"), arguments.tensor("mask")
+    if value.dtype != FLOAT32:
+        raise UnsupportedCase(f"filling {value.dtype}")
+    filling = _tensor_or_number(arguments, "value")
+    return Computed((ops.Where(),), (_as_bool(mask), filling, value))
+
+
+def _tensor_or_number(arguments: Arguments, name: str) -> Tensor:
+    value = arguments[name]
+    if isinstance(value, int | float):
+        # Masks are filled with -inf, which arithmetic would turn into NaN.
+        lowest = float(np.finfo(np.float32).min)
+        return Constant(np.array(min(max(value, lowest), -lowest), np.float32))
+    tensor = arguments.tensor(name)
+    if tensor.dtype != FLOAT32:
+        raise UnsupportedCase(f"a choice of {tensor.dtype}")
+    return tensor
+
+
+def _as_bool(value: Tensor) -> Tensor | Computed:
+    return value if value.dtype == BOOL else Computed((ops.Cast(BOOL),), (value,))
+
+
+def arange(arguments: Arguments) -> Lowered:
+    """aten.arange.default and aten.arange.start of integers."""
+    first = arguments.integer("start") if "start" in arguments else 0
+    end = arguments["end"]
+    if isinstance(end, BatchSize):
+        if first != 0:
+            raise UnsupportedCase("a range up to the batch size that does not begin at 0")
+        return Forwarded(BatchRange())
+    last = arguments.integer("end")
+    if not 0 < last - first <= MOST_CONSTANT_ELEMENTS:
+        raise UnsupportedCase(f"a range from {first} to {last}")
+    return Forwarded(Constant(np.arange(first, last, dtype=np.int64)))
+
+
+def filled(number: float | None, arguments: Arguments) -> Lowered:
+    """aten.new_ones, aten.ones, aten.zeros and aten.full with a constant shape."""
+    shape = arguments.sizes("size")
+    extents = [extent for extent in shape if isinstance(extent, int)]
+    if len(extents) != len(shape) or math.prod(extents) > MOST_CONSTANT_ELEMENTS:
+        raise UnsupportedCase("a filled tensor of dynamic size")
+    value = arguments.number("fill_value") if number is None else number
+    dtype = arguments["dtype"]
+    name = dtype.name if isinstance(dtype, TypeNumber) else FLOAT32
+    if dtype is None and "self" in arguments:
+        name = arguments.tensor("self").dtype
+    if name not in (FLOAT32, INT64, BOOL):
+        raise UnsupportedCase(f"a filled tensor of {name}")
+    return Forwarded(Constant(np.full(extents, value, name)))
+
+
+def slice_axis(arguments: Arguments) -> Lowered:
+    """aten.slice.Tensor."""
+    value = arguments.tensor("self")
+    axis = axis_of(arguments.integer("dim"), len(value.shape))
+    extent, step = value.shape[axis], arguments.integer("step")
+    start = 0 if arguments["start"] is None else arguments.integer("start")
+    stop = None if arguments["end"] is None else arguments.integer("end")
+    if extent is None:
+        if start == 0 and step == 1 and (stop is None or stop >= (1 << 31)):
+            return Forwarded(value)
+        raise UnsupportedCase("a slice of the dynamic batch")
+    if step < 1:
+        raise ArgumentError(f"it has the step {step}")
+    first, last, _ = slice(start, stop).indices(extent)
+    if first >= last:
+        raise UnsupportedCase("an empty slice")
+    if (first, last, step) == (0, extent, 1):
+        return Forwarded(value)
+    return Computed((ops.Slice(axis, first, last, step),), (value,), shares_storage=True)
+
+
+def select(arguments: Arguments) -> Lowered:
+    """aten.select.int: one element of an axis, without the axis."""
+    value = arguments.tensor("self")
+    axis = axis_of(arguments.integer("dim"), len(value.shape))
+    extent = value.shape[axis]
+    if extent is None:
+        raise UnsupportedCase("one sample of the dynamic batch")
+    index = axis_of(arguments.integer("index"), extent)
+    shape = (*value.shape[:axis], *value.shape[axis + 1 :])
+    operations = (ops.Slice(axis, index, index + 1), ops.Reshape(shape))
+    return Computed(operations, (value,), shares_storage=True)
+
+
+def expand(arguments: Arguments) -> Lowered:
+    """aten.expand.default."""
+    value, sizes = arguments.tensor("self"), arguments.sizes("size")
+    new = len(sizes) - len(value.shape)
+    if new < 0 or any(size == -1 for size in sizes[:new]):
+        raise ArgumentError("it expands to fewer axes, or new ones of no extent")
+    kept = (*(1,) * new, *value.shape)
+    wanted = (
+        extent if size == -1 else None if isinstance(size, BatchSize) else size
+        for size, extent in zip(sizes, kept, strict=True)
+    )
+    shape = tuple(wanted)
+    for found, extent in zip(kept, shape, strict=True):
+        if found not in (1, extent):
+            raise ArgumentError("it expands an axis of several elements")
+    return _expanded(value, shape)
+
+
+def expand_as(arguments: Arguments) -> Lowered:
+    """aten.expand_as.default."""
+    return _expanded(arguments.tensor("self"), arguments.tensor("other").shape)
+
+
+def _expanded(value: Tensor | Computed, shape: Shape) -> Lowered:
+    if isinstance(value, Computed):
+        return Computed((*value.operations, ops.Expand(shape)), value.inputs)
+    try:
+        target = broadcast(value.shape, shape)
+    except ShapeError as error:
+        raise ArgumentError(str(error)) from None
+    if target == value.shape:
+        return Forwarded(value)
+    if None in target and None not in value.shape:
+        raise UnsupportedCase("a constant repeated for each sample")
+    return Computed((ops.Expand(target),), (value,), shares_storage=True)
+
+
+def index(arguments: Arguments) -> Lowered:
+    """aten.index.Tensor by whole ranges along axes of their own: a reshape."""
+    value, indices = arguments.tensor("self"), arguments["indices"]
+    items = indices if isinstance(indices, tuple) else ()
+    axes = [_range_axis(item, extent) for item, extent in zip(items, value.shape, strict=False)]
+    rank = max((_rank(item) for item in items), default=0)
+    is_whole = len(items) == len(value.shape) and None not in axes
+    # Axes count from the end, as broadcasting aligns them.
+    places = [
+        axis - _rank(item) + rank
+        for axis, item in zip(axes, items, strict=False)
+        if axis is not None
+    ]
+    if not is_whole or sorted(set(places)) != places:
+        raise UnsupportedCase("indices other than whole ranges along axes of their own")
+    shape: list[int | None] = [1] * rank
+    for place, extent in zip(places, value.shape, strict=True):
+        shape[place] = extent
+    if None in shape[1:]:
+        raise UnsupportedCase("an axis before the dynamic batch")
+    return Reshaped(value, tuple(shape))
+
+
+def _rank(item: Value) -> int:
+    return (
+        item.rank
+        if isinstance(item, BatchRange)
+        else len(item.shape)
+        if isinstance(item, Constant)
+        else 0
+    )
+
+
+def _range_axis(item: Value, extent: int | None) -> int | None:
+    """Returns the axis along which an index runs over a whole extent, or None if it does not."""
+    if isinstance(item, BatchRange):
+        return item.axis if extent is None else None
+    if not isinstance(item, Constant) or extent is None or not item.shape:
+        return None
+    if item.array.size != extent or not np.array_equal(item.array.ravel(), np.arange(extent)):
+        return None
+    return item.shape.index(extent) if extent > 1 else len(item.shape) - 1
+
+
+def _dtype_of(value: Tensor | Computed) -> str:
+    if not isinstance(value, Computed):
+        return value.dtype
+    last = value.operations[-1]
+    return last.dtype if isinstance(last, ops.Cast) else FLOAT32
