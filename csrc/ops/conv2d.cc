@@ -1,17 +1,17 @@
 #include "ops/conv2d.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "base/error.h"
 
 namespace smidgen::ops {
 namespace {
 
-constexpr Index kBlockBytes = 128 * 1024;  // gathered rows stay in the second-level cache
-constexpr Index kManyRows = 1024;
+constexpr Index kCopyBytes = 256 * 1024;   // copied lines stay in the second-level cache
+constexpr Index kStripBytes = 256 * 1024;  // and so do the rows that all panels read in turn
+constexpr Index kManyRows = 14 * 72;
 
-/// Reorders [O][C][KH * KW] to [O][KH * KW][C], the order in which rows are gathered.
+/// Reorders [O][C][KH * KW] to [O][KH * KW][C], the order of the taps in memory.
 std::vector<std::int8_t> channels_last(std::span<const std::int8_t> weight, Index outs,
                                        Index channels, Index taps) {
   std::vector<std::int8_t> reordered(weight.size());
@@ -38,21 +38,28 @@ void check(const Conv2dGeometry& geometry, const WeightedLayer& layer) {
                   geometry.in_channels / groups * geometry.window.taps());
 }
 
-/// Copies bytes; may read and write up to 15 more, which the slack of tensors and scratch allows.
-void copy_loosely(const std::uint8_t* x, Index bytes, std::uint8_t* out) {
-  constexpr Index kStep = 16;
-  constexpr Index kShort = 64;
-  if (bytes > kShort) {
-    std::memcpy(out, x, static_cast<std::size_t>(bytes));
-    return;
+/// Taps of a line follow each other in memory unless the window has gaps or takes some channels.
+kernels::GemmShape product_shape(const Conv2dGeometry& geometry) {
+  const Window& window = geometry.window;
+  const Index outs = geometry.out_channels / geometry.groups;
+  const Index channels = geometry.in_channels / geometry.groups;
+  if (window.dilation[1] == 1 && geometry.groups == 1) {
+    return {outs, window.kernel[0], window.kernel[1] * channels};
   }
-  // Calling memcpy would cost more than copying does.
-  for (Index i = 0; i < bytes; i += kStep) std::memcpy(out + i, x + i, kStep);
+  return {outs, window.taps(), channels};
 }
 
-template <typename T>
-std::span<const T> slice(std::span<const T> values, Index first, Index count) {
-  return values.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(count));
+/// Tiles of a strip such that its rows stay in the cache while all panels read them.
+Index strip_tiles(const kernels::GemmRows& rows, Range tiles) {
+  const Index line_bytes =
+      rows.lines * rows.images > 1 ? rows.a_pitch.line : rows.width * rows.a_pitch.row;
+  const Index bytes = rows.lines * rows.images * line_bytes;
+  const Index strips = ceil_div(bytes, kStripBytes);
+  return std::max(Index{1}, ceil_div(tiles.end - tiles.begin, strips));
+}
+
+Border border_of(const Window& window) {
+  return {window.padding[0], window.padding[1], window.padding[2], window.padding[3]};
 }
 
 }  // namespace
@@ -62,18 +69,15 @@ Conv2d::Conv2d(const Conv2dGeometry& geometry, const WeightedLayer& layer, Isa i
       zero_point_(static_cast<std::uint8_t>(layer.input.zero_point)),
       range_(output_range(layer.output, layer.clamp)) {
   check(geometry, layer);
-  const Index outs = geometry.out_channels / geometry.groups;
-  const Index taps = geometry.window.taps();
-  const Index k = group_channels() * taps;
-  const auto weight = channels_last(layer.weight, geometry.out_channels, group_channels(), taps);
+  const kernels::GemmShape shape = product_shape(geometry);
+  const auto weight =
+      channels_last(layer.weight, geometry.out_channels, group_channels(), geometry.window.taps());
   const std::vector<float> multipliers = requantize_multipliers(layer);
-  const kernels::GemmChoice choice = kernels::choose_gemm(isa, outs, kManyRows);
+  const kernels::GemmColumns columns{weight, layer.bias, multipliers, layer.input.zero_point};
+  const Isa level = kernels::level_for(isa, columns);
   for (Index group = 0; group < geometry.groups; ++group) {
-    const Index first = group * outs;
-    packed_.push_back(kernels::pack_gemm(
-        choice, outs, k, slice(std::span<const std::int8_t>(weight), first * k, outs * k),
-        slice(layer.bias, first, outs), slice(std::span<const float>(multipliers), first, outs),
-        layer.input.zero_point));
+    packed_.push_back(kernels::pack_gemm(kernels::choose_gemm(level, shape.n, kManyRows), shape,
+                                         columns.part(group * shape.n, shape.n)));
   }
 }
 
@@ -88,112 +92,150 @@ Shape Conv2d::output_shape(std::span<const Shape> inputs) const {
 }
 
 Index Conv2d::work(std::span<const Shape> inputs) const {
-  return saturating_product(output_shape(inputs).element_count(), packed_.front().k);
+  return saturating_product(output_shape(inputs).element_count(), packed_.front().shape.k());
+}
+
+Index Conv2d::offset_bytes() const {
+  return round_up(geometry_.window.taps() * static_cast<Index>(sizeof(Index)), kAlignment);
 }
 
 Index Conv2d::scratch_bytes(std::span<const Shape> inputs) const {
-  (void)inputs;
-  return reads_in_place() ? 0 : block_rows() * row_bytes();
+  const Shape& x = inputs[0];
+  const Shape out = output_shape(inputs);
+  const Index lines = lines_at_once(x, out[2]);
+  const Index images = std::max(Index{1}, lines / out[2]);
+  const BorderedCopy copy = copy_for({0, images}, {0, std::min(lines, out[2])});
+  return offset_bytes() + copy.bytes(x);
 }
 
-bool Conv2d::reads_in_place() const {
-  const Window& window = geometry_.window;
-  return window.taps() == 1 && window.stride == std::array<Index, 2>{1, 1} && !window.is_padded();
+Border Conv2d::wanted_border(int index) const {
+  (void)index;
+  return kernel().value_bytes() == 1 ? border_of(geometry_.window) : Border{};
 }
 
-Index Conv2d::block_rows() const {
-  const Index mr = packed_.front().choice.main->mr;
-  return std::max(mr, kBlockBytes / row_bytes() / mr * mr);
+bool Conv2d::reads_in_place(const TensorView& x) const {
+  // Whole lines of taps were packed as one segment, which may be cut between groups only.
+  const bool has_segments = packed_.front().shape.segments == geometry_.window.taps() ||
+                            x.pixel_pitch == geometry_.in_channels ||
+                            geometry_.in_channels % kernel().depth == 0;
+  return has_segments && kernel().value_bytes() == 1 &&
+         x.border.contains(border_of(geometry_.window));
 }
 
 void Conv2d::run(const Invocation& invocation) const noexcept {
+  const TensorView& x = invocation.inputs[0];
   const Shape& out = invocation.output.shape;
   const kernels::PackedGemm& packed = packed_.front();
-  const Index rows = out[0] * out[2] * out[3];
   // Whichever outweighs the other is split, so that each core streams a part of it.
-  const bool split_columns = packed.n > rows && packed.panels >= invocation.threads;
-  const int parts = split_columns ? 1 : invocation.threads;
-  const Range mine =
-      partition(rows, packed.choice.main->mr, split_columns ? 0 : invocation.thread, parts);
-  const Range panels = split_columns
-                           ? partition(packed.panels, 1, invocation.thread, invocation.threads)
-                           : Range{0, packed.panels};
-  for (Index row = mine.begin; row < mine.end; row += block_rows()) {
-    const Range block{row, std::min(row + block_rows(), mine.end)};
-    for (Index group = 0; group < geometry_.groups; ++group) {
-      run_block(invocation, group, block, panels);
-    }
-  }
+  const bool is_split_by_panels =
+      packed.shape.n > out[0] * out[2] * out[3] && packed.panels >= invocation.threads;
+  const Part part =
+      is_split_by_panels
+          ? Part{0, 1, partition(packed.panels, 1, invocation.thread, invocation.threads)}
+          : Part{invocation.thread, invocation.threads, {0, packed.panels}};
+  if (!reads_in_place(x)) return run_copied(invocation, part);
+  const Window& window = geometry_.window;
+  multiply(invocation,
+           {.first_tap = x.pixel(0, -window.padding[0], -window.padding[1]),
+            .image_pitch = x.image_pitch,
+            .line_pitch = x.row_pitch,
+            .pixel_pitch = x.pixel_pitch,
+            .images = {0, out[0]},
+            .out_lines = {0, out[2]}},
+           part);
 }
 
-void Conv2d::run_block(const Invocation& invocation, Index group, Range rows,
-                       Range panels) const noexcept {
+BorderedCopy Conv2d::copy_for(Range images, Range out_lines) const {
+  const Window& window = geometry_.window;
+  const Index span = (window.kernel[0] - 1) * window.dilation[0] + 1;
+  const Index top = out_lines.begin * window.stride[0] - window.padding[0];
+  const Index bottom = (out_lines.end - 1) * window.stride[0] - window.padding[0] + span;
+  return {.images = images,
+          .lines = {top, bottom},
+          .left = window.padding[1],
+          .right = window.padding[3],
+          .zero_point = zero_point_,
+          .value_bytes = kernel().value_bytes()};
+}
+
+Index Conv2d::lines_at_once(const Shape& x, Index out_height) const {
+  const Index image_bytes = copy_for({0, 1}, {0, out_height}).bytes(x);
+  if (image_bytes <= kCopyBytes) return std::min(x[0], kCopyBytes / image_bytes) * out_height;
+  const Index first_bytes = copy_for({0, 1}, {0, 1}).bytes(x);
+  const Index line_bytes = copy_for({0, 1}, {0, 2}).bytes(x) - first_bytes;
+  return 1 + std::max(Index{0}, kCopyBytes - first_bytes) / line_bytes;
+}
+
+void Conv2d::run_copied(const Invocation& invocation, const Part& part) const noexcept {
   const TensorView& x = invocation.inputs[0];
-  const kernels::PackedGemm& packed = packed_[static_cast<std::size_t>(group)];
-  const Index out_channels = geometry_.out_channels;
-  std::uint8_t* out = invocation.output.u8() + rows.begin * out_channels + group * packed.n;
-  if (reads_in_place()) {
-    const std::uint8_t* a = x.u8() + rows.begin * geometry_.in_channels + group * group_channels();
-    kernels::run_packed_gemm(packed, a, geometry_.in_channels, rows.end - rows.begin, panels.begin,
-                             panels.end, range_, out, out_channels);
-    return;
-  }
-  auto* panel = reinterpret_cast<std::uint8_t*>(invocation.scratch);
-  gather_rows(x, invocation.output.shape, group, rows, panel);
-  kernels::run_packed_gemm(packed, panel, row_bytes(), rows.end - rows.begin, panels.begin,
-                           panels.end, range_, out, out_channels);
-}
-
-void Conv2d::gather_rows(const TensorView& x, const Shape& out, Index group, Range rows,
-                         std::uint8_t* panel) const noexcept {
-  const Window& window = geometry_.window;
-  const Index image_bytes = x.shape[2] * x.shape[3] * geometry_.in_channels;
-  Index image = rows.begin / (out[2] * out[3]);
-  Index out_y = rows.begin / out[3] % out[2];
-  Index out_x = rows.begin % out[3];
-  for (Index row = rows.begin; row < rows.end; ++row, panel += row_bytes()) {
-    gather_window(x.u8() + image * image_bytes + group * group_channels(), x.shape,
-                  out_y * window.stride[0] - window.padding[0],
-                  out_x * window.stride[1] - window.padding[1], panel);
-    if (++out_x < out[3]) continue;
-    out_x = 0;
-    if (++out_y < out[2]) continue;
-    out_y = 0;
-    ++image;
+  const Shape& out = invocation.output.shape;
+  const Index most = lines_at_once(x.shape, out[2]);
+  const Range mine = partition(out[0] * out[2], 1, part.index, part.count);
+  auto* copied = reinterpret_cast<std::uint8_t*>(invocation.scratch + offset_bytes());
+  for (Index line = mine.begin; line < mine.end;) {
+    const Index image = line / out[2];
+    const Index y = line - image * out[2];
+    const Index count = std::min({most, mine.end - line});
+    // Whole images as long as there are some; else a part of one.
+    const Index images = y == 0 ? std::max(Index{1}, count / out[2]) : 1;
+    const Range out_lines{y, std::min(y + count, out[2])};
+    const BorderedCopy copy = copy_for({image, image + images}, out_lines);
+    copy.write(x, copied);
+    multiply(invocation,
+             {.first_tap = copied,
+              .image_pitch = copy.image_bytes(x.shape),
+              .line_pitch = copy.line_bytes(x.shape),
+              .pixel_pitch = copy.pixel_bytes(x.shape),
+              .images = copy.images,
+              .out_lines = out_lines},
+             {0, 1, part.panels});
+    line += images * (out_lines.end - out_lines.begin);
   }
 }
 
-void Conv2d::gather_window(const std::uint8_t* image, const Shape& x, Index top, Index left,
-                           std::uint8_t* panel_row) const noexcept {
+Index Conv2d::set_offsets(const Source& source, Index* offsets) const {
   const Window& window = geometry_.window;
-  const Index channels = group_channels();
-  const auto fill = [&](Index pixels) {
-    if (pixels == 0) return;
-    std::memset(panel_row, zero_point_, static_cast<std::size_t>(pixels * channels));
-    panel_row += pixels * channels;
-  };
-  const auto copy = [&](const std::uint8_t* source, Index pixels) {
-    copy_loosely(source, pixels * channels, panel_row);
-    panel_row += pixels * channels;
-  };
-  const InsideTaps columns = inside_taps(left, window.kernel[1], window.dilation[1], x[3]);
-  const bool is_contiguous = window.dilation[1] == 1 && geometry_.groups == 1;
+  const bool are_taps_adjacent =
+      window.dilation[1] == 1 && source.pixel_pitch == group_channels() * kernel().value_bytes();
+  const Index taps = are_taps_adjacent ? 1 : window.kernel[1];
   for (Index kh = 0; kh < window.kernel[0]; ++kh) {
-    const Index y = top + kh * window.dilation[0];
-    if (y < 0 || y >= x[2] || columns.first == columns.last) {
-      fill(window.kernel[1]);
-      continue;
+    for (Index kw = 0; kw < taps; ++kw) {
+      offsets[kh * taps + kw] = kh * window.dilation[0] * source.line_pitch +
+                                kw * window.dilation[1] * source.pixel_pitch;
     }
-    const auto pixel = [&](Index kw) {
-      return image + (y * x[3] + left + kw * window.dilation[1]) * geometry_.in_channels;
-    };
-    fill(columns.first);
-    if (is_contiguous) {
-      copy(pixel(columns.first), columns.last - columns.first);
-    } else {
-      for (Index kw = columns.first; kw < columns.last; ++kw) copy(pixel(kw), 1);
-    }
-    fill(window.kernel[1] - columns.last);
+  }
+  return window.kernel[0] * taps;
+}
+
+void Conv2d::multiply(const Invocation& invocation, const Source& source,
+                      const Part& part) const noexcept {
+  const TensorView& y = invocation.output;
+  const Window& window = geometry_.window;
+  const kernels::GemmRows rows = kernels::GemmRows{
+      .images = source.images.end - source.images.begin,
+      .lines = source.out_lines.end - source.out_lines.begin,
+      .width = y.shape[3],
+      .a = source.first_tap,
+      .a_pitch = {source.image_pitch, window.stride[0] * source.line_pitch,
+                  window.stride[1] * source.pixel_pitch},
+      .out = y.pixel(source.images.begin, source.out_lines.begin, 0),
+      .out_pitch = {y.image_pitch, y.row_pitch,
+                    y.pixel_pitch}}.joined();
+  auto* offsets = reinterpret_cast<Index*>(invocation.scratch);
+  kernels::GemmRun run{.rows = rows,
+                       .segments = set_offsets(source, offsets),
+                       .segment_offsets = offsets,
+                       .strip_tiles = 0,
+                       .tiles = {},
+                       .panels = part.panels,
+                       .range = range_};
+  for (Index group = 0; group < geometry_.groups; ++group) {
+    const kernels::PackedGemm& packed = packed_[static_cast<std::size_t>(group)];
+    run.tiles = partition(kernels::tile_count(packed, rows), 1, part.index, part.count);
+    run.strip_tiles = strip_tiles(rows, run.tiles);
+    run.rows.a = rows.a + group * group_channels() * kernel().value_bytes();
+    run.rows.out = rows.out + group * packed.shape.n;
+    kernels::run_packed_gemm(packed, run);
   }
 }
 

@@ -4,7 +4,8 @@
 
 #include "base/isa.h"
 #include "base/partition.h"
-#include "kernels/gemm/pack.h"
+#include "kernels/gemm/run.h"
+#include "ops/bordered_copy.h"
 #include "ops/requantization.h"
 #include "ops/window.h"
 
@@ -20,9 +21,10 @@ struct Conv2dGeometry {
 /// Convolution as a matrix product: one row for each output pixel, one column for each output
 /// channel of a group.
 ///
-/// Rows of k = KH * KW * (C / groups) bytes are gathered into a panel in scratch, with the zero
-/// point where the window leaves the image. A 1x1 convolution without stride or padding reads its
-/// input in place.
+/// The rows are read where the image lies: along k, a row of the product is one segment for each
+/// row of the window (one for each tap, where taps do not follow each other in memory). Where the
+/// input lacks the border that the window reaches into, or where the kernel takes wider values,
+/// some lines at a time are copied to scratch with a border.
 class Conv2d final : public Operator {
  public:
   Conv2d(const Conv2dGeometry& geometry, const WeightedLayer& layer, Isa isa);
@@ -30,19 +32,38 @@ class Conv2d final : public Operator {
   Shape output_shape(std::span<const Shape> inputs) const override;
   Index work(std::span<const Shape> inputs) const override;
   Index scratch_bytes(std::span<const Shape> inputs) const override;
+  bool takes_pitches() const override { return true; }
+  Border wanted_border(int index) const override;
   void run(const Invocation& invocation) const noexcept override;
 
  private:
+  /// Pixels in memory that windows can reach, and which outputs they are for.
+  struct Source {
+    const std::uint8_t* first_tap;  // that of the first output of the first line
+    Index image_pitch;
+    Index line_pitch;
+    Index pixel_pitch;
+    Range images;
+    Range out_lines;  // of each image
+  };
+
+  /// Which part of the rows and columns to compute.
+  struct Part {
+    int index;
+    int count;
+    Range panels;
+  };
+
   Index group_channels() const { return geometry_.in_channels / geometry_.groups; }
-  Index row_bytes() const { return packed_.front().k4 * 4; }
-  Index block_rows() const;
-  bool reads_in_place() const;
-  void run_block(const Invocation& invocation, Index group, Range rows,
-                 Range panels) const noexcept;
-  void gather_rows(const TensorView& x, const Shape& out, Index group, Range rows,
-                   std::uint8_t* panel) const noexcept;
-  void gather_window(const std::uint8_t* image, const Shape& x, Index top, Index left,
-                     std::uint8_t* panel_row) const noexcept;
+  Index offset_bytes() const;
+  const kernels::GemmVariant& kernel() const { return *packed_.front().choice.main; }
+  bool reads_in_place(const TensorView& x) const;
+  void run_copied(const Invocation& invocation, const Part& part) const noexcept;
+  Index lines_at_once(const Shape& x, Index out_height) const;
+  BorderedCopy copy_for(Range images, Range out_lines) const;
+  Index set_offsets(const Source& source, Index* offsets) const;
+  void multiply(const Invocation& invocation, const Source& source,
+                const Part& part) const noexcept;
 
   Conv2dGeometry geometry_;
   std::uint8_t zero_point_;

@@ -1,21 +1,26 @@
 #pragma once
 
 #include "base/isa.h"
-#include "kernels/gemm/pack.h"
+#include "base/partition.h"
+#include "kernels/gemm/run.h"
 #include "ops/requantization.h"
 
 namespace smidgen::ops {
 
-/// [N, I] times weight [O, I], requantized to [N, O].
+/// [..., I] times weight [O, I], requantized to [..., O].
 class Linear final : public Operator {
  public:
   Linear(Index in_features, Index out_features, const WeightedLayer& layer, Isa isa);
 
   Shape output_shape(std::span<const Shape> inputs) const override;
   Index work(std::span<const Shape> inputs) const override;
+  Index scratch_bytes(std::span<const Shape> inputs) const override;
   void run(const Invocation& invocation) const noexcept override;
 
  private:
+  /// Rows that are multiplied at once: all, or as many as are widened into scratch at a time.
+  Index rows_at_once(Index rows) const;
+
   kernels::OutputRange range_;
   kernels::PackedGemm packed_;
 };

@@ -4,8 +4,8 @@
 
 #include "check.h"
 #include "guarded.h"
-#include "kernels/gemm/pack.h"
 #include "kernels/gemm/reference.h"
+#include "kernels/gemm/run.h"
 
 #if SMIDGEN_X86
 #include "avxvnni_as_avx512vl.h"
@@ -16,12 +16,26 @@ namespace {
 
 enum class Data : std::uint8_t { kRandom, kExtreme, kAlternating };
 
+/// Rows of `segments` runs of `length` values, as pixels of images whose lines and pixels may have
+/// gaps between them.
 struct Problem {
-  Index m, n, k;
-  Index a_stride;
-  std::int32_t zero_point;
-  Data data;
-  OutputRange range;
+  Index images = 1;
+  Index lines = 1;
+  Index width = 1;
+  Index n = 1;
+  Index segments = 1;
+  Index length = 1;
+  Index gap = 0;  // values between rows, and half as many more between lines
+  std::int32_t zero_point = 0;
+  Data data = Data::kRandom;
+  OutputRange range{};
+
+  Index k() const { return segments * length; }
+  Index row_values() const { return k() + gap; }
+  Index line_values() const { return width * row_values() + gap / 2; }
+  Index out_row() const { return n + gap % 3; }
+  Index out_line() const { return width * out_row() + gap % 4; }
+  Index row_count() const { return images * lines * width; }
 };
 
 std::vector<GemmVariant> runnable_variants() {
@@ -31,34 +45,33 @@ std::vector<GemmVariant> runnable_variants() {
   }
 #if SMIDGEN_X86
   if (cpu_has(Isa::kAvx512Vnni)) {
-    variants.push_back(
-        {"gemm_6x16c4_avxvnni_as_avx512vl", Isa::kAvxVnni, 6, 16, gemm_6x16c4_avxvnni_as_avx512vl});
+    variants.push_back({"gemm_6x16c4_avxvnni_as_avx512vl", Isa::kAvxVnni, 6, 16, 4,
+                        gemm_6x16c4_avxvnni_as_avx512vl});
   }
 #endif
   return variants;
 }
 
 struct Operands {
-  std::vector<std::uint8_t> a;
+  std::vector<std::uint8_t> a;  // all lines, with their gaps
   std::vector<std::int8_t> w;
   std::vector<std::int32_t> bias;
   std::vector<float> multipliers;
 };
 
 Operands make_operands(const Problem& problem, test::Random& random) {
-  // Exactly what a kernel may read, so that the sanitizer sees any read beyond.
-  const Index a_bytes = (problem.m - 1) * problem.a_stride + round_up(problem.k, 4);
-  Operands operands{random.values<std::uint8_t>(a_bytes, 0, 255),
-                    random.values<std::int8_t>(problem.n * problem.k, -128, 127),
-                    random.values<std::int32_t>(problem.n, -100000, 100000),
-                    std::vector<float>(static_cast<std::size_t>(problem.n))};
+  Operands operands{
+      random.values<std::uint8_t>(problem.images * problem.lines * problem.line_values(), 0, 255),
+      random.values<std::int8_t>(problem.n * problem.k(), -128, 127),
+      random.values<std::int32_t>(problem.n, -100000, 100000),
+      std::vector<float>(static_cast<std::size_t>(problem.n))};
   if (problem.data != Data::kRandom) std::ranges::fill(operands.a, std::uint8_t{255});
   for (std::size_t i = 0; i < operands.w.size() && problem.data != Data::kRandom; ++i) {
     const bool flip = problem.data == Data::kAlternating && i % 2 == 1;
     operands.w[i] = static_cast<std::int8_t>(flip ? 127 : -128);
   }
   // Halves give ties; the second is of the usual size; the third exceeds 1.
-  const std::array<float, 3> choices = {0.5F, 255.0F / (16129.0F * static_cast<float>(problem.k)),
+  const std::array<float, 3> choices = {0.5F, 255.0F / (16129.0F * static_cast<float>(problem.k())),
                                         1.5F};
   for (float& multiplier : operands.multipliers) {
     multiplier = choices[static_cast<std::size_t>(random.between(0, 2))];
@@ -66,26 +79,92 @@ Operands make_operands(const Problem& problem, test::Random& random) {
   return operands;
 }
 
-void check_problem(const GemmVariant& variant, const Problem& problem, test::Random& random) {
-  test::set_context(variant.name, "m", problem.m, "n", problem.n, "k", problem.k, "zero_point",
-                    problem.zero_point);
-  const Operands operands = make_operands(problem, random);
-  const GemmVariant* row = &variant;
-  const PackedGemm packed = pack_gemm({row, row}, problem.n, problem.k, operands.w, operands.bias,
-                                      operands.multipliers, problem.zero_point);
-  const Index out_stride = problem.n + 3;
-  std::vector<std::uint8_t> expected(static_cast<std::size_t>(problem.m * out_stride));
-  qu8_qc8w_gemm_reference(problem.m, problem.n, problem.k, operands.a.data(), problem.a_stride,
-                          problem.zero_point, operands.w.data(), operands.bias.data(),
-                          operands.multipliers.data(), problem.range, expected.data(), out_stride);
-  test::GuardedBytes out(problem.m * out_stride);
-  run_packed_gemm(packed, operands.a.data(), problem.a_stride, problem.m, 0, packed.panels,
-                  problem.range, out.data(), out_stride);
-  const auto is_output = [&](Index i) { return i % out_stride < problem.n; };
-  CHECK(out.is_intact(is_output));
-  for (Index i = 0; i < problem.m * out_stride; ++i) {
-    if (is_output(i)) CHECK_EQUAL(out[i], expected[static_cast<std::size_t>(i)]);
+/// What a kernel may read and not a byte more, so that the sanitizer sees any read beyond: the
+/// values widened if need be, and the last group filled up.
+std::vector<std::uint8_t> readable(const Problem& problem, const GemmVariant& variant,
+                                   const std::vector<std::uint8_t>& values) {
+  const Index unread = problem.gap + problem.gap / 2;  // behind the last row
+  const Index count = static_cast<Index>(values.size()) - unread +
+                      round_up(problem.length, variant.depth) - problem.length;
+  std::vector<std::uint8_t> bytes(static_cast<std::size_t>(count * variant.value_bytes()));
+  for (Index i = 0; i < std::min(count, static_cast<Index>(values.size())); ++i) {
+    bytes[static_cast<std::size_t>(i * variant.value_bytes())] =
+        values[static_cast<std::size_t>(i)];
   }
+  return bytes;
+}
+
+GemmColumns columns_of(const Operands& operands, const Problem& problem) {
+  return {operands.w, operands.bias, operands.multipliers, problem.zero_point};
+}
+
+std::vector<std::uint8_t> expected_rows(const Problem& problem, const Operands& operands) {
+  std::vector<std::uint8_t> expected(static_cast<std::size_t>(problem.row_count() * problem.n));
+  for (Index line = 0; line < problem.images * problem.lines; ++line) {
+    qu8_qc8w_gemm_reference(problem.width, problem.n, problem.k(),
+                            operands.a.data() + line * problem.line_values(), problem.row_values(),
+                            problem.zero_point, operands.w.data(), operands.bias.data(),
+                            operands.multipliers.data(), problem.range,
+                            expected.data() + line * problem.width * problem.n, problem.n);
+  }
+  return expected;
+}
+
+/// Runs all tiles in strips of `strip_tiles` (all if 0) and compares bytes and gaps.
+void check_choice(const GemmChoice& choice, const Problem& problem, Index strip_tiles,
+                  test::Random& random) {
+  test::set_context(choice.main->name, "images", problem.images, "lines", problem.lines, "width",
+                    problem.width, "n", problem.n, "segments", problem.segments, "length",
+                    problem.length, "gap", problem.gap, "zero_point", problem.zero_point);
+  const Operands operands = make_operands(problem, random);
+  const GemmColumns columns = columns_of(operands, problem);
+  CHECK(level_for(Isa::kAvx2, columns) == Isa::kAvx2);
+  const PackedGemm packed =
+      pack_gemm(choice, {problem.n, problem.segments, problem.length}, columns);
+  const std::vector<std::uint8_t> a = readable(problem, *choice.main, operands.a);
+  const Index value_bytes = choice.main->value_bytes();
+  std::vector<Index> offsets;
+  for (Index i = 0; i < problem.segments; ++i) offsets.push_back(i * problem.length * value_bytes);
+  test::GuardedBytes out(problem.images * problem.lines * problem.out_line());
+  const GemmRows rows =
+      GemmRows{
+          .images = problem.images,
+          .lines = problem.lines,
+          .width = problem.width,
+          .a = a.data(),
+          .a_pitch = {problem.lines * problem.line_values() * value_bytes,
+                      problem.line_values() * value_bytes, problem.row_values() * value_bytes},
+          .out = out.data(),
+          .out_pitch = {problem.lines * problem.out_line(), problem.out_line(), problem.out_row()}}
+          .joined();
+  const Index tiles = tile_count(packed, rows);
+  run_packed_gemm(packed, {.rows = rows,
+                           .segments = problem.segments,
+                           .segment_offsets = offsets.data(),
+                           .strip_tiles = strip_tiles == 0 ? tiles : strip_tiles,
+                           .tiles = {0, tiles},
+                           .panels = {0, packed.panels},
+                           .range = problem.range});
+
+  const std::vector<std::uint8_t> expected = expected_rows(problem, operands);
+  const auto row_of = [&](Index i) {
+    return i / problem.out_line() * problem.width + i % problem.out_line() / problem.out_row();
+  };
+  const auto is_output = [&](Index i) {
+    const Index in_line = i % problem.out_line();
+    return in_line < problem.width * problem.out_row() && in_line % problem.out_row() < problem.n;
+  };
+  CHECK(out.is_intact(is_output));
+  for (Index i = 0; i < problem.images * problem.lines * problem.out_line(); ++i) {
+    if (!is_output(i)) continue;
+    const Index column = i % problem.out_line() % problem.out_row();
+    CHECK_EQUAL(out[i], expected[static_cast<std::size_t>(row_of(i) * problem.n + column)]);
+  }
+}
+
+void check_problem(const GemmVariant& variant, const Problem& problem, test::Random& random) {
+  const GemmVariant* row = &variant;
+  check_choice({row, row}, problem, 0, random);
 }
 
 constexpr std::array<OutputRange, 3> kRanges = {OutputRange{-128, 127, 128}, OutputRange{0, 255, 0},
@@ -101,10 +180,13 @@ TEST(every_gemm_kernel_equals_the_reference_at_every_tile_edge) {
            {Index{1}, Index{3}, Index{7}, Index{15}, Index{16}, Index{17}, Index{31}, Index{33},
             Index{64}, Index{65}, variant.nr - 1, variant.nr, 2 * variant.nr + 1}) {
         const auto at = static_cast<std::size_t>(turn++);
-        const Index k = 1 + turn % 19;
         check_problem(variant,
-                      {m, n, k, round_up(k, 4) + turn % 5, kZeroPoints[at % 5], Data::kRandom,
-                       kRanges[at % 3]},
+                      {.width = m,
+                       .n = n,
+                       .length = 1 + turn % 19,
+                       .gap = turn % 5,
+                       .zero_point = kZeroPoints[at % 5],
+                       .range = kRanges[at % 3]},
                       random);
       }
     }
@@ -119,37 +201,71 @@ TEST(every_gemm_kernel_equals_the_reference_for_every_depth) {
     for (const Index k : depths) {
       for (const Data data : {Data::kRandom, Data::kExtreme, Data::kAlternating}) {
         const auto at = static_cast<std::size_t>(k);
-        check_problem(
-            variant,
-            {variant.mr, variant.nr, k, round_up(k, 4), kZeroPoints[at % 5], data, kRanges[at % 3]},
-            random);
+        check_problem(variant,
+                      {.width = variant.mr,
+                       .n = variant.nr,
+                       .length = k,
+                       .zero_point = kZeroPoints[at % 5],
+                       .data = data,
+                       .range = kRanges[at % 3]},
+                      random);
       }
     }
   }
 }
 
-TEST(a_narrow_tail_panel_gives_the_same_as_a_wide_one) {
-  for (const Isa isa : available_isas()) {
-    for (Index n = 1; n <= 140; n += 3) {
-      test::set_context(name_of(isa), "n", n);
-      const GemmChoice choice = choose_gemm(isa, n, 1);
-      CHECK(choice.main != nullptr && choice.main->isa == choice.tail->isa);
-      CHECK(choice.tail->nr >= n % choice.main->nr);
-      test::Random random(static_cast<std::uint64_t>(n));
-      const auto a = random.values<std::uint8_t>(12, 0, 255);
-      const auto w = random.values<std::int8_t>(n * 12, -127, 127);
-      const auto bias = random.values<std::int32_t>(n, -1000, 1000);
-      const std::vector<float> multipliers(static_cast<std::size_t>(n), 0.01F);
-      const PackedGemm packed = pack_gemm(choice, n, 12, w, bias, multipliers, 9);
-      std::vector<std::uint8_t> expected(static_cast<std::size_t>(n));
-      qu8_qc8w_gemm_reference(1, n, 12, a.data(), 12, 9, w.data(), bias.data(), multipliers.data(),
-                              kRanges[0], expected.data(), n);
-      test::GuardedBytes out(n);
-      run_packed_gemm(packed, a.data(), 12, 1, 0, packed.panels, kRanges[0], out.data(), n);
-      CHECK(out.is_intact([](Index) { return true; }));
-      for (Index j = 0; j < n; ++j) CHECK_EQUAL(out[j], expected[static_cast<std::size_t>(j)]);
+TEST(rows_may_be_pixels_of_images_in_segments) {
+  for (const GemmVariant& variant : runnable_variants()) {
+    test::Random random(3);
+    int turn = 0;
+    for (const Index width : {Index{1}, Index{2}, Index{3}, Index{7}, Index{8}, Index{15}}) {
+      for (const Index lines : {Index{1}, Index{2}, Index{5}}) {
+        for (const Index segments : {Index{1}, Index{3}, Index{7}}) {
+          const auto at = static_cast<std::size_t>(turn++);
+          check_problem(variant,
+                        {.images = 1 + turn % 3,
+                         .lines = lines,
+                         .width = width,
+                         .n = 1 + 13 * turn % (2 * variant.nr + 1),
+                         .segments = segments,
+                         .length = 1 + turn % 23,
+                         .gap = turn % 7,
+                         .zero_point = kZeroPoints[at % 5],
+                         .range = kRanges[at % 3]},
+                        random);
+        }
+      }
     }
   }
+}
+
+TEST(every_choice_of_kernels_gives_the_same_in_strips_of_any_height) {
+  for (const Isa isa : available_isas()) {
+    test::Random random(4);
+    for (Index n = 1; n <= 140; n += 3) {
+      for (const Index rows : {Index{1}, Index{3}, Index{60}}) {
+        const GemmChoice choice = choose_gemm(isa, n, rows);
+        CHECK(choice.main != nullptr && choice.main->isa == choice.tail->isa);
+        CHECK(choice.tail->nr >= n % choice.main->nr);
+        CHECK(choice.tail->mr >= choice.main->mr && choice.tail->depth == choice.main->depth);
+        check_choice(choice,
+                     {.width = rows, .n = n, .length = 12, .zero_point = 9, .range = kRanges[0]},
+                     n % 4, random);
+      }
+    }
+  }
+}
+
+TEST(sums_that_no_int32_could_hold_once_scaled_go_to_the_portable_kernel) {
+  const std::vector<std::int8_t> w(8, 127);
+  const std::vector<float> multipliers = {1.0F, 5000.0F};
+  // 4 * 127 * 255 = 129,540 at most in each column, and 129,540 * 16,578 = 2^31.
+  const std::vector<std::int32_t> none = {0, 0};
+  const std::vector<float> much = {1.0F, 16600.0F};
+  CHECK(level_for(Isa::kAvx2, {w, none, multipliers, 0}) == Isa::kAvx2);
+  CHECK(level_for(Isa::kAvx2, {w, none, much, 0}) == Isa::kPortable);
+  const std::vector<std::int32_t> bias = {0, -400000};
+  CHECK(level_for(Isa::kAvx2, {w, bias, multipliers, 0}) == Isa::kPortable);
 }
 
 }  // namespace

@@ -3,40 +3,56 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "kernels/output_range.h"
-
 // Matrix product of uint8 rows with int8 columns, requantized per column:
 //
 //   acc[i][j] = bias2[j] + sum over k of a[i][k] * w[j][k]                    in int32, modulo 2^32
-//   out[i][j] = round_and_clamp(float(acc[i][j]) * multiplier[j])             see OutputRange
+//   out[i][j] = clamp(round_half_even(float(acc[i][j]) * multiplier[j]) + zero_point, low, high)
 //
 // with bias2[j] = bias[j] - zero_point_a * sum over k of w[j][k] made while packing.
 
 namespace smidgen::kernels {
 
+/// What uint8 outputs are centred on and bounded by.
+struct ByteRange {
+  std::int16_t zero_point;
+  std::uint8_t low;
+  std::uint8_t high;
+};
+
 /// One tile of at most mr x nr outputs.
 ///
-/// The kernel reads 4 * k4 bytes of each of the m rows of `a`, and whole panels of the packed
-/// arrays, whatever n is. It writes m rows of n bytes and nothing else. Weights beyond the real k
-/// and n are zero, so what the rows hold behind their last real value does not matter.
+/// A row along k is `segments` runs of contiguous values, each padded with zero weights to groups
+/// of four bytes; so the rows of a convolution are read where they lie, one segment for each row of
+/// its window. The first ceil(m / 2) rows begin at a[0], the others at a[1], and likewise for the
+/// output; so a tile covers a piece of one line of pixels or two short lines.
+///
+/// The kernel reads 4 * k_groups bytes of each segment of each row, and whole panels of the packed
+/// arrays, whatever n is. It writes m rows of n bytes and nothing else. What the rows hold behind
+/// the last real value of a segment does not matter.
+///
+/// Kernels but the portable ones convert without a bound: every |float(acc) * multiplier| must be
+/// below 2^31, which packing proves.
 struct GemmTile {
-  std::ptrdiff_t m;            // 1 to mr
-  std::ptrdiff_t n;            // 1 to nr
-  std::ptrdiff_t k4;           // groups of four along k
-  const std::uint8_t* a;       // [m][4 * k4]
-  std::ptrdiff_t a_stride;     // bytes between rows
-  const std::int8_t* weights;  // [k4][nr][4]
-  const std::int32_t* bias2;   // [nr]
-  const float* multipliers;    // [nr]
-  std::uint8_t* out;           // [m][n]
-  std::ptrdiff_t out_stride;   // bytes between rows
-  OutputRange range;
+  std::ptrdiff_t m;                       // 1 to mr
+  std::ptrdiff_t n;                       // 1 to nr
+  std::ptrdiff_t segments;                // along k
+  std::ptrdiff_t k_groups;                // groups of four bytes in a segment
+  const std::ptrdiff_t* segment_offsets;  // [segments] bytes from the begin of a row
+  const std::uint8_t* a[2];               // the kernel's `depth` says what a group holds
+  std::ptrdiff_t a_stride;                // bytes between rows
+  const std::int8_t* weights;             // [segments][k_groups][nr][depth]
+  std::ptrdiff_t prefetch;                // bytes from weights read to weights worth fetching
+  const std::int32_t* bias2;              // [nr]
+  const float* multipliers;               // [nr]
+  std::uint8_t* out[2];
+  std::ptrdiff_t out_stride;  // bytes between rows
+  ByteRange range;
 };
 
 using GemmKernel = void (*)(const GemmTile& tile) noexcept;
 
 void qu8_qc8w_gemm_4x16c4_portable(const GemmTile& tile) noexcept;
-void qu8_qc8w_gemm_4x16c4_avx2(const GemmTile& tile) noexcept;
+void qu8_qc8w_gemm_6x16c2_avx2(const GemmTile& tile) noexcept;
 void qu8_qc8w_gemm_6x16c4_avxvnni(const GemmTile& tile) noexcept;
 void qu8_qc8w_gemm_14x16c4_avx512vnni(const GemmTile& tile) noexcept;
 void qu8_qc8w_gemm_14x32c4_avx512vnni(const GemmTile& tile) noexcept;

@@ -1,80 +1,80 @@
 #include "kernels/gemm/pack.h"
 
-#include <algorithm>
+#include <cmath>
 
 namespace smidgen::kernels {
 namespace {
 
-/// Sum modulo 2^32 of bias and zero-point correction, as the kernels accumulate.
-std::int32_t fold_zero_point(std::int32_t bias, std::span<const std::int8_t> column,
-                             std::int32_t zero_point) {
-  std::int64_t sum = 0;
-  for (const std::int8_t weight : column) sum += weight;
-  return static_cast<std::int32_t>(static_cast<std::uint64_t>(bias - zero_point * sum));
+template <typename T>
+std::span<const T> slice(std::span<const T> values, Index first, Index count) {
+  return values.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(count));
 }
 
-void pack_column(std::span<const std::int8_t> column, Index nr, std::int8_t* out) {
-  const auto k = static_cast<Index>(column.size());
-  for (Index i = 0; i < k; ++i) {
-    out[i / 4 * nr * 4 + i % 4] = column[static_cast<std::size_t>(i)];
+/// Bias and zero-point correction.
+std::int64_t fold_zero_point(const GemmColumns& column) {
+  std::int64_t sum = 0;
+  for (const std::int8_t weight : column.weights) sum += weight;
+  return column.bias.front() - column.a_zero_point * sum;
+}
+
+/// Writes one column of a panel of `nr` columns.
+void pack_column(const PackedGemm& packed, std::span<const std::int8_t> column, Index nr,
+                 std::int8_t* out) {
+  const Index depth = packed.choice.main->depth;
+  const Index length = packed.shape.length;
+  for (Index segment = 0; segment < packed.shape.segments; ++segment) {
+    std::int8_t* groups = out + segment * ceil_div(length, depth) * nr * depth;
+    for (Index i = 0; i < length; ++i) {
+      groups[i / depth * nr * depth + i % depth] =
+          column[static_cast<std::size_t>(segment * length + i)];
+    }
   }
 }
 
 }  // namespace
 
-PackedGemm pack_gemm(const GemmChoice& choice, Index n, Index k,
-                     std::span<const std::int8_t> weights, std::span<const std::int32_t> bias,
-                     std::span<const float> multipliers, std::int32_t a_zero_point) {
-  const Index nr = choice.main->nr;
-  const Index rest = n % nr;
-  const Index columns = n - rest + (rest == 0 ? 0 : choice.tail->nr);
-  const Index k4 = ceil_div(k, 4);
-  PackedGemm packed{choice,
-                    n,
-                    k,
-                    k4,
-                    ceil_div(n, nr),
-                    AlignedBuffer(columns * k4 * 4),
-                    AlignedBuffer(columns * 4),
-                    AlignedBuffer(columns * 4)};
-  for (Index j = 0; j < n; ++j) {
-    const Index panel = j / nr;
-    const Index width = j < n - rest ? nr : choice.tail->nr;
-    const auto column =
-        weights.subspan(static_cast<std::size_t>(j * k), static_cast<std::size_t>(k));
-    pack_column(column, width,
-                packed.weights.as<std::int8_t>() + panel * packed.panel_bytes() + j % nr * 4);
-    const auto at = static_cast<std::size_t>(j);
-    packed.bias2.as<std::int32_t>()[j] = fold_zero_point(bias[at], column, a_zero_point);
-    packed.multipliers.as<float>()[j] = multipliers[at];
-  }
-  return packed;
+GemmColumns GemmColumns::part(Index first, Index count) const {
+  const auto k = static_cast<Index>(weights.size() / bias.size());
+  return {slice(weights, first * k, count * k), slice(bias, first, count),
+          slice(multipliers, first, count), a_zero_point};
 }
 
-void run_packed_gemm(const PackedGemm& packed, const std::uint8_t* a, Index a_stride, Index rows,
-                     Index first, Index last, const OutputRange& range, std::uint8_t* out,
-                     Index out_stride) noexcept {
-  const Index nr = packed.choice.main->nr;
-  for (Index panel = first; panel < last; ++panel) {
-    const Index column = panel * nr;
-    const Index n = std::min(nr, packed.n - column);
-    const GemmVariant& variant = n == nr ? *packed.choice.main : *packed.choice.tail;
-    // Rows are dealt evenly, since a tile of one row costs nearly as much as one of a few.
-    const Index step = ceil_div(rows, ceil_div(rows, variant.mr));
-    for (Index row = 0; row < rows; row += step) {
-      variant.kernel({.m = std::min(step, rows - row),
-                      .n = n,
-                      .k4 = packed.k4,
-                      .a = a + row * a_stride,
-                      .a_stride = a_stride,
-                      .weights = packed.weights.as<std::int8_t>() + panel * packed.panel_bytes(),
-                      .bias2 = packed.bias2.as<std::int32_t>() + column,
-                      .multipliers = packed.multipliers.as<float>() + column,
-                      .out = out + row * out_stride + column,
-                      .out_stride = out_stride,
-                      .range = range});
-    }
+Isa level_for(Isa level, const GemmColumns& columns) {
+  constexpr double kBound = 2147483000.0;  // below 2^31 by more than the roundings to float
+  constexpr double kLargestValue = 255.0;
+  for (Index j = 0; j < static_cast<Index>(columns.bias.size()); ++j) {
+    const GemmColumns column = columns.part(j, 1);
+    Index magnitude = 0;
+    for (const std::int8_t weight : column.weights) magnitude += std::abs(weight);
+    const double largest = std::fabs(static_cast<double>(fold_zero_point(column))) +
+                           kLargestValue * static_cast<double>(magnitude);
+    if (!(largest * std::fabs(column.multipliers.front()) < kBound)) return Isa::kPortable;
   }
+  return level;
+}
+
+PackedGemm pack_gemm(const GemmChoice& choice, const GemmShape& shape, const GemmColumns& columns) {
+  const Index nr = choice.main->nr;
+  const Index rest = shape.n % nr;
+  const Index width = shape.n - rest + (rest == 0 ? 0 : choice.tail->nr);
+  const Index k_groups = shape.segments * ceil_div(shape.length, choice.main->depth);
+  PackedGemm packed{choice,
+                    shape,
+                    k_groups,
+                    ceil_div(shape.n, nr),
+                    AlignedBuffer(width * k_groups * choice.main->depth),
+                    AlignedBuffer(width * 4),
+                    AlignedBuffer(width * 4)};
+  for (Index j = 0; j < shape.n; ++j) {
+    const GemmColumns column = columns.part(j, 1);
+    std::int8_t* panel = packed.weights.as<std::int8_t>() + j / nr * packed.panel_bytes();
+    pack_column(packed, column.weights, j < shape.n - rest ? nr : choice.tail->nr,
+                panel + j % nr * choice.main->depth);
+    // Modulo 2^32, as the kernels accumulate.
+    packed.bias2.as<std::int32_t>()[j] = static_cast<std::int32_t>(fold_zero_point(column));
+    packed.multipliers.as<float>()[j] = column.multipliers.front();
+  }
+  return packed;
 }
 
 }  // namespace smidgen::kernels

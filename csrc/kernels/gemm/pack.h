@@ -9,32 +9,44 @@
 
 namespace smidgen::kernels {
 
+/// Columns of a product, and how its k values lie in a row: `segments` runs of `length` values.
+struct GemmShape {
+  Index n;
+  Index segments;
+  Index length;
+
+  Index k() const { return segments * length; }
+};
+
+/// The columns of one product, unpacked.
+struct GemmColumns {
+  std::span<const std::int8_t> weights;  // [n][segments][length]
+  std::span<const std::int32_t> bias;    // [n]
+  std::span<const float> multipliers;    // [n]
+  std::int32_t a_zero_point;
+
+  /// Columns [first, first + count).
+  GemmColumns part(Index first, Index count) const;
+};
+
 /// The weights of one matrix product as the chosen kernels read them.
 struct PackedGemm {
   GemmChoice choice;
-  Index n;
-  Index k;
-  Index k4;
+  GemmShape shape;
+  Index k_groups;  // groups of four bytes of a row, of all segments
   Index panels;
-  AlignedBuffer weights;      // panels of [k4][nr][4] int8; all but the last have main->nr columns
+  AlignedBuffer weights;      // panels of [k_groups][nr][depth] int8; nr is main's, but in the last
   AlignedBuffer bias2;        // [columns rounded up to nr] int32
   AlignedBuffer multipliers;  // [columns rounded up to nr] float32
 
-  Index panel_bytes() const { return k4 * choice.main->nr * 4; }
+  Index panel_bytes() const { return k_groups * choice.main->nr * choice.main->depth; }
 };
 
-/// Packs weights [n][k] with bias [n] and multipliers [n]; the zero point of `a` goes into the
-/// bias.
-PackedGemm pack_gemm(const GemmChoice& choice, Index n, Index k,
-                     std::span<const std::int8_t> weights, std::span<const std::int32_t> bias,
-                     std::span<const float> multipliers, std::int32_t a_zero_point);
+/// The level whose kernels may compute these columns: `level`, or portable unless every
+/// |float(acc) * multiplier| stays below 2^31 whatever the rows hold.
+Isa level_for(Isa level, const GemmColumns& columns);
 
-/// Multiplies `rows` rows of `a` with panels [first, last) and writes their columns of `out`.
-///
-/// a: [rows][a_stride bytes], each row readable up to 4 * k4 bytes; out: [rows][n] with out_stride
-/// bytes between rows.
-void run_packed_gemm(const PackedGemm& packed, const std::uint8_t* a, Index a_stride, Index rows,
-                     Index first, Index last, const OutputRange& range, std::uint8_t* out,
-                     Index out_stride) noexcept;
+/// Packs columns; the zero point of `a` goes into the bias.
+PackedGemm pack_gemm(const GemmChoice& choice, const GemmShape& shape, const GemmColumns& columns);
 
 }  // namespace smidgen::kernels

@@ -1,10 +1,13 @@
 #include <immintrin.h>
 
 #include "kernels/gemm/gemm.h"
-#include "kernels/gemm/tile_avx512vnni.inc"
+#include "kernels/gemm/simd_avx512vnni.inc"
+#include "kernels/gemm/tile.inc"
 
 namespace smidgen::kernels {
 
-void qu8_qc8w_gemm_14x32c4_avx512vnni(const GemmTile& tile) noexcept { run_up_to_14_rows<2>(tile); }
+void qu8_qc8w_gemm_14x32c4_avx512vnni(const GemmTile& tile) noexcept {
+  run_rows<Avx512Vnni, 14, 2>(tile);
+}
 
 }  // namespace smidgen::kernels

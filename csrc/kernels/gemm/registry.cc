@@ -9,26 +9,29 @@ namespace smidgen::kernels {
 namespace {
 
 constexpr std::array kVariants = {
-    GemmVariant{"qu8_qc8w_gemm_4x16c4_portable", Isa::kPortable, 4, 16,
+    GemmVariant{"qu8_qc8w_gemm_4x16c4_portable", Isa::kPortable, 4, 16, 4,
                 qu8_qc8w_gemm_4x16c4_portable},
 #if SMIDGEN_X86
-    GemmVariant{"qu8_qc8w_gemm_4x16c4_avx2", Isa::kAvx2, 4, 16, qu8_qc8w_gemm_4x16c4_avx2},
-    GemmVariant{"qu8_qc8w_gemm_6x16c4_avxvnni", Isa::kAvxVnni, 6, 16, qu8_qc8w_gemm_6x16c4_avxvnni},
-    GemmVariant{"qu8_qc8w_gemm_14x32c4_avx512vnni", Isa::kAvx512Vnni, 14, 32,
+    GemmVariant{"qu8_qc8w_gemm_6x16c2_avx2", Isa::kAvx2, 6, 16, 2, qu8_qc8w_gemm_6x16c2_avx2},
+    GemmVariant{"qu8_qc8w_gemm_6x16c4_avxvnni", Isa::kAvxVnni, 6, 16, 4,
+                qu8_qc8w_gemm_6x16c4_avxvnni},
+    GemmVariant{"qu8_qc8w_gemm_14x32c4_avx512vnni", Isa::kAvx512Vnni, 14, 32, 4,
                 qu8_qc8w_gemm_14x32c4_avx512vnni},
-    GemmVariant{"qu8_qc8w_gemm_14x16c4_avx512vnni", Isa::kAvx512Vnni, 14, 16,
+    GemmVariant{"qu8_qc8w_gemm_14x16c4_avx512vnni", Isa::kAvx512Vnni, 14, 16, 4,
                 qu8_qc8w_gemm_14x16c4_avx512vnni},
-    GemmVariant{"qu8_qc8w_gemm_6x64c4_avx512vnni", Isa::kAvx512Vnni, 6, 64,
+    GemmVariant{"qu8_qc8w_gemm_6x64c4_avx512vnni", Isa::kAvx512Vnni, 6, 64, 4,
                 qu8_qc8w_gemm_6x64c4_avx512vnni},
 #endif
 };
 
-/// Cycles of one panel for one row and one group of four k, in eighths: two dot products and two
-/// loads a cycle.
+/// Half cycles of one panel for one group: two dot products and two loads a cycle, and four cycles
+/// from one dot product to the next on the same sums.
 Index panel_cost(const GemmVariant& variant, Index expected_rows) {
-  const Index rows = std::min(variant.mr, expected_rows);
+  constexpr Index kLatency = 8;
+  const Index tiles = ceil_div(expected_rows, variant.mr);
+  const Index rows = ceil_div(expected_rows, tiles);
   const Index vectors = variant.nr / 16;
-  return std::max(4 * vectors, 4 + 4 * vectors / rows);
+  return tiles * std::max({rows * vectors, rows + vectors, kLatency});
 }
 
 }  // namespace

@@ -14,13 +14,19 @@ struct GemmVariant {
   Isa isa;
   Index mr;  // largest m of a tile
   Index nr;  // columns of a packed panel
+  Index
+      depth;  // values of a group of four bytes of a row: 4 uint8, or 2 that were widened to int16
   GemmKernel kernel;
+
+  /// Bytes of one value of a row.
+  Index value_bytes() const { return 4 / depth; }
 };
 
 /// Every kernel of the family that this build has.
 std::span<const GemmVariant> gemm_variants();
 
-/// The kernels of one layer: `main` for full panels and `tail` for the last, narrower one.
+/// The kernels of one layer: `main` for full panels and `tail` for the last, narrower one, which
+/// takes at least as many rows at a time and the same depth.
 struct GemmChoice {
   const GemmVariant* main;
   const GemmVariant* tail;

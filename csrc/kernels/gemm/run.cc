@@ -1,0 +1,133 @@
+#include "kernels/gemm/run.h"
+
+#include <algorithm>
+
+namespace smidgen::kernels {
+namespace {
+
+constexpr Index kPrefetchAhead = 1024;
+
+ByteRange byte_range(const OutputRange& range) {
+  const auto byte = [&](float bound) {
+    return static_cast<std::uint8_t>(static_cast<std::int32_t>(bound) + range.zero_point);
+  };
+  return {static_cast<std::int16_t>(range.zero_point), byte(range.low), byte(range.high)};
+}
+
+/// Cuts rows into tiles of about mr rows: several pieces of a line, or two short lines.
+class Tiling {
+ public:
+  Tiling(const GemmRows& rows, Index mr)
+      : rows_(rows),
+        is_paired_(2 * rows.width <= mr),
+        pieces_(is_paired_ ? 1 : ceil_div(rows.width, mr)) {}
+
+  Index count() const {
+    const Index lines = rows_.images * rows_.lines;
+    return is_paired_ ? ceil_div(lines, 2) : lines * pieces_;
+  }
+
+  /// Sets the rows of a tile.
+  void locate(Index tile, GemmTile& out) const {
+    if (is_paired_) {
+      const Index line = 2 * tile;
+      const bool has_second = line + 1 < rows_.images * rows_.lines;
+      if (has_second) {
+        out.m = 2 * rows_.width;
+        set_half(0, line, 0, out);
+        set_half(1, line + 1, 0, out);
+        return;
+      }
+      return set_piece(line, 0, rows_.width, out);
+    }
+    const Index line = tile / pieces_;
+    const Index piece = tile - line * pieces_;
+    // Rows are dealt evenly, since a tile of one row costs nearly as much as one of a few.
+    const Index begin = rows_.width * piece / pieces_;
+    const Index end = rows_.width * (piece + 1) / pieces_;
+    set_piece(line, begin, end, out);
+  }
+
+ private:
+  void set_piece(Index line, Index begin, Index end, GemmTile& out) const {
+    out.m = end - begin;
+    set_half(0, line, begin, out);
+    set_half(1, line, begin + (out.m + 1) / 2, out);
+  }
+
+  void set_half(int half, Index line, Index row, GemmTile& out) const {
+    const Index image = line / rows_.lines;
+    const auto offset = [&](const GemmPitch& pitch) {
+      return image * pitch.image + (line - image * rows_.lines) * pitch.line + row * pitch.row;
+    };
+    out.a[half] = rows_.a + offset(rows_.a_pitch);
+    out.out[half] = rows_.out + offset(rows_.out_pitch);
+  }
+
+  const GemmRows& rows_;
+  bool is_paired_;
+  Index pieces_;
+};
+
+/// Computes some tiles of one panel.
+void run_panel(const PackedGemm& packed, const GemmRun& run, const Tiling& tiling, Index panel,
+               Range tiles) {
+  const Index nr = packed.choice.main->nr;
+  const Index column = panel * nr;
+  const Index n = std::min(nr, packed.shape.n - column);
+  const GemmVariant& variant = n == nr ? *packed.choice.main : *packed.choice.tail;
+  GemmTile tile{.m = 0,
+                .n = n,
+                .segments = run.segments,
+                .k_groups = packed.k_groups / run.segments,
+                .segment_offsets = run.segment_offsets,
+                .a = {},
+                .a_stride = run.rows.a_pitch.row,
+                .weights = packed.weights.as<std::int8_t>() + panel * packed.panel_bytes(),
+                .prefetch = kPrefetchAhead,
+                .bias2 = packed.bias2.as<std::int32_t>() + column,
+                .multipliers = packed.multipliers.as<float>() + column,
+                .out = {},
+                .out_stride = run.rows.out_pitch.row,
+                .range = byte_range(run.range)};
+  for (Index at = tiles.begin; at < tiles.end; ++at) {
+    tiling.locate(at, tile);
+    tile.out[0] += column;
+    tile.out[1] += column;
+    // The last tile has this panel in the cache and fetches the next.
+    if (at + 1 == tiles.end) tile.prefetch = std::max(kPrefetchAhead, packed.panel_bytes());
+    variant.kernel(tile);
+  }
+}
+
+}  // namespace
+
+GemmRows GemmRows::joined() const {
+  GemmRows rows = *this;
+  if (rows.lines > 1 && !rows.are_lines_adjacent()) return rows;
+  rows.width *= rows.lines;
+  rows.lines = rows.images;
+  rows.images = 1;
+  rows.a_pitch.line = rows.a_pitch.image;
+  rows.out_pitch.line = rows.out_pitch.image;
+  if (rows.lines > 1 && !rows.are_lines_adjacent()) return rows;
+  rows.width *= rows.lines;
+  rows.lines = 1;
+  return rows;
+}
+
+Index tile_count(const PackedGemm& packed, const GemmRows& rows) {
+  return Tiling(rows, packed.choice.main->mr).count();
+}
+
+void run_packed_gemm(const PackedGemm& packed, const GemmRun& run) noexcept {
+  const Tiling tiling(run.rows, packed.choice.main->mr);
+  for (Index begin = run.tiles.begin; begin < run.tiles.end; begin += run.strip_tiles) {
+    const Range strip{begin, std::min(begin + run.strip_tiles, run.tiles.end)};
+    for (Index panel = run.panels.begin; panel < run.panels.end; ++panel) {
+      run_panel(packed, run, tiling, panel, strip);
+    }
+  }
+}
+
+}  // namespace smidgen::kernels
