@@ -7,6 +7,8 @@ float32 operation with one rounding (round half to even); none may be reordered 
 
 from __future__ import annotations
 
+from smidgen.functional.elementwise import binary, cast, compare, unary, where
+from smidgen.functional.matrix import dynamic_linear, embed, matmul, row_qparams
 from smidgen.functional.movement import concatenate, expand, gather, pad
 from smidgen.functional.quantized import (
     add,
@@ -26,6 +28,7 @@ from smidgen.functional.quantized import (
     requantize_multipliers,
     window_count,
 )
+from smidgen.functional.reduction import layer_norm, reduce, softmax
 from smidgen.functional.types import F32, I8, I32, I64, U8, Bool
 
 __all__ = [
@@ -37,13 +40,20 @@ __all__ = [
     "Bool",
     "add",
     "average_pool",
+    "binary",
+    "cast",
+    "compare",
     "concatenate",
     "convolve",
     "dequantize",
     "dequantize_accumulators",
+    "dynamic_linear",
+    "embed",
     "expand",
     "gather",
+    "layer_norm",
     "lookup",
+    "matmul",
     "max_pool",
     "multiply",
     "multiply_accumulate",
@@ -52,7 +62,12 @@ __all__ = [
     "quantize",
     "quantize_bias",
     "quantize_weight",
+    "reduce",
     "requantize",
     "requantize_multipliers",
+    "row_qparams",
+    "softmax",
+    "unary",
+    "where",
     "window_count",
 ]

@@ -8,11 +8,17 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from smidgen.program.interpreter import movement, quantized
+from smidgen.program.interpreter import elementwise, matrix, movement, quantized, reduction
 from smidgen.program.interpreter.rule import Rule, Values
 from smidgen.program.types import Program
 
-_RULES: Mapping[type[Any], Rule] = {**quantized.RULES, **movement.RULES}
+_RULES: Mapping[type[Any], Rule] = {
+    **quantized.RULES,
+    **movement.RULES,
+    **elementwise.RULES,
+    **reduction.RULES,
+    **matrix.RULES,
+}
 
 
 def interpret(
