@@ -1,4 +1,4 @@
-"""Which nodes of a fused graph have an integer step, and why others have none."""
+"""Which nodes of a fused graph can run, in integers or in plain steps, and why others cannot."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from collections.abc import Callable
 from torch import fx, nn
 
 from smidgen.errors import UnsupportedOperatorError
-from smidgen.graph.operations import OpKind
-from smidgen.passes.operators import Kind, concat_axis, kind_of, module_of, operands, pair
+from smidgen.graph.operations import UNARY_KINDS, OpKind
+from smidgen.passes.operators import Kind, kind_of, module_of, operands, pair
 
+FLOAT32 = "float32"
 Padding = tuple[int, int, int, int]
 
 
@@ -30,6 +31,26 @@ def check_convertible(graph: fx.GraphModule) -> None:
             reason="UNSUPPORTED_COMBINATION",
             node_count=len(problems),
         )
+
+
+def quantized_problem(graph: fx.GraphModule, node: fx.Node) -> str | None:
+    """Says why a node has no integer step; None if it has one."""
+    kind = kind_of(node)
+    if kind not in _QUANTIZED:
+        return f"{node.meta.get('op', kind.value)} has no integer step"
+    values = [node, *node.all_input_nodes]
+    dtypes = sorted({value.meta.get("dtype", FLOAT32) for value in values} - {FLOAT32})
+    if dtypes:
+        return f"works on {', '.join(dtypes)}"
+    return _QUANTIZED[kind](graph, node)
+
+
+def plain_problem(graph: fx.GraphModule, node: fx.Node) -> str | None:
+    """Says why a node cannot run in steps on values as they are; None if it can."""
+    if kind_of(node) in _ENDS:
+        return None
+    op = node.meta["op"]
+    return _PLAIN[op](graph, node) if op in _PLAIN else f"{op} has no step on floats"
 
 
 def max_pool_padding(pool: nn.MaxPool2d, source: fx.Node, node: fx.Node) -> Padding:
@@ -55,16 +76,14 @@ def max_pool_padding(pool: nn.MaxPool2d, source: fx.Node, node: fx.Node) -> Padd
 
 
 def _problem(graph: fx.GraphModule, node: fx.Node) -> str | None:
-    check = _CHECKS.get(kind_of(node))
-    return None if check is None else check(graph, node)
+    plain, quantized = plain_problem(graph, node), quantized_problem(graph, node)
+    if plain is None or quantized is None:
+        return None
+    return quantized if kind_of(node) in _QUANTIZED else plain
 
 
-def _batch_norm(_: fx.GraphModule, node: fx.Node) -> str | None:
-    return "batch norm has no convolution or linear layer before it to fold into"
-
-
-def _float(_: fx.GraphModule, node: fx.Node) -> str | None:
-    return f"{node.meta['op']} has no integer step"
+def _anything(_: fx.GraphModule, node: fx.Node) -> str | None:
+    return None
 
 
 def _conv2d(_: fx.GraphModule, node: fx.Node) -> str | None:
@@ -73,11 +92,6 @@ def _conv2d(_: fx.GraphModule, node: fx.Node) -> str | None:
 
 def _linear(_: fx.GraphModule, node: fx.Node) -> str | None:
     return _expect_rank(node, 2)
-
-
-def _concat(_: fx.GraphModule, node: fx.Node) -> str | None:
-    axis = concat_axis(node)
-    return None if axis == 1 else f"joins along axis {axis}, expected axis 1"
 
 
 def _add(_: fx.GraphModule, node: fx.Node) -> str | None:
@@ -135,14 +149,31 @@ def _spatial(node: fx.Node) -> list[int]:
     return [int(extent) for extent in node.meta["shape"][2:]]
 
 
-_CHECKS: dict[Kind, Callable[[fx.GraphModule, fx.Node], str | None]] = {
-    Kind.BATCH_NORM: _batch_norm,
-    Kind.FLOAT: _float,
+Check = Callable[[fx.GraphModule, fx.Node], str | None]
+
+_ENDS = frozenset({Kind.INPUT, Kind.CONSTANT, Kind.OUTPUT})
+
+_QUANTIZED: dict[Kind, Check] = {
     Kind.CONV: _conv2d,
     Kind.LINEAR: _linear,
-    Kind.CONCAT: _concat,
+    Kind.CLAMP: _anything,
+    Kind.UNARY: _anything,
+    Kind.CONCAT: _anything,
     Kind.ADD: _add,
     Kind.MULTIPLY: _multiply,
     Kind.MAX_POOL: _max_pool,
     Kind.AVERAGE_POOL: _average_pool,
+    Kind.RESHAPE: _anything,
 }
+"""What has integer steps, and what they cannot do."""
+
+_PLAIN: dict[OpKind, Check] = {
+    **dict.fromkeys(UNARY_KINDS, _anything),
+    OpKind.BATCH_NORM: _anything,
+    OpKind.ADD: _anything,
+    OpKind.MULTIPLY: _anything,
+    OpKind.CONCAT: _anything,
+    OpKind.FLATTEN: _anything,
+    OpKind.RESHAPE: _anything,
+}
+"""What has steps on plain values, and what they cannot do."""

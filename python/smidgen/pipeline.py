@@ -34,8 +34,8 @@ from smidgen.quantization_report import report_nodes
 from smidgen.report import QuantizationReport
 from smidgen.verification import (
     check_parity,
-    dequantized_values,
     random_samples,
+    real_values,
     sample_count,
     sqnr_db,
 )
@@ -255,7 +255,7 @@ def _noise(
     """
     specs = model.exported.inputs
     _, _, batch = next(iter(batches(inputs, specs, sample_count(program))))
-    quantized = dequantized_values(program, batch)
+    quantized = real_values(program, batch)
     signals = float_values(graph, batch, specs)
     return {name: sqnr_db(signals[name], quantized[name]) for name in signals.keys() & quantized}
 

@@ -7,32 +7,35 @@ from collections.abc import Mapping
 from torch import fx
 
 from smidgen.errors import CalibrationError
+from smidgen.forms import Form, Forms, assign_forms
 from smidgen.passes.operators import SHARING_KINDS, Kind, kind_of
 from smidgen.profile import ActivationRange
 
 
 def place_quantization(graph: fx.GraphModule) -> Mapping[str, str]:
-    """Says for each node of a fused graph at which node its range is observed and quantized.
+    """Says for each quantized value of a fused graph at which node its range is observed.
 
-    Max pooling and reshapes keep the scale of what they read. What only a concatenation reads
-    takes the concatenation's scale: quantizing commutes with them, so one place quantizes for all.
-    All other nodes quantize their own output.
+    What moves values keeps the scale of what it reads. What only a concatenation reads takes the
+    concatenation's scale: quantizing commutes with them, so one place quantizes for all. All other
+    nodes quantize their own output. Values that only plain steps read are not quantized.
 
     Returns:
-        Node name to node name, without the output node.
+        Node name to node name.
     """
+    forms = assign_forms(graph)
+    nodes = [node for node in graph.graph.nodes if node.op != "output" and forms.is_quantized(node)]
     groups: dict[fx.Node, set[fx.Node]] = {}
     root: dict[fx.Node, fx.Node] = {}
-    nodes = [node for node in graph.graph.nodes if node.op != "output"]
     for node in nodes:
-        shares = kind_of(node) in SHARING_KINDS
+        is_plain = forms.writes[node.name] is Form.PLAIN
+        shares = kind_of(node) in SHARING_KINDS and not is_plain
         root[node] = root[node.all_input_nodes[0]] if shares else node
         groups.setdefault(root[node], set()).add(node)
     parent: dict[fx.Node, fx.Node] = {}
     for concat in nodes:
-        if kind_of(concat) is Kind.CONCAT:
+        if kind_of(concat) is Kind.CONCAT and forms.writes[concat.name] is Form.QUANTIZED:
             for joined in concat.all_input_nodes:
-                if _is_read_only_by(groups[root[joined]], concat):
+                if _is_read_only_by(groups[root[joined]], concat, forms):
                     parent[root[joined]] = concat
     return {node.name: _follow(parent, root[node]).name for node in nodes}
 
@@ -51,8 +54,14 @@ def check_ranges(needed: set[str], ranges: Mapping[str, ActivationRange]) -> Non
         )
 
 
-def _is_read_only_by(group: set[fx.Node], concat: fx.Node) -> bool:
-    return all(user is concat or user in group for node in group for user in node.users)
+def _is_read_only_by(group: set[fx.Node], concat: fx.Node, forms: Forms) -> bool:
+    """Tells whether nothing but the concatenation and the group reads quantized values of it."""
+    return all(
+        user is concat or user in group
+        for node in group
+        for user in node.users
+        if forms.is_quantized_for(node, user)
+    )
 
 
 def _follow(parent: Mapping[fx.Node, fx.Node], node: fx.Node) -> fx.Node:

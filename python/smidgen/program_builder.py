@@ -21,9 +21,9 @@ class ProgramBuilder:
         self._constants: dict[str, NDArray[np.generic]] = {}
         self._steps: list[Step] = []
 
-    def float_tensor(self, name: str, shape: Shape) -> str:
-        """Declares a float32 tensor and returns its name."""
-        self._tensors[name] = TensorInfo(name=name, dtype=DType.FLOAT32, shape=shape)
+    def plain_tensor(self, name: str, shape: Shape, dtype: str) -> str:
+        """Declares a tensor without a scale and returns its name."""
+        self._tensors[name] = TensorInfo(name=name, dtype=DType(dtype), shape=shape)
         return name
 
     def quantized_tensor(self, name: str, shape: Shape, qparams: QParams) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from torch import fx, nn
 
+from smidgen.forms import Form, Forms, assign_forms
 from smidgen.passes.operators import Kind, kind_of, module_of
 from smidgen.qparams import QParams
 from smidgen.report import NodeReport
@@ -34,12 +35,15 @@ def report_nodes(
         qparams: Parameters of the fused nodes' outputs; empty in a plan without ranges.
         sqnr_db: Measured ratios by fused node; empty if not measured.
     """
+    forms = assign_forms(fused)
     steps: dict[str, fx.Node] = {}
     for step in fused.graph.nodes:
         if kind_of(step) not in (Kind.INPUT, Kind.OUTPUT):
             steps[step.meta.get("sources", (step.name,))[0]] = step
     return tuple(
-        _report(imported, node, fused, steps.get(node.name), qparams=qparams, sqnr_db=sqnr_db)
+        _report(
+            imported, node, fused, steps.get(node.name), forms, qparams=qparams, sqnr_db=sqnr_db
+        )
         for node in imported.graph.nodes
         if kind_of(node) not in (Kind.INPUT, Kind.OUTPUT)
     )
@@ -50,29 +54,39 @@ def _report(
     node: fx.Node,
     fused: fx.GraphModule,
     step: fx.Node | None,
+    forms: Forms,
     *,
     qparams: Mapping[str, QParams],
     sqnr_db: Mapping[str, float | None],
 ) -> NodeReport:
     module = module_of(imported, node)
-    output = None if step is None else qparams.get(step.name)
+    is_quantized = step is not None and forms.writes[step.name] is Form.QUANTIZED
+    output = qparams.get(step.name) if step is not None and is_quantized else None
     return NodeReport(
         node=node.name,
         op=str(node.meta["op"]),
-        is_quantized=step is not None,
+        is_quantized=is_quantized,
         module_path=node.meta.get("module_path", ""),
-        reason="" if step is not None else _REASONS.get(kind_of(node), "UNUSED"),
+        reason=_reason(node, step, is_quantized=is_quantized),
         output_scale=0.0 if output is None else output.scale,
         output_zero_point=0 if output is None else output.zero_point,
         float_bytes=0 if module is None else sum(p.nbytes for p in module.parameters()),
-        quantized_bytes=0 if step is None else _quantized_bytes(fused, step),
+        quantized_bytes=0 if step is None else _bytes(fused, step, is_quantized=is_quantized),
         sqnr_db=None if step is None else sqnr_db.get(step.name),
     )
 
 
-def _quantized_bytes(fused: fx.GraphModule, step: fx.Node) -> int:
+def _reason(node: fx.Node, step: fx.Node | None, *, is_quantized: bool) -> str:
+    if step is None:
+        return _REASONS.get(kind_of(node), "UNUSED")
+    return "" if is_quantized else "FLOAT"
+
+
+def _bytes(fused: fx.GraphModule, step: fx.Node, *, is_quantized: bool) -> int:
     """Bytes of a step's constants: int8 weights, float32 scales and int32 bias, or a table."""
     layer = module_of(fused, step)
+    if not is_quantized:
+        return 0 if layer is None else sum(p.nbytes for p in layer.parameters())
     if isinstance(layer, nn.Conv2d | nn.Linear):
         return layer.weight.numel() + 8 * layer.weight.shape[0]
     return TABLE_BYTES if kind_of(step) in (Kind.UNARY, Kind.CLAMP) else 0

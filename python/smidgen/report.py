@@ -16,7 +16,8 @@ class NodeReport:
         module_path: Path in the user's model, for display; may be empty.
         op: Operator, for instance `conv2d`.
         is_quantized: Whether the node runs in integers as a step of its own.
-        reason: Stable word where it does not, for instance FUSED; empty for quantized nodes.
+        reason: Stable word where it does not: FUSED, FOLDED, REMOVED or UNUSED
+            where there is no step, FLOAT where the step works on floats; empty for quantized nodes.
         output_scale: Scale of the output; 0 where there is none.
         output_zero_point: Zero point of the output.
         float_bytes: Bytes of the node's parameters in the float model.

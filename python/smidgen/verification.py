@@ -36,7 +36,7 @@ def sample_count(program: Program) -> int:
 
 
 def random_samples(program: Program, count: int) -> dict[str, NDArray[np.float32]]:
-    """Returns `count` samples that are uniform over the ranges of the program's inputs."""
+    """Returns `count` samples: uniform over the range of an input, normal if it has none."""
     generator = np.random.default_rng(0)
     quantized = {
         step.input: program.tensor(step.output)
@@ -45,9 +45,12 @@ def random_samples(program: Program, count: int) -> dict[str, NDArray[np.float32
     }
     samples = {}
     for name in program.inputs:
-        target = quantized[name]
+        shape = (count, *(extent or 1 for extent in program.tensor(name).shape[1:]))
+        target = quantized.get(name)
+        if target is None:
+            samples[name] = generator.normal(size=shape).astype(np.float32)
+            continue
         assert target.scale is not None
-        shape = (count, *(extent or 1 for extent in target.shape[1:]))
         levels = generator.uniform(-0.5, 255.5, shape) - target.zero_point
         samples[name] = (levels * target.scale).astype(np.float32)
     return samples
@@ -73,13 +76,15 @@ def check_parity(program: Program, samples: Arrays) -> ParityCertificate:
     return ParityCertificate(sample_count=count, max_difference=0, isas=isas)
 
 
-def dequantized_values(program: Program, samples: Arrays) -> dict[str, NDArray[np.float32]]:
-    """Runs the engine and returns the real values of all quantized tensors by name."""
+def real_values(program: Program, samples: Arrays) -> dict[str, NDArray[np.float32]]:
+    """Runs the engine and returns the real values of all quantized and float tensors by name."""
     values = Engine(program).run_all(samples)
     return {
-        tensor.name: dequantize(values[tensor.name], tensor.scale, tensor.zero_point)
+        tensor.name: values[tensor.name]
+        if tensor.scale is None
+        else dequantize(values[tensor.name], tensor.scale, tensor.zero_point)
         for tensor in program.tensors.values()
-        if tensor.dtype is DType.UINT8 and tensor.scale is not None
+        if tensor.dtype in (DType.UINT8, DType.FLOAT32)
     }
 
 

@@ -16,6 +16,7 @@ class Kind(enum.Enum):
     """What a node does, as far as quantization is concerned."""
 
     INPUT = "input"
+    CONSTANT = "constant"
     OUTPUT = "output"
     CONV = "conv2d"
     LINEAR = "linear"
@@ -31,6 +32,12 @@ class Kind(enum.Enum):
     IDENTITY = "identity"
     FLOAT = "float"
 
+
+SOURCE_KINDS = frozenset({Kind.INPUT, Kind.CONSTANT})
+"""Kinds whose value is there before anything runs."""
+
+MOVING_KINDS = frozenset({Kind.RESHAPE, Kind.CONCAT})
+"""Kinds that move values of any type and change none."""
 
 SHARING_KINDS = frozenset({Kind.MAX_POOL, Kind.RESHAPE, Kind.IDENTITY})
 """Kinds whose output takes its values from the input, so that both have the same scale."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import fx, nn
 
+from smidgen.forms import assign_forms
 from smidgen.passes import fuse_for_training
 from smidgen.passes.operators import UNBOUNDED, Clamped, ConvBatchNorm2d, clamp_of, module_of
 from smidgen.passes.rewriter import Rewriter
@@ -82,9 +83,11 @@ def _with_clamp(layer: nn.Module, bounds: tuple[float, float]) -> nn.Module:
 def _insert_fake_quantization(
     prepared: fx.GraphModule, fused: fx.GraphModule, ranges: Mapping[str, ActivationRange]
 ) -> None:
-    """Puts a FakeQuantize behind each node that quantizes its output."""
+    """Puts a FakeQuantize behind each node whose value is quantized, for those who read it so."""
     names = activation_names(fused)
+    forms = assign_forms(fused)
     points = set(place_quantization(fused).values())
+    nodes = {node.name: node for node in fused.graph.nodes}
     check_ranges({names[point] for point in points}, ranges)
     for node in [node for node in prepared.graph.nodes if node.name in points]:
         target = f"{node.name}_fake_quantize"
@@ -92,7 +95,9 @@ def _insert_fake_quantization(
         with prepared.graph.inserting_after(node):
             inserted = prepared.graph.call_module(target, (node,))
         inserted.meta = {"activation": names[node.name], "shape": node.meta["shape"]}
+        original = nodes[node.name]
+        readers = {user.name for user in original.users if forms.is_quantized_for(original, user)}
         node.replace_all_uses_with(
-            inserted, delete_user_cb=lambda user, new=inserted: user is not new
+            inserted, delete_user_cb=lambda user, readers=readers: user.name in readers
         )
     prepared.recompile()

@@ -43,7 +43,9 @@ class NodeReport(_message.Message):
     is_quantized: _builtins.bool
     """Whether the node runs in integers."""
     reason: _builtins.str
-    """Stable reason where it does not; for instance FUSED or FOLDED. Empty for quantized nodes."""
+    """Stable reason where it does not; for instance FUSED or FOLDED, or FLOAT where the node runs on floats. Empty for
+    quantized nodes.
+    """
     output_scale: _builtins.float
     """Scale of the output: real = scale * (q - zero_point). 0 where there is none."""
     output_zero_point: _builtins.int

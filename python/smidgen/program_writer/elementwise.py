@@ -1,0 +1,105 @@
+"""Functions of one value and of pairs of values, quantized or plain."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from torch import fx, nn
+
+from smidgen import program as steps
+from smidgen.forms import Form
+from smidgen.graph.operations import OpKind
+from smidgen.lookup_tables import function_table
+from smidgen.passes.operators import (
+    UNBOUNDED,
+    Kind,
+    activation_bounds,
+    clamp_of,
+    kind_of,
+    module_of,
+    operands,
+)
+from smidgen.passes.scalar_functions import scalar_function
+from smidgen.program_writer.writer import ProgramWriter, shape_of
+
+_BINARY = {OpKind.ADD: "add", OpKind.MULTIPLY: "mul"}
+"""The function of the plain step, by kind of operation."""
+
+_LARGEST = float(np.finfo(np.float32).max)
+
+
+def unary(writer: ProgramWriter, node: fx.Node) -> None:
+    """Writes a function of one value: a table of the quantized ones, or a plain step."""
+    (source,) = operands(node)
+    if writer.form(node) is Form.PLAIN:
+        function, parameters = _plain_function(writer.graph, node)
+        read = writer.read(source, Form.PLAIN)
+        writer.add(steps.Unary(read, writer.define(node), function, parameters))
+        return
+    function_of_number = scalar_function(writer.graph, node)
+    table = function_table(
+        function_of_number, writer.qparams[source.name], writer.qparams[node.name]
+    )
+    name = writer.constant(f"{node.name}.table", table)
+    read = writer.read(source, Form.QUANTIZED)
+    writer.add(steps.Lookup(read, writer.define(node), name))
+
+
+def add(writer: ProgramWriter, node: fx.Node) -> None:
+    """Writes a sum."""
+    if writer.form(node) is Form.PLAIN:
+        plain_binary(writer, node)
+        return
+    lhs, rhs = (writer.read(operand, Form.QUANTIZED) for operand in operands(node))
+    qmin, qmax = writer.clamp(node)
+    writer.add(steps.Add(lhs, rhs, writer.define(node), qmin, qmax))
+
+
+def multiply(writer: ProgramWriter, node: fx.Node) -> None:
+    """Writes a product."""
+    if writer.form(node) is Form.PLAIN:
+        plain_binary(writer, node)
+        return
+    lhs, rhs = (writer.read(operand, Form.QUANTIZED) for operand in operands(node))
+    qmin, qmax = writer.clamp(node)
+    writer.add(steps.Multiply(lhs, rhs, writer.define(node), qmin, qmax))
+
+
+def plain_binary(writer: ProgramWriter, node: fx.Node) -> None:
+    """Writes a function of two plain values, and a clamp that is fused into it."""
+    lhs, rhs = (writer.read(operand, Form.PLAIN) for operand in operands(node))
+    function, bounds = _BINARY[node.meta["op"]], clamp_of(writer.graph, node)
+    if bounds == UNBOUNDED:
+        writer.add(steps.Binary(lhs, rhs, writer.define(node), function))
+        return
+    between = writer.plain(node, "unclamped", shape_of(node))
+    writer.add(steps.Binary(lhs, rhs, between, function))
+    writer.add(steps.Unary(between, writer.define(node), *_plain_clamp(*bounds)))
+
+
+def _plain_function(graph: fx.GraphModule, node: fx.Node) -> tuple[str, tuple[float, ...]]:
+    """Returns the function and parameters of Unary."""
+    module = module_of(graph, node)
+    if kind_of(node) is Kind.CLAMP:
+        assert module is not None
+        return _plain_clamp(*activation_bounds(module))
+    match module:
+        case nn.GELU():
+            return ("gelu_tanh" if module.approximate == "tanh" else "gelu"), ()
+        case nn.LeakyReLU():
+            return "leaky_relu", (_float32(module.negative_slope),)
+        case nn.ELU():
+            return "elu", (_float32(module.alpha),)
+        case _:
+            return str(node.meta["op"]), ()
+
+
+def _plain_clamp(low: float, high: float) -> tuple[str, tuple[float, ...]]:
+    if (low, high) == (0.0, math.inf):
+        return "relu", ()
+    return "clamp", (_float32(max(low, -_LARGEST)), _float32(min(high, _LARGEST)))
+
+
+def _float32(value: float) -> float:
+    return float(np.float32(value))

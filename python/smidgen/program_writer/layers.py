@@ -1,0 +1,68 @@
+"""Convolutions and linear layers on quantized values."""
+
+from __future__ import annotations
+
+from torch import fx, nn
+
+from smidgen import program as steps
+from smidgen.forms import Form
+from smidgen.layer_quantization import quantize_layer
+from smidgen.passes.operators import module_of, operands, pair
+from smidgen.program_writer.writer import ProgramWriter
+
+
+def conv2d(writer: ProgramWriter, node: fx.Node) -> None:
+    """Writes a convolution with its fused clamp."""
+    conv = module_of(writer.graph, node)
+    assert isinstance(conv, nn.Conv2d)
+    vertical, horizontal = pair(conv.padding)
+    weight, weight_scale, bias = _constants(writer, node, conv)
+    qmin, qmax = writer.clamp(node)
+    writer.add(
+        steps.Conv2d(
+            input=writer.read(operands(node)[0], Form.QUANTIZED),
+            output=writer.define(node),
+            weight=weight,
+            weight_scale=weight_scale,
+            bias=bias,
+            stride=pair(conv.stride),
+            padding=(vertical, horizontal, vertical, horizontal),
+            dilation=pair(conv.dilation),
+            groups=conv.groups,
+            qmin=qmin,
+            qmax=qmax,
+        )
+    )
+
+
+def linear(writer: ProgramWriter, node: fx.Node) -> None:
+    """Writes a linear layer with its fused clamp."""
+    layer = module_of(writer.graph, node)
+    assert isinstance(layer, nn.Linear)
+    weight, weight_scale, bias = _constants(writer, node, layer)
+    qmin, qmax = writer.clamp(node)
+    writer.add(
+        steps.Linear(
+            input=writer.read(operands(node)[0], Form.QUANTIZED),
+            output=writer.define(node),
+            weight=weight,
+            weight_scale=weight_scale,
+            bias=bias,
+            qmin=qmin,
+            qmax=qmax,
+        )
+    )
+
+
+def _constants(
+    writer: ProgramWriter, node: fx.Node, layer: nn.Conv2d | nn.Linear
+) -> tuple[str, str, str]:
+    """Adds weight, weight scales and bias of a layer and returns their names."""
+    source = writer.qparams[operands(node)[0].name]
+    bias = None if layer.bias is None else layer.bias.detach().numpy()
+    quantized = quantize_layer(layer.weight.detach().numpy(), bias, source, node=node.name)
+    return (
+        writer.constant(f"{node.name}.weight", quantized.weight),
+        writer.constant(f"{node.name}.weight_scale", quantized.weight_scale),
+        writer.constant(f"{node.name}.bias", quantized.bias),
+    )

@@ -1,0 +1,25 @@
+"""What moves values and changes none, quantized or plain."""
+
+from __future__ import annotations
+
+from torch import fx
+
+from smidgen import program as steps
+from smidgen.forms import Form
+from smidgen.passes.operators import concat_axis, operands
+from smidgen.program_writer.writer import ProgramWriter, fields_of, shape_of
+
+
+def reshape(writer: ProgramWriter, node: fx.Node) -> None:
+    """Writes a reshape."""
+    source = writer.read(operands(node)[0], writer.form(node))
+    writer.add(steps.Reshape(source, writer.define(node), fields_of(shape_of(node))))
+
+
+def concat(writer: ProgramWriter, node: fx.Node) -> None:
+    """Writes a concatenation; quantized parts are given its scale."""
+    if writer.form(node) is Form.QUANTIZED:
+        parts = tuple(writer.requantized(part, node) for part in operands(node))
+    else:
+        parts = tuple(writer.read(part, Form.PLAIN) for part in operands(node))
+    writer.add(steps.Concat(parts, writer.define(node), concat_axis(node)))

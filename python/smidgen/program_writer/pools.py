@@ -1,0 +1,53 @@
+"""Pools of quantized values."""
+
+from __future__ import annotations
+
+from torch import fx, nn
+
+from smidgen import program as steps
+from smidgen.convertible import max_pool_padding
+from smidgen.forms import Form
+from smidgen.graph.operations import OpKind
+from smidgen.passes.operators import module_of, operands, pair
+from smidgen.program_writer.writer import ProgramWriter
+
+
+def max_pool(writer: ProgramWriter, node: fx.Node) -> None:
+    """Writes a max pool."""
+    pool = module_of(writer.graph, node)
+    assert isinstance(pool, nn.MaxPool2d)
+    (source,) = operands(node)
+    writer.add(
+        steps.MaxPool2d(
+            input=writer.read(source, Form.QUANTIZED),
+            output=writer.define(node),
+            kernel=pair(pool.kernel_size),
+            stride=pair(pool.stride),
+            padding=max_pool_padding(pool, source, node),
+            dilation=pair(pool.dilation),
+        )
+    )
+
+
+def average_pool(writer: ProgramWriter, node: fx.Node) -> None:
+    """Writes an average pool, over windows or the whole image, with its fused clamp."""
+    source, output = writer.read(operands(node)[0], Form.QUANTIZED), writer.define(node)
+    qmin, qmax = writer.clamp(node)
+    if node.meta["op"] == OpKind.GLOBAL_AVERAGE_POOL:
+        writer.add(steps.GlobalAveragePool(source, output, qmin, qmax))
+        return
+    pool = module_of(writer.graph, node)
+    assert isinstance(pool, nn.AvgPool2d)
+    vertical, horizontal = pair(pool.padding)
+    writer.add(
+        steps.AveragePool2d(
+            input=source,
+            output=output,
+            kernel=pair(pool.kernel_size),
+            stride=pair(pool.stride),
+            padding=(vertical, horizontal, vertical, horizontal),
+            count_include_pad=pool.count_include_pad,
+            qmin=qmin,
+            qmax=qmax,
+        )
+    )

@@ -1,0 +1,40 @@
+"""The table of rules: how each kind of operation becomes steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from torch import fx
+
+from smidgen.graph.operations import UNARY_KINDS, OpKind
+from smidgen.passes.operators import Kind, kind_of
+from smidgen.program_writer import elementwise, layers, movement, normalization, pools
+from smidgen.program_writer.writer import ProgramWriter
+
+Rule = Callable[[ProgramWriter, fx.Node], None]
+
+RULES: Mapping[OpKind, Rule] = {
+    **dict.fromkeys(UNARY_KINDS, elementwise.unary),
+    OpKind.CONV2D: layers.conv2d,
+    OpKind.LINEAR: layers.linear,
+    OpKind.BATCH_NORM: normalization.batch_norm,
+    OpKind.ADD: elementwise.add,
+    OpKind.MULTIPLY: elementwise.multiply,
+    OpKind.MAX_POOL: pools.max_pool,
+    OpKind.AVERAGE_POOL: pools.average_pool,
+    OpKind.GLOBAL_AVERAGE_POOL: pools.average_pool,
+    OpKind.FLATTEN: movement.reshape,
+    OpKind.RESHAPE: movement.reshape,
+    OpKind.CONCAT: movement.concat,
+}
+
+
+def write_node(writer: ProgramWriter, node: fx.Node) -> None:
+    """Writes the steps of one node."""
+    kind = kind_of(node)
+    if kind is Kind.INPUT:
+        writer.add_input(node)
+    elif kind is Kind.OUTPUT:
+        writer.add_outputs(node)
+    elif kind is not Kind.CONSTANT:  # a constant is written where it is read
+        RULES[node.meta["op"]](writer, node)
