@@ -7,7 +7,7 @@ from collections.abc import Callable
 from torch import fx, nn
 
 from smidgen.errors import UnsupportedOperatorError
-from smidgen.graph.operations import UNARY_KINDS, OpKind
+from smidgen.graph.operations import BINARY_KINDS, UNARY_KINDS, OpKind
 from smidgen.passes.operators import Kind, kind_of, module_of, operands, pair
 
 FLOAT32 = "float32"
@@ -91,7 +91,8 @@ def _conv2d(_: fx.GraphModule, node: fx.Node) -> str | None:
 
 
 def _linear(_: fx.GraphModule, node: fx.Node) -> str | None:
-    return _expect_rank(node, 2)
+    found = len(node.all_input_nodes[0].meta["shape"])
+    return None if found >= 2 else f"reads {found} axes, expected at least 2"
 
 
 def _add(_: fx.GraphModule, node: fx.Node) -> str | None:
@@ -164,16 +165,20 @@ _QUANTIZED: dict[Kind, Check] = {
     Kind.MAX_POOL: _max_pool,
     Kind.AVERAGE_POOL: _average_pool,
     Kind.RESHAPE: _anything,
+    Kind.MOVE: _anything,
 }
 """What has integer steps, and what they cannot do."""
 
 _PLAIN: dict[OpKind, Check] = {
-    **dict.fromkeys(UNARY_KINDS, _anything),
-    OpKind.BATCH_NORM: _anything,
-    OpKind.ADD: _anything,
-    OpKind.MULTIPLY: _anything,
-    OpKind.CONCAT: _anything,
-    OpKind.FLATTEN: _anything,
-    OpKind.RESHAPE: _anything,
-}
+    **dict.fromkeys(UNARY_KINDS | BINARY_KINDS, _anything),
+    **dict.fromkeys(
+        (
+            OpKind.ADD, OpKind.MULTIPLY, OpKind.NOT, OpKind.COMPARE, OpKind.WHERE, OpKind.CAST,
+            OpKind.CONCAT, OpKind.FLATTEN, OpKind.RESHAPE, OpKind.TRANSPOSE, OpKind.SLICE,
+            OpKind.EXPAND, OpKind.BATCH_NORM, OpKind.LAYER_NORM, OpKind.SOFTMAX, OpKind.REDUCE,
+            OpKind.MATMUL,
+        ),
+        _anything,
+    ),
+}  # fmt: skip
 """What has steps on plain values, and what they cannot do."""

@@ -29,6 +29,7 @@ class Kind(enum.Enum):
     MAX_POOL = "max_pool"
     AVERAGE_POOL = "average_pool"
     RESHAPE = "reshape"
+    MOVE = "move"
     IDENTITY = "identity"
     FLOAT = "float"
 
@@ -36,10 +37,10 @@ class Kind(enum.Enum):
 SOURCE_KINDS = frozenset({Kind.INPUT, Kind.CONSTANT})
 """Kinds whose value is there before anything runs."""
 
-MOVING_KINDS = frozenset({Kind.RESHAPE, Kind.CONCAT})
+MOVING_KINDS = frozenset({Kind.RESHAPE, Kind.MOVE, Kind.CONCAT})
 """Kinds that move values of any type and change none."""
 
-SHARING_KINDS = frozenset({Kind.MAX_POOL, Kind.RESHAPE, Kind.IDENTITY})
+SHARING_KINDS = frozenset({Kind.MAX_POOL, Kind.RESHAPE, Kind.MOVE, Kind.IDENTITY})
 """Kinds whose output takes its values from the input, so that both have the same scale."""
 
 CLAMPABLE_KINDS = frozenset({Kind.CONV, Kind.LINEAR, Kind.ADD, Kind.MULTIPLY, Kind.AVERAGE_POOL})
@@ -130,6 +131,10 @@ _KINDS: dict[OpKind, Kind] = {
     OpKind.FLATTEN: Kind.RESHAPE,
     OpKind.RESHAPE: Kind.RESHAPE,
     OpKind.CONCAT: Kind.CONCAT,
+    OpKind.TRANSPOSE: Kind.MOVE,
+    OpKind.SLICE: Kind.MOVE,
+    OpKind.EXPAND: Kind.MOVE,
+    OpKind.CONSTANT: Kind.CONSTANT,
     OpKind.DROPOUT: Kind.IDENTITY,
     OpKind.IDENTITY: Kind.IDENTITY,
 }

@@ -9,6 +9,7 @@ from torch import fx, nn
 
 from smidgen import program as steps
 from smidgen.forms import Form
+from smidgen.graph import modules
 from smidgen.graph.operations import OpKind
 from smidgen.lookup_tables import function_table
 from smidgen.passes.operators import (
@@ -23,7 +24,14 @@ from smidgen.passes.operators import (
 from smidgen.passes.scalar_functions import scalar_function
 from smidgen.program_writer.writer import ProgramWriter, shape_of
 
-_BINARY = {OpKind.ADD: "add", OpKind.MULTIPLY: "mul"}
+_BINARY = {
+    OpKind.ADD: "add",
+    OpKind.SUB: "sub",
+    OpKind.MULTIPLY: "mul",
+    OpKind.DIV: "div",
+    OpKind.AND: "and",
+    OpKind.OR: "or",
+}
 """The function of the plain step, by kind of operation."""
 
 _LARGEST = float(np.finfo(np.float32).max)
@@ -76,6 +84,25 @@ def plain_binary(writer: ProgramWriter, node: fx.Node) -> None:
     between = writer.plain(node, "unclamped", shape_of(node))
     writer.add(steps.Binary(lhs, rhs, between, function))
     writer.add(steps.Unary(between, writer.define(node), *_plain_clamp(*bounds)))
+
+
+def compare(writer: ProgramWriter, node: fx.Node) -> None:
+    """Writes a comparison."""
+    module = module_of(writer.graph, node)
+    assert isinstance(module, modules.Compare)
+    lhs, rhs = (writer.read(operand, Form.PLAIN) for operand in operands(node))
+    writer.add(steps.Compare(lhs, rhs, writer.define(node), module.function))
+
+
+def where(writer: ProgramWriter, node: fx.Node) -> None:
+    """Writes a choice between two values."""
+    condition, lhs, rhs = (writer.read(operand, Form.PLAIN) for operand in operands(node))
+    writer.add(steps.Where(condition, lhs, rhs, writer.define(node)))
+
+
+def cast(writer: ProgramWriter, node: fx.Node) -> None:
+    """Writes a change of type."""
+    writer.add(steps.Cast(writer.read(operands(node)[0], Form.PLAIN), writer.define(node)))
 
 
 def _plain_function(graph: fx.GraphModule, node: fx.Node) -> tuple[str, tuple[float, ...]]:

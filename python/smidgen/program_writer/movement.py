@@ -6,7 +6,8 @@ from torch import fx
 
 from smidgen import program as steps
 from smidgen.forms import Form
-from smidgen.passes.operators import concat_axis, operands
+from smidgen.graph import modules
+from smidgen.passes.operators import concat_axis, module_of, operands
 from smidgen.program_writer.writer import ProgramWriter, fields_of, shape_of
 
 
@@ -23,3 +24,26 @@ def concat(writer: ProgramWriter, node: fx.Node) -> None:
     else:
         parts = tuple(writer.read(part, Form.PLAIN) for part in operands(node))
     writer.add(steps.Concat(parts, writer.define(node), concat_axis(node)))
+
+
+def transpose(writer: ProgramWriter, node: fx.Node) -> None:
+    """Writes a permutation of axes."""
+    module = module_of(writer.graph, node)
+    assert isinstance(module, modules.Transpose)
+    source = writer.read(operands(node)[0], writer.form(node))
+    writer.add(steps.Transpose(source, writer.define(node), module.permutation))
+
+
+def slice_axis(writer: ProgramWriter, node: fx.Node) -> None:
+    """Writes a slice along one axis."""
+    module = module_of(writer.graph, node)
+    assert isinstance(module, modules.Slice)
+    source = writer.read(operands(node)[0], writer.form(node))
+    places = (module.axis, module.start, module.stop, module.step)
+    writer.add(steps.Slice(source, writer.define(node), *places))
+
+
+def expand(writer: ProgramWriter, node: fx.Node) -> None:
+    """Writes a broadcast."""
+    source = writer.read(operands(node)[0], writer.form(node))
+    writer.add(steps.Expand(source, writer.define(node), fields_of(shape_of(node))))

@@ -32,3 +32,16 @@ def batch_norm(writer: ProgramWriter, node: fx.Node) -> None:
     source = writer.read(operands(node)[0], Form.PLAIN)
     writer.add(steps.Binary(source, scale, scaled, "mul"))
     writer.add(steps.Binary(scaled, shift, writer.define(node), "add"))
+
+
+def layer_norm(writer: ProgramWriter, node: fx.Node) -> None:
+    """Writes a layer normalization over the last axis."""
+    module = module_of(writer.graph, node)
+    assert isinstance(module, nn.LayerNorm)
+    weight, bias = (
+        None if values is None else writer.constant(f"{node.name}.{role}", values.detach().numpy())
+        for role, values in (("weight", module.weight), ("bias", module.bias))
+    )
+    source = writer.read(operands(node)[0], Form.PLAIN)
+    epsilon = float(np.float32(module.eps))
+    writer.add(steps.LayerNorm(source, writer.define(node), epsilon, weight, bias))

@@ -6,18 +6,27 @@ from collections.abc import Callable, Mapping
 
 from torch import fx
 
-from smidgen.graph.operations import UNARY_KINDS, OpKind
+from smidgen.graph.operations import BINARY_KINDS, UNARY_KINDS, OpKind
 from smidgen.passes.operators import Kind, kind_of
-from smidgen.program_writer import elementwise, layers, movement, normalization, pools
+from smidgen.program_writer import elementwise, layers, movement, normalization, pools, reductions
 from smidgen.program_writer.writer import ProgramWriter
 
 Rule = Callable[[ProgramWriter, fx.Node], None]
 
 RULES: Mapping[OpKind, Rule] = {
     **dict.fromkeys(UNARY_KINDS, elementwise.unary),
+    **dict.fromkeys(BINARY_KINDS, elementwise.plain_binary),
+    OpKind.NOT: elementwise.unary,
+    OpKind.COMPARE: elementwise.compare,
+    OpKind.WHERE: elementwise.where,
+    OpKind.CAST: elementwise.cast,
     OpKind.CONV2D: layers.conv2d,
     OpKind.LINEAR: layers.linear,
     OpKind.BATCH_NORM: normalization.batch_norm,
+    OpKind.LAYER_NORM: normalization.layer_norm,
+    OpKind.SOFTMAX: reductions.softmax,
+    OpKind.REDUCE: reductions.reduce,
+    OpKind.MATMUL: reductions.matmul,
     OpKind.ADD: elementwise.add,
     OpKind.MULTIPLY: elementwise.multiply,
     OpKind.MAX_POOL: pools.max_pool,
@@ -26,6 +35,9 @@ RULES: Mapping[OpKind, Rule] = {
     OpKind.FLATTEN: movement.reshape,
     OpKind.RESHAPE: movement.reshape,
     OpKind.CONCAT: movement.concat,
+    OpKind.TRANSPOSE: movement.transpose,
+    OpKind.SLICE: movement.slice_axis,
+    OpKind.EXPAND: movement.expand,
 }
 
 
