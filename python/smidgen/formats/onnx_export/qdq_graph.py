@@ -1,0 +1,181 @@
+"""Writes the ONNX graph of a program: real values, and the steps from and to quantized ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
+
+from smidgen.program import Conv2d, DType, Linear, Program, TensorInfo
+
+QMIN, QMAX = 0, 255
+
+
+class QdqGraph:
+    """An ONNX graph that grows node by node.
+
+    A quantized tensor of the program is a uint8 value of the same name. Operators work on real
+    values: `real` gives the one of a tensor, `write` makes a node's result a tensor.
+
+    Args:
+        program: The program that the graph is made of.
+    """
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self._nodes: list[NodeProto] = []
+        self._initializers: dict[str, TensorProto] = {}
+        self._names = set(program.tensors)
+        self._reals: dict[str, str] = {}
+        self._qparam_names: dict[str, list[str]] = {}
+        self._numbers: dict[float, str] = {}
+
+    def finish(self, name: str) -> Any:
+        """Returns the graph with the program's inputs and outputs."""
+        return helper.make_graph(
+            self._nodes,
+            name,
+            [self._value(tensor) for tensor in self.program.inputs],
+            [self._value(tensor) for tensor in self.program.outputs],
+            list(self._initializers.values()),
+        )
+
+    def node(
+        self, operator: str, inputs: Sequence[str], output: str | None = None, /, **attributes: Any
+    ) -> str:
+        """Adds a node; returns the name of its output, a new one unless it is given."""
+        written = output if output is not None else self._new_name(f"{inputs[0]}/{operator}")
+        self._nodes.append(
+            helper.make_node(
+                operator, list(inputs), [written], name=f"{written}/{operator}", **attributes
+            )
+        )
+        return written
+
+    def constant(self, hint: str, values: NDArray[Any] | np.generic) -> str:
+        """Adds a constant under a new name like the hint."""
+        name = self._new_name(hint)
+        self._initializers[name] = numpy_helper.from_array(np.asarray(values), name)
+        return name
+
+    def number(self, value: float) -> str:
+        """Returns the name of a float32 constant, which it adds where it is new."""
+        if value not in self._numbers:
+            self._numbers[value] = self.constant(repr(value), np.float32(value))
+        return self._numbers[value]
+
+    def define(self, name: str, values: NDArray[Any]) -> None:
+        """Makes a tensor of the program a constant."""
+        self._initializers[name] = numpy_helper.from_array(values, name)
+
+    def name(self, value: str, tensor: str) -> None:
+        """Gives the last node's output the name of a tensor of the program."""
+        node = self._nodes[-1]
+        assert list(node.output) == [value], "only what was written last can have another name"
+        node.output[0] = tensor
+
+    def real(self, name: str) -> str:
+        """Returns the real value of a tensor; dequantizes a quantized one, once."""
+        if self.program.tensor(name).dtype is not DType.UINT8:
+            return name
+        if name not in self._reals:
+            self._reals[name] = self.dequantize(name)
+        return self._reals[name]
+
+    def dequantize(self, name: str, output: str | None = None) -> str:
+        """Adds DequantizeLinear of a tensor."""
+        return self.node("DequantizeLinear", [name, *self._qparams(name)], output)
+
+    def write(
+        self,
+        operator: str,
+        inputs: Sequence[str],
+        tensor: str,
+        /,
+        *,
+        clamp: tuple[int, int] = (QMIN, QMAX),
+        **attributes: Any,
+    ) -> None:
+        """Adds a node whose result becomes a tensor, by way of `quantize` if it is quantized."""
+        if self.program.tensor(tensor).dtype is DType.UINT8:
+            self.quantize(self.node(operator, inputs, **attributes), tensor, *clamp)
+        else:
+            self.node(operator, inputs, tensor, **attributes)
+
+    def quantize(self, value: str, tensor: str, qmin: int = QMIN, qmax: int = QMAX) -> None:
+        """Quantizes a real value into a tensor, clamped to [qmin, qmax].
+
+        QuantizeLinear saturates to 0 and 255, so that a ReLU with zero point 0 needs nothing more.
+        Other bounds are a Clip of the quantized values: in front of QuantizeLinear it would keep
+        runtimes from recognizing the operator as a quantized one.
+        """
+        inputs = [value, *self._qparams(tensor)]
+        if (qmin, qmax) == (QMIN, QMAX):
+            self.node("QuantizeLinear", inputs, tensor)
+            return
+        quantized = self.node("QuantizeLinear", inputs)
+        low = self.constant(f"{tensor}/qmin", np.uint8(qmin))
+        high = self.constant(f"{tensor}/qmax", np.uint8(qmax))
+        self.node("Clip", [quantized, low, high], tensor)
+
+    def layer_weight(self, step: Conv2d | Linear, *, transpose: bool = False) -> str:
+        """Returns the real weight of a layer, from int8 with one scale for each output channel."""
+        values = np.asarray(self.program.constants[step.weight])
+        if transpose:
+            values = np.ascontiguousarray(values.T)
+        scales = np.asarray(self.program.constants[step.weight_scale])
+        return self._dequantized_constant(step.weight, values, scales, 1 if transpose else 0)
+
+    def layer_bias(self, step: Conv2d | Linear) -> str:
+        """Returns the real bias of a layer, from int32 with the scale of the accumulators."""
+        weight_scale = np.asarray(self.program.constants[step.weight_scale], np.float32)
+        scales = np.float32(self._scale_of(step.input)) * weight_scale
+        values = np.asarray(self.program.constants[step.bias])
+        return self._dequantized_constant(step.bias, values, scales, 0)
+
+    def _dequantized_constant(
+        self, name: str, values: NDArray[Any], scales: NDArray[np.float32], axis: int
+    ) -> str:
+        constants = [
+            self.constant(name, values),
+            self.constant(f"{name}/scale", scales),
+            self.constant(f"{name}/zero_point", np.zeros(len(scales), values.dtype)),
+        ]
+        return self.node("DequantizeLinear", constants, axis=axis)
+
+    def _qparams(self, tensor: str) -> list[str]:
+        """Returns the names of scale and zero point, one pair for all nodes around a tensor."""
+        if tensor not in self._qparam_names:
+            zero_point = np.uint8(self.program.tensor(tensor).zero_point)
+            self._qparam_names[tensor] = [
+                self.constant(f"{tensor}/scale", np.float32(self._scale_of(tensor))),
+                self.constant(f"{tensor}/zero_point", zero_point),
+            ]
+        return self._qparam_names[tensor]
+
+    def _scale_of(self, name: str) -> float:
+        scale = self.program.tensor(name).scale
+        assert scale is not None, "verify lets no step read the scale of a float tensor"
+        return scale
+
+    def _new_name(self, hint: str) -> str:
+        name, count = hint, 1
+        while name in self._names:
+            count += 1
+            name = f"{hint}_{count}"
+        self._names.add(name)
+        return name
+
+    def _value(self, name: str) -> ValueInfoProto:
+        tensor = self.program.tensor(name)
+        kind = helper.np_dtype_to_tensor_dtype(np.dtype(tensor.dtype.value))
+        return helper.make_tensor_value_info(name, kind, _extents(tensor))
+
+
+def _extents(tensor: TensorInfo) -> list[int | str]:
+    """Names the extents that are not known: all batch sizes are one, others each their own."""
+    names = ["batch", *(f"{tensor.name}_{axis}" for axis in range(1, len(tensor.shape)))]
+    return [n if n is not None else names[axis] for axis, n in enumerate(tensor.shape)]

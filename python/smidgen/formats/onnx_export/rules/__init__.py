@@ -1,0 +1,25 @@
+"""What each kind of step is in ONNX: one rule a type, one module a family as for the steps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from smidgen.formats.onnx_export.rules import (
+    elementwise,
+    matrix,
+    movement,
+    quantized,
+    reduction,
+)
+from smidgen.formats.onnx_export.rules.rule import Rule
+
+RULES: Mapping[type[Any], Rule] = {
+    **quantized.RULES,
+    **movement.RULES,
+    **elementwise.RULES,
+    **reduction.RULES,
+    **matrix.RULES,
+}
+
+__all__ = ["RULES", "Rule"]

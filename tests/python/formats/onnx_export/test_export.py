@@ -1,0 +1,217 @@
+"""Exported models are valid and compute what the programs do."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import subprocess
+import sys
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from numpy.typing import NDArray
+
+from smidgen import unary_functions
+from smidgen.errors import ProgramError
+from smidgen.formats.onnx_export import OPSET, export_onnx
+from smidgen.formats.onnx_export.rules import RULES
+from smidgen.lookup_tables import function_table, requantizing_table
+from smidgen.program import (
+    STEP_TYPES,
+    Add,
+    AveragePool2d,
+    Conv2d,
+    DType,
+    DynamicLinear,
+    GlobalAveragePool,
+    Lookup,
+    Multiply,
+    Program,
+    Step,
+    TensorInfo,
+    interpret,
+    step_inputs,
+)
+from smidgen.qparams import QParams
+from tests.python.formats.onnx_export.onnx_sessions import run
+from tests.python.program.image_programs import image_step_program
+from tests.python.program.small_programs import every_step_program
+
+SOURCE, TARGET = QParams(scale=0.0625, zero_point=100), QParams(scale=0.03125, zero_point=30)
+
+
+def operators(program: Program) -> Counter[str]:
+    return Counter(node.op_type for node in export_onnx(program).graph.node)
+
+
+def test_every_kind_of_step_has_a_rule() -> None:
+    assert set(STEP_TYPES) - RULES.keys() == {DynamicLinear}
+
+
+# ONNX leaves the rounding of these to the runtime, and functions to a last bit.
+ROUNDED_FREELY = (Add, Multiply, AveragePool2d, GlobalAveragePool)
+
+STEPS = [
+    (program, step)
+    for program in (every_step_program(), image_step_program())
+    for step in program.steps
+]
+
+
+def alone(program: Program, step: Step) -> Program:
+    """Returns a program of one step; what it reads are the inputs."""
+    inputs = tuple(dict.fromkeys(step_inputs(step)))
+    tensors = {name: program.tensor(name) for name in (*inputs, step.output)}
+    constants = {
+        name: values
+        for name, values in program.constants.items()
+        if name in dataclasses.astuple(step)
+    }
+    return Program(inputs, (step.output,), tensors, (step,), constants)
+
+
+def random_values(tensor: TensorInfo, rng: np.random.Generator) -> NDArray[Any]:
+    shape = [3 if extent is None else extent for extent in tensor.shape]
+    if tensor.dtype is DType.FLOAT32:
+        return rng.normal(0, 1, shape).astype(np.float32)
+    return rng.integers(0, 256, shape, np.uint8)
+
+
+@pytest.mark.parametrize("optimize", [True, False])
+@pytest.mark.parametrize(("whole", "step"), STEPS, ids=[step.output for _, step in STEPS])
+def test_onnx_runtime_computes_each_step(whole: Program, step: Step, optimize: bool) -> None:
+    program = alone(whole, step)
+    rng = np.random.default_rng(0)
+    inputs = {name: random_values(program.tensor(name), rng) for name in program.inputs}
+    expected = interpret(program, inputs)[step.output]
+    found = run(program, inputs, optimize=optimize)[step.output]
+    # Without optimization layers run in float32, which rounds otherwise near ties.
+    is_exact = not isinstance(step, ROUNDED_FREELY) and (optimize or not hasattr(step, "weight"))
+    steps = 0 if is_exact else 1
+    assert np.abs(found.astype(np.float64) - expected).max() <= steps
+
+
+def test_a_model_says_what_it_is() -> None:
+    program = every_step_program()
+    model = export_onnx(program, name="every step")
+    onnx.checker.check_model(model, full_check=True)
+    assert model.graph.name == "every step"
+    assert [entry.version for entry in model.opset_import] == [OPSET]
+    shape = model.graph.input[0].type.tensor_type.shape.dim
+    assert [dim.dim_param or dim.dim_value for dim in shape] == ["batch", 3, 8, 8]
+    assert [value.name for value in model.graph.output] == ["logits"]
+
+
+def test_weights_stay_int8_with_a_scale_for_each_channel_and_biases_int32() -> None:
+    program = every_step_program()
+    graph = export_onnx(program).graph
+    values = {value.name: onnx.numpy_helper.to_array(value) for value in graph.initializer}
+    nodes = {node.output[0]: node for node in graph.node}
+    layers = [node for node in graph.node if node.op_type in {"Conv", "Gemm"}]
+    assert len(layers) == 3
+    for layer in layers:
+        weight, bias = (nodes[name] for name in layer.input[1:])
+        assert [values[name].dtype for name in weight.input] == [np.int8, np.float32, np.int8]
+        assert [values[name].dtype for name in bias.input] == [np.int32, np.float32, np.int32]
+        assert len(values[weight.input[1]]) == len(values[weight.input[0]])
+        source = nodes[layer.input[0]]
+        np.testing.assert_array_equal(
+            values[bias.input[1]], values[source.input[1]] * values[weight.input[1]]
+        )
+
+
+def test_bounds_that_saturation_brings_need_no_node() -> None:
+    program = every_step_program()
+    clipped = sum(
+        (getattr(step, "qmin", 0), getattr(step, "qmax", 255)) != (0, 255) for step in program.steps
+    )
+    assert operators(program)["Clip"] == clipped
+    assert any(isinstance(step, Conv2d) for step in program.steps)
+
+
+def table_program(table: NDArray[np.uint8]) -> Program:
+    tensors = [
+        TensorInfo("x", DType.UINT8, (256,), SOURCE.scale, SOURCE.zero_point),
+        TensorInfo("y", DType.UINT8, (256,), TARGET.scale, TARGET.zero_point),
+    ]
+    return Program(
+        inputs=("x",),
+        outputs=("y",),
+        tensors={tensor.name: tensor for tensor in tensors},
+        steps=(Lookup("x", "y", "table"),),
+        constants={"table": table},
+    )
+
+
+EVERY_BYTE = {"x": np.arange(256, dtype=np.uint8)}
+
+
+@pytest.mark.parametrize(
+    ("name", "operator"),
+    [
+        ("hardswish", "HardSwish"),
+        ("hardsigmoid", "HardSigmoid"),
+        ("sigmoid", "Sigmoid"),
+        ("tanh", "Tanh"),
+        ("silu", "Sigmoid"),
+        ("gelu", "Erf"),
+    ],
+)
+def test_tables_of_functions_are_exported_as_these(name: str, operator: str) -> None:
+    function: Any = getattr(unary_functions, name)
+    program = table_program(function_table(function, SOURCE, TARGET))
+    found = operators(program)
+    assert found[operator] == 1
+    assert not found["Gather"]
+    expected = interpret(program, EVERY_BYTE)["y"].astype(int)
+    assert np.abs(run(program, EVERY_BYTE)["y"].astype(int) - expected).max() <= 1
+
+
+def test_a_change_of_scale_is_exported_as_one() -> None:
+    program = table_program(requantizing_table(SOURCE, TARGET))
+    assert set(operators(program)) == {"QuantizeLinear", "DequantizeLinear"}
+    expected = interpret(program, EVERY_BYTE)["y"]
+    np.testing.assert_array_equal(run(program, EVERY_BYTE)["y"], expected)
+
+
+def test_any_other_table_is_kept_as_it_is() -> None:
+    program = table_program(np.random.default_rng(0).integers(0, 256, 256, np.uint8))
+    assert set(operators(program)) == {"Cast", "Gather"}
+    expected = interpret(program, EVERY_BYTE)["y"]
+    np.testing.assert_array_equal(run(program, EVERY_BYTE)["y"], expected)
+
+
+def test_names_of_the_program_do_not_collide_with_new_ones() -> None:
+    table = requantizing_table(SOURCE, TARGET)
+    names = ("x", "x/scale", "x/DequantizeLinear")
+    tensors = {
+        name: TensorInfo(name, DType.UINT8, (256,), SOURCE.scale, SOURCE.zero_point)
+        for name in names
+    }
+    tensors["y"] = TensorInfo("y", DType.UINT8, (256,), TARGET.scale, TARGET.zero_point)
+    chain = [*names, "y"]
+    moving = np.arange(255, -1, -1, dtype=np.uint8)
+    steps = tuple(
+        Lookup(a, b, "last" if b == "y" else "moving") for a, b in itertools.pairwise(chain)
+    )
+    constants = {"moving": moving, "last": table}
+    program = Program(("x",), ("y",), tensors, steps, constants)
+    expected = interpret(program, EVERY_BYTE)["y"]
+    np.testing.assert_array_equal(run(program, EVERY_BYTE)["y"], expected)
+
+
+def test_programs_that_break_a_rule_are_refused() -> None:
+    program = table_program(np.zeros(255, np.uint8))
+    with pytest.raises(ProgramError):
+        export_onnx(program)
+
+
+def test_exporting_needs_no_torch() -> None:
+    code = "import sys, smidgen.formats.onnx_export; print('torch' in sys.modules)"
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == "False"
