@@ -60,8 +60,12 @@ check: lint sanitize ## Run all that CI runs: lint, types, sanitizers, all tests
 	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report --skip-covered
 
-bench: setup ## Measure the engine against PyTorch on this machine
-	$(BIN)/python -m benchmarks.engine
+$(VENV)/.bench: $(VENV)/.dependencies requirements-bench.lock
+	$(BIN)/pip install --quiet --requirement requirements.lock --requirement requirements-bench.lock
+	@touch $@
+
+bench: setup $(VENV)/.bench ## Measure the engine against other runtimes on this machine
+	$(BIN)/python -m benchmarks.engine $(BENCH_FLAGS)
 
 proto: setup ## Generate the Python stubs from proto/
 	$(BIN)/python tools/generate_stubs.py

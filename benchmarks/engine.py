@@ -1,110 +1,219 @@
-"""The engine at every instruction set against float32 PyTorch: `python -m benchmarks.engine`."""
+"""The engine against other runtimes on whole nets: `python -m benchmarks.engine`."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
-import subprocess
-from collections.abc import Callable
+import statistics
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 
-import torch
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.conversion import convert
-from benchmarks.interleaved import Latency, measure
+from benchmarks.environment import environment
+from benchmarks.latency import Latency
+from benchmarks.multiplications import total_multiplications
 from benchmarks.nets import NETS
-from smidgen.engine import Engine, available_isas
+from benchmarks.peers import Entry
+from benchmarks.preparation import prepare
+from benchmarks.subject import Subject
+from benchmarks.turns import measure
+from benchmarks.worker import Introduction, Worker, WorkerError
+from smidgen.engine import available_isas
+from smidgen.errors import UnsupportedOperatorError
 
-PEER = "pytorch-float32"
-CALIBRATION_SAMPLES = 8
-DEFAULT_NETS = ("resnet18", "resnet50", "mobilenet_v2", "efficientnet_lite0")
+DEFAULT_NETS = ("resnet18", "resnet50", "mobilenet_v2", "mobilenet_v3_large", "efficientnet_lite0")
+OURS = "smidgen"
+# What each runtime is measured with; its best variant counts.
+VARIANTS: Mapping[str, tuple[str, ...]] = {
+    "onnxruntime": ("qdq", "qdq no-spinning"),
+    "openvino": ("qdq",),
+    "pytorch": ("contiguous", "channels-last"),
+}
+# The level of oneDNN that compares with a level of ours; the best for all others.
+ONEDNN_LEVELS = {"avxvnni": "AVX2_VNNI", "avx2": "AVX2"}
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One net at one batch size, all contestants measured in turns.
+    """One net at one batch size and number of threads.
 
     Attributes:
         net: Name of the net.
         batch: Samples a call.
         threads: Threads of every contestant.
-        latencies: By contestant: `pytorch-float32`, or an instruction set of the engine.
+        isa: Instruction set of the engine.
+        multiplications: Multiply-accumulates of a call.
+        latencies: By contestant.
+        kernels: How many of which kernels each contestant runs.
+        differences: Norm of the difference from the engine's output by the norm of that output.
+        versions: Of the contestants.
+        failures: Why contestants are missing.
     """
 
     net: str
     batch: int
     threads: int
+    isa: str
+    multiplications: int
     latencies: dict[str, Latency]
+    kernels: dict[str, Mapping[str, int]]
+    differences: dict[str, float]
+    versions: dict[str, str]
+    failures: dict[str, str]
 
     @property
-    def speedup(self) -> float:
-        """Median of PyTorch by the median of the best instruction set."""
-        best = self.latencies[available_isas()[-1]]
-        return self.latencies[PEER].median_ms / best.median_ms
+    def ours(self) -> Latency:
+        """The engine's latency."""
+        return self.latencies[f"{OURS} {self.isa}"]
+
+    def best_peer(self, peers: Sequence[str], statistic: str) -> str | None:
+        """Returns the fastest contestant of some runtimes, or None if none ran."""
+        names = [name for name in self.latencies if name.split()[0] in peers]
+        return min(names, key=lambda name: getattr(self.latencies[name], statistic), default=None)
+
+    def ratio(self, peers: Sequence[str], statistic: str) -> float | None:
+        """Returns how many times faster than the best of some runtimes the engine is."""
+        best = self.best_peer(peers, statistic)
+        if best is None:
+            return None
+        found: float = getattr(self.latencies[best], statistic) / getattr(self.ours, statistic)
+        return found
 
 
-def run(name: str, *, batch: int, threads: int, rounds: int) -> Row:
-    """Measures one net with random weights and random images."""
-    net = NETS[name]
-    torch.set_num_threads(threads)
-    model = net.random()
-    program = convert(model, net.samples(CALIBRATION_SAMPLES))
-    sample = net.samples(batch)
-    tensor = torch.from_numpy(sample)
-    (input_name,) = program.inputs
-    engines = {isa: Engine(program, threads=threads, isa=isa) for isa in available_isas()[1:]}
-    functions: list[Callable[[], object]] = [partial(model, tensor)]
-    functions += [partial(engine.run, {input_name: sample}) for engine in engines.values()]
-    with torch.inference_mode():
-        measured = measure(*functions, rounds=rounds, warm_up=3)
-    return Row(name, batch, threads, dict(zip([PEER, *engines], measured, strict=True)))
+def entries(isa: str, threads: int, peers: Sequence[str]) -> list[Entry]:
+    """Returns all contestants, the engine first."""
+    level = ONEDNN_LEVELS.get(isa)
+    variables = {} if level is None else {"ONEDNN_MAX_CPU_ISA": level}
+    found = [Entry(OURS, isa)]
+    for peer in peers:
+        for variant in VARIANTS[peer]:
+            if threads > 1 or "no-spinning" not in variant:
+                found.append(Entry(peer, variant, variables))
+    return found
 
 
-def environment() -> dict[str, str]:
-    """Returns what the numbers depend on."""
-    commit = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False
+def run(subject: Subject, macs: int, threads: int, isa: str, options: argparse.Namespace) -> Row:
+    """Measures all contestants on one subject."""
+    workers: dict[str, Worker] = {}
+    failures = {}
+    try:
+        for entry in entries(isa, threads, options.peers):
+            try:
+                workers[entry.name] = Worker(entry, subject, threads)
+            except WorkerError as error:
+                failures[entry.name] = str(error)
+        latencies = measure(workers, options.rounds)
+    finally:
+        for worker in workers.values():
+            worker.close()
+    introductions = {name: worker.introduction for name, worker in workers.items()}
+    return Row(
+        subject.net,
+        subject.batch,
+        threads,
+        isa,
+        macs,
+        latencies,
+        {name: found.kernels for name, found in introductions.items()},
+        differences(introductions),
+        {name: found.version for name, found in introductions.items()},
+        failures,
     )
-    models = [
-        line for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line
-    ]
+
+
+def differences(introductions: Mapping[str, Introduction]) -> dict[str, float]:
+    """Returns the ratio of each one's difference from the first one's output to that output."""
+    ours = next(iter(introductions.values())).output.astype(np.float64)
     return {
-        "cpu": models[0].partition(":")[2].strip() if models else platform.processor(),
-        "cores": str(os.cpu_count()),
-        "isas": " ".join(available_isas()),
-        "torch": torch.__version__,
-        "commit": commit.stdout.strip(),
+        name: float(np.linalg.norm(found.output.astype(np.float64) - ours) / np.linalg.norm(ours))
+        for name, found in introductions.items()
     }
 
 
+def show(row: Row, peers: Sequence[str], console: Console) -> None:
+    """Prints a row's table."""
+    table = Table(
+        f"{row.net}, batch {row.batch}, {row.threads} threads",
+        "median ms",
+        "minimum ms",
+        "GMAC/s",
+        "difference",
+    )
+    for name, latency in row.latencies.items():
+        table.add_row(
+            name,
+            f"{latency.median_ms:.3f}",
+            f"{latency.minimum_ms:.3f}",
+            f"{row.multiplications / latency.minimum_ms / 1e6:.0f}",
+            f"{row.differences[name]:.4f}",
+        )
+    for name, failure in row.failures.items():
+        table.add_row(name, failure.strip().splitlines()[-1], "", "", "")
+    console.print(table)
+    for statistic in ("median_ms", "minimum_ms"):
+        found = row.ratio(peers, statistic)
+        if found is not None:
+            best = row.best_peer(peers, statistic)
+            console.print(f"  {statistic}: [bold]{found:.2f}[/] times {best}")
+
+
+def integer_peers(peers: Sequence[str]) -> list[str]:
+    """Returns the peers that run int8; the ratio is to the best of them."""
+    return [peer for peer in peers if peer != "pytorch"]
+
+
 def main() -> None:
-    """Measures, shows a table, and writes JSON where asked to."""
+    """Measures, shows tables, writes JSON where asked to; fails if a contestant did."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--models", nargs="+", default=DEFAULT_NETS, choices=list(NETS))
-    parser.add_argument("--batch", type=int, default=1, help="samples a call")
-    parser.add_argument("--threads", type=int, default=1, help="threads of every contestant")
-    parser.add_argument("--rounds", type=int, default=50, help="calls to measure")
+    parser.add_argument("--batch", nargs="+", type=int, default=[1], help="samples a call")
+    parser.add_argument("--threads", nargs="+", type=int, default=[1])
+    parser.add_argument("--isa", default=available_isas()[-1], choices=available_isas())
+    parser.add_argument(
+        "--peers", nargs="*", default=["onnxruntime", "openvino"], choices=list(VARIANTS)
+    )
+    parser.add_argument("--rounds", type=int, default=20, help="turns of every contestant")
     parser.add_argument("--json", type=Path, help="file for the results")
     options = parser.parse_args()
-    table = Table("net", "contestant", "median ms", "minimum ms")
-    rows = []
-    for name in options.models:
-        row = run(name, batch=options.batch, threads=options.threads, rounds=options.rounds)
-        rows.append(row)
-        for contestant, latency in row.latencies.items():
-            ms = f"{latency.median_ms:.3f}", f"{latency.minimum_ms:.3f}"
-            table.add_row(name, contestant, *ms)
-        table.add_row("", f"[bold]{row.speedup:.1f} times PyTorch", "", "", end_section=True)
-    Console().print(environment(), table)
+    console = Console(width=120)
+    rows, unsupported = [], {}
+    peers = integer_peers(options.peers)
+    with tempfile.TemporaryDirectory() as folder:
+        for name in options.models:
+            try:
+                program, subjects = prepare(name, options.batch, Path(folder))
+            except UnsupportedOperatorError as error:
+                unsupported[name] = str(error)
+                console.print(f"{name}: not convertible yet: {error}")
+                continue
+            for subject in subjects:
+                macs = total_multiplications(program, subject.batch)
+                for threads in options.threads:
+                    rows.append(run(subject, macs, threads, options.isa, options))
+                    show(rows[-1], peers, console)
+    for statistic in ("median_ms", "minimum_ms"):
+        ratios = [ratio for row in rows if (ratio := row.ratio(peers, statistic)) is not None]
+        if ratios:
+            mean = statistics.geometric_mean(ratios)
+            console.print(f"geometric mean of the ratios, {statistic}: [bold]{mean:.2f}")
     if options.json:
-        document = {**environment(), "rows": [asdict(row) for row in rows]}
+        document = {
+            **environment(),
+            "rows": [{**asdict(row), "ratio": row.ratio(peers, "median_ms")} for row in rows],
+            "unsupported": unsupported,
+        }
         options.json.write_text(json.dumps(document, indent=1) + "\n")
+    if any(row.failures for row in rows):
+        for row in rows:
+            for name, failure in row.failures.items():
+                console.print(f"{row.net}, {name}:\n{failure}", markup=False)
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -1,24 +1,11 @@
-"""Latencies of several functions, measured in turns so that all see the same machine."""
+"""Latencies of several functions of one process, measured in turns."""
 
 from __future__ import annotations
 
-import statistics
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
-
-@dataclass(frozen=True, slots=True)
-class Latency:
-    """Wall-clock time of one call.
-
-    Attributes:
-        median_ms: Half of the calls took at most this long, in milliseconds.
-        minimum_ms: The fastest call, in milliseconds.
-    """
-
-    median_ms: float
-    minimum_ms: float
+from benchmarks.latency import Latency, summarize
 
 
 def measure(
@@ -31,5 +18,5 @@ def measure(
             start = time.perf_counter()
             function()
             if turn >= 0:
-                seen.append((time.perf_counter() - start) * 1e3)
-    return [Latency(statistics.median(seen), min(seen)) for seen in times]
+                seen.append(time.perf_counter() - start)
+    return [summarize(seen) for seen in times]

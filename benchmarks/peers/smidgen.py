@@ -1,0 +1,37 @@
+"""The engine; a variant is an instruction set."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+from numpy.typing import NDArray
+
+import smidgen
+from benchmarks.subject import Subject
+from smidgen.artifact import load_artifact
+from smidgen.engine import Engine
+
+
+class SmidgenContestant:
+    """A program in the engine, run from Python as any user would."""
+
+    def __init__(self, subject: Subject, variant: str, threads: int) -> None:
+        program = load_artifact(subject.artifact)
+        self.version = smidgen.__version__
+        self.kernels = Counter(type(step).__name__ for step in program.steps)
+        self._engine = Engine(program, threads=threads, isa=variant)
+        self._inputs = subject.inputs()
+        self._output = program.outputs[0]
+        self._values: dict[str, NDArray[np.generic]] = {}
+
+    def run(self) -> None:
+        """Runs once."""
+        self._values = self._engine.run(self._inputs, check_finite=False)
+
+    def output(self) -> NDArray[np.generic]:
+        """Returns the first output of the last run."""
+        return self._values[self._output]
+
+
+load = SmidgenContestant

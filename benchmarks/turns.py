@@ -1,0 +1,30 @@
+"""Measures contestants in turns, so that all see the same machine."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+from benchmarks.latency import Latency, summarize
+from benchmarks.worker import Worker
+
+SECONDS_A_TURN = 0.03
+MOST_CALLS = 50
+PAUSE_SECONDS = 0.01  # for the last one's threads to stop spinning
+
+
+def measure(workers: Mapping[str, Worker], rounds: int) -> dict[str, Latency]:
+    """Lets every worker run in each round and returns their latencies."""
+    calls = {name: _calls_a_turn(worker) for name, worker in workers.items()}
+    seconds: dict[str, list[float]] = {name: [] for name in workers}
+    for _ in range(rounds):
+        for name, worker in workers.items():
+            time.sleep(PAUSE_SECONDS)
+            seconds[name] += worker.time(calls[name])
+    return {name: summarize(times) for name, times in seconds.items()}
+
+
+def _calls_a_turn(worker: Worker) -> int:
+    """Returns how many calls fill a turn; the first calls of a runtime may be slow ones."""
+    worker.time(3)
+    return max(1, min(MOST_CALLS, int(SECONDS_A_TURN / min(worker.time(3)))))

@@ -1,0 +1,141 @@
+"""One process a contestant, so that no runtime's threads and settings disturb another's.
+
+The processes take turns: one runs while all others wait for a message.
+"""
+
+from __future__ import annotations
+
+import importlib
+import multiprocessing
+import os
+import time
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.peers.contestant import Contestant, Entry
+from benchmarks.subject import Subject
+
+_CONTEXT = multiprocessing.get_context("spawn")
+
+
+@dataclass(frozen=True, slots=True)
+class Introduction:
+    """What a contestant says about itself once it is loaded.
+
+    Attributes:
+        version: Of the runtime.
+        kernels: How many of which kernels it runs.
+        output: The first output for the subject's input.
+    """
+
+    version: str
+    kernels: Mapping[str, int]
+    output: NDArray[np.generic]
+
+
+class WorkerError(RuntimeError):
+    """A contestant failed; the message is the traceback from its process."""
+
+
+class Worker:
+    """A contestant in a process of its own, pinned to as many CPUs as it has threads.
+
+    Args:
+        entry: Who runs.
+        subject: What it runs.
+        threads: How many threads it may use.
+
+    Raises:
+        WorkerError: the contestant could not be loaded.
+    """
+
+    def __init__(self, entry: Entry, subject: Subject, threads: int) -> None:
+        self._connection, theirs = _CONTEXT.Pipe()
+        self._process = _CONTEXT.Process(
+            target=_serve, args=(theirs, entry, subject, threads), daemon=True
+        )
+        with _environment(entry.environment):
+            self._process.start()
+        theirs.close()
+        try:
+            self.introduction = cast("Introduction", self._receive())
+        except WorkerError:
+            self.close()
+            raise
+
+    def time(self, calls: int) -> list[float]:
+        """Runs once to warm the caches, then `calls` times; returns their seconds."""
+        self._connection.send(calls)
+        return cast("list[float]", self._receive())
+
+    def close(self) -> None:
+        """Ends the process."""
+        self._connection.close()
+        self._process.join()
+
+    def _receive(self) -> object:
+        try:
+            answer = self._connection.recv()
+        except EOFError as error:
+            self._process.join()
+            raise WorkerError(f"its process ended with {self._process.exitcode}") from error
+        if isinstance(answer, str):
+            raise WorkerError(answer)
+        return cast("object", answer)
+
+
+def _serve(connection: Connection, entry: Entry, subject: Subject, threads: int) -> None:
+    try:
+        pin(threads)
+        module = importlib.import_module(f"benchmarks.peers.{entry.runtime}")
+        contestant = cast("Contestant", module.load(subject, entry.variant, threads))
+        contestant.run()
+        connection.send(
+            Introduction(contestant.version, dict(contestant.kernels), contestant.output())
+        )
+        while True:
+            try:
+                calls = connection.recv()
+            except EOFError:
+                return
+            contestant.run()
+            connection.send([_seconds(contestant) for _ in range(calls)])
+    except Exception:
+        connection.send(traceback.format_exc())
+
+
+def _seconds(contestant: Contestant) -> float:
+    start = time.perf_counter()
+    contestant.run()
+    return time.perf_counter() - start
+
+
+def pin(threads: int) -> None:
+    """Restricts this process to the last `threads` of the CPUs that it may use.
+
+    Raises:
+        ValueError: it may not use so many.
+    """
+    available = sorted(os.sched_getaffinity(0))
+    if threads > len(available):
+        raise ValueError(f"{threads} threads need as many CPUs, this process may use {available}")
+    os.sched_setaffinity(0, available[-threads:])
+
+
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Sets variables for processes that are started meanwhile."""
+    before = dict(os.environ)
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
