@@ -18,7 +18,7 @@ LAYERS = (
     "bindings",
 )  # each may include itself and those before it
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)
-ISA_FILE = re.compile(r"_(avx2|avxvnni|avx512vnni)\.cc$")
+ISA_FILE = re.compile(r"_(avx2|avxvnni|avx512vnni|avx512vbmi)\.cc$")
 FAMILY_SHARED = "kernels/output_range.h"  # plain data, for family headers
 FAMILY_HEADER_INCLUDES = {"cstddef", "cstdint", FAMILY_SHARED}
 

@@ -15,6 +15,7 @@ struct Features {
   bool avx2 = false;
   bool avx_vnni = false;
   bool avx512_vnni = false;
+  bool avx512_vbmi = false;
 };
 
 #if SMIDGEN_X86
@@ -56,6 +57,7 @@ Features detect() {
       has_bit(leaf7.b, 16) && has_bit(leaf7.b, 17) && has_bit(leaf7.b, 30) && has_bit(leaf7.b, 31);
   features.avx512_vnni =
       features.avx2 && (states & kZmmStates) == kZmmStates && f_dq_bw_vl && has_bit(leaf7.c, 11);
+  features.avx512_vbmi = features.avx512_vnni && has_bit(leaf7.c, 1);
   return features;
 }
 
@@ -102,6 +104,8 @@ std::string_view name_of(Isa isa) {
       return "avxvnni";
     case Isa::kAvx512Vnni:
       return "avx512vnni";
+    case Isa::kAvx512Vbmi:
+      return "avx512vbmi";
   }
   return "unknown";
 }
@@ -116,6 +120,8 @@ bool cpu_has(Isa isa) {
       return features().avx_vnni;
     case Isa::kAvx512Vnni:
       return features().avx512_vnni;
+    case Isa::kAvx512Vbmi:
+      return features().avx512_vbmi;
   }
   return false;
 }
@@ -134,6 +140,9 @@ Isa choose_isa(std::optional<std::string_view> requested, std::optional<std::str
   return available_isas().back();
 }
 
-bool serves(Isa row, Isa level) { return row <= level && cpu_has(row); }
+bool serves(Isa row, Isa level) {
+  const Isa needed = row == Isa::kAvx512Vbmi ? Isa::kAvx512Vnni : row;
+  return needed <= level && cpu_has(row);
+}
 
 }  // namespace smidgen

@@ -8,9 +8,11 @@
 
 namespace smidgen {
 
-/// Instruction-set levels, each above the former in preference.
-enum class Isa : std::uint8_t { kPortable, kAvx2, kAvxVnni, kAvx512Vnni };
+/// Instruction sets, each above the former in preference.
+enum class Isa : std::uint8_t { kPortable, kAvx2, kAvxVnni, kAvx512Vnni, kAvx512Vbmi };
 
+/// The levels at which an engine runs. Avx512Vbmi is none of its own: its few kernels serve the
+/// level avx512vnni where the CPU has both.
 inline constexpr std::array kIsas = {Isa::kPortable, Isa::kAvx2, Isa::kAvxVnni, Isa::kAvx512Vnni};
 
 std::string_view name_of(Isa isa);

@@ -1,18 +1,16 @@
 #include "ops/add.h"
 
-#include "base/aligned_buffer.h"
 #include "base/error.h"
-#include "base/partition.h"
 #include "kernels/add/registry.h"
 #include "kernels/select.h"
+#include "ops/pixel_runs.h"
 
 namespace smidgen::ops {
 
 Add::Add(const Quantization& lhs, const Quantization& rhs, const Quantization& output,
          const Clamp& clamp, Isa isa)
-    : lhs_{lhs.scale / output.scale, lhs.zero_point},
-      rhs_{rhs.scale / output.scale, rhs.zero_point},
-      range_(output_range(output, clamp)),
+    : scales_{lhs.zero_point, rhs.zero_point, lhs.scale / output.scale, rhs.scale / output.scale,
+              output_range(output, clamp)},
       kernel_(kernels::best_variant(kernels::add_variants(), isa).kernel) {}
 
 Shape Add::output_shape(std::span<const Shape> inputs) const {
@@ -26,17 +24,20 @@ Shape Add::output_shape(std::span<const Shape> inputs) const {
 Index Add::work(std::span<const Shape> inputs) const { return 4 * inputs[0].element_count(); }
 
 void Add::run(const Invocation& invocation) const noexcept {
-  const Range mine = partition(invocation.output.shape.element_count(), kAlignment,
-                               invocation.thread, invocation.threads);
-  kernel_({.count = mine.end - mine.begin,
-           .lhs = invocation.inputs[0].u8() + mine.begin,
-           .rhs = invocation.inputs[1].u8() + mine.begin,
-           .lhs_zero_point = lhs_.zero_point,
-           .rhs_zero_point = rhs_.zero_point,
-           .lhs_multiplier = lhs_.scale,
-           .rhs_multiplier = rhs_.scale,
-           .out = invocation.output.u8() + mine.begin,
-           .range = range_});
+  const TensorView& lhs = invocation.inputs[0];
+  const TensorView& rhs = invocation.inputs[1];
+  const TensorView& out = invocation.output;
+  for_each_run({lhs, rhs, out}, invocation.thread, invocation.threads, [&](const PixelRun& run) {
+    const auto at = [&](const TensorView& view) { return view.u8() + run.offset_in(view); };
+    add({.rows = run.pixels,
+         .count = run.bytes,
+         .lhs = at(lhs),
+         .lhs_stride = lhs.pixel_pitch,
+         .rhs = at(rhs),
+         .rhs_stride = rhs.pixel_pitch,
+         .out = at(out),
+         .out_stride = out.pixel_pitch});
+  });
 }
 
 }  // namespace smidgen::ops

@@ -14,12 +14,14 @@ class Add final : public Operator {
 
   Shape output_shape(std::span<const Shape> inputs) const override;
   Index work(std::span<const Shape> inputs) const override;
+  bool takes_pitches() const override { return true; }
   void run(const Invocation& invocation) const noexcept override;
 
+  /// Adds some rows of values; for steps into which the sum is fused.
+  void add(const kernels::AddRows& rows) const noexcept { kernel_(rows, scales_); }
+
  private:
-  Quantization lhs_;  // scale: that of lhs divided by that of the output
-  Quantization rhs_;
-  kernels::OutputRange range_;
+  kernels::AddScales scales_;
   kernels::AddKernel kernel_;
 };
 

@@ -3,9 +3,9 @@
 #include <algorithm>
 
 #include "base/error.h"
-#include "base/partition.h"
 #include "kernels/lookup/registry.h"
 #include "kernels/select.h"
+#include "ops/pixel_runs.h"
 
 namespace smidgen::ops {
 
@@ -18,10 +18,16 @@ Lookup::Lookup(std::span<const std::uint8_t> table, Isa isa)
 }
 
 void Lookup::run(const Invocation& invocation) const noexcept {
-  const Range mine = partition(invocation.output.shape.element_count(), kAlignment,
-                               invocation.thread, invocation.threads);
-  kernel_(mine.end - mine.begin, invocation.inputs[0].u8() + mine.begin, table_.as<std::uint8_t>(),
-          invocation.output.u8() + mine.begin);
+  const TensorView& x = invocation.inputs[0];
+  const TensorView& out = invocation.output;
+  for_each_run({x, out}, invocation.thread, invocation.threads, [&](const PixelRun& run) {
+    look_up({.rows = run.pixels,
+             .count = run.bytes,
+             .x = x.u8() + run.offset_in(x),
+             .x_stride = x.pixel_pitch,
+             .out = out.u8() + run.offset_in(out),
+             .out_stride = out.pixel_pitch});
+  });
 }
 
 }  // namespace smidgen::ops

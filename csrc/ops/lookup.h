@@ -14,7 +14,13 @@ class Lookup final : public Operator {
 
   Shape output_shape(std::span<const Shape> inputs) const override { return inputs[0]; }
   Index work(std::span<const Shape> inputs) const override { return inputs[0].element_count(); }
+  bool takes_pitches() const override { return true; }
   void run(const Invocation& invocation) const noexcept override;
+
+  /// Looks some rows of values up; for steps into which the table is fused.
+  void look_up(const kernels::LookupRows& rows) const noexcept {
+    kernel_(rows, table_.as<std::uint8_t>());
+  }
 
  private:
   AlignedBuffer table_;  // [256] uint8

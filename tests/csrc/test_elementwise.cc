@@ -30,49 +30,79 @@ TEST(rounding_is_half_to_even_and_nan_takes_the_lower_bound) {
 }
 
 TEST(every_add_kernel_equals_the_formula) {
+  constexpr std::ptrdiff_t kRows = 3;
+  const AddScales scales{255, 1, 0.5F, 0.7F, {-7, 240, 8}};
   for (const AddVariant& variant : add_variants()) {
     if (!cpu_has(variant.isa)) continue;
     test::Random random(4);
     for (const std::ptrdiff_t count : kCounts) {
       test::set_context(variant.name, "count", count);
-      const auto lhs = random.values<std::uint8_t>(count, 0, 255);
-      const auto rhs = random.values<std::uint8_t>(count, 0, 255);
-      const OutputRange range{-7, 240, 8};
-      test::GuardedBytes out(count);
-      variant.kernel({.count = count,
+      const std::ptrdiff_t lhs_stride = count + 1;
+      const std::ptrdiff_t rhs_stride = count + 2;
+      const std::ptrdiff_t out_stride = count + 3;
+      const auto lhs = random.values<std::uint8_t>(kRows * lhs_stride, 0, 255);
+      const auto rhs = random.values<std::uint8_t>(kRows * rhs_stride, 0, 255);
+      test::GuardedBytes out(kRows * out_stride);
+      variant.kernel({.rows = kRows,
+                      .count = count,
                       .lhs = lhs.data(),
+                      .lhs_stride = lhs_stride,
                       .rhs = rhs.data(),
-                      .lhs_zero_point = 255,
-                      .rhs_zero_point = 1,
-                      .lhs_multiplier = 0.5F,
-                      .rhs_multiplier = 0.7F,
+                      .rhs_stride = rhs_stride,
                       .out = out.data(),
-                      .range = range});
-      CHECK(out.is_intact(kEverywhere));
-      for (std::ptrdiff_t i = 0; i < count; ++i) {
-        const auto at = static_cast<std::size_t>(i);
-        const float left = static_cast<float>(lhs[at] - 255) * 0.5F;
-        const float right = static_cast<float>(rhs[at] - 1) * 0.7F;
-        CHECK_EQUAL(out[i], round_and_clamp(left + right, range));
+                      .out_stride = out_stride},
+                     scales);
+      CHECK(out.is_intact([&](std::ptrdiff_t i) { return i % out_stride < count; }));
+      for (std::ptrdiff_t row = 0; row < kRows; ++row) {
+        for (std::ptrdiff_t i = 0; i < count; ++i) {
+          const int l = lhs[static_cast<std::size_t>(row * lhs_stride + i)];
+          const int r = rhs[static_cast<std::size_t>(row * rhs_stride + i)];
+          const float left = static_cast<float>(l - 255) * 0.5F;
+          const float right = static_cast<float>(r - 1) * 0.7F;
+          CHECK_EQUAL(out[row * out_stride + i], round_and_clamp(left + right, scales.range));
+        }
       }
     }
   }
 }
 
+TEST(every_add_kernel_can_write_over_an_operand) {
+  const AddScales scales{3, 250, 0.9F, 1.7F, {-20, 235, 20}};
+  for (const AddVariant& variant : add_variants()) {
+    if (!cpu_has(variant.isa)) continue;
+    test::Random random(9);
+    for (const std::ptrdiff_t count : kCounts) {
+      test::set_context(variant.name, "count", count);
+      auto lhs = random.values<std::uint8_t>(count, 0, 255);
+      const auto rhs = random.values<std::uint8_t>(count, 0, 255);
+      std::vector<std::uint8_t> expected(lhs.size());
+      qu8_add_portable({1, count, lhs.data(), 0, rhs.data(), 0, expected.data(), 0}, scales);
+      variant.kernel({1, count, lhs.data(), 0, rhs.data(), 0, lhs.data(), 0}, scales);
+      CHECK(lhs == expected);
+    }
+  }
+}
+
 TEST(every_lookup_kernel_reads_every_entry) {
+  constexpr std::ptrdiff_t kRows = 2;
   test::Random random(5);
   const auto table = random.values<std::uint8_t>(256, 0, 255);
   for (const LookupVariant& variant : lookup_variants()) {
     if (!cpu_has(variant.isa)) continue;
     for (const std::ptrdiff_t count : kCounts) {
       test::set_context(variant.name, "count", count);
-      std::vector<std::uint8_t> x(static_cast<std::size_t>(count));
+      const std::ptrdiff_t x_stride = count + 1;
+      const std::ptrdiff_t out_stride = count + 2;
+      std::vector<std::uint8_t> x(static_cast<std::size_t>(kRows * x_stride));
       for (std::size_t i = 0; i < x.size(); ++i) x[i] = static_cast<std::uint8_t>(i * 7);
-      test::GuardedBytes out(count);
-      variant.kernel(count, x.data(), table.data(), out.data());
-      CHECK(out.is_intact(kEverywhere));
-      for (std::ptrdiff_t i = 0; i < count; ++i) {
-        CHECK_EQUAL(out[i], table[x[static_cast<std::size_t>(i)]]);
+      test::GuardedBytes out(kRows * out_stride);
+      variant.kernel({kRows, count, x.data(), x_stride, out.data(), out_stride}, table.data());
+      CHECK(out.is_intact([&](std::ptrdiff_t i) { return i % out_stride < count; }));
+      for (std::ptrdiff_t row = 0; row < kRows; ++row) {
+        for (std::ptrdiff_t i = 0; i < count; ++i) {
+          const std::uint8_t value = x[static_cast<std::size_t>(row * x_stride + i)];
+          CHECK_EQUAL(out[row * out_stride + i], table[value]);
+        }
       }
     }
   }

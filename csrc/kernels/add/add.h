@@ -14,22 +14,32 @@
 
 namespace smidgen::kernels {
 
-/// Reads and writes exactly `count` bytes of each array.
-struct AddArrays {
-  std::ptrdiff_t count;
-  const std::uint8_t* lhs;
-  const std::uint8_t* rhs;
+/// What turns two operands into their sum.
+struct AddScales {
   std::int32_t lhs_zero_point;
   std::int32_t rhs_zero_point;
   float lhs_multiplier;  // scale of lhs / scale of out
   float rhs_multiplier;
-  std::uint8_t* out;
   OutputRange range;
 };
 
-using AddKernel = void (*)(const AddArrays& arrays) noexcept;
+/// Rows of values with strides in bytes between them. Exactly `rows` times `count` bytes of each
+/// array are read or written; `out` may be the same rows as an operand.
+struct AddRows {
+  std::ptrdiff_t rows;
+  std::ptrdiff_t count;
+  const std::uint8_t* lhs;
+  std::ptrdiff_t lhs_stride;
+  const std::uint8_t* rhs;
+  std::ptrdiff_t rhs_stride;
+  std::uint8_t* out;
+  std::ptrdiff_t out_stride;
+};
 
-void qu8_add_portable(const AddArrays& arrays) noexcept;
-void qu8_add_avx2(const AddArrays& arrays) noexcept;
+using AddKernel = void (*)(const AddRows& rows, const AddScales& scales) noexcept;
+
+void qu8_add_portable(const AddRows& rows, const AddScales& scales) noexcept;
+void qu8_add_avx2(const AddRows& rows, const AddScales& scales) noexcept;
+void qu8_add_avx512vnni(const AddRows& rows, const AddScales& scales) noexcept;
 
 }  // namespace smidgen::kernels

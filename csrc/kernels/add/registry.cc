@@ -9,6 +9,7 @@ constexpr std::array kVariants = {
     AddVariant{"qu8_add_portable", Isa::kPortable, qu8_add_portable},
 #if SMIDGEN_X86
     AddVariant{"qu8_add_avx2", Isa::kAvx2, qu8_add_avx2},
+    AddVariant{"qu8_add_avx512vnni", Isa::kAvx512Vnni, qu8_add_avx512vnni},
 #endif
 };
 

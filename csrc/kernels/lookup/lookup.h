@@ -7,13 +7,21 @@
 
 namespace smidgen::kernels {
 
-/// Reads and writes exactly `count` bytes.
-using LookupKernel = void (*)(std::ptrdiff_t count, const std::uint8_t* x,
-                              const std::uint8_t* table, std::uint8_t* out) noexcept;
+/// Rows of values with strides in bytes between them. Exactly `rows` times `count` bytes of each
+/// array are read or written; `out` may be the same rows as `x`.
+struct LookupRows {
+  std::ptrdiff_t rows;
+  std::ptrdiff_t count;
+  const std::uint8_t* x;
+  std::ptrdiff_t x_stride;
+  std::uint8_t* out;
+  std::ptrdiff_t out_stride;
+};
 
-void u8_lookup_portable(std::ptrdiff_t count, const std::uint8_t* x, const std::uint8_t* table,
-                        std::uint8_t* out) noexcept;
-void u8_lookup_avx2(std::ptrdiff_t count, const std::uint8_t* x, const std::uint8_t* table,
-                    std::uint8_t* out) noexcept;
+using LookupKernel = void (*)(const LookupRows& rows, const std::uint8_t* table) noexcept;
+
+void u8_lookup_portable(const LookupRows& rows, const std::uint8_t* table) noexcept;
+void u8_lookup_avx2(const LookupRows& rows, const std::uint8_t* table) noexcept;
+void u8_lookup_avx512vbmi(const LookupRows& rows, const std::uint8_t* table) noexcept;
 
 }  // namespace smidgen::kernels

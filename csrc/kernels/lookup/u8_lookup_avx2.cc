@@ -22,14 +22,17 @@ inline __m256i look_up(__m256i x, const std::uint8_t* table) {
 
 }  // namespace
 
-void u8_lookup_avx2(std::ptrdiff_t count, const std::uint8_t* x, const std::uint8_t* table,
-                    std::uint8_t* out) noexcept {
-  std::ptrdiff_t i = 0;
-  for (; i + 32 <= count; i += 32) {
-    const __m256i values = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x + i));
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + i), look_up(values, table));
+void u8_lookup_avx2(const LookupRows& rows, const std::uint8_t* table) noexcept {
+  for (std::ptrdiff_t row = 0; row < rows.rows; ++row) {
+    const std::uint8_t* x = rows.x + row * rows.x_stride;
+    std::uint8_t* out = rows.out + row * rows.out_stride;
+    std::ptrdiff_t i = 0;
+    for (; i + 32 <= rows.count; i += 32) {
+      const __m256i values = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x + i));
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + i), look_up(values, table));
+    }
+    for (; i < rows.count; ++i) out[i] = table[x[i]];
   }
-  for (; i < count; ++i) out[i] = table[x[i]];
 }
 
 }  // namespace smidgen::kernels
