@@ -89,8 +89,8 @@ void define_program(py::module_& module) {
 
 std::unique_ptr<Engine> make_engine(const Program& program, int threads,
                                     const std::optional<std::string>& isa,
-                                    std::optional<Index> most_bytes,
-                                    std::optional<Index> most_work) {
+                                    std::optional<Index> most_bytes, std::optional<Index> most_work,
+                                    bool tune) {
   const char* cap = std::getenv("SMIDGEN_ISA");
   const Isa chosen =
       choose_isa(isa, cap == nullptr ? std::nullopt : std::optional<std::string_view>(cap));
@@ -98,7 +98,7 @@ std::unique_ptr<Engine> make_engine(const Program& program, int threads,
   limits.bytes = most_bytes.value_or(limits.bytes);
   limits.work = most_work.value_or(limits.work);
   const py::gil_scoped_release released;
-  return std::make_unique<Engine>(program, threads, chosen, limits);
+  return std::make_unique<Engine>(program, threads, chosen, limits, tune);
 }
 
 /// The inputs of a run as engine.py has checked them: C-contiguous, of the declared types, in the
@@ -189,17 +189,63 @@ std::pair<std::vector<int>, py::array_t<double>> time_steps(Engine& engine,
   return {std::move(written), std::move(seconds)};
 }
 
+py::dict describe_step(const engine::PlannedStep& step) {
+  py::dict described;
+  described["output"] = step.output;
+  described["absorbed"] = step.absorbed;
+  described["inputs"] = step.inputs;
+  described["threads"] = step.threads;
+  described["candidate"] = step.candidate;
+  return described;
+}
+
+/// Returns the steps of a plan, where its tensors lie and the bytes it takes.
+py::dict describe_plan(Engine& engine, const std::vector<Extents>& shapes,
+                       const std::vector<int>& outputs) {
+  Sources sources({});
+  for (const Extents& shape : shapes) {
+    sources.shapes.emplace_back(std::span<const Index>(shape));
+  }
+  std::unique_ptr<Plan> plan = borrow_plan(engine, sources, outputs);
+  py::list steps;
+  for (const engine::PlannedStep& step : plan->steps) steps.append(describe_step(step));
+  py::dict borders;
+  py::dict slices;
+  py::dict aliases;
+  for (std::size_t i = 0; i < engine.tensor_count(); ++i) {
+    const engine::Home& home = plan->homes[i];
+    const ops::Border& border = plan->tensors[i].border;
+    const py::int_ tensor(i);
+    if (border != ops::Border{}) {
+      borders[tensor] = py::make_tuple(border.top, border.left, border.bottom, border.right);
+    }
+    if (home.kind == engine::Home::Kind::kSlice) slices[tensor] = home.block;
+    if (home.kind == engine::Home::Kind::kAlias) aliases[tensor] = home.block;
+  }
+  py::dict described;
+  described["steps"] = steps;
+  described["borders"] = borders;
+  described["slices"] = slices;
+  described["aliases"] = aliases;
+  described["arena_bytes"] = plan->arena.size();
+  described["scratch_bytes"] = plan->scratch.size();
+  engine.return_plan(std::move(plan));
+  return described;
+}
+
 void define_engine(py::module_& module) {
   py::class_<Engine>(module, "Engine", "Packed weights, kernels and cached plans of one program.")
       .def(py::init(&make_engine), py::arg("program"), py::arg("threads"), py::arg("isa"),
-           py::arg("most_bytes") = py::none(), py::arg("most_work") = py::none())
+           py::arg("most_bytes") = py::none(), py::arg("most_work") = py::none(),
+           py::arg("tune") = true)
       .def_property_readonly("threads", &Engine::threads)
       .def_property_readonly("isa",
                              [](const Engine& self) { return std::string(name_of(self.isa())); })
       .def_property_readonly("cached_plan_count", &Engine::cached_plan_count)
       .def("run", &run, py::arg("inputs"), py::arg("outputs"))
       .def("time_runs", &time_runs, py::arg("inputs"), py::arg("outputs"), py::arg("rounds"))
-      .def("time_steps", &time_steps, py::arg("inputs"), py::arg("outputs"), py::arg("rounds"));
+      .def("time_steps", &time_steps, py::arg("inputs"), py::arg("outputs"), py::arg("rounds"))
+      .def("describe_plan", &describe_plan, py::arg("shapes"), py::arg("outputs"));
 }
 
 /// Raises the class of smidgen.errors with this name.

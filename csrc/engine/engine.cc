@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "engine/prepare.h"
 #include "engine/tensor_layout.h"
+#include "engine/tuning.h"
 #include "ops/layout.h"
 
 namespace smidgen::engine {
@@ -43,10 +44,11 @@ bool serves_request(const Plan& plan, std::span<const Shape> inputs, std::span<c
 
 }  // namespace
 
-Engine::Engine(const Program& program, int threads, Isa isa, const RunLimits& limits)
+Engine::Engine(const Program& program, int threads, Isa isa, const RunLimits& limits, bool is_tuned)
     : program_(prepare_all(program, isa)),
       isa_(isa),
       limits_(limits),
+      is_tuned_(is_tuned),
       pool_(checked_threads(threads)) {
   plans_.reserve(kCachedPlans + 1);
 }
@@ -63,7 +65,9 @@ std::unique_ptr<Plan> Engine::borrow_plan(std::span<const Shape> inputs,
       return plan;
     }
   }
-  return make_plan(program_, inputs, outputs, threads(), limits_);
+  std::unique_ptr<Plan> plan = make_plan(program_, inputs, outputs, threads(), limits_);
+  if (is_tuned_) tune_plan(*plan);
+  return plan;
 }
 
 void Engine::return_plan(std::unique_ptr<Plan> plan) {
@@ -88,15 +92,31 @@ void Engine::run(Plan& plan, std::span<const std::byte* const> inputs,
 
 void Engine::profile(Plan& plan, std::span<const std::byte* const> inputs,
                      std::span<std::byte* const> outputs, std::span<double> seconds) noexcept {
-  using Clock = std::chrono::steady_clock;
   take_inputs(plan, inputs);
+  time_steps(plan, seconds);
+  hand_out(plan, outputs);
+}
+
+void Engine::time_steps(Plan& plan, std::span<double> seconds) noexcept {
+  using Clock = std::chrono::steady_clock;
   Clock::time_point last = Clock::now();
   run_steps(plan, [&](std::size_t step) {
     const Clock::time_point now = Clock::now();
     seconds[step] += std::chrono::duration<double>(now - last).count();
     last = now;
   });
-  hand_out(plan, outputs);
+}
+
+void Engine::tune_plan(Plan& plan) {
+  std::vector<AlignedBuffer> zeros;
+  std::vector<const std::byte*> inputs;
+  for (const int input : program_.inputs) {
+    const Shape& shape = plan.tensors[static_cast<std::size_t>(input)].shape;
+    inputs.push_back(zeros.emplace_back(shape.element_count() * size_of(dtype_of(input))).data());
+  }
+  take_inputs(plan, inputs);
+  tune(plan, isa_, process_choices(),
+       [&](std::span<double> seconds) { time_steps(plan, seconds); });
 }
 
 void Engine::take_inputs(Plan& plan, std::span<const std::byte* const> inputs) const noexcept {

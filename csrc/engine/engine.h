@@ -19,8 +19,10 @@ namespace smidgen::engine {
 /// weights and, with more than one thread, the pool, which serves them one after the other.
 class Engine {
  public:
-  /// Checks the program and packs its weights. Throws ProgramError or EngineError.
-  Engine(const Program& program, int threads, Isa isa, const RunLimits& limits = {});
+  /// Checks the program and packs its weights. With `is_tuned`, a new plan is timed to choose the
+  /// fastest of each operator's candidates. Throws ProgramError or EngineError.
+  Engine(const Program& program, int threads, Isa isa, const RunLimits& limits = {},
+         bool is_tuned = true);
 
   int threads() const { return pool_.size(); }
   Isa isa() const { return isa_; }
@@ -44,6 +46,7 @@ class Engine {
                std::span<std::byte* const> outputs, std::span<double> seconds) noexcept;
 
   DType dtype_of(int tensor) const;
+  std::size_t tensor_count() const { return program_.tensors.size(); }
   std::size_t cached_plan_count();
 
  private:
@@ -51,12 +54,15 @@ class Engine {
   template <typename AfterStep>
   void run_steps(Plan& plan, const AfterStep& after_step) noexcept;
   void run_step(const PlannedStep& step, Plan& plan) noexcept;
+  void time_steps(Plan& plan, std::span<double> seconds) noexcept;
+  void tune_plan(Plan& plan);
   void take_inputs(Plan& plan, std::span<const std::byte* const> inputs) const noexcept;
   void hand_out(const Plan& plan, std::span<std::byte* const> outputs) const noexcept;
 
   PreparedProgram program_;
   Isa isa_;
   RunLimits limits_;
+  bool is_tuned_;
   ThreadPool pool_;
   std::mutex pool_mutex_;
   std::mutex plans_mutex_;

@@ -46,6 +46,7 @@ class Fuser {
   /// Puts `fused` in the place of the step at `index`, if its operator can do its epilogue.
   bool replace(std::size_t index, int producer, FusedStep fused) {
     if (!fused.op->can_fuse(fused.epilogue())) return false;
+    fused.absorbed.push_back(fused.output);
     fused.output = steps_[index]->output;
     steps_[at(producer)].reset();
     steps_[index] = std::move(fused);

@@ -13,7 +13,8 @@ namespace smidgen::engine {
 struct FusedStep {
   const ops::Operator* op;
   std::vector<int> inputs;
-  int output;  // of the last of the steps
+  int output;                   // of the last of the steps
+  std::vector<int> absorbed{};  // outputs of the others, in order; they are nowhere in memory
   const ops::Lookup* lookup = nullptr;
   const ops::Add* add = nullptr;
   int addend = -1;

@@ -4,22 +4,10 @@
 #include <vector>
 
 #include "engine/fusion.h"
+#include "engine/home.h"
 #include "engine/tensor_layout.h"
 
 namespace smidgen::engine {
-
-/// Where a tensor lies: in a block of its own, or in that of another tensor.
-struct Home {
-  enum class Kind {
-    kBlock,  // in its own block
-    kSlice,  // some of the channels of the block's tensor
-    kAlias,  // the bytes of the block's tensor under another shape
-  };
-
-  Kind kind = Kind::kBlock;
-  int block;                // the tensor that owns the memory
-  Index first_channel = 0;  // of slices
-};
 
 /// The tensors of a plan: those of the program by index, then those made by the planner.
 struct Placement {

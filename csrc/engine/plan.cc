@@ -117,6 +117,7 @@ class Planner {
     for (const FusedStep& step : steps_) plan_step(step, threads);
     fill_borders();
     lend_inputs();
+    plan_->homes = std::move(placement_.homes);
     return std::move(plan_);
   }
 
@@ -140,6 +141,7 @@ class Planner {
     PlannedStep planned{.op = step.op,
                         .inputs = step.inputs,
                         .output = step.output,
+                        .absorbed = step.absorbed,
                         .views = {},
                         .output_view = plan_->tensors[at(step.written())],
                         .epilogue = step.epilogue(),

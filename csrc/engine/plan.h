@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/aligned_buffer.h"
+#include "engine/home.h"
 #include "engine/prepared_program.h"
 
 namespace smidgen::engine {
@@ -15,6 +16,7 @@ struct PlannedStep {
   const ops::Operator* op;
   std::vector<int> inputs;  // indices of tensors
   int output;
+  std::vector<int> absorbed;           // outputs of the steps before the last that it stands for
   std::vector<ops::TensorView> views;  // the inputs in memory
   ops::TensorView output_view;
   ops::Epilogue epilogue;
@@ -36,6 +38,7 @@ struct Plan {
   std::vector<Shape> input_shapes;
   std::vector<int> outputs;              // tensors whose values the run hands out
   std::vector<ops::TensorView> tensors;  // by index
+  std::vector<Home> homes;               // by index
   /// For each input, the views that a run points to the caller's array, which serves float inputs
   /// as it is. Other inputs are copied.
   std::vector<std::vector<ops::TensorView*>> borrowers;

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string>
 
 #include "base/shape.h"
 #include "kernels/output_range.h"
@@ -131,6 +132,13 @@ class Operator {
     (void)threads;
     return 1;
   }
+
+  /// What decides which candidate is the fastest, beside the inputs' shapes: the operator's kind
+  /// and geometry. Empty if no other operator shares it.
+  virtual std::string signature() const { return {}; }
+
+  /// Whether its bytes stay the same on a CPU that takes floats below 2^-126 for zero.
+  virtual bool ignores_subnormals() const { return false; }
 
   /// Does one part. The shapes are those that output_shape accepted, so nothing can
   /// fail.

@@ -24,6 +24,7 @@ class Engine:
         isa: str | None,
         most_bytes: int | None = None,
         most_work: int | None = None,
+        tune: bool = True,
     ) -> None: ...
     @property
     def threads(self) -> int: ...
@@ -38,3 +39,6 @@ class Engine:
     def time_steps(
         self, inputs: Sequence[NDArray[Any]], outputs: Sequence[int], rounds: int
     ) -> tuple[list[int], NDArray[np.float64]]: ...
+    def describe_plan(
+        self, shapes: Sequence[Sequence[int]], outputs: Sequence[int]
+    ) -> dict[str, Any]: ...

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from smidgen import _engine
 from smidgen.errors import InvalidTensorError
 from smidgen.lowering import lower
+from smidgen.plan_description import PlanDescription
 from smidgen.program import DType, Program, TensorInfo, verify
 from smidgen.tensor_spec import TensorSpec
 
@@ -33,6 +34,9 @@ class Engine:
             names, or the best.
         most_bytes: Most memory for the activations of one run; None for no limit.
         most_work: Most operations of one run, roughly multiplications; None for no limit.
+        tune: Whether the first run with a set of input shapes may take up to about half a second
+            longer to measure which of several ways of doing each step is the fastest here. The
+            values are the same whichever it is.
 
     Raises:
         ProgramError: the program breaks a rule.
@@ -47,13 +51,15 @@ class Engine:
         isa: str | None = None,
         most_bytes: int | None = None,
         most_work: int | None = None,
+        tune: bool = True,
     ) -> None:
         verify(program)
         lowered, tensors = lower(program)
         self._inputs = tuple(program.tensor(name) for name in program.inputs)
         self._outputs = {name: tensors[name] for name in program.outputs}
         self._written = {step.output: tensors[step.output] for step in program.steps}
-        self._engine = _engine.Engine(lowered, threads, isa, most_bytes, most_work)
+        self._names = list(tensors)
+        self._engine = _engine.Engine(lowered, threads, isa, most_bytes, most_work, tune)
 
     @property
     def isa(self) -> str:
@@ -117,8 +123,21 @@ class Engine:
         arrays = self._arrays(inputs)
         outputs = list(self._outputs.values())
         written, seconds = self._engine.time_steps(arrays, outputs, rounds)
-        names = {index: name for name, index in self._written.items()}
-        return {names[index]: seconds[:, step] for step, index in enumerate(written)}
+        by_output: dict[str, NDArray[np.float64]] = {}
+        for step, index in enumerate(written):
+            name = self._names[index]
+            by_output[name] = by_output.get(name, 0.0) + seconds[:, step]
+        return by_output
+
+    def describe_plan(self, shapes: Mapping[str, Sequence[int]]) -> PlanDescription:
+        """Plans runs on inputs of these shapes, by name, and returns the plan.
+
+        Raises:
+            InvalidTensorError: the shapes do not fit, or the run would go beyond a limit.
+        """
+        extents = [tuple(shapes[tensor.name]) for tensor in self._inputs]
+        plan = self._engine.describe_plan(extents, list(self._outputs.values()))
+        return PlanDescription.from_indices(plan, self._names)
 
     def _run(
         self, inputs: Mapping[str, NDArray[Any]], outputs: Mapping[str, int], check_finite: bool

@@ -1,0 +1,20 @@
+#pragma once
+
+#include "base/shape.h"
+
+namespace smidgen::engine {
+
+/// Where a tensor lies: in a block of its own, or in that of another tensor.
+struct Home {
+  enum class Kind {
+    kBlock,  // in its own block
+    kSlice,  // some of the channels of the block's tensor
+    kAlias,  // the bytes of the block's tensor under another shape
+  };
+
+  Kind kind = Kind::kBlock;
+  int block;                // the tensor that owns the memory
+  Index first_channel = 0;  // of slices
+};
+
+}  // namespace smidgen::engine
