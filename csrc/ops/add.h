@@ -17,6 +17,8 @@ class Add final : public Operator {
   bool takes_pitches() const override { return true; }
   void run(const Invocation& invocation) const noexcept override;
 
+  const kernels::AddScales& scales() const { return scales_; }
+
   /// Adds some rows of values; for steps into which the sum is fused.
   void add(const kernels::AddRows& rows) const noexcept { kernel_(rows, scales_); }
 

@@ -210,7 +210,10 @@ Index Conv2d::set_offsets(const Source& source, Index* offsets) const {
 void Conv2d::multiply(const Invocation& invocation, const Source& source,
                       const Part& part) const noexcept {
   const TensorView& y = invocation.output;
+  const bool has_addend = invocation.epilogue.add != nullptr;
+  const TensorView& addend = has_addend ? invocation.epilogue.addend : y;
   const Window& window = geometry_.window;
+  const ProductEpilogue epilogue(range_, invocation.epilogue);
   const kernels::GemmRows rows = kernels::GemmRows{
       .images = source.images.end - source.images.begin,
       .lines = source.out_lines.end - source.out_lines.begin,
@@ -219,8 +222,11 @@ void Conv2d::multiply(const Invocation& invocation, const Source& source,
       .a_pitch = {source.image_pitch, window.stride[0] * source.line_pitch,
                   window.stride[1] * source.pixel_pitch},
       .out = y.pixel(source.images.begin, source.out_lines.begin, 0),
-      .out_pitch = {y.image_pitch, y.row_pitch,
-                    y.pixel_pitch}}.joined();
+      .out_pitch = {y.image_pitch, y.row_pitch, y.pixel_pitch},
+      .addend = has_addend ? addend.pixel(source.images.begin, source.out_lines.begin, 0) : nullptr,
+      .addend_pitch = {
+          addend.image_pitch, addend.row_pitch,
+          addend.pixel_pitch}}.joined();
   auto* offsets = reinterpret_cast<Index*>(invocation.scratch);
   kernels::GemmRun run{.rows = rows,
                        .segments = set_offsets(source, offsets),
@@ -228,13 +234,16 @@ void Conv2d::multiply(const Invocation& invocation, const Source& source,
                        .strip_tiles = 0,
                        .tiles = {},
                        .panels = part.panels,
-                       .range = range_};
+                       .range = epilogue.range(),
+                       .addend = epilogue.addend(),
+                       .lookup = epilogue.lookup()};
   for (Index group = 0; group < geometry_.groups; ++group) {
     const kernels::PackedGemm& packed = packed_[static_cast<std::size_t>(group)];
     run.tiles = partition(kernels::tile_count(packed, rows), 1, part.index, part.count);
     run.strip_tiles = strip_tiles(rows, run.tiles);
     run.rows.a = rows.a + group * group_channels() * kernel().value_bytes();
     run.rows.out = rows.out + group * packed.shape.n;
+    if (has_addend) run.rows.addend = rows.addend + group * packed.shape.n;
     kernels::run_packed_gemm(packed, run);
   }
 }

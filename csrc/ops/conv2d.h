@@ -6,6 +6,7 @@
 #include "base/partition.h"
 #include "kernels/gemm/run.h"
 #include "ops/bordered_copy.h"
+#include "ops/product_epilogue.h"
 #include "ops/requantization.h"
 #include "ops/window.h"
 
@@ -34,6 +35,9 @@ class Conv2d final : public Operator {
   Index scratch_bytes(std::span<const Shape> inputs) const override;
   bool takes_pitches() const override { return true; }
   Border wanted_border(int index) const override;
+  bool can_fuse(const Epilogue& epilogue) const override {
+    return ProductEpilogue::can_do(epilogue);
+  }
   void run(const Invocation& invocation) const noexcept override;
 
  private:

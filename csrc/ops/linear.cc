@@ -62,6 +62,7 @@ void Linear::run(const Invocation& invocation) const noexcept {
   // Each thread streams its own part of the weights, which outweigh the activations here.
   const Range panels = partition(packed_.panels, 1, invocation.thread, invocation.threads);
   constexpr Index kNoOffset = 0;
+  const ProductEpilogue epilogue(range_, invocation.epilogue);
   for (Index row = 0; row < x.shape[0]; row += step) {
     const Index count = std::min(step, x.shape[0] - row);
     const std::uint8_t* a = x.u8() + row * k;
@@ -70,13 +71,18 @@ void Linear::run(const Invocation& invocation) const noexcept {
       widen(a, count * k, wide);
       a = wide;
     }
-    const kernels::GemmRows rows{.images = 1,
-                                 .lines = 1,
-                                 .width = count,
-                                 .a = a,
-                                 .a_pitch = {0, 0, k * value_bytes},
-                                 .out = invocation.output.u8() + row * packed_.shape.n,
-                                 .out_pitch = {0, 0, packed_.shape.n}};
+    const kernels::GemmRows rows{
+        .images = 1,
+        .lines = 1,
+        .width = count,
+        .a = a,
+        .a_pitch = {0, 0, k * value_bytes},
+        .out = invocation.output.u8() + row * packed_.shape.n,
+        .out_pitch = {0, 0, packed_.shape.n},
+        .addend = epilogue.addend() == nullptr
+                      ? nullptr
+                      : invocation.epilogue.addend.u8() + row * packed_.shape.n,
+        .addend_pitch = {0, 0, packed_.shape.n}};
     const Index tiles = kernels::tile_count(packed_, rows);
     kernels::run_packed_gemm(packed_, {.rows = rows,
                                        .segments = 1,
@@ -84,7 +90,9 @@ void Linear::run(const Invocation& invocation) const noexcept {
                                        .strip_tiles = tiles,
                                        .tiles = {0, tiles},
                                        .panels = panels,
-                                       .range = range_});
+                                       .range = epilogue.range(),
+                                       .addend = epilogue.addend(),
+                                       .lookup = epilogue.lookup()});
   }
 }
 

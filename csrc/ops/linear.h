@@ -3,6 +3,7 @@
 #include "base/isa.h"
 #include "base/partition.h"
 #include "kernels/gemm/run.h"
+#include "ops/product_epilogue.h"
 #include "ops/requantization.h"
 
 namespace smidgen::ops {
@@ -15,6 +16,9 @@ class Linear final : public Operator {
   Shape output_shape(std::span<const Shape> inputs) const override;
   Index work(std::span<const Shape> inputs) const override;
   Index scratch_bytes(std::span<const Shape> inputs) const override;
+  bool can_fuse(const Epilogue& epilogue) const override {
+    return ProductEpilogue::can_do(epilogue);
+  }
   void run(const Invocation& invocation) const noexcept override;
 
  private:

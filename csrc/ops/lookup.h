@@ -17,6 +17,9 @@ class Lookup final : public Operator {
   bool takes_pitches() const override { return true; }
   void run(const Invocation& invocation) const noexcept override;
 
+  const std::uint8_t* table() const { return table_.as<std::uint8_t>(); }
+  kernels::LookupKernel kernel() const { return kernel_; }
+
   /// Looks some rows of values up; for steps into which the table is fused.
   void look_up(const kernels::LookupRows& rows) const noexcept {
     kernel_(rows, table_.as<std::uint8_t>());

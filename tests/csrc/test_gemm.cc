@@ -4,6 +4,7 @@
 
 #include "check.h"
 #include "guarded.h"
+#include "kernels/add/add.h"
 #include "kernels/gemm/reference.h"
 #include "kernels/gemm/run.h"
 
@@ -29,6 +30,7 @@ struct Problem {
   std::int32_t zero_point = 0;
   Data data = Data::kRandom;
   OutputRange range{};
+  bool has_addend = false;
 
   Index k() const { return segments * length; }
   Index row_values() const { return k() + gap; }
@@ -110,12 +112,31 @@ std::vector<std::uint8_t> expected_rows(const Problem& problem, const Operands& 
   return expected;
 }
 
+constexpr AddScales kSum = {7, 131, 0.75F, 1.25F, {-100, 120, 110}};
+
+/// Adds `addend` [rows][n] to the product's rows.
+void add_to(std::vector<std::uint8_t>& rows, const Problem& problem,
+            const std::vector<std::uint8_t>& addend) {
+  AddScales scales = kSum;
+  scales.lhs_zero_point = problem.range.zero_point;
+  qu8_add_portable({.rows = problem.row_count(),
+                    .count = problem.n,
+                    .lhs = rows.data(),
+                    .lhs_stride = problem.n,
+                    .rhs = addend.data(),
+                    .rhs_stride = problem.n,
+                    .out = rows.data(),
+                    .out_stride = problem.n},
+                   scales);
+}
+
 /// Runs all tiles in strips of `strip_tiles` (all if 0) and compares bytes and gaps.
 void check_choice(const GemmChoice& choice, const Problem& problem, Index strip_tiles,
                   test::Random& random) {
   test::set_context(choice.main->name, "images", problem.images, "lines", problem.lines, "width",
                     problem.width, "n", problem.n, "segments", problem.segments, "length",
-                    problem.length, "gap", problem.gap, "zero_point", problem.zero_point);
+                    problem.length, "gap", problem.gap, "zero_point", problem.zero_point, "addend",
+                    problem.has_addend);
   const Operands operands = make_operands(problem, random);
   const GemmColumns columns = columns_of(operands, problem);
   CHECK(level_for(Isa::kAvx2, columns) == Isa::kAvx2);
@@ -126,27 +147,35 @@ void check_choice(const GemmChoice& choice, const Problem& problem, Index strip_
   std::vector<Index> offsets;
   for (Index i = 0; i < problem.segments; ++i) offsets.push_back(i * problem.length * value_bytes);
   test::GuardedBytes out(problem.images * problem.lines * problem.out_line());
-  const GemmRows rows =
-      GemmRows{
-          .images = problem.images,
-          .lines = problem.lines,
-          .width = problem.width,
-          .a = a.data(),
-          .a_pitch = {problem.lines * problem.line_values() * value_bytes,
-                      problem.line_values() * value_bytes, problem.row_values() * value_bytes},
-          .out = out.data(),
-          .out_pitch = {problem.lines * problem.out_line(), problem.out_line(), problem.out_row()}}
-          .joined();
+  // Kernels may read a panel's columns of the addend beyond the last.
+  const auto addend = random.values<std::uint8_t>(problem.row_count() * problem.n + kSlack, 0, 255);
+  const Index line = problem.line_values() * value_bytes;
+  const GemmRows rows = GemmRows{
+      .images = problem.images,
+      .lines = problem.lines,
+      .width = problem.width,
+      .a = a.data(),
+      .a_pitch = {problem.lines * line, line, problem.row_values() * value_bytes},
+      .out = out.data(),
+      .out_pitch = {problem.lines * problem.out_line(), problem.out_line(), problem.out_row()},
+      .addend = problem.has_addend ? addend.data() : nullptr,
+      .addend_pitch = {
+          problem.lines * problem.width * problem.n, problem.width * problem.n,
+          problem.n}}.joined();
   const Index tiles = tile_count(packed, rows);
+  const GemmAddend added{problem.range.low, problem.range.high, kSum.lhs_multiplier,
+                         kSum.rhs_multiplier, kSum.rhs_zero_point};
   run_packed_gemm(packed, {.rows = rows,
                            .segments = problem.segments,
                            .segment_offsets = offsets.data(),
                            .strip_tiles = strip_tiles == 0 ? tiles : strip_tiles,
                            .tiles = {0, tiles},
                            .panels = {0, packed.panels},
-                           .range = problem.range});
+                           .range = problem.has_addend ? kSum.range : problem.range,
+                           .addend = problem.has_addend ? &added : nullptr});
 
-  const std::vector<std::uint8_t> expected = expected_rows(problem, operands);
+  std::vector<std::uint8_t> expected = expected_rows(problem, operands);
+  if (problem.has_addend) add_to(expected, problem, addend);
   const auto row_of = [&](Index i) {
     return i / problem.out_line() * problem.width + i % problem.out_line() / problem.out_row();
   };
@@ -186,7 +215,8 @@ TEST(every_gemm_kernel_equals_the_reference_at_every_tile_edge) {
                        .length = 1 + turn % 19,
                        .gap = turn % 5,
                        .zero_point = kZeroPoints[at % 5],
-                       .range = kRanges[at % 3]},
+                       .range = kRanges[at % 3],
+                       .has_addend = turn % 2 == 1},
                       random);
       }
     }
@@ -231,7 +261,8 @@ TEST(rows_may_be_pixels_of_images_in_segments) {
                          .length = 1 + turn % 23,
                          .gap = turn % 7,
                          .zero_point = kZeroPoints[at % 5],
-                         .range = kRanges[at % 3]},
+                         .range = kRanges[at % 3],
+                         .has_addend = turn % 4 == 1},
                         random);
         }
       }

@@ -8,7 +8,14 @@
 //   acc[i][j] = bias2[j] + sum over k of a[i][k] * w[j][k]                    in int32, modulo 2^32
 //   out[i][j] = clamp(round_half_even(float(acc[i][j]) * multiplier[j]) + zero_point, low, high)
 //
-// with bias2[j] = bias[j] - zero_point_a * sum over k of w[j][k] made while packing.
+// with bias2[j] = bias[j] - zero_point_a * sum over k of w[j][k] made while packing. A residual
+// addition may follow on the spot, with q = out[i][j] - zero_point as an integer and the bytes of
+// another tensor:
+//
+//   sum[i][j] = float(q) * own_multiplier + float(addend[i][j] - addend_zero_point) * multiplier
+//   out[i][j] = clamp(round_half_even(sum[i][j]) + zero_point, low, high)
+//
+// in three float operations, each rounded once.
 
 namespace smidgen::kernels {
 
@@ -19,6 +26,16 @@ struct ByteRange {
   std::uint8_t high;
 };
 
+/// What the sums of a residual addition are made of. Both products of 255 and a multiplier stay
+/// below 2^30.
+struct GemmAddend {
+  float own_low;  // bounds of q
+  float own_high;
+  float own_multiplier;
+  float multiplier;
+  std::int32_t zero_point;
+};
+
 /// One tile of at most mr x nr outputs.
 ///
 /// A row along k is `segments` runs of contiguous values, each padded with zero weights to groups
@@ -27,8 +44,8 @@ struct ByteRange {
 /// output; so a tile covers a piece of one line of pixels or two short lines.
 ///
 /// The kernel reads 4 * k_groups bytes of each segment of each row, and whole panels of the packed
-/// arrays, whatever n is. It writes m rows of n bytes and nothing else. What the rows hold behind
-/// the last real value of a segment does not matter.
+/// arrays and of the addend, whatever n is. It writes m rows of n bytes and nothing else. What the
+/// rows hold behind the last real value of a segment does not matter.
 ///
 /// Kernels but the portable ones convert without a bound: every |float(acc) * multiplier| must be
 /// below 2^31, which packing proves.
@@ -46,7 +63,10 @@ struct GemmTile {
   const float* multipliers;               // [nr]
   std::uint8_t* out[2];
   std::ptrdiff_t out_stride;  // bytes between rows
-  ByteRange range;
+  ByteRange range;            // of what is written
+  const GemmAddend* addend;   // or null
+  const std::uint8_t* addend_rows[2];
+  std::ptrdiff_t addend_stride;  // bytes between rows
 };
 
 using GemmKernel = void (*)(const GemmTile& tile) noexcept;

@@ -1,3 +1,5 @@
+#include <cmath>
+
 #include "kernels/gemm/gemm.h"
 #include "kernels/round_and_clamp.h"
 
@@ -17,19 +19,35 @@ void accumulate(const std::uint8_t* a, const std::int8_t* w, std::ptrdiff_t grou
   }
 }
 
-void run_row(const GemmTile& tile, const std::uint8_t* a, std::uint8_t* out) {
+OutputRange relative_to_zero_point(const ByteRange& range) {
+  return {static_cast<float>(range.low - range.zero_point),
+          static_cast<float>(range.high - range.zero_point), range.zero_point};
+}
+
+std::uint8_t with_addend(float scaled, std::uint8_t addend, const GemmTile& tile) {
+  const GemmAddend& added = *tile.addend;
+  // Rounded without adding a zero point, so below 256 in magnitude.
+  const float above = scaled > added.own_low ? scaled : added.own_low;
+  const float own = std::rintf(above < added.own_high ? above : added.own_high);
+  const float own_part = own * added.own_multiplier;
+  const float other_part = static_cast<float>(addend - added.zero_point) * added.multiplier;
+  return round_and_clamp(own_part + other_part, relative_to_zero_point(tile.range));
+}
+
+void run_row(const GemmTile& tile, const std::uint8_t* a, const std::uint8_t* addend,
+             std::uint8_t* out) {
   std::uint32_t acc[kNr];  // unsigned: sums wrap as they do in vector registers
   for (std::ptrdiff_t j = 0; j < kNr; ++j) acc[j] = static_cast<std::uint32_t>(tile.bias2[j]);
   for (std::ptrdiff_t segment = 0; segment < tile.segments; ++segment) {
     accumulate(a + tile.segment_offsets[segment], tile.weights + segment * tile.k_groups * kNr * 4,
                tile.k_groups, acc);
   }
-  const ByteRange& bytes = tile.range;
-  const OutputRange range{static_cast<float>(bytes.low - bytes.zero_point),
-                          static_cast<float>(bytes.high - bytes.zero_point), bytes.zero_point};
+  const OutputRange range = relative_to_zero_point(tile.range);
   for (std::ptrdiff_t j = 0; j < tile.n; ++j) {
-    const auto sum = static_cast<float>(static_cast<std::int32_t>(acc[j]));
-    out[j] = round_and_clamp(sum * tile.multipliers[j], range);
+    const float scaled =
+        static_cast<float>(static_cast<std::int32_t>(acc[j])) * tile.multipliers[j];
+    out[j] =
+        addend == nullptr ? round_and_clamp(scaled, range) : with_addend(scaled, addend[j], tile);
   }
 }
 
@@ -40,7 +58,10 @@ void qu8_qc8w_gemm_4x16c4_portable(const GemmTile& tile) noexcept {
   for (std::ptrdiff_t i = 0; i < tile.m; ++i) {
     const std::ptrdiff_t row = i < half ? i : i - half;
     const int from = i < half ? 0 : 1;
-    run_row(tile, tile.a[from] + row * tile.a_stride, tile.out[from] + row * tile.out_stride);
+    const std::uint8_t* addend =
+        tile.addend == nullptr ? nullptr : tile.addend_rows[from] + row * tile.addend_stride;
+    run_row(tile, tile.a[from] + row * tile.a_stride, addend,
+            tile.out[from] + row * tile.out_stride);
   }
 }
 

@@ -62,6 +62,7 @@ class Tiling {
     };
     out.a[half] = rows_.a + offset(rows_.a_pitch);
     out.out[half] = rows_.out + offset(rows_.out_pitch);
+    if (rows_.addend != nullptr) out.addend_rows[half] = rows_.addend + offset(rows_.addend_pitch);
   }
 
   const GemmRows& rows_;
@@ -89,14 +90,42 @@ void run_panel(const PackedGemm& packed, const GemmRun& run, const Tiling& tilin
                 .multipliers = packed.multipliers.as<float>() + column,
                 .out = {},
                 .out_stride = run.rows.out_pitch.row,
-                .range = byte_range(run.range)};
+                .range = byte_range(run.range),
+                .addend = run.addend,
+                .addend_rows = {},
+                .addend_stride = run.rows.addend_pitch.row};
   for (Index at = tiles.begin; at < tiles.end; ++at) {
     tiling.locate(at, tile);
-    tile.out[0] += column;
-    tile.out[1] += column;
+    for (const int half : {0, 1}) {
+      tile.out[half] += column;
+      if (run.addend != nullptr) tile.addend_rows[half] += column;
+    }
     // The last tile has this panel in the cache and fetches the next.
     if (at + 1 == tiles.end) tile.prefetch = std::max(kPrefetchAhead, packed.panel_bytes());
     variant.kernel(tile);
+  }
+}
+
+/// Looks up all columns of the run's panels in some tiles.
+void look_up(const PackedGemm& packed, const GemmRun& run, const Tiling& tiling, Range tiles) {
+  const Index nr = packed.choice.main->nr;
+  const Index first = run.panels.begin * nr;
+  const Index n = std::min(run.panels.end * nr, packed.shape.n) - first;
+  GemmTile tile{};
+  for (Index at = tiles.begin; at < tiles.end; ++at) {
+    tiling.locate(at, tile);
+    const Index half = (tile.m + 1) / 2;
+    for (const int at_half : {0, 1}) {
+      std::uint8_t* rows = tile.out[at_half] + first;
+      const Index stride = run.rows.out_pitch.row;
+      run.lookup->kernel({.rows = at_half == 0 ? half : tile.m - half,
+                          .count = n,
+                          .x = rows,
+                          .x_stride = stride,
+                          .out = rows,
+                          .out_stride = stride},
+                         run.lookup->table);
+    }
   }
 }
 
@@ -110,6 +139,7 @@ GemmRows GemmRows::joined() const {
   rows.images = 1;
   rows.a_pitch.line = rows.a_pitch.image;
   rows.out_pitch.line = rows.out_pitch.image;
+  rows.addend_pitch.line = rows.addend_pitch.image;
   if (rows.lines > 1 && !rows.are_lines_adjacent()) return rows;
   rows.width *= rows.lines;
   rows.lines = 1;
@@ -127,6 +157,7 @@ void run_packed_gemm(const PackedGemm& packed, const GemmRun& run) noexcept {
     for (Index panel = run.panels.begin; panel < run.panels.end; ++panel) {
       run_panel(packed, run, tiling, panel, strip);
     }
+    if (run.lookup != nullptr) look_up(packed, run, tiling, strip);
   }
 }
 

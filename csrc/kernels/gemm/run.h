@@ -5,6 +5,7 @@
 #include "base/partition.h"
 #include "base/shape.h"
 #include "kernels/gemm/pack.h"
+#include "kernels/lookup/lookup.h"
 #include "kernels/output_range.h"
 
 namespace smidgen::kernels {
@@ -26,13 +27,22 @@ struct GemmRows {
   GemmPitch a_pitch;
   std::uint8_t* out;
   GemmPitch out_pitch;
+  const std::uint8_t* addend = nullptr;  // of the output's shape; read only with GemmRun::addend
+  GemmPitch addend_pitch{};
 
   bool are_lines_adjacent() const {
-    return a_pitch.line == width * a_pitch.row && out_pitch.line == width * out_pitch.row;
+    const auto is_dense = [&](const GemmPitch& pitch) { return pitch.line == width * pitch.row; };
+    return is_dense(a_pitch) && is_dense(out_pitch) && is_dense(addend_pitch);
   }
 
   /// The same rows as fewer, longer lines, where these follow each other without gaps.
   GemmRows joined() const;
+};
+
+/// A table of 256 entries, and the kernel that looks up in it.
+struct GemmLookup {
+  const std::uint8_t* table;
+  LookupKernel kernel;
 };
 
 /// A product, and the order in which its tiles are computed: strip by strip of rows; in each, panel
@@ -45,6 +55,8 @@ struct GemmRun {
   Range tiles;        // the part to do
   Range panels;       // the part to do
   OutputRange range;
+  const GemmAddend* addend = nullptr;
+  const GemmLookup* lookup = nullptr;  // applied to each strip once all its panels are computed
 };
 
 /// Number of tiles, one panel wide, into which rows are cut.
