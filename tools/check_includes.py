@@ -1,7 +1,8 @@
 """Checks who includes whom in csrc: bindings -> engine -> ops -> kernels -> base.
 
-A file of an instruction set includes intrinsics and files of its own family only: whatever else it
-included might be compiled for that instruction set and then kept by the linker for everyone.
+A file of an instruction set includes intrinsics, files of its own family and the vectors of
+kernels/simd only: whatever else it included might be compiled for that instruction set and then
+kept by the linker for everyone.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ LAYERS = (
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)
 ISA_FILE = re.compile(r"_(avx2|avxvnni|avx512vnni|avx512vbmi)\.cc$")
 FAMILY_SHARED = "kernels/output_range.h"  # plain data, for family headers
+VECTORS = "kernels/simd"  # names for intrinsics, in unnamed namespaces
 FAMILY_HEADER_INCLUDES = {"cstddef", "cstdint", FAMILY_SHARED}
 
 
@@ -79,10 +81,13 @@ def why_forbidden_to_isa(name: str, target: str, *, is_system: bool) -> str | No
             if target == "immintrin.h"
             else "ISA files include intrinsics and their family only"
         )
-    same_family = Path(target).parent.as_posix() == Path(name).parent.as_posix()
-    if same_family and (is_family_header(target) or target.endswith(".inc")):
+    directory = Path(target).parent.as_posix()
+    is_near = directory in {VECTORS, Path(name).parent.as_posix()}
+    if is_near and (is_family_header(target) or target.endswith(".inc")):
         return None
-    return "ISA files include intrinsics and their family only"
+    if target == FAMILY_SHARED:
+        return None
+    return "ISA files include intrinsics, vectors and their family only"
 
 
 def main() -> int:

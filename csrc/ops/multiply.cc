@@ -2,7 +2,9 @@
 
 #include "base/error.h"
 #include "base/partition.h"
-#include "kernels/round_and_clamp.h"
+#include "kernels/multiply/registry.h"
+#include "kernels/select.h"
+#include "ops/pixel_runs.h"
 
 namespace smidgen::ops {
 namespace {
@@ -16,12 +18,9 @@ bool scales_channels(const Shape& factor, const Shape& image) {
 
 Multiply::Multiply(const Quantization& lhs, const Quantization& rhs, const Quantization& output,
                    const Clamp& clamp, Isa isa)
-    : lhs_zero_point_(lhs.zero_point),
-      rhs_zero_point_(rhs.zero_point),
-      multiplier_(lhs.scale * rhs.scale / output.scale),
-      range_(output_range(output, clamp)) {
-  (void)isa;
-}
+    : scales_{lhs.zero_point, rhs.zero_point, lhs.scale * rhs.scale / output.scale,
+              output_range(output, clamp)},
+      kernel_(kernels::best_variant(kernels::multiply_variants(), isa).kernel) {}
 
 Shape Multiply::output_shape(std::span<const Shape> inputs) const {
   if (inputs[0] == inputs[1] || scales_channels(inputs[1], inputs[0])) return inputs[0];
@@ -37,22 +36,43 @@ Index Multiply::work(std::span<const Shape> inputs) const {
 void Multiply::run(const Invocation& invocation) const noexcept {
   const TensorView& lhs = invocation.inputs[0];
   const TensorView& rhs = invocation.inputs[1];
-  const Shape& shape = invocation.output.shape;
-  // Rows of one pixel, so that the factors of a row are one row as well.
-  const Index row = shape.rank() == 4 ? shape[1] : 1;
-  const Index rows_per_image = shape.element_count() / (shape[0] * row);
-  const auto row_of = [&](const TensorView& x, Index index) {
-    return x.u8() + (x.shape == shape ? index : index / rows_per_image) * row;
-  };
-  const Range mine = partition(shape[0] * rows_per_image, 1, invocation.thread, invocation.threads);
-  for (Index index = mine.begin; index < mine.end; ++index) {
-    const std::uint8_t* left = row_of(lhs, index);
-    const std::uint8_t* right = row_of(rhs, index);
-    std::uint8_t* out = invocation.output.u8() + index * row;
-    for (Index i = 0; i < row; ++i) {
-      const std::int32_t product = (left[i] - lhs_zero_point_) * (right[i] - rhs_zero_point_);
-      out[i] = kernels::round_and_clamp(static_cast<float>(product) * multiplier_, range_);
-    }
+  const TensorView& out = invocation.output;
+  if (lhs.shape != rhs.shape) return scale_channels(invocation);
+  for_each_run({lhs, rhs, out}, invocation.thread, invocation.threads, [&](const PixelRun& run) {
+    const auto at = [&](const TensorView& view) { return view.u8() + run.offset_in(view); };
+    kernel_({.rows = run.pixels,
+             .count = run.bytes,
+             .lhs = at(lhs),
+             .lhs_stride = lhs.pixel_pitch,
+             .rhs = at(rhs),
+             .rhs_stride = rhs.pixel_pitch,
+             .out = at(out),
+             .out_stride = out.pixel_pitch},
+            scales_);
+  });
+}
+
+void Multiply::scale_channels(const Invocation& invocation) const noexcept {
+  const TensorView& out = invocation.output;
+  const Shape& shape = out.shape;
+  const Range lines = partition(shape[0] * shape[2], 1, invocation.thread, invocation.threads);
+  for (Index line = lines.begin; line < lines.end; ++line) {
+    const Index image = line / shape[2];
+    const auto first = [&](const TensorView& x) {
+      return x.shape == shape ? x.pixel(image, line % shape[2], 0) : x.pixel(image, 0, 0);
+    };
+    const auto stride = [&](const TensorView& x) { return x.shape == shape ? x.pixel_pitch : 0; };
+    const TensorView& lhs = invocation.inputs[0];
+    const TensorView& rhs = invocation.inputs[1];
+    kernel_({.rows = shape[3],
+             .count = shape[1],
+             .lhs = first(lhs),
+             .lhs_stride = stride(lhs),
+             .rhs = first(rhs),
+             .rhs_stride = stride(rhs),
+             .out = first(out),
+             .out_stride = out.pixel_pitch},
+            scales_);
   }
 }
 

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "base/isa.h"
-#include "kernels/output_range.h"
+#include "kernels/multiply/multiply.h"
 #include "ops/operator.h"
 
 namespace smidgen::ops {
@@ -15,13 +15,15 @@ class Multiply final : public Operator {
 
   Shape output_shape(std::span<const Shape> inputs) const override;
   Index work(std::span<const Shape> inputs) const override;
+  bool takes_pitches() const override { return true; }
   void run(const Invocation& invocation) const noexcept override;
 
  private:
-  std::int32_t lhs_zero_point_;
-  std::int32_t rhs_zero_point_;
-  float multiplier_;  // scale of lhs * scale of rhs / scale of the output
-  kernels::OutputRange range_;
+  /// Multiplies images by a factor for each of their channels.
+  void scale_channels(const Invocation& invocation) const noexcept;
+
+  kernels::MultiplyScales scales_;
+  kernels::MultiplyKernel kernel_;
 };
 
 }  // namespace smidgen::ops

@@ -8,6 +8,7 @@
 #include "kernels/add/registry.h"
 #include "kernels/layout/registry.h"
 #include "kernels/lookup/registry.h"
+#include "kernels/multiply/registry.h"
 #include "kernels/quantize/registry.h"
 #include "kernels/round_and_clamp.h"
 
@@ -79,6 +80,73 @@ TEST(every_add_kernel_can_write_over_an_operand) {
       qu8_add_portable({1, count, lhs.data(), 0, rhs.data(), 0, expected.data(), 0}, scales);
       variant.kernel({1, count, lhs.data(), 0, rhs.data(), 0, lhs.data(), 0}, scales);
       CHECK(lhs == expected);
+    }
+  }
+}
+
+/// Products that reach both ends of int32's use, ties and multipliers beyond the bound below which
+/// the clamp is one on bytes.
+constexpr std::array kMultiplyScales = {
+    MultiplyScales{255, 1, 0.0025F, {-7, 240, 8}},
+    MultiplyScales{0, 0, 0.5F, {0, 255, 0}},
+    MultiplyScales{128, 100, 0.004F, {-128, 127, 128}},
+    MultiplyScales{17, 0, 3.0e30F, {-255, 0, 255}},
+};
+
+TEST(every_multiply_kernel_equals_the_formula) {
+  constexpr std::ptrdiff_t kRows = 3;
+  for (const MultiplyVariant& variant : multiply_variants()) {
+    if (!cpu_has(variant.isa)) continue;
+    test::Random random(10);
+    for (const MultiplyScales& scales : kMultiplyScales) {
+      for (const std::ptrdiff_t count : kCounts) {
+        for (const std::ptrdiff_t rhs_stride : {count + 2, std::ptrdiff_t{0}}) {
+          test::set_context(variant.name, "count", count, "rhs_stride", rhs_stride);
+          const std::ptrdiff_t lhs_stride = count + 1;
+          const std::ptrdiff_t out_stride = count + 3;
+          const auto lhs = random.values<std::uint8_t>(kRows * lhs_stride, 0, 255);
+          const auto rhs = random.values<std::uint8_t>(kRows * (count + 2), 0, 255);
+          test::GuardedBytes out(kRows * out_stride);
+          variant.kernel({kRows, count, lhs.data(), lhs_stride, rhs.data(), rhs_stride, out.data(),
+                          out_stride},
+                         scales);
+          CHECK(out.is_intact([&](std::ptrdiff_t i) { return i % out_stride < count; }));
+          for (std::ptrdiff_t row = 0; row < kRows; ++row) {
+            for (std::ptrdiff_t i = 0; i < count; ++i) {
+              const int l = lhs[static_cast<std::size_t>(row * lhs_stride + i)];
+              const int r = rhs[static_cast<std::size_t>(row * rhs_stride + i)];
+              const int product = (l - scales.lhs_zero_point) * (r - scales.rhs_zero_point);
+              CHECK_EQUAL(
+                  out[row * out_stride + i],
+                  round_and_clamp(static_cast<float>(product) * scales.multiplier, scales.range));
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST(every_multiply_kernel_knows_all_products) {
+  // Each of 256 values with each of 256, over the whole range of both zero points.
+  const auto bytes = [] {
+    std::vector<std::uint8_t> values(256);
+    for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<std::uint8_t>(i);
+    return values;
+  }();
+  for (const MultiplyVariant& variant : multiply_variants()) {
+    if (!cpu_has(variant.isa)) continue;
+    for (const std::int32_t zero_point : {0, 131, 255}) {
+      const MultiplyScales scales{zero_point, 255 - zero_point, 0.00195F, {-100, 155, 100}};
+      for (const std::uint8_t factor : bytes) {
+        test::set_context(variant.name, "zero point", zero_point, "factor", int{factor});
+        const std::vector<std::uint8_t> rhs(256, factor);
+        std::vector<std::uint8_t> expected(256);
+        std::vector<std::uint8_t> out(256);
+        qu8_multiply_portable({1, 256, bytes.data(), 0, rhs.data(), 0, expected.data(), 0}, scales);
+        variant.kernel({1, 256, bytes.data(), 0, rhs.data(), 0, out.data(), 0}, scales);
+        CHECK(out == expected);
+      }
     }
   }
 }
