@@ -41,5 +41,6 @@ void define_step(py::class_<engine::Program>& program, const char* name,
 // the step's class in smidgen.program.steps.
 void define_quantized_steps(py::class_<engine::Program>& program);
 void define_movement_steps(py::class_<engine::Program>& program);
+void define_attention_steps(py::class_<engine::Program>& program);
 
 }  // namespace smidgen::bindings

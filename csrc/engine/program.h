@@ -8,6 +8,7 @@
 
 #include "base/dtype.h"
 #include "base/shape.h"
+#include "engine/steps/attention.h"
 #include "engine/steps/movement.h"
 #include "engine/steps/quantized.h"
 #include "ops/operator.h"
@@ -28,7 +29,7 @@ struct Joined<std::variant<First...>, std::variant<Second...>, Rest...>
 
 /// A step of smidgen.program.steps, with indices into Program::tensors and Program::constants for
 /// names. One header a family.
-using Step = Joined<QuantizedStep, MovementStep>::Type;
+using Step = Joined<QuantizedStep, MovementStep, AttentionStep>::Type;
 
 struct TensorInfo {
   std::string name;

@@ -7,6 +7,7 @@ float32 operation with one rounding (round half to even); none may be reordered 
 
 from __future__ import annotations
 
+from smidgen.functional.attention import attention, attention_multipliers
 from smidgen.functional.elementwise import binary, cast, compare, unary, where
 from smidgen.functional.matrix import dynamic_linear, embed, matmul, row_qparams
 from smidgen.functional.movement import concatenate, expand, gather, pad
@@ -39,6 +40,8 @@ __all__ = [
     "U8",
     "Bool",
     "add",
+    "attention",
+    "attention_multipliers",
     "average_pool",
     "binary",
     "cast",

@@ -33,7 +33,7 @@ def _coefficients(*texts: str) -> tuple[np.float32, ...]:
 
 # (exp(r) - 1 - r) / r^2 for |r| <= ln(2) / 2
 _EXP = _coefficients("0x1p-1", "0x1.5554dcp-3", "0x1.5554b8p-5", "0x1.120be6p-7", "0x1.6d75e6p-10")
-_EXP_LOWEST = np.float32(float.fromhex("-0x1.5d589ep+6"))  # exp of less is not a normal value
+EXP_LOWEST = np.float32(float.fromhex("-0x1.5d589ep+6"))  # exp of less is not a normal value
 _EXP_HIGHEST = np.float32(float.fromhex("0x1.62e42ep+6"))  # exp of more is infinite
 
 # (log(1 + f) - f + f^2 / 2) / f^3 for sqrt(1/2) <= 1 + f <= sqrt(2)
@@ -113,10 +113,10 @@ def _exp_parts(x: F32) -> tuple[F32, NDArray[np.int32]]:
 def exp(x: F32) -> F32:
     """e^x; 0 below -87.33654, where results are not normal values, infinite above 88.72283."""
     with np.errstate(all="ignore"):
-        bounded = minimum(_EXP_HIGHEST, maximum(_EXP_LOWEST, x))
+        bounded = minimum(_EXP_HIGHEST, maximum(EXP_LOWEST, x))
         part, n = _exp_parts(np.where(np.isnan(x), np.float32(0), bounded))
         value = ((part + np.float32(1)).view(np.int32) + (n << 23)).view(np.float32)
-    value = np.where(x < _EXP_LOWEST, np.float32(0), value)
+    value = np.where(x < EXP_LOWEST, np.float32(0), value)
     value = np.where(x > _EXP_HIGHEST, np.float32(np.inf), value)
     return np.where(np.isnan(x), x, value)
 
@@ -124,7 +124,7 @@ def exp(x: F32) -> F32:
 def expm1(x: F32) -> F32:
     """e^x - 1 for x <= 0, without losing digits near 0."""
     with np.errstate(all="ignore"):
-        part, n = _exp_parts(maximum(_EXP_LOWEST, x))
+        part, n = _exp_parts(maximum(EXP_LOWEST, x))
         return np.where(n == 0, part, exp(x) - np.float32(1))
 
 

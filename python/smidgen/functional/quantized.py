@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from smidgen.functional.types import F32, I8, I32, U8
 
 
-def _round_and_clamp(t: F32, zero_point: int, qmin: int, qmax: int) -> U8:
+def round_and_clamp(t: F32, zero_point: int, qmin: int, qmax: int) -> U8:
     """Clamps t to [qmin - z, qmax - z], rounds half to even and adds z. NaN becomes qmin."""
     low, high = np.float32(qmin - zero_point), np.float32(qmax - zero_point)
     # Not np.clip, which hands NaN through: here a NaN fails the comparison and becomes `low`.
@@ -24,7 +24,7 @@ def quantize(x: F32, scale: float, zero_point: int) -> U8:
     """
     with np.errstate(over="ignore", invalid="ignore"):
         t = x / np.float32(scale)
-    return _round_and_clamp(t, zero_point, 0, 255)
+    return round_and_clamp(t, zero_point, 0, 255)
 
 
 def dequantize(q: U8, scale: float, zero_point: int) -> F32:
@@ -74,7 +74,7 @@ def requantize(acc: I32, multipliers: F32, zero_point: int, qmin: int, qmax: int
     spread = multipliers.reshape(1, -1, *([1] * (acc.ndim - 2)))
     with np.errstate(over="ignore"):  # infinities are clamped
         scaled = acc.astype(np.float32) * spread
-    return _round_and_clamp(scaled, zero_point, qmin, qmax)
+    return round_and_clamp(scaled, zero_point, qmin, qmax)
 
 
 def dequantize_accumulators(acc: I32, input_scale: float, weight_scales: F32) -> F32:
@@ -153,7 +153,7 @@ def add(
     right = (rhs.astype(np.int32) - rhs_zero_point).astype(np.float32) * rhs_multiplier
     with np.errstate(over="ignore"):  # infinities are clamped
         total = left + right
-    return _round_and_clamp(total, zero_point, qmin, qmax)
+    return round_and_clamp(total, zero_point, qmin, qmax)
 
 
 def multiply(
@@ -175,7 +175,7 @@ def multiply(
     product = (lhs.astype(np.int32) - lhs_zero_point) * (rhs.astype(np.int32) - rhs_zero_point)
     with np.errstate(over="ignore"):  # infinities are clamped
         scaled = product.astype(np.float32) * multiplier
-    return _round_and_clamp(scaled, zero_point, qmin, qmax)
+    return round_and_clamp(scaled, zero_point, qmin, qmax)
 
 
 def product_multiplier(lhs_scale: float, rhs_scale: float, output_scale: float) -> np.float32:
@@ -211,7 +211,7 @@ def average_pool(
     count = _windows(inside, kernel, stride).sum(axis=(4, 5), dtype=np.int32)
     with np.errstate(over="ignore"):  # infinities are clamped
         scaled = total.astype(np.float32) * multiplier
-    return _round_and_clamp(scaled / count.astype(np.float32), zero_point, qmin, qmax)
+    return round_and_clamp(scaled / count.astype(np.float32), zero_point, qmin, qmax)
 
 
 def max_pool(

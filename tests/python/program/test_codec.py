@@ -9,23 +9,26 @@ import pytest
 from smidgen.errors import ProgramError
 from smidgen.program import STEP_TYPES, Program
 from smidgen.program.codec import program_from_document, program_to_document
+from tests.python.program.attention_programs import attention_program
 from tests.python.program.float_programs import float_step_program
 from tests.python.program.image_programs import image_step_program
 from tests.python.program.small_programs import every_step_program
 
 PROGRAM = every_step_program()
+PROGRAMS = {
+    "integer": PROGRAM,
+    "float": float_step_program(),
+    "image": image_step_program(),
+    "attention": attention_program(8, 2, 4, (None, 1, 1, 8)),
+}
 
 
 def test_the_small_programs_have_every_kind_of_step() -> None:
-    steps = (*PROGRAM.steps, *float_step_program().steps, *image_step_program().steps)
+    steps = [step for program in PROGRAMS.values() for step in program.steps]
     assert {type(step) for step in steps} == set(STEP_TYPES)
 
 
-@pytest.mark.parametrize(
-    "program",
-    [PROGRAM, float_step_program(), image_step_program()],
-    ids=["integer", "float", "image"],
-)
+@pytest.mark.parametrize("program", PROGRAMS.values(), ids=PROGRAMS.keys())
 def test_round_trip(program: Program) -> None:
     document = json.loads(json.dumps(program_to_document(program)))
     assert program_from_document(document, program.constants) == program

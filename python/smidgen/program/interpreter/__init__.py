@@ -8,7 +8,14 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from smidgen.program.interpreter import elementwise, matrix, movement, quantized, reduction
+from smidgen.program.interpreter import (
+    attention,
+    elementwise,
+    matrix,
+    movement,
+    quantized,
+    reduction,
+)
 from smidgen.program.interpreter.rule import Rule, Values
 from smidgen.program.types import Program
 
@@ -18,6 +25,7 @@ _RULES: Mapping[type[Any], Rule] = {
     **elementwise.RULES,
     **reduction.RULES,
     **matrix.RULES,
+    **attention.RULES,
 }
 
 

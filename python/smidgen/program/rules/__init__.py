@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from smidgen.program.rules import elementwise, matrix, movement, quantized, reduction
+from smidgen.program.rules import attention, elementwise, matrix, movement, quantized, reduction
 from smidgen.program.shapes import Shape
 from smidgen.program.steps import Step
 from smidgen.program.types import Program
@@ -16,4 +16,5 @@ RULES: Mapping[type[Step], Callable[[Program, Any], Shape]] = {
     **elementwise.RULES,
     **reduction.RULES,
     **matrix.RULES,
+    **attention.RULES,
 }

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 from typing import get_args
 
+from smidgen.program.steps.attention import Attention, AttentionStep
 from smidgen.program.steps.elementwise import (
     BINARY_TYPES,
     COMPARISONS,
@@ -49,7 +50,7 @@ from smidgen.program.steps.quantized import (
 )
 from smidgen.program.steps.reduction import REDUCTIONS, LayerNorm, Reduce, ReductionStep, Softmax
 
-Step = QuantizedStep | MovementStep | ElementwiseStep | ReductionStep | MatrixStep
+Step = QuantizedStep | MovementStep | ElementwiseStep | ReductionStep | MatrixStep | AttentionStep
 
 STEP_TYPES: tuple[type[Step], ...] = get_args(Step)
 
@@ -83,6 +84,8 @@ __all__ = [
     "STEP_TYPES",
     "UNARY_PARAMETERS",
     "Add",
+    "Attention",
+    "AttentionStep",
     "AveragePool2d",
     "Binary",
     "Cast",

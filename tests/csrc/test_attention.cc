@@ -1,0 +1,147 @@
+#include <array>
+#include <limits>
+#include <vector>
+
+#include "base/aligned_buffer.h"
+#include "check.h"
+#include "guarded.h"
+#include "kernels/attention/pack.h"
+#include "kernels/attention/reference.h"
+#include "kernels/attention/registry.h"
+
+namespace smidgen::kernels {
+namespace {
+
+enum class Data : std::uint8_t { kRandom, kLargest };
+
+enum class Mask : std::uint8_t { kNone, kShared, kRows, kOdd };
+
+struct Problem {
+  Index queries;
+  Index tokens;
+  Index features;
+  std::int32_t query_zero_point;
+  std::int32_t value_zero_point;
+  float score_multiplier;
+  Mask mask;
+  OutputRange range;
+  Data data = Data::kRandom;
+};
+
+/// Some masked tokens, a row without any, and numbers that no sane mask has.
+std::vector<float> make_mask(const Problem& problem, test::Random& random) {
+  const Index rows = problem.mask == Mask::kShared ? 1 : problem.queries;
+  std::vector<float> mask(static_cast<std::size_t>(rows * problem.tokens));
+  const std::array<float, 5> odd = {std::numeric_limits<float>::infinity(),
+                                    -std::numeric_limits<float>::infinity(),
+                                    std::numeric_limits<float>::quiet_NaN(), 3e38F, -0.0F};
+  for (std::size_t i = 0; i < mask.size(); ++i) {
+    if (random.between(0, 3) == 0) mask[i] = std::numeric_limits<float>::lowest();
+    if (problem.mask == Mask::kOdd && random.between(0, 2) == 0) {
+      mask[i] = odd[static_cast<std::size_t>(random.between(0, 4))];
+    }
+    if (static_cast<Index>(i) < problem.tokens && rows > 1) mask[i] = -1e30F;
+  }
+  return mask;
+}
+
+void check_problem(const AttentionVariant& variant, const Problem& problem, test::Random& random) {
+  test::set_context(variant.name, "queries", problem.queries, "tokens", problem.tokens, "features",
+                    problem.features, "mask", static_cast<int>(problem.mask));
+  const Index stride = problem.features + 5;
+  // Exactly what a kernel may read, so that the sanitizer sees any read beyond.
+  const Index last = round_up(problem.features, 4);
+  const int low = problem.data == Data::kLargest ? 255 : 0;
+  const auto q = random.values<std::uint8_t>((problem.queries - 1) * stride + last, low, 255);
+  const auto k = random.values<std::uint8_t>(problem.tokens * stride, low, 255);
+  const auto v = random.values<std::uint8_t>(problem.tokens * stride, low, 255);
+  const std::vector<float> mask = make_mask(problem, random);
+  const float* mask_data = problem.mask == Mask::kNone ? nullptr : mask.data();
+  const Index mask_stride = problem.mask == Mask::kShared ? 0 : problem.tokens;
+  const HeadView queries{q.data(), stride, problem.queries, problem.features};
+  const HeadView keys{k.data(), stride, problem.tokens, problem.features};
+  const HeadView values{v.data(), stride, problem.tokens, problem.features};
+  const std::vector<std::uint8_t> expected = attention_reference(
+      {queries, keys, values, problem.query_zero_point, problem.value_zero_point,
+       problem.score_multiplier, 0.7F, mask_data, mask_stride, problem.range});
+
+  const Index pitch = round_up(problem.tokens, kAttentionPanel);
+  AlignedBuffer packed_keys(packed_keys_bytes(problem.tokens, problem.features));
+  AlignedBuffer terms(pitch * 4);
+  AlignedBuffer packed_values(packed_values_bytes(problem.tokens, problem.features));
+  AlignedBuffer scores(kAttentionRows * pitch * 4);
+  AlignedBuffer weights(kAttentionRows * pitch);
+  pack_keys(keys, problem.query_zero_point, packed_keys.as<std::int8_t>(),
+            terms.as<std::int32_t>());
+  pack_values(values, packed_values.as<std::int8_t>());
+  test::GuardedBytes out(problem.queries * stride);
+  for (Index row = 0; row < problem.queries; row += kAttentionRows) {
+    variant.kernel({.rows = std::min(kAttentionRows, problem.queries - row),
+                    .keys = problem.tokens,
+                    .depth_groups = ceil_div(problem.features, 4),
+                    .values = problem.features,
+                    .queries = q.data() + row * stride,
+                    .query_stride = stride,
+                    .packed_keys = packed_keys.as<std::int8_t>(),
+                    .key_terms = terms.as<std::int32_t>(),
+                    .packed_values = packed_values.as<std::int8_t>(),
+                    .value_term = 128 - problem.value_zero_point,
+                    .score_multiplier = problem.score_multiplier,
+                    .value_multiplier = 0.7F,
+                    .mask = mask_data == nullptr ? nullptr : mask_data + row * mask_stride,
+                    .mask_stride = mask_stride,
+                    .scores = scores.as<float>(),
+                    .weights = weights.as<std::uint8_t>(),
+                    .out = out.data() + row * stride,
+                    .out_stride = stride,
+                    .range = problem.range});
+  }
+  CHECK(out.is_intact([&](Index i) { return i % stride < problem.features; }));
+  for (Index i = 0; i < problem.queries; ++i) {
+    for (Index d = 0; d < problem.features; ++d) {
+      CHECK_EQUAL(out[i * stride + d],
+                  expected[static_cast<std::size_t>(i * problem.features + d)]);
+    }
+  }
+}
+
+constexpr std::array<OutputRange, 2> kRanges = {OutputRange{-128, 127, 128},
+                                                OutputRange{0, 255, 0}};
+constexpr std::array<std::int32_t, 5> kZeroPoints = {0, 1, 127, 128, 255};
+// Flat weights, the usual size, one token alone.
+constexpr std::array<float, 3> kMultipliers = {1e-7F, 2e-4F, 0.5F};
+constexpr std::array<Mask, 4> kMasks = {Mask::kNone, Mask::kShared, Mask::kRows, Mask::kOdd};
+
+TEST(every_attention_kernel_equals_the_reference_for_all_extents) {
+  for (const AttentionVariant& variant : attention_variants()) {
+    if (!cpu_has(variant.isa)) continue;
+    test::Random random(1);
+    std::size_t turn = 0;
+    for (const Index tokens : {1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 47, 63, 65, 128}) {
+      for (const Index features : {1, 2, 3, 4, 5, 8, 15, 16, 17, 31, 32, 33, 64, 80}) {
+        ++turn;
+        check_problem(variant,
+                      {static_cast<Index>(1 + turn % 19), tokens, features, kZeroPoints[turn % 5],
+                       kZeroPoints[turn / 5 % 5], kMultipliers[turn % 3], kMasks[turn % 4],
+                       kRanges[turn % 2]},
+                      random);
+      }
+    }
+  }
+}
+
+TEST(every_attention_kernel_adds_extreme_products_exactly) {
+  for (const AttentionVariant& variant : attention_variants()) {
+    if (!cpu_has(variant.isa)) continue;
+    test::Random random(2);
+    for (const std::int32_t zero_point : {0, 255}) {
+      check_problem(
+          variant,
+          {9, 700, 128, zero_point, zero_point, 1e-6F, Mask::kNone, kRanges[0], Data::kLargest},
+          random);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace smidgen::kernels
