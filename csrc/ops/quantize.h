@@ -2,7 +2,7 @@
 
 #include "base/isa.h"
 #include "kernels/layout/transpose.h"
-#include "kernels/quantize/quantize.h"
+#include "kernels/quantize/registry.h"
 #include "ops/operator.h"
 
 namespace smidgen::ops {
@@ -15,12 +15,12 @@ class Quantize final : public Operator {
   Shape output_shape(std::span<const Shape> inputs) const override { return inputs[0]; }
   Index work(std::span<const Shape> inputs) const override;
   Index scratch_bytes(std::span<const Shape> inputs) const override;
+  bool takes_pitches() const override { return true; }
   void run(const Invocation& invocation) const noexcept override;
 
  private:
-  float scale_;
-  kernels::OutputRange range_;
-  kernels::QuantizeKernel kernel_;
+  kernels::QuantizeScale scale_;
+  const kernels::QuantizeVariant& variant_;
   kernels::TransposeKernel transpose_;
 };
 
@@ -32,6 +32,7 @@ class Dequantize final : public Operator {
   Shape output_shape(std::span<const Shape> inputs) const override { return inputs[0]; }
   Index work(std::span<const Shape> inputs) const override;
   Index scratch_bytes(std::span<const Shape> inputs) const override;
+  bool takes_pitches() const override { return true; }
   void run(const Invocation& invocation) const noexcept override;
 
  private:

@@ -201,10 +201,74 @@ TEST(every_quantize_kernel_equals_the_formula) {
                                 static_cast<float>(255 - zero_point), zero_point};
         const std::vector<float> x = awkward_floats(count, random);
         test::GuardedBytes out(count);
-        variant.kernel(count, x.data(), 0.1F, range, out.data());
+        variant.kernel(count, x.data(), {0.1F, range}, out.data());
         CHECK(out.is_intact(kEverywhere));
         for (std::ptrdiff_t i = 0; i < count; ++i) {
           CHECK_EQUAL(out[i], round_and_clamp(x[static_cast<std::size_t>(i)] / 0.1F, range));
+        }
+      }
+    }
+  }
+}
+
+TEST(every_quantize_kernel_interleaves_three_planes) {
+  const OutputRange range{-100, 155, 100};
+  for (const QuantizeVariant& variant : quantize_variants()) {
+    if (!cpu_has(variant.isa)) continue;
+    test::Random random(11);
+    for (const std::ptrdiff_t count : kCounts) {
+      test::set_context(variant.name, "count", count);
+      const std::ptrdiff_t stride = count + 1;
+      const std::vector<float> x = awkward_floats(3 * stride, random);
+      test::GuardedBytes out(3 * count);
+      variant.planes_kernel(count, x.data(), stride, {0.1F, range}, out.data());
+      CHECK(out.is_intact(kEverywhere));
+      for (std::ptrdiff_t i = 0; i < count; ++i) {
+        for (std::ptrdiff_t plane = 0; plane < 3; ++plane) {
+          const float value = x[static_cast<std::size_t>(plane * stride + i)];
+          CHECK_EQUAL(out[3 * i + plane], round_and_clamp(value / 0.1F, range));
+        }
+      }
+    }
+  }
+}
+
+/// Floats whose quotients by `scale` lie on ties, and on both sides of them, as near as floats can.
+std::vector<float> floats_around_ties(float scale) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  std::vector<float> x;
+  for (int half = -520; half <= 520; ++half) {
+    float value = static_cast<float>(half) * 0.5F * scale;
+    for (int step = 0; step < 4; ++step) value = std::nextafterf(value, -kInfinity);
+    for (int step = 0; step < 9; ++step) {
+      x.push_back(value);
+      value = std::nextafterf(value, kInfinity);
+    }
+  }
+  return x;
+}
+
+TEST(every_quantize_kernel_rounds_the_true_quotient_at_ties) {
+  test::Random random(12);
+  std::vector<float> scales = {0x1p-60F,       0x1p60F,         1.0F, 0x1.fffffep-1F,
+                               0x1.fffffep59F, 0x1.000002p-60F, 0.1F, 1.0F / 255.0F,
+                               0x1.000002p0F,  0x1.fffffcp-9F};
+  for (int i = 0; i < 100; ++i) {
+    scales.push_back(std::ldexp(static_cast<float>(random.between(1 << 23, (1 << 24) - 1)),
+                                static_cast<int>(random.between(-60, 20))));
+  }
+  for (const QuantizeVariant& variant : quantize_variants()) {
+    if (!cpu_has(variant.isa)) continue;
+    for (const float scale : scales) {
+      test::set_context(variant.name, "scale", scale);
+      const std::vector<float> x = floats_around_ties(scale);
+      for (const int zero_point : {0, 128, 255}) {
+        const OutputRange range{static_cast<float>(-zero_point),
+                                static_cast<float>(255 - zero_point), zero_point};
+        std::vector<std::uint8_t> out(x.size());
+        variant.kernel(static_cast<std::ptrdiff_t>(x.size()), x.data(), {scale, range}, out.data());
+        for (std::size_t i = 0; i < x.size(); ++i) {
+          CHECK_EQUAL(out[i], round_and_clamp(x[i] / scale, range));
         }
       }
     }

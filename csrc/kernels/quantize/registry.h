@@ -12,6 +12,7 @@ struct QuantizeVariant {
   std::string_view name;
   Isa isa;
   QuantizeKernel kernel;
+  QuantizePlanesKernel planes_kernel;
 };
 
 /// Every kernel of this kind that this build has.
