@@ -16,6 +16,7 @@
 #include "base/isa.h"
 #include "bindings/program.h"
 #include "engine/engine.h"
+#include "kernels/peak/measure.h"
 
 namespace py = pybind11;
 
@@ -278,6 +279,14 @@ PYBIND11_MODULE(_engine, module) {
     for (const Isa isa : available_isas()) names.emplace_back(name_of(isa));
     return names;
   });
+  module.def(
+      "measure_peak",
+      [](const std::string& isa) {
+        const Isa level = choose_isa(isa, std::nullopt);
+        const py::gil_scoped_release released;
+        return kernels::measure_peak(level);
+      },
+      py::arg("isa"));
   define_program(module);
   define_engine(module);
 }

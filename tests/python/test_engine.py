@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from smidgen.engine import Engine, available_isas
+from smidgen.engine import Engine, available_isas, measure_peak
 from smidgen.errors import EngineError, InvalidTensorError, ProgramError
 from smidgen.program import (
     Add,
@@ -610,6 +610,21 @@ def test_bad_inputs_are_refused(
         engine.run(inputs)
     assert caught.value.reason == reason
     assert metadata.items() <= caught.value.metadata.items()
+
+
+@pytest.mark.parametrize("isa", available_isas())
+def test_the_peak_is_measured_for_every_level_with_vectors(isa: str) -> None:
+    peak = measure_peak(isa)
+    if isa == "portable":
+        assert peak is None
+    else:
+        assert peak is not None
+        assert 1e8 < peak < 1e14
+
+
+def test_the_peak_of_an_unknown_level_is_refused() -> None:
+    with pytest.raises(EngineError):
+        measure_peak("avx9")
 
 
 def test_unverified_programs_are_refused() -> None:
