@@ -49,6 +49,7 @@ class Row:
         threads: Threads of every contestant.
         isa: Instruction set of the engine.
         multiplications: Multiply-accumulates of a call.
+        peak: The most multiply-accumulates a second that the threads could do.
         latencies: By contestant.
         kernels: How many of which kernels each contestant runs.
         differences: Norm of the difference from the engine's output by the norm of that output.
@@ -61,6 +62,7 @@ class Row:
     threads: int
     isa: str
     multiplications: int
+    peak: float | None
     latencies: dict[str, Latency]
     kernels: dict[str, Mapping[str, int]]
     differences: dict[str, float]
@@ -108,7 +110,10 @@ def run(subject: Subject, macs: int, threads: int, isa: str, options: argparse.N
                 workers[entry.name] = Worker(entry, subject, threads)
             except WorkerError as error:
                 failures[entry.name] = str(error)
+        ours = next(iter(workers.values()))
+        peaks = [ours.peak()]
         latencies = measure(workers, options.rounds)
+        peaks.append(ours.peak())
     finally:
         for worker in workers.values():
             worker.close()
@@ -119,6 +124,7 @@ def run(subject: Subject, macs: int, threads: int, isa: str, options: argparse.N
         threads,
         isa,
         macs,
+        max(filter(None, peaks), default=None),
         latencies,
         {name: found.kernels for name, found in introductions.items()},
         differences(introductions),
@@ -143,18 +149,21 @@ def show(row: Row, peers: Sequence[str], console: Console) -> None:
         "median ms",
         "minimum ms",
         "GMAC/s",
+        "of the peak",
         "difference",
     )
     for name, latency in row.latencies.items():
+        rate = 1e3 * row.multiplications / latency.minimum_ms
         table.add_row(
             name,
             f"{latency.median_ms:.3f}",
             f"{latency.minimum_ms:.3f}",
-            f"{row.multiplications / latency.minimum_ms / 1e6:.0f}",
+            f"{rate / 1e9:.0f}",
+            f"{100 * rate / row.peak:.0f} %" if row.peak else "",
             f"{row.differences[name]:.4f}",
         )
     for name, failure in row.failures.items():
-        table.add_row(name, failure.strip().splitlines()[-1], "", "", "")
+        table.add_row(name, failure.strip().splitlines()[-1])
     console.print(table)
     for statistic in ("median_ms", "minimum_ms"):
         found = row.ratio(peers, statistic)

@@ -75,6 +75,11 @@ class Worker:
         self._connection.send(calls)
         return cast("list[float]", self._receive())
 
+    def peak(self) -> float | None:
+        """Measures the multiply-accumulates a second that it could do at most, if it knows how."""
+        self._connection.send(None)
+        return cast("float | None", self._receive())
+
     def close(self) -> None:
         """Ends the process."""
         self._connection.close()
@@ -105,6 +110,9 @@ def _serve(connection: Connection, entry: Entry, subject: Subject, threads: int)
                 calls = connection.recv()
             except EOFError:
                 return
+            if calls is None:
+                connection.send(contestant.peak())
+                continue
             contestant.run()
             connection.send([_seconds(contestant) for _ in range(calls)])
     except Exception:

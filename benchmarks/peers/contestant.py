@@ -45,6 +45,9 @@ class Contestant(Protocol):
     version: str
     kernels: Mapping[str, int]
 
+    def peak(self) -> float | None:
+        """Measures the multiply-accumulates a second that it could do at most, if it knows how."""
+
     def run(self) -> None:
         """Runs once; this is what is measured."""
 

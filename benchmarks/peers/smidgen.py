@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 import smidgen
 from benchmarks.subject import Subject
 from smidgen.artifact import load_artifact
-from smidgen.engine import Engine
+from smidgen.engine import Engine, measure_peak
 
 
 class SmidgenContestant:
@@ -24,6 +24,11 @@ class SmidgenContestant:
         self._inputs = subject.inputs()
         self._output = program.outputs[0]
         self._values: dict[str, NDArray[np.generic]] = {}
+
+    def peak(self) -> float | None:
+        """Measures the multiply-accumulates a second that all its threads could do at most."""
+        peak = measure_peak(self._engine.isa)
+        return None if peak is None else peak * self._engine.threads
 
     def run(self) -> None:
         """Runs once."""
