@@ -12,7 +12,8 @@ inline constexpr Index kAlignment = 64;
 /// Bytes behind the end of every buffer and tensor that kernels may read, never write.
 inline constexpr Index kSlack = 128;
 
-/// Owns zeroed memory aligned to kAlignment, with kSlack readable bytes behind its end.
+/// Zeroed memory aligned to kAlignment, with kSlack readable bytes behind its end. It is the
+/// buffer's own, or that of the MemoryRegion in whose scope the buffer is made.
 class AlignedBuffer {
  public:
   AlignedBuffer() = default;
@@ -33,6 +34,7 @@ class AlignedBuffer {
 
  private:
   struct Release {
+    bool is_borrowed;  // from a region
     void operator()(std::byte* data) const noexcept;
   };
 

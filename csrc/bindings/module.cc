@@ -62,11 +62,16 @@ int add_tensor(Program& program, std::string name, const py::dtype& dtype, int r
   return last_index(program.tensors.size());
 }
 
+/// The program keeps the array rather than a copy of it. Its last owner lets it go under the
+/// interpreter lock, as programs are Python objects and engines keep no constants.
 int add_constant(Program& program, const py::array& values) {
-  const auto contiguous = py::array::ensure(values, py::array::c_style);
-  const auto* bytes = static_cast<const std::byte*>(contiguous.data());
-  program.constants.push_back(
-      {dtype_of(contiguous.dtype()), shape_of(contiguous), {bytes, bytes + contiguous.nbytes()}});
+  auto array = std::make_shared<const py::array>(py::array::ensure(
+      values, py::array::c_style | py::detail::npy_api::NPY_ARRAY_ALIGNED_));
+  const std::span bytes(static_cast<const std::byte*>(array->data()),
+                        static_cast<std::size_t>(array->nbytes()));
+  const DType dtype = dtype_of(array->dtype());
+  const Shape shape = shape_of(*array);
+  program.constants.push_back({dtype, shape, bytes, std::move(array)});
   return last_index(program.constants.size());
 }
 

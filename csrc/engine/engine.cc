@@ -23,7 +23,15 @@ int checked_threads(int threads) {
       "THREADS_OUT_OF_RANGE");
 }
 
-PreparedProgram prepare_all(const Program& program, Isa isa) {
+/// Room for all constants with their padding. What some layers need beyond comes from the heap.
+Index bytes_to_pack(const Program& program) {
+  std::size_t bytes = 0;
+  for (const Constant& constant : program.constants) bytes += 2 * constant.bytes.size() + kSlack;
+  return static_cast<Index>(bytes);
+}
+
+PreparedProgram prepare_all(const Program& program, Isa isa, MemoryRegion& weights) {
+  const MemoryRegion::Scope scope(weights);
   check_program(program);
   PreparedProgram prepared{program.tensors, {}, program.inputs, program.outputs};
   for (const Step& step : program.steps) {
@@ -45,7 +53,8 @@ bool serves_request(const Plan& plan, std::span<const Shape> inputs, std::span<c
 }  // namespace
 
 Engine::Engine(const Program& program, int threads, Isa isa, const RunLimits& limits, bool is_tuned)
-    : program_(prepare_all(program, isa)),
+    : weights_(bytes_to_pack(program)),
+      program_(prepare_all(program, isa, weights_)),
       isa_(isa),
       limits_(limits),
       is_tuned_(is_tuned),

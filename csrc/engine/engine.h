@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/isa.h"
+#include "base/memory_region.h"
 #include "base/thread_pool.h"
 #include "engine/plan.h"
 #include "engine/program.h"
@@ -59,6 +60,7 @@ class Engine {
   void take_inputs(Plan& plan, std::span<const std::byte* const> inputs) const noexcept;
   void hand_out(const Plan& plan, std::span<std::byte* const> outputs) const noexcept;
 
+  MemoryRegion weights_;  // what the operators of program_ have packed
   PreparedProgram program_;
   Isa isa_;
   RunLimits limits_;

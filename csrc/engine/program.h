@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
 #include <span>
 #include <string>
 #include <variant>
@@ -38,10 +39,12 @@ struct TensorInfo {
   ops::Quantization quantization;  // of uint8 tensors
 };
 
+/// Values that somebody else may own; copies share them.
 struct Constant {
   DType dtype;
   Shape shape;
-  std::vector<std::byte> bytes;
+  std::span<const std::byte> bytes;  // aligned as the type needs
+  std::shared_ptr<const void> owner;
 
   template <typename T>
   std::span<const T> values() const {

@@ -1,6 +1,7 @@
 #pragma once
 
-#include <cstring>
+#include <memory>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -27,9 +28,9 @@ class Builder {
 
   template <typename T>
   int constant(DType dtype, const Shape& shape, const std::vector<T>& values) {
-    std::vector<std::byte> bytes(values.size() * sizeof(T));
-    std::memcpy(bytes.data(), values.data(), bytes.size());
-    program.constants.push_back({dtype, shape, std::move(bytes)});
+    auto owner = std::make_shared<const std::vector<T>>(values);
+    const auto bytes = std::as_bytes(std::span<const T>(*owner));
+    program.constants.push_back({dtype, shape, bytes, std::move(owner)});
     return static_cast<int>(program.constants.size()) - 1;
   }
 

@@ -1,10 +1,12 @@
 #include <atomic>
 #include <cstdint>
+#include <cstring>
 #include <vector>
 
 #include "base/aligned_buffer.h"
 #include "base/error.h"
 #include "base/isa.h"
+#include "base/memory_region.h"
 #include "base/partition.h"
 #include "base/shape.h"
 #include "base/thread_pool.h"
@@ -54,6 +56,44 @@ TEST(buffers_are_aligned_zeroed_and_have_slack) {
     CHECK_EQUAL(reinterpret_cast<std::uintptr_t>(buffer.data()) % kAlignment, 0U);
     for (Index i = 0; i < bytes + kSlack; ++i) CHECK(buffer.data()[i] == std::byte{0});
   }
+}
+
+TEST(a_region_serves_the_buffers_of_its_scope_until_it_is_full) {
+  MemoryRegion region(1000);
+  std::vector<AlignedBuffer> buffers;
+  {
+    const MemoryRegion::Scope scope(region);
+    for (int i = 0; i < 20; ++i) buffers.emplace_back(100);
+  }
+  CHECK(MemoryRegion::current() == nullptr);
+  for (std::size_t i = 0; i < buffers.size(); ++i) {
+    CHECK_EQUAL(reinterpret_cast<std::uintptr_t>(buffers[i].data()) % kAlignment, 0U);
+    for (Index byte = 0; byte < 100 + kSlack; ++byte) {
+      CHECK(buffers[i].data()[byte] == std::byte{0});
+    }
+    std::memset(buffers[i].data(), static_cast<int>(i) + 1, 100);
+  }
+  for (std::size_t i = 0; i < buffers.size(); ++i) {
+    CHECK_EQUAL(static_cast<std::size_t>(buffers[i].data()[99]), i + 1);
+  }
+  const AlignedBuffer outside(100);
+  CHECK(region.take(1000) == nullptr);
+}
+
+TEST(scopes_of_regions_nest) {
+  MemoryRegion outer(100);
+  MemoryRegion inner(100);
+  const MemoryRegion::Scope scope(outer);
+  {
+    const MemoryRegion::Scope nested(inner);
+    CHECK(MemoryRegion::current() == &inner);
+  }
+  CHECK(MemoryRegion::current() == &outer);
+}
+
+TEST(large_buffers_are_zeroed_too) {
+  const AlignedBuffer buffer(3 * kHugePage + 1);
+  for (Index i = 0; i < buffer.size() + kSlack; i += 97) CHECK(buffer.data()[i] == std::byte{0});
 }
 
 TEST(shapes_count_their_elements_and_refuse_absurd_ones) {

@@ -70,10 +70,9 @@ def _check_requantization(program: Program, step: Conv2d | Linear, weight: NDArr
     expect(bool((weight >= -WEIGHT_QMAX).all()), f"{step.weight} has a value below -{WEIGHT_QMAX}")
     # The folded bias takes part in every partial sum, so its size and that of all products must
     # stay within int32 together, whatever the order of summation.
-    # One channel at a time: all of them as int64 take eight times the memory of the weights.
     rows = weight.reshape(channels, -1)
     sums = rows.sum(axis=1, dtype=np.int64)
-    sizes = np.array([np.abs(row.astype(np.int64)).sum() for row in rows])
+    sizes = np.abs(rows).sum(axis=1, dtype=np.int64)  # no -128, so int8 holds the magnitudes
     folded = bias.astype(np.int64) - source.zero_point * sums
     largest = int((np.abs(folded) + 255 * sizes).max())
     expect(largest < ACCUMULATOR_LIMIT, f"accumulators reach {largest}, expected less than 2**31")
