@@ -10,13 +10,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
@@ -24,6 +25,8 @@ from smidgen.errors import ArtifactError, ProgramError
 from smidgen.program import Program, verify
 from smidgen.program.codec import program_from_document, program_to_document
 from smidgen.tensor_spec import TensorSpec
+
+Arrays = dict[str, NDArray[np.generic]]
 
 FORMAT_VERSION = 2  # what this release writes; it reads all from 1 on
 METADATA_KEY = "smidgen"
@@ -56,24 +59,7 @@ def decode_artifact(data: bytes) -> Program:
         ArtifactError: reason INVALID_ARTIFACT (malformed), ARTIFACT_VERSION_UNSUPPORTED, or
             ARTIFACT_DIGEST_MISMATCH (damaged).
     """
-    document, sha256 = _read_metadata(data)
-    try:
-        constants = load_tensors(data)
-        if _content_digest(document, constants) != sha256:
-            raise ArtifactError(
-                "the artifact's contents do not match its SHA-256; get the file again",
-                reason="ARTIFACT_DIGEST_MISMATCH",
-            )
-        program = program_from_document(document, constants)
-        verify(program)
-    except (ProgramError, SafetensorError) as error:
-        raise ArtifactError(f"this is not a valid artifact: {error}") from error
-    except (LookupError, TypeError, ValueError, ArithmeticError, RecursionError) as error:
-        raise ArtifactError(
-            "this is not a valid artifact: its program or constants have another form than "
-            "expected; upload a file that Smidgen's convert wrote"
-        ) from error
-    return program
+    return _decode(BytesIO(data), len(data), lambda: load_tensors(data))
 
 
 def save_artifact(program: Program, path: str | Path) -> str:
@@ -104,7 +90,15 @@ def load_artifact(path: str | Path) -> Program:
         ArtifactError: see decode_artifact.
         OSError: the file cannot be read.
     """
-    return decode_artifact(Path(path).read_bytes())
+    path = Path(path)
+
+    def read_constants() -> Arrays:
+        # One array at a time from the mapped file, so that there is no copy of the whole of it.
+        with safe_open(path, framework="numpy") as tensors:
+            return {name: tensors.get_tensor(name) for name in tensors.keys()}  # noqa: SIM118
+
+    with path.open("rb") as file:
+        return _decode(file, path.stat().st_size, read_constants)
 
 
 def program_specs(program: Program) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
@@ -132,16 +126,37 @@ def _content_digest(document: dict[str, Any], constants: Mapping[str, NDArray[np
     return digest.hexdigest()
 
 
-def _read_metadata(data: bytes) -> tuple[dict[str, Any], str]:
+def _decode(file: BinaryIO, size: int, read_constants: Callable[[], Arrays]) -> Program:
+    document, sha256 = _read_metadata(file, size)
+    try:
+        constants = read_constants()
+        if _content_digest(document, constants) != sha256:
+            raise ArtifactError(
+                "the artifact's contents do not match its SHA-256; get the file again",
+                reason="ARTIFACT_DIGEST_MISMATCH",
+            )
+        program = program_from_document(document, constants)
+        verify(program)
+    except (ProgramError, SafetensorError) as error:
+        raise ArtifactError(f"this is not a valid artifact: {error}") from error
+    except (LookupError, TypeError, ValueError, ArithmeticError, RecursionError) as error:
+        raise ArtifactError(
+            "this is not a valid artifact: its program or constants have another form than "
+            "expected; upload a file that Smidgen's convert wrote"
+        ) from error
+    return program
+
+
+def _read_metadata(file: BinaryIO, size: int) -> tuple[dict[str, Any], str]:
     """Returns the program's document and the declared SHA-256."""
     try:
-        length = int.from_bytes(data[:8], "little")
-        if len(data) < 8 or length > min(LARGEST_HEADER_BYTES, len(data) - 8):
+        length = int.from_bytes(file.read(8), "little")
+        if size < 8 or length > min(LARGEST_HEADER_BYTES, size - 8):
             raise ArtifactError(
                 "this is not an artifact: it has no safetensors header; upload a file that "
                 "Smidgen's convert wrote"
             )
-        header = json.loads(data[8 : 8 + length])
+        header = json.loads(file.read(length))
         metadata = json.loads(header["__metadata__"][METADATA_KEY])
         version, sha256, document = (
             metadata[key] for key in ("format_version", "sha256", "program")
