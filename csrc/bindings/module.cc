@@ -90,6 +90,7 @@ void define_program(py::module_& module) {
           },
           py::arg("inputs"), py::arg("outputs"));
   bindings::define_quantized_steps(program);
+  bindings::define_resampling_steps(program);
   bindings::define_movement_steps(program);
   bindings::define_attention_steps(program);
 }

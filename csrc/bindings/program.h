@@ -40,6 +40,7 @@ void define_step(py::class_<engine::Program>& program, const char* name,
 // One method add_<step> for each step of a family; its parameters have the names of the fields of
 // the step's class in smidgen.program.steps.
 void define_quantized_steps(py::class_<engine::Program>& program);
+void define_resampling_steps(py::class_<engine::Program>& program);
 void define_movement_steps(py::class_<engine::Program>& program);
 void define_attention_steps(py::class_<engine::Program>& program);
 

@@ -12,6 +12,7 @@
 #include "engine/steps/attention.h"
 #include "engine/steps/movement.h"
 #include "engine/steps/quantized.h"
+#include "engine/steps/resampling.h"
 #include "ops/operator.h"
 
 namespace smidgen::engine {
@@ -30,7 +31,7 @@ struct Joined<std::variant<First...>, std::variant<Second...>, Rest...>
 
 /// A step of smidgen.program.steps, with indices into Program::tensors and Program::constants for
 /// names. One header a family.
-using Step = Joined<QuantizedStep, MovementStep, AttentionStep>::Type;
+using Step = Joined<QuantizedStep, ResamplingStep, MovementStep, AttentionStep>::Type;
 
 struct TensorInfo {
   std::string name;

@@ -30,6 +30,12 @@ from smidgen.functional.quantized import (
     window_count,
 )
 from smidgen.functional.reduction import layer_norm, reduce, softmax
+from smidgen.functional.resampling import (
+    convolution_weight,
+    convolve_transposed,
+    resize_bilinear,
+    resize_nearest,
+)
 from smidgen.functional.types import F32, I8, I32, I64, U8, Bool
 
 __all__ = [
@@ -47,7 +53,9 @@ __all__ = [
     "cast",
     "compare",
     "concatenate",
+    "convolution_weight",
     "convolve",
+    "convolve_transposed",
     "dequantize",
     "dequantize_accumulators",
     "dynamic_linear",
@@ -68,6 +76,8 @@ __all__ = [
     "reduce",
     "requantize",
     "requantize_multipliers",
+    "resize_bilinear",
+    "resize_nearest",
     "row_qparams",
     "softmax",
     "unary",

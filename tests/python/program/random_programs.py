@@ -14,6 +14,7 @@ from smidgen.program import (
     AveragePool2d,
     Concat,
     Conv2d,
+    ConvTranspose2d,
     Dequantize,
     DType,
     GlobalAveragePool,
@@ -24,6 +25,7 @@ from smidgen.program import (
     Program,
     Quantize,
     Reshape,
+    Resize,
     Step,
     TensorInfo,
     verify,
@@ -165,7 +167,12 @@ class RandomProgram:
             rules += [self._concat] if rank > 1 else []
             rules += [self._linear] * 3 if rank == 2 else []
             if rank == 4:
-                rules += [self._convolve] * 5 + [self._average, self._maximum, self._mean]
+                rules += (
+                    [self._convolve] * 5
+                    + [self._transpose_convolve] * 2
+                    + [self._resize]
+                    + [self._average, self._maximum, self._mean]
+                )
         self._pick(*rules)(source)
 
     def _quantize(self, source: TensorInfo) -> None:
@@ -333,6 +340,68 @@ class RandomProgram:
             **self._clamp(),
         )
 
+    def _transpose_convolve(self, source: TensorInfo) -> None:
+        batch, channels, *spatial = self._shapes[source.name]
+        groups = self._pick(1, 1, *[n for n in range(1, channels + 1) if channels % n == 0])
+        per_group = self._pick(1, 2, max(1, self._below(1, 35) // groups))
+        axes = [self._stretch(extent) for extent in spatial]
+        kernel, stride, before, behind, extra, dilation, extents = zip(*axes, strict=True)
+        if min(extents) < 1 or groups * per_group > 140:
+            return
+        qparams, constants = self._layer(source, (groups * per_group, channels // groups, *kernel))
+        self._constants[constants["weight"]] = _by_input(
+            self._constants[constants["weight"]], groups
+        )
+        self._append_if_small(
+            ConvTranspose2d,
+            (batch, groups * per_group, *extents),
+            qparams,
+            input=source.name,
+            **constants,
+            stride=stride,
+            padding=(before[0], before[1], behind[0], behind[1]),
+            output_padding=extra,
+            dilation=dilation,
+            groups=groups,
+            **self._clamp(),
+        )
+
+    def _stretch(self, extent: int) -> tuple[int, ...]:
+        """Returns kernel, stride, cuts before and behind, extra, dilation and the extent."""
+        kernel, stride = self._pick(1, 2, 2, 3, 3, 4, 5), self._pick(1, 2, 2, 3)
+        dilation = self._pick(1, 1, 1, 2, 3)
+        span = dilation * (kernel - 1) + 1
+        most = self._pick(0, 1, span // 2, span)
+        before, behind = self._below(0, most + 1), self._below(0, most + 1)
+        extra = self._pick(0, self._below(0, max(stride, dilation)))
+        found = (extent - 1) * stride + span - before - behind + extra
+        return kernel, stride, before, behind, extra, dilation, found
+
+    def _resize(self, source: TensorInfo) -> None:
+        batch, channels, *spatial = self._shapes[source.name]
+        size = tuple(self._pick(n, 2 * n, self._below(1, 25), max(1, n // 2)) for n in spatial)
+        mode = self._pick("nearest", "nearest_exact", "bilinear", "bilinear")
+        aligns = mode == "bilinear" and self._one_in(2)
+        ratios = [before / after for before, after in zip(spatial, size, strict=True)]
+        if aligns:
+            ratios = [
+                (before - 1) / (after - 1) if after > 1 else 0.0
+                for before, after in zip(spatial, size, strict=True)
+            ]
+        if self._one_in(8):
+            ratios = [0.0, 3e38]
+        assert source.scale is not None
+        self._append_if_small(
+            Resize,
+            (batch, channels, *size),
+            (source.scale, source.zero_point),
+            input=source.name,
+            mode=mode,
+            size=size,
+            ratio=tuple(float(np.float32(ratio)) for ratio in ratios),
+            align_corners=aligns,
+        )
+
     def _average(self, source: TensorInfo) -> None:
         batch, channels, height, width = self._shapes[source.name]
         kernel, fields, _ = self._geometry(source, is_pool=True)
@@ -367,3 +436,10 @@ class RandomProgram:
             kernel=kernel,
             **fields,
         )
+
+
+def _by_input(weight: NDArray[Any], groups: int) -> NDArray[Any]:
+    """Returns weights [O, C / groups, KH, KW] as transposed convolutions take them."""
+    outs, group_channels, *kernel = weight.shape
+    grouped = weight.reshape(groups, outs // groups, group_channels, *kernel)
+    return grouped.swapaxes(1, 2).reshape(groups * group_channels, outs // groups, *kernel)

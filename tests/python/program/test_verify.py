@@ -133,6 +133,46 @@ def test_a_broken_product_is_refused(name: str) -> None:
         verify(break_it(image_step_program()))
 
 
+STRETCH, RESIZE = 3, 4
+
+BROKEN_RESAMPLING: dict[str, tuple[Callable[[Program], Program], str]] = {
+    "channels": (
+        lambda p: with_constant(p, "t.w", np.zeros((4, 4, 3, 3), np.int8)),
+        "expected int8",
+    ),
+    "groups": (lambda p: with_step(p, STRETCH, groups=2), "3 channels for 2 groups"),
+    "no-groups": (lambda p: with_step(p, STRETCH, groups=0), "groups is 0"),
+    "stride": (lambda p: with_step(p, STRETCH, stride=(0, 2)), "stride is"),
+    "padding": (lambda p: with_step(p, STRETCH, padding=(-1, 0, 0, 0)), "padding is"),
+    "output-padding": (lambda p: with_step(p, STRETCH, output_padding=(2, 0)), "from 0 to 1"),
+    "nothing-left": (lambda p: with_step(p, STRETCH, padding=(99, 0, 0, 0)), "become -89"),
+    "clamp": (lambda p: with_step(p, STRETCH, qmin=256), "clamp"),
+    "overflow": (
+        lambda p: with_constant(p, "t.b", np.full(4, 2**31 - 1, np.int32)),
+        "accumulators reach",
+    ),
+    "shape": (lambda p: with_tensor(p, "larger", shape=(None, 4, 8, 12)), "expected"),
+    "mode": (lambda p: with_step(p, RESIZE, mode="cubic"), "mode is 'cubic'"),
+    "size": (lambda p: with_step(p, RESIZE, size=(0, 12)), "not from 1"),
+    "large-size": (lambda p: with_step(p, RESIZE, size=(2**24, 12)), "not from 1"),
+    "ratio": (lambda p: with_step(p, RESIZE, ratio=(-1.0, 1.0)), "at least 0"),
+    "double-ratio": (lambda p: with_step(p, RESIZE, ratio=(0.1, 1.0)), "a float32 value"),
+    "ratios": (lambda p: with_step(p, RESIZE, ratio=(1.0,)), "1 values"),
+    "corners": (
+        lambda p: with_step(p, RESIZE, mode="nearest", align_corners=True),
+        "does not align",
+    ),
+    "qparams": (lambda p: with_tensor(p, "blurred", zero_point=1), "differ in scale"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN_RESAMPLING)
+def test_a_broken_resampling_is_refused(name: str) -> None:
+    break_it, message = BROKEN_RESAMPLING[name]
+    with pytest.raises(ProgramError, match=message):
+        verify(break_it(image_step_program()))
+
+
 def test_factors_of_another_image_are_refused() -> None:
     tensors = [
         TensorInfo("x", DType.UINT8, (2, 3, 4, 4), 1.0),

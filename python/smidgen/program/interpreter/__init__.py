@@ -15,12 +15,14 @@ from smidgen.program.interpreter import (
     movement,
     quantized,
     reduction,
+    resampling,
 )
 from smidgen.program.interpreter.rule import Rule, Values
 from smidgen.program.types import Program
 
 _RULES: Mapping[type[Any], Rule] = {
     **quantized.RULES,
+    **resampling.RULES,
     **movement.RULES,
     **elementwise.RULES,
     **reduction.RULES,

@@ -14,6 +14,7 @@ from smidgen.program.steps import (
     Add,
     AveragePool2d,
     Conv2d,
+    ConvTranspose2d,
     Dequantize,
     GlobalAveragePool,
     Linear,
@@ -51,7 +52,9 @@ def _dequantize(program: Program, step: Dequantize, values: Values) -> NDArray[A
     )
 
 
-def _scaled(program: Program, step: Conv2d | Linear, acc: functional.I32) -> NDArray[Any]:
+def scaled(
+    program: Program, step: Conv2d | ConvTranspose2d | Linear, acc: functional.I32
+) -> NDArray[Any]:
     """Finishes a layer; acc has its channels along axis 1."""
     output = program.tensor(step.output)
     source_scale = _scale(program, step.input)
@@ -75,7 +78,7 @@ def _conv2d(program: Program, step: Conv2d, values: Values) -> NDArray[Any]:
         dilation=step.dilation,
         groups=step.groups,
     )
-    return _scaled(program, step, acc)
+    return scaled(program, step, acc)
 
 
 def _linear(program: Program, step: Linear, values: Values) -> NDArray[Any]:
@@ -86,7 +89,7 @@ def _linear(program: Program, step: Linear, values: Values) -> NDArray[Any]:
         cast("functional.I8", program.constants[step.weight]),
         cast("functional.I32", program.constants[step.bias]),
     )
-    return _scaled(program, step, acc).reshape(*x.shape[:-1], -1)
+    return scaled(program, step, acc).reshape(*x.shape[:-1], -1)
 
 
 def _add(program: Program, step: Add, values: Values) -> NDArray[Any]:

@@ -5,13 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from smidgen.program.rules import attention, elementwise, matrix, movement, quantized, reduction
+from smidgen.program.rules import (
+    attention,
+    elementwise,
+    matrix,
+    movement,
+    quantized,
+    reduction,
+    resampling,
+)
 from smidgen.program.shapes import Shape
 from smidgen.program.steps import Step
 from smidgen.program.types import Program
 
 RULES: Mapping[type[Step], Callable[[Program, Any], Shape]] = {
     **quantized.RULES,
+    **resampling.RULES,
     **movement.RULES,
     **elementwise.RULES,
     **reduction.RULES,

@@ -24,6 +24,7 @@ from smidgen.program.steps import (
     Add,
     AveragePool2d,
     Conv2d,
+    ConvTranspose2d,
     Dequantize,
     GlobalAveragePool,
     Linear,
@@ -39,7 +40,8 @@ from smidgen.qparams import WEIGHT_QMAX
 LARGEST_WINDOW = 2**12
 
 
-def _check_pairs(**pairs: tuple[int, int]) -> None:
+def check_pairs(**pairs: tuple[int, int]) -> None:
+    """Bounds what windows are made of: kernel, stride and dilation."""
     for name, pair in pairs.items():
         expect(
             all(1 <= n <= LARGEST_WINDOW for n in pair),
@@ -47,7 +49,7 @@ def _check_pairs(**pairs: tuple[int, int]) -> None:
         )
 
 
-def _check_padding(
+def check_padding(
     padding: Padding, kernel: tuple[int, int], dilation: tuple[int, int], *, half: bool
 ) -> None:
     """Bounds the padding; for pooling to half a window, so that each window has a value inside."""
@@ -57,7 +59,10 @@ def _check_padding(
         expect(0 <= amount <= most, f"padding is {padding}, expected values from 0 to {most}")
 
 
-def _check_requantization(program: Program, step: Conv2d | Linear, weight: NDArray[Any]) -> None:
+def check_requantization(
+    program: Program, step: Conv2d | ConvTranspose2d | Linear, weight: NDArray[Any]
+) -> None:
+    """Checks the constants of a layer with weights [O, ...], and that no sum can overflow."""
     channels = weight.shape[0]
     scales = expect_constant(program, step.weight_scale, DType.FLOAT32, (channels,))
     bias = expect_constant(program, step.bias, DType.INT32, (channels,))
@@ -108,10 +113,10 @@ def _conv2d(program: Program, step: Conv2d) -> Shape:
     weight = expect_constant(program, step.weight, DType.INT8, (None, per_group, None, None))
     expect(weight.shape[0] % step.groups == 0, f"{weight.shape[0]} outputs, {step.groups} groups")
     kernel = (weight.shape[2], weight.shape[3])
-    _check_pairs(kernel=kernel, stride=step.stride, dilation=step.dilation)
-    _check_padding(step.padding, kernel, step.dilation, half=False)
+    check_pairs(kernel=kernel, stride=step.stride, dilation=step.dilation)
+    check_padding(step.padding, kernel, step.dilation, half=False)
     check_clamp(step.qmin, step.qmax)
-    _check_requantization(program, step, weight)
+    check_requantization(program, step, weight)
     return windowed_shape(
         source.shape,
         weight.shape[0],
@@ -131,7 +136,7 @@ def _linear(program: Program, step: Linear) -> Shape:
     expect(features is not None, f"the features of {step.input} are not fixed")
     weight = expect_constant(program, step.weight, DType.INT8, (None, features))
     check_clamp(step.qmin, step.qmax)
-    _check_requantization(program, step, weight)
+    check_requantization(program, step, weight)
     return (*source.shape[:-1], weight.shape[0])
 
 
@@ -174,8 +179,8 @@ def _multiply(program: Program, step: Multiply) -> Shape:
 def _average_pool(program: Program, step: AveragePool2d) -> Shape:
     source = expect_tensor(program, step.input, DType.UINT8, rank=4)
     expect_tensor(program, step.output, DType.UINT8, rank=4)
-    _check_pairs(kernel=step.kernel, stride=step.stride)
-    _check_padding(step.padding, step.kernel, (1, 1), half=True)
+    check_pairs(kernel=step.kernel, stride=step.stride)
+    check_padding(step.padding, step.kernel, (1, 1), half=True)
     check_clamp(step.qmin, step.qmax)
     _check_sum(source, *step.kernel)
     return windowed_shape(
@@ -210,8 +215,8 @@ def _check_sum(source: TensorInfo, height: int | None, width: int | None) -> Non
 def _max_pool(program: Program, step: MaxPool2d) -> Shape:
     source = expect_tensor(program, step.input, DType.UINT8, rank=4)
     check_same_qparams(source, expect_tensor(program, step.output, DType.UINT8, rank=4))
-    _check_pairs(kernel=step.kernel, stride=step.stride, dilation=step.dilation)
-    _check_padding(step.padding, step.kernel, step.dilation, half=True)
+    check_pairs(kernel=step.kernel, stride=step.stride, dilation=step.dilation)
+    check_padding(step.padding, step.kernel, step.dilation, half=True)
     for axis in (0, 1):
         _check_inside(source.shape[axis + 2], step, axis)
     return windowed_shape(

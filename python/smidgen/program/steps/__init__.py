@@ -49,8 +49,22 @@ from smidgen.program.steps.quantized import (
     QuantizedStep,
 )
 from smidgen.program.steps.reduction import REDUCTIONS, LayerNorm, Reduce, ReductionStep, Softmax
+from smidgen.program.steps.resampling import (
+    RESIZE_MODES,
+    ConvTranspose2d,
+    ResamplingStep,
+    Resize,
+)
 
-Step = QuantizedStep | MovementStep | ElementwiseStep | ReductionStep | MatrixStep | AttentionStep
+Step = (
+    QuantizedStep
+    | ResamplingStep
+    | MovementStep
+    | ElementwiseStep
+    | ReductionStep
+    | MatrixStep
+    | AttentionStep
+)
 
 STEP_TYPES: tuple[type[Step], ...] = get_args(Step)
 
@@ -81,6 +95,7 @@ __all__ = [
     "BINARY_TYPES",
     "COMPARISONS",
     "REDUCTIONS",
+    "RESIZE_MODES",
     "STEP_TYPES",
     "UNARY_PARAMETERS",
     "Add",
@@ -94,6 +109,7 @@ __all__ = [
     "ConstantName",
     "ConstantTensor",
     "Conv2d",
+    "ConvTranspose2d",
     "Dequantize",
     "DynamicLinear",
     "ElementwiseStep",
@@ -116,7 +132,9 @@ __all__ = [
     "QuantizedStep",
     "Reduce",
     "ReductionStep",
+    "ResamplingStep",
     "Reshape",
+    "Resize",
     "Slice",
     "Softmax",
     "Step",

@@ -1,0 +1,35 @@
+#pragma once
+
+#include <array>
+#include <vector>
+
+#include "ops/operator.h"
+
+namespace smidgen::ops {
+
+enum class ResizeMode { kNearest, kNearestExact, kBilinear };
+
+struct ResizeSettings {
+  ResizeMode mode;
+  std::array<Index, 2> size;   // height and width of the output
+  std::array<float, 2> ratio;  // pixels of the input for each of the output
+  bool align_corners;
+};
+
+/// Images of another size, with the input's scale and zero point.
+class Resize final : public Operator {
+ public:
+  /// Throws ProgramError if the settings are not those that docs/arithmetic.md allows.
+  explicit Resize(const ResizeSettings& settings);
+
+  Shape output_shape(std::span<const Shape> inputs) const override;
+  Index work(std::span<const Shape> inputs) const override;
+  Index scratch_bytes(std::span<const Shape> inputs) const override;
+  bool takes_pitches() const override { return true; }
+  void run(const Invocation& invocation) const noexcept override;
+
+ private:
+  ResizeSettings settings_;
+};
+
+}  // namespace smidgen::ops

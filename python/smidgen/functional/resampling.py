@@ -1,0 +1,114 @@
+"""Arithmetic of the steps that give images another size."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from smidgen.functional.types import F32, I8, I32, U8
+
+WEIGHT_BITS = 11
+"""Bits of a weight of bilinear interpolation: two weights and a value stay within int32."""
+
+
+def convolve_transposed(
+    x: U8,
+    zero_point: int,
+    weight: I8,
+    bias: I32,
+    *,
+    stride: tuple[int, int],
+    padding: tuple[int, int, int, int],
+    output_padding: tuple[int, int],
+    dilation: tuple[int, int],
+    groups: int,
+) -> I32:
+    """Accumulates a transposed convolution exactly: each x - zero_point times a window of weights.
+
+    Shapes: x [N, C, H, W]; weight [C, O / groups, KH, KW]; bias [O]; padding, which is cut off, is
+    (top, left, bottom, right). Returns [N, O, OH, OW] int32.
+    """
+    _, per_group, kernel_h, kernel_w = weight.shape
+    images, channels, height, width = x.shape
+    rows, columns = (height - 1) * stride[0] + 1, (width - 1) * stride[1] + 1
+    top, left, bottom, right = padding
+    whole_h = rows + dilation[0] * (kernel_h - 1) + output_padding[0]
+    whole_w = columns + dilation[1] * (kernel_w - 1) + output_padding[1]
+    acc = np.zeros((images, per_group * groups, whole_h, whole_w), np.int64)
+    centred = x.astype(np.int64) - zero_point
+    group_channels = channels // groups
+    for group in range(groups):
+        inputs = slice(group * group_channels, (group + 1) * group_channels)
+        outs = slice(group * per_group, (group + 1) * per_group)
+        for kh in range(kernel_h):
+            for kw in range(kernel_w):
+                first_row, first_column = kh * dilation[0], kw * dilation[1]
+                taps = weight[inputs, :, kh, kw].astype(np.int64)
+                acc[
+                    :,
+                    outs,
+                    first_row : first_row + rows : stride[0],
+                    first_column : first_column + columns : stride[1],
+                ] += np.einsum("nchw,co->nohw", centred[:, inputs], taps)
+    cut = acc[:, :, top : whole_h - bottom, left : whole_w - right]
+    return (cut + bias.astype(np.int64).reshape(1, -1, 1, 1)).astype(np.int32)
+
+
+def convolution_weight(weight: I8, groups: int) -> I8:
+    """Returns the weights [C, O / groups, KH, KW] of a transposed convolution by output channel.
+
+    Shapes: returns [O, C / groups, KH, KW].
+    """
+    channels, per_group, *kernel = weight.shape
+    grouped = weight.reshape(groups, channels // groups, per_group, *kernel)
+    return grouped.swapaxes(1, 2).reshape(groups * per_group, channels // groups, *kernel)
+
+
+def resize_nearest(
+    x: U8, size: tuple[int, int], ratio: tuple[float, float], *, is_exact: bool
+) -> U8:
+    """Takes the value at floor(i * ratio), or at floor((i + 0.5) * ratio) if exact.
+
+    Shapes: x [N, C, H, W]. Returns [N, C, *size].
+    """
+    rows, columns = (
+        np.minimum(np.floor(_places(count, step, 0.5 if is_exact else 0.0)), extent - 1).astype(int)
+        for count, step, extent in zip(size, ratio, x.shape[2:], strict=True)
+    )
+    return x[:, :, rows][:, :, :, columns]
+
+
+def resize_bilinear(
+    x: U8, size: tuple[int, int], ratio: tuple[float, float], *, align_corners: bool
+) -> U8:
+    """Interpolates: (sum of four values times weights + 2^21) >> 22, in integers.
+
+    Shapes: x [N, C, H, W]. Returns [N, C, *size].
+    """
+    (top, bottom, below), (left, right, behind) = (
+        _interpolation(count, step, extent, align_corners=align_corners)
+        for count, step, extent in zip(size, ratio, x.shape[2:], strict=True)
+    )
+    whole, half = 1 << WEIGHT_BITS, 1 << (2 * WEIGHT_BITS - 1)
+    lines = x.astype(np.int32)
+    across: I32 = lines[..., left] * (whole - behind) + lines[..., right] * behind
+    weights = below.reshape(-1, 1)
+    total: I32 = across[:, :, top] * (whole - weights) + across[:, :, bottom] * weights
+    return ((total + half) >> (2 * WEIGHT_BITS)).astype(np.uint8)
+
+
+def _places(count: int, ratio: float, shift: float) -> F32:
+    """Returns fl(fl(i + shift) * ratio) for the pixels i of the output."""
+    return (np.arange(count, dtype=np.float32) + np.float32(shift)) * np.float32(ratio)
+
+
+def _interpolation(
+    count: int, ratio: float, extent: int, *, align_corners: bool
+) -> tuple[I32, I32, I32]:
+    """Returns the pixels on both sides of each output pixel, and the weight of the second."""
+    place = _places(count, ratio, 0.0 if align_corners else 0.5)
+    if not align_corners:
+        place = np.maximum(place - np.float32(0.5), np.float32(0.0))
+    first = np.minimum(np.floor(place), extent - 1).astype(np.int32)
+    fraction = np.minimum(place - first.astype(np.float32), np.float32(1.0))
+    weight = np.rint(fraction * np.float32(1 << WEIGHT_BITS)).astype(np.int32)
+    return first, np.minimum(first + 1, extent - 1).astype(np.int32), weight
