@@ -98,7 +98,9 @@ def resize_bilinear(
 
 def _places(count: int, ratio: float, shift: float) -> F32:
     """Returns fl(fl(i + shift) * ratio) for the pixels i of the output."""
-    return (np.arange(count, dtype=np.float32) + np.float32(shift)) * np.float32(ratio)
+    pixels = np.arange(count, dtype=np.float32) + np.float32(shift)
+    with np.errstate(over="ignore"):  # infinities end at the last pixel
+        return pixels * np.float32(ratio)
 
 
 def _interpolation(
