@@ -89,6 +89,10 @@ class QdqGraph:
         """Adds DequantizeLinear of a tensor."""
         return self.node("DequantizeLinear", [name, *self._qparams(name)], output)
 
+    def dequantize_as(self, tensor: str, value: str) -> str:
+        """Adds DequantizeLinear of bytes that have the scale and zero point of a tensor."""
+        return self.node("DequantizeLinear", [value, *self._qparams(tensor)])
+
     def write(
         self,
         operator: str,

@@ -20,23 +20,38 @@ from smidgen.formats.onnx_export import OPSET, export_onnx
 from smidgen.formats.onnx_export.rules import RULES
 from smidgen.lookup_tables import function_table, requantizing_table
 from smidgen.program import (
+    BINARY_TYPES,
+    COMPARISONS,
+    REDUCTIONS,
     STEP_TYPES,
+    UNARY_PARAMETERS,
     Add,
+    Attention,
     AveragePool2d,
+    Binary,
+    Compare,
     Conv2d,
     DType,
     DynamicLinear,
     GlobalAveragePool,
+    LayerNorm,
+    Linear,
     Lookup,
+    MatMul,
     Multiply,
     Program,
+    Reduce,
+    Softmax,
     Step,
     TensorInfo,
+    Unary,
     interpret,
     step_inputs,
 )
 from smidgen.qparams import QParams
 from tests.python.formats.onnx_export.onnx_sessions import run
+from tests.python.program.attention_programs import attention_program
+from tests.python.program.float_programs import float_step_program
 from tests.python.program.image_programs import image_step_program
 from tests.python.program.small_programs import every_step_program
 
@@ -48,15 +63,23 @@ def operators(program: Program) -> Counter[str]:
 
 
 def test_every_kind_of_step_has_a_rule() -> None:
-    assert set(STEP_TYPES) - RULES.keys() == {DynamicLinear}
+    assert set(STEP_TYPES) == RULES.keys()
 
 
-# ONNX leaves the rounding of these to the runtime, and functions to a last bit.
-ROUNDED_FREELY = (Add, Multiply, AveragePool2d, GlobalAveragePool)
+# ONNX leaves the rounding of these to the runtime.
+ROUNDED_FREELY = (Add, Attention, AveragePool2d, GlobalAveragePool, Multiply)
+# The order of their sums, and the last bits of their functions, are the runtime's.
+SUMMED_FREELY = (DynamicLinear, LayerNorm, MatMul, Reduce, Softmax, Unary)
 
 STEPS = [
     (program, step)
-    for program in (every_step_program(), image_step_program())
+    for program in (
+        every_step_program(),
+        image_step_program(),
+        float_step_program(),
+        attention_program(5, 2, 8),
+        attention_program(None, 3, 16, (None, 1, 1, None)),
+    )
     for step in program.steps
 ]
 
@@ -74,10 +97,12 @@ def alone(program: Program, step: Step) -> Program:
 
 
 def random_values(tensor: TensorInfo, rng: np.random.Generator) -> NDArray[Any]:
-    shape = [3 if extent is None else extent for extent in tensor.shape]
+    """Returns values of a tensor; all unknown extents are one number, and indices below 6."""
+    shape = [4 if extent is None else extent for extent in tensor.shape]
     if tensor.dtype is DType.FLOAT32:
         return rng.normal(0, 1, shape).astype(np.float32)
-    return rng.integers(0, 256, shape, np.uint8)
+    limit = {DType.UINT8: 256, DType.BOOL: 2, DType.INT64: 6}[tensor.dtype]
+    return rng.integers(0, limit, shape).astype(tensor.dtype.numpy)
 
 
 @pytest.mark.parametrize("optimize", [True, False])
@@ -88,10 +113,107 @@ def test_onnx_runtime_computes_each_step(whole: Program, step: Step, optimize: b
     inputs = {name: random_values(program.tensor(name), rng) for name in program.inputs}
     expected = interpret(program, inputs)[step.output]
     found = run(program, inputs, optimize=optimize)[step.output]
-    # Without optimization layers run in float32, which rounds otherwise near ties.
-    is_exact = not isinstance(step, ROUNDED_FREELY) and (optimize or not hasattr(step, "weight"))
-    steps = 0 if is_exact else 1
-    assert np.abs(found.astype(np.float64) - expected).max() <= steps
+    assert found.dtype == expected.dtype
+    assert found.shape == expected.shape
+    # Without optimization quantized layers run in float32, which rounds otherwise near ties.
+    is_float_layer = isinstance(step, Conv2d | Linear) and not optimize
+    if isinstance(step, ROUNDED_FREELY) or is_float_layer:
+        assert np.abs(found.astype(int) - expected).max() <= (
+            2 if isinstance(step, Attention) else 1
+        )
+    elif isinstance(step, SUMMED_FREELY):
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+    else:
+        np.testing.assert_array_equal(found, expected)
+
+
+def pointwise(kind: Any, inputs: tuple[TensorInfo, ...], output: DType, **fields: Any) -> Program:
+    """Returns a program of one step from its inputs to `y`."""
+    tensors = {tensor.name: tensor for tensor in inputs}
+    tensors["y"] = TensorInfo("y", output, inputs[0].shape)
+    return Program(tuple(tensors)[:-1], ("y",), tensors, (kind(output="y", **fields),), {})
+
+
+def compare_with_interpreter(program: Program, inputs: dict[str, NDArray[Any]]) -> None:
+    expected, found = interpret(program, inputs)["y"], run(program, inputs)["y"]
+    assert found.dtype == expected.dtype
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
+PARAMETERS = {"clamp": (-0.5, 0.75), "pow": (3.0,), "leaky_relu": (0.125,), "elu": (0.75,)}
+
+
+@pytest.mark.parametrize("function", UNARY_PARAMETERS)
+def test_functions_of_one_value(function: str) -> None:
+    dtype = DType.BOOL if function == "not" else DType.FLOAT32
+    x = TensorInfo("x", dtype, (None, 64))
+    parameters = PARAMETERS.get(function, ())
+    program = pointwise(Unary, (x,), dtype, input="x", function=function, parameters=parameters)
+    values: NDArray[Any] = np.random.default_rng(0).normal(0, 2, (4, 64)).astype(dtype.numpy)
+    if function in {"log", "rsqrt", "sqrt"}:
+        values = np.abs(values) + np.float32(0.01)
+    compare_with_interpreter(program, {"x": values})
+
+
+@pytest.mark.parametrize(
+    ("function", "dtype"), [(name, t) for name, types in BINARY_TYPES.items() for t in types]
+)
+def test_functions_of_two_values(function: str, dtype: str) -> None:
+    kind = DType(dtype)
+    ends = (TensorInfo("lhs", kind, (None, 64)), TensorInfo("rhs", kind, (None, 64)))
+    program = pointwise(Binary, ends, kind, lhs="lhs", rhs="rhs", function=function)
+    rng = np.random.default_rng(0)
+    inputs = {tensor.name: random_values(tensor, rng) for tensor in ends}
+    if function == "pow":
+        inputs["lhs"] = np.abs(inputs["lhs"])
+    compare_with_interpreter(program, inputs)
+
+
+@pytest.mark.parametrize("function", COMPARISONS)
+@pytest.mark.parametrize("dtype", [DType.INT64, DType.FLOAT32])
+def test_comparisons(function: str, dtype: DType) -> None:
+    ends = (TensorInfo("lhs", dtype, (None, 64)), TensorInfo("rhs", dtype, (None, 64)))
+    program = pointwise(Compare, ends, DType.BOOL, lhs="lhs", rhs="rhs", function=function)
+    rng = np.random.default_rng(0)
+    compare_with_interpreter(program, {tensor.name: random_values(tensor, rng) for tensor in ends})
+
+
+@pytest.mark.parametrize("function", REDUCTIONS)
+@pytest.mark.parametrize("keep_dims", [True, False])
+def test_reductions(function: str, keep_dims: bool) -> None:
+    axes = (1,) if function == "argmax" else (1, 2)
+    kept = tuple(1 if i in axes else n for i, n in enumerate((None, 5, 6, 7)))
+    shape = kept if keep_dims else tuple(n for i, n in enumerate(kept) if i not in axes)
+    dtype = DType.INT64 if function == "argmax" else DType.FLOAT32
+    tensors = {
+        "x": TensorInfo("x", DType.FLOAT32, (None, 5, 6, 7)),
+        "y": TensorInfo("y", dtype, shape),
+    }
+    step = Reduce("x", "y", function, axes, keep_dims)
+    program = Program(("x",), ("y",), tensors, (step,), {})
+    x = np.random.default_rng(0).normal(size=(3, 5, 6, 7)).astype(np.float32)
+    compare_with_interpreter(program, {"x": x})
+
+
+def test_linear_layers_of_any_rank_with_either_type_of_result() -> None:
+    rng = np.random.default_rng(0)
+    constants = {
+        "w": rng.integers(-60, 61, (7, 12), np.int8),
+        "s": rng.uniform(0.001, 0.01, 7).astype(np.float32),
+        "b": rng.integers(-500, 500, 7, np.int32),
+    }
+    x = rng.integers(0, 256, (3, 5, 12), np.uint8)
+    for scale in (0.25, None):
+        dtype = DType.FLOAT32 if scale is None else DType.UINT8
+        tensors = {
+            "x": TensorInfo("x", DType.UINT8, (None, 5, 12), 0.125, 100),
+            "y": TensorInfo("y", dtype, (None, 5, 7), scale, 0 if scale is None else 90),
+        }
+        program = Program(("x",), ("y",), tensors, (Linear("x", "y", *constants),), constants)
+        expected, found = interpret(program, {"x": x})["y"], run(program, {"x": x})["y"]
+        assert found.dtype == expected.dtype
+        difference = np.abs(found.astype(np.float64) - expected).max()
+        assert difference <= (1e-4 if scale is None else 1)
 
 
 def test_a_model_says_what_it_is() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from smidgen.formats.onnx_export.rules import (
+    attention,
     elementwise,
     matrix,
     movement,
@@ -20,6 +21,7 @@ RULES: Mapping[type[Any], Rule] = {
     **elementwise.RULES,
     **reduction.RULES,
     **matrix.RULES,
+    **attention.RULES,
 }
 
 __all__ = ["RULES", "Rule"]
