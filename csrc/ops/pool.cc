@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "base/aligned_buffer.h"
 #include "base/error.h"
 #include "base/partition.h"
 #include "kernels/pool/registry.h"
@@ -11,32 +12,77 @@
 namespace smidgen::ops {
 namespace {
 
-/// The part of the window of one output pixel that lies inside the image.
-kernels::PoolWindow clip(const Window& window, const TensorView& x, const TensorView& out,
-                         Index pixel) {
-  const Index channels = x.shape[1];
-  const Index height = x.shape[2];
-  const Index width = x.shape[3];
-  const Index image = pixel / (out.shape[2] * out.shape[3]);
-  const Index top = pixel / out.shape[3] % out.shape[2] * window.stride[0] - window.padding[0];
-  const Index left = pixel % out.shape[3] * window.stride[1] - window.padding[1];
-  const InsideTaps rows = inside_taps(top, window.kernel[0], window.dilation[0], height);
-  const InsideTaps columns = inside_taps(left, window.kernel[1], window.dilation[1], width);
-  const Index y = top + rows.first * window.dilation[0];
-  const Index first = left + columns.first * window.dilation[1];
-  const bool is_empty = rows.first == rows.last || columns.first == columns.last;
-  return {.x = x.u8() + (is_empty ? 0 : ((image * height + y) * width + first) * channels),
-          .row_stride = window.dilation[0] * width * channels,
-          .column_stride = window.dilation[1] * channels,
-          .rows = rows.last - rows.first,
-          .columns = columns.last - columns.first,
-          .channels = channels,
-          .out = out.u8() + pixel * channels};
+/// Windows of one output row from `first` to `last` that have the same taps inside the image.
+struct Run {
+  Index first;
+  Index last;
+  InsideTaps columns;
+};
+
+/// Calls visit(Run) from left to right: windows at the edges one by one, those inside at once.
+template <typename Visit>
+void for_each_run(const Window& window, Index width, Index out_width, const Visit& visit) {
+  const auto left_of = [&](Index x) { return x * window.stride[1] - window.padding[1]; };
+  const auto taps_of = [&](Index x) {
+    return inside_taps(left_of(x), window.kernel[1], window.dilation[1], width);
+  };
+  const Index span = (window.kernel[1] - 1) * window.dilation[1] + 1;
+  const Index inside_begin = std::min(ceil_div(window.padding[1], window.stride[1]), out_width);
+  const Index last_left = width - span + window.padding[1];
+  const Index inside_end =
+      last_left < 0 ? inside_begin
+                    : std::clamp(last_left / window.stride[1] + 1, inside_begin, out_width);
+  for (Index x = 0; x < inside_begin; ++x) visit(Run{x, x + 1, taps_of(x)});
+  if (inside_begin < inside_end) visit(Run{inside_begin, inside_end, {0, window.kernel[1]}});
+  for (Index x = inside_end; x < out_width; ++x) visit(Run{x, x + 1, taps_of(x)});
 }
 
-Range pixels_of(const Invocation& invocation) {
+/// What one thread does: rows of output pixels, and of these some channels.
+struct Share {
+  Range rows;
+  Range channels;
+};
+
+Share share_of(const Invocation& invocation) {
   const Shape& out = invocation.output.shape;
-  return partition(out[0] * out[2] * out[3], 1, invocation.thread, invocation.threads);
+  const Index rows = out[0] * out[2];
+  if (rows >= invocation.threads) {
+    return {partition(rows, 1, invocation.thread, invocation.threads), {0, out[1]}};
+  }
+  return {{0, rows}, partition(out[1], kAlignment, invocation.thread, invocation.threads)};
+}
+
+/// Calls visit(PoolRun) for all windows that fall to this thread, clipped to the image.
+template <typename Visit>
+void for_each_pool_run(const Window& window, const Invocation& invocation, const Visit& visit) {
+  const TensorView& x = invocation.inputs[0];
+  const TensorView& out = invocation.output;
+  const Share share = share_of(invocation);
+  const Index channels = share.channels.end - share.channels.begin;
+  if (channels == 0) return;
+  for (Index row = share.rows.begin; row < share.rows.end; ++row) {
+    const Index image = row / out.shape[2];
+    const Index y = row % out.shape[2];
+    const Index top = y * window.stride[0] - window.padding[0];
+    const InsideTaps rows = inside_taps(top, window.kernel[0], window.dilation[0], x.shape[2]);
+    for_each_run(window, x.shape[3], out.shape[3], [&](const Run& run) {
+      const Index left = run.first * window.stride[1] - window.padding[1];
+      const bool is_empty = rows.first == rows.last || run.columns.first == run.columns.last;
+      const std::uint8_t* first = is_empty ? x.u8()
+                                           : x.pixel(image, top + rows.first * window.dilation[0],
+                                                     left + run.columns.first * window.dilation[1]);
+      visit(kernels::PoolRun{.x = first + share.channels.begin,
+                             .row_stride = window.dilation[0] * x.row_pitch,
+                             .column_stride = window.dilation[1] * x.pixel_pitch,
+                             .window_stride = window.stride[1] * x.pixel_pitch,
+                             .rows = rows.last - rows.first,
+                             .columns = run.columns.last - run.columns.first,
+                             .windows = run.last - run.first,
+                             .channels = channels,
+                             .out = out.pixel(image, y, run.first) + share.channels.begin,
+                             .out_stride = out.pixel_pitch});
+    });
+  }
 }
 
 }  // namespace
@@ -71,17 +117,14 @@ Index AveragePool2d::work(std::span<const Shape> inputs) const {
 
 void AveragePool2d::run(const Invocation& invocation) const noexcept {
   const Window window = window_over(invocation.inputs[0].shape);
-  const Range mine = pixels_of(invocation);
-  for (Index pixel = mine.begin; pixel < mine.end; ++pixel) {
-    const kernels::PoolWindow clipped =
-        clip(window, invocation.inputs[0], invocation.output, pixel);
-    const Index inside = clipped.rows * clipped.columns;
+  for_each_pool_run(window, invocation, [&](const kernels::PoolRun& run) {
+    const Index inside = run.rows * run.columns;
     const Index count = settings_.count_include_pad ? window.taps() : inside;
-    kernel_(clipped, {.offset = static_cast<std::int32_t>(-inside * settings_.input.zero_point),
-                      .multiplier = multiplier_,
-                      .count = static_cast<float>(count),
-                      .range = range_});
-  }
+    kernel_(run, {.offset = static_cast<std::int32_t>(-inside * settings_.input.zero_point),
+                  .multiplier = multiplier_,
+                  .count = static_cast<float>(count),
+                  .range = range_});
+  });
 }
 
 MaxPool2d::MaxPool2d(const Window& window, Isa isa)
@@ -99,10 +142,7 @@ Index MaxPool2d::work(std::span<const Shape> inputs) const {
 }
 
 void MaxPool2d::run(const Invocation& invocation) const noexcept {
-  const Range mine = pixels_of(invocation);
-  for (Index pixel = mine.begin; pixel < mine.end; ++pixel) {
-    kernel_(clip(window_, invocation.inputs[0], invocation.output, pixel));
-  }
+  for_each_pool_run(window_, invocation, [&](const kernels::PoolRun& run) { kernel_(run); });
 }
 
 }  // namespace smidgen::ops

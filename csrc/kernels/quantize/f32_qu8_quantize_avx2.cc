@@ -1,6 +1,6 @@
 #include "kernels/simd/ymm.inc"
 // The division is written on these vectors,
-#include "kernels/quantize/divide_ymm.inc"
+#include "kernels/simd/divide_ymm.inc"
 // and the kernel on both.
 #include "kernels/quantize/quantize.inc"
 

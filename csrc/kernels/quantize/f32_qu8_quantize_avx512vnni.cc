@@ -1,6 +1,6 @@
 #include "kernels/simd/zmm.inc"
 // The division is written on these vectors,
-#include "kernels/quantize/divide_zmm.inc"
+#include "kernels/simd/divide_zmm.inc"
 // and the kernel on both.
 #include "kernels/quantize/quantize.inc"
 

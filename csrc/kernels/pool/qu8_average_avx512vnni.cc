@@ -1,0 +1,13 @@
+#include "kernels/simd/zmm.inc"
+// The division is written on these vectors,
+#include "kernels/simd/divide_zmm.inc"
+// and the kernel on both.
+#include "kernels/pool/average.inc"
+
+namespace smidgen::kernels {
+
+void qu8_average_avx512vnni(const PoolRun& run, const AverageScaling& scaling) noexcept {
+  average(run, scaling);
+}
+
+}  // namespace smidgen::kernels
