@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
-from smidgen.program import Conv2d, DType, Linear, Program, TensorInfo
+from smidgen.program import Conv2d, ConvTranspose2d, DType, Linear, Program, TensorInfo
 
 QMIN, QMAX = 0, 255
 
@@ -131,18 +131,19 @@ class QdqGraph:
         if transpose:
             values = np.ascontiguousarray(values.T)
         scales = np.asarray(self.program.constants[step.weight_scale])
-        return self._dequantized_constant(step.weight, values, scales, 1 if transpose else 0)
+        return self.dequantized_constant(step.weight, values, scales, 1 if transpose else 0)
 
-    def layer_bias(self, step: Conv2d | Linear) -> str:
+    def layer_bias(self, step: Conv2d | ConvTranspose2d | Linear) -> str:
         """Returns the real bias of a layer, from int32 with the scale of the accumulators."""
         weight_scale = np.asarray(self.program.constants[step.weight_scale], np.float32)
         scales = np.float32(self._scale_of(step.input)) * weight_scale
         values = np.asarray(self.program.constants[step.bias])
-        return self._dequantized_constant(step.bias, values, scales, 0)
+        return self.dequantized_constant(step.bias, values, scales, 0)
 
-    def _dequantized_constant(
+    def dequantized_constant(
         self, name: str, values: NDArray[Any], scales: NDArray[np.float32], axis: int
     ) -> str:
+        """Returns the real values of an integer constant whose scales lie along an axis."""
         constants = [
             self.constant(name, values),
             self.constant(f"{name}/scale", scales),

@@ -31,6 +31,7 @@ from smidgen.program import (
     Binary,
     Compare,
     Conv2d,
+    ConvTranspose2d,
     DType,
     DynamicLinear,
     GlobalAveragePool,
@@ -41,6 +42,7 @@ from smidgen.program import (
     Multiply,
     Program,
     Reduce,
+    Resize,
     Softmax,
     Step,
     TensorInfo,
@@ -67,7 +69,7 @@ def test_every_kind_of_step_has_a_rule() -> None:
 
 
 # ONNX leaves the rounding of these to the runtime.
-ROUNDED_FREELY = (Add, Attention, AveragePool2d, GlobalAveragePool, Multiply)
+ROUNDED_FREELY = (Add, Attention, AveragePool2d, GlobalAveragePool, Multiply, Resize)
 # The order of their sums, and the last bits of their functions, are the runtime's.
 SUMMED_FREELY = (DynamicLinear, LayerNorm, MatMul, Reduce, Softmax, Unary)
 
@@ -116,7 +118,9 @@ def test_onnx_runtime_computes_each_step(whole: Program, step: Step, optimize: b
     assert found.dtype == expected.dtype
     assert found.shape == expected.shape
     # Without optimization quantized layers run in float32, which rounds otherwise near ties.
-    is_float_layer = isinstance(step, Conv2d | Linear) and not optimize
+    is_float_layer = isinstance(step, ConvTranspose2d) or (
+        isinstance(step, Conv2d | Linear) and not optimize
+    )
     if isinstance(step, ROUNDED_FREELY) or is_float_layer:
         assert np.abs(found.astype(int) - expected).max() <= (
             2 if isinstance(step, Attention) else 1
@@ -193,6 +197,50 @@ def test_reductions(function: str, keep_dims: bool) -> None:
     program = Program(("x",), ("y",), tensors, (step,), {})
     x = np.random.default_rng(0).normal(size=(3, 5, 6, 7)).astype(np.float32)
     compare_with_interpreter(program, {"x": x})
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_transposed_convolutions(groups: int) -> None:
+    rng = np.random.default_rng(groups)
+    constants = {
+        "w": rng.integers(-60, 61, (6, 8 // groups, 3, 2), np.int8),
+        "s": rng.uniform(0.001, 0.01, 8).astype(np.float32),
+        "b": rng.integers(-500, 500, 8, np.int32),
+    }
+    tensors = {
+        "x": TensorInfo("x", DType.UINT8, (None, 6, 5, 7), 0.125, 100),
+        "y": TensorInfo("y", DType.UINT8, (None, 8, 11, 15), 0.25, 90),
+    }
+    step = ConvTranspose2d(
+        "x", "y", *("w", "s", "b"), stride=(2, 2), output_padding=(0, 1), groups=groups
+    )
+    program = Program(("x",), ("y",), tensors, (step,), constants)
+    x = rng.integers(0, 256, (2, 6, 5, 7), np.uint8)
+    found, expected = run(program, {"x": x})["y"], interpret(program, {"x": x})["y"]
+    assert np.abs(found.astype(int) - expected).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("mode", "align_corners"),
+    [("nearest", False), ("nearest_exact", False), ("bilinear", False), ("bilinear", True)],
+)
+@pytest.mark.parametrize("size", [(10, 14), (3, 5), (8, 9)])
+def test_resizing(mode: str, align_corners: bool, size: tuple[int, int]) -> None:
+    qparams = (0.125, 100)
+    tensors = {
+        "x": TensorInfo("x", DType.UINT8, (None, 3, 5, 7), *qparams),
+        "y": TensorInfo("y", DType.UINT8, (None, 3, *size), *qparams),
+    }
+    spans = [
+        ((n - 1) / (m - 1) if align_corners else n / m) for n, m in zip((5, 7), size, strict=True)
+    ]
+    ratio = tuple(float(np.float32(span)) for span in spans)
+    step = Resize("x", "y", mode, size, ratio, align_corners)
+    program = Program(("x",), ("y",), tensors, (step,), {})
+    x = np.random.default_rng(0).integers(0, 256, (2, 3, 5, 7), np.uint8)
+    found, expected = run(program, {"x": x})["y"], interpret(program, {"x": x})["y"]
+    assert found.shape == expected.shape
+    assert np.abs(found.astype(int) - expected).max() <= (mode == "bilinear")
 
 
 def test_linear_layers_of_any_rank_with_either_type_of_result() -> None:

@@ -12,11 +12,13 @@ from smidgen.formats.onnx_export.rules import (
     movement,
     quantized,
     reduction,
+    resampling,
 )
 from smidgen.formats.onnx_export.rules.rule import Rule
 
 RULES: Mapping[type[Any], Rule] = {
     **quantized.RULES,
+    **resampling.RULES,
     **movement.RULES,
     **elementwise.RULES,
     **reduction.RULES,
