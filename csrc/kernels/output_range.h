@@ -13,4 +13,13 @@ struct OutputRange {
   std::int32_t zero_point;
 };
 
+/// The same bounds as bytes, for kernels that clamp after rounding:
+///   q = min(max(round_half_even(t) + zero_point, low), high),
+/// which is equal as long as |t| is below 2^31.
+struct ByteRange {
+  std::int16_t zero_point;
+  std::uint8_t low;
+  std::uint8_t high;
+};
+
 }  // namespace smidgen::kernels

@@ -3,6 +3,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/output_range.h"
+
 // Matrix product of uint8 rows with int8 columns, requantized per column:
 //
 //   acc[i][j] = bias2[j] + sum over k of a[i][k] * w[j][k]                    in int32, modulo 2^32
@@ -18,13 +20,6 @@
 // in three float operations, each rounded once.
 
 namespace smidgen::kernels {
-
-/// What uint8 outputs are centred on and bounded by.
-struct ByteRange {
-  std::int16_t zero_point;
-  std::uint8_t low;
-  std::uint8_t high;
-};
 
 /// What the sums of a residual addition are made of. Both products of 255 and a multiplier stay
 /// below 2^30.

@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "kernels/conversion_bound.h"
+
 namespace smidgen::kernels {
 namespace {
 
@@ -40,7 +42,6 @@ GemmColumns GemmColumns::part(Index first, Index count) const {
 }
 
 Isa level_for(Isa level, const GemmColumns& columns) {
-  constexpr double kBound = 2147483000.0;  // below 2^31 by more than the roundings to float
   constexpr double kLargestValue = 255.0;
   for (Index j = 0; j < static_cast<Index>(columns.bias.size()); ++j) {
     const GemmColumns column = columns.part(j, 1);
@@ -48,7 +49,7 @@ Isa level_for(Isa level, const GemmColumns& columns) {
     for (const std::int8_t weight : column.weights) magnitude += std::abs(weight);
     const double largest = std::fabs(static_cast<double>(fold_zero_point(column))) +
                            kLargestValue * static_cast<double>(magnitude);
-    if (!(largest * std::fabs(column.multipliers.front()) < kBound)) return Isa::kPortable;
+    if (!converts_to_int32(largest, column.multipliers.front())) return Isa::kPortable;
   }
   return level;
 }

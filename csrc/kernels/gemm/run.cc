@@ -2,17 +2,12 @@
 
 #include <algorithm>
 
+#include "kernels/conversion_bound.h"
+
 namespace smidgen::kernels {
 namespace {
 
 constexpr Index kPrefetchAhead = 1024;
-
-ByteRange byte_range(const OutputRange& range) {
-  const auto byte = [&](float bound) {
-    return static_cast<std::uint8_t>(static_cast<std::int32_t>(bound) + range.zero_point);
-  };
-  return {static_cast<std::int16_t>(range.zero_point), byte(range.low), byte(range.high)};
-}
 
 /// Cuts rows into tiles of about mr rows: several pieces of a line, or two short lines.
 class Tiling {

@@ -1,0 +1,111 @@
+#include "kernels/depthwise_band/pack.h"
+
+#include <cmath>
+#include <numeric>
+
+#include "kernels/conversion_bound.h"
+
+namespace smidgen::kernels {
+namespace {
+
+/// One channel's filter with the sums that packing needs.
+class Filter {
+ public:
+  Filter(const DepthwiseFilters& filters, Index channel)
+      : columns_(filters.kernel_columns),
+        lines_(filters.kernel_lines),
+        weights_(filters.weights.subspan(static_cast<std::size_t>(channel * filters.taps()),
+                                         static_cast<std::size_t>(filters.taps()))) {
+    std::int64_t sum = 0;
+    for (const std::int8_t weight : weights_) {
+      sum += weight;
+      magnitude_ += std::abs(weight);
+    }
+    bias2_ = filters.bias[static_cast<std::size_t>(channel)] - filters.x_zero_point * sum;
+  }
+
+  std::int64_t bias2() const { return bias2_; }
+
+  double largest_sum() const {
+    return std::fabs(static_cast<double>(bias2_)) + 255.0 * static_cast<double>(magnitude_);
+  }
+
+  /// Zero above and below the window.
+  std::int8_t at(Index line, Index column) const {
+    if (line < 0 || line >= lines_) return 0;
+    return weights_[static_cast<std::size_t>(line * columns_ + column)];
+  }
+
+ private:
+  Index columns_;
+  Index lines_;
+  std::span<const std::int8_t> weights_;
+  std::int64_t bias2_ = 0;
+  std::int64_t magnitude_ = 0;
+};
+
+/// Where a value of a block stands after unpacking bytes and words within lanes of 128 bits: vector
+/// by vector, four values of each lane in each.
+struct Position {
+  Index quarter;
+  Index lane_value;  // among the block's quarter
+
+  explicit Position(Index value)
+      : quarter(value % 16 / 4), lane_value(value / 16 * 4 + value % 4) {}
+};
+
+void pack_filter(const Filter& filter, const DepthwiseBandVariant& variant, Index columns,
+                 const Position& position, std::int8_t* block) {
+  const Index groups = variant.groups();
+  const Index shifts = variant.shifts();
+  for (Index column = 0; column < columns; ++column) {
+    for (Index group = 0; group < groups; ++group) {
+      for (Index shift = 0; shift < shifts; ++shift) {
+        const Index vector = ((column * 4 + position.quarter) * groups + group) * shifts + shift;
+        std::int8_t* four = block + vector * variant.block + position.lane_value * 4;
+        for (Index line = 0; line < 4; ++line) {
+          four[line] = filter.at(4 * group + line - shift, column);
+        }
+      }
+    }
+  }
+}
+
+bool converts_safely(const DepthwiseFilters& filters) {
+  for (Index c = 0; c < filters.channels; ++c) {
+    const float multiplier = filters.multipliers[static_cast<std::size_t>(c)];
+    if (!converts_to_int32(Filter(filters, c).largest_sum(), multiplier)) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+std::optional<PackedDepthwiseBand> pack_depthwise_band(const DepthwiseBandVariant& variant,
+                                                       const DepthwiseFilters& filters,
+                                                       bool repeats) {
+  if (!converts_safely(filters)) return std::nullopt;
+  const Index block = variant.block;
+  const Index blocks =
+      repeats ? std::lcm(filters.channels, block) / block : ceil_div(filters.channels, block);
+  const Index block_weights =
+      filters.kernel_columns * 4 * variant.groups() * variant.shifts() * block;
+  PackedDepthwiseBand packed{&variant, blocks, AlignedBuffer(blocks * block_weights),
+                             AlignedBuffer(blocks * block * 4), AlignedBuffer(blocks * block * 4)};
+  const Index values = repeats ? blocks * block : filters.channels;
+  for (Index value = 0; value < values; ++value) {
+    const Index channel = value % filters.channels;
+    const Index first = value / block * block;
+    const Position position(value - first);
+    const Filter filter(filters, channel);
+    pack_filter(filter, variant, filters.kernel_columns, position,
+                packed.weights.as<std::int8_t>() + first / block * block_weights);
+    const Index at = first + position.quarter * block / 4 + position.lane_value;
+    // Modulo 2^32, as the kernels accumulate.
+    packed.bias2.as<std::int32_t>()[at] = static_cast<std::int32_t>(filter.bias2());
+    packed.multipliers.as<float>()[at] = filters.multipliers[static_cast<std::size_t>(channel)];
+  }
+  return packed;
+}
+
+}  // namespace smidgen::kernels

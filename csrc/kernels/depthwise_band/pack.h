@@ -1,0 +1,40 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+
+#include "base/aligned_buffer.h"
+#include "kernels/depthwise_band/registry.h"
+
+namespace smidgen::kernels {
+
+/// One filter a channel, as docs/arithmetic.md has it.
+struct DepthwiseFilters {
+  Index channels;
+  Index kernel_lines;
+  Index kernel_columns;
+  std::span<const std::int8_t> weights;  // [channels][kernel_lines][kernel_columns]
+  std::span<const std::int32_t> bias;    // [channels]
+  std::span<const float> multipliers;    // [channels]
+  std::int32_t x_zero_point;
+
+  Index taps() const { return kernel_lines * kernel_columns; }
+};
+
+/// Filters as the kernels of the family read them; see DepthwiseBand.
+struct PackedDepthwiseBand {
+  const DepthwiseBandVariant* variant;
+  Index blocks;
+  AlignedBuffer weights;
+  AlignedBuffer bias2;
+  AlignedBuffer multipliers;
+};
+
+/// Packs filters for runs over one pixel's channels or, if `repeats`, over pixels without gaps.
+/// Nothing if the kernels' demand on |float(acc) * multiplier| cannot be proved.
+std::optional<PackedDepthwiseBand> pack_depthwise_band(const DepthwiseBandVariant& variant,
+                                                       const DepthwiseFilters& filters,
+                                                       bool repeats);
+
+}  // namespace smidgen::kernels
