@@ -58,10 +58,6 @@ Index strip_tiles(const kernels::GemmRows& rows, Range tiles) {
   return std::max(Index{1}, ceil_div(tiles.end - tiles.begin, strips));
 }
 
-Border border_of(const Window& window) {
-  return {window.padding[0], window.padding[1], window.padding[2], window.padding[3]};
-}
-
 }  // namespace
 
 Conv2d::Conv2d(const Conv2dGeometry& geometry, const WeightedLayer& layer, Isa isa)

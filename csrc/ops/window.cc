@@ -15,6 +15,10 @@ Index window_count(Index extent, std::size_t axis, const Window& window) {
 
 }  // namespace
 
+Border border_of(const Window& window) {
+  return {window.padding[0], window.padding[1], window.padding[2], window.padding[3]};
+}
+
 void check_window(const Window& window) {
   const auto positive = [](const std::array<Index, 2>& pair) {
     return pair[0] >= 1 && pair[1] >= 1;

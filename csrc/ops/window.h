@@ -3,6 +3,7 @@
 #include <array>
 
 #include "base/shape.h"
+#include "ops/operator.h"
 
 namespace smidgen::ops {
 
@@ -16,6 +17,9 @@ struct Window {
   Index taps() const { return kernel[0] * kernel[1]; }
   bool is_padded() const { return padding != std::array<Index, 4>{}; }
 };
+
+/// The border that an image needs so that no window leaves it.
+Border border_of(const Window& window);
 
 /// Throws ProgramError unless all extents are positive and the padding is not negative.
 void check_window(const Window& window);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "kernels/depthwise/depthwise.h"
+#include "kernels/depthwise_band/depthwise_band.h"
 #include "kernels/gemm/gemm.h"
 
 // The AVX-VNNI kernels compiled to the AVX-512VL encoding of the same instruction, so that machines
@@ -10,5 +11,18 @@ namespace smidgen::kernels {
 
 void gemm_6x16c4_avxvnni_as_avx512vl(const GemmTile& tile) noexcept;
 void depthwise_32c4_avxvnni_as_avx512vl(const DepthwiseRow& row) noexcept;
+
+struct ReencodedBand {
+  std::ptrdiff_t kernel;
+  std::ptrdiff_t stride;
+  DepthwiseBandKernel run;
+};
+
+/// A plain array: no template of the library may be compiled for AVX-512.
+struct ReencodedBands {
+  ReencodedBand all[6];
+};
+
+ReencodedBands depthwise_bands_avxvnni_as_avx512vl();
 
 }  // namespace smidgen::kernels
