@@ -3,6 +3,8 @@
 #include <array>
 #include <vector>
 
+#include "base/isa.h"
+#include "kernels/resize/resize.h"
 #include "ops/operator.h"
 
 namespace smidgen::ops {
@@ -20,7 +22,7 @@ struct ResizeSettings {
 class Resize final : public Operator {
  public:
   /// Throws ProgramError if the settings are not those that docs/arithmetic.md allows.
-  explicit Resize(const ResizeSettings& settings);
+  Resize(const ResizeSettings& settings, Isa isa);
 
   Shape output_shape(std::span<const Shape> inputs) const override;
   Index work(std::span<const Shape> inputs) const override;
@@ -29,7 +31,17 @@ class Resize final : public Operator {
   void run(const Invocation& invocation) const noexcept override;
 
  private:
+  /// The pixels of the input around one of the output along one axis, and the second one's weight.
+  struct Place {
+    Index first;
+    Index second;
+    std::int32_t weight;
+  };
+
+  Place place(Index i, std::size_t axis, Index extent) const;
+
   ResizeSettings settings_;
+  kernels::BilinearKernel interpolate_;
 };
 
 }  // namespace smidgen::ops

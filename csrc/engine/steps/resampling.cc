@@ -46,7 +46,8 @@ Prepared prepare(const Resize& step, const Preparation& preparation) {
   preparation.expect_type(step.input, DType::kUInt8);
   preparation.expect_type(step.output, DType::kUInt8);
   return std::make_unique<ops::Resize>(
-      ops::ResizeSettings{mode_of(step.mode), step.size, step.ratio, step.align_corners});
+      ops::ResizeSettings{mode_of(step.mode), step.size, step.ratio, step.align_corners},
+      preparation.isa());
 }
 
 }  // namespace smidgen::engine
