@@ -21,7 +21,7 @@ from smidgen.profile import ActivationRange, CalibrationProfile
 from smidgen.tensor_names import activation_names
 from smidgen.tensor_spec import TensorSpec
 
-Batch = Mapping[str, NDArray[np.float32]]
+Batch = Mapping[str, NDArray[Any]]
 
 FEW_SAMPLES = 32
 
@@ -176,6 +176,13 @@ def _check_array(array: NDArray[Any], spec: TensorSpec) -> None:
             f"input {spec.name} has shape {list(array.shape)}, expected {spec.describe_shape()} "
             "with at least one sample",
             reason="TENSOR_SHAPE_MISMATCH",
+            input=spec.name,
+        )
+    if spec.index_count is not None and not 0 <= array.min() <= array.max() < spec.index_count:
+        raise InvalidTensorError(
+            f"input {spec.name} has values from {array.min()} to {array.max()}, expected 0 to "
+            f"{spec.index_count - 1}",
+            reason="INDEX_OUT_OF_RANGE",
             input=spec.name,
         )
     if not bool(np.isfinite(array).all()):

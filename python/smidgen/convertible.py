@@ -8,7 +8,7 @@ from torch import fx, nn
 
 from smidgen.errors import UnsupportedOperatorError
 from smidgen.graph.operations import BINARY_KINDS, UNARY_KINDS, OpKind
-from smidgen.passes.operators import Kind, kind_of, module_of, operands, pair
+from smidgen.passes.operators import Kind, is_mask_of, kind_of, module_of, operands, pair
 
 FLOAT32 = "float32"
 Padding = tuple[int, int, int, int]
@@ -38,7 +38,7 @@ def quantized_problem(graph: fx.GraphModule, node: fx.Node) -> str | None:
     kind = kind_of(node)
     if kind not in _QUANTIZED:
         return f"{node.meta.get('op', kind.value)} has no integer step"
-    values = [node, *node.all_input_nodes]
+    values = [node, *(value for value in node.all_input_nodes if not is_mask_of(value, node))]
     dtypes = sorted({value.meta.get("dtype", FLOAT32) for value in values} - {FLOAT32})
     if dtypes:
         return f"works on {', '.join(dtypes)}"
@@ -166,6 +166,7 @@ _QUANTIZED: dict[Kind, Check] = {
     Kind.AVERAGE_POOL: _average_pool,
     Kind.RESHAPE: _anything,
     Kind.MOVE: _anything,
+    Kind.ATTENTION: _anything,
 }
 """What has integer steps, and what they cannot do."""
 
@@ -176,7 +177,7 @@ _PLAIN: dict[OpKind, Check] = {
             OpKind.ADD, OpKind.MULTIPLY, OpKind.NOT, OpKind.COMPARE, OpKind.WHERE, OpKind.CAST,
             OpKind.CONCAT, OpKind.FLATTEN, OpKind.RESHAPE, OpKind.TRANSPOSE, OpKind.SLICE,
             OpKind.EXPAND, OpKind.BATCH_NORM, OpKind.LAYER_NORM, OpKind.SOFTMAX, OpKind.REDUCE,
-            OpKind.MATMUL,
+            OpKind.MATMUL, OpKind.EMBEDDING, OpKind.SCALED_DOT_PRODUCT_ATTENTION,
         ),
         _anything,
     ),

@@ -7,6 +7,7 @@ counts.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from smidgen.classification import correct_count
 from smidgen.tensor_spec import TensorSpec
 
-Arrays = Mapping[str, NDArray[np.float32]]
+Arrays = Mapping[str, NDArray[Any]]
 Predict = Callable[[Arrays], NDArray[np.float32]]
 
 BATCH_SIZE = 256

@@ -15,7 +15,15 @@ from dataclasses import dataclass
 from torch import fx
 
 from smidgen.convertible import plain_problem, quantized_problem
-from smidgen.passes.operators import MOVING_KINDS, SOURCE_KINDS, Kind, kind_of
+from smidgen.passes.operators import (
+    MOVING_KINDS,
+    SOURCE_KINDS,
+    UNBOUNDED,
+    Kind,
+    clamp_of,
+    is_mask_of,
+    kind_of,
+)
 
 
 class Form(enum.Enum):
@@ -43,13 +51,15 @@ class Forms:
 
     def is_quantized_for(self, node: fx.Node, user: fx.Node) -> bool:
         """Tells whether `user` reads the value of `node` as uint8 holds it."""
-        return Form.QUANTIZED in (self.writes[node.name], self.reads[user.name])
+        if self.writes[node.name] is Form.QUANTIZED:
+            return True
+        return self.reads[user.name] is Form.QUANTIZED and not is_mask_of(node, user)
 
     def is_quantized(self, node: fx.Node) -> bool:
         """Tells whether the value of a node is quantized for anyone."""
         if self.writes[node.name] is Form.QUANTIZED:
             return True
-        return any(self.reads[user.name] is Form.QUANTIZED for user in node.users)
+        return any(self.is_quantized_for(node, user) for user in node.users)
 
 
 def assign_forms(graph: fx.GraphModule) -> Forms:
@@ -65,6 +75,8 @@ def assign_forms(graph: fx.GraphModule) -> Forms:
             continue
         form = _form(node, possible[node], writes, wanted[node])
         reads[node.name] = writes[node.name] = form
+        if _gives_floats(graph, node) and wanted[node] == {Form.PLAIN}:
+            writes[node.name] = Form.PLAIN
     return Forms(reads, writes)
 
 
@@ -85,10 +97,17 @@ def _wanted(
     for node in reversed(nodes):
         found: frozenset[Form] = frozenset()
         for user in node.users:
-            if kind_of(user) is not Kind.OUTPUT:
+            if is_mask_of(node, user):
+                found |= {Form.PLAIN}
+            elif kind_of(user) is not Kind.OUTPUT:
                 found |= wanted[user] if possible[user] == BOTH else possible[user]
         wanted[node] = found
     return wanted
+
+
+def _gives_floats(graph: fx.GraphModule, node: fx.Node) -> bool:
+    """Tells whether the integer step of a node can write floats, without rounding them."""
+    return kind_of(node) is Kind.LINEAR and clamp_of(graph, node) == UNBOUNDED
 
 
 def _form(

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -148,7 +149,7 @@ def convert(
 
 def quantize(
     model_path: str | Path,
-    calibration: Dataset | NDArray[np.float32] | Mapping[str, NDArray[np.float32]],
+    calibration: Dataset | NDArray[np.float32] | Mapping[str, NDArray[Any]],
     *,
     training: Dataset | None = None,
     config: QATConfig | None = None,
@@ -262,8 +263,8 @@ def _noise(
 
 def _calibration_batches(
     model: FloatModel,
-    calibration: Dataset | NDArray[np.float32] | Mapping[str, NDArray[np.float32]],
-) -> Iterator[Mapping[str, NDArray[np.float32]]]:
+    calibration: Dataset | NDArray[np.float32] | Mapping[str, NDArray[Any]],
+) -> Iterator[Mapping[str, NDArray[Any]]]:
     specs = model.exported.inputs
     inputs: Arrays
     if isinstance(calibration, Dataset):

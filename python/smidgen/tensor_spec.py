@@ -11,13 +11,16 @@ class TensorSpec:
 
     Attributes:
         name: Unique among the inputs or among the outputs.
-        dtype: Element type by its numpy name: float32, uint8, int8, int32 or int64.
+        dtype: Element type by its numpy name: float32, uint8, int8, int32, int64 or bool.
         shape: Extents, outermost first; None where the extent may differ from run to run.
+        index_count: Of integers that select rows of a table: how many rows there are. None where
+            any value of the type may be.
     """
 
     name: str
     dtype: str
     shape: tuple[int | None, ...]
+    index_count: int | None = None
 
     def accepts_shape(self, shape: tuple[int, ...]) -> bool:
         """Tells whether a shape fits: same rank, same fixed extents, nothing empty."""

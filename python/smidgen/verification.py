@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from smidgen.engine import Engine, available_isas
 from smidgen.errors import EngineError
 from smidgen.functional import dequantize
-from smidgen.program import Conv2d, DType, Linear, Program, Quantize, interpret
+from smidgen.program import Conv2d, DType, Embedding, Linear, Program, Quantize, interpret
 from smidgen.report import ParityCertificate
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -35,17 +35,25 @@ def sample_count(program: Program) -> int:
     return int(min(max(INTERPRETED_MACS // max(macs, 1), 1), MOST_SAMPLES))
 
 
-def random_samples(program: Program, count: int) -> dict[str, NDArray[np.float32]]:
-    """Returns `count` samples: uniform over the range of an input, normal if it has none."""
+def random_samples(program: Program, count: int) -> dict[str, NDArray[Any]]:
+    """Returns `count` samples: uniform over the range of an input, normal if it has none.
+
+    Integers are indices of the tables that they select rows of, others 0 and 1.
+    """
     generator = np.random.default_rng(0)
     quantized = {
         step.input: program.tensor(step.output)
         for step in program.steps
         if isinstance(step, Quantize)
     }
-    samples = {}
+    samples: dict[str, NDArray[Any]] = {}
     for name in program.inputs:
         shape = (count, *(extent or 1 for extent in program.tensor(name).shape[1:]))
+        dtype = program.tensor(name).dtype
+        if dtype is not DType.FLOAT32:
+            most = _index_count(program, name) if dtype is DType.INT64 else 2
+            samples[name] = generator.integers(0, most, shape).astype(dtype.numpy)
+            continue
         target = quantized.get(name)
         if target is None:
             samples[name] = generator.normal(size=shape).astype(np.float32)
@@ -106,6 +114,16 @@ def _compare(name: str, found: NDArray[Any], expected: NDArray[Any], isa: str) -
         tensor=name,
         isa=isa,
     )
+
+
+def _index_count(program: Program, name: str) -> int:
+    """Returns how many indices all tables have that an input selects rows of, or else 2."""
+    tables = [
+        program.constants[step.table].shape[0]
+        for step in program.steps
+        if isinstance(step, Embedding) and step.indices == name
+    ]
+    return min(tables, default=2)
 
 
 def _spatial(program: Program, tensor: str) -> tuple[int, ...]:

@@ -1,8 +1,8 @@
 """Data sets: named arrays with one sample per row, in .npz or safetensors files.
 
 One array for each input of a model, named as the input (or `inputs` where the model has one), and
-optionally `labels`. Inputs may be float32, float64, float16 or uint8; values are taken as they are,
-uint8 is not scaled.
+optionally `labels`. Samples of float32 inputs may be float32, float64 or float16, those of int64
+inputs any integers that fit, those of bool inputs bool.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +26,13 @@ Array = NDArray[np.generic]
 LABELS = "labels"
 ONLY_INPUT = "inputs"
 
-_INPUT_DTYPES = ("float32", "float64", "float16")
+_INPUT_DTYPES = {
+    "float32": ("float32", "float64", "float16"),
+    "int64": ("int64", "int32", "int16", "int8", "uint32", "uint16", "uint8"),
+    "bool": ("bool",),
+}
+"""The element types that an input's samples may have, by that of the input."""
+
 _HOW_TO_NAME = "Name its arrays as the model's inputs."
 _HOW_TO_NAME_ONE = f"Call the array of samples {ONLY_INPUT!r}, or as the model's input."
 _CHECKED_ELEMENTS = 1 << 22
@@ -72,18 +78,18 @@ class Dataset:
         """The labels, int64 or float32 with one row per sample, or None if there are none."""
         return self.arrays.get(LABELS)
 
-    def inputs_for(self, inputs: Sequence[TensorSpec]) -> dict[str, NDArray[np.float32]]:
-        """Returns all samples as float32 by the names of a model's inputs.
+    def inputs_for(self, inputs: Sequence[TensorSpec]) -> dict[str, NDArray[Any]]:
+        """Returns all samples in the inputs' element types by the names of a model's inputs.
 
         Raises:
-            InvalidDatasetError: DATASET_INPUT_MISSING, DATASET_UNSUPPORTED_DTYPE or
-                DATASET_SHAPE_MISMATCH.
+            InvalidDatasetError: DATASET_INPUT_MISSING, DATASET_UNSUPPORTED_DTYPE,
+                DATASET_SHAPE_MISMATCH or DATASET_INDEX_OUT_OF_RANGE.
         """
-        return {spec.name: _as_float32(self._array_for(spec, inputs)) for spec in inputs}
+        return {spec.name: _as_input(self._array_for(spec, inputs), spec) for spec in inputs}
 
     def batches(
         self, inputs: Sequence[TensorSpec], batch_size: int
-    ) -> Iterator[dict[str, NDArray[np.float32]]]:
+    ) -> Iterator[dict[str, NDArray[Any]]]:
         """Yields the samples in order by the names of the inputs; the last batch may be smaller.
 
         Raises:
@@ -92,7 +98,7 @@ class Dataset:
         arrays = {spec.name: self._array_for(spec, inputs) for spec in inputs}
         for start in range(0, self.sample_count, batch_size):
             rows = slice(start, start + batch_size)
-            yield {name: _as_float32(array[rows]) for name, array in arrays.items()}
+            yield {spec.name: _as_input(arrays[spec.name][rows], spec) for spec in inputs}
 
     def _array_for(self, spec: TensorSpec, inputs: Sequence[TensorSpec]) -> Array:
         array = self.arrays.get(spec.name)
@@ -106,11 +112,16 @@ class Dataset:
                 reason="DATASET_INPUT_MISSING",
                 input=spec.name,
             )
-        if array.dtype.name not in _INPUT_DTYPES:
+        allowed = _INPUT_DTYPES[spec.dtype]
+        if array.dtype.name not in allowed:
+            scaling = (
+                ", and scale the values as the model was trained: pixels from 0 to 255 are not "
+                "what most models take"
+            )
+            hint = f"Convert it{scaling if spec.dtype == 'float32' else ''}."
             raise InvalidDatasetError(
                 f"The array for the input {spec.name!r} has elements of type {array.dtype}, "
-                "expected float32, float64 or float16. Convert it, and scale the values as the "
-                "model was trained: pixels from 0 to 255 are not what most models take.",
+                f"expected {_choice(allowed)}. {hint}",
                 reason="DATASET_UNSUPPORTED_DTYPE",
                 input=spec.name,
             )
@@ -272,6 +283,26 @@ def _as_labels(labels: Array) -> Array:
     if labels.dtype == np.uint64 and labels.size and int(np.max(labels)) >= 1 << 63:
         _malformed("its labels do not fit 64 bits")
     return np.ascontiguousarray(labels, np.int64)
+
+
+def _choice(names: Sequence[str]) -> str:
+    *first, last = names
+    return f"{', '.join(first)} or {last}" if first else last
+
+
+def _as_input(array: Array, spec: TensorSpec) -> NDArray[Any]:
+    """Gives an array the type of an input and checks that indices are those of rows."""
+    typed = np.ascontiguousarray(array, spec.dtype)
+    if spec.index_count is not None and typed.size:
+        low, high = int(typed.min()), int(typed.max())
+        if low < 0 or high >= spec.index_count:
+            raise InvalidDatasetError(
+                f"The array for the input {spec.name!r} has values from {low} to {high}, expected "
+                f"0 to {spec.index_count - 1}. Use the tokenizer of the model.",
+                reason="DATASET_INDEX_OUT_OF_RANGE",
+                input=spec.name,
+            )
+    return typed
 
 
 def _as_float32(array: Array) -> NDArray[np.float32]:

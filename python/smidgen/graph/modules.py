@@ -47,6 +47,34 @@ class ScaledDotProductAttention(nn.Module):
         )
 
 
+class Attention(nn.Module):
+    """Attention from and to rows of all heads: what one integer step computes.
+
+    Attributes:
+        heads: Number of heads, of which each has its own features.
+        scale: What the products of queries and keys are multiplied by.
+    """
+
+    def __init__(self, heads: int, scale: float) -> None:
+        super().__init__()
+        self.heads = heads
+        self.scale = scale
+
+    def forward(
+        self,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        mask: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Maps [N, S, features] to the same shape; the mask broadcasts to [N, 1, S, S]."""
+        split = [x.unflatten(2, (self.heads, -1)).transpose(1, 2) for x in (query, key, value)]
+        result = functional.scaled_dot_product_attention(
+            split[0], split[1], split[2], mask, scale=self.scale
+        )
+        return result.transpose(1, 2).flatten(2)
+
+
 class Cast(nn.Module):
     """Another element type."""
 

@@ -47,6 +47,7 @@ class OpKind(StrEnum):
     LAYER_NORM = "layer_norm"
     SOFTMAX = "softmax"
     SCALED_DOT_PRODUCT_ATTENTION = "scaled_dot_product_attention"
+    ATTENTION = "attention"
     MATMUL = "matmul"
     SUB = "sub"
     DIV = "div"

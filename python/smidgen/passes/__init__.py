@@ -8,12 +8,14 @@ from torch import fx
 
 from smidgen.passes.fold_batch_norm import fold_batch_norm
 from smidgen.passes.fuse_activations import fuse_activations
+from smidgen.passes.fuse_attention import fuse_attention
 from smidgen.passes.fuse_batch_norm import fuse_batch_norm
 from smidgen.passes.remove_identity import remove_identity
 
 __all__ = [
     "fold_batch_norm",
     "fuse_activations",
+    "fuse_attention",
     "fuse_batch_norm",
     "fuse_for_inference",
     "fuse_for_training",
@@ -24,7 +26,7 @@ __all__ = [
 def fuse_for_inference(source: fx.GraphModule) -> fx.GraphModule:
     """Returns an independent copy in eval mode with one node for each integer step."""
     graph = copy.deepcopy(source).eval()
-    return fuse_activations(fold_batch_norm(remove_identity(graph)))
+    return fuse_activations(fold_batch_norm(fuse_attention(remove_identity(graph))))
 
 
 def fuse_for_training(source: fx.GraphModule) -> fx.GraphModule:
@@ -33,4 +35,5 @@ def fuse_for_training(source: fx.GraphModule) -> fx.GraphModule:
     Dropout is gone here too: the teacher's outputs and the ranges stay those of inference.
     """
     graph = copy.deepcopy(source).eval()
-    return fuse_activations(fold_batch_norm(fuse_batch_norm(remove_identity(graph))))
+    fused = fuse_batch_norm(fuse_attention(remove_identity(graph)))
+    return fuse_activations(fold_batch_norm(fused))

@@ -30,6 +30,7 @@ class Kind(enum.Enum):
     AVERAGE_POOL = "average_pool"
     RESHAPE = "reshape"
     MOVE = "move"
+    ATTENTION = "attention"
     IDENTITY = "identity"
     FLOAT = "float"
 
@@ -134,6 +135,7 @@ _KINDS: dict[OpKind, Kind] = {
     OpKind.TRANSPOSE: Kind.MOVE,
     OpKind.SLICE: Kind.MOVE,
     OpKind.EXPAND: Kind.MOVE,
+    OpKind.ATTENTION: Kind.ATTENTION,
     OpKind.CONSTANT: Kind.CONSTANT,
     OpKind.DROPOUT: Kind.IDENTITY,
     OpKind.IDENTITY: Kind.IDENTITY,
@@ -191,6 +193,11 @@ def operator_module(graph: fx.GraphModule, node: fx.Node) -> nn.Module:
         return module
     assert kind_of(node) in _FUNCTIONS, "all other operations are modules"
     return _FUNCTIONS[kind_of(node)]()
+
+
+def is_mask_of(node: fx.Node, user: fx.Node) -> bool:
+    """Tells whether a value is the mask of an attention, which reads it as it is."""
+    return kind_of(user) is Kind.ATTENTION and node in user.args[3:]
 
 
 def operands(node: fx.Node) -> list[fx.Node]:

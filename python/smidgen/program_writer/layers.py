@@ -36,11 +36,12 @@ def conv2d(writer: ProgramWriter, node: fx.Node) -> None:
 
 
 def linear(writer: ProgramWriter, node: fx.Node) -> None:
-    """Writes a linear layer with its fused clamp."""
+    """Writes a linear layer with its fused clamp, or one that gives floats."""
     layer = module_of(writer.graph, node)
     assert isinstance(layer, nn.Linear)
     weight, weight_scale, bias = _constants(writer, node, layer)
-    qmin, qmax = writer.clamp(node)
+    gives_floats = writer.form(node) is Form.PLAIN
+    qmin, qmax = (0, 255) if gives_floats else writer.clamp(node)
     writer.add(
         steps.Linear(
             input=writer.read(operands(node)[0], Form.QUANTIZED),

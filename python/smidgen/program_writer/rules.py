@@ -8,7 +8,15 @@ from torch import fx
 
 from smidgen.graph.operations import BINARY_KINDS, UNARY_KINDS, OpKind
 from smidgen.passes.operators import Kind, kind_of
-from smidgen.program_writer import elementwise, layers, movement, normalization, pools, reductions
+from smidgen.program_writer import (
+    attention,
+    elementwise,
+    layers,
+    movement,
+    normalization,
+    pools,
+    reductions,
+)
 from smidgen.program_writer.writer import ProgramWriter
 
 Rule = Callable[[ProgramWriter, fx.Node], None]
@@ -24,6 +32,9 @@ RULES: Mapping[OpKind, Rule] = {
     OpKind.LINEAR: layers.linear,
     OpKind.BATCH_NORM: normalization.batch_norm,
     OpKind.LAYER_NORM: normalization.layer_norm,
+    OpKind.EMBEDDING: attention.embedding,
+    OpKind.ATTENTION: attention.attention,
+    OpKind.SCALED_DOT_PRODUCT_ATTENTION: attention.scaled_dot_product_attention,
     OpKind.SOFTMAX: reductions.softmax,
     OpKind.REDUCE: reductions.reduce,
     OpKind.MATMUL: reductions.matmul,

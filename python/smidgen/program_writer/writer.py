@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
@@ -50,6 +50,7 @@ class ProgramWriter:
         self._taken = set(self._inputs)
         self._outputs = tuple(self._take(spec.name) for spec in outputs)
         self._names: dict[tuple[str, Form], str] = {}
+        self._written: dict[str, str] = {}
         self._output_of = self._plain_outputs()
 
     def form(self, node: fx.Node) -> Form:
@@ -101,6 +102,12 @@ class ProgramWriter:
         table = self.constant(f"{output}.table", requantizing_table(found, wanted))
         self.add(steps.Lookup(source, output, table))
         return output
+
+    def once(self, key: str, write: Callable[[], str]) -> str:
+        """Returns the tensor that `write` gives; a second call with the key writes nothing."""
+        if key not in self._written:
+            self._written[key] = write()
+        return self._written[key]
 
     def clamp(self, node: fx.Node) -> tuple[int, int]:
         """Returns qmin and qmax of a node's fused activation."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,7 +23,7 @@ class Samples:
         labels: Class numbers [N], or targets of the output's shape.
     """
 
-    inputs: tuple[NDArray[np.float32], ...]
+    inputs: tuple[NDArray[Any], ...]
     labels: NDArray[np.generic]
 
     def __len__(self) -> int:
@@ -47,7 +48,7 @@ class Batch:
 
 
 def make_samples(
-    arrays: Mapping[str, NDArray[np.float32]],
+    arrays: Mapping[str, NDArray[Any]],
     labels: NDArray[np.generic],
     specs: Sequence[TensorSpec],
     loss: TaskLoss,

@@ -34,7 +34,7 @@ from smidgen.formats.pt2.schema import decode_payloads, decode_program
 from smidgen.formats.strict_json import parse_json
 from smidgen.graph.arguments import Activation, Statistic, Weight
 from smidgen.graph.exported import ExportedModel, ExportedNode
-from smidgen.graph.operations import weight_names
+from smidgen.graph.operations import Embedding, weight_names
 from smidgen.tensor_spec import TensorSpec
 
 _Table = tuple[Mapping[str, Payload], Mapping[str, WeightArray]]
@@ -91,7 +91,9 @@ class _ModelReader:
         _check_finite(weights, used)
         count, size = self._parameter_totals()
         return ExportedModel(
-            inputs=tuple(map(_spec, input_names, inputs)),
+            inputs=tuple(
+                map(_spec, input_names, inputs, _index_counts(nodes, len(inputs), weights))
+            ),
             outputs=tuple(map(_spec, output_names, outputs)),
             nodes=nodes,
             output_values=output_values,
@@ -212,8 +214,20 @@ class _ModelReader:
         return sum(array.size for array in arrays), sum(array.nbytes for array in arrays)
 
 
-def _spec(name: str, value: Activation) -> TensorSpec:
-    return TensorSpec(name, value.dtype, value.shape)
+def _spec(name: str, value: Activation, index_count: int | None = None) -> TensorSpec:
+    return TensorSpec(name, value.dtype, value.shape, index_count)
+
+
+def _index_counts(
+    nodes: Sequence[ExportedNode], input_count: int, weights: Mapping[str, WeightArray]
+) -> list[int | None]:
+    """Returns for each input how many rows the smallest table has that it selects rows of."""
+    counts: list[int | None] = [None] * input_count
+    for node in nodes:
+        if isinstance(node.operation, Embedding) and node.inputs[0] < input_count:
+            rows = weights[node.operation.weight].shape[0]
+            counts[node.inputs[0]] = min(counts[node.inputs[0]] or rows, rows)
+    return counts
 
 
 def _check_finite(weights: Mapping[str, WeightArray], used: set[str]) -> None:
