@@ -156,6 +156,7 @@ _ENDS = frozenset({Kind.INPUT, Kind.CONSTANT, Kind.OUTPUT})
 
 _QUANTIZED: dict[Kind, Check] = {
     Kind.CONV: _conv2d,
+    Kind.CONV_TRANSPOSE: _conv2d,
     Kind.LINEAR: _linear,
     Kind.CLAMP: _anything,
     Kind.UNARY: _anything,
@@ -164,6 +165,7 @@ _QUANTIZED: dict[Kind, Check] = {
     Kind.MULTIPLY: _multiply,
     Kind.MAX_POOL: _max_pool,
     Kind.AVERAGE_POOL: _average_pool,
+    Kind.RESIZE: _anything,
     Kind.RESHAPE: _anything,
     Kind.MOVE: _anything,
     Kind.ATTENTION: _anything,

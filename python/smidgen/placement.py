@@ -8,7 +8,7 @@ from torch import fx
 
 from smidgen.errors import CalibrationError
 from smidgen.forms import Form, Forms, assign_forms
-from smidgen.passes.operators import SHARING_KINDS, Kind, kind_of
+from smidgen.passes.operators import SHARING_KINDS, Kind, is_interpolation, kind_of
 from smidgen.profile import ActivationRange
 
 
@@ -31,12 +31,19 @@ def place_quantization(graph: fx.GraphModule) -> Mapping[str, str]:
         shares = kind_of(node) in SHARING_KINDS and not is_plain
         root[node] = root[node.all_input_nodes[0]] if shares else node
         groups.setdefault(root[node], set()).add(node)
+    # Quantizing does not commute with interpolation, whose group keeps a scale of its own.
+    movable = {
+        point
+        for point, group in groups.items()
+        if not any(is_interpolation(graph, node) for node in group)
+    }
     parent: dict[fx.Node, fx.Node] = {}
     for concat in nodes:
         if kind_of(concat) is Kind.CONCAT and forms.writes[concat.name] is Form.QUANTIZED:
             for joined in concat.all_input_nodes:
-                if _is_read_only_by(groups[root[joined]], concat, forms):
-                    parent[root[joined]] = concat
+                point = root[joined]
+                if point in movable and _is_read_only_by(groups[point], concat, forms):
+                    parent[point] = concat
     return {node.name: _follow(parent, root[node]).name for node in nodes}
 
 

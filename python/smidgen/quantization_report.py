@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from torch import fx, nn
+from torch import fx
 
 from smidgen.forms import Form, Forms, assign_forms
+from smidgen.passes.fold_batch_norm import Layer, by_output
 from smidgen.passes.operators import Kind, kind_of, module_of
 from smidgen.qparams import QParams
 from smidgen.report import NodeReport
@@ -87,6 +88,6 @@ def _bytes(fused: fx.GraphModule, step: fx.Node, *, is_quantized: bool) -> int:
     layer = module_of(fused, step)
     if not is_quantized:
         return 0 if layer is None else sum(p.nbytes for p in layer.parameters())
-    if isinstance(layer, nn.Conv2d | nn.Linear):
-        return layer.weight.numel() + 8 * layer.weight.shape[0]
+    if isinstance(layer, Layer):
+        return layer.weight.numel() + 8 * by_output(layer).shape[0]
     return TABLE_BYTES if kind_of(step) in (Kind.UNARY, Kind.CLAMP) else 0

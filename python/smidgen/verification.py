@@ -12,7 +12,16 @@ from numpy.typing import NDArray
 from smidgen.engine import Engine, available_isas
 from smidgen.errors import EngineError
 from smidgen.functional import dequantize
-from smidgen.program import Conv2d, DType, Embedding, Linear, Program, Quantize, interpret
+from smidgen.program import (
+    Conv2d,
+    ConvTranspose2d,
+    DType,
+    Embedding,
+    Linear,
+    Program,
+    Quantize,
+    interpret,
+)
 from smidgen.report import ParityCertificate
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -28,9 +37,11 @@ def sample_count(program: Program) -> int:
     if fixed is not None:
         return fixed
     macs = sum(
-        program.constants[step.weight].size * math.prod(_spatial(program, step.output))
+        program.constants[step.weight].size * math.prod(_spatial(program, image))
         for step in program.steps
-        if isinstance(step, Conv2d | Linear)
+        if isinstance(step, Conv2d | ConvTranspose2d | Linear)
+        # Each value of a transposed convolution's input meets all weights, else the output's.
+        for image in [step.input if isinstance(step, ConvTranspose2d) else step.output]
     )
     return int(min(max(INTERPRETED_MACS // max(macs, 1), 1), MOST_SAMPLES))
 

@@ -22,6 +22,7 @@ from smidgen.program import (
     AveragePool2d,
     Concat,
     Conv2d,
+    ConvTranspose2d,
     GlobalAveragePool,
     Linear,
     Lookup,
@@ -29,6 +30,7 @@ from smidgen.program import (
     Multiply,
     Program,
     Reshape,
+    Resize,
     interpret,
     verify,
 )
@@ -86,6 +88,23 @@ class _Pools(nn.Module):
         return y
 
 
+class _Segmentation(nn.Module):
+    """A transposed convolution and both resizes, joined."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.up = nn.ConvTranspose2d(3, 6, 3, stride=2, padding=1, output_padding=1, groups=3)
+        self.norm = nn.BatchNorm2d(6)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        low = functional.max_pool2d(torch.relu(self.norm(self.up(x))), 2)
+        return torch.cat([functional.interpolate(low, scale_factor=2), _double(x)], 1)
+
+
+def _double(x: torch.Tensor) -> torch.Tensor:
+    return functional.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+
+
 class _Unary(nn.Module):
     def __init__(self, function: Forward) -> None:
         super().__init__()
@@ -125,6 +144,7 @@ NETS: dict[str, tuple[Callable[[], nn.Module], dict[type, int]]] = {
     "excited": (_Excited, {Conv2d: 1, GlobalAveragePool: 1, Lookup: 1, Multiply: 1}),
     "gated": (_Gated, {Conv2d: 2, Multiply: 1}),
     "concat": (_Branches, {Conv2d: 3, MaxPool2d: 1, Concat: 1, Lookup: 1, Add: 1}),
+    "segmentation": (_Segmentation, {ConvTranspose2d: 1, Resize: 2, Concat: 1}),
     "pools": (_Pools, {Conv2d: 1, MaxPool2d: 1, AveragePool2d: 1, Reshape: 1, Linear: 1}),
 }
 

@@ -125,9 +125,11 @@ class Type(StrEnum):
     SIZE = "SymInt"
     INTS = "int[]"
     SIZES = "SymInt[]"
+    OPTIONAL_SIZES = "SymInt[]?"
     PAIR = "int[2]"
     FLOAT = "float"
     OPTIONAL_NUMBER = "Scalar?"
+    OPTIONAL_FLOATS = "float[]?"
     BOOL = "bool"
     STRING = "str"
     TENSOR_OR_NUMBER = "Tensor | Scalar"
@@ -261,6 +263,15 @@ class Arguments:
             raise ArgumentError(f"its argument {name!r} is not a finite number")
         return float(value)
 
+    def numbers(self, name: str) -> tuple[float, ...]:
+        """Returns a list of finite numbers."""
+        value = self._values[name]
+        items = value if isinstance(value, tuple) else ()
+        found = tuple(float(item) for item in items if isinstance(item, int | float))
+        if not all(map(math.isfinite, found)):
+            raise ArgumentError(f"its argument {name!r} has a number that is not finite")
+        return found
+
     def optional_number(self, name: str) -> float | None:
         """Returns a finite number or None."""
         return None if self._values[name] is None else self.number(name)
@@ -299,6 +310,10 @@ def _fits(expected: Type, value: Value) -> bool:  # noqa: PLR0911, PLR0912 - one
             return _is_int(value) or isinstance(value, BatchSize)
         case Type.INTS | Type.PAIR:
             return _is_int(value) or (items is not None and all(map(_is_int, items)))
+        case Type.OPTIONAL_SIZES:
+            return value is None or _fits(Type.SIZES, value)
+        case Type.OPTIONAL_FLOATS:
+            return value is None or (items is not None and all(map(_is_number, items)))
         case Type.SIZES:
             return items is not None and all(
                 _is_int(item) or isinstance(item, BatchSize) for item in items

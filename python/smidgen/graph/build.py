@@ -129,6 +129,8 @@ class _Builder:
         match operation:
             case ops.Conv2d():
                 return self._conv2d(operation)
+            case ops.ConvTranspose2d():
+                return self._conv_transpose2d(operation)
             case ops.Linear():
                 return self._linear(operation)
             case ops.BatchNorm():
@@ -152,6 +154,19 @@ class _Builder:
             weight.shape[1] * operation.groups, weight.shape[0], (height, width),
             operation.stride, operation.padding, operation.dilation, operation.groups,
             bias=operation.bias is not None, device="meta",
+        )  # fmt: skip
+        module.weight = weight
+        if operation.bias is not None:
+            module.bias = self._parameter(operation.bias)
+        return module
+
+    def _conv_transpose2d(self, operation: ops.ConvTranspose2d) -> nn.ConvTranspose2d:
+        weight = self._parameter(operation.weight)
+        height, width = weight.shape[2:]
+        module = nn.ConvTranspose2d(
+            weight.shape[0], weight.shape[1] * operation.groups, (height, width),
+            operation.stride, operation.padding, operation.output_padding, operation.groups,
+            bias=operation.bias is not None, dilation=operation.dilation, device="meta",
         )  # fmt: skip
         module.weight = weight
         if operation.bias is not None:
@@ -243,6 +258,8 @@ def _activation(operation: ops.Operation) -> nn.Module:
 
 def _tensor_module(operation: ops.Operation) -> nn.Module:  # noqa: PLR0911 - one for each
     match operation:
+        case ops.Resize(mode, size, scales, align_corners):
+            return modules.Resize(mode, size, scales, align_corners=align_corners)
         case ops.Softmax(axis):
             return nn.Softmax(axis)
         case ops.ScaledDotProductAttention(scale, is_causal):

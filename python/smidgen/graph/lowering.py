@@ -77,9 +77,7 @@ def unary(kind: OpKind) -> ops.Unary:
 
 
 def conv2d(arguments: Arguments) -> Lowered:
-    """aten.conv2d.default, aten.convolution.default."""
-    if arguments.flag("transposed"):
-        raise UnsupportedCase("transposed convolution")
+    """aten.conv2d.default."""
     return _convolution(arguments, arguments.pair("padding"))
 
 

@@ -75,6 +75,36 @@ class Attention(nn.Module):
         return result.transpose(1, 2).flatten(2)
 
 
+class Resize(nn.Module):
+    """Images of another size; see operations.Resize."""
+
+    def __init__(
+        self,
+        mode: str,
+        size: tuple[int, int],
+        scales: tuple[float, float] | None,
+        *,
+        align_corners: bool,
+    ) -> None:
+        super().__init__()
+        self.mode = mode
+        self.size = size
+        self.scales = scales
+        self.align_corners = align_corners
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Maps [N, C, H, W] to [N, C, *size]."""
+        size, scales = list(self.size), self.scales or (None, None)
+        resized: torch.Tensor
+        if self.mode == "bilinear":
+            resized = torch.ops.aten.upsample_bilinear2d(x, size, self.align_corners, *scales)
+        elif self.mode == "nearest":
+            resized = torch.ops.aten.upsample_nearest2d(x, size, *scales)
+        else:
+            resized = torch.ops.aten._upsample_nearest_exact2d(x, size, *scales)
+        return resized
+
+
 class Cast(nn.Module):
     """Another element type."""
 

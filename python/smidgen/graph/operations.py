@@ -21,6 +21,7 @@ class OpKind(StrEnum):
     """The kinds of nodes of a graph, as in node.meta["op"]."""
 
     CONV2D = "conv2d"
+    CONV_TRANSPOSE2D = "conv_transpose2d"
     LINEAR = "linear"
     BATCH_NORM = "batch_norm"
     RELU = "relu"
@@ -39,6 +40,7 @@ class OpKind(StrEnum):
     MAX_POOL = "max_pool"
     AVERAGE_POOL = "average_pool"
     GLOBAL_AVERAGE_POOL = "global_average_pool"
+    RESIZE = "resize"
     FLATTEN = "flatten"
     RESHAPE = "reshape"
     CONCAT = "concat"
@@ -85,6 +87,20 @@ class Conv2d:
     bias: str | None
     stride: Pair = (1, 1)
     padding: Pair = (0, 0)
+    dilation: Pair = (1, 1)
+    groups: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ConvTranspose2d:
+    """Transposed convolution. Weight [C, O / groups, KH, KW], bias [O]."""
+
+    kind: ClassVar[OpKind] = OpKind.CONV_TRANSPOSE2D
+    weight: str
+    bias: str | None
+    stride: Pair = (1, 1)
+    padding: Pair = (0, 0)
+    output_padding: Pair = (0, 0)
     dilation: Pair = (1, 1)
     groups: int = 1
 
@@ -195,6 +211,25 @@ class GlobalAveragePool:
     """The mean of each channel: [N, C, H, W] to [N, C, 1, 1]."""
 
     kind: ClassVar[OpKind] = OpKind.GLOBAL_AVERAGE_POOL
+
+
+@dataclass(frozen=True, slots=True)
+class Resize:
+    """Images of another size.
+
+    Attributes:
+        mode: nearest, nearest_exact or bilinear.
+        size: Height and width of the result.
+        scales: By how much the image grows, where that and not the size says which places the
+            pixels have; None for the size divided by that of the image.
+        align_corners: Whether the centres of the corner pixels lie on each other.
+    """
+
+    kind: ClassVar[OpKind] = OpKind.RESIZE
+    mode: str
+    size: Pair
+    scales: tuple[float, float] | None = None
+    align_corners: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -351,7 +386,8 @@ class Dropout:
 
 
 Operation: TypeAlias = (
-    Conv2d | Linear | BatchNorm | Unary | Clamp | Gelu | LeakyRelu | Elu | Add | Multiply
+    Conv2d | ConvTranspose2d | Resize | Linear | BatchNorm | Unary | Clamp | Gelu | LeakyRelu
+    | Elu | Add | Multiply
     | MaxPool | AveragePool | GlobalAveragePool | Flatten | Reshape | Concat | Constant | Embedding
     | LayerNorm | Softmax | ScaledDotProductAttention | MatMul | Binary | Compare | Where | Cast
     | Reduce | Transpose | Slice | Expand | Dropout
@@ -362,7 +398,12 @@ def weight_names(operation: Operation) -> tuple[str, ...]:
     """Returns the names of the weights that an operation reads."""
     names: tuple[str | None, ...] = ()
     match operation:
-        case Conv2d(weight, bias) | Linear(weight, bias) | LayerNorm(weight, bias):
+        case (
+            Conv2d(weight, bias)
+            | ConvTranspose2d(weight, bias)
+            | Linear(weight, bias)
+            | LayerNorm(weight, bias)
+        ):
             names = (weight, bias)
         case Constant(name):
             names = (name,)

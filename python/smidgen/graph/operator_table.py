@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 
-from smidgen.graph import lowering, tensor_operators
+from smidgen.graph import lowering, tensor_operators, vision_lowering, vision_operators
 from smidgen.graph.arguments import Arguments, Parameter, Type, optional, required
 from smidgen.graph.lowering import Computed, Lowered
 from smidgen.graph.operations import OpKind
@@ -67,7 +67,7 @@ _UNARY = {
 
 _ROWS: dict[str, tuple[tuple[Parameter, ...], Lower]] = {
     "conv2d.default": (
-        (*_CONV, optional("padding", Type.PAIR, _ZERO), *_CONV_REST, _NOT_TRANSPOSED),
+        (*_CONV, optional("padding", Type.PAIR, _ZERO), *_CONV_REST),
         lowering.conv2d,
     ),
     "conv2d.padding": (
@@ -76,8 +76,8 @@ _ROWS: dict[str, tuple[tuple[Parameter, ...], Lower]] = {
     ),
     "convolution.default": (
         (*_CONV, required("padding", Type.PAIR), *_CONV_REST, _NOT_TRANSPOSED,
-         optional("output_padding", Type.IGNORED)),
-        lowering.conv2d,
+         optional("output_padding", Type.PAIR, _ZERO)),
+        vision_lowering.convolution,
     ),
     "linear.default": ((_INPUT, _WEIGHT, _BIAS), lowering.linear),
     "addmm.default": (
@@ -195,7 +195,10 @@ def _in_place(name: str) -> str:
 OPERATORS: Mapping[str, Operator] = {
     name: Operator(name, parameters, lower)
     for name, (parameters, lower) in (
-        _ROWS | tensor_operators.ROWS | {_in_place(name): _ROWS[name] for name in _IN_PLACE}
+        _ROWS
+        | tensor_operators.ROWS
+        | vision_operators.ROWS
+        | {_in_place(name): _ROWS[name] for name in _IN_PLACE}
     ).items()
 }
 """Every operator that can be imported, by its name without the prefix."""

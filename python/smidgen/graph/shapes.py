@@ -15,6 +15,7 @@ from smidgen.graph.operations import (
     Concat,
     Constant,
     Conv2d,
+    ConvTranspose2d,
     Embedding,
     Expand,
     Flatten,
@@ -28,6 +29,7 @@ from smidgen.graph.operations import (
     Pair,
     Reduce,
     Reshape,
+    Resize,
     ScaledDotProductAttention,
     Shape,
     Slice,
@@ -85,6 +87,46 @@ def _(operation: Conv2d, inputs: Sequence[Shape], weights: WeightShapes) -> Shap
     geometry = (operation.stride, operation.padding, operation.dilation)
     height, width = _windows((height, width), (weight[2], weight[3]), *geometry)
     return (batch, weight[0], height, width)
+
+
+@_rule.register
+def _(operation: ConvTranspose2d, inputs: Sequence[Shape], weights: WeightShapes) -> Shape:
+    batch, channels, *size = _image(inputs[0])
+    weight, groups = weights[operation.weight], operation.groups
+    if len(weight) != 4 or min(weight) < 1 or weight[0] != channels:
+        raise ShapeError(
+            f"a transposed convolution with a weight of shape {list(weight)} reads {channels} "
+            "channels"
+        )
+    if groups < 1 or channels % groups:
+        raise ShapeError(f"a transposed convolution of {channels} channels has {groups} groups")
+    _check_vector("bias", operation.bias, weight[1] * groups, weights)
+    height, width = (
+        _stretched(extent, weight[axis + 2], operation, axis) for axis, extent in enumerate(size)
+    )
+    return (batch, weight[1] * groups, height, width)
+
+
+def _stretched(extent: int, kernel: int, operation: ConvTranspose2d, axis: int) -> int:
+    stride, dilation = operation.stride[axis], operation.dilation[axis]
+    padding, extra = operation.padding[axis], operation.output_padding[axis]
+    if min(stride, dilation) < 1 or padding < 0 or not 0 <= extra < max(stride, dilation):
+        raise ShapeError(
+            f"a transposed convolution has stride {stride}, dilation {dilation}, padding {padding} "
+            f"and output padding {extra}"
+        )
+    found = (extent - 1) * stride - 2 * padding + dilation * (kernel - 1) + extra + 1
+    if found < 1:
+        raise ShapeError(f"a transposed convolution leaves nothing of {extent} elements")
+    return _bounded(found)
+
+
+@_rule.register
+def _(operation: Resize, inputs: Sequence[Shape], weights: WeightShapes) -> Shape:
+    batch, channels, _, _ = _image(inputs[0])
+    if min(operation.size) < 1:
+        raise ShapeError(f"an image is resized to {operation.size}")
+    return (batch, channels, *map(_bounded, operation.size))
 
 
 @_rule.register

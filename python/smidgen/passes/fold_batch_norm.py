@@ -10,6 +10,7 @@ from smidgen.passes.operators import Kind, kind_of, module_of, pair
 from smidgen.passes.rewriter import Rewriter, has_one_user, only_input
 
 BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d
+Layer = nn.Conv2d | nn.ConvTranspose2d | nn.Linear
 
 
 def fold_batch_norm(source: fx.GraphModule) -> fx.GraphModule:
@@ -62,20 +63,49 @@ def statistics_factor(batch_norm: BatchNorm) -> torch.Tensor:
     return 1.0 / sigma if batch_norm.weight is None else batch_norm.weight / sigma
 
 
-def folded_layer(layer: nn.Conv2d | nn.Linear, batch_norm: BatchNorm) -> nn.Conv2d | nn.Linear:
+def folded_layer(layer: Layer, batch_norm: BatchNorm) -> Layer:
     """Returns a new layer that computes layer and batch norm in one."""
     with torch.no_grad():
-        weight, bias = fold_statistics(layer.weight, layer.bias, batch_norm)
-    return layer_like(layer, weight, bias)
+        weight, bias = fold_statistics(by_output(layer), layer.bias, batch_norm)
+    return layer_like(layer, like_layer(layer, weight), bias)
 
 
-def layer_like(
-    layer: nn.Conv2d | nn.Linear, weight: torch.Tensor, bias: torch.Tensor | None
-) -> nn.Conv2d | nn.Linear:
+def by_output(layer: Layer) -> torch.Tensor:
+    """Returns a layer's weights with the output channels along axis 0: [O, C / groups, ...]."""
+    if not isinstance(layer, nn.ConvTranspose2d):
+        return layer.weight
+    channels, per_group, *kernel = layer.weight.shape
+    grouped = layer.weight.reshape(layer.groups, channels // layer.groups, per_group, *kernel)
+    return grouped.transpose(1, 2).flatten(0, 1)
+
+
+def like_layer(layer: Layer, weight: torch.Tensor) -> torch.Tensor:
+    """Reverses by_output: returns weights [O, C / groups, ...] in the order that a layer has."""
+    if not isinstance(layer, nn.ConvTranspose2d):
+        return weight
+    outs, group_channels, *kernel = weight.shape
+    grouped = weight.reshape(layer.groups, outs // layer.groups, group_channels, *kernel)
+    return grouped.transpose(1, 2).flatten(0, 1)
+
+
+def layer_like(layer: Layer, weight: torch.Tensor, bias: torch.Tensor | None) -> Layer:
     """Returns a new layer with the geometry of `layer` and other parameters."""
-    new: nn.Conv2d | nn.Linear
+    new: Layer
     if isinstance(layer, nn.Linear):
         new = nn.Linear(layer.in_features, layer.out_features, bias=bias is not None, device="meta")
+    elif isinstance(layer, nn.ConvTranspose2d):
+        new = nn.ConvTranspose2d(
+            layer.in_channels,
+            layer.out_channels,
+            pair(layer.kernel_size),
+            stride=pair(layer.stride),
+            padding=pair(layer.padding),
+            output_padding=pair(layer.output_padding),
+            groups=layer.groups,
+            bias=bias is not None,
+            dilation=pair(layer.dilation),
+            device="meta",
+        )
     else:
         new = nn.Conv2d(
             layer.in_channels,
@@ -108,14 +138,14 @@ def depthwise_layer(batch_norm: nn.BatchNorm2d) -> nn.Conv2d:
 def is_folded_later(source: fx.GraphModule, node: fx.Node) -> bool:
     """Tells whether a node's only user is a batch norm that can be folded into it."""
     layer = module_of(source, node)
-    if not isinstance(layer, nn.Conv2d | nn.Linear) or not has_one_user(node):
+    if not isinstance(layer, Layer) or not has_one_user(node):
         return False
     if isinstance(layer, nn.Linear) and len(node.meta["shape"]) != 2:
         return False  # batch norm takes axis 1 for the channels, linear the last one
     return kind_of(next(iter(node.users))) is Kind.BATCH_NORM
 
 
-def _layer(source: fx.GraphModule, node: fx.Node) -> nn.Conv2d | nn.Linear:
+def _layer(source: fx.GraphModule, node: fx.Node) -> Layer:
     layer = module_of(source, node)
-    assert isinstance(layer, nn.Conv2d | nn.Linear)
+    assert isinstance(layer, Layer)
     return layer

@@ -8,7 +8,7 @@ import math
 import torch
 from torch import fx, nn
 
-from smidgen.graph.modules import Clamp
+from smidgen.graph.modules import Clamp, Resize
 from smidgen.graph.operations import OpKind
 
 
@@ -19,6 +19,8 @@ class Kind(enum.Enum):
     CONSTANT = "constant"
     OUTPUT = "output"
     CONV = "conv2d"
+    CONV_TRANSPOSE = "conv_transpose2d"
+    RESIZE = "resize"
     LINEAR = "linear"
     BATCH_NORM = "batch_norm"
     CLAMP = "clamp"
@@ -41,10 +43,19 @@ SOURCE_KINDS = frozenset({Kind.INPUT, Kind.CONSTANT})
 MOVING_KINDS = frozenset({Kind.RESHAPE, Kind.MOVE, Kind.CONCAT})
 """Kinds that move values of any type and change none."""
 
-SHARING_KINDS = frozenset({Kind.MAX_POOL, Kind.RESHAPE, Kind.MOVE, Kind.IDENTITY})
-"""Kinds whose output takes its values from the input, so that both have the same scale."""
+SHARING_KINDS = frozenset({Kind.MAX_POOL, Kind.RESIZE, Kind.RESHAPE, Kind.MOVE, Kind.IDENTITY})
+"""Kinds whose output lies within the values of the input, so that both have the same scale."""
 
-CLAMPABLE_KINDS = frozenset({Kind.CONV, Kind.LINEAR, Kind.ADD, Kind.MULTIPLY, Kind.AVERAGE_POOL})
+CLAMPABLE_KINDS = frozenset(
+    {
+        Kind.CONV,
+        Kind.CONV_TRANSPOSE,
+        Kind.LINEAR,
+        Kind.ADD,
+        Kind.MULTIPLY,
+        Kind.AVERAGE_POOL,
+    }
+)
 """Kinds whose integer step can clamp its output."""
 
 
@@ -111,6 +122,8 @@ def clamp(x: torch.Tensor, low: float, high: float) -> torch.Tensor:
 
 _KINDS: dict[OpKind, Kind] = {
     OpKind.CONV2D: Kind.CONV,
+    OpKind.CONV_TRANSPOSE2D: Kind.CONV_TRANSPOSE,
+    OpKind.RESIZE: Kind.RESIZE,
     OpKind.LINEAR: Kind.LINEAR,
     OpKind.BATCH_NORM: Kind.BATCH_NORM,
     OpKind.RELU: Kind.CLAMP,
@@ -177,6 +190,12 @@ def activation_bounds(module: nn.Module) -> tuple[float, float]:
         high = math.inf if module.maximum is None else module.maximum
         return float(low), float(high)
     return 0.0, 6.0 if isinstance(module, nn.ReLU6) else math.inf
+
+
+def is_interpolation(graph: fx.GraphModule, node: fx.Node) -> bool:
+    """Tells whether a node computes values between those that it reads, which must be rounded."""
+    module = module_of(graph, node)
+    return isinstance(module, Resize) and module.mode == "bilinear"
 
 
 def concat_axis(node: fx.Node) -> int:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import torch
 from torch import fx, nn
 
 from smidgen import program as steps
 from smidgen.forms import Form
 from smidgen.layer_quantization import quantize_layer
+from smidgen.passes.fold_batch_norm import Layer, by_output, like_layer
 from smidgen.passes.operators import module_of, operands, pair
 from smidgen.program_writer.writer import ProgramWriter
 
@@ -35,6 +37,31 @@ def conv2d(writer: ProgramWriter, node: fx.Node) -> None:
     )
 
 
+def conv_transpose2d(writer: ProgramWriter, node: fx.Node) -> None:
+    """Writes a transposed convolution with its fused clamp."""
+    conv = module_of(writer.graph, node)
+    assert isinstance(conv, nn.ConvTranspose2d)
+    vertical, horizontal = pair(conv.padding)
+    weight, weight_scale, bias = _constants(writer, node, conv)
+    qmin, qmax = writer.clamp(node)
+    writer.add(
+        steps.ConvTranspose2d(
+            input=writer.read(operands(node)[0], Form.QUANTIZED),
+            output=writer.define(node),
+            weight=weight,
+            weight_scale=weight_scale,
+            bias=bias,
+            stride=pair(conv.stride),
+            padding=(vertical, horizontal, vertical, horizontal),
+            output_padding=pair(conv.output_padding),
+            dilation=pair(conv.dilation),
+            groups=conv.groups,
+            qmin=qmin,
+            qmax=qmax,
+        )
+    )
+
+
 def linear(writer: ProgramWriter, node: fx.Node) -> None:
     """Writes a linear layer with its fused clamp, or one that gives floats."""
     layer = module_of(writer.graph, node)
@@ -55,15 +82,15 @@ def linear(writer: ProgramWriter, node: fx.Node) -> None:
     )
 
 
-def _constants(
-    writer: ProgramWriter, node: fx.Node, layer: nn.Conv2d | nn.Linear
-) -> tuple[str, str, str]:
+def _constants(writer: ProgramWriter, node: fx.Node, layer: Layer) -> tuple[str, str, str]:
     """Adds weight, weight scales and bias of a layer and returns their names."""
     source = writer.qparams[operands(node)[0].name]
     bias = None if layer.bias is None else layer.bias.detach().numpy()
-    quantized = quantize_layer(layer.weight.detach().numpy(), bias, source, node=node.name)
+    weight = by_output(layer).detach().numpy()
+    quantized = quantize_layer(weight, bias, source, node=node.name)
+    ordered = like_layer(layer, torch.from_numpy(quantized.weight)).numpy()
     return (
-        writer.constant(f"{node.name}.weight", quantized.weight),
+        writer.constant(f"{node.name}.weight", ordered),
         writer.constant(f"{node.name}.weight_scale", quantized.weight_scale),
         writer.constant(f"{node.name}.bias", quantized.bias),
     )

@@ -1,15 +1,17 @@
-"""Pools of quantized values."""
+"""Pools of quantized values, and quantized images of another size."""
 
 from __future__ import annotations
 
+import numpy as np
 from torch import fx, nn
 
 from smidgen import program as steps
 from smidgen.convertible import max_pool_padding
 from smidgen.forms import Form
+from smidgen.graph import modules
 from smidgen.graph.operations import OpKind
 from smidgen.passes.operators import module_of, operands, pair
-from smidgen.program_writer.writer import ProgramWriter
+from smidgen.program_writer.writer import ProgramWriter, shape_of
 
 
 def max_pool(writer: ProgramWriter, node: fx.Node) -> None:
@@ -51,3 +53,31 @@ def average_pool(writer: ProgramWriter, node: fx.Node) -> None:
             qmax=qmax,
         )
     )
+
+
+def resize(writer: ProgramWriter, node: fx.Node) -> None:
+    """Writes a resize."""
+    module = module_of(writer.graph, node)
+    assert isinstance(module, modules.Resize)
+    (source,) = operands(node)
+    extents = [int(extent or 1) for extent in shape_of(source)[2:]]
+    writer.add(
+        steps.Resize(
+            input=writer.read(source, Form.QUANTIZED),
+            output=writer.define(node),
+            mode=module.mode,
+            size=module.size,
+            ratio=tuple(_ratio(module, extent, axis) for axis, extent in enumerate(extents)),
+            align_corners=module.align_corners,
+        )
+    )
+
+
+def _ratio(module: modules.Resize, extent: int, axis: int) -> float:
+    """Returns the pixels of the image for each of the result, in float32 as torch has them."""
+    size = module.size[axis]
+    if module.align_corners:
+        return float(np.float32(extent - 1) / np.float32(size - 1)) if size > 1 else 0.0
+    if module.scales is not None:
+        return float(np.float32(1.0 / module.scales[axis]))
+    return float(np.float32(extent) / np.float32(size))

@@ -112,3 +112,19 @@ class FakeQuantize(nn.Module):
                 "an activation is no longer finite during training; lower the learning rate"
             )
         self.ends.copy_(moved)
+
+
+class Requantize(nn.Module):
+    """Rounds values that lie between those of a fake-quantized activation, at its range.
+
+    It has no state of its own: the activation's FakeQuantize keeps the range.
+    """
+
+    def __init__(self, source: FakeQuantize) -> None:
+        super().__init__()
+        self._source = (source,)  # within a tuple, so that the state is not kept twice
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Returns x as uint8 would hold it, in float32."""
+        qparams = self._source[0].qparams
+        return fake_quantize(x, qparams.scale, qparams.zero_point)

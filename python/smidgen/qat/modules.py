@@ -6,8 +6,15 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from smidgen.passes.fold_batch_norm import fold_statistics, layer_like, statistics_factor
-from smidgen.passes.operators import ConvBatchNorm2d
+from smidgen.passes.fold_batch_norm import (
+    Layer,
+    by_output,
+    fold_statistics,
+    layer_like,
+    like_layer,
+    statistics_factor,
+)
+from smidgen.passes.operators import ConvBatchNorm2d, pair
 from smidgen.qat.fake_quantize import fake_quantize_weight
 
 
@@ -22,7 +29,28 @@ class QATConv2d(nn.Module):
         """Maps [N, C, H, W] to [N, O, OH, OW]."""
         return convolve(self.layer, x, fake_quantize_weight(self.layer.weight), self.layer.bias)
 
-    def folded(self) -> nn.Conv2d | nn.Linear:
+    def folded(self) -> Layer:
+        """Returns the plain layer that conversion quantizes."""
+        return layer_like(self.layer, self.layer.weight, self.layer.bias)
+
+
+class QATConvTranspose2d(nn.Module):
+    """A transposed convolution with fake-quantized weights."""
+
+    def __init__(self, conv: nn.ConvTranspose2d) -> None:
+        super().__init__()
+        self.layer = conv
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Maps [N, C, H, W] to [N, O, OH, OW]."""
+        layer = self.layer
+        weight = like_layer(layer, fake_quantize_weight(by_output(layer)))
+        stride, padding, extra = layer.stride, pair(layer.padding), layer.output_padding
+        return functional.conv_transpose2d(
+            x, weight, layer.bias, stride, padding, extra, layer.groups, layer.dilation
+        )
+
+    def folded(self) -> Layer:
         """Returns the plain layer that conversion quantizes."""
         return layer_like(self.layer, self.layer.weight, self.layer.bias)
 
@@ -38,7 +66,7 @@ class QATLinear(nn.Module):
         """Maps [N, I] to [N, O]."""
         return functional.linear(x, fake_quantize_weight(self.layer.weight), self.layer.bias)
 
-    def folded(self) -> nn.Conv2d | nn.Linear:
+    def folded(self) -> Layer:
         """Returns the plain layer that conversion quantizes."""
         return layer_like(self.layer, self.layer.weight, self.layer.bias)
 
@@ -74,13 +102,13 @@ class QATConvBatchNorm2d(nn.Module):
         normalized: torch.Tensor = self.batch_norm(y)
         return normalized
 
-    def folded(self) -> nn.Conv2d | nn.Linear:
+    def folded(self) -> Layer:
         """Returns the plain layer that conversion quantizes."""
         weight, bias = fold_statistics(self.layer.weight, self.layer.bias, self.batch_norm)
         return layer_like(self.layer, weight, bias)
 
 
-QATLayer = QATConv2d | QATConvBatchNorm2d | QATLinear
+QATLayer = QATConv2d | QATConvTranspose2d | QATConvBatchNorm2d | QATLinear
 
 
 def convolve(

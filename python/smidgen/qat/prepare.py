@@ -9,16 +9,30 @@ from torch import fx, nn
 
 from smidgen.forms import assign_forms
 from smidgen.passes import fuse_for_training
-from smidgen.passes.operators import UNBOUNDED, Clamped, ConvBatchNorm2d, clamp_of, module_of
+from smidgen.passes.operators import (
+    UNBOUNDED,
+    Clamped,
+    ConvBatchNorm2d,
+    clamp_of,
+    is_interpolation,
+    module_of,
+)
 from smidgen.passes.rewriter import Rewriter
 from smidgen.placement import check_ranges, place_quantization
 from smidgen.profile import ActivationRange
-from smidgen.qat.fake_quantize import FakeQuantize
-from smidgen.qat.modules import QATConv2d, QATConvBatchNorm2d, QATLayer, QATLinear
+from smidgen.qat.fake_quantize import FakeQuantize, Requantize
+from smidgen.qat.modules import (
+    QATConv2d,
+    QATConvBatchNorm2d,
+    QATConvTranspose2d,
+    QATLayer,
+    QATLinear,
+)
 from smidgen.tensor_names import activation_names
 
 _QAT_LAYERS: dict[type[nn.Module], Any] = {
     nn.Conv2d: QATConv2d,
+    nn.ConvTranspose2d: QATConvTranspose2d,
     nn.Linear: QATLinear,
     ConvBatchNorm2d: QATConvBatchNorm2d,
 }
@@ -67,6 +81,8 @@ def finish_qat(
         if isinstance(module, FakeQuantize):
             ranges[node.meta["activation"]] = module.range
             rewriter.skip(node, node.all_input_nodes[0])
+        elif isinstance(module, Requantize):
+            rewriter.skip(node, node.all_input_nodes[0])
         elif isinstance(module, QATLayer):
             layer = _with_clamp(module.folded(), clamp_of(prepared, node))
             rewriter.call(node, layer, tuple(node.all_input_nodes), like=node)
@@ -84,20 +100,33 @@ def _insert_fake_quantization(
     prepared: fx.GraphModule, fused: fx.GraphModule, ranges: Mapping[str, ActivationRange]
 ) -> None:
     """Puts a FakeQuantize behind each node whose value is quantized, for those who read it so."""
-    names = activation_names(fused)
-    forms = assign_forms(fused)
-    points = set(place_quantization(fused).values())
+    names, forms, points = activation_names(fused), assign_forms(fused), place_quantization(fused)
     nodes = {node.name: node for node in fused.graph.nodes}
-    check_ranges({names[point] for point in points}, ranges)
+    check_ranges({names[point] for point in points.values()}, ranges)
+    modules: dict[str, FakeQuantize] = {}
     for node in [node for node in prepared.graph.nodes if node.name in points]:
-        target = f"{node.name}_fake_quantize"
-        prepared.add_submodule(target, FakeQuantize(ranges[names[node.name]]))
-        with prepared.graph.inserting_after(node):
-            inserted = prepared.graph.call_module(target, (node,))
-        inserted.meta = {"activation": names[node.name], "shape": node.meta["shape"]}
-        original = nodes[node.name]
-        readers = {user.name for user in original.users if forms.is_quantized_for(original, user)}
+        original, point = nodes[node.name], points[node.name]
+        if node.name == point:
+            modules[point] = FakeQuantize(ranges[names[point]])
+            inserted = _insert_behind(prepared, node, f"{point}_fake_quantize", modules[point])
+            inserted.meta["activation"] = names[point]
+        elif is_interpolation(fused, original):
+            module = Requantize(modules[point])
+            inserted = _insert_behind(prepared, node, f"{node.name}_requantize", module)
+        else:
+            continue
+        readers = {u.name for u in original.users if forms.is_quantized_for(original, u)}
         node.replace_all_uses_with(
             inserted, delete_user_cb=lambda user, readers=readers: user.name in readers
         )
     prepared.recompile()
+
+
+def _insert_behind(
+    prepared: fx.GraphModule, node: fx.Node, target: str, module: nn.Module
+) -> fx.Node:
+    prepared.add_submodule(target, module)
+    with prepared.graph.inserting_after(node):
+        inserted = prepared.graph.call_module(target, (node,))
+    inserted.meta = {"shape": node.meta["shape"]}
+    return inserted

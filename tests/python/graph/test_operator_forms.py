@@ -118,6 +118,19 @@ FORMS: dict[str, tuple[Function, list[str]]] = {
     ),
     "adaptive pool": (lambda x: F.adaptive_avg_pool2d(x, (4, 2)), ["average_pool"]),
     "adaptive pool of same size": (lambda x: F.adaptive_avg_pool2d(x, 8) + x, ["add"]),
+    "nearest": (lambda x: F.interpolate(x, scale_factor=2), ["resize"]),
+    "nearest of a size": (lambda x: F.interpolate(x, (5, 13)), ["resize"]),
+    "nearest by uneven scales": (lambda x: F.interpolate(x, scale_factor=(1.3, 0.7)), ["resize"]),
+    "nearest exact": (lambda x: F.interpolate(x, (5, 13), mode="nearest-exact"), ["resize"]),
+    "bilinear": (lambda x: F.interpolate(x, (5, 13), mode="bilinear"), ["resize"]),
+    "bilinear by scales": (
+        lambda x: F.interpolate(x, scale_factor=(1.3, 2), mode="bilinear"),
+        ["resize"],
+    ),
+    "bilinear with corners": (
+        lambda x: F.interpolate(x, (12, 3), mode="bilinear", align_corners=True),
+        ["resize"],
+    ),
     "concat": (lambda x: torch.cat([x, torch.relu(x), x], -3), ["relu", "concat"]),
     "concat of rows": (lambda x: torch.concat([x, x], 2), ["concat"]),
     "identities": (
@@ -193,6 +206,11 @@ FORMS: dict[str, tuple[Function, list[str]]] = {
     ),
 }
 LAYERS: dict[str, tuple[Function, nn.Module]] = {
+    "transposed": (lambda x, conv: conv(x), nn.ConvTranspose2d(4, 6, 3, 2, 1, 1)),
+    "transposed groups": (
+        lambda x, conv: conv(x),
+        nn.ConvTranspose2d(4, 6, (2, 3), (2, 1), (0, 1), groups=2, bias=False, dilation=(1, 2)),
+    ),
     "same": (lambda x, conv: conv(x), nn.Conv2d(4, 6, (3, 5), padding="same", dilation=2)),
     "valid": (lambda x, conv: conv(x), nn.Conv2d(4, 6, 3, padding="valid", groups=2)),
     "uneven": (lambda x, conv: conv(x), nn.Conv2d(4, 6, (1, 3), (2, 1), (0, 1), bias=False)),
@@ -353,10 +371,10 @@ def test_writing_to_the_input_changes_later_uses_of_it(tmp_path: Path) -> None:
 
 
 def test_all_unsupported_operators_are_named_with_their_modules(tmp_path: Path) -> None:
-    module = nn.Sequential(nn.PReLU(), nn.Upsample(scale_factor=2), nn.PReLU(), nn.ReLU())
+    module = nn.Sequential(nn.RReLU(), nn.Upsample((3, 3), mode="bicubic"), nn.RReLU(), nn.ReLU())
     path = export(tmp_path / "m.pt2", module.eval(), torch.randn(2, 4, 8, 8))
     with pytest.raises(UnsupportedOperatorError) as refusal:
         read_pt2(path)
-    assert "aten.prelu.default at prelu in 0, prelu_1 in 2;" in refusal.value.message
-    assert "aten.upsample_nearest2d.vec at upsample_nearest2d in 1" in refusal.value.message
-    assert refusal.value.metadata == {"op": "aten.prelu.default", "node": "prelu"}
+    assert "aten.rrelu.default at rrelu in 0, rrelu_1 in 2;" in refusal.value.message
+    assert "aten.upsample_bicubic2d.vec at upsample_bicubic2d in 1" in refusal.value.message
+    assert refusal.value.metadata == {"op": "aten.rrelu.default", "node": "rrelu"}

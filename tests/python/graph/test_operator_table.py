@@ -13,7 +13,6 @@ from smidgen.graph.operator_table import OPERATORS, PREFIX, find_operator
 
 # Parameters that the table adds so that several operators share one meaning; no file has them.
 ADDED = {
-    "conv2d.default": {"transposed"},
     "t.default": {"dims"},
     "numpy_T.default": {"dims"},
     "squeeze.default": {"dim"},
