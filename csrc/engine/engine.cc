@@ -142,14 +142,15 @@ void Engine::take_inputs(Plan& plan, std::span<const std::byte* const> inputs) c
     if (tensor.border != ops::Border{}) {
       fill_border(tensor, static_cast<std::uint8_t>(info.quantization.zero_point), 0, 1);
     }
-    ops::from_logical(inputs[i], info.dtype, tensor);
+    ops::from_logical(inputs[i], info.dtype, tensor, isa_);
   }
 }
 
 void Engine::hand_out(const Plan& plan, std::span<std::byte* const> outputs) const noexcept {
   for (std::size_t i = 0; i < outputs.size(); ++i) {
     const int output = plan.outputs[i];
-    ops::to_logical(plan.tensors[static_cast<std::size_t>(output)], dtype_of(output), outputs[i]);
+    ops::to_logical(plan.tensors[static_cast<std::size_t>(output)], dtype_of(output), outputs[i],
+                    isa_);
   }
 }
 

@@ -2,7 +2,8 @@
 
 #include <cstring>
 
-#include "kernels/layout/transpose.h"
+#include "kernels/layout/registry.h"
+#include "kernels/select.h"
 
 namespace smidgen::ops {
 namespace {
@@ -39,37 +40,41 @@ bool lie_alike(const Shape& a, const Shape& b, DType dtype) {
   return is_channels_last(b, dtype) && a[0] == b[0] && a[1] == b[1];
 }
 
-void to_logical(const TensorView& tensor, DType dtype, std::byte* out) noexcept {
+void to_logical(const TensorView& tensor, DType dtype, std::byte* out, Isa isa) noexcept {
   const Shape& shape = tensor.shape;
   if (is_logical(tensor, dtype)) {
     const Index bytes = shape.element_count() * size_of(dtype);
     std::memcpy(out, tensor.data, static_cast<std::size_t>(bytes));
     return;
   }
+  const kernels::TransposeKernel transpose =
+      kernels::best_variant(kernels::transpose_variants(), isa).kernel;
   for_each_run(tensor, [&](const std::uint8_t* pixels, Index first, Index count) {
-    kernels::u8_transpose_portable({.rows = count,
-                                    .columns = shape[1],
-                                    .x = pixels,
-                                    .x_stride = tensor.pixel_pitch,
-                                    .out = reinterpret_cast<std::uint8_t*>(out) + first,
-                                    .out_stride = shape[2] * shape[3]});
+    transpose({.rows = count,
+               .columns = shape[1],
+               .x = pixels,
+               .x_stride = tensor.pixel_pitch,
+               .out = reinterpret_cast<std::uint8_t*>(out) + first,
+               .out_stride = shape[2] * shape[3]});
   });
 }
 
-void from_logical(const std::byte* x, DType dtype, const TensorView& tensor) noexcept {
+void from_logical(const std::byte* x, DType dtype, const TensorView& tensor, Isa isa) noexcept {
   const Shape& shape = tensor.shape;
   if (is_logical(tensor, dtype)) {
     const Index bytes = shape.element_count() * size_of(dtype);
     std::memcpy(tensor.data, x, static_cast<std::size_t>(bytes));
     return;
   }
+  const kernels::TransposeKernel transpose =
+      kernels::best_variant(kernels::transpose_variants(), isa).kernel;
   for_each_run(tensor, [&](std::uint8_t* pixels, Index first, Index count) {
-    kernels::u8_transpose_portable({.rows = shape[1],
-                                    .columns = count,
-                                    .x = reinterpret_cast<const std::uint8_t*>(x) + first,
-                                    .x_stride = shape[2] * shape[3],
-                                    .out = pixels,
-                                    .out_stride = tensor.pixel_pitch});
+    transpose({.rows = shape[1],
+               .columns = count,
+               .x = reinterpret_cast<const std::uint8_t*>(x) + first,
+               .x_stride = shape[2] * shape[3],
+               .out = pixels,
+               .out_stride = tensor.pixel_pitch});
   });
 }
 

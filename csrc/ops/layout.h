@@ -1,6 +1,7 @@
 #pragma once
 
 #include "base/dtype.h"
+#include "base/isa.h"
 #include "ops/operator.h"
 
 namespace smidgen::ops {
@@ -13,9 +14,9 @@ bool is_channels_last(const Shape& shape, DType dtype);
 bool lie_alike(const Shape& a, const Shape& b, DType dtype);
 
 /// Copies a tensor as it lies in memory to its logical row-major order.
-void to_logical(const TensorView& tensor, DType dtype, std::byte* out) noexcept;
+void to_logical(const TensorView& tensor, DType dtype, std::byte* out, Isa isa) noexcept;
 
 /// The reverse of to_logical.
-void from_logical(const std::byte* x, DType dtype, const TensorView& tensor) noexcept;
+void from_logical(const std::byte* x, DType dtype, const TensorView& tensor, Isa isa) noexcept;
 
 }  // namespace smidgen::ops

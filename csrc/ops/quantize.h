@@ -1,7 +1,7 @@
 #pragma once
 
 #include "base/isa.h"
-#include "kernels/layout/transpose.h"
+#include "kernels/layout/layout.h"
 #include "kernels/quantize/registry.h"
 #include "ops/operator.h"
 

@@ -15,8 +15,8 @@ TensorError no_fit(const Shape& input, const std::vector<Index>& target) {
 
 }  // namespace
 
-Reshape::Reshape(std::vector<Index> target, DType dtype)
-    : target_(std::move(target)), dtype_(dtype) {
+Reshape::Reshape(std::vector<Index> target, DType dtype, Isa isa)
+    : target_(std::move(target)), dtype_(dtype), isa_(isa) {
   const bool is_extent = std::ranges::all_of(target_, [](Index extent) { return extent >= -1; });
   if (!is_extent || std::ranges::count(target_, -1) > 1 || target_.size() > kMaxRank) {
     throw ProgramError("a shape must have extents, 0, or -1 at most once, at most " +
@@ -64,12 +64,12 @@ void Reshape::run(const Invocation& invocation) const noexcept {
   const TensorView& x = invocation.inputs[0];
   const TensorView& out = invocation.output;
   if (!has_pixels(x.shape)) {
-    from_logical(x.data, dtype_, out);
+    from_logical(x.data, dtype_, out, isa_);
   } else if (!has_pixels(out.shape)) {
-    to_logical(x, dtype_, out.data);
+    to_logical(x, dtype_, out.data, isa_);
   } else {
-    to_logical(x, dtype_, invocation.scratch);
-    from_logical(invocation.scratch, dtype_, out);
+    to_logical(x, dtype_, invocation.scratch, isa_);
+    from_logical(invocation.scratch, dtype_, out, isa_);
   }
 }
 

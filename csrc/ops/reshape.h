@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "base/dtype.h"
+#include "base/isa.h"
 #include "ops/operator.h"
 
 namespace smidgen::ops {
@@ -11,7 +12,7 @@ namespace smidgen::ops {
 class Reshape final : public Operator {
  public:
   /// `target`: one extent an axis; 0 keeps the input's, -1 (at most once) takes what is left.
-  Reshape(std::vector<Index> target, DType dtype);
+  Reshape(std::vector<Index> target, DType dtype, Isa isa);
 
   Shape output_shape(std::span<const Shape> inputs) const override;
   Index work(std::span<const Shape> inputs) const override;
@@ -24,6 +25,7 @@ class Reshape final : public Operator {
 
   std::vector<Index> target_;
   DType dtype_;
+  Isa isa_;
 };
 
 }  // namespace smidgen::ops

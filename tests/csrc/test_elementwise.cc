@@ -292,24 +292,29 @@ TEST(every_dequantize_kernel_equals_the_formula) {
   }
 }
 
+void check_transposition(const TransposeVariant& variant, std::ptrdiff_t rows,
+                         std::ptrdiff_t columns, std::ptrdiff_t gap) {
+  test::set_context(variant.name, rows, 'x', columns, "gap", gap);
+  test::Random random(8);
+  const std::ptrdiff_t x_stride = columns + gap;
+  const std::ptrdiff_t out_stride = rows + gap;
+  const auto x = random.values<std::uint8_t>(rows * x_stride, 0, 255);
+  test::GuardedBytes out(columns * out_stride);
+  variant.kernel({rows, columns, x.data(), x_stride, out.data(), out_stride});
+  CHECK(out.is_intact([&](std::ptrdiff_t i) { return i % out_stride < rows; }));
+  for (std::ptrdiff_t i = 0; i < rows; ++i) {
+    for (std::ptrdiff_t j = 0; j < columns; ++j) {
+      CHECK_EQUAL(out[j * out_stride + i], x[static_cast<std::size_t>(i * x_stride + j)]);
+    }
+  }
+}
+
 TEST(every_transpose_kernel_moves_each_value) {
   for (const TransposeVariant& variant : transpose_variants()) {
     if (!cpu_has(variant.isa)) continue;
-    test::Random random(8);
-    for (const std::ptrdiff_t rows : {1, 3, 16, 17, 50}) {
-      for (const std::ptrdiff_t columns : {1, 2, 15, 16, 33}) {
-        test::set_context(variant.name, rows, 'x', columns);
-        const std::ptrdiff_t x_stride = columns + 2;
-        const std::ptrdiff_t out_stride = rows + 3;
-        const auto x = random.values<std::uint8_t>(rows * x_stride, 0, 255);
-        test::GuardedBytes out(columns * out_stride);
-        variant.kernel({rows, columns, x.data(), x_stride, out.data(), out_stride});
-        CHECK(out.is_intact([&](std::ptrdiff_t i) { return i % out_stride < rows; }));
-        for (std::ptrdiff_t i = 0; i < rows; ++i) {
-          for (std::ptrdiff_t j = 0; j < columns; ++j) {
-            CHECK_EQUAL(out[j * out_stride + i], x[static_cast<std::size_t>(i * x_stride + j)]);
-          }
-        }
+    for (const std::ptrdiff_t rows : {1, 2, 3, 4, 15, 16, 17, 31, 32, 50}) {
+      for (const std::ptrdiff_t columns : {1, 2, 3, 4, 15, 16, 17, 33, 100}) {
+        for (const std::ptrdiff_t gap : {0, 2}) check_transposition(variant, rows, columns, gap);
       }
     }
   }

@@ -75,7 +75,8 @@ class Net {
   int reshape(int input, const Shape& shape) {
     std::vector<Index> target;
     for (int axis = 0; axis < shape.rank(); ++axis) target.push_back(shape[axis]);
-    return add(std::make_unique<ops::Reshape>(target, DType::kUInt8), {input}, shape);
+    return add(std::make_unique<ops::Reshape>(target, DType::kUInt8, Isa::kPortable), {input},
+               shape);
   }
 
   int sum(int lhs, int rhs) {

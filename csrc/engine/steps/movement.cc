@@ -22,7 +22,7 @@ Prepared prepare(const Concat& step, const Preparation& preparation) {
 Prepared prepare(const Reshape& step, const Preparation& preparation) {
   const DType dtype = preparation.tensor(step.input).dtype;
   preparation.expect_type(step.output, dtype);
-  return std::make_unique<ops::Reshape>(step.shape, dtype);
+  return std::make_unique<ops::Reshape>(step.shape, dtype, preparation.isa());
 }
 
 }  // namespace smidgen::engine

@@ -4,7 +4,7 @@
 #include <string_view>
 
 #include "base/isa.h"
-#include "kernels/layout/transpose.h"
+#include "kernels/layout/layout.h"
 
 namespace smidgen::kernels {
 

@@ -1,4 +1,4 @@
-#include "kernels/layout/transpose.h"
+#include "kernels/layout/layout.h"
 
 namespace smidgen::kernels {
 namespace {

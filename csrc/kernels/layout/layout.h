@@ -8,7 +8,7 @@
 namespace smidgen::kernels {
 
 /// x: [rows][columns], rows x_stride bytes apart; out: [columns][rows], rows out_stride bytes
-/// apart.
+/// apart, never part of x. Kernels read and write exactly these bytes.
 struct Transposition {
   std::ptrdiff_t rows;
   std::ptrdiff_t columns;
@@ -21,5 +21,6 @@ struct Transposition {
 using TransposeKernel = void (*)(const Transposition& transposition) noexcept;
 
 void u8_transpose_portable(const Transposition& transposition) noexcept;
+void u8_transpose_avx2(const Transposition& transposition) noexcept;
 
 }  // namespace smidgen::kernels
