@@ -6,7 +6,7 @@ JOBS ?= 2
 SOURCES := $(shell find csrc -type f 2>/dev/null) CMakeLists.txt pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-python test-native check lint sanitize bench proto reference format clean
+.PHONY: help setup demo test test-python test-native check lint sanitize sanitize-address sanitize-thread soak bench proto reference format clean
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,10 +36,23 @@ test-native: setup
 	$(BIN)/cmake --build build/native --parallel $(JOBS)
 	$(BIN)/ctest --test-dir build/native --output-on-failure
 
-sanitize: setup
-	$(BIN)/cmake -S . -B build/sanitize -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja -DSMIDGEN_BUILD_TESTS=ON -DSMIDGEN_BUILD_PYTHON=OFF -DSMIDGEN_SANITIZE=ON -DSMIDGEN_WERROR=ON
+SANITIZED = $(BIN)/cmake -S . -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja -DSMIDGEN_BUILD_TESTS=ON -DSMIDGEN_BUILD_PYTHON=OFF -DSMIDGEN_WERROR=ON
+
+sanitize: setup sanitize-address sanitize-thread
+
+sanitize-address: setup
+	$(SANITIZED) -B build/sanitize -DSMIDGEN_SANITIZE=address
 	$(BIN)/cmake --build build/sanitize --parallel $(JOBS)
 	$(BIN)/ctest --test-dir build/sanitize --output-on-failure
+
+# Only these tests have several threads.
+sanitize-thread: setup
+	$(SANITIZED) -B build/sanitize-thread -DSMIDGEN_SANITIZE=thread
+	$(BIN)/cmake --build build/sanitize-thread --parallel $(JOBS) --target test_base test_engine
+	$(BIN)/ctest --test-dir build/sanitize-thread --output-on-failure --tests-regex '^(base|engine)$$'
+
+soak: setup ## Run the engine for minutes and check that its memory stays flat
+	$(BIN)/python -m pytest -m soak tests/python/test_engine_soak.py
 
 lint: setup
 	$(BIN)/ruff check

@@ -7,22 +7,28 @@
 #include "base/memory_region.h"
 
 namespace smidgen {
+namespace {
+
+constexpr Index kLarge = 256 * 1024;
+
+}  // namespace
 
 AlignedBuffer::AlignedBuffer(Index bytes) : size_(bytes) {
-  const Index wanted = round_up(bytes + kSlack, kAlignment);
-  MemoryRegion* const region = MemoryRegion::current();
-  if (std::byte* const taken = region == nullptr ? nullptr : region->take(wanted)) {
-    data_ = {taken, Release{.is_borrowed = true}};
+  const Index total = round_up(bytes + kSlack, kAlignment);
+  std::byte* zeroed = nullptr;
+  if (MemoryRegion* const region = MemoryRegion::current()) zeroed = region->take(total);
+  if (zeroed == nullptr && total >= kLarge) {
+    mapping_ = MappedMemory(total);
+    zeroed = mapping_.data();
+  }
+  if (zeroed != nullptr) {
+    data_ = {zeroed, Release{.is_borrowed = true}};
     return;
   }
-  const bool is_huge = wanted >= kHugePage;
-  const Index alignment = is_huge ? kHugePage : kAlignment;
-  const auto total = static_cast<std::size_t>(round_up(wanted, alignment));
-  data_.reset(
-      static_cast<std::byte*>(std::aligned_alloc(static_cast<std::size_t>(alignment), total)));
+  const auto size = static_cast<std::size_t>(total);
+  data_.reset(static_cast<std::byte*>(std::aligned_alloc(kAlignment, size)));
   if (!data_) throw std::bad_alloc();
-  if (is_huge) prefer_huge_pages(data_.get(), static_cast<Index>(total));
-  std::memset(data_.get(), 0, static_cast<std::size_t>(wanted));
+  std::memset(data_.get(), 0, size);
 }
 
 void AlignedBuffer::Release::operator()(std::byte* data) const noexcept {

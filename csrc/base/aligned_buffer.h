@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <memory>
 
+#include "base/mapped_memory.h"
 #include "base/shape.h"
 
 namespace smidgen {
@@ -34,10 +35,11 @@ class AlignedBuffer {
 
  private:
   struct Release {
-    bool is_borrowed;  // from a region
+    bool is_borrowed;  // from a mapping or a region
     void operator()(std::byte* data) const noexcept;
   };
 
+  MappedMemory mapping_;  // of large buffers
   std::unique_ptr<std::byte, Release> data_;
   Index size_ = 0;
 };

@@ -2,19 +2,16 @@
 
 #include <cstddef>
 
-#include "base/shape.h"
+#include "base/mapped_memory.h"
 
 namespace smidgen {
 
-/// Zeroed address space for many buffers that live equally long, such as the packed weights of an
-/// engine. In one piece they can lie in huge pages, whose addresses a CPU translates faster, and
-/// leave no holes in the heap. Pages that no buffer touches take no memory.
+/// Zeroed memory in one piece for many buffers that live equally long, such as the packed weights
+/// of an engine.
 class MemoryRegion {
  public:
-  /// Lets the region have room for up to `bytes`. Without memory or a system call for it, the
-  /// region has room for nothing.
+  /// Has room for up to `bytes`, or for nothing if the system has none to give.
   explicit MemoryRegion(Index bytes) noexcept;
-  ~MemoryRegion();
   MemoryRegion(const MemoryRegion&) = delete;
   MemoryRegion& operator=(const MemoryRegion&) = delete;
 
@@ -38,16 +35,9 @@ class MemoryRegion {
   static MemoryRegion* current() noexcept;
 
  private:
-  std::byte* reserved_ = nullptr;
-  std::size_t reserved_bytes_ = 0;
-  std::byte* next_ = nullptr;
-  std::byte* end_ = nullptr;
+  MappedMemory memory_;
+  Index used_ = 0;
+  Index size_;
 };
-
-/// The size of huge pages where there are any.
-inline constexpr Index kHugePage = Index{2} << 20;
-
-/// Asks the system to back a range that is aligned to kHugePage by huge pages. It need not.
-void prefer_huge_pages(std::byte* begin, Index bytes) noexcept;
 
 }  // namespace smidgen
