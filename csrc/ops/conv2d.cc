@@ -7,8 +7,7 @@
 namespace smidgen::ops {
 namespace {
 
-constexpr Index kCopyBytes = 256 * 1024;   // copied lines stay in the second-level cache
-constexpr Index kStripBytes = 256 * 1024;  // and so do the rows that all panels read in turn
+constexpr Index kCopyBytes = 256 * 1024;  // copied lines stay in the second-level cache
 constexpr Index kManyRows = 14 * 72;
 
 /// Reorders [O][C][KH * KW] to [O][KH * KW][C], the order of the taps in memory.
@@ -49,13 +48,10 @@ kernels::GemmShape product_shape(const Conv2dGeometry& geometry) {
   return {outs, window.taps(), channels};
 }
 
-/// Tiles of a strip such that its rows stay in the cache while all panels read them.
-Index strip_tiles(const kernels::GemmRows& rows, Range tiles) {
-  const Index line_bytes =
-      rows.lines * rows.images > 1 ? rows.a_pitch.line : rows.width * rows.a_pitch.row;
-  const Index bytes = rows.lines * rows.images * line_bytes;
-  const Index strips = ceil_div(bytes, kStripBytes);
-  return std::max(Index{1}, ceil_div(tiles.end - tiles.begin, strips));
+/// Bytes of the rows, borders included.
+Index bytes_of(const kernels::GemmRows& rows) {
+  const Index lines = rows.lines * rows.images;
+  return lines * (lines > 1 ? rows.a_pitch.line : rows.width * rows.a_pitch.row);
 }
 
 }  // namespace
@@ -104,6 +100,22 @@ Index Conv2d::scratch_bytes(std::span<const Shape> inputs) const {
   return offset_bytes() + copy.bytes(x);
 }
 
+int Conv2d::candidate_count(std::span<const Shape> inputs, int threads) const {
+  (void)inputs;
+  return ProductOrder::count(threads);
+}
+
+std::string Conv2d::signature() const {
+  std::string text =
+      "conv2d " + std::to_string(geometry_.out_channels) + ' ' + std::to_string(geometry_.groups);
+  const Window& window = geometry_.window;
+  for (const Index extent : window.kernel) text += ' ' + std::to_string(extent);
+  for (const Index extent : window.stride) text += ' ' + std::to_string(extent);
+  for (const Index extent : window.padding) text += ' ' + std::to_string(extent);
+  for (const Index extent : window.dilation) text += ' ' + std::to_string(extent);
+  return text;
+}
+
 Border Conv2d::wanted_border(int index) const {
   (void)index;
   return kernel().value_bytes() == 1 ? border_of(geometry_.window) : Border{};
@@ -122,13 +134,12 @@ void Conv2d::run(const Invocation& invocation) const noexcept {
   const TensorView& x = invocation.inputs[0];
   const Shape& out = invocation.output.shape;
   const kernels::PackedGemm& packed = packed_.front();
-  // Whichever outweighs the other is split, so that each core streams a part of it.
-  const bool is_split_by_panels =
-      packed.shape.n > out[0] * out[2] * out[3] && packed.panels >= invocation.threads;
+  const ProductOrder order = ProductOrder::at(invocation.candidate, invocation.threads,
+                                              packed.shape.n > out[0] * out[2] * out[3]);
   const Part part =
-      is_split_by_panels
-          ? Part{0, 1, partition(packed.panels, 1, invocation.thread, invocation.threads)}
-          : Part{invocation.thread, invocation.threads, {0, packed.panels}};
+      order.splits_panels && packed.panels >= invocation.threads
+          ? Part{0, 1, partition(packed.panels, 1, invocation.thread, invocation.threads), order}
+          : Part{invocation.thread, invocation.threads, {0, packed.panels}, order};
   if (!reads_in_place(x)) return run_copied(invocation, part);
   const Window& window = geometry_.window;
   multiply(invocation,
@@ -184,7 +195,7 @@ void Conv2d::run_copied(const Invocation& invocation, const Part& part) const no
               .pixel_pitch = copy.pixel_bytes(x.shape),
               .images = copy.images,
               .out_lines = out_lines},
-             {0, 1, part.panels});
+             {0, 1, part.panels, part.order});
     line += images * (out_lines.end - out_lines.begin);
   }
 }
@@ -230,13 +241,14 @@ void Conv2d::multiply(const Invocation& invocation, const Source& source,
                        .strip_tiles = 0,
                        .tiles = {},
                        .panels = part.panels,
+                       .ending = epilogue.ending(),
                        .range = epilogue.range(),
                        .addend = epilogue.addend(),
                        .lookup = epilogue.lookup()};
   for (Index group = 0; group < geometry_.groups; ++group) {
     const kernels::PackedGemm& packed = packed_[static_cast<std::size_t>(group)];
     run.tiles = partition(kernels::tile_count(packed, rows), 1, part.index, part.count);
-    run.strip_tiles = strip_tiles(rows, run.tiles);
+    run.strip_tiles = part.order.strip_tiles(kernels::tile_count(packed, rows), bytes_of(rows));
     run.rows.a = rows.a + group * group_channels() * kernel().value_bytes();
     run.rows.out = rows.out + group * packed.shape.n;
     if (has_addend) run.rows.addend = rows.addend + group * packed.shape.n;

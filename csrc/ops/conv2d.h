@@ -7,6 +7,7 @@
 #include "kernels/gemm/run.h"
 #include "ops/bordered_copy.h"
 #include "ops/product_epilogue.h"
+#include "ops/product_order.h"
 #include "ops/requantization.h"
 #include "ops/window.h"
 
@@ -35,6 +36,8 @@ class Conv2d final : public Operator {
   Index scratch_bytes(std::span<const Shape> inputs) const override;
   bool takes_pitches() const override { return true; }
   Border wanted_border(int index) const override;
+  int candidate_count(std::span<const Shape> inputs, int threads) const override;
+  std::string signature() const override;
   bool can_fuse(const Epilogue& epilogue) const override {
     return ProductEpilogue::can_do(epilogue);
   }
@@ -56,6 +59,7 @@ class Conv2d final : public Operator {
     int index;
     int count;
     Range panels;
+    ProductOrder order;
   };
 
   Index group_channels() const { return geometry_.in_channels / geometry_.groups; }

@@ -1,99 +1,87 @@
 #include "ops/linear.h"
 
-#include <algorithm>
-
 #include "base/error.h"
-#include "ops/bordered_copy.h"
 
 namespace smidgen::ops {
 namespace {
 
-constexpr Index kWideBytes = 128 * 1024;  // widened rows stay in the second-level cache
-
 kernels::PackedGemm pack(Index in_features, Index out_features, const WeightedLayer& layer,
                          Isa isa) {
   check_constants(layer, out_features, in_features);
-  const std::vector<float> multipliers = requantize_multipliers(layer);
+  const bool is_float = layer.output_type == DType::kFloat32;
+  const std::vector<float> multipliers =
+      is_float ? accumulator_scales(layer) : requantize_multipliers(layer);
   const kernels::GemmColumns columns{layer.weight, layer.bias, multipliers, layer.input.zero_point};
+  const Isa level = is_float ? isa : kernels::level_for(isa, columns);
   // One row: single predictions are what linear layers mostly see.
-  const kernels::GemmChoice choice =
-      kernels::choose_gemm(kernels::level_for(isa, columns), out_features, 1);
-  return kernels::pack_gemm(choice, {out_features, 1, in_features}, columns);
+  return kernels::pack_gemm(kernels::choose_gemm(level, out_features, 1),
+                            {out_features, 1, in_features}, columns);
 }
 
 }  // namespace
 
 Linear::Linear(Index in_features, Index out_features, const WeightedLayer& layer, Isa isa)
-    : range_(output_range(layer.output, layer.clamp)),
-      packed_(pack(in_features, out_features, layer, isa)) {}
+    : is_float_(layer.output_type == DType::kFloat32),
+      range_(output_range(layer.output, layer.clamp)),
+      product_(pack(in_features, out_features, layer, isa)) {}
 
 Shape Linear::output_shape(std::span<const Shape> inputs) const {
-  const Shape& x = inputs[0];
-  expect_rank(x, 2);
-  if (x[1] != packed_.shape.k()) {
-    throw TensorError("the input has shape " + x.to_string() + ", expected " +
-                      std::to_string(packed_.shape.k()) + " features");
-  }
-  return {x[0], packed_.shape.n};
+  // uint8 tensors of rank 4 have their channels, not their last extent, along memory.
+  if (inputs[0].rank() == 4) expect_rank(inputs[0], 3);
+  return linear_shape(inputs[0], product_.features(), product_.outputs());
 }
 
 Index Linear::work(std::span<const Shape> inputs) const {
-  return saturating_product(inputs[0].element_count(), packed_.shape.n);
-}
-
-Index Linear::rows_at_once(Index rows) const {
-  const kernels::GemmVariant& variant = *packed_.choice.main;
-  if (variant.value_bytes() == 1) return rows;
-  const Index row_bytes = packed_.shape.k() * variant.value_bytes();
-  return std::min(rows, std::max(variant.mr, kWideBytes / row_bytes / variant.mr * variant.mr));
+  return saturating_product(inputs[0].element_count(), product_.outputs());
 }
 
 Index Linear::scratch_bytes(std::span<const Shape> inputs) const {
-  const Index value_bytes = packed_.choice.main->value_bytes();
-  if (value_bytes == 1) return 0;
-  return rows_at_once(inputs[0][0]) * packed_.shape.k() * value_bytes;
+  return product_.scratch_bytes(row_count(inputs[0]));
+}
+
+bool Linear::can_fuse(const Epilogue& epilogue) const {
+  return epilogue.is_empty() || (!is_float_ && ProductEpilogue::can_do(epilogue));
+}
+
+int Linear::candidate_count(std::span<const Shape> inputs, int threads) const {
+  (void)inputs;
+  return ProductOrder::count(threads);
+}
+
+std::string Linear::signature() const {
+  return "linear " + std::to_string(product_.features()) + ' ' +
+         std::to_string(product_.outputs()) + (is_float_ ? " float32" : " uint8");
 }
 
 void Linear::run(const Invocation& invocation) const noexcept {
   const TensorView& x = invocation.inputs[0];
-  const Index k = packed_.shape.k();
-  const Index value_bytes = packed_.choice.main->value_bytes();
-  const Index step = rows_at_once(x.shape[0]);
-  // Each thread streams its own part of the weights, which outweigh the activations here.
-  const Range panels = partition(packed_.panels, 1, invocation.thread, invocation.threads);
-  constexpr Index kNoOffset = 0;
   const ProductEpilogue epilogue(range_, invocation.epilogue);
-  for (Index row = 0; row < x.shape[0]; row += step) {
-    const Index count = std::min(step, x.shape[0] - row);
-    const std::uint8_t* a = x.u8() + row * k;
-    if (value_bytes == 2) {
-      auto* wide = reinterpret_cast<std::uint8_t*>(invocation.scratch);
-      widen(a, count * k, wide);
-      a = wide;
-    }
-    const kernels::GemmRows rows{
-        .images = 1,
-        .lines = 1,
-        .width = count,
-        .a = a,
-        .a_pitch = {0, 0, k * value_bytes},
-        .out = invocation.output.u8() + row * packed_.shape.n,
-        .out_pitch = {0, 0, packed_.shape.n},
-        .addend = epilogue.addend() == nullptr
-                      ? nullptr
-                      : invocation.epilogue.addend.u8() + row * packed_.shape.n,
-        .addend_pitch = {0, 0, packed_.shape.n}};
-    const Index tiles = kernels::tile_count(packed_, rows);
-    kernels::run_packed_gemm(packed_, {.rows = rows,
-                                       .segments = 1,
-                                       .segment_offsets = &kNoOffset,
-                                       .strip_tiles = tiles,
-                                       .tiles = {0, tiles},
-                                       .panels = panels,
-                                       .range = epilogue.range(),
-                                       .addend = epilogue.addend(),
-                                       .lookup = epilogue.lookup()});
-  }
+  const MatrixRows rows{
+      .count = row_count(x.shape),
+      .a = x.u8(),
+      .out = invocation.output.u8(),
+      .addend = epilogue.addend() == nullptr ? nullptr : invocation.epilogue.addend.u8()};
+  product_.multiply(rows,
+                    {.ending = is_float_ ? kernels::GemmEnding::kFloats : epilogue.ending(),
+                     .range = epilogue.range(),
+                     .addend = epilogue.addend(),
+                     .lookup = epilogue.lookup()},
+                    {invocation.thread, invocation.threads, invocation.candidate},
+                    invocation.scratch);
 }
+
+Shape linear_shape(const Shape& input, Index features, Index outputs) {
+  const int rank = input.rank();
+  if (rank < 2 || input[rank - 1] != features) {
+    throw TensorError("the input has shape " + input.to_string() + ", expected " +
+                      std::to_string(features) + " features along the last of two axes or more");
+  }
+  std::vector<Index> extents;
+  for (int axis = 0; axis + 1 < rank; ++axis) extents.push_back(input[axis]);
+  extents.push_back(outputs);
+  return Shape(extents);
+}
+
+Index row_count(const Shape& input) { return input.element_count() / input[input.rank() - 1]; }
 
 }  // namespace smidgen::ops

@@ -16,6 +16,9 @@ class ProductEpilogue {
   /// Whether kernels can do these steps: a table or a residual addition, with bounded terms.
   static bool can_do(const Epilogue& epilogue);
 
+  kernels::GemmEnding ending() const {
+    return addend_ ? kernels::GemmEnding::kBytesWithAddend : kernels::GemmEnding::kBytes;
+  }
   const kernels::OutputRange& range() const { return range_; }
   const kernels::GemmAddend* addend() const { return addend_ ? &*addend_ : nullptr; }
   const kernels::GemmLookup* lookup() const { return lookup_ ? &*lookup_ : nullptr; }

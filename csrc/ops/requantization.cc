@@ -14,13 +14,16 @@ void expect_length(const char* what, std::size_t found, Index expected) {
 }  // namespace
 
 std::vector<float> requantize_multipliers(const WeightedLayer& layer) {
-  std::vector<float> multipliers;
-  multipliers.reserve(layer.weight_scale.size());
-  for (const float scale : layer.weight_scale) {
-    const float product = layer.input.scale * scale;
-    multipliers.push_back(product / layer.output.scale);
-  }
+  std::vector<float> multipliers = accumulator_scales(layer);
+  for (float& multiplier : multipliers) multiplier /= layer.output.scale;
   return multipliers;
+}
+
+std::vector<float> accumulator_scales(const WeightedLayer& layer) {
+  std::vector<float> scales;
+  scales.reserve(layer.weight_scale.size());
+  for (const float scale : layer.weight_scale) scales.push_back(layer.input.scale * scale);
+  return scales;
 }
 
 void check_constants(const WeightedLayer& layer, Index channels, Index weights_per_channel) {

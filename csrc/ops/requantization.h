@@ -4,6 +4,7 @@
 #include <span>
 #include <vector>
 
+#include "base/dtype.h"
 #include "ops/operator.h"
 
 namespace smidgen::ops {
@@ -17,10 +18,14 @@ struct WeightedLayer {
   Quantization input;
   Quantization output;
   Clamp clamp;
+  DType output_type = DType::kUInt8;  // float32 takes neither `output` nor `clamp`
 };
 
 /// Returns m[c] = fl(fl(s_x * s_w[c]) / s_y), as smidgen.functional.requantize_multipliers does.
 std::vector<float> requantize_multipliers(const WeightedLayer& layer);
+
+/// Returns fl(s_x * s_w[c]), what one unit of an accumulator is worth.
+std::vector<float> accumulator_scales(const WeightedLayer& layer);
 
 /// Throws ProgramError unless the constants have the lengths that the geometry needs.
 void check_constants(const WeightedLayer& layer, Index channels, Index weights_per_channel);

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <vector>
 
 #include "check.h"
@@ -100,14 +101,25 @@ GemmColumns columns_of(const Operands& operands, const Problem& problem) {
   return {operands.w, operands.bias, operands.multipliers, problem.zero_point};
 }
 
+GemmOperands unpacked(const Problem& problem, const Operands& operands) {
+  return {.m = problem.width,
+          .n = problem.n,
+          .k = problem.k(),
+          .a = operands.a.data(),
+          .a_stride = problem.row_values(),
+          .w = operands.w.data(),
+          .bias = operands.bias.data(),
+          .multipliers = operands.multipliers.data(),
+          .a_zero_point = problem.zero_point};
+}
+
 std::vector<std::uint8_t> expected_rows(const Problem& problem, const Operands& operands) {
   std::vector<std::uint8_t> expected(static_cast<std::size_t>(problem.row_count() * problem.n));
-  for (Index line = 0; line < problem.images * problem.lines; ++line) {
-    qu8_qc8w_gemm_reference(problem.width, problem.n, problem.k(),
-                            operands.a.data() + line * problem.line_values(), problem.row_values(),
-                            problem.zero_point, operands.w.data(), operands.bias.data(),
-                            operands.multipliers.data(), problem.range,
-                            expected.data() + line * problem.width * problem.n, problem.n);
+  GemmOperands line = unpacked(problem, operands);
+  for (Index at = 0; at < problem.images * problem.lines; ++at) {
+    qu8_qc8w_gemm_reference(line, problem.range, expected.data() + at * problem.width * problem.n,
+                            problem.n);
+    line.a += problem.line_values();
   }
   return expected;
 }
@@ -165,14 +177,16 @@ void check_choice(const GemmChoice& choice, const Problem& problem, Index strip_
   const Index tiles = tile_count(packed, rows);
   const GemmAddend added{problem.range.low, problem.range.high, kSum.lhs_multiplier,
                          kSum.rhs_multiplier, kSum.rhs_zero_point};
-  run_packed_gemm(packed, {.rows = rows,
-                           .segments = problem.segments,
-                           .segment_offsets = offsets.data(),
-                           .strip_tiles = strip_tiles == 0 ? tiles : strip_tiles,
-                           .tiles = {0, tiles},
-                           .panels = {0, packed.panels},
-                           .range = problem.has_addend ? kSum.range : problem.range,
-                           .addend = problem.has_addend ? &added : nullptr});
+  run_packed_gemm(packed,
+                  {.rows = rows,
+                   .segments = problem.segments,
+                   .segment_offsets = offsets.data(),
+                   .strip_tiles = strip_tiles == 0 ? tiles : strip_tiles,
+                   .tiles = {0, tiles},
+                   .panels = {0, packed.panels},
+                   .ending = problem.has_addend ? GemmEnding::kBytesWithAddend : GemmEnding::kBytes,
+                   .range = problem.has_addend ? kSum.range : problem.range,
+                   .addend = problem.has_addend ? &added : nullptr});
 
   std::vector<std::uint8_t> expected = expected_rows(problem, operands);
   if (problem.has_addend) add_to(expected, problem, addend);
@@ -282,6 +296,71 @@ TEST(every_choice_of_kernels_gives_the_same_in_strips_of_any_height) {
         check_choice(choice,
                      {.width = rows, .n = n, .length = 12, .zero_point = 9, .range = kRanges[0]},
                      n % 4, random);
+      }
+    }
+  }
+}
+
+/// Runs a product of plain rows that ends with floats.
+std::vector<float> run_to_floats(const PackedGemm& packed, const std::vector<std::uint8_t>& a,
+                                 Index rows, GemmEnding ending,
+                                 const RowQuantization* quantization) {
+  const Index n = packed.shape.n;
+  constexpr Index kNoOffset = 0;
+  test::GuardedBytes out(rows * n * 4);
+  const Index row_bytes = packed.shape.k() * packed.choice.main->value_bytes();
+  const GemmRows all{.images = 1,
+                     .lines = 1,
+                     .width = rows,
+                     .a = a.data(),
+                     .a_pitch = {0, 0, row_bytes},
+                     .out = out.data(),
+                     .out_pitch = {0, 0, n * 4},
+                     .quantization = quantization};
+  const Index tiles = tile_count(packed, all);
+  run_packed_gemm(packed, {.rows = all,
+                           .segments = 1,
+                           .segment_offsets = &kNoOffset,
+                           .strip_tiles = tiles,
+                           .tiles = {0, tiles},
+                           .panels = {0, packed.panels},
+                           .ending = ending});
+  CHECK(out.is_intact([](Index) { return true; }));
+  std::vector<float> floats(static_cast<std::size_t>(rows * n));
+  std::memcpy(floats.data(), out.data(), floats.size() * 4);
+  return floats;
+}
+
+TEST(every_gemm_kernel_ends_with_floats_that_equal_the_reference) {
+  for (const GemmVariant& variant : runnable_variants()) {
+    test::Random random(5);
+    for (Index m = 1; m <= variant.mr + 1; ++m) {
+      for (const Index n : {Index{1}, variant.nr - 1, variant.nr, variant.nr + 9}) {
+        const Problem problem{.width = m, .n = n, .length = 4 + m % 9, .zero_point = 3};
+        test::set_context(variant.name, "m", m, "n", n, "k", problem.k());
+        const Operands operands = make_operands(problem, random);
+        const auto float_bias = random.values<float>(n, -50, 50);
+        std::vector<RowQuantization> rows;
+        for (Index i = 0; i < m; ++i) {
+          rows.push_back(
+              {0.1F * static_cast<float>(i + 1), static_cast<std::int32_t>(i * 50 % 256)});
+        }
+        GemmColumns columns = columns_of(operands, problem);
+        columns.float_bias = float_bias;
+        const GemmVariant* row = &variant;
+        const GemmShape shape{n, 1, problem.k()};
+        const auto a = readable(problem, variant, operands.a);
+        std::vector<float> expected(static_cast<std::size_t>(m * n));
+
+        qu8_qc8w_f32_gemm_reference(unpacked(problem, operands), expected.data());
+        CHECK(run_to_floats(pack_gemm({row, row}, shape, columns), a, m, GemmEnding::kFloats,
+                            nullptr) == expected);
+
+        qu8_qc8w_f32_gemm_of_scaled_rows_reference(unpacked(problem, operands), rows.data(),
+                                                   float_bias.data(), expected.data());
+        columns.a_zero_point = 0;
+        CHECK(run_to_floats(pack_gemm({row, row}, shape, columns), a, m,
+                            GemmEnding::kFloatsOfScaledRows, rows.data()) == expected);
       }
     }
   }

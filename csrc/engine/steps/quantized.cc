@@ -27,7 +27,8 @@ ops::WeightedLayer layer(const Weighted& step, const Constant& weight,
           preparation.constant(step.bias, DType::kInt32, 1).template values<std::int32_t>(),
           preparation.quantization(step.input),
           preparation.quantization(step.output),
-          step.clamp};
+          step.clamp,
+          preparation.tensor(step.output).dtype};
 }
 
 }  // namespace
@@ -59,7 +60,10 @@ Prepared prepare(const Conv2d& step, const Preparation& preparation) {
 }
 
 Prepared prepare(const Linear& step, const Preparation& preparation) {
-  expect_quantized(preparation, {step.input, step.output});
+  expect_quantized(preparation, {step.input});
+  if (preparation.tensor(step.output).dtype != DType::kFloat32) {
+    expect_quantized(preparation, {step.output});
+  }
   const Constant& weight = preparation.constant(step.weight, DType::kInt8, 2);
   return std::make_unique<ops::Linear>(weight.shape[1], weight.shape[0],
                                        layer(step, weight, preparation), preparation.isa());

@@ -5,21 +5,29 @@
 
 #include "kernels/output_range.h"
 
-// Matrix product of uint8 rows with int8 columns, requantized per column:
+// Matrix product of uint8 rows with int8 columns:
 //
 //   acc[i][j] = bias2[j] + sum over k of a[i][k] * w[j][k]                    in int32, modulo 2^32
-//   out[i][j] = clamp(round_half_even(float(acc[i][j]) * multiplier[j]) + zero_point, low, high)
 //
-// with bias2[j] = bias[j] - zero_point_a * sum over k of w[j][k] made while packing. A residual
-// addition may follow on the spot, with q = out[i][j] - zero_point as an integer and the bytes of
-// another tensor:
-//
-//   sum[i][j] = float(q) * own_multiplier + float(addend[i][j] - addend_zero_point) * multiplier
-//   out[i][j] = clamp(round_half_even(sum[i][j]) + zero_point, low, high)
-//
-// in three float operations, each rounded once.
+// with bias2[j] = bias[j] - zero_point_a * sum over k of w[j][k] made while packing. GemmEnding
+// says what becomes of the sums.
 
 namespace smidgen::kernels {
+
+/// What becomes of the sums of a tile; each float operation is rounded once.
+enum class GemmEnding : std::uint8_t {
+  /// out = clamp(round_half_even(float(acc) * multiplier[j]) + zero_point, low, high)
+  kBytes,
+  /// A residual addition on the spot, with q = out - zero_point of kBytes as an integer:
+  /// out = clamp(round_half_even(float(q) * own_multiplier
+  ///                             + float(addend - addend_zero_point) * addend_multiplier)
+  ///             + zero_point, low, high)
+  kBytesWithAddend,
+  /// out = float(acc) * multiplier[j]
+  kFloats,
+  /// out = float(acc - zero_point[i] * column_sum[j]) * (scale[i] * multiplier[j]) + bias[j]
+  kFloatsOfScaledRows,
+};
 
 /// What the sums of a residual addition are made of. Both products of 255 and a multiplier stay
 /// below 2^30.
@@ -31,6 +39,12 @@ struct GemmAddend {
   std::int32_t zero_point;
 };
 
+/// How a row was quantized that has a scale of its own.
+struct RowQuantization {
+  float scale;
+  std::int32_t zero_point;
+};
+
 /// One tile of at most mr x nr outputs.
 ///
 /// A row along k is `segments` runs of contiguous values, each padded with zero weights to groups
@@ -39,11 +53,11 @@ struct GemmAddend {
 /// output; so a tile covers a piece of one line of pixels or two short lines.
 ///
 /// The kernel reads 4 * k_groups bytes of each segment of each row, and whole panels of the packed
-/// arrays and of the addend, whatever n is. It writes m rows of n bytes and nothing else. What the
+/// arrays and of the addend, whatever n is. It writes m rows of n values and nothing else. What the
 /// rows hold behind the last real value of a segment does not matter.
 ///
-/// Kernels but the portable ones convert without a bound: every |float(acc) * multiplier| must be
-/// below 2^31, which packing proves.
+/// Kernels but the portable ones convert to bytes without a bound: every |float(acc) * multiplier|
+/// must be below 2^31, which level_for() proves.
 struct GemmTile {
   std::ptrdiff_t m;                       // 1 to mr
   std::ptrdiff_t n;                       // 1 to nr
@@ -56,12 +70,20 @@ struct GemmTile {
   std::ptrdiff_t prefetch;                // bytes from weights read to weights worth fetching
   const std::int32_t* bias2;              // [nr]
   const float* multipliers;               // [nr]
-  std::uint8_t* out[2];
+  GemmEnding ending;
+  std::uint8_t* out[2];       // bytes or floats
   std::ptrdiff_t out_stride;  // bytes between rows
-  ByteRange range;            // of what is written
-  const GemmAddend* addend;   // or null
+  ByteRange range;            // of the bytes that are written
+
+  // kBytesWithAddend
+  const GemmAddend* addend;
   const std::uint8_t* addend_rows[2];
   std::ptrdiff_t addend_stride;  // bytes between rows
+
+  // kFloatsOfScaledRows
+  const RowQuantization* row_quantization[2];
+  const std::int32_t* column_sums;  // [nr]
+  const float* bias;                // [nr]
 };
 
 using GemmKernel = void (*)(const GemmTile& tile) noexcept;

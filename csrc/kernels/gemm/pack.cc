@@ -12,11 +12,15 @@ std::span<const T> slice(std::span<const T> values, Index first, Index count) {
   return values.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(count));
 }
 
+std::int64_t sum_of(std::span<const std::int8_t> weights) {
+  std::int64_t sum = 0;
+  for (const std::int8_t weight : weights) sum += weight;
+  return sum;
+}
+
 /// Bias and zero-point correction.
 std::int64_t fold_zero_point(const GemmColumns& column) {
-  std::int64_t sum = 0;
-  for (const std::int8_t weight : column.weights) sum += weight;
-  return column.bias.front() - column.a_zero_point * sum;
+  return column.bias.front() - column.a_zero_point * sum_of(column.weights);
 }
 
 /// Writes one column of a panel of `nr` columns.
@@ -38,7 +42,8 @@ void pack_column(const PackedGemm& packed, std::span<const std::int8_t> column, 
 GemmColumns GemmColumns::part(Index first, Index count) const {
   const auto k = static_cast<Index>(weights.size() / bias.size());
   return {slice(weights, first * k, count * k), slice(bias, first, count),
-          slice(multipliers, first, count), a_zero_point};
+          slice(multipliers, first, count), a_zero_point,
+          float_bias.empty() ? float_bias : slice(float_bias, first, count)};
 }
 
 Isa level_for(Isa level, const GemmColumns& columns) {
@@ -65,7 +70,9 @@ PackedGemm pack_gemm(const GemmChoice& choice, const GemmShape& shape, const Gem
                     ceil_div(shape.n, nr),
                     AlignedBuffer(width * k_groups * choice.main->depth),
                     AlignedBuffer(width * 4),
-                    AlignedBuffer(width * 4)};
+                    AlignedBuffer(width * 4),
+                    AlignedBuffer(columns.float_bias.empty() ? 0 : width * 4),
+                    AlignedBuffer(columns.float_bias.empty() ? 0 : width * 4)};
   for (Index j = 0; j < shape.n; ++j) {
     const GemmColumns column = columns.part(j, 1);
     std::int8_t* panel = packed.weights.as<std::int8_t>() + j / nr * packed.panel_bytes();
@@ -74,6 +81,9 @@ PackedGemm pack_gemm(const GemmChoice& choice, const GemmShape& shape, const Gem
     // Modulo 2^32, as the kernels accumulate.
     packed.bias2.as<std::int32_t>()[j] = static_cast<std::int32_t>(fold_zero_point(column));
     packed.multipliers.as<float>()[j] = column.multipliers.front();
+    if (column.float_bias.empty()) continue;
+    packed.column_sums.as<std::int32_t>()[j] = static_cast<std::int32_t>(sum_of(column.weights));
+    packed.float_bias.as<float>()[j] = column.float_bias.front();
   }
   return packed;
 }

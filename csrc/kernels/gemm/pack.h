@@ -24,6 +24,7 @@ struct GemmColumns {
   std::span<const std::int32_t> bias;    // [n]
   std::span<const float> multipliers;    // [n]
   std::int32_t a_zero_point;
+  std::span<const float> float_bias = {};  // [n] for rows with scales of their own, else empty
 
   /// Columns [first, first + count).
   GemmColumns part(Index first, Index count) const;
@@ -38,11 +39,13 @@ struct PackedGemm {
   AlignedBuffer weights;      // panels of [k_groups][nr][depth] int8; nr is main's, but in the last
   AlignedBuffer bias2;        // [columns rounded up to nr] int32
   AlignedBuffer multipliers;  // [columns rounded up to nr] float32
+  AlignedBuffer column_sums;  // as many int32, and
+  AlignedBuffer float_bias;   // as many float32, for rows with scales of their own
 
   Index panel_bytes() const { return k_groups * choice.main->nr * choice.main->depth; }
 };
 
-/// The level whose kernels may compute these columns: `level`, or portable unless every
+/// The level whose kernels may make bytes of these columns: `level`, or portable unless every
 /// |float(acc) * multiplier| stays below 2^31 whatever the rows hold.
 Isa level_for(Isa level, const GemmColumns& columns);
 

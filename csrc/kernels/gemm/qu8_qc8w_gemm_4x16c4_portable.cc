@@ -34,20 +34,45 @@ std::uint8_t with_addend(float scaled, std::uint8_t addend, const GemmTile& tile
   return round_and_clamp(own_part + other_part, relative_to_zero_point(tile.range));
 }
 
-void run_row(const GemmTile& tile, const std::uint8_t* a, const std::uint8_t* addend,
-             std::uint8_t* out) {
+float of_scaled_row(std::uint32_t acc, const RowQuantization& row, const GemmTile& tile,
+                    std::ptrdiff_t j) {
+  const auto correction =
+      static_cast<std::uint32_t>(row.zero_point) * static_cast<std::uint32_t>(tile.column_sums[j]);
+  const float scale = row.scale * tile.multipliers[j];
+  return static_cast<float>(static_cast<std::int32_t>(acc - correction)) * scale + tile.bias[j];
+}
+
+std::uint8_t to_byte(float scaled, const GemmTile& tile) {
+  return round_and_clamp(scaled, relative_to_zero_point(tile.range));
+}
+
+/// Row `row` of one half of a tile.
+void run_row(const GemmTile& tile, int half, std::ptrdiff_t row) {
+  const std::uint8_t* a = tile.a[half] + row * tile.a_stride;
+  std::uint8_t* out = tile.out[half] + row * tile.out_stride;
+  auto* floats = reinterpret_cast<float*>(out);
   std::uint32_t acc[kNr];  // unsigned: sums wrap as they do in vector registers
   for (std::ptrdiff_t j = 0; j < kNr; ++j) acc[j] = static_cast<std::uint32_t>(tile.bias2[j]);
   for (std::ptrdiff_t segment = 0; segment < tile.segments; ++segment) {
     accumulate(a + tile.segment_offsets[segment], tile.weights + segment * tile.k_groups * kNr * 4,
                tile.k_groups, acc);
   }
-  const OutputRange range = relative_to_zero_point(tile.range);
   for (std::ptrdiff_t j = 0; j < tile.n; ++j) {
-    const float scaled =
-        static_cast<float>(static_cast<std::int32_t>(acc[j])) * tile.multipliers[j];
-    out[j] =
-        addend == nullptr ? round_and_clamp(scaled, range) : with_addend(scaled, addend[j], tile);
+    const auto scaled = static_cast<float>(static_cast<std::int32_t>(acc[j])) * tile.multipliers[j];
+    switch (tile.ending) {
+      case GemmEnding::kBytes:
+        out[j] = to_byte(scaled, tile);
+        break;
+      case GemmEnding::kBytesWithAddend:
+        out[j] = with_addend(scaled, tile.addend_rows[half][row * tile.addend_stride + j], tile);
+        break;
+      case GemmEnding::kFloats:
+        floats[j] = scaled;
+        break;
+      case GemmEnding::kFloatsOfScaledRows:
+        floats[j] = of_scaled_row(acc[j], tile.row_quantization[half][row], tile, j);
+        break;
+    }
   }
 }
 
@@ -55,14 +80,8 @@ void run_row(const GemmTile& tile, const std::uint8_t* a, const std::uint8_t* ad
 
 void qu8_qc8w_gemm_4x16c4_portable(const GemmTile& tile) noexcept {
   const std::ptrdiff_t half = (tile.m + 1) / 2;
-  for (std::ptrdiff_t i = 0; i < tile.m; ++i) {
-    const std::ptrdiff_t row = i < half ? i : i - half;
-    const int from = i < half ? 0 : 1;
-    const std::uint8_t* addend =
-        tile.addend == nullptr ? nullptr : tile.addend_rows[from] + row * tile.addend_stride;
-    run_row(tile, tile.a[from] + row * tile.a_stride, addend,
-            tile.out[from] + row * tile.out_stride);
-  }
+  for (std::ptrdiff_t i = 0; i < half; ++i) run_row(tile, 0, i);
+  for (std::ptrdiff_t i = half; i < tile.m; ++i) run_row(tile, 1, i - half);
 }
 
 }  // namespace smidgen::kernels

@@ -57,6 +57,9 @@ class Tiling {
     };
     out.a[half] = rows_.a + offset(rows_.a_pitch);
     out.out[half] = rows_.out + offset(rows_.out_pitch);
+    if (rows_.quantization != nullptr) {
+      out.row_quantization[half] = rows_.quantization + line * rows_.width + row;
+    }
     if (rows_.addend != nullptr) out.addend_rows[half] = rows_.addend + offset(rows_.addend_pitch);
   }
 
@@ -72,6 +75,9 @@ void run_panel(const PackedGemm& packed, const GemmRun& run, const Tiling& tilin
   const Index column = panel * nr;
   const Index n = std::min(nr, packed.shape.n - column);
   const GemmVariant& variant = n == nr ? *packed.choice.main : *packed.choice.tail;
+  const bool is_float =
+      run.ending == GemmEnding::kFloats || run.ending == GemmEnding::kFloatsOfScaledRows;
+  const Index value_bytes = is_float ? 4 : 1;
   GemmTile tile{.m = 0,
                 .n = n,
                 .segments = run.segments,
@@ -83,17 +89,25 @@ void run_panel(const PackedGemm& packed, const GemmRun& run, const Tiling& tilin
                 .prefetch = kPrefetchAhead,
                 .bias2 = packed.bias2.as<std::int32_t>() + column,
                 .multipliers = packed.multipliers.as<float>() + column,
+                .ending = run.ending,
                 .out = {},
                 .out_stride = run.rows.out_pitch.row,
                 .range = byte_range(run.range),
                 .addend = run.addend,
                 .addend_rows = {},
-                .addend_stride = run.rows.addend_pitch.row};
+                .addend_stride = run.rows.addend_pitch.row,
+                .row_quantization = {},
+                .column_sums = nullptr,
+                .bias = nullptr};
+  if (run.ending == GemmEnding::kFloatsOfScaledRows) {
+    tile.column_sums = packed.column_sums.as<std::int32_t>() + column;
+    tile.bias = packed.float_bias.as<float>() + column;
+  }
   for (Index at = tiles.begin; at < tiles.end; ++at) {
     tiling.locate(at, tile);
     for (const int half : {0, 1}) {
-      tile.out[half] += column;
-      if (run.addend != nullptr) tile.addend_rows[half] += column;
+      tile.out[half] += column * value_bytes;
+      if (run.rows.addend != nullptr) tile.addend_rows[half] += column;
     }
     // The last tile has this panel in the cache and fetches the next.
     if (at + 1 == tiles.end) tile.prefetch = std::max(kPrefetchAhead, packed.panel_bytes());

@@ -27,8 +27,9 @@ struct GemmRows {
   GemmPitch a_pitch;
   std::uint8_t* out;
   GemmPitch out_pitch;
-  const std::uint8_t* addend = nullptr;  // of the output's shape; read only with GemmRun::addend
+  const std::uint8_t* addend = nullptr;  // of the output's shape, for kBytesWithAddend
   GemmPitch addend_pitch{};
+  const RowQuantization* quantization = nullptr;  // of each row, for kFloatsOfScaledRows
 
   bool are_lines_adjacent() const {
     const auto is_dense = [&](const GemmPitch& pitch) { return pitch.line == width * pitch.row; };
@@ -54,8 +55,9 @@ struct GemmRun {
   Index strip_tiles;  // tiles of a strip; all, if the rows stay in the second-level cache
   Range tiles;        // the part to do
   Range panels;       // the part to do
-  OutputRange range;
-  const GemmAddend* addend = nullptr;
+  GemmEnding ending = GemmEnding::kBytes;
+  OutputRange range{};                 // of bytes
+  const GemmAddend* addend = nullptr;  // for kBytesWithAddend
   const GemmLookup* lookup = nullptr;  // applied to each strip once all its panels are computed
 };
 

@@ -1,0 +1,59 @@
+#pragma once
+
+#include "kernels/gemm/run.h"
+#include "ops/product_order.h"
+
+namespace smidgen::ops {
+
+/// Rows of a matrix without gaps, and where their outputs go.
+struct MatrixRows {
+  Index count;
+  const std::uint8_t* a;                                   // [count][k]
+  std::uint8_t* out;                                       // [count][n] bytes or floats
+  const std::uint8_t* addend = nullptr;                    // [count][n], for kBytesWithAddend
+  const kernels::RowQuantization* quantization = nullptr;  // [count], for kFloatsOfScaledRows
+};
+
+/// What becomes of the sums; see GemmEnding.
+struct MatrixEnding {
+  kernels::GemmEnding ending;
+  kernels::OutputRange range{};
+  const kernels::GemmAddend* addend = nullptr;
+  const kernels::GemmLookup* lookup = nullptr;
+};
+
+/// Which part of a product to compute, and how.
+struct ProductPart {
+  int thread;
+  int threads;
+  int candidate;
+};
+
+/// The product of a matrix with packed weights: what linear layers have in common.
+class MatrixProduct {
+ public:
+  explicit MatrixProduct(kernels::PackedGemm packed) : packed_(std::move(packed)) {}
+
+  Index features() const { return packed_.shape.k(); }
+  Index outputs() const { return packed_.shape.n; }
+
+  /// Bytes of scratch for kernels that take wider values.
+  Index scratch_bytes(Index rows) const;
+
+  /// The rows that a part reads.
+  Range rows_of(const ProductPart& part, Index rows) const;
+
+  /// Computes one part of all rows.
+  void multiply(const MatrixRows& rows, const MatrixEnding& ending, const ProductPart& part,
+                std::byte* scratch) const noexcept;
+
+ private:
+  Index rows_at_once(Index rows) const;
+  ProductOrder order(const ProductPart& part, Index rows) const;
+  void multiply_block(const MatrixRows& rows, const MatrixEnding& ending, const ProductOrder& order,
+                      Range panels) const noexcept;
+
+  kernels::PackedGemm packed_;
+};
+
+}  // namespace smidgen::ops
