@@ -7,10 +7,21 @@
 namespace smidgen {
 
 /// Element type of a tensor or constant.
-enum class DType : std::uint8_t { kUInt8, kInt8, kInt32, kFloat32 };
+enum class DType : std::uint8_t { kUInt8, kInt8, kInt32, kInt64, kFloat32, kBool };
 
 constexpr std::ptrdiff_t size_of(DType dtype) {
-  return dtype == DType::kInt32 || dtype == DType::kFloat32 ? 4 : 1;
+  switch (dtype) {
+    case DType::kInt64:
+      return 8;
+    case DType::kInt32:
+    case DType::kFloat32:
+      return 4;
+    case DType::kUInt8:
+    case DType::kInt8:
+    case DType::kBool:
+      return 1;
+  }
+  return 1;
 }
 
 constexpr std::string_view name_of(DType dtype) {
@@ -21,8 +32,12 @@ constexpr std::string_view name_of(DType dtype) {
       return "int8";
     case DType::kInt32:
       return "int32";
+    case DType::kInt64:
+      return "int64";
     case DType::kFloat32:
       return "float32";
+    case DType::kBool:
+      return "bool";
   }
   return "unknown";
 }

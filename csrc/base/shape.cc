@@ -40,4 +40,12 @@ std::string Shape::to_string() const {
   return text + "]";
 }
 
+Shape with_extent(const Shape& shape, int axis, Index extent) {
+  std::array<Index, kMaxRank> extents{};
+  for (int i = 0; i < shape.rank(); ++i) {
+    extents[static_cast<std::size_t>(i)] = i == axis ? extent : shape[i];
+  }
+  return Shape(std::span<const Index>(extents.data(), static_cast<std::size_t>(shape.rank())));
+}
+
 }  // namespace smidgen

@@ -37,6 +37,9 @@ class Shape {
   int rank_ = 0;
 };
 
+/// The shape with another extent of one axis.
+Shape with_extent(const Shape& shape, int axis, Index extent);
+
 /// The product of two counts, or the largest Index where that does not hold it.
 constexpr Index saturating_product(Index a, Index b) {
   Index product = 0;

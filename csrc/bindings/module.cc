@@ -37,15 +37,18 @@ DType dtype_of(const py::dtype& dtype) {
     case 'i':
       if (dtype.itemsize() == 1) return DType::kInt8;
       if (dtype.itemsize() == 4) return DType::kInt32;
+      if (dtype.itemsize() == 8) return DType::kInt64;
       break;
     case 'f':
       if (dtype.itemsize() == 4) return DType::kFloat32;
       break;
+    case 'b':
+      return DType::kBool;
     default:
       break;
   }
   throw ProgramError("dtype " + py::str(dtype).cast<std::string>() +
-                     " is not one of uint8, int8, int32, float32");
+                     " is not one of uint8, int8, int32, int64, float32, bool");
 }
 
 py::dtype numpy_dtype(DType dtype) { return py::dtype(std::string(name_of(dtype))); }
@@ -65,8 +68,8 @@ int add_tensor(Program& program, std::string name, const py::dtype& dtype, int r
 /// The program keeps the array rather than a copy of it. Its last owner lets it go under the
 /// interpreter lock, as programs are Python objects and engines keep no constants.
 int add_constant(Program& program, const py::array& values) {
-  auto array = std::make_shared<const py::array>(py::array::ensure(
-      values, py::array::c_style | py::detail::npy_api::NPY_ARRAY_ALIGNED_));
+  auto array = std::make_shared<const py::array>(
+      py::array::ensure(values, py::array::c_style | py::detail::npy_api::NPY_ARRAY_ALIGNED_));
   const std::span bytes(static_cast<const std::byte*>(array->data()),
                         static_cast<std::size_t>(array->nbytes()));
   const DType dtype = dtype_of(array->dtype());
@@ -93,6 +96,9 @@ void define_program(py::module_& module) {
   bindings::define_resampling_steps(program);
   bindings::define_movement_steps(program);
   bindings::define_attention_steps(program);
+  bindings::define_elementwise_steps(program);
+  bindings::define_reduction_steps(program);
+  bindings::define_matrix_steps(program);
 }
 
 std::unique_ptr<Engine> make_engine(const Program& program, int threads,

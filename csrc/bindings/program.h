@@ -43,5 +43,8 @@ void define_quantized_steps(py::class_<engine::Program>& program);
 void define_resampling_steps(py::class_<engine::Program>& program);
 void define_movement_steps(py::class_<engine::Program>& program);
 void define_attention_steps(py::class_<engine::Program>& program);
+void define_elementwise_steps(py::class_<engine::Program>& program);
+void define_reduction_steps(py::class_<engine::Program>& program);
+void define_matrix_steps(py::class_<engine::Program>& program);
 
 }  // namespace smidgen::bindings

@@ -10,8 +10,11 @@
 #include "base/dtype.h"
 #include "base/shape.h"
 #include "engine/steps/attention.h"
+#include "engine/steps/elementwise.h"
+#include "engine/steps/matrix.h"
 #include "engine/steps/movement.h"
 #include "engine/steps/quantized.h"
+#include "engine/steps/reduction.h"
 #include "engine/steps/resampling.h"
 #include "ops/operator.h"
 
@@ -31,7 +34,8 @@ struct Joined<std::variant<First...>, std::variant<Second...>, Rest...>
 
 /// A step of smidgen.program.steps, with indices into Program::tensors and Program::constants for
 /// names. One header a family.
-using Step = Joined<QuantizedStep, ResamplingStep, MovementStep, AttentionStep>::Type;
+using Step = Joined<QuantizedStep, ResamplingStep, MovementStep, AttentionStep, ElementwiseStep,
+                    ReductionStep, MatrixStep>::Type;
 
 struct TensorInfo {
   std::string name;

@@ -39,6 +39,7 @@ struct TensorView {
 
   std::uint8_t* u8() const { return reinterpret_cast<std::uint8_t*>(data); }
   float* f32() const { return reinterpret_cast<float*>(data); }
+  std::int64_t* i64() const { return reinterpret_cast<std::int64_t*>(data); }
 
   /// Channel 0 of a pixel; coordinates may reach into the border.
   std::uint8_t* pixel(Index image, Index y, Index x) const {

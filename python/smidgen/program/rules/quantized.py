@@ -103,7 +103,7 @@ def _dequantize(program: Program, step: Dequantize) -> Shape:
 
 def _conv2d(program: Program, step: Conv2d) -> Shape:
     source = expect_tensor(program, step.input, DType.UINT8, rank=4)
-    _expect_layer_output(program, step.output, 4)
+    expect_tensor(program, step.output, DType.UINT8, rank=4)
     expect(step.groups >= 1, f"groups is {step.groups}, expected at least 1")
     channels = source.shape[1]
     expect(channels is not None, f"the channels of {step.input} are not fixed")
@@ -130,19 +130,15 @@ def _conv2d(program: Program, step: Conv2d) -> Shape:
 def _linear(program: Program, step: Linear) -> Shape:
     source = expect_tensor(program, step.input, DType.UINT8)
     rank = len(source.shape)
-    expect(rank >= 2, f"{step.input} has rank {rank}, expected at least 2")
-    _expect_layer_output(program, step.output, rank)
+    expect(rank >= 2 and rank != 4, f"{step.input} has rank {rank}, expected 2, 3 or 5 to 8")
+    is_float = program.tensor(step.output).dtype is DType.FLOAT32
+    expect_tensor(program, step.output, DType.FLOAT32 if is_float else DType.UINT8, rank)
     features = source.shape[-1]
     expect(features is not None, f"the features of {step.input} are not fixed")
     weight = expect_constant(program, step.weight, DType.INT8, (None, features))
     check_clamp(step.qmin, step.qmax)
     check_requantization(program, step, weight)
     return (*source.shape[:-1], weight.shape[0])
-
-
-def _expect_layer_output(program: Program, name: str, rank: int) -> None:
-    dtype = program.tensor(name).dtype
-    expect_tensor(program, name, DType.FLOAT32 if dtype is DType.FLOAT32 else DType.UINT8, rank)
 
 
 def _add(program: Program, step: Add) -> Shape:

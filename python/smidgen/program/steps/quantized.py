@@ -27,7 +27,6 @@ class Dequantize:
 class Conv2d:
     """Convolution with int8 weights per output channel, requantized and clamped to [qmin, qmax].
 
-    A float32 output takes the scaled accumulators as they are; qmin and qmax do not apply to it.
     Constants: weight [O, C / groups, KH, KW] int8; weight_scale [O] float32; bias [O] int32.
     """
 
@@ -48,6 +47,7 @@ class Conv2d:
 class Linear:
     """Product of [..., I] with int8 weights per channel, requantized and clamped to [qmin, qmax].
 
+    The input has any rank from 2 on but 4, as images lie with their channels innermost; reshape it.
     A float32 output takes the scaled accumulators as they are; qmin and qmax do not apply to it.
     Constants: weight [O, I] int8; weight_scale [O] float32; bias [O] int32.
     """

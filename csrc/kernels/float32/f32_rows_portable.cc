@@ -1,0 +1,15 @@
+#include "kernels/float32/vector_portable.inc"
+
+// In the operations of the file above:
+#include "kernels/float32/elementary.inc"
+#include "kernels/float32/rows.inc"
+
+namespace smidgen::kernels {
+
+void f32_reduce_portable(const ReducedRows& rows) noexcept { reduce(rows); }
+
+void f32_softmax_portable(const SoftmaxRows& rows) noexcept { softmax(rows); }
+
+void f32_layer_norm_portable(const LayerNormRows& rows) noexcept { layer_norm(rows); }
+
+}  // namespace smidgen::kernels

@@ -1,0 +1,11 @@
+#include "kernels/float32/vector_avx512vnni.inc"
+
+// In the operations of the file above:
+#include "kernels/float32/elementary.inc"
+#include "kernels/float32/unary.inc"
+
+namespace smidgen::kernels {
+
+void f32_unary_avx512vnni(const UnaryArrays& arrays) noexcept { unary(arrays); }
+
+}  // namespace smidgen::kernels
