@@ -22,7 +22,7 @@ from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from smidgen.errors import ArtifactError, ProgramError
-from smidgen.program import Program, verify
+from smidgen.program import Program, index_counts, verify
 from smidgen.program.codec import program_from_document, program_to_document
 from smidgen.tensor_spec import TensorSpec
 
@@ -103,11 +103,13 @@ def load_artifact(path: str | Path) -> Program:
 
 def program_specs(program: Program) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
     """Returns the specs of a program's inputs and of its outputs."""
+    counts = index_counts(program)
 
     def specs(names: tuple[str, ...]) -> tuple[TensorSpec, ...]:
         tensors = [program.tensor(name) for name in names]
         return tuple(
-            TensorSpec(tensor.name, tensor.dtype.value, tensor.shape) for tensor in tensors
+            TensorSpec(tensor.name, tensor.dtype.value, tensor.shape, counts.get(tensor.name))
+            for tensor in tensors
         )
 
     return specs(program.inputs), specs(program.outputs)

@@ -12,7 +12,7 @@ from smidgen import _engine
 from smidgen.errors import InvalidTensorError
 from smidgen.lowering import lower
 from smidgen.plan_description import PlanDescription
-from smidgen.program import DType, Program, TensorInfo, verify
+from smidgen.program import DType, Program, TensorInfo, index_counts, verify
 from smidgen.tensor_spec import TensorSpec
 
 
@@ -67,6 +67,7 @@ class Engine:
     ) -> None:
         verify(program)
         lowered, tensors = lower(program)
+        self._index_counts = index_counts(program)
         self._inputs = tuple(program.tensor(name) for name in program.inputs)
         self._outputs = {name: tensors[name] for name in program.outputs}
         self._written = {step.output: tensors[step.output] for step in program.steps}
@@ -99,7 +100,8 @@ class Engine:
 
         Raises:
             InvalidTensorError: an input is missing, unknown, of another type or shape, or not
-                finite, or the run would go beyond a limit (reason INFERENCE_TOO_LARGE).
+                finite, an index selects no row, or the run would go beyond a limit (reason
+                INFERENCE_TOO_LARGE).
         """
         return self._run(inputs, self._outputs, check_finite)
 
@@ -170,7 +172,22 @@ class Engine:
                 found=unknown[0],
                 expected=expected,
             )
-        return [_checked(tensor, inputs, check_finite) for tensor in self._inputs]
+        arrays = [_checked(tensor, inputs, check_finite) for tensor in self._inputs]
+        for tensor, array in zip(self._inputs, arrays, strict=True):
+            if tensor.name in self._index_counts:
+                _check_indices(tensor.name, array, self._index_counts[tensor.name])
+        return arrays
+
+
+def _check_indices(name: str, array: NDArray[Any], count: int) -> None:
+    low, high = int(array.min()), int(array.max())
+    if low < 0 or high >= count:
+        raise InvalidTensorError(
+            f"input {name!r} has values from {low} to {high}, expected indices from 0 to "
+            f"{count - 1}",
+            reason="INDEX_OUT_OF_RANGE",
+            tensor=name,
+        )
 
 
 def _checked(

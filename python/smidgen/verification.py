@@ -16,10 +16,10 @@ from smidgen.program import (
     Conv2d,
     ConvTranspose2d,
     DType,
-    Embedding,
     Linear,
     Program,
     Quantize,
+    index_counts,
     interpret,
 )
 from smidgen.report import ParityCertificate
@@ -62,7 +62,7 @@ def random_samples(program: Program, count: int) -> dict[str, NDArray[Any]]:
         shape = (count, *(extent or 1 for extent in program.tensor(name).shape[1:]))
         dtype = program.tensor(name).dtype
         if dtype is not DType.FLOAT32:
-            most = _index_count(program, name) if dtype is DType.INT64 else 2
+            most = index_counts(program).get(name, 2)
             samples[name] = generator.integers(0, most, shape).astype(dtype.numpy)
             continue
         target = quantized.get(name)
@@ -125,16 +125,6 @@ def _compare(name: str, found: NDArray[Any], expected: NDArray[Any], isa: str) -
         tensor=name,
         isa=isa,
     )
-
-
-def _index_count(program: Program, name: str) -> int:
-    """Returns how many indices all tables have that an input selects rows of, or else 2."""
-    tables = [
-        program.constants[step.table].shape[0]
-        for step in program.steps
-        if isinstance(step, Embedding) and step.indices == name
-    ]
-    return min(tables, default=2)
 
 
 def _spatial(program: Program, tensor: str) -> tuple[int, ...]:

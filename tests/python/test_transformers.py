@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
+from smidgen import pipeline
 from smidgen.calibration import calibrate
 from smidgen.convert import convert_graph
+from smidgen.engine import Engine, available_isas
 from smidgen.errors import InvalidDatasetError, InvalidTensorError
 from smidgen.float_model import FloatModel, load_model
 from smidgen.formats.dataset import Dataset
@@ -91,6 +95,28 @@ def test_the_program_is_close_to_the_model(model: FloatModel, program: Program) 
         assert noise.std() < 0.03 * float(signal.std())
 
 
+@pytest.mark.parametrize("isa", available_isas())
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_the_engine_equals_the_interpreter(program: Program, isa: str, threads: int) -> None:
+    arrays = token_arrays(3, 4)
+    expected = interpret(program, arrays)
+    found = Engine(program, isa=isa, threads=threads).run_all(arrays)
+    for name, values in found.items():
+        np.testing.assert_array_equal(values, expected[name], err_msg=name)
+
+
+def test_conversion_reports_what_it_found(model: FloatModel) -> None:
+    profile = calibrate(model, [token_arrays(16, seed) for seed in range(4)])
+    conversion = pipeline.convert(model, profile, evaluation=Dataset(token_arrays(8, 1), 8))
+    report = conversion.report
+    assert report.parity is not None
+    assert report.parity.max_difference == 0
+    attention = [node for node in report.nodes if node.op == "scaled_dot_product_attention"]
+    assert all(node.sqnr_db is None or node.sqnr_db > 20 for node in attention)
+    residuals = [node for node in report.nodes if node.op == "layer_norm"]
+    assert {node.reason for node in residuals} == {"FLOAT"}
+
+
 def test_masked_tokens_change_nothing(program: Program) -> None:
     arrays = token_arrays(4, 3)
     arrays["attention_mask"][:, 5:] = 0
@@ -158,3 +184,27 @@ def test_training_simulates_the_program_and_changes_every_weight(model: FloatMod
         graph, ranges, inputs=model.exported.inputs, outputs=model.exported.outputs
     )
     assert [type(step) for step in trained.steps] == [type(s) for s in convert(model).steps]
+
+
+def test_an_encoder_of_hugging_face_is_imported_and_runs() -> None:
+    folder = Path(__file__).parent.parent / "data"
+    recorded = dict(np.load(folder / "bert.npz"))
+    model = load_model(folder / "bert.pt2")
+    arrays = {spec.name: recorded[spec.name] for spec in model.exported.inputs}
+    names = [spec.name for spec in model.exported.outputs]
+    assert names == ["last_hidden_state", "pooler_output"]
+    with torch.no_grad():
+        found = model.graph(*map(torch.from_numpy, arrays.values()))
+    for name, values in zip(names, found, strict=True):
+        np.testing.assert_allclose(values.numpy(), recorded[name], rtol=1e-4, atol=1e-5)
+    program = convert_graph(
+        fuse_for_inference(model.graph),
+        calibrate(model, [arrays]).ranges,
+        inputs=model.exported.inputs,
+        outputs=model.exported.outputs,
+    )
+    assert sum(isinstance(step, Attention) for step in program.steps) == 1
+    quantized = Engine(program).run(arrays)
+    for name in names:
+        noise = quantized[name] - recorded[name]
+        assert noise.std() < 0.03 * recorded[name].std()

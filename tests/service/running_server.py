@@ -41,6 +41,7 @@ DTYPES = {
     "float32": tensor_pb2.DATA_TYPE_FLOAT32,
     "uint8": tensor_pb2.DATA_TYPE_UINT8,
     "int64": tensor_pb2.DATA_TYPE_INT64,
+    "bool": tensor_pb2.DATA_TYPE_BOOL,
 }
 
 
@@ -207,13 +208,16 @@ def model_messages(
 
 
 def calibrate_messages(
-    model: str, *batches: np.ndarray | tensor_pb2.Tensor, **fields: Any
+    model: str, *batches: np.ndarray | tensor_pb2.Tensor | list[tensor_pb2.Tensor], **fields: Any
 ) -> Iterator[optimization_service_pb2.CalibrateRequest]:
     """Yields the messages of a calibration."""
     header = optimization_service_pb2.CalibrateHeader(model=model, **fields)
     yield optimization_service_pb2.CalibrateRequest(header=header)
     for batch in batches:
-        inputs = [tensor(batch) if isinstance(batch, np.ndarray) else batch]
+        if isinstance(batch, list):
+            inputs = batch
+        else:
+            inputs = [tensor(batch) if isinstance(batch, np.ndarray) else batch]
         yield optimization_service_pb2.CalibrateRequest(
             batch=optimization_service_pb2.CalibrationBatch(inputs=inputs)
         )

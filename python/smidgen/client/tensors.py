@@ -27,6 +27,7 @@ ELEMENT_TYPES: Mapping[pb.DataType.ValueType, np.dtype[Any]] = MappingProxyType(
         pb.DATA_TYPE_INT32: np.dtype("<i4"),
         pb.DATA_TYPE_INT64: np.dtype("<i8"),
         pb.DATA_TYPE_FLOAT32: np.dtype("<f4"),
+        pb.DATA_TYPE_BOOL: np.dtype("?"),
     }
 )
 """How numpy stores each element type of the wire."""

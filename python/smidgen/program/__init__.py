@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from smidgen.program.indices import index_counts
 from smidgen.program.interpreter import interpret
 from smidgen.program.steps import (
     BINARY_TYPES,
@@ -91,6 +92,7 @@ __all__ = [
     "Transpose",
     "Unary",
     "Where",
+    "index_counts",
     "interpret",
     "step_inputs",
     "verify",

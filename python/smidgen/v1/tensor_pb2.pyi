@@ -37,6 +37,8 @@ class _DataTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_DataType.Val
     """Signed 64-bit integer, 8 bytes, little endian."""
     DATA_TYPE_FLOAT32: _DataType.ValueType  # 5
     """IEEE 754 binary32, 4 bytes, little endian."""
+    DATA_TYPE_BOOL: _DataType.ValueType  # 6
+    """Truth value, 1 byte, 0 or 1."""
 
 class DataType(_DataType, metaclass=_DataTypeEnumTypeWrapper):
     """Element type of a tensor."""
@@ -53,6 +55,8 @@ DATA_TYPE_INT64: DataType.ValueType  # 4
 """Signed 64-bit integer, 8 bytes, little endian."""
 DATA_TYPE_FLOAT32: DataType.ValueType  # 5
 """IEEE 754 binary32, 4 bytes, little endian."""
+DATA_TYPE_BOOL: DataType.ValueType  # 6
+"""Truth value, 1 byte, 0 or 1."""
 Global___DataType: _TypeAlias = DataType  # noqa: Y015
 
 @_typing.final

@@ -15,6 +15,7 @@ _DTYPES = {
     tensor_pb2.DATA_TYPE_INT32: "int32",
     tensor_pb2.DATA_TYPE_INT64: "int64",
     tensor_pb2.DATA_TYPE_FLOAT32: "float32",
+    tensor_pb2.DATA_TYPE_BOOL: "bool",
 }
 _DATA_TYPES = {dtype: data_type for data_type, dtype in _DTYPES.items()}
 

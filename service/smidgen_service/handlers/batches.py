@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import AsyncIterator, Sequence
 
-from smidgen.errors import InvalidConfigError
 from smidgen_service.errors import InvalidArgumentError
 from smidgen_service.handlers.tensors import RawTensor, check_finite, check_tensors
 from smidgen_service.store.records import ModelRecord
@@ -27,16 +26,10 @@ def encode_batch(model: ModelRecord, batch: Batch) -> tuple[list[dict[str, objec
             field="batch.inputs",
             reason="TENSOR_SHAPE_MISMATCH",
         )
-    for array in arrays.values():
-        if array.dtype.name != "float32":
-            raise InvalidConfigError(
-                f"the model has an input of type {array.dtype.name}; "
-                "only float32 inputs can be calibrated",
-                field="model",
-            )
     check_finite(arrays)
     tensors: list[dict[str, object]] = [
-        {"name": name, "shape": list(array.shape)} for name, array in arrays.items()
+        {"name": name, "dtype": array.dtype.str, "shape": list(array.shape)}
+        for name, array in arrays.items()
     ]
     return tensors, b"".join(array.tobytes() for array in arrays.values())
 

@@ -21,6 +21,7 @@ _DTYPES: Mapping[str, np.dtype[Any]] = {
     "int8": np.dtype("i1"),
     "int32": np.dtype("<i4"),
     "int64": np.dtype("<i8"),
+    "bool": np.dtype("?"),
 }
 
 
@@ -149,6 +150,13 @@ def _view(tensor: RawTensor, spec: TensorSpec) -> NDArray[np.generic]:
             expected=expected_bytes,
         )
     array: NDArray[np.generic] = np.frombuffer(tensor.data, dtype).reshape(tensor.shape)
+    if dtype.kind == "b" and bool((array.view(np.uint8) > 1).any()):
+        raise InvalidTensorError(
+            f"input {spec.name!r} has a byte that is neither 0 nor 1, expected truth values",
+            reason="TENSOR_VALUE_INVALID",
+            field="inputs",
+            tensor=spec.name,
+        )
     return array
 
 

@@ -149,7 +149,7 @@ def _dataset(fields: Mapping[str, Any]) -> Dataset:
 
 def _dataset_batches(
     dataset: Dataset, inputs: Sequence[TensorSpec]
-) -> Iterator[Mapping[str, NDArray[np.float32]]]:
+) -> Iterator[Mapping[str, NDArray[Any]]]:
     """Yields the samples; a short last batch is left out where the model fixes the batch size."""
     fixed = inputs[0].shape[0]
     for batch in dataset.batches(inputs, fixed or pipeline.CALIBRATION_BATCH_SIZE):
@@ -157,13 +157,13 @@ def _dataset_batches(
             yield batch
 
 
-def _received_batches(channel: Channel) -> Iterator[Mapping[str, NDArray[np.float32]]]:
+def _received_batches(channel: Channel) -> Iterator[Mapping[str, NDArray[Any]]]:
     while (frame := channel.receive()).kind == "batch":
         batch, offset = {}, 0
         for tensor in frame.fields["tensors"]:
             shape = tuple(tensor["shape"])
             count = int(np.prod(shape))
-            values = np.frombuffer(frame.payload, np.dtype("<f4"), count, offset)
+            values = np.frombuffer(frame.payload, np.dtype(tensor["dtype"]), count, offset)
             batch[str(tensor["name"])] = values.reshape(shape)
             offset += values.nbytes
         yield batch
