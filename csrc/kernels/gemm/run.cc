@@ -11,54 +11,84 @@ constexpr Index kPrefetchAhead = 1024;
 
 /// Cuts rows into tiles of about mr rows: several pieces of a line, or two short lines.
 class Tiling {
+  /// A line of an image.
+  struct Line {
+    const GemmRows* rows;
+    Index image;
+    Index line;
+
+    Line(const GemmRows& all, Index index)
+        : rows(&all), image(index / all.lines), line(index % all.lines) {}
+
+    bool is_end() const { return image == rows->images; }
+
+    void advance() {
+      if (++line < rows->lines) return;
+      line = 0;
+      ++image;
+    }
+  };
+
  public:
   Tiling(const GemmRows& rows, Index mr)
       : rows_(rows),
         is_paired_(2 * rows.width <= mr),
-        pieces_(is_paired_ ? 1 : ceil_div(rows.width, mr)) {}
+        pieces_(is_paired_ ? 1 : ceil_div(rows.width, mr)),
+        piece_rows_(rows.width / pieces_),
+        longer_pieces_(rows.width % pieces_) {}
 
   Index count() const {
     const Index lines = rows_.images * rows_.lines;
     return is_paired_ ? ceil_div(lines, 2) : lines * pieces_;
   }
 
-  /// Sets the rows of a tile.
-  void locate(Index tile, GemmTile& out) const {
-    if (is_paired_) {
-      const Index line = 2 * tile;
-      const bool has_second = line + 1 < rows_.images * rows_.lines;
-      if (has_second) {
-        out.m = 2 * rows_.width;
-        set_half(0, line, 0, out);
-        set_half(1, line + 1, 0, out);
-        return;
-      }
-      return set_piece(line, 0, rows_.width, out);
+  /// Walks over tiles without dividing: between tiles of short rows a division would show.
+  class Cursor {
+   public:
+    Cursor(const Tiling& tiling, Index tile)
+        : tiling_(tiling),
+          line_(tiling.rows_, tiling.is_paired_ ? 2 * tile : tile / tiling.pieces_),
+          piece_(tile % tiling.pieces_) {}
+
+    void advance() {
+      if (++piece_ < tiling_.pieces_) return;
+      piece_ = 0;
+      line_.advance();
+      if (tiling_.is_paired_) line_.advance();
     }
-    const Index line = tile / pieces_;
-    const Index piece = tile - line * pieces_;
-    // Rows are dealt evenly, since a tile of one row costs nearly as much as one of a few.
-    const Index begin = rows_.width * piece / pieces_;
-    const Index end = rows_.width * (piece + 1) / pieces_;
-    set_piece(line, begin, end, out);
-  }
+
+    /// Sets the rows of a tile.
+    void locate(GemmTile& out) const {
+      Line second = line_;
+      second.advance();
+      if (tiling_.is_paired_ && !second.is_end()) {
+        out.m = 2 * tiling_.rows_.width;
+        tiling_.set_half(0, line_, 0, out);
+        return tiling_.set_half(1, second, 0, out);
+      }
+      // Rows are dealt evenly, since a tile of one row costs nearly as much as one of a few.
+      const Index begin = piece_ * tiling_.piece_rows_ + std::min(piece_, tiling_.longer_pieces_);
+      out.m = tiling_.piece_rows_ + (piece_ < tiling_.longer_pieces_ ? 1 : 0);
+      tiling_.set_half(0, line_, begin, out);
+      tiling_.set_half(1, line_, begin + (out.m + 1) / 2, out);
+    }
+
+   private:
+    const Tiling& tiling_;
+    Line line_;
+    Index piece_;
+  };
 
  private:
-  void set_piece(Index line, Index begin, Index end, GemmTile& out) const {
-    out.m = end - begin;
-    set_half(0, line, begin, out);
-    set_half(1, line, begin + (out.m + 1) / 2, out);
-  }
-
-  void set_half(int half, Index line, Index row, GemmTile& out) const {
-    const Index image = line / rows_.lines;
+  void set_half(int half, const Line& line, Index row, GemmTile& out) const {
     const auto offset = [&](const GemmPitch& pitch) {
-      return image * pitch.image + (line - image * rows_.lines) * pitch.line + row * pitch.row;
+      return line.image * pitch.image + line.line * pitch.line + row * pitch.row;
     };
     out.a[half] = rows_.a + offset(rows_.a_pitch);
     out.out[half] = rows_.out + offset(rows_.out_pitch);
     if (rows_.quantization != nullptr) {
-      out.row_quantization[half] = rows_.quantization + line * rows_.width + row;
+      out.row_quantization[half] =
+          rows_.quantization + (line.image * rows_.lines + line.line) * rows_.width + row;
     }
     if (rows_.addend != nullptr) out.addend_rows[half] = rows_.addend + offset(rows_.addend_pitch);
   }
@@ -66,6 +96,8 @@ class Tiling {
   const GemmRows& rows_;
   bool is_paired_;
   Index pieces_;
+  Index piece_rows_;
+  Index longer_pieces_;
 };
 
 /// Computes some tiles of one panel.
@@ -103,8 +135,9 @@ void run_panel(const PackedGemm& packed, const GemmRun& run, const Tiling& tilin
     tile.column_sums = packed.column_sums.as<std::int32_t>() + column;
     tile.bias = packed.float_bias.as<float>() + column;
   }
-  for (Index at = tiles.begin; at < tiles.end; ++at) {
-    tiling.locate(at, tile);
+  Tiling::Cursor cursor(tiling, tiles.begin);
+  for (Index at = tiles.begin; at < tiles.end; ++at, cursor.advance()) {
+    cursor.locate(tile);
     for (const int half : {0, 1}) {
       tile.out[half] += column * value_bytes;
       if (run.rows.addend != nullptr) tile.addend_rows[half] += column;
@@ -121,8 +154,9 @@ void look_up(const PackedGemm& packed, const GemmRun& run, const Tiling& tiling,
   const Index first = run.panels.begin * nr;
   const Index n = std::min(run.panels.end * nr, packed.shape.n) - first;
   GemmTile tile{};
-  for (Index at = tiles.begin; at < tiles.end; ++at) {
-    tiling.locate(at, tile);
+  Tiling::Cursor cursor(tiling, tiles.begin);
+  for (Index at = tiles.begin; at < tiles.end; ++at, cursor.advance()) {
+    cursor.locate(tile);
     const Index half = (tile.m + 1) / 2;
     for (const int at_half : {0, 1}) {
       std::uint8_t* rows = tile.out[at_half] + first;
