@@ -154,6 +154,9 @@ void Engine::hand_out(const Plan& plan, std::span<std::byte* const> outputs) con
   }
 }
 
+// Float steps keep numbers below 2^-126 (docs/arithmetic.md), so a scope that sets the
+// floating-point mode around these steps, in this thread and the workers, must clear flush-to-zero
+// and denormals-are-zero, which a caller may have set; it must never set them.
 template <typename AfterStep>
 void Engine::run_steps(Plan& plan, const AfterStep& after_step) noexcept {
   const auto run_all = [&] {

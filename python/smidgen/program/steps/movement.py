@@ -99,7 +99,7 @@ class Gather:
     """The slices of a tensor along an axis that int64 indices name.
 
     An input [A, N, B] with N at the axis and indices [I] give [A, I, B], whatever ranks A, I and B
-    have. An index is clamped to [0, N - 1]; `smidgen.program.index_limits` finds the inputs of a
+    have. An index is clamped to [0, N - 1]; `smidgen.program.index_counts` finds the inputs of a
     program in which the engine refuses others.
     """
 
