@@ -7,6 +7,7 @@ from collections.abc import Callable
 from torch import fx, nn
 
 from smidgen.errors import UnsupportedOperatorError
+from smidgen.graph.modules import Pad
 from smidgen.graph.operations import BINARY_KINDS, UNARY_KINDS, OpKind
 from smidgen.passes.operators import Kind, is_mask_of, kind_of, module_of, operands, pair
 
@@ -141,6 +142,13 @@ def _average_pool(graph: fx.GraphModule, node: fx.Node) -> str | None:
     return None
 
 
+def _move(graph: fx.GraphModule, node: fx.Node) -> str | None:
+    module = module_of(graph, node)
+    if isinstance(module, Pad) and module.value != 0.0:
+        return f"pads with {module.value}, expected 0"
+    return None
+
+
 def _expect_rank(node: fx.Node, rank: int) -> str | None:
     found = len(node.all_input_nodes[0].meta["shape"])
     return None if found == rank else f"reads {found} axes, expected {rank}"
@@ -167,7 +175,7 @@ _QUANTIZED: dict[Kind, Check] = {
     Kind.AVERAGE_POOL: _average_pool,
     Kind.RESIZE: _anything,
     Kind.RESHAPE: _anything,
-    Kind.MOVE: _anything,
+    Kind.MOVE: _move,
     Kind.ATTENTION: _anything,
 }
 """What has integer steps, and what they cannot do."""
@@ -179,7 +187,8 @@ _PLAIN: dict[OpKind, Check] = {
             OpKind.ADD, OpKind.MULTIPLY, OpKind.NOT, OpKind.COMPARE, OpKind.WHERE, OpKind.CAST,
             OpKind.CONCAT, OpKind.FLATTEN, OpKind.RESHAPE, OpKind.TRANSPOSE, OpKind.SLICE,
             OpKind.EXPAND, OpKind.BATCH_NORM, OpKind.LAYER_NORM, OpKind.SOFTMAX, OpKind.REDUCE,
-            OpKind.MATMUL, OpKind.EMBEDDING, OpKind.SCALED_DOT_PRODUCT_ATTENTION,
+            OpKind.GLOBAL_AVERAGE_POOL, OpKind.MATMUL, OpKind.PAD, OpKind.PRELU, OpKind.GROUP_NORM, OpKind.LOG_SOFTMAX,
+            OpKind.EMBEDDING, OpKind.SCALED_DOT_PRODUCT_ATTENTION,
         ),
         _anything,
     ),

@@ -59,3 +59,63 @@ def clamp(x: float, low: float, high: float) -> float:
 def tanh(x: float) -> float:
     """The hyperbolic tangent."""
     return math.tanh(x)
+
+
+def exp(x: float) -> float:
+    """The exponential function; infinity where it leaves the floats."""
+    try:
+        return math.exp(x)
+    except OverflowError:
+        return math.inf
+
+
+def log(x: float) -> float:
+    """The natural logarithm; -infinity for 0 and NaN below."""
+    if x > 0.0:
+        return math.log(x)
+    return -math.inf if x == 0.0 else math.nan
+
+
+def sqrt(x: float) -> float:
+    """The square root; NaN below 0."""
+    return math.sqrt(x) if x >= 0.0 else math.nan
+
+
+def reciprocal(x: float) -> float:
+    """1 / x; infinity for 0."""
+    return 1.0 / x if x != 0.0 else math.inf
+
+
+def rsqrt(x: float) -> float:
+    """1 / sqrt(x); infinity for 0 and NaN below."""
+    return reciprocal(sqrt(x))
+
+
+def power(x: float, exponent: float) -> float:
+    """X to the power of a constant; NaN where it is not a real number."""
+    try:
+        return math.pow(x, exponent)
+    except OverflowError:
+        return math.inf
+    except ValueError:
+        return math.nan if x < 0.0 else math.inf
+
+
+def softplus(x: float) -> float:
+    """log(1 + exp(x)), without overflow."""
+    return max(x, 0.0) + math.log1p(math.exp(-abs(x)))
+
+
+def mish(x: float) -> float:
+    """X times the hyperbolic tangent of its softplus."""
+    return x * math.tanh(softplus(x))
+
+
+def floor(x: float) -> float:
+    """The greatest whole number up to x."""
+    return float(math.floor(x))
+
+
+def round_half_even(x: float) -> float:
+    """The nearest whole number, the even one of two."""
+    return float(round(x))

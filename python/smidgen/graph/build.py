@@ -36,10 +36,11 @@ _FUNCTIONS: Mapping[OpKind, Callable[..., torch.Tensor]] = {
     OpKind.SUB: torch.sub,
     OpKind.MULTIPLY: torch.mul,
     OpKind.DIV: torch.div,
+    OpKind.MINIMUM: torch.minimum,
+    OpKind.MAXIMUM: torch.maximum,
     OpKind.AND: torch.logical_and,
     OpKind.OR: torch.logical_or,
     OpKind.NOT: torch.logical_not,
-    OpKind.SQRT: torch.sqrt,
     OpKind.MATMUL: torch.matmul,
     OpKind.WHERE: torch.where,
 }
@@ -139,6 +140,10 @@ class _Builder:
                 return nn.Dropout2d(p) if whole_channels else nn.Dropout(p)
             case ops.Embedding():
                 return self._embedding(operation)
+            case ops.GroupNorm():
+                return self._group_norm(operation, shape)
+            case ops.PRelu():
+                return self._prelu(operation)
             case ops.LayerNorm():
                 return self._layer_norm(operation, shape)
             case ops.MaxPool() | ops.AveragePool() | ops.GlobalAveragePool():
@@ -199,6 +204,23 @@ class _Builder:
         module.weight = table
         return module
 
+    def _group_norm(self, operation: ops.GroupNorm, shape: Shape) -> nn.GroupNorm:
+        channels = shape[1]
+        assert channels is not None, "the shape rule has seen the channels"
+        has_affine = operation.weight is not None or operation.bias is not None
+        module = nn.GroupNorm(operation.groups, channels, operation.eps, affine=has_affine)
+        if operation.weight is not None:
+            module.weight = self._parameter(operation.weight)
+        if operation.bias is not None:
+            module.bias = self._parameter(operation.bias)
+        return module
+
+    def _prelu(self, operation: ops.PRelu) -> nn.PReLU:
+        slopes = self._parameter(operation.weight)
+        module = nn.PReLU(len(slopes))
+        module.weight = slopes
+        return module
+
     def _layer_norm(self, operation: ops.LayerNorm, shape: Shape) -> nn.LayerNorm:
         features = shape[-1]
         assert features is not None, "the shape rule has seen the last axis"
@@ -240,10 +262,12 @@ def _pool(operation: ops.MaxPool | ops.AveragePool | ops.GlobalAveragePool) -> n
             return nn.AdaptiveAvgPool2d(1)
 
 
-def _activation(operation: ops.Operation) -> nn.Module:
+def _activation(operation: ops.Operation) -> nn.Module:  # noqa: PLR0911 - one for each
     match operation:
         case ops.Unary(kind):
-            return _UNARY_MODULES[kind]()
+            return _UNARY_MODULES[kind]() if kind in _UNARY_MODULES else modules.Function(kind)
+        case ops.Pow(exponent):
+            return modules.Pow(exponent)
         case ops.Clamp(minimum, maximum):
             return Clamp(minimum, maximum)
         case ops.Gelu(approximate):
@@ -260,6 +284,10 @@ def _tensor_module(operation: ops.Operation) -> nn.Module:  # noqa: PLR0911 - on
     match operation:
         case ops.Resize(mode, size, scales, align_corners):
             return modules.Resize(mode, size, scales, align_corners=align_corners)
+        case ops.LogSoftmax(axis):
+            return nn.LogSoftmax(axis)
+        case ops.Pad(pads, value):
+            return modules.Pad(pads, value)
         case ops.Softmax(axis):
             return nn.Softmax(axis)
         case ops.ScaledDotProductAttention(scale, is_causal):

@@ -20,6 +20,7 @@ from smidgen.graph.operations import (
     Multiply,
     Operation,
     OpKind,
+    Pad,
     Reduce,
     Reshape,
     ScaledDotProductAttention,
@@ -44,6 +45,8 @@ def infer_dtype(operation: Operation, inputs: Sequence[str]) -> str:
             return dtype
         case Compare():
             return BOOL
+        case Reduce("argmax"):
+            return INT64
         case Embedding() | ScaledDotProductAttention():
             return FLOAT32
         case Where():
@@ -54,7 +57,7 @@ def infer_dtype(operation: Operation, inputs: Sequence[str]) -> str:
 
 def _allowed(operation: Operation) -> frozenset[str]:  # noqa: PLR0911 - a line for each family
     match operation:
-        case Reshape() | Flatten() | Transpose() | Slice() | Expand() | Concat() | Cast():
+        case Reshape() | Flatten() | Transpose() | Slice() | Expand() | Pad() | Concat() | Cast():
             return frozenset({FLOAT32, INT64, BOOL})
         case Compare() | Reduce(function="sum"):
             return frozenset({FLOAT32, INT64})

@@ -68,7 +68,14 @@ class Nothing:
     """The call has no output and no effect."""
 
 
-Lowered: TypeAlias = "Computed | Reshaped | Forwarded | Nothing"
+@dataclass(frozen=True, slots=True)
+class Several:
+    """A value for each output of the call."""
+
+    parts: tuple[Computed | Reshaped | Forwarded, ...]
+
+
+Lowered: TypeAlias = "Computed | Reshaped | Forwarded | Several | Nothing"
 
 
 def unary(kind: OpKind) -> ops.Unary:
@@ -320,7 +327,7 @@ def mean(arguments: Arguments) -> Lowered:
 def reduce(function: str, arguments: Arguments) -> Lowered:
     """aten.sum.dim_IntList, aten.mean.dim and aten.amax.default, over axes behind the batch."""
     value = arguments.tensor("self")
-    if arguments["dtype"] is not None:
+    if "dtype" in arguments and arguments["dtype"] is not None:
         raise UnsupportedCase("a reduction in another element type")
     return _reduction(function, value, arguments)
 

@@ -8,6 +8,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from smidgen.graph.operations import OpKind
+
 
 class Clamp(nn.Module):
     """min(max(x, minimum), maximum), where a bound of None does not bound."""
@@ -24,6 +26,43 @@ class Clamp(nn.Module):
     def extra_repr(self) -> str:
         """Describes the bounds."""
         return f"minimum={self.minimum}, maximum={self.maximum}"
+
+
+class Function(nn.Module):
+    """A function of one number by its kind, for those that torch.nn has no module for."""
+
+    def __init__(self, kind: OpKind) -> None:
+        super().__init__()
+        self.kind = kind
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Applies the function to every element."""
+        return _FUNCTIONS[self.kind](x)
+
+
+class Pow(nn.Module):
+    """x to the power of a constant."""
+
+    def __init__(self, exponent: float) -> None:
+        super().__init__()
+        self.exponent = exponent
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Applies the power to every element."""
+        return torch.pow(x, self.exponent)
+
+
+class Affine(nn.Module):
+    """factor * x + offset."""
+
+    def __init__(self, factor: float, offset: float) -> None:
+        super().__init__()
+        self.factor = factor
+        self.offset = offset
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Applies the line to every element."""
+        return x * self.factor + self.offset
 
 
 class ScaledDotProductAttention(nn.Module):
@@ -105,6 +144,21 @@ class Resize(nn.Module):
         return resized
 
 
+class Pad(nn.Module):
+    """One number put around a tensor; see operations.Pad."""
+
+    def __init__(self, pads: tuple[tuple[int, int], ...], value: float) -> None:
+        super().__init__()
+        self.pads = pads
+        self.value = value
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Pads all axes."""
+        # torch counts from the last axis on.
+        amounts = [amount for pair in reversed(self.pads) for amount in pair]
+        return functional.pad(x, amounts, value=self.value)
+
+
 class Cast(nn.Module):
     """Another element type."""
 
@@ -130,7 +184,7 @@ class Compare(nn.Module):
 
 
 class Reduce(nn.Module):
-    """Sum, mean or maximum over axes."""
+    """Sum, mean, maximum or minimum over axes, or the place of the maximum along one."""
 
     def __init__(self, function: str, axes: tuple[int, ...], *, keep_dims: bool) -> None:
         super().__init__()
@@ -140,10 +194,9 @@ class Reduce(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Reduces the axes."""
-        if self.function == "maximum":
-            return torch.amax(x, dim=self.axes, keepdim=self.keep_dims)
-        reduce = torch.sum if self.function == "sum" else torch.mean
-        return reduce(x, dim=self.axes, keepdim=self.keep_dims)
+        if self.function == "argmax":
+            return torch.argmax(x, dim=self.axes[0], keepdim=self.keep_dims)
+        return _REDUCTIONS[self.function](x, dim=self.axes, keepdim=self.keep_dims)
 
 
 class Transpose(nn.Module):
@@ -173,6 +226,28 @@ class Slice(nn.Module):
         return x[(slice(None),) * self.axis + (slice(self.start, self.stop, self.step),)]
 
 
+_FUNCTIONS: dict[OpKind, Callable[[torch.Tensor], torch.Tensor]] = {
+    OpKind.SQRT: torch.sqrt,
+    OpKind.NEG: torch.neg,
+    OpKind.ABS: torch.abs,
+    OpKind.EXP: torch.exp,
+    OpKind.LOG: torch.log,
+    OpKind.RSQRT: torch.rsqrt,
+    OpKind.RECIPROCAL: torch.reciprocal,
+    OpKind.ERF: torch.erf,
+    OpKind.MISH: functional.mish,
+    OpKind.SOFTPLUS: functional.softplus,
+    OpKind.SIN: torch.sin,
+    OpKind.COS: torch.cos,
+    OpKind.FLOOR: torch.floor,
+    OpKind.ROUND: torch.round,
+}
+_REDUCTIONS: dict[str, Callable[..., torch.Tensor]] = {
+    "sum": torch.sum,
+    "mean": torch.mean,
+    "maximum": torch.amax,
+    "minimum": torch.amin,
+}
 _TORCH_DTYPES = {"float32": torch.float32, "int64": torch.int64, "bool": torch.bool}
 _COMPARISONS: dict[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {
     "eq": torch.eq,

@@ -56,6 +56,23 @@ class OpKind(StrEnum):
     AND = "and"
     OR = "or"
     SQRT = "sqrt"
+    NEG = "neg"
+    ABS = "abs"
+    EXP = "exp"
+    LOG = "log"
+    RSQRT = "rsqrt"
+    RECIPROCAL = "reciprocal"
+    ERF = "erf"
+    MISH = "mish"
+    SOFTPLUS = "softplus"
+    SIN = "sin"
+    COS = "cos"
+    FLOOR = "floor"
+    ROUND = "round"
+    POW = "pow"
+    AFFINE = "affine"
+    MINIMUM = "minimum"
+    MAXIMUM = "maximum"
     NOT = "not"
     COMPARE = "compare"
     WHERE = "where"
@@ -64,6 +81,10 @@ class OpKind(StrEnum):
     TRANSPOSE = "transpose"
     SLICE = "slice"
     EXPAND = "expand"
+    PAD = "pad"
+    PRELU = "prelu"
+    GROUP_NORM = "group_norm"
+    LOG_SOFTMAX = "log_softmax"
     DROPOUT = "dropout"
     IDENTITY = "identity"
 
@@ -71,10 +92,15 @@ class OpKind(StrEnum):
 UNARY_KINDS = frozenset({
     OpKind.RELU, OpKind.RELU6, OpKind.CLAMP, OpKind.SIGMOID, OpKind.HARDSIGMOID, OpKind.HARDSWISH,
     OpKind.SILU, OpKind.GELU, OpKind.TANH, OpKind.LEAKY_RELU, OpKind.ELU, OpKind.SQRT,
+    OpKind.NEG, OpKind.ABS, OpKind.EXP, OpKind.LOG, OpKind.RSQRT, OpKind.RECIPROCAL, OpKind.ERF,
+    OpKind.MISH, OpKind.SOFTPLUS, OpKind.SIN, OpKind.COS, OpKind.FLOOR, OpKind.ROUND, OpKind.POW,
+    OpKind.AFFINE,
 })  # fmt: skip
 """Functions of one number, applied to every element."""
 
-BINARY_KINDS = frozenset({OpKind.SUB, OpKind.DIV, OpKind.AND, OpKind.OR})
+BINARY_KINDS = frozenset({
+    OpKind.SUB, OpKind.DIV, OpKind.MINIMUM, OpKind.MAXIMUM, OpKind.AND, OpKind.OR,
+})  # fmt: skip
 """Functions of two numbers, applied to every pair of elements, shapes broadcast."""
 
 
@@ -166,6 +192,14 @@ class Elu:
 
     kind: ClassVar[OpKind] = OpKind.ELU
     alpha: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pow:
+    """x to the power of a constant."""
+
+    kind: ClassVar[OpKind] = OpKind.POW
+    exponent: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -377,6 +411,42 @@ class Expand:
 
 
 @dataclass(frozen=True, slots=True)
+class Pad:
+    """One number put around a tensor: how many before and behind along each axis."""
+
+    kind: ClassVar[OpKind] = OpKind.PAD
+    pads: tuple[Pair, ...]
+    value: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class PRelu:
+    """x for x > 0, else weight[c] * x; weight [C] of axis 1, or [1] for all."""
+
+    kind: ClassVar[OpKind] = OpKind.PRELU
+    weight: str
+
+
+@dataclass(frozen=True, slots=True)
+class GroupNorm:
+    """Normalization of each sample over groups of channels and all that follows; weights [C]."""
+
+    kind: ClassVar[OpKind] = OpKind.GROUP_NORM
+    groups: int
+    weight: str | None
+    bias: str | None
+    eps: float = 1e-5
+
+
+@dataclass(frozen=True, slots=True)
+class LogSoftmax:
+    """The logarithm of the softmax along an axis, which is not negative."""
+
+    kind: ClassVar[OpKind] = OpKind.LOG_SOFTMAX
+    axis: int
+
+
+@dataclass(frozen=True, slots=True)
 class Dropout:
     """Zeroes elements, or whole channels, while training."""
 
@@ -387,10 +457,10 @@ class Dropout:
 
 Operation: TypeAlias = (
     Conv2d | ConvTranspose2d | Resize | Linear | BatchNorm | Unary | Clamp | Gelu | LeakyRelu
-    | Elu | Add | Multiply
+    | Elu | Pow | Add | Multiply
     | MaxPool | AveragePool | GlobalAveragePool | Flatten | Reshape | Concat | Constant | Embedding
     | LayerNorm | Softmax | ScaledDotProductAttention | MatMul | Binary | Compare | Where | Cast
-    | Reduce | Transpose | Slice | Expand | Dropout
+    | Reduce | Transpose | Slice | Expand | Pad | PRelu | GroupNorm | LogSoftmax | Dropout
 )  # fmt: skip
 
 
@@ -405,9 +475,11 @@ def weight_names(operation: Operation) -> tuple[str, ...]:
             | LayerNorm(weight, bias)
         ):
             names = (weight, bias)
+        case GroupNorm(_, weight, bias):
+            names = (weight, bias)
         case Constant(name):
             names = (name,)
-        case Embedding(weight):
+        case Embedding(weight) | PRelu(weight):
             names = (weight,)
         case BatchNorm(weight, bias, running_mean, running_var):
             names = (weight, bias, running_mean, running_var)

@@ -183,7 +183,7 @@ _ROWS: dict[str, tuple[tuple[Parameter, ...], Lower]] = {
 _IN_PLACE = (
     *(f"{name}.default" for name in _UNARY), "hardtanh.default", "clamp.default", "clip.default",
     "clamp_min.default", "clamp_max.default", "gelu.default", "leaky_relu.default", "elu.default",
-    "add.Tensor", "mul.Tensor",
+    "add.Tensor", "sub.Tensor", "mul.Tensor", "div.Tensor",
 )  # fmt: skip
 
 
@@ -192,13 +192,13 @@ def _in_place(name: str) -> str:
     return f"{base}_.{overload}"
 
 
+_ALL_ROWS = _ROWS | tensor_operators.ROWS | vision_operators.ROWS
+
 OPERATORS: Mapping[str, Operator] = {
     name: Operator(name, parameters, lower)
     for name, (parameters, lower) in (
-        _ROWS
-        | tensor_operators.ROWS
-        | vision_operators.ROWS
-        | {_in_place(name): _ROWS[name] for name in _IN_PLACE}
+        _ALL_ROWS
+        | {_in_place(name): _ALL_ROWS[name] for name in (*_IN_PLACE, *vision_operators.IN_PLACE)}
     ).items()
 }
 """Every operator that can be imported, by its name without the prefix."""

@@ -20,13 +20,16 @@ from smidgen.graph.operations import (
     Expand,
     Flatten,
     GlobalAveragePool,
+    GroupNorm,
     LayerNorm,
     Linear,
     MatMul,
     MaxPool,
     Multiply,
     Operation,
+    Pad,
     Pair,
+    PRelu,
     Reduce,
     Reshape,
     Resize,
@@ -119,6 +122,39 @@ def _stretched(extent: int, kernel: int, operation: ConvTranspose2d, axis: int) 
     if found < 1:
         raise ShapeError(f"a transposed convolution leaves nothing of {extent} elements")
     return _bounded(found)
+
+
+@_rule.register
+def _(operation: Pad, inputs: Sequence[Shape], weights: WeightShapes) -> Shape:
+    shape, pads = inputs[0], operation.pads
+    if len(pads) != len(shape) or any(min(pair) < 0 for pair in pads):
+        raise ShapeError(f"the shape {show(shape)} is padded by {pads}")
+    if shape[0] is None and pads[0] != (0, 0):
+        raise ShapeError("the batch is padded")
+    return tuple(
+        None if extent is None else _bounded(extent + sum(pair))
+        for extent, pair in zip(shape, pads, strict=True)
+    )
+
+
+@_rule.register
+def _(operation: PRelu, inputs: Sequence[Shape], weights: WeightShapes) -> Shape:
+    shape = inputs[0]
+    channels = shape[1] if len(shape) > 1 else 1
+    if weights[operation.weight] not in ((1,), (channels,)):
+        raise ShapeError(f"a PReLU has {list(weights[operation.weight])} slopes")
+    return shape
+
+
+@_rule.register
+def _(operation: GroupNorm, inputs: Sequence[Shape], weights: WeightShapes) -> Shape:
+    shape = inputs[0]
+    channels = shape[1] if len(shape) > 1 else None
+    if channels is None or operation.groups < 1 or channels % operation.groups:
+        raise ShapeError(f"a group norm of {operation.groups} groups reads {show(shape)}")
+    for name in weight_names(operation):
+        _check_vector("group norm's weight", name, channels, weights)
+    return shape
 
 
 @_rule.register

@@ -1,14 +1,61 @@
-"""What calls of the ATen operators of vision nets mean: resampling, padding, shuffles, splits.
+"""What calls of the ATen operators mean that vision nets brought: see vision_operators.
 
 Needs no torch.
 """
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
+
 from smidgen.graph import operations as ops
-from smidgen.graph.arguments import ArgumentError, Arguments, UnsupportedCase
-from smidgen.graph.lowering import Computed, Lowered, conv2d
+from smidgen.graph.arguments import Activation, ArgumentError, Arguments, UnsupportedCase
+from smidgen.graph.lowering import (
+    Computed,
+    Forwarded,
+    Lowered,
+    Several,
+    axis_of,
+    conv2d,
+    operand_pair,
+)
+from smidgen.graph.operations import OpKind
 from smidgen.graph.shapes import show
+
+
+def unary(kind: OpKind, arguments: Arguments) -> Lowered:
+    """A function of one number without parameters."""
+    return Computed((ops.Unary(kind),), (arguments.tensor("self"),))
+
+
+def softplus(arguments: Arguments) -> Lowered:
+    """aten.softplus.default; beyond a threshold of 20 it is the input, to float32."""
+    if arguments.number("beta") != 1 or arguments.number("threshold") != 20:
+        raise UnsupportedCase("a softplus with another beta than 1 or threshold than 20")
+    return unary(OpKind.SOFTPLUS, arguments)
+
+
+def power(arguments: Arguments) -> Lowered:
+    """aten.pow.Tensor_Scalar; the most frequent powers have functions of their own."""
+    exponent, value = arguments.number("exponent"), arguments.tensor("self")
+    if exponent == 1:
+        return Forwarded(value, is_copy=True)
+    if exponent == 2:
+        return square(arguments)
+    kind = {0.5: OpKind.SQRT, -0.5: OpKind.RSQRT, -1: OpKind.RECIPROCAL}.get(exponent)
+    operation = ops.Pow(exponent) if kind is None else ops.Unary(kind)
+    return Computed((operation,), (value,))
+
+
+def square(arguments: Arguments) -> Lowered:
+    """aten.square.default."""
+    value = arguments.tensor("self")
+    return Computed((ops.Multiply(),), (value, value))
+
+
+def binary(kind: OpKind, arguments: Arguments) -> Lowered:
+    """A function of two numbers."""
+    return Computed((ops.Binary(kind),), operand_pair(arguments))
 
 
 def convolution(arguments: Arguments) -> Lowered:
@@ -72,3 +119,216 @@ def _scales(arguments: Arguments) -> tuple[float, float] | None:
     if len(scales) != 2 or min(scales) <= 0:
         raise ArgumentError(f"it has the scales {scales}")
     return scales[0], scales[1]
+
+
+def argmax(arguments: Arguments) -> Lowered:
+    """aten.argmax.default along one axis."""
+    value = arguments.activation("self")
+    if arguments["dim"] is None:
+        raise UnsupportedCase("an argmax over all axes")
+    axis = _inner_axis(arguments, value)
+    operation = ops.Reduce("argmax", (axis,), arguments.flag("keepdim"))
+    return Computed((operation,), (value,))
+
+
+def log_softmax(arguments: Arguments) -> Lowered:
+    """aten.log_softmax.int and aten._log_softmax.default."""
+    value = arguments.activation("self")
+    return Computed((ops.LogSoftmax(_inner_axis(arguments, value)),), (value,))
+
+
+def _inner_axis(arguments: Arguments, value: Activation) -> int:
+    """Returns the axis of an operator that samples must not share."""
+    axis = axis_of(arguments.integer("dim"), len(value.shape))
+    if value.shape[axis] is None:
+        raise UnsupportedCase("an axis of the samples")
+    return axis
+
+
+def group_norm(arguments: Arguments) -> Lowered:
+    """aten.group_norm.default."""
+    return _group_norm(arguments, arguments.integer("num_groups"))
+
+
+def instance_norm(arguments: Arguments) -> Lowered:
+    """aten.instance_norm.default by the statistics of the input: a group for each channel."""
+    shape = arguments.activation("input").shape
+    if not arguments.flag("use_input_stats"):
+        raise UnsupportedCase("an instance normalization by running statistics")
+    return _group_norm(arguments, (shape[1] if len(shape) > 1 else None) or 1)
+
+
+def _group_norm(arguments: Arguments, groups: int) -> Lowered:
+    eps = arguments.number("eps")
+    if eps < 0:
+        raise ArgumentError(f"it has eps {eps}")
+    operation = ops.GroupNorm(
+        groups, arguments.optional_weight("weight"), arguments.optional_weight("bias"), eps
+    )
+    return Computed((operation,), (arguments.activation("input"),))
+
+
+def prelu(arguments: Arguments) -> Lowered:
+    """aten.prelu.default."""
+    operation = ops.PRelu(arguments.plain_weight("weight"))
+    return Computed((operation,), (arguments.activation("self"),))
+
+
+def adaptive_max_pool(arguments: Arguments) -> Lowered:
+    """aten.adaptive_max_pool2d.default, for output sizes that divide the input evenly."""
+    value, wanted = arguments.activation("self"), arguments.pair("output_size")
+    if len(value.shape) != 4 or min(wanted) < 1:
+        raise ArgumentError(f"it has output size {wanted} for the shape {show(value.shape)}")
+    sizes = [size or 1 for size in value.shape[2:]]
+    if any(size % parts for size, parts in zip(sizes, wanted, strict=True)):
+        raise UnsupportedCase(f"output size {wanted}, which does not divide {sizes} evenly")
+    kernel = (sizes[0] // wanted[0], sizes[1] // wanted[1])
+    return Computed((ops.MaxPool(kernel, kernel),), (value,), statistics=(None,))
+
+
+def pad(arguments: Arguments) -> Lowered:
+    """aten.pad.default with a constant, and aten.constant_pad_nd.default."""
+    if "mode" in arguments and arguments["mode"] != "constant":
+        raise UnsupportedCase(f"the padding {arguments['mode']}")
+    value, amounts = arguments.activation("self"), arguments.integers("pad")
+    if len(amounts) % 2 or len(amounts) > 2 * len(value.shape):
+        raise ArgumentError(f"it pads by {amounts}")
+    if min(amounts, default=0) < 0:
+        raise UnsupportedCase("a padding that cuts off")
+    pairs = [(amounts[i], amounts[i + 1]) for i in range(0, len(amounts), 2)]
+    pads = [(0, 0)] * (len(value.shape) - len(pairs)) + pairs[::-1]
+    number = 0.0 if arguments["value"] is None else arguments.number("value")
+    if value.shape[:1] == (None,) and pads[0] != (0, 0):
+        raise UnsupportedCase("a padding of the dynamic batch")
+    return Computed((ops.Pad(tuple(pads), number),), (value,))
+
+
+def pixel_shuffle(arguments: Arguments) -> Lowered:
+    """aten.pixel_shuffle.default: channels become rows and columns."""
+    value, factor = arguments.activation("self"), arguments.integer("upscale_factor")
+    batch, channels, height, width = _image(value)
+    if factor < 1 or channels % (factor * factor):
+        raise ArgumentError(f"it shuffles {channels} channels by {factor}")
+    outs = channels // (factor * factor)
+    operations = (
+        ops.Reshape((batch, outs, factor, factor, height, width)),
+        ops.Transpose((0, 1, 4, 2, 5, 3)),
+        ops.Reshape((batch, outs, height * factor, width * factor)),
+    )
+    return Computed(operations, (value,))
+
+
+def pixel_unshuffle(arguments: Arguments) -> Lowered:
+    """aten.pixel_unshuffle.default: rows and columns become channels."""
+    value, factor = arguments.activation("self"), arguments.integer("downscale_factor")
+    batch, channels, height, width = _image(value)
+    if factor < 1 or height % factor or width % factor:
+        raise ArgumentError(f"it shuffles {height} x {width} pixels by {factor}")
+    operations = (
+        ops.Reshape((batch, channels, height // factor, factor, width // factor, factor)),
+        ops.Transpose((0, 1, 3, 5, 2, 4)),
+        ops.Reshape((batch, channels * factor * factor, height // factor, width // factor)),
+    )
+    return Computed(operations, (value,))
+
+
+def channel_shuffle(arguments: Arguments) -> Lowered:
+    """aten.channel_shuffle.default: groups and the channels in them change places."""
+    value, groups = arguments.activation("self"), arguments.integer("groups")
+    batch, channels, height, width = _image(value)
+    if groups < 1 or channels % groups:
+        raise ArgumentError(f"it shuffles {channels} channels in {groups} groups")
+    operations = (
+        ops.Reshape((batch, groups, channels // groups, height, width)),
+        ops.Transpose((0, 2, 1, 3, 4)),
+        ops.Reshape((batch, channels, height, width)),
+    )
+    return Computed(operations, (value,))
+
+
+def _image(value: Activation) -> tuple[int | None, int, int, int]:
+    if len(value.shape) != 4:
+        raise UnsupportedCase(f"the shape {show(value.shape)}, not that of images")
+    batch, channels, height, width = value.shape
+    return batch, channels or 1, height or 1, width or 1
+
+
+def split(sizes: str, arguments: Arguments) -> Lowered:
+    """aten.split.Tensor and aten.split_with_sizes.default."""
+    value, axis, extent = _split_axis(arguments)
+    wanted = arguments.integers(sizes)
+    if sizes == "split_size":
+        if wanted[0] < 1:
+            raise ArgumentError(f"it splits into parts of {wanted[0]}")
+        wanted = _parts(extent, wanted[0])
+    if sum(wanted) != extent or min(wanted) < 1:
+        raise ArgumentError(f"it splits {extent} into {wanted}")
+    return _slices(value, axis, wanted)
+
+
+def chunk(arguments: Arguments) -> Lowered:
+    """aten.chunk.default."""
+    value, axis, extent = _split_axis(arguments)
+    count = arguments.integer("chunks")
+    if count < 1:
+        raise ArgumentError(f"it has {count} chunks")
+    return _slices(value, axis, _parts(extent, -(-extent // count)))
+
+
+def unbind(arguments: Arguments) -> Lowered:
+    """aten.unbind.int: each element of an axis."""
+    value, axis, extent = _split_axis(arguments)
+    shape = (*value.shape[:axis], *value.shape[axis + 1 :])
+    return Several(
+        tuple(
+            Computed((ops.Slice(axis, at, at + 1), ops.Reshape(shape)), (value,))
+            for at in range(extent)
+        )
+    )
+
+
+def narrow(arguments: Arguments) -> Lowered:
+    """aten.narrow.default."""
+    value, axis, extent = _split_axis(arguments)
+    start, length = arguments.integer("start"), arguments.integer("length")
+    start = start + extent if start < 0 else start
+    if not 0 <= start <= start + length <= extent or length < 1:
+        raise ArgumentError(f"it takes {length} of {extent} from {start} on")
+    return Computed((ops.Slice(axis, start, start + length),), (value,), shares_storage=True)
+
+
+def stack(arguments: Arguments) -> Lowered:
+    """aten.stack.default: a concatenation along a new axis."""
+    values = arguments.activations("tensors")
+    shape = values[0].shape
+    axis = axis_of(arguments.integer("dim"), len(shape) + 1)
+    if axis == 0 and shape[:1] == (None,):
+        raise UnsupportedCase("an axis before the dynamic batch")
+    parts = tuple(
+        Computed((ops.Reshape((*value.shape[:axis], 1, *value.shape[axis:])),), (value,))
+        for value in values
+    )
+    return Computed((ops.Concat(axis),), parts)
+
+
+def _split_axis(arguments: Arguments) -> tuple[Activation, int, int]:
+    value = arguments.activation("self")
+    axis = axis_of(arguments.integer("dim"), len(value.shape))
+    extent = value.shape[axis]
+    if extent is None:
+        raise UnsupportedCase("splitting the dynamic batch")
+    return value, axis, extent
+
+
+def _parts(extent: int, size: int) -> tuple[int, ...]:
+    return tuple(min(size, extent - start) for start in range(0, extent, size))
+
+
+def _slices(value: Activation, axis: int, sizes: Sequence[int]) -> Several:
+    ends = list(itertools.accumulate(sizes))
+    return Several(
+        tuple(
+            Computed((ops.Slice(axis, end - size, end),), (value,))
+            for size, end in zip(sizes, ends, strict=True)
+        )
+    )

@@ -6,6 +6,7 @@ import copy
 
 from torch import fx
 
+from smidgen.passes.absorb_constants import absorb_constants
 from smidgen.passes.fold_batch_norm import fold_batch_norm
 from smidgen.passes.fuse_activations import fuse_activations
 from smidgen.passes.fuse_attention import fuse_attention
@@ -13,6 +14,7 @@ from smidgen.passes.fuse_batch_norm import fuse_batch_norm
 from smidgen.passes.remove_identity import remove_identity
 
 __all__ = [
+    "absorb_constants",
     "fold_batch_norm",
     "fuse_activations",
     "fuse_attention",
@@ -26,7 +28,7 @@ __all__ = [
 def fuse_for_inference(source: fx.GraphModule) -> fx.GraphModule:
     """Returns an independent copy in eval mode with one node for each integer step."""
     graph = copy.deepcopy(source).eval()
-    return fuse_activations(fold_batch_norm(fuse_attention(remove_identity(graph))))
+    return fuse_activations(fold_batch_norm(_simplified(graph)))
 
 
 def fuse_for_training(source: fx.GraphModule) -> fx.GraphModule:
@@ -35,5 +37,8 @@ def fuse_for_training(source: fx.GraphModule) -> fx.GraphModule:
     Dropout is gone here too: the teacher's outputs and the ranges stay those of inference.
     """
     graph = copy.deepcopy(source).eval()
-    fused = fuse_batch_norm(fuse_attention(remove_identity(graph)))
-    return fuse_activations(fold_batch_norm(fused))
+    return fuse_activations(fold_batch_norm(fuse_batch_norm(_simplified(graph))))
+
+
+def _simplified(graph: fx.GraphModule) -> fx.GraphModule:
+    return absorb_constants(fuse_attention(remove_identity(graph)))

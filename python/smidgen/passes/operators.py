@@ -120,6 +120,12 @@ def clamp(x: torch.Tensor, low: float, high: float) -> torch.Tensor:
     return torch.clamp(x, low, high)
 
 
+UNARY_TABLES = (
+    OpKind.SQRT, OpKind.NEG, OpKind.ABS, OpKind.EXP, OpKind.LOG, OpKind.RSQRT, OpKind.RECIPROCAL,
+    OpKind.ERF, OpKind.MISH, OpKind.SOFTPLUS, OpKind.SIN, OpKind.COS, OpKind.FLOOR, OpKind.ROUND,
+    OpKind.POW, OpKind.AFFINE,
+)  # fmt: skip
+
 _KINDS: dict[OpKind, Kind] = {
     OpKind.CONV2D: Kind.CONV,
     OpKind.CONV_TRANSPOSE2D: Kind.CONV_TRANSPOSE,
@@ -137,6 +143,7 @@ _KINDS: dict[OpKind, Kind] = {
     OpKind.TANH: Kind.UNARY,
     OpKind.LEAKY_RELU: Kind.UNARY,
     OpKind.ELU: Kind.UNARY,
+    **dict.fromkeys(UNARY_TABLES, Kind.UNARY),
     OpKind.ADD: Kind.ADD,
     OpKind.MULTIPLY: Kind.MULTIPLY,
     OpKind.MAX_POOL: Kind.MAX_POOL,
@@ -148,6 +155,7 @@ _KINDS: dict[OpKind, Kind] = {
     OpKind.TRANSPOSE: Kind.MOVE,
     OpKind.SLICE: Kind.MOVE,
     OpKind.EXPAND: Kind.MOVE,
+    OpKind.PAD: Kind.MOVE,
     OpKind.ATTENTION: Kind.ATTENTION,
     OpKind.CONSTANT: Kind.CONSTANT,
     OpKind.DROPOUT: Kind.IDENTITY,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from torch import fx, nn
 
 from smidgen import unary_functions as functions
+from smidgen.graph.modules import Affine, Pow
 from smidgen.graph.operations import OpKind
 from smidgen.passes.operators import Kind, activation_bounds, kind_of, module_of
 
@@ -18,14 +20,30 @@ _WITHOUT_PARAMETERS: dict[OpKind, ScalarFunction] = {
     OpKind.HARDSWISH: functions.hardswish,
     OpKind.SILU: functions.silu,
     OpKind.TANH: functions.tanh,
+    OpKind.SQRT: functions.sqrt,
+    OpKind.NEG: lambda x: -x,
+    OpKind.ABS: abs,
+    OpKind.EXP: functions.exp,
+    OpKind.LOG: functions.log,
+    OpKind.RSQRT: functions.rsqrt,
+    OpKind.RECIPROCAL: functions.reciprocal,
+    OpKind.ERF: math.erf,
+    OpKind.MISH: functions.mish,
+    OpKind.SOFTPLUS: functions.softplus,
+    OpKind.SIN: math.sin,
+    OpKind.COS: math.cos,
+    OpKind.FLOOR: functions.floor,
+    OpKind.ROUND: functions.round_half_even,
 }
 
 
-def scalar_function(graph: fx.GraphModule, node: fx.Node) -> ScalarFunction:
+def scalar_function(  # noqa: PLR0911 - one for each
+    graph: fx.GraphModule, node: fx.Node
+) -> ScalarFunction:
     """Returns what a node of kind UNARY or CLAMP does to each number, in double precision."""
     module = module_of(graph, node)
-    assert module is not None
     if kind_of(node) is Kind.CLAMP:
+        assert module is not None
         low, high = activation_bounds(module)
         return lambda x: functions.clamp(x, low, high)
     match module:
@@ -37,5 +55,11 @@ def scalar_function(graph: fx.GraphModule, node: fx.Node) -> ScalarFunction:
         case nn.ELU():
             alpha = float(module.alpha)
             return lambda x: functions.elu(x, alpha)
+        case Pow():
+            exponent = float(module.exponent)
+            return lambda x: functions.power(x, exponent)
+        case Affine():
+            factor, offset = float(module.factor), float(module.offset)
+            return lambda x: factor * x + offset
         case _:
             return _WITHOUT_PARAMETERS[node.meta["op"]]

@@ -29,6 +29,8 @@ _BINARY = {
     OpKind.SUB: "sub",
     OpKind.MULTIPLY: "mul",
     OpKind.DIV: "div",
+    OpKind.MINIMUM: "minimum",
+    OpKind.MAXIMUM: "maximum",
     OpKind.AND: "and",
     OpKind.OR: "or",
 }
@@ -40,6 +42,10 @@ _LARGEST = float(np.finfo(np.float32).max)
 def unary(writer: ProgramWriter, node: fx.Node) -> None:
     """Writes a function of one value: a table of the quantized ones, or a plain step."""
     (source,) = operands(node)
+    module = module_of(writer.graph, node)
+    if writer.form(node) is Form.PLAIN and isinstance(module, modules.Affine):
+        _plain_affine(writer, node, module)
+        return
     if writer.form(node) is Form.PLAIN:
         function, parameters = _plain_function(writer.graph, node)
         read = writer.read(source, Form.PLAIN)
@@ -83,7 +89,44 @@ def plain_binary(writer: ProgramWriter, node: fx.Node) -> None:
         return
     between = writer.plain(node, "unclamped", shape_of(node))
     writer.add(steps.Binary(lhs, rhs, between, function))
-    writer.add(steps.Unary(between, writer.define(node), *_plain_clamp(*bounds)))
+    writer.add(steps.Unary(between, writer.define(node), *plain_clamp(*bounds)))
+
+
+def _plain_affine(writer: ProgramWriter, node: fx.Node, module: modules.Affine) -> None:
+    """Writes a product and a sum with a number, whichever of them does something."""
+    if module.factor == -1.0:
+        offset = writer.plain_constant(node, "offset", np.array([module.offset], np.float32))
+        read = writer.read(operands(node)[0], Form.PLAIN)
+        writer.add(steps.Binary(offset, read, writer.define(node), "sub"))
+        return
+    parts = [("mul", "factor", module.factor), ("add", "offset", module.offset)]
+    needed = [part for part in parts if part[2] != (1.0 if part[0] == "mul" else 0.0)] or parts[1:]
+    source = writer.read(operands(node)[0], Form.PLAIN)
+    for function, role, number in needed:
+        constant = writer.plain_constant(node, role, np.array([number], np.float32))
+        is_last = role == needed[-1][1]
+        output = writer.define(node) if is_last else writer.plain(node, "scaled", shape_of(node))
+        writer.add(steps.Binary(source, constant, output, function))
+        source = output
+
+
+def prelu(writer: ProgramWriter, node: fx.Node) -> None:
+    """Writes relu(x) + slope * min(x, 0), with a slope for each channel."""
+    module = module_of(writer.graph, node)
+    assert isinstance(module, nn.PReLU)
+    shape = shape_of(node)
+    slopes = module.weight.detach().numpy()
+    spread = slopes if len(slopes) == 1 else slopes.reshape(-1, *(1,) * (len(shape) - 2))
+    slope = writer.plain_constant(node, "slope", np.array(spread))
+    zero = writer.plain_constant(node, "zero", np.zeros(1, np.float32))
+    positive, negative, scaled = (
+        writer.plain(node, role, shape) for role in ("positive", "negative", "scaled")
+    )
+    source = writer.read(operands(node)[0], Form.PLAIN)
+    writer.add(steps.Unary(source, positive, "relu"))
+    writer.add(steps.Binary(source, zero, negative, "minimum"))
+    writer.add(steps.Binary(negative, slope, scaled, "mul"))
+    writer.add(steps.Binary(positive, scaled, writer.define(node), "add"))
 
 
 def compare(writer: ProgramWriter, node: fx.Node) -> None:
@@ -110,7 +153,7 @@ def _plain_function(graph: fx.GraphModule, node: fx.Node) -> tuple[str, tuple[fl
     module = module_of(graph, node)
     if kind_of(node) is Kind.CLAMP:
         assert module is not None
-        return _plain_clamp(*activation_bounds(module))
+        return plain_clamp(*activation_bounds(module))
     match module:
         case nn.GELU():
             return ("gelu_tanh" if module.approximate == "tanh" else "gelu"), ()
@@ -118,11 +161,14 @@ def _plain_function(graph: fx.GraphModule, node: fx.Node) -> tuple[str, tuple[fl
             return "leaky_relu", (_float32(module.negative_slope),)
         case nn.ELU():
             return "elu", (_float32(module.alpha),)
+        case modules.Pow():
+            return "pow", (_float32(module.exponent),)
         case _:
             return str(node.meta["op"]), ()
 
 
-def _plain_clamp(low: float, high: float) -> tuple[str, tuple[float, ...]]:
+def plain_clamp(low: float, high: float) -> tuple[str, tuple[float, ...]]:
+    """Returns the function and parameters of Unary that bound a value."""
     if (low, high) == (0.0, math.inf):
         return "relu", ()
     return "clamp", (_float32(max(low, -_LARGEST)), _float32(min(high, _LARGEST)))

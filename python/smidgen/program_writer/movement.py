@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from torch import fx
 
 from smidgen import program as steps
@@ -47,3 +48,12 @@ def expand(writer: ProgramWriter, node: fx.Node) -> None:
     """Writes a broadcast."""
     source = writer.read(operands(node)[0], writer.form(node))
     writer.add(steps.Expand(source, writer.define(node), fields_of(shape_of(node))))
+
+
+def pad(writer: ProgramWriter, node: fx.Node) -> None:
+    """Writes a padding."""
+    module = module_of(writer.graph, node)
+    assert isinstance(module, modules.Pad)
+    source = writer.read(operands(node)[0], writer.form(node))
+    value = float(np.float32(module.value))
+    writer.add(steps.Pad(source, writer.define(node), module.pads, value))

@@ -10,7 +10,8 @@ from smidgen.convertible import max_pool_padding
 from smidgen.forms import Form
 from smidgen.graph import modules
 from smidgen.graph.operations import OpKind
-from smidgen.passes.operators import module_of, operands, pair
+from smidgen.passes.operators import UNBOUNDED, clamp_of, module_of, operands, pair
+from smidgen.program_writer.elementwise import plain_clamp
 from smidgen.program_writer.writer import ProgramWriter, shape_of
 
 
@@ -33,6 +34,9 @@ def max_pool(writer: ProgramWriter, node: fx.Node) -> None:
 
 def average_pool(writer: ProgramWriter, node: fx.Node) -> None:
     """Writes an average pool, over windows or the whole image, with its fused clamp."""
+    if writer.form(node) is Form.PLAIN:
+        _plain_mean(writer, node)
+        return
     source, output = writer.read(operands(node)[0], Form.QUANTIZED), writer.define(node)
     qmin, qmax = writer.clamp(node)
     if node.meta["op"] == OpKind.GLOBAL_AVERAGE_POOL:
@@ -53,6 +57,17 @@ def average_pool(writer: ProgramWriter, node: fx.Node) -> None:
             qmax=qmax,
         )
     )
+
+
+def _plain_mean(writer: ProgramWriter, node: fx.Node) -> None:
+    source, bounds = writer.read(operands(node)[0], Form.PLAIN), clamp_of(writer.graph, node)
+    axes = (2, 3)
+    if bounds == UNBOUNDED:
+        writer.add(steps.Reduce(source, writer.define(node), "mean", axes, keep_dims=True))
+        return
+    mean = writer.plain(node, "unclamped", shape_of(node))
+    writer.add(steps.Reduce(source, mean, "mean", axes, keep_dims=True))
+    writer.add(steps.Unary(mean, writer.define(node), *plain_clamp(*bounds)))
 
 
 def resize(writer: ProgramWriter, node: fx.Node) -> None:

@@ -25,6 +25,7 @@ RULES: Mapping[OpKind, Rule] = {
     **dict.fromkeys(UNARY_KINDS, elementwise.unary),
     **dict.fromkeys(BINARY_KINDS, elementwise.plain_binary),
     OpKind.NOT: elementwise.unary,
+    OpKind.PRELU: elementwise.prelu,
     OpKind.COMPARE: elementwise.compare,
     OpKind.WHERE: elementwise.where,
     OpKind.CAST: elementwise.cast,
@@ -36,7 +37,9 @@ RULES: Mapping[OpKind, Rule] = {
     OpKind.EMBEDDING: attention.embedding,
     OpKind.ATTENTION: attention.attention,
     OpKind.SCALED_DOT_PRODUCT_ATTENTION: attention.scaled_dot_product_attention,
+    OpKind.GROUP_NORM: normalization.group_norm,
     OpKind.SOFTMAX: reductions.softmax,
+    OpKind.LOG_SOFTMAX: reductions.log_softmax,
     OpKind.REDUCE: reductions.reduce,
     OpKind.MATMUL: reductions.matmul,
     OpKind.ADD: elementwise.add,
@@ -51,6 +54,7 @@ RULES: Mapping[OpKind, Rule] = {
     OpKind.TRANSPOSE: movement.transpose,
     OpKind.SLICE: movement.slice_axis,
     OpKind.EXPAND: movement.expand,
+    OpKind.PAD: movement.pad,
 }
 
 

@@ -71,12 +71,33 @@ def _in_place(function: Function, x: torch.Tensor) -> torch.Tensor:
     return function(x + x, inplace=True) + x
 
 
+def _positive(x: torch.Tensor) -> torch.Tensor:
+    return x.clamp(min=0.1)
+
+
 def _global(x: torch.Tensor) -> torch.Tensor:
     return F.adaptive_avg_pool2d(x, 1)
 
 
 _POOLED = ["global_average_pool"]
 _FLAT = ["global_average_pool", "flatten"]
+OF_POSITIVE = ("log", "sqrt", "rsqrt", "reciprocal")
+FUNCTIONS: dict[str, tuple[str, Function]] = {
+    "neg": ("negative", torch.neg),
+    "abs": ("absolute", torch.abs),
+    "exp": ("exponential", torch.exp),
+    "log": ("logarithm", lambda x: torch.log(_positive(x))),
+    "sqrt": ("square root", lambda x: torch.sqrt(_positive(x))),
+    "rsqrt": ("inverse square root", lambda x: torch.rsqrt(_positive(x))),
+    "reciprocal": ("reciprocal", lambda x: torch.reciprocal(_positive(x))),
+    "erf": ("error function", torch.erf),
+    "mish": ("mish", F.mish),
+    "softplus": ("softplus", F.softplus),
+    "sin": ("sine", torch.sin),
+    "cos": ("cosine", torch.cos),
+    "floor": ("floor", torch.floor),
+    "round": ("round", torch.round),
+}
 FORMS: dict[str, tuple[Function, list[str]]] = {
     "view": (lambda x: x.view(x.size(0), -1), ["flatten"]),
     "reshape": (lambda x: torch.reshape(x, (-1, 256)), ["flatten"]),
@@ -118,6 +139,40 @@ FORMS: dict[str, tuple[Function, list[str]]] = {
     ),
     "adaptive pool": (lambda x: F.adaptive_avg_pool2d(x, (4, 2)), ["average_pool"]),
     "adaptive pool of same size": (lambda x: F.adaptive_avg_pool2d(x, 8) + x, ["add"]),
+    **{
+        name: (function, ["clamp", kind] if kind in OF_POSITIVE else [kind])
+        for kind, (name, function) in FUNCTIONS.items()
+    },
+    "power": (lambda x: x**3, ["pow"]),
+    "square": (torch.square, ["multiply"]),
+    "square by power": (lambda x: x**2, ["multiply"]),
+    "smaller and larger": (
+        lambda x: torch.minimum(x, -x) + torch.maximum(x, x * 2),
+        ["neg", "minimum", "constant", "multiply", "maximum", "add"],
+    ),
+    "smallest": (lambda x: x.amin((1, 2)), ["reduce"]),
+    "place of the largest": (lambda x: x.argmax(1), ["reduce"]),
+    "log softmax": (lambda x: F.log_softmax(x, 1), ["log_softmax"]),
+    "instance norm": (F.instance_norm, ["group_norm"]),
+    "adaptive max pool": (lambda x: F.adaptive_max_pool2d(x, (4, 2)), ["max_pool"]),
+    "padding": (lambda x: F.pad(x, (1, 2, 0, 1), value=0.5), ["pad"]),
+    "padding by zeros": (lambda x: F.pad(x, (1, 2)), ["pad"]),
+    "pixel shuffle": (lambda x: F.pixel_shuffle(x, 2), ["reshape", "transpose", "reshape"]),
+    "pixel unshuffle": (lambda x: F.pixel_unshuffle(x, 2), ["reshape", "transpose", "reshape"]),
+    "channel shuffle": (
+        lambda x: torch.channel_shuffle(x, 2),
+        ["reshape", "transpose", "reshape"],
+    ),
+    "split": (lambda x: torch.mul(*torch.split(x, 2, 1)), ["slice", "slice", "multiply"]),
+    "uneven split": (lambda x: torch.split(x, 3, 2)[2], ["slice"]),
+    "split by sizes": (lambda x: torch.split(x, [1, 3], 1)[1], ["slice"]),
+    "chunk": (lambda x: torch.add(*x.chunk(2, -1)), ["slice", "slice", "add"]),
+    "unbind": (
+        lambda x: torch.mul(*x[:, :2].unbind(1)),
+        ["slice", "slice", "reshape", "slice", "reshape", "multiply"],
+    ),
+    "stack": (lambda x: torch.stack([x, x * x], 2), ["multiply", "reshape", "reshape", "concat"]),
+    "narrow": (lambda x: x.narrow(1, 1, 2), ["slice"]),
     "nearest": (lambda x: F.interpolate(x, scale_factor=2), ["resize"]),
     "nearest of a size": (lambda x: F.interpolate(x, (5, 13)), ["resize"]),
     "nearest by uneven scales": (lambda x: F.interpolate(x, scale_factor=(1.3, 0.7)), ["resize"]),
@@ -206,6 +261,10 @@ FORMS: dict[str, tuple[Function, list[str]]] = {
     ),
 }
 LAYERS: dict[str, tuple[Function, nn.Module]] = {
+    "group norm": (lambda x, norm: norm(x), nn.GroupNorm(2, 4)),
+    "instance norm": (lambda x, norm: norm(x), nn.InstanceNorm2d(4, affine=True)),
+    "slopes": (lambda x, prelu: prelu(x), nn.PReLU(4)),
+    "slope": (lambda x, prelu: prelu(x), nn.PReLU()),
     "transposed": (lambda x, conv: conv(x), nn.ConvTranspose2d(4, 6, 3, 2, 1, 1)),
     "transposed groups": (
         lambda x, conv: conv(x),

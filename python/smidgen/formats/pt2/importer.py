@@ -48,7 +48,7 @@ from smidgen.graph.arguments import (
 from smidgen.graph.constant_folding import evaluate
 from smidgen.graph.dtypes import infer_dtype
 from smidgen.graph.exported import ExportedNode
-from smidgen.graph.lowering import Computed, Forwarded, Lowered, Reshaped
+from smidgen.graph.lowering import Computed, Forwarded, Lowered, Reshaped, Several
 from smidgen.graph.operations import (
     BOOL,
     FLOAT32,
@@ -238,6 +238,8 @@ class GraphImporter:
             ):
                 result = replace(result, storage=first.storage)
             return [result, *lowered.statistics]
+        if isinstance(lowered, Several):
+            return [self._apply(node, part)[0] for part in lowered.parts]
         if isinstance(lowered, Reshaped):
             return [self._reshape(node, lowered)]
         if isinstance(lowered, Forwarded):
