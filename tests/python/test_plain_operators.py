@@ -16,7 +16,7 @@ from smidgen.float_model import FloatModel
 from smidgen.passes import fuse_for_inference
 from smidgen.program import Dequantize, Lookup, Program, Quantize, interpret
 from smidgen.qat.prepare import finish_qat, prepare_qat
-from smidgen.verification import sqnr_db
+from smidgen.verification import check_parity, sqnr_db
 
 ImportModel = Callable[..., FloatModel]
 Function = Callable[..., torch.Tensor]
@@ -123,6 +123,7 @@ def _assert_near(program: Program, model: FloatModel, *, sqnr: float) -> None:
     measured = sqnr_db(expected, found)
     assert measured is not None
     assert measured > sqnr
+    assert check_parity(program, {program.inputs[0]: x[:3]}).max_difference == 0
 
 
 @pytest.mark.parametrize("name", PLAIN)
