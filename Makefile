@@ -64,6 +64,7 @@ lint: setup
 	$(BIN)/python tools/generate_stubs.py --check
 	$(BIN)/python tools/generate_cli_reference.py --check
 	$(BIN)/python tools/generate_service_reference.py --check
+	$(BIN)/python tools/generate_operator_reference.py --check
 	$(BIN)/python tools/check_includes.py
 	find csrc tests/csrc \( -name '*.cc' -o -name '*.h' -o -name '*.inc' \) -print0 | xargs -0 $(BIN)/clang-format --dry-run --Werror
 
@@ -83,9 +84,10 @@ bench: setup $(VENV)/.bench ## Measure the engine against other runtimes on this
 proto: setup ## Generate the Python stubs from proto/
 	$(BIN)/python tools/generate_stubs.py
 
-reference: setup ## Generate the pages about commands, settings and metrics
+reference: setup ## Generate the pages about commands, settings, metrics and operators
 	$(BIN)/python tools/generate_cli_reference.py
 	$(BIN)/python tools/generate_service_reference.py
+	$(BIN)/python tools/generate_operator_reference.py
 
 format: setup ## Format Python, C++ and proto files
 	$(BIN)/ruff check --fix --quiet || true

@@ -9,7 +9,15 @@ from torch import fx, nn
 from smidgen.errors import UnsupportedOperatorError
 from smidgen.graph.modules import Pad
 from smidgen.graph.operations import BINARY_KINDS, UNARY_KINDS, OpKind
-from smidgen.passes.operators import Kind, is_mask_of, kind_of, module_of, operands, pair
+from smidgen.passes.operators import (
+    Kind,
+    is_mask_of,
+    kind_of,
+    kind_of_op,
+    module_of,
+    operands,
+    pair,
+)
 
 FLOAT32 = "float32"
 Padding = tuple[int, int, int, int]
@@ -195,3 +203,8 @@ _PLAIN: dict[OpKind, Check] = {
     ),
 }  # fmt: skip
 """What has steps on plain values, and what they cannot do."""
+
+
+def steps_of(op: OpKind) -> tuple[bool, bool]:
+    """Tells whether an operation may have an integer step, and whether it has plain ones."""
+    return kind_of_op(op) in _QUANTIZED, op in _PLAIN

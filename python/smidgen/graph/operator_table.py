@@ -202,3 +202,10 @@ OPERATORS: Mapping[str, Operator] = {
     ).items()
 }
 """Every operator that can be imported, by its name without the prefix."""
+
+
+def supported_names() -> tuple[str, ...]:
+    """Returns the names of all operators for people: without overloads and those in place."""
+    return tuple(
+        sorted({name.split(".", 1)[0] for name, row in OPERATORS.items() if not row.is_in_place})
+    )

@@ -171,7 +171,12 @@ def kind_of(node: fx.Node) -> Kind:
     """Tells what a node does."""
     if node.op in _NODE_KINDS:
         return _NODE_KINDS[node.op]
-    return _KINDS.get(node.meta["op"], Kind.FLOAT)
+    return kind_of_op(node.meta["op"])
+
+
+def kind_of_op(op: OpKind) -> Kind:
+    """Tells what nodes of an operation do."""
+    return _KINDS.get(op, Kind.FLOAT)
 
 
 def module_of(graph: fx.GraphModule, node: fx.Node) -> nn.Module | None:

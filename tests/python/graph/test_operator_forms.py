@@ -435,5 +435,6 @@ def test_all_unsupported_operators_are_named_with_their_modules(tmp_path: Path) 
     with pytest.raises(UnsupportedOperatorError) as refusal:
         read_pt2(path)
     assert "aten.rrelu.default at rrelu in 0, rrelu_1 in 2;" in refusal.value.message
+    assert ", conv2d, " in refusal.value.message
     assert "aten.upsample_bicubic2d.vec at upsample_bicubic2d in 1" in refusal.value.message
     assert refusal.value.metadata == {"op": "aten.rrelu.default", "node": "rrelu"}

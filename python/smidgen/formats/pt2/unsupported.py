@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from smidgen.errors import UnsupportedOperatorError
+from smidgen.graph.operator_table import supported_names
 
 _MAX_OPERATORS, _MAX_NODES = 32, 8
 
@@ -41,7 +42,8 @@ class UnsupportedOperators:
         operator, node = self._first
         raise UnsupportedOperatorError(
             f"The model uses operators that are not supported: {shown}{more}. "
-            "Replace them by supported ones and export again.",
+            "Replace them by supported ones and export again. Supported are: "
+            f"{', '.join(supported_names())}.",
             reason="UNSUPPORTED_OPERATOR",
             op=operator,
             node=node,
