@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "base/error.h"
+#include "base/subnormals.h"
 #include "engine/prepare.h"
 #include "engine/tensor_layout.h"
 #include "engine/tuning.h"
@@ -159,6 +160,7 @@ void Engine::hand_out(const Plan& plan, std::span<std::byte* const> outputs) con
 // and denormals-are-zero, which a caller may have set; it must never set them.
 template <typename AfterStep>
 void Engine::run_steps(Plan& plan, const AfterStep& after_step) noexcept {
+  const FlushSubnormals scope(plan.ignores_subnormals);
   const auto run_all = [&] {
     for (std::size_t step = 0; step < plan.steps.size(); ++step) {
       run_step(plan.steps[step], plan);
@@ -191,7 +193,10 @@ void Engine::run_step(const PlannedStep& step, Plan& plan) noexcept {
   if (step.threads == 1) {
     task(0);
   } else {
-    pool_.run(task);
+    pool_.run([&](int thread) {
+      const FlushSubnormals scope(plan.ignores_subnormals);
+      task(thread);
+    });
   }
 }
 

@@ -115,6 +115,8 @@ class Planner {
     placement_ = place(program_, std::move(shapes), steps_);
     lay_memory_out(threads, scratch, limits);
     for (const FusedStep& step : steps_) plan_step(step, threads);
+    plan_->ignores_subnormals = std::ranges::all_of(
+        steps_, [](const FusedStep& step) { return step.op->ignores_subnormals(); });
     fill_borders();
     lend_inputs();
     plan_->homes = std::move(placement_.homes);

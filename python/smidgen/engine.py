@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smidgen import _engine
+from smidgen.cpus import usable_cpus
 from smidgen.errors import InvalidTensorError
 from smidgen.lowering import lower
 from smidgen.plan_description import PlanDescription
@@ -41,7 +42,8 @@ class Engine:
 
     Args:
         program: A program that `verify` accepts; it is verified here.
-        threads: Threads of one run, the caller's among them; 1 to 256.
+        threads: Threads of one run, the caller's among them; 1 to 256, or None for one for each
+            CPU that this process may use.
         isa: One of `available_isas()`; None for the one that the environment variable SMIDGEN_ISA
             names, or the best.
         most_bytes: Most memory for the activations of one run; None for no limit.
@@ -59,7 +61,7 @@ class Engine:
         self,
         program: Program,
         *,
-        threads: int = 1,
+        threads: int | None = 1,
         isa: str | None = None,
         most_bytes: int | None = None,
         most_work: int | None = None,
@@ -72,6 +74,7 @@ class Engine:
         self._outputs = {name: tensors[name] for name in program.outputs}
         self._written = {step.output: tensors[step.output] for step in program.steps}
         self._names = list(tensors)
+        threads = usable_cpus() if threads is None else threads
         self._engine = _engine.Engine(lowered, threads, isa, most_bytes, most_work, tune)
 
     @property

@@ -9,6 +9,7 @@
 #include "base/memory_region.h"
 #include "base/partition.h"
 #include "base/shape.h"
+#include "base/subnormals.h"
 #include "base/thread_pool.h"
 #include "check.h"
 
@@ -94,6 +95,21 @@ TEST(scopes_of_regions_nest) {
 TEST(large_buffers_are_zeroed_too) {
   const AlignedBuffer buffer(3 * kHugePage + 1);
   for (Index i = 0; i < buffer.size() + kSlack; i += 97) CHECK(buffer.data()[i] == std::byte{0});
+}
+
+TEST(subnormals_are_zero_only_where_that_is_wanted) {
+  volatile float tiny = 1e-42F;
+  const auto is_zero = [&] { return tiny * 1.0F == 0.0F; };
+  CHECK(!is_zero());
+  {
+    const FlushSubnormals unwanted(false);
+    CHECK(!is_zero());
+  }
+  {
+    const FlushSubnormals wanted(true);
+    if (SMIDGEN_X86) CHECK(is_zero());
+  }
+  CHECK(!is_zero());
 }
 
 TEST(shapes_count_their_elements_and_refuse_absurd_ones) {

@@ -101,6 +101,13 @@ TEST(concurrent_runs_give_the_same_bytes) {
   }
 }
 
+TEST(a_run_leaves_the_callers_subnormals_as_they_were) {
+  Engine engine(sample_program(), 2, available_isas().back());
+  volatile float tiny = 1e-42F;
+  run(engine, {1, 3, 12, 12}, sample_program().outputs);
+  CHECK(tiny * 1.0F != 0.0F);
+}
+
 TEST(the_oldest_plans_give_way) {
   const Program program = sample_program();
   Engine engine(program, 1, Isa::kPortable);
