@@ -7,7 +7,8 @@ import json
 import statistics
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -18,23 +19,29 @@ from rich.table import Table
 from benchmarks.environment import environment
 from benchmarks.latency import Latency
 from benchmarks.multiplications import total_multiplications
-from benchmarks.nets import NETS
+from benchmarks.nets import NETS, ImageNet
 from benchmarks.peers import Entry
-from benchmarks.preparation import prepare
+from benchmarks.preparation import prepare_float, prepare_program
 from benchmarks.subject import Subject
 from benchmarks.turns import measure
 from benchmarks.worker import Introduction, Worker, WorkerError
 from smidgen.engine import available_isas
-from smidgen.errors import UnsupportedOperatorError
+from smidgen.errors import SmidgenError
 
-DEFAULT_NETS = ("resnet18", "resnet50", "mobilenet_v2", "mobilenet_v3_large", "efficientnet_lite0")
+DEFAULT_NETS = tuple(name for name in NETS if name != "digits")
 OURS = "smidgen"
-# What each runtime is measured with; its best variant counts.
-VARIANTS: Mapping[str, tuple[str, ...]] = {
-    "onnxruntime": ("qdq", "qdq no-spinning"),
-    "openvino": ("qdq",),
+# What each runtime is measured with; its best variant counts. The first one runs our weights.
+IMAGE_VARIANTS: Mapping[str, tuple[str, ...]] = {
+    "onnxruntime": ("qdq", "static"),
+    "openvino": ("qdq", "nncf"),
     "pytorch": ("contiguous", "channels-last"),
 }
+TOKEN_VARIANTS: Mapping[str, tuple[str, ...]] = {
+    "onnxruntime": ("qdq", "static", "dynamic"),
+    "openvino": ("qdq", "nncf"),
+    "pytorch": ("contiguous",),
+}
+FLOAT_PEERS = {"pytorch"}
 # The level of oneDNN that compares with a level of ours; the best for all others.
 ONEDNN_LEVELS = {"avxvnni": "AVX2_VNNI", "avx2": "AVX2"}
 
@@ -70,9 +77,9 @@ class Row:
     failures: dict[str, str]
 
     @property
-    def ours(self) -> Latency:
-        """The engine's latency."""
-        return self.latencies[f"{OURS} {self.isa}"]
+    def ours(self) -> Latency | None:
+        """The engine's latency, or None if it could not run the net."""
+        return self.latencies.get(f"{OURS} {self.isa}")
 
     def best_peer(self, peers: Sequence[str], statistic: str) -> str | None:
         """Returns the fastest contestant of some runtimes, or None if none ran."""
@@ -82,21 +89,28 @@ class Row:
     def ratio(self, peers: Sequence[str], statistic: str) -> float | None:
         """Returns how many times faster than the best of some runtimes the engine is."""
         best = self.best_peer(peers, statistic)
-        if best is None:
+        if best is None or self.ours is None:
             return None
         found: float = getattr(self.latencies[best], statistic) / getattr(self.ours, statistic)
         return found
 
 
-def entries(isa: str, threads: int, peers: Sequence[str]) -> list[Entry]:
-    """Returns all contestants, the engine first."""
+def entries(
+    subject: Subject, isa: str, threads: int, peers: Sequence[str], *, quick: bool
+) -> list[Entry]:
+    """Returns all contestants, the engine first; without a program only peers on their own."""
     level = ONEDNN_LEVELS.get(isa)
     variables = {} if level is None else {"ONEDNN_MAX_CPU_ISA": level}
+    is_on_images = isinstance(NETS[subject.net], ImageNet)
+    variants = IMAGE_VARIANTS if is_on_images else TOKEN_VARIANTS
     found = [Entry(OURS, isa)]
     for peer in peers:
-        for variant in VARIANTS[peer]:
-            if threads > 1 or "no-spinning" not in variant:
-                found.append(Entry(peer, variant, variables))
+        for variant in variants[peer][: 1 if quick else None]:
+            found.append(Entry(peer, variant, variables))
+            if peer == "onnxruntime" and threads > 1 and not quick:
+                found.append(Entry(peer, f"{variant} no-spinning", variables))
+    if not subject.artifact.exists():
+        found = [entry for entry in found if entry.runtime != OURS and "qdq" not in entry.variant]
     return found
 
 
@@ -105,15 +119,15 @@ def run(subject: Subject, macs: int, threads: int, isa: str, options: argparse.N
     workers: dict[str, Worker] = {}
     failures = {}
     try:
-        for entry in entries(isa, threads, options.peers):
+        for entry in entries(subject, isa, threads, options.peers, quick=options.quick):
             try:
                 workers[entry.name] = Worker(entry, subject, threads)
             except WorkerError as error:
                 failures[entry.name] = str(error)
-        ours = next(iter(workers.values()))
-        peaks = [ours.peak()]
+        ours = workers.get(f"{OURS} {isa}")
+        peaks = [ours.peak() if ours else None]
         latencies = measure(workers, options.rounds)
-        peaks.append(ours.peak())
+        peaks.append(ours.peak() if ours else None)
     finally:
         for worker in workers.values():
             worker.close()
@@ -135,10 +149,11 @@ def run(subject: Subject, macs: int, threads: int, isa: str, options: argparse.N
 
 def differences(introductions: Mapping[str, Introduction]) -> dict[str, float]:
     """Returns the ratio of each one's difference from the first one's output to that output."""
-    ours = next(iter(introductions.values())).output.astype(np.float64)
+    outputs = {name: found.output.astype(np.float64) for name, found in introductions.items()}
+    first = next(iter(outputs.values()), np.ones(1))
     return {
-        name: float(np.linalg.norm(found.output.astype(np.float64) - ours) / np.linalg.norm(ours))
-        for name, found in introductions.items()
+        name: float(np.linalg.norm(output - first) / np.linalg.norm(first))
+        for name, output in outputs.items()
     }
 
 
@@ -163,7 +178,7 @@ def show(row: Row, peers: Sequence[str], console: Console) -> None:
             f"{row.differences[name]:.4f}",
         )
     for name, failure in row.failures.items():
-        table.add_row(name, failure.strip().splitlines()[-1])
+        table.add_row(name, textwrap.shorten(failure.strip().splitlines()[-1], 60))
     console.print(table)
     for statistic in ("median_ms", "minimum_ms"):
         found = row.ratio(peers, statistic)
@@ -174,54 +189,65 @@ def show(row: Row, peers: Sequence[str], console: Console) -> None:
 
 def integer_peers(peers: Sequence[str]) -> list[str]:
     """Returns the peers that run int8; the ratio is to the best of them."""
-    return [peer for peer in peers if peer != "pytorch"]
+    return [peer for peer in peers if peer not in FLOAT_PEERS]
 
 
-def main() -> None:
-    """Measures, shows tables, writes JSON where asked to; fails if a contestant did."""
+def measure_net(name: str, options: argparse.Namespace, folder: Path) -> Iterator[Row]:
+    """Measures one net at all batch sizes and numbers of threads."""
+    subjects = prepare_float(name, options.batch, folder)
+    try:
+        program = prepare_program(subjects[0])
+    except SmidgenError as error:
+        print(f"{name} cannot be converted: {error}", file=sys.stderr)  # noqa: T201
+        program = None
+    for subject in subjects:
+        macs = 0 if program is None else total_multiplications(program, subject.batch)
+        for threads in options.threads:
+            yield run(subject, macs, threads, options.isa, options)
+
+
+def parse_options() -> argparse.Namespace:
+    """Reads the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--models", nargs="+", default=DEFAULT_NETS, choices=list(NETS))
     parser.add_argument("--batch", nargs="+", type=int, default=[1], help="samples a call")
     parser.add_argument("--threads", nargs="+", type=int, default=[1])
     parser.add_argument("--isa", default=available_isas()[-1], choices=available_isas())
     parser.add_argument(
-        "--peers", nargs="*", default=["onnxruntime", "openvino"], choices=list(VARIANTS)
+        "--peers", nargs="*", default=["onnxruntime", "openvino"], choices=list(IMAGE_VARIANTS)
     )
     parser.add_argument("--rounds", type=int, default=20, help="turns of every contestant")
+    parser.add_argument(
+        "--quick", action="store_true", help="leave out the models that the peers quantize"
+    )
     parser.add_argument("--json", type=Path, help="file for the results")
-    options = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Measures, shows tables, writes JSON where asked to; fails if a contestant did."""
+    options = parse_options()
     console = Console(width=120)
-    rows, unsupported = [], {}
+    rows = []
     peers = integer_peers(options.peers)
     with tempfile.TemporaryDirectory() as folder:
         for name in options.models:
-            try:
-                program, subjects = prepare(name, options.batch, Path(folder))
-            except UnsupportedOperatorError as error:
-                unsupported[name] = str(error)
-                console.print(f"{name}: not convertible yet: {error}")
-                continue
-            for subject in subjects:
-                macs = total_multiplications(program, subject.batch)
-                for threads in options.threads:
-                    rows.append(run(subject, macs, threads, options.isa, options))
-                    show(rows[-1], peers, console)
+            for row in measure_net(name, options, Path(folder)):
+                show(row, peers, console)
+                rows.append(row)
     for statistic in ("median_ms", "minimum_ms"):
         ratios = [ratio for row in rows if (ratio := row.ratio(peers, statistic)) is not None]
         if ratios:
             mean = statistics.geometric_mean(ratios)
             console.print(f"geometric mean of the ratios, {statistic}: [bold]{mean:.2f}")
     if options.json:
-        document = {
-            **environment(),
-            "rows": [{**asdict(row), "ratio": row.ratio(peers, "median_ms")} for row in rows],
-            "unsupported": unsupported,
-        }
+        found = [{**asdict(row), "ratio": row.ratio(peers, "median_ms")} for row in rows]
+        document = {**environment(), "rows": found}
         options.json.write_text(json.dumps(document, indent=1) + "\n")
-    if any(row.failures for row in rows):
-        for row in rows:
-            for name, failure in row.failures.items():
-                console.print(f"{row.net}, {name}:\n{failure}", markup=False)
+    failures = [(row.net, *failure) for row in rows for failure in row.failures.items()]
+    for net, name, text in failures:
+        console.print(f"{net}, {name}:\n{text}", markup=False)
+    if failures:
         sys.exit(1)
 
 

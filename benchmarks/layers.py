@@ -132,7 +132,7 @@ def layers_of(name: str, batch: int) -> list[Layer]:
         if isinstance(module, nn.Conv2d | nn.Linear):
             module.register_forward_hook(see)
     with torch.inference_mode():
-        model(torch.from_numpy(net.samples(batch)))
+        model(*(torch.from_numpy(values) for values in net.samples(batch).values()))
     return list(found)
 
 

@@ -6,7 +6,16 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from smidgen.program import Conv2d, Linear, Program, Step
+from smidgen.program import (
+    Attention,
+    Conv2d,
+    ConvTranspose2d,
+    DynamicLinear,
+    Linear,
+    MatMul,
+    Program,
+    Step,
+)
 
 
 def multiplications(program: Program, step: Step, batch: int) -> int:
@@ -20,10 +29,35 @@ def total_multiplications(program: Program, batch: int) -> int:
     return sum(multiplications(program, step, batch) for step in program.steps)
 
 
-def _layer(program: Program, step: Conv2d | Linear, batch: int) -> int:
-    shape = program.tensor(step.output).shape
-    outputs = math.prod(batch if extent is None else extent for extent in shape)
+def _shape(program: Program, tensor: str, batch: int) -> list[int]:
+    """Returns the extents of a tensor; those that are not known are the batch."""
+    return [batch if extent is None else extent for extent in program.tensor(tensor).shape]
+
+
+def _layer(program: Program, step: Conv2d | Linear | DynamicLinear, batch: int) -> int:
+    outputs = math.prod(_shape(program, step.output, batch))
     return outputs * math.prod(program.constants[step.weight].shape[1:])
 
 
-_RULES: Mapping[type[Step], Callable[[Program, Any, int], int]] = {Conv2d: _layer, Linear: _layer}
+def _transposed_layer(program: Program, step: ConvTranspose2d, batch: int) -> int:
+    inputs = math.prod(_shape(program, step.input, batch))
+    return inputs * math.prod(program.constants[step.weight].shape[1:])
+
+
+def _mat_mul(program: Program, step: MatMul, batch: int) -> int:
+    return math.prod(_shape(program, step.output, batch)) * _shape(program, step.lhs, batch)[-1]
+
+
+def _attention(program: Program, step: Attention, batch: int) -> int:
+    tokens = _shape(program, step.key, batch)[1]
+    return 2 * math.prod(_shape(program, step.output, batch)) * tokens
+
+
+_RULES: Mapping[type[Step], Callable[[Program, Any, int], int]] = {
+    Conv2d: _layer,
+    Linear: _layer,
+    DynamicLinear: _layer,
+    ConvTranspose2d: _transposed_layer,
+    MatMul: _mat_mul,
+    Attention: _attention,
+}

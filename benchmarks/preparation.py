@@ -2,33 +2,59 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
+import torch
+from torch import nn
+
 from benchmarks.conversion import convert
-from benchmarks.nets import NETS
+from benchmarks.nets import NETS, Arrays
 from benchmarks.subject import Subject
 from smidgen.artifact import save_artifact
-from smidgen.formats.onnx_export import export_onnx
+from smidgen.formats.onnx_export import OPSET, export_onnx
 from smidgen.program import Program
 
 CALIBRATION_SAMPLES = 8
 
 
-def prepare(name: str, batches: list[int], folder: Path) -> tuple[Program, list[Subject]]:
-    """Converts a net and writes its program and inputs for each batch size.
+def prepare_float(name: str, batches: Sequence[int], folder: Path) -> list[Subject]:
+    """Writes a net's float model, its samples, and its inputs for each batch size."""
+    net = NETS[name]
+    samples = net.samples(CALIBRATION_SAMPLES)
+    subjects = [Subject(name, batch, folder / name) for batch in batches]
+    subjects[0].folder.mkdir()
+    subjects[0].save_calibration(samples)
+    export_float(net.random(), samples, subjects[0].float_onnx)
+    for subject in subjects:
+        subject.save_inputs(net.samples(subject.batch, seed=2))
+    return subjects
+
+
+def prepare_program(subject: Subject) -> Program:
+    """Converts a net and writes its program, also as an ONNX model.
 
     Raises:
-        UnsupportedOperatorError: the net has operators that cannot be converted.
+        SmidgenError: the net has operators that cannot be converted.
     """
-    net = NETS[name]
-    program = convert(net.random(), net.samples(CALIBRATION_SAMPLES))
-    model = export_onnx(program)
-    subjects = []
-    for batch in batches:
-        subject = Subject(name, batch, folder / f"{name}-{batch}")
-        subject.folder.mkdir()
-        save_artifact(program, subject.artifact)
-        subject.qdq_onnx.write_bytes(model.SerializeToString())
-        subject.save_inputs({program.inputs[0]: net.samples(batch, seed=2)})
-        subjects.append(subject)
-    return program, subjects
+    program = convert(NETS[subject.net].random(), subject.calibration())
+    save_artifact(program, subject.artifact)
+    subject.qdq_onnx.write_bytes(export_onnx(program).SerializeToString())
+    return program
+
+
+def export_float(net: nn.Module, samples: Arrays, path: Path) -> None:
+    """Writes a float net as an ONNX model with an open batch size."""
+    arguments = tuple(torch.from_numpy(values[:2]) for values in samples.values())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about tracing, and that the exporter is the older one
+        torch.onnx.export(
+            net,
+            arguments,
+            path,
+            input_names=list(samples),
+            dynamic_axes={name: {0: "batch"} for name in samples},
+            opset_version=OPSET,
+            dynamo=False,
+        )

@@ -65,8 +65,8 @@ def main() -> None:
     net = NETS[options.net]
     program = convert(net.random(), net.samples(8))
     engine = Engine(program, threads=options.threads, isa=options.isa)
-    (name,) = program.inputs
-    inputs = {name: net.samples(options.batch)}
+    samples = net.samples(options.batch)
+    inputs = dict(zip(program.inputs, samples.values(), strict=True))
     engine.time_runs(inputs, rounds=10)
     runs = engine.time_runs(inputs, rounds=options.rounds)
     seconds = engine.time_steps(inputs, rounds=options.rounds)

@@ -1,24 +1,25 @@
-"""What one measurement is about: a net's files and its input, in a folder that all workers read."""
+"""What one measurement is about: a net's files, in a folder that all workers read."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Arrays = dict[str, NDArray[np.generic]]
+Arrays = dict[str, NDArray[Any]]
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """Files of one net at one batch size.
+    """A net at one batch size.
 
     Attributes:
         net: Name of the net in benchmarks.nets.
         batch: Samples a call.
-        folder: Where the files are.
+        folder: Where the net's files are; runtimes may keep models of their own there.
     """
 
     net: str
@@ -27,7 +28,7 @@ class Subject:
 
     @property
     def artifact(self) -> Path:
-        """The program that smidgen runs; absent where smidgen cannot convert the net."""
+        """The program that the engine runs; absent where the net cannot be converted."""
         return self.folder / "program.smidgen"
 
     @property
@@ -36,14 +37,39 @@ class Subject:
         return self.folder / "qdq.onnx"
 
     @property
-    def _inputs(self) -> Path:
-        return self.folder / "inputs.npz"
-
-    def save_inputs(self, inputs: Arrays) -> None:
-        """Writes the input that every contestant gets."""
-        np.savez(self._inputs, **inputs)  # type: ignore[arg-type]  # a key could be allow_pickle
+    def float_onnx(self) -> Path:
+        """The float net as an ONNX model, with an open batch size."""
+        return self.folder / "float.onnx"
 
     def inputs(self) -> Arrays:
         """Returns the input that every contestant gets, in the order of the net's arguments."""
-        with np.load(self._inputs) as file:
-            return {name: file[name] for name in file.files}
+        return _load(self._inputs)
+
+    def calibration(self) -> Arrays:
+        """Returns the samples that the program was calibrated on."""
+        return _load(self._calibration)
+
+    def save_inputs(self, inputs: Arrays) -> None:
+        """Writes the input of all contestants."""
+        _save(self._inputs, inputs)
+
+    def save_calibration(self, samples: Arrays) -> None:
+        """Writes the samples to calibrate on."""
+        _save(self._calibration, samples)
+
+    @property
+    def _inputs(self) -> Path:
+        return self.folder / f"inputs-{self.batch}.npz"
+
+    @property
+    def _calibration(self) -> Path:
+        return self.folder / "calibration.npz"
+
+
+def _save(path: Path, arrays: Arrays) -> None:
+    np.savez(path, **arrays)  # type: ignore[arg-type]  # a key could be allow_pickle
+
+
+def _load(path: Path) -> Arrays:
+    with np.load(path) as file:
+        return {name: file[name] for name in file.files}

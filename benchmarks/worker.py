@@ -6,6 +6,7 @@ The processes take turns: one runs while all others wait for a message.
 from __future__ import annotations
 
 import importlib
+import logging
 import multiprocessing
 import os
 import time
@@ -97,6 +98,7 @@ class Worker:
 
 
 def _serve(connection: Connection, entry: Entry, subject: Subject, threads: int) -> None:
+    logging.disable(logging.WARNING)
     try:
         pin(threads)
         module = importlib.import_module(f"benchmarks.peers.{entry.runtime}")

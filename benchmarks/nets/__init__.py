@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from benchmarks.nets.bert import WORDS, bert_base, minilm_l6
 from benchmarks.nets.efficientnet_lite import efficientnet_lite0
 from benchmarks.nets.mobilenet_v2 import mobilenet_v2
 from benchmarks.nets.mobilenet_v3 import mobilenet_v3_large
@@ -17,7 +19,7 @@ from benchmarks.nets.random_weights import randomize
 from benchmarks.nets.resnet import resnet18, resnet50
 from examples.digits.model import DigitNet
 
-Arrays = dict[str, NDArray[np.generic]]
+Arrays = dict[str, NDArray[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,20 +38,58 @@ class ImageNet:
         """Returns the net in evaluation mode, with random weights that are always the same."""
         torch.manual_seed(0)
         net = self.build()
-        randomize(net, torch.from_numpy(self.samples(8, seed=1)))
+        (images,) = self.samples(8, seed=1).values()
+        randomize(net, torch.from_numpy(images))
         return net
 
-    def samples(self, count: int, *, seed: int = 0) -> NDArray[np.float32]:
-        """Returns random images, [count, C, H, W]."""
+    def samples(self, count: int, *, seed: int = 0) -> Arrays:
+        """Returns random images [count, C, H, W] as the only input."""
         rng = np.random.default_rng(seed)
-        return rng.standard_normal((count, *self.image_shape), np.float32)
+        return {"input": rng.standard_normal((count, *self.image_shape), np.float32)}
 
 
-NETS = {
+@dataclass(frozen=True, slots=True)
+class TokenNet:
+    """A net on tokens.
+
+    Attributes:
+        build: Makes the net.
+        tokens: How many tokens a sample has.
+    """
+
+    build: Callable[[], nn.Module]
+    tokens: int
+
+    def random(self) -> nn.Module:
+        """Returns the net in evaluation mode, with random weights that are always the same."""
+        torch.manual_seed(0)
+        return self.build().eval()
+
+    def samples(self, count: int, *, seed: int = 0) -> Arrays:
+        """Returns three arrays of int64 [count, tokens], by the names of the net's arguments.
+
+        The first sample has no padding, others some at the end.
+        """
+        rng = np.random.default_rng(seed)
+        shape = (count, self.tokens)
+        lengths = rng.integers(self.tokens // 2, self.tokens + 1, count)
+        lengths[0] = self.tokens
+        return {
+            "input_ids": rng.integers(0, WORDS, shape),
+            "attention_mask": (np.arange(self.tokens) < lengths[:, None]).astype(np.int64),
+            "token_type_ids": np.zeros(shape, np.int64),
+        }
+
+
+Net = ImageNet | TokenNet
+
+NETS: dict[str, Net] = {
     "digits": ImageNet(DigitNet, (1, 8, 8)),
     "resnet18": ImageNet(resnet18, (3, 224, 224)),
     "resnet50": ImageNet(resnet50, (3, 224, 224)),
     "mobilenet_v2": ImageNet(mobilenet_v2, (3, 224, 224)),
     "mobilenet_v3_large": ImageNet(mobilenet_v3_large, (3, 224, 224)),
     "efficientnet_lite0": ImageNet(efficientnet_lite0, (3, 224, 224)),
+    "minilm_l6": TokenNet(minilm_l6, 128),
+    "bert_base": TokenNet(bert_base, 128),
 }
