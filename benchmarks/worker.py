@@ -5,17 +5,17 @@ The processes take turns: one runs while all others wait for a message.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import logging
 import multiprocessing
 import os
 import time
 import traceback
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,18 +58,12 @@ class Worker:
     """
 
     def __init__(self, entry: Entry, subject: Subject, threads: int) -> None:
-        self._connection, theirs = _CONTEXT.Pipe()
-        self._process = _CONTEXT.Process(
-            target=_serve, args=(theirs, entry, subject, threads), daemon=True
-        )
-        with _environment(entry.environment):
-            self._process.start()
-        theirs.close()
-        try:
-            self.introduction = cast("Introduction", self._receive())
-        except WorkerError:
-            self.close()
-            raise
+        # A process of its own makes the model, so that its threads are not those measured.
+        self._start(_prepare, entry, subject)
+        self._receive()
+        self.close()
+        self._start(_serve, entry, subject, threads)
+        self.introduction = cast("Introduction", self._receive())
 
     def time(self, calls: int) -> list[float]:
         """Runs once to warm the caches, then `calls` times; returns their seconds."""
@@ -86,23 +80,47 @@ class Worker:
         self._connection.close()
         self._process.join()
 
+    def _start(self, target: Callable[..., None], entry: Entry, *arguments: object) -> None:
+        self._connection, theirs = _CONTEXT.Pipe()
+        self._process = _CONTEXT.Process(
+            target=target, args=(theirs, entry, *arguments), daemon=True
+        )
+        with _environment(entry.environment):
+            self._process.start()
+        theirs.close()
+
     def _receive(self) -> object:
+        """Returns what the process sends; ends the process if that is why it failed."""
         try:
             answer = self._connection.recv()
         except EOFError as error:
             self._process.join()
             raise WorkerError(f"its process ended with {self._process.exitcode}") from error
         if isinstance(answer, str):
+            self.close()
             raise WorkerError(answer)
         return cast("object", answer)
+
+
+def _prepare(connection: Connection, entry: Entry, subject: Subject) -> None:
+    logging.disable(logging.WARNING)
+    try:
+        _module(entry).prepare(subject, entry.variant)
+        connection.send(None)
+    except Exception:
+        connection.send(traceback.format_exc())
+
+
+def _module(entry: Entry) -> Any:
+    return importlib.import_module(f"benchmarks.peers.{entry.runtime}")
 
 
 def _serve(connection: Connection, entry: Entry, subject: Subject, threads: int) -> None:
     logging.disable(logging.WARNING)
     try:
         pin(threads)
-        module = importlib.import_module(f"benchmarks.peers.{entry.runtime}")
-        contestant = cast("Contestant", module.load(subject, entry.variant, threads))
+        go_first()
+        contestant = cast("Contestant", _module(entry).load(subject, entry.variant, threads))
         contestant.run()
         connection.send(
             Introduction(contestant.version, dict(contestant.kernels), contestant.output())
@@ -127,6 +145,14 @@ def _seconds(contestant: Contestant) -> float:
     return time.perf_counter() - start
 
 
+def go_first() -> None:
+    """Lets this process go before all others of the machine, as far as it may."""
+    with contextlib.suppress(PermissionError):
+        os.sched_setscheduler(
+            0, os.SCHED_RR, os.sched_param(os.sched_get_priority_min(os.SCHED_RR))
+        )
+
+
 def pin(threads: int) -> None:
     """Restricts this process to the last `threads` of the CPUs that it may use.
 
@@ -139,7 +165,7 @@ def pin(threads: int) -> None:
     os.sched_setaffinity(0, available[-threads:])
 
 
-@contextmanager
+@contextlib.contextmanager
 def _environment(variables: Mapping[str, str]) -> Iterator[None]:
     """Sets variables for processes that are started meanwhile."""
     before = dict(os.environ)

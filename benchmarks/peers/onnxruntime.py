@@ -173,4 +173,10 @@ _MODELS: Mapping[str, Callable[[Subject], Path]] = {
     "float": _float,
 }
 
+
+def prepare(subject: Subject, variant: str) -> None:
+    """Makes the model of a variant, if it is not there."""
+    _MODELS[variant.partition(" ")[0]](subject)
+
+
 load = OnnxRuntimeContestant

@@ -111,4 +111,10 @@ _MODELS: Mapping[str, Callable[[Subject], Path]] = {
     "float": lambda subject: subject.float_onnx,
 }
 
+
+def prepare(subject: Subject, variant: str) -> None:
+    """Makes the model of a variant, if it is not there."""
+    _MODELS[variant](subject)
+
+
 load = OpenvinoContestant
