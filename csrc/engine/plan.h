@@ -43,7 +43,7 @@ struct Plan {
   /// as it is. Other inputs are copied.
   std::vector<std::vector<ops::TensorView*>> borrowers;
   std::vector<PlannedStep> steps;
-  bool ignores_subnormals = false;       // as of all operators
+  bool ignores_subnormals = false;  // as of all operators
   AlignedBuffer arena;
   AlignedBuffer scratch;
   Index scratch_bytes = 0;  // for each thread
