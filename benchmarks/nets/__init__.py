@@ -29,10 +29,12 @@ class ImageNet:
     Attributes:
         build: Makes the net.
         image_shape: Shape of one image, [C, H, W].
+        input_name: Of the argument of the net.
     """
 
     build: Callable[[], nn.Module]
     image_shape: tuple[int, int, int]
+    input_name: str = "input"
 
     def random(self) -> nn.Module:
         """Returns the net in evaluation mode, with random weights that are always the same."""
@@ -45,7 +47,7 @@ class ImageNet:
     def samples(self, count: int, *, seed: int = 0) -> Arrays:
         """Returns random images [count, C, H, W] as the only input."""
         rng = np.random.default_rng(seed)
-        return {"input": rng.standard_normal((count, *self.image_shape), np.float32)}
+        return {self.input_name: rng.standard_normal((count, *self.image_shape), np.float32)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,7 @@ class TokenNet:
 Net = ImageNet | TokenNet
 
 NETS: dict[str, Net] = {
-    "digits": ImageNet(DigitNet, (1, 8, 8)),
+    "digits": ImageNet(DigitNet, (1, 8, 8), "image"),
     "resnet18": ImageNet(resnet18, (3, 224, 224)),
     "resnet50": ImageNet(resnet50, (3, 224, 224)),
     "mobilenet_v2": ImageNet(mobilenet_v2, (3, 224, 224)),
