@@ -16,6 +16,17 @@ class ObserverMethod(enum.StrEnum):
     MOVING_AVERAGE = "moving_average"
 
 
+class Activations(enum.StrEnum):
+    """How the inputs of linear layers get their scale.
+
+    STATIC: from calibration, one for a tensor. DYNAMIC: from the values of each row while the
+    program runs, which follows any data and costs a pass over the row.
+    """
+
+    STATIC = "static"
+    DYNAMIC = "dynamic"
+
+
 class TaskLoss(enum.StrEnum):
     """What a model is trained to do."""
 

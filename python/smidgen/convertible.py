@@ -197,7 +197,7 @@ _PLAIN: dict[OpKind, Check] = {
             OpKind.EXPAND, OpKind.BATCH_NORM, OpKind.LAYER_NORM, OpKind.SOFTMAX, OpKind.REDUCE,
             OpKind.GLOBAL_AVERAGE_POOL, OpKind.MATMUL, OpKind.PAD, OpKind.PRELU,
             OpKind.GROUP_NORM, OpKind.LOG_SOFTMAX,
-            OpKind.EMBEDDING, OpKind.SCALED_DOT_PRODUCT_ATTENTION,
+            OpKind.DYNAMIC_LINEAR, OpKind.EMBEDDING, OpKind.SCALED_DOT_PRODUCT_ATTENTION,
         ),
         _anything,
     ),

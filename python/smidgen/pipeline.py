@@ -15,7 +15,7 @@ from torch import fx
 from smidgen.artifact import encode_artifact
 from smidgen.calibration import Calibrator, calibrate
 from smidgen.classification import check_class_labels
-from smidgen.config import QATConfig
+from smidgen.config import Activations, QATConfig
 from smidgen.convert import activation_qparams, convert_graph
 from smidgen.convertible import check_convertible
 from smidgen.engine import Engine
@@ -24,7 +24,7 @@ from smidgen.evaluation import Arrays, accuracy, batches
 from smidgen.float_execution import first_float_output, float_values
 from smidgen.float_model import FloatModel, check_belongs, load_model
 from smidgen.formats.dataset import Dataset
-from smidgen.passes import fuse_for_inference
+from smidgen.passes import fuse_for_inference, quantize_dynamically
 from smidgen.profile import ActivationRange, CalibrationProfile
 from smidgen.program import Program
 from smidgen.progress import Stage
@@ -102,6 +102,7 @@ def convert(
     *,
     evaluation: Dataset | None = None,
     lineage: Mapping[str, str] | None = None,
+    activations: Activations = Activations.STATIC,
     on_stage: Callable[[Stage], None] = lambda _: None,
 ) -> Conversion:
     """Writes the integer program, compares engine and reference on it and reports.
@@ -112,6 +113,7 @@ def convert(
         trained: Weights and ranges from train_qat; None converts the float weights.
         evaluation: Samples to measure noise on, and accuracies if it has class labels.
         lineage: Further entries for the program's lineage.
+        activations: How the inputs of linear layers get their scale.
         on_stage: Called with CONVERT and VERIFY when these begin.
 
     Raises:
@@ -124,6 +126,8 @@ def convert(
     check_belongs(model, profile)
     on_stage(Stage.CONVERT)
     graph, ranges = _quantizable(model, profile, trained)
+    if activations is Activations.DYNAMIC:
+        graph = quantize_dynamically(graph)
     program = convert_graph(
         graph,
         ranges,

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from torch import fx
 
 from smidgen.forms import Form, Forms, assign_forms
+from smidgen.graph.operations import OpKind
 from smidgen.passes.fold_batch_norm import Layer, by_output
 from smidgen.passes.operators import Kind, kind_of, module_of
 from smidgen.qparams import QParams
@@ -61,8 +62,9 @@ def _report(
     sqnr_db: Mapping[str, float | None],
 ) -> NodeReport:
     module = module_of(imported, node)
-    is_quantized = step is not None and forms.writes[step.name] is Form.QUANTIZED
-    output = qparams.get(step.name) if step is not None and is_quantized else None
+    is_quantized = step is not None and _works_on_integers(step, forms)
+    gives_integers = step is not None and forms.writes[step.name] is Form.QUANTIZED
+    output = qparams.get(step.name) if step is not None and gives_integers else None
     return NodeReport(
         node=node.name,
         op=str(node.meta["op"]),
@@ -75,6 +77,13 @@ def _report(
         quantized_bytes=0 if step is None else _bytes(fused, step, is_quantized=is_quantized),
         sqnr_db=None if step is None else sqnr_db.get(step.name),
     )
+
+
+def _works_on_integers(step: fx.Node, forms: Forms) -> bool:
+    """Tells whether a step computes with integers, though it may give floats."""
+    if step.meta.get("op") == OpKind.DYNAMIC_LINEAR:
+        return True
+    return Form.QUANTIZED in (forms.writes[step.name], forms.reads.get(step.name))
 
 
 def _reason(node: fx.Node, step: fx.Node | None, *, is_quantized: bool) -> str:

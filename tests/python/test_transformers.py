@@ -10,13 +10,23 @@ import torch
 
 from smidgen import pipeline
 from smidgen.calibration import calibrate
+from smidgen.config import Activations
 from smidgen.convert import convert_graph
 from smidgen.engine import Engine, available_isas
 from smidgen.errors import InvalidDatasetError, InvalidTensorError
 from smidgen.float_model import FloatModel, load_model
 from smidgen.formats.dataset import Dataset
 from smidgen.passes import fuse_for_inference
-from smidgen.program import Attention, DType, Embedding, Linear, Program, Softmax, interpret
+from smidgen.program import (
+    Attention,
+    DType,
+    DynamicLinear,
+    Embedding,
+    Linear,
+    Program,
+    Softmax,
+    interpret,
+)
 from smidgen.qat.prepare import finish_qat, prepare_qat
 from smidgen.verification import random_samples
 from tests.python.graph.transformers import (
@@ -115,6 +125,25 @@ def test_conversion_reports_what_it_found(model: FloatModel) -> None:
     assert all(node.sqnr_db is None or node.sqnr_db > 20 for node in attention)
     residuals = [node for node in report.nodes if node.op == "layer_norm"]
     assert {node.reason for node in residuals} == {"FLOAT"}
+
+
+def test_layers_with_dynamic_activations_follow_the_rows(model: FloatModel) -> None:
+    profile = calibrate(model, [token_arrays(16, seed) for seed in range(4)])
+    conversion = pipeline.convert(model, profile, activations=Activations.DYNAMIC)
+    dynamic = conversion.program
+    layers = [step for step in dynamic.steps if isinstance(step, DynamicLinear)]
+    assert len(layers) == 13
+    assert not [step for step in dynamic.steps if isinstance(step, Linear)]
+    linear = [node for node in conversion.report.nodes if node.op == "linear"]
+    assert all(node.is_quantized and node.quantized_bytes < node.float_bytes for node in linear)
+    arrays = token_arrays(8, 7)
+    with torch.no_grad():
+        expected = model.graph(*map(torch.from_numpy, arrays.values()))
+    values = interpret(dynamic, arrays)
+    found = Engine(dynamic).run(arrays)
+    for name, signal in zip(dynamic.outputs, expected, strict=True):
+        np.testing.assert_array_equal(found[name], values[name])
+        assert (values[name] - signal.numpy()).std() < 0.02 * float(signal.std())
 
 
 def test_masked_tokens_change_nothing(program: Program) -> None:

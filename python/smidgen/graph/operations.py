@@ -23,6 +23,7 @@ class OpKind(StrEnum):
     CONV2D = "conv2d"
     CONV_TRANSPOSE2D = "conv_transpose2d"
     LINEAR = "linear"
+    DYNAMIC_LINEAR = "dynamic_linear"
     BATCH_NORM = "batch_norm"
     RELU = "relu"
     RELU6 = "relu6"

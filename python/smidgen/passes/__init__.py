@@ -11,6 +11,7 @@ from smidgen.passes.fold_batch_norm import fold_batch_norm
 from smidgen.passes.fuse_activations import fuse_activations
 from smidgen.passes.fuse_attention import fuse_attention
 from smidgen.passes.fuse_batch_norm import fuse_batch_norm
+from smidgen.passes.quantize_dynamically import quantize_dynamically
 from smidgen.passes.remove_identity import remove_identity
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "fuse_batch_norm",
     "fuse_for_inference",
     "fuse_for_training",
+    "quantize_dynamically",
     "remove_identity",
 ]
 

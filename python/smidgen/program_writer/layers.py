@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import fx, nn
 
 from smidgen import program as steps
 from smidgen.forms import Form
+from smidgen.functional import quantize_weight
 from smidgen.layer_quantization import quantize_layer
 from smidgen.passes.fold_batch_norm import Layer, by_output, like_layer
 from smidgen.passes.operators import module_of, operands, pair
 from smidgen.program_writer.writer import ProgramWriter
+from smidgen.qparams import symmetric_weight_scales
 
 
 def conv2d(writer: ProgramWriter, node: fx.Node) -> None:
@@ -58,6 +61,24 @@ def conv_transpose2d(writer: ProgramWriter, node: fx.Node) -> None:
             groups=conv.groups,
             qmin=qmin,
             qmax=qmax,
+        )
+    )
+
+
+def dynamic_linear(writer: ProgramWriter, node: fx.Node) -> None:
+    """Writes a linear layer that quantizes each row of its input by the row's own range."""
+    layer = module_of(writer.graph, node)
+    assert isinstance(layer, nn.Linear)
+    weight = layer.weight.detach().numpy()
+    scales = symmetric_weight_scales(weight)
+    bias = np.zeros(len(weight), np.float32) if layer.bias is None else layer.bias.detach().numpy()
+    writer.add(
+        steps.DynamicLinear(
+            input=writer.read(operands(node)[0], Form.PLAIN),
+            output=writer.define(node),
+            weight=writer.constant(f"{node.name}.weight", quantize_weight(weight, scales)),
+            weight_scale=writer.constant(f"{node.name}.weight_scale", scales),
+            bias=writer.constant(f"{node.name}.bias", bias),
         )
     )
 

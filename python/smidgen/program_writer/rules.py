@@ -32,6 +32,7 @@ RULES: Mapping[OpKind, Rule] = {
     OpKind.CONV2D: layers.conv2d,
     OpKind.CONV_TRANSPOSE2D: layers.conv_transpose2d,
     OpKind.LINEAR: layers.linear,
+    OpKind.DYNAMIC_LINEAR: layers.dynamic_linear,
     OpKind.BATCH_NORM: normalization.batch_norm,
     OpKind.LAYER_NORM: normalization.layer_norm,
     OpKind.EMBEDDING: attention.embedding,
