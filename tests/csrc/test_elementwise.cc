@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <limits>
@@ -15,7 +16,8 @@
 namespace smidgen::kernels {
 namespace {
 
-constexpr std::array<std::ptrdiff_t, 12> kCounts = {0, 1, 7, 8, 15, 16, 17, 31, 32, 33, 64, 1000};
+constexpr std::array<std::ptrdiff_t, 14> kCounts = {0,  1,  7,  8,  15, 16,  17,
+                                                    31, 32, 33, 63, 64, 127, 1000};
 
 constexpr auto kEverywhere = [](std::ptrdiff_t) { return true; };
 
@@ -151,27 +153,37 @@ TEST(every_multiply_kernel_knows_all_products) {
   }
 }
 
-TEST(every_lookup_kernel_reads_every_entry) {
-  constexpr std::ptrdiff_t kRows = 2;
+constexpr std::ptrdiff_t kLookupRows = 3;
+
+void check_lookup(const LookupVariant& variant, std::ptrdiff_t count, std::ptrdiff_t gap) {
+  test::set_context(variant.name, "count", count, "gap", gap);
   test::Random random(5);
   const auto table = random.values<std::uint8_t>(256, 0, 255);
+  const std::ptrdiff_t x_stride = count + gap;
+  const std::ptrdiff_t out_stride = count + 2 * gap;
+  std::vector<std::uint8_t> x(static_cast<std::size_t>(kLookupRows * x_stride));
+  for (std::size_t i = 0; i < x.size(); ++i) x[i] = static_cast<std::uint8_t>(i * 7);
+  test::GuardedBytes out(kLookupRows * out_stride);
+  test::GuardedBytes in_place(kLookupRows * x_stride);
+  std::ranges::copy(x, in_place.data());
+  variant.kernel({kLookupRows, count, x.data(), x_stride, out.data(), out_stride}, table.data());
+  variant.kernel({kLookupRows, count, in_place.data(), x_stride, in_place.data(), x_stride},
+                 table.data());
+  CHECK(out.is_intact([&](std::ptrdiff_t i) { return i % out_stride < count; }));
+  CHECK(in_place.is_intact([](std::ptrdiff_t) { return true; }));
+  for (std::ptrdiff_t i = 0; i < kLookupRows * x_stride; ++i) {
+    const std::uint8_t value = x[static_cast<std::size_t>(i)];
+    const bool is_in_row = i % x_stride < count;
+    CHECK_EQUAL(in_place[i], is_in_row ? table[value] : value);
+    if (is_in_row) CHECK_EQUAL(out[i / x_stride * out_stride + i % x_stride], table[value]);
+  }
+}
+
+TEST(every_lookup_kernel_reads_every_entry) {
   for (const LookupVariant& variant : lookup_variants()) {
     if (!cpu_has(variant.isa)) continue;
     for (const std::ptrdiff_t count : kCounts) {
-      test::set_context(variant.name, "count", count);
-      const std::ptrdiff_t x_stride = count + 1;
-      const std::ptrdiff_t out_stride = count + 2;
-      std::vector<std::uint8_t> x(static_cast<std::size_t>(kRows * x_stride));
-      for (std::size_t i = 0; i < x.size(); ++i) x[i] = static_cast<std::uint8_t>(i * 7);
-      test::GuardedBytes out(kRows * out_stride);
-      variant.kernel({kRows, count, x.data(), x_stride, out.data(), out_stride}, table.data());
-      CHECK(out.is_intact([&](std::ptrdiff_t i) { return i % out_stride < count; }));
-      for (std::ptrdiff_t row = 0; row < kRows; ++row) {
-        for (std::ptrdiff_t i = 0; i < count; ++i) {
-          const std::uint8_t value = x[static_cast<std::size_t>(row * x_stride + i)];
-          CHECK_EQUAL(out[row * out_stride + i], table[value]);
-        }
-      }
+      for (const std::ptrdiff_t gap : {0, 1, 9}) check_lookup(variant, count, gap);
     }
   }
 }

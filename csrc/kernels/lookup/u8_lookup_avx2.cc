@@ -1,6 +1,7 @@
 #include <immintrin.h>
 
 #include "kernels/lookup/lookup.h"
+#include "kernels/lookup/rows.inc"
 
 namespace smidgen::kernels {
 namespace {
@@ -22,7 +23,8 @@ inline __m256i look_up(__m256i x, const std::uint8_t* table) {
 
 }  // namespace
 
-void u8_lookup_avx2(const LookupRows& rows, const std::uint8_t* table) noexcept {
+void u8_lookup_avx2(const LookupRows& any_rows, const std::uint8_t* table) noexcept {
+  const LookupRows rows = joined(any_rows);
   for (std::ptrdiff_t row = 0; row < rows.rows; ++row) {
     const std::uint8_t* x = rows.x + row * rows.x_stride;
     std::uint8_t* out = rows.out + row * rows.out_stride;
