@@ -1,8 +1,8 @@
 """Checks who includes whom in csrc: bindings -> engine -> ops -> kernels -> base.
 
 A file of an instruction set includes intrinsics, files of its own family, the vectors of
-kernels/simd and the functions of kernels/math only: whatever else it included might be compiled for that instruction set and then
-kept by the linker for everyone.
+kernels/simd and the functions of kernels/math only: whatever else it included might be compiled
+for that instruction set and then kept by the linker for everyone.
 """
 
 from __future__ import annotations
