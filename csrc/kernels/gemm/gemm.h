@@ -52,6 +52,9 @@ struct RowQuantization {
 /// its window. The first ceil(m / 2) rows begin at a[0], the others at a[1], and likewise for the
 /// output; so a tile covers a piece of one line of pixels or two short lines.
 ///
+/// `tiles` such tiles follow each other on one line, each m rows further; so short rows are not
+/// slowed down by calls.
+///
 /// The kernel reads 4 * k_groups bytes of each segment of each row, and whole panels of the packed
 /// arrays and of the addend, whatever n is. It writes m rows of n values and nothing else. What the
 /// rows hold behind the last real value of a segment does not matter.
@@ -59,6 +62,7 @@ struct RowQuantization {
 /// Kernels but the portable ones convert to bytes without a bound: every |float(acc) * multiplier|
 /// must be below 2^31, which level_for() proves.
 struct GemmTile {
+  std::ptrdiff_t tiles = 1;
   std::ptrdiff_t m;                       // 1 to mr
   std::ptrdiff_t n;                       // 1 to nr
   std::ptrdiff_t segments;                // along k

@@ -80,8 +80,10 @@ void run_row(const GemmTile& tile, int half, std::ptrdiff_t row) {
 
 void qu8_qc8w_gemm_4x16c4_portable(const GemmTile& tile) noexcept {
   const std::ptrdiff_t half = (tile.m + 1) / 2;
-  for (std::ptrdiff_t i = 0; i < half; ++i) run_row(tile, 0, i);
-  for (std::ptrdiff_t i = half; i < tile.m; ++i) run_row(tile, 1, i - half);
+  for (std::ptrdiff_t first = 0; first < tile.tiles * tile.m; first += tile.m) {
+    for (std::ptrdiff_t i = 0; i < half; ++i) run_row(tile, 0, first + i);
+    for (std::ptrdiff_t i = half; i < tile.m; ++i) run_row(tile, 1, first + i - half);
+  }
 }
 
 }  // namespace smidgen::kernels

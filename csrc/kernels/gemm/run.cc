@@ -50,8 +50,15 @@ class Tiling {
           line_(tiling.rows_, tiling.is_paired_ ? 2 * tile : tile / tiling.pieces_),
           piece_(tile % tiling.pieces_) {}
 
-    void advance() {
-      if (++piece_ < tiling_.pieces_) return;
+    /// Tiles from here on that have the same number of rows and follow each other on one line.
+    Index equal_tiles() const {
+      return (piece_ < tiling_.longer_pieces_ ? tiling_.longer_pieces_ : tiling_.pieces_) - piece_;
+    }
+
+    /// Moves on by at most equal_tiles().
+    void advance(Index tiles) {
+      piece_ += tiles;
+      if (piece_ < tiling_.pieces_) return;
       piece_ = 0;
       line_.advance();
       if (tiling_.is_paired_) line_.advance();
@@ -110,7 +117,8 @@ void run_panel(const PackedGemm& packed, const GemmRun& run, const Tiling& tilin
   const bool is_float =
       run.ending == GemmEnding::kFloats || run.ending == GemmEnding::kFloatsOfScaledRows;
   const Index value_bytes = is_float ? 4 : 1;
-  GemmTile tile{.m = 0,
+  GemmTile tile{.tiles = 0,
+                .m = 0,
                 .n = n,
                 .segments = run.segments,
                 .k_groups = packed.k_groups / run.segments,
@@ -136,8 +144,10 @@ void run_panel(const PackedGemm& packed, const GemmRun& run, const Tiling& tilin
     tile.bias = packed.float_bias.as<float>() + column;
   }
   Tiling::Cursor cursor(tiling, tiles.begin);
-  for (Index at = tiles.begin; at < tiles.end; ++at, cursor.advance()) {
+  for (Index at = tiles.begin; at < tiles.end; at += tile.tiles) {
     cursor.locate(tile);
+    tile.tiles = std::min(cursor.equal_tiles(), std::max(Index{1}, tiles.end - 1 - at));
+    cursor.advance(tile.tiles);
     for (const int half : {0, 1}) {
       tile.out[half] += column * value_bytes;
       if (run.rows.addend != nullptr) tile.addend_rows[half] += column;
@@ -155,7 +165,7 @@ void look_up(const PackedGemm& packed, const GemmRun& run, const Tiling& tiling,
   const Index n = std::min(run.panels.end * nr, packed.shape.n) - first;
   GemmTile tile{};
   Tiling::Cursor cursor(tiling, tiles.begin);
-  for (Index at = tiles.begin; at < tiles.end; ++at, cursor.advance()) {
+  for (Index at = tiles.begin; at < tiles.end; ++at, cursor.advance(1)) {
     cursor.locate(tile);
     const Index half = (tile.m + 1) / 2;
     for (const int at_half : {0, 1}) {
