@@ -9,7 +9,7 @@
 
 namespace smidgen::kernels {
 
-void gemm_6x16c4_avxvnni_as_avx512vl(const GemmTile& tile) noexcept;
+void gemm_6x16c4_avxvnni_as_avx512vl(const GemmBlock& block) noexcept;
 void depthwise_32c4_avxvnni_as_avx512vl(const DepthwiseRow& row) noexcept;
 
 struct ReencodedBand {

@@ -45,58 +45,62 @@ struct RowQuantization {
   std::int32_t zero_point;
 };
 
-/// One tile of at most mr x nr outputs.
+/// Where the rows of one tile lie. The first ceil(m / 2) rows begin at a[0], the others at a[1],
+/// and likewise for all else; so a tile covers a piece of one line of pixels or two short lines.
+struct GemmTile {
+  const std::uint8_t* a[2];
+  std::uint8_t* out[2];                        // of column 0; bytes or floats
+  const std::uint8_t* addend[2];               // likewise, for kBytesWithAddend
+  const RowQuantization* row_quantization[2];  // for kFloatsOfScaledRows
+};
+
+/// Some tiles of rows times some panels of columns: one call of a kernel.
 ///
-/// A row along k is `segments` runs of contiguous values, each padded with zero weights to groups
-/// of four bytes; so the rows of a convolution are read where they lie, one segment for each row of
-/// its window. The first ceil(m / 2) rows begin at a[0], the others at a[1], and likewise for the
-/// output; so a tile covers a piece of one line of pixels or two short lines.
+/// A row along k is `segments` runs of contiguous values, each padded with zero weights to whole
+/// groups of four bytes; so the rows of a convolution are read where they lie, one segment for each
+/// row of its window.
 ///
-/// `tiles` such tiles follow each other on one line, each m rows further; so short rows are not
-/// slowed down by calls.
-///
-/// The kernel reads 4 * k_groups bytes of each segment of each row, and whole panels of the packed
-/// arrays and of the addend, whatever n is. It writes m rows of n values and nothing else. What the
-/// rows hold behind the last real value of a segment does not matter.
+/// The kernel computes panel by panel, and tile by tile in each. It reads 4 * k_groups bytes of
+/// each segment of each row, and whole panels of the packed arrays and of the addend, whatever n
+/// is. It writes m rows of n values for each tile and nothing else. What the rows hold behind the
+/// last real value of a segment does not matter.
 ///
 /// Kernels but the portable ones convert to bytes without a bound: every |float(acc) * multiplier|
 /// must be below 2^31, which level_for() proves.
-struct GemmTile {
-  std::ptrdiff_t tiles = 1;
-  std::ptrdiff_t m;                       // 1 to mr
-  std::ptrdiff_t n;                       // 1 to nr
+struct GemmBlock {
+  std::ptrdiff_t m;  // rows of every tile, 1 to mr
+  const GemmTile* tiles;
+  std::ptrdiff_t tile_count;              // at least 1
+  std::ptrdiff_t n;                       // columns of all panels; all but the last have nr
+  std::ptrdiff_t column;                  // of `out` and `addend`, where the first panel begins
   std::ptrdiff_t segments;                // along k
   std::ptrdiff_t k_groups;                // groups of four bytes in a segment
   const std::ptrdiff_t* segment_offsets;  // [segments] bytes from the begin of a row
-  const std::uint8_t* a[2];               // the kernel's `depth` says what a group holds
-  std::ptrdiff_t a_stride;                // bytes between rows
-  const std::int8_t* weights;             // [segments][k_groups][nr][depth]
-  std::ptrdiff_t prefetch;                // bytes from weights read to weights worth fetching
-  const std::int32_t* bias2;              // [nr]
-  const float* multipliers;               // [nr]
+  std::ptrdiff_t a_stride;                // bytes between rows; the kernel's `depth` says what
+                                          // four bytes hold
+  const std::int8_t* weights;             // [panels][segments][k_groups][nr][depth]
+  const std::int32_t* bias2;              // [panels][nr]
+  const float* multipliers;               // [panels][nr]
   GemmEnding ending;
-  std::uint8_t* out[2];       // bytes or floats
   std::ptrdiff_t out_stride;  // bytes between rows
   ByteRange range;            // of the bytes that are written
 
   // kBytesWithAddend
   const GemmAddend* addend;
-  const std::uint8_t* addend_rows[2];
   std::ptrdiff_t addend_stride;  // bytes between rows
 
   // kFloatsOfScaledRows
-  const RowQuantization* row_quantization[2];
-  const std::int32_t* column_sums;  // [nr]
-  const float* bias;                // [nr]
+  const std::int32_t* column_sums;  // [panels][nr]
+  const float* bias;                // [panels][nr]
 };
 
-using GemmKernel = void (*)(const GemmTile& tile) noexcept;
+using GemmKernel = void (*)(const GemmBlock& block) noexcept;
 
-void qu8_qc8w_gemm_4x16c4_portable(const GemmTile& tile) noexcept;
-void qu8_qc8w_gemm_6x16c2_avx2(const GemmTile& tile) noexcept;
-void qu8_qc8w_gemm_6x16c4_avxvnni(const GemmTile& tile) noexcept;
-void qu8_qc8w_gemm_14x16c4_avx512vnni(const GemmTile& tile) noexcept;
-void qu8_qc8w_gemm_14x32c4_avx512vnni(const GemmTile& tile) noexcept;
-void qu8_qc8w_gemm_6x64c4_avx512vnni(const GemmTile& tile) noexcept;
+void qu8_qc8w_gemm_4x16c4_portable(const GemmBlock& block) noexcept;
+void qu8_qc8w_gemm_6x16c2_avx2(const GemmBlock& block) noexcept;
+void qu8_qc8w_gemm_6x16c4_avxvnni(const GemmBlock& block) noexcept;
+void qu8_qc8w_gemm_14x16c4_avx512vnni(const GemmBlock& block) noexcept;
+void qu8_qc8w_gemm_14x32c4_avx512vnni(const GemmBlock& block) noexcept;
+void qu8_qc8w_gemm_6x64c4_avx512vnni(const GemmBlock& block) noexcept;
 
 }  // namespace smidgen::kernels

@@ -6,8 +6,8 @@
 
 namespace smidgen::kernels {
 
-void qu8_qc8w_gemm_14x16c4_avx512vnni(const GemmTile& tile) noexcept {
-  run_rows<Avx512Vnni, 14, 1>(tile);
+void qu8_qc8w_gemm_14x16c4_avx512vnni(const GemmBlock& block) noexcept {
+  run_rows<Avx512Vnni, 14, 1>(block);
 }
 
 }  // namespace smidgen::kernels

@@ -6,8 +6,8 @@
 
 namespace smidgen::kernels {
 
-void qu8_qc8w_gemm_14x32c4_avx512vnni(const GemmTile& tile) noexcept {
-  run_rows<Avx512Vnni, 14, 2>(tile);
+void qu8_qc8w_gemm_14x32c4_avx512vnni(const GemmBlock& block) noexcept {
+  run_rows<Avx512Vnni, 14, 2>(block);
 }
 
 }  // namespace smidgen::kernels

@@ -24,53 +24,60 @@ OutputRange relative_to_zero_point(const ByteRange& range) {
           static_cast<float>(range.high - range.zero_point), range.zero_point};
 }
 
-std::uint8_t with_addend(float scaled, std::uint8_t addend, const GemmTile& tile) {
-  const GemmAddend& added = *tile.addend;
+std::uint8_t to_byte(float scaled, const GemmBlock& block) {
+  return round_and_clamp(scaled, relative_to_zero_point(block.range));
+}
+
+std::uint8_t with_addend(float scaled, std::uint8_t addend, const GemmBlock& block) {
+  const GemmAddend& added = *block.addend;
   // Rounded without adding a zero point, so below 256 in magnitude.
   const float above = scaled > added.own_low ? scaled : added.own_low;
   const float own = std::rintf(above < added.own_high ? above : added.own_high);
   const float own_part = own * added.own_multiplier;
   const float other_part = static_cast<float>(addend - added.zero_point) * added.multiplier;
-  return round_and_clamp(own_part + other_part, relative_to_zero_point(tile.range));
+  return to_byte(own_part + other_part, block);
 }
 
-float of_scaled_row(std::uint32_t acc, const RowQuantization& row, const GemmTile& tile,
-                    std::ptrdiff_t j) {
-  const auto correction =
-      static_cast<std::uint32_t>(row.zero_point) * static_cast<std::uint32_t>(tile.column_sums[j]);
-  const float scale = row.scale * tile.multipliers[j];
-  return static_cast<float>(static_cast<std::int32_t>(acc - correction)) * scale + tile.bias[j];
+float of_scaled_row(std::uint32_t acc, const RowQuantization& row, const GemmBlock& block,
+                    std::ptrdiff_t column) {
+  const auto correction = static_cast<std::uint32_t>(row.zero_point) *
+                          static_cast<std::uint32_t>(block.column_sums[column]);
+  const float scale = row.scale * block.multipliers[column];
+  return static_cast<float>(static_cast<std::int32_t>(acc - correction)) * scale +
+         block.bias[column];
 }
 
-std::uint8_t to_byte(float scaled, const GemmTile& tile) {
-  return round_and_clamp(scaled, relative_to_zero_point(tile.range));
-}
-
-/// Row `row` of one half of a tile.
-void run_row(const GemmTile& tile, int half, std::ptrdiff_t row) {
-  const std::uint8_t* a = tile.a[half] + row * tile.a_stride;
-  std::uint8_t* out = tile.out[half] + row * tile.out_stride;
-  auto* floats = reinterpret_cast<float*>(out);
+/// Computes columns [first, first + kNr) of row `row` of one half of a tile.
+void run_row(const GemmBlock& block, const GemmTile& tile, std::ptrdiff_t first, int half,
+             std::ptrdiff_t row) {
+  const std::uint8_t* a = tile.a[half] + row * block.a_stride;
+  const std::int8_t* weights = block.weights + first * block.segments * block.k_groups * 4;
   std::uint32_t acc[kNr];  // unsigned: sums wrap as they do in vector registers
-  for (std::ptrdiff_t j = 0; j < kNr; ++j) acc[j] = static_cast<std::uint32_t>(tile.bias2[j]);
-  for (std::ptrdiff_t segment = 0; segment < tile.segments; ++segment) {
-    accumulate(a + tile.segment_offsets[segment], tile.weights + segment * tile.k_groups * kNr * 4,
-               tile.k_groups, acc);
+  for (std::ptrdiff_t j = 0; j < kNr; ++j) {
+    acc[j] = static_cast<std::uint32_t>(block.bias2[first + j]);
   }
-  for (std::ptrdiff_t j = 0; j < tile.n; ++j) {
-    const auto scaled = static_cast<float>(static_cast<std::int32_t>(acc[j])) * tile.multipliers[j];
-    switch (tile.ending) {
+  for (std::ptrdiff_t segment = 0; segment < block.segments; ++segment) {
+    accumulate(a + block.segment_offsets[segment], weights + segment * block.k_groups * kNr * 4,
+               block.k_groups, acc);
+  }
+  std::uint8_t* out = tile.out[half] + row * block.out_stride;
+  auto* floats = reinterpret_cast<float*>(out);
+  for (std::ptrdiff_t j = 0; j < kNr && first + j < block.n; ++j) {
+    const std::ptrdiff_t at = block.column + first + j;
+    const auto scaled =
+        static_cast<float>(static_cast<std::int32_t>(acc[j])) * block.multipliers[first + j];
+    switch (block.ending) {
       case GemmEnding::kBytes:
-        out[j] = to_byte(scaled, tile);
+        out[at] = to_byte(scaled, block);
         break;
       case GemmEnding::kBytesWithAddend:
-        out[j] = with_addend(scaled, tile.addend_rows[half][row * tile.addend_stride + j], tile);
+        out[at] = with_addend(scaled, tile.addend[half][row * block.addend_stride + at], block);
         break;
       case GemmEnding::kFloats:
-        floats[j] = scaled;
+        floats[at] = scaled;
         break;
       case GemmEnding::kFloatsOfScaledRows:
-        floats[j] = of_scaled_row(acc[j], tile.row_quantization[half][row], tile, j);
+        floats[at] = of_scaled_row(acc[j], tile.row_quantization[half][row], block, first + j);
         break;
     }
   }
@@ -78,11 +85,16 @@ void run_row(const GemmTile& tile, int half, std::ptrdiff_t row) {
 
 }  // namespace
 
-void qu8_qc8w_gemm_4x16c4_portable(const GemmTile& tile) noexcept {
-  const std::ptrdiff_t half = (tile.m + 1) / 2;
-  for (std::ptrdiff_t first = 0; first < tile.tiles * tile.m; first += tile.m) {
-    for (std::ptrdiff_t i = 0; i < half; ++i) run_row(tile, 0, first + i);
-    for (std::ptrdiff_t i = half; i < tile.m; ++i) run_row(tile, 1, first + i - half);
+void qu8_qc8w_gemm_4x16c4_portable(const GemmBlock& block) noexcept {
+  const std::ptrdiff_t half = (block.m + 1) / 2;
+  for (std::ptrdiff_t first = 0; first < block.n; first += kNr) {
+    for (std::ptrdiff_t i = 0; i < block.tile_count; ++i) {
+      const GemmTile& tile = block.tiles[i];
+      for (std::ptrdiff_t row = 0; row < half; ++row) run_row(block, tile, first, 0, row);
+      for (std::ptrdiff_t row = half; row < block.m; ++row) {
+        run_row(block, tile, first, 1, row - half);
+      }
+    }
   }
 }
 

@@ -23,6 +23,6 @@ struct Avx2 : Ymm {
 
 }  // namespace
 
-void qu8_qc8w_gemm_6x16c2_avx2(const GemmTile& tile) noexcept { run_rows<Avx2, 6, 2>(tile); }
+void qu8_qc8w_gemm_6x16c2_avx2(const GemmBlock& block) noexcept { run_rows<Avx2, 6, 2>(block); }
 
 }  // namespace smidgen::kernels

@@ -21,6 +21,8 @@ struct AvxVnni : Ymm {
 
 }  // namespace
 
-void qu8_qc8w_gemm_6x16c4_avxvnni(const GemmTile& tile) noexcept { run_rows<AvxVnni, 6, 2>(tile); }
+void qu8_qc8w_gemm_6x16c4_avxvnni(const GemmBlock& block) noexcept {
+  run_rows<AvxVnni, 6, 2>(block);
+}
 
 }  // namespace smidgen::kernels

@@ -6,8 +6,8 @@
 
 namespace smidgen::kernels {
 
-void qu8_qc8w_gemm_6x64c4_avx512vnni(const GemmTile& tile) noexcept {
-  run_rows<Avx512Vnni, 6, 4>(tile);
+void qu8_qc8w_gemm_6x64c4_avx512vnni(const GemmBlock& block) noexcept {
+  run_rows<Avx512Vnni, 6, 4>(block);
 }
 
 }  // namespace smidgen::kernels

@@ -1,177 +1,222 @@
 #include "kernels/gemm/run.h"
 
 #include <algorithm>
+#include <array>
+#include <span>
 
 #include "kernels/conversion_bound.h"
 
 namespace smidgen::kernels {
 namespace {
 
-constexpr Index kPrefetchAhead = 1024;
+constexpr Index kTilesAtOnce = 64;
 
-/// Cuts rows into tiles of about mr rows: several pieces of a line, or two short lines.
-class Tiling {
-  /// A line of an image.
-  struct Line {
-    const GemmRows* rows;
-    Index image;
-    Index line;
-
-    Line(const GemmRows& all, Index index)
-        : rows(&all), image(index / all.lines), line(index % all.lines) {}
-
-    bool is_end() const { return image == rows->images; }
-
-    void advance() {
-      if (++line < rows->lines) return;
-      line = 0;
-      ++image;
-    }
-  };
-
- public:
-  Tiling(const GemmRows& rows, Index mr)
-      : rows_(rows),
-        is_paired_(2 * rows.width <= mr),
-        pieces_(is_paired_ ? 1 : ceil_div(rows.width, mr)),
-        piece_rows_(rows.width / pieces_),
-        longer_pieces_(rows.width % pieces_) {}
-
-  Index count() const {
-    const Index lines = rows_.images * rows_.lines;
-    return is_paired_ ? ceil_div(lines, 2) : lines * pieces_;
-  }
-
-  /// Walks over tiles without dividing: between tiles of short rows a division would show.
-  class Cursor {
-   public:
-    Cursor(const Tiling& tiling, Index tile)
-        : tiling_(tiling),
-          line_(tiling.rows_, tiling.is_paired_ ? 2 * tile : tile / tiling.pieces_),
-          piece_(tile % tiling.pieces_) {}
-
-    /// Tiles from here on that have the same number of rows and follow each other on one line.
-    Index equal_tiles() const {
-      return (piece_ < tiling_.longer_pieces_ ? tiling_.longer_pieces_ : tiling_.pieces_) - piece_;
-    }
-
-    /// Moves on by at most equal_tiles().
-    void advance(Index tiles) {
-      piece_ += tiles;
-      if (piece_ < tiling_.pieces_) return;
-      piece_ = 0;
-      line_.advance();
-      if (tiling_.is_paired_) line_.advance();
-    }
-
-    /// Sets the rows of a tile.
-    void locate(GemmTile& out) const {
-      Line second = line_;
-      second.advance();
-      if (tiling_.is_paired_ && !second.is_end()) {
-        out.m = 2 * tiling_.rows_.width;
-        tiling_.set_half(0, line_, 0, out);
-        return tiling_.set_half(1, second, 0, out);
-      }
-      // Rows are dealt evenly, since a tile of one row costs nearly as much as one of a few.
-      const Index begin = piece_ * tiling_.piece_rows_ + std::min(piece_, tiling_.longer_pieces_);
-      out.m = tiling_.piece_rows_ + (piece_ < tiling_.longer_pieces_ ? 1 : 0);
-      tiling_.set_half(0, line_, begin, out);
-      tiling_.set_half(1, line_, begin + (out.m + 1) / 2, out);
-    }
-
-   private:
-    const Tiling& tiling_;
-    Line line_;
-    Index piece_;
-  };
-
- private:
-  void set_half(int half, const Line& line, Index row, GemmTile& out) const {
-    const auto offset = [&](const GemmPitch& pitch) {
-      return line.image * pitch.image + line.line * pitch.line + row * pitch.row;
-    };
-    out.a[half] = rows_.a + offset(rows_.a_pitch);
-    out.out[half] = rows_.out + offset(rows_.out_pitch);
-    if (rows_.quantization != nullptr) {
-      out.row_quantization[half] =
-          rows_.quantization + (line.image * rows_.lines + line.line) * rows_.width + row;
-    }
-    if (rows_.addend != nullptr) out.addend_rows[half] = rows_.addend + offset(rows_.addend_pitch);
-  }
-
-  const GemmRows& rows_;
-  bool is_paired_;
-  Index pieces_;
-  Index piece_rows_;
-  Index longer_pieces_;
+/// Tiles of equal height.
+struct EqualTiles {
+  Index m;
+  std::span<const GemmTile> tiles;
 };
 
-/// Computes some tiles of one panel.
-void run_panel(const PackedGemm& packed, const GemmRun& run, const Tiling& tiling, Index panel,
-               Range tiles) {
-  const Index nr = packed.choice.main->nr;
-  const Index column = panel * nr;
-  const Index n = std::min(nr, packed.shape.n - column);
-  const GemmVariant& variant = n == nr ? *packed.choice.main : *packed.choice.tail;
-  const bool is_float =
-      run.ending == GemmEnding::kFloats || run.ending == GemmEnding::kFloatsOfScaledRows;
-  const Index value_bytes = is_float ? 4 : 1;
-  GemmTile tile{.tiles = 0,
-                .m = 0,
-                .n = n,
-                .segments = run.segments,
-                .k_groups = packed.k_groups / run.segments,
-                .segment_offsets = run.segment_offsets,
-                .a = {},
-                .a_stride = run.rows.a_pitch.row,
-                .weights = packed.weights.as<std::int8_t>() + panel * packed.panel_bytes(),
-                .prefetch = kPrefetchAhead,
-                .bias2 = packed.bias2.as<std::int32_t>() + column,
-                .multipliers = packed.multipliers.as<float>() + column,
-                .ending = run.ending,
-                .out = {},
-                .out_stride = run.rows.out_pitch.row,
-                .range = byte_range(run.range),
-                .addend = run.addend,
-                .addend_rows = {},
-                .addend_stride = run.rows.addend_pitch.row,
-                .row_quantization = {},
-                .column_sums = nullptr,
-                .bias = nullptr};
-  if (run.ending == GemmEnding::kFloatsOfScaledRows) {
-    tile.column_sums = packed.column_sums.as<std::int32_t>() + column;
-    tile.bias = packed.float_bias.as<float>() + column;
-  }
-  Tiling::Cursor cursor(tiling, tiles.begin);
-  for (Index at = tiles.begin; at < tiles.end; at += tile.tiles) {
-    cursor.locate(tile);
-    tile.tiles = std::min(cursor.equal_tiles(), std::max(Index{1}, tiles.end - 1 - at));
-    cursor.advance(tile.tiles);
-    for (const int half : {0, 1}) {
-      tile.out[half] += column * value_bytes;
-      if (run.rows.addend != nullptr) tile.addend_rows[half] += column;
+/// Cuts rows into tiles of at most mr rows: several pieces of a line, or two short lines.
+struct Tiling {
+  const GemmRows& rows;
+  bool is_paired;
+  Index pieces;  // of a line
+  Index piece_rows;
+  Index longer_pieces;  // those with a row more
+
+  Tiling(const GemmRows& all, Index mr)
+      : rows(all),
+        is_paired(2 * all.width <= mr),
+        pieces(is_paired ? 1 : piece_count(all.width, mr)),
+        piece_rows(all.width / pieces),
+        longer_pieces(all.width % pieces) {}
+
+  Index lines() const { return rows.images * rows.lines; }
+  Index count() const { return is_paired ? ceil_div(lines(), 2) : lines() * pieces; }
+
+  /// The two heights that tiles have.
+  Index longer() const { return is_paired ? 2 * rows.width : piece_rows + 1; }
+  Index shorter() const { return is_paired ? rows.width : piece_rows; }
+
+ private:
+  /// Pieces of equal height, unless they would be many more than needed.
+  static Index piece_count(Index width, Index mr) {
+    const Index needed = ceil_div(width, mr);
+    for (Index pieces = needed; pieces <= needed + needed / 8; ++pieces) {
+      if (width % pieces == 0) return pieces;
     }
-    // The last tile has this panel in the cache and fetches the next.
-    if (at + 1 == tiles.end) tile.prefetch = std::max(kPrefetchAhead, packed.panel_bytes());
-    variant.kernel(tile);
+    return needed;
+  }
+};
+
+/// A line of an image. Moves on without dividing, which would show between tiles of short rows.
+class Line {
+ public:
+  Line(const GemmRows& rows, Index index)
+      : rows_(&rows), index_(index), in_image_(index % rows.lines) {
+    begin(index / rows.lines);
+  }
+
+  bool is_end() const { return index_ == rows_->images * rows_->lines; }
+
+  void advance() {
+    ++index_;
+    if (++in_image_ == rows_->lines) {
+      in_image_ = 0;
+      begin(index_ / rows_->lines);
+    } else {
+      begin_.a += rows_->a_pitch.line;
+      begin_.out += rows_->out_pitch.line;
+      begin_.addend += rows_->addend_pitch.line;
+    }
+  }
+
+  /// Lets a half of a tile begin at a row.
+  void set_half(GemmTile& tile, int half, Index row) const {
+    tile.a[half] = rows_->a + begin_.a + row * rows_->a_pitch.row;
+    tile.out[half] = rows_->out + begin_.out + row * rows_->out_pitch.row;
+    if (rows_->addend != nullptr) {
+      tile.addend[half] = rows_->addend + begin_.addend + row * rows_->addend_pitch.row;
+    }
+    if (rows_->quantization != nullptr) {
+      tile.row_quantization[half] = rows_->quantization + index_ * rows_->width + row;
+    }
+  }
+
+ private:
+  struct Offsets {
+    Index a;
+    Index out;
+    Index addend;
+  };
+
+  void begin(Index image) {
+    begin_ = {image * rows_->a_pitch.image + in_image_ * rows_->a_pitch.line,
+              image * rows_->out_pitch.image + in_image_ * rows_->out_pitch.line,
+              image * rows_->addend_pitch.image + in_image_ * rows_->addend_pitch.line};
+  }
+
+  const GemmRows* rows_;
+  Index index_;     // of all images
+  Index in_image_;  // of its own
+  Offsets begin_{};
+};
+
+/// A strip's tiles, found once for all panels.
+class Strip {
+ public:
+  Strip(const Tiling& tiling, Range tiles) : tiling_(tiling) {
+    if (tiling.is_paired) {
+      find_pairs(tiles);
+    } else {
+      find_pieces(tiles);
+    }
+  }
+
+  std::array<EqualTiles, 2> groups() const {
+    const std::span all(tiles_);
+    return {{{tiling_.longer(), all.first(longer_)}, {tiling_.shorter(), all.last(shorter_)}}};
+  }
+
+ private:
+  /// Room for the next tile: the longer ones from the front, the others from the back.
+  GemmTile& next(bool is_longer) {
+    return is_longer ? tiles_[longer_++] : tiles_[tiles_.size() - ++shorter_];
+  }
+
+  void find_pairs(Range tiles) {
+    Line line(tiling_.rows, 2 * tiles.begin);
+    for (Index index = tiles.begin; index < tiles.end; ++index) {
+      Line second = line;
+      second.advance();
+      GemmTile& tile = next(!second.is_end());
+      line.set_half(tile, 0, 0);
+      if (second.is_end()) {
+        line.set_half(tile, 1, (tiling_.rows.width + 1) / 2);
+        return;
+      }
+      second.set_half(tile, 1, 0);
+      line = second;
+      line.advance();
+    }
+  }
+
+  void find_pieces(Range tiles) {
+    Line line(tiling_.rows, tiles.begin / tiling_.pieces);
+    Index piece = tiles.begin % tiling_.pieces;
+    // Rows are dealt evenly, since a tile of one row costs nearly as much as one of a few.
+    Index row = piece * tiling_.piece_rows + std::min(piece, tiling_.longer_pieces);
+    for (Index index = tiles.begin; index < tiles.end; ++index) {
+      const bool is_longer = piece < tiling_.longer_pieces;
+      const Index m = is_longer ? tiling_.longer() : tiling_.shorter();
+      GemmTile& tile = next(is_longer);
+      line.set_half(tile, 0, row);
+      line.set_half(tile, 1, row + (m + 1) / 2);
+      row += m;
+      if (++piece < tiling_.pieces) continue;
+      piece = 0;
+      row = 0;
+      line.advance();
+    }
+  }
+
+  const Tiling& tiling_;
+  std::size_t longer_ = 0;
+  std::size_t shorter_ = 0;
+  std::array<GemmTile, std::size_t{kTilesAtOnce}> tiles_;
+};
+
+/// Computes some panels of tiles with one kernel.
+void run_panels(const PackedGemm& packed, const GemmRun& run, const EqualTiles& tiles, Range panels,
+                const GemmVariant& variant) {
+  const Index nr = packed.choice.main->nr;
+  const Index column = panels.begin * nr;
+  const bool is_of_scaled_rows = run.ending == GemmEnding::kFloatsOfScaledRows;
+  variant.kernel(
+      {.m = tiles.m,
+       .tiles = tiles.tiles.data(),
+       .tile_count = static_cast<Index>(tiles.tiles.size()),
+       .n = std::min(panels.end * nr, packed.shape.n) - column,
+       .column = column,
+       .segments = run.segments,
+       .k_groups = packed.k_groups / run.segments,
+       .segment_offsets = run.segment_offsets,
+       .a_stride = run.rows.a_pitch.row,
+       .weights = packed.weights.as<std::int8_t>() + panels.begin * packed.panel_bytes(),
+       .bias2 = packed.bias2.as<std::int32_t>() + column,
+       .multipliers = packed.multipliers.as<float>() + column,
+       .ending = run.ending,
+       .out_stride = run.rows.out_pitch.row,
+       .range = byte_range(run.range),
+       .addend = run.addend,
+       .addend_stride = run.rows.addend_pitch.row,
+       .column_sums = is_of_scaled_rows ? packed.column_sums.as<std::int32_t>() + column : nullptr,
+       .bias = is_of_scaled_rows ? packed.float_bias.as<float>() + column : nullptr});
+}
+
+/// Computes the run's panels of tiles.
+void run_tiles(const PackedGemm& packed, const GemmRun& run, const EqualTiles& tiles) {
+  const GemmChoice& choice = packed.choice;
+  const bool has_tail = run.panels.end == packed.panels && packed.shape.n % choice.main->nr != 0;
+  const Range full{run.panels.begin, run.panels.end - (has_tail ? 1 : 0)};
+  if (full.begin < full.end) run_panels(packed, run, tiles, full, *choice.main);
+  if (has_tail && run.panels.begin < run.panels.end) {
+    run_panels(packed, run, tiles, {full.end, run.panels.end}, *choice.tail);
   }
 }
 
 /// Looks up all columns of the run's panels in some tiles.
-void look_up(const PackedGemm& packed, const GemmRun& run, const Tiling& tiling, Range tiles) {
+void look_up(const PackedGemm& packed, const GemmRun& run, const EqualTiles& tiles) {
   const Index nr = packed.choice.main->nr;
   const Index first = run.panels.begin * nr;
   const Index n = std::min(run.panels.end * nr, packed.shape.n) - first;
-  GemmTile tile{};
-  Tiling::Cursor cursor(tiling, tiles.begin);
-  for (Index at = tiles.begin; at < tiles.end; ++at, cursor.advance(1)) {
-    cursor.locate(tile);
-    const Index half = (tile.m + 1) / 2;
+  const Index stride = run.rows.out_pitch.row;
+  const Index half = (tiles.m + 1) / 2;
+  for (const GemmTile& tile : tiles.tiles) {
     for (const int at_half : {0, 1}) {
       std::uint8_t* rows = tile.out[at_half] + first;
-      const Index stride = run.rows.out_pitch.row;
-      run.lookup->kernel({.rows = at_half == 0 ? half : tile.m - half,
+      run.lookup->kernel({.rows = at_half == 0 ? half : tiles.m - half,
                           .count = n,
                           .x = rows,
                           .x_stride = stride,
@@ -205,12 +250,14 @@ Index tile_count(const PackedGemm& packed, const GemmRows& rows) {
 
 void run_packed_gemm(const PackedGemm& packed, const GemmRun& run) noexcept {
   const Tiling tiling(run.rows, packed.choice.main->mr);
-  for (Index begin = run.tiles.begin; begin < run.tiles.end; begin += run.strip_tiles) {
-    const Range strip{begin, std::min(begin + run.strip_tiles, run.tiles.end)};
-    for (Index panel = run.panels.begin; panel < run.panels.end; ++panel) {
-      run_panel(packed, run, tiling, panel, strip);
+  const Index strip_tiles = std::min(run.strip_tiles, kTilesAtOnce);
+  for (Index begin = run.tiles.begin; begin < run.tiles.end; begin += strip_tiles) {
+    const Strip strip(tiling, {begin, std::min(begin + strip_tiles, run.tiles.end)});
+    for (const EqualTiles& tiles : strip.groups()) {
+      if (tiles.tiles.empty()) continue;
+      run_tiles(packed, run, tiles);
+      if (run.lookup != nullptr) look_up(packed, run, tiles);
     }
-    if (run.lookup != nullptr) look_up(packed, run, tiling, strip);
   }
 }
 
