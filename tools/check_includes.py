@@ -19,7 +19,7 @@ LAYERS = (
     "bindings",
 )  # each may include itself and those before it
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)
-ISA_FILE = re.compile(r"_(avx2|avxvnni|avx512vnni|avx512vbmi)\.cc$")
+ISA_FILE = re.compile(r"_(avx2|avxvnni|avx512vnni|avx512vbmi|amx)\.cc$")
 FAMILY_SHARED = "kernels/output_range.h"  # plain data, for family headers
 VECTORS = "kernels/simd"  # names for intrinsics, in unnamed namespaces
 FUNCTIONS = "kernels/math"  # of vectors, likewise

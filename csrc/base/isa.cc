@@ -7,6 +7,10 @@
 #if SMIDGEN_X86
 #include <cpuid.h>
 #endif
+#if SMIDGEN_X86 && defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 namespace smidgen {
 namespace {
@@ -16,6 +20,7 @@ struct Features {
   bool avx_vnni = false;
   bool avx512_vnni = false;
   bool avx512_vbmi = false;
+  bool amx = false;
 };
 
 #if SMIDGEN_X86
@@ -41,9 +46,23 @@ std::uint32_t extended_states() {
   return low;
 }
 
+/// Asks the system to keep tile registers for this process's threads, which it does on request
+/// only (Linux: Documentation/arch/x86/xstate.rst). The request is refused where a thread's
+/// alternative signal stack is too small for them.
+bool is_allowed_tiles() {
+#if defined(__linux__)
+  constexpr long kRequestPermission = 0x1023;  // ARCH_REQ_XCOMP_PERM
+  constexpr long kTileData = 18;               // XFEATURE_XTILEDATA
+  return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+#else
+  return false;
+#endif
+}
+
 Features detect() {
   constexpr std::uint32_t kYmmStates = 0x06;
   constexpr std::uint32_t kZmmStates = 0xE6;
+  constexpr std::uint32_t kTileStates = 0x60000;
   const Registers leaf1 = cpuid(1, 0);
   if (!has_bit(leaf1.c, 27)) return {};  // OSXSAVE
   const std::uint32_t states = extended_states();
@@ -58,6 +77,8 @@ Features detect() {
   features.avx512_vnni =
       features.avx2 && (states & kZmmStates) == kZmmStates && f_dq_bw_vl && has_bit(leaf7.c, 11);
   features.avx512_vbmi = features.avx512_vnni && has_bit(leaf7.c, 1);
+  features.amx = features.avx512_vnni && (states & kTileStates) == kTileStates &&
+                 has_bit(leaf7.d, 24) && has_bit(leaf7.d, 25) && is_allowed_tiles();
   return features;
 }
 
@@ -106,6 +127,8 @@ std::string_view name_of(Isa isa) {
       return "avx512vnni";
     case Isa::kAvx512Vbmi:
       return "avx512vbmi";
+    case Isa::kAmx:
+      return "amx";
   }
   return "unknown";
 }
@@ -122,6 +145,8 @@ bool cpu_has(Isa isa) {
       return features().avx512_vnni;
     case Isa::kAvx512Vbmi:
       return features().avx512_vbmi;
+    case Isa::kAmx:
+      return features().amx;
   }
   return false;
 }

@@ -9,11 +9,13 @@
 namespace smidgen {
 
 /// Instruction sets, each above the former in preference.
-enum class Isa : std::uint8_t { kPortable, kAvx2, kAvxVnni, kAvx512Vnni, kAvx512Vbmi };
+enum class Isa : std::uint8_t { kPortable, kAvx2, kAvxVnni, kAvx512Vnni, kAvx512Vbmi, kAmx };
 
 /// The levels at which an engine runs. Avx512Vbmi is none of its own: its few kernels serve the
-/// level avx512vnni where the CPU has both.
-inline constexpr std::array kIsas = {Isa::kPortable, Isa::kAvx2, Isa::kAvxVnni, Isa::kAvx512Vnni};
+/// levels from avx512vnni on where the CPU has them. Level amx is avx512vnni with tiles of int8 for
+/// matrix products.
+inline constexpr std::array kIsas = {Isa::kPortable, Isa::kAvx2, Isa::kAvxVnni, Isa::kAvx512Vnni,
+                                     Isa::kAmx};
 
 std::string_view name_of(Isa isa);
 

@@ -125,7 +125,7 @@ bool Conv2d::reads_in_place(const TensorView& x) const {
   // Whole lines of taps were packed as one segment, which may be cut between groups only.
   const bool has_segments = packed_.front().shape.segments == geometry_.window.taps() ||
                             x.pixel_pitch == geometry_.in_channels ||
-                            geometry_.in_channels % kernel().depth == 0;
+                            kernel().padded(geometry_.in_channels) == geometry_.in_channels;
   return has_segments && kernel().value_bytes() == 1 &&
          x.border.contains(border_of(geometry_.window));
 }

@@ -48,7 +48,7 @@ std::vector<GemmVariant> runnable_variants() {
   }
 #if SMIDGEN_X86
   if (cpu_has(Isa::kAvx512Vnni)) {
-    variants.push_back({"gemm_6x16c4_avxvnni_as_avx512vl", Isa::kAvxVnni, 6, 16, 4,
+    variants.push_back({"gemm_6x16c4_avxvnni_as_avx512vl", Isa::kAvxVnni, 6, 16, 4, 1,
                         gemm_6x16c4_avxvnni_as_avx512vl});
   }
 #endif
@@ -88,7 +88,7 @@ std::vector<std::uint8_t> readable(const Problem& problem, const GemmVariant& va
                                    const std::vector<std::uint8_t>& values) {
   const Index unread = problem.gap + problem.gap / 2;  // behind the last row
   const Index count = static_cast<Index>(values.size()) - unread +
-                      round_up(problem.length, variant.depth) - problem.length;
+                      variant.padded(problem.length) - problem.length;
   std::vector<std::uint8_t> bytes(static_cast<std::size_t>(count * variant.value_bytes()));
   for (Index i = 0; i < std::min(count, static_cast<Index>(values.size())); ++i) {
     bytes[static_cast<std::size_t>(i * variant.value_bytes())] =

@@ -74,7 +74,8 @@ struct GemmBlock {
   std::ptrdiff_t n;                       // columns of all panels; all but the last have nr
   std::ptrdiff_t column;                  // of `out` and `addend`, where the first panel begins
   std::ptrdiff_t segments;                // along k
-  std::ptrdiff_t k_groups;                // groups of four bytes in a segment
+  std::ptrdiff_t k_groups;                // groups of four bytes in a segment; a multiple of the
+                                          // kernel's group_step
   const std::ptrdiff_t* segment_offsets;  // [segments] bytes from the begin of a row
   std::ptrdiff_t a_stride;                // bytes between rows; the kernel's `depth` says what
                                           // four bytes hold
@@ -102,5 +103,7 @@ void qu8_qc8w_gemm_6x16c4_avxvnni(const GemmBlock& block) noexcept;
 void qu8_qc8w_gemm_14x16c4_avx512vnni(const GemmBlock& block) noexcept;
 void qu8_qc8w_gemm_14x32c4_avx512vnni(const GemmBlock& block) noexcept;
 void qu8_qc8w_gemm_6x64c4_avx512vnni(const GemmBlock& block) noexcept;
+void qu8_qc8w_gemm_32x16c64_amx(const GemmBlock& block) noexcept;
+void qu8_qc8w_gemm_32x32c64_amx(const GemmBlock& block) noexcept;
 
 }  // namespace smidgen::kernels

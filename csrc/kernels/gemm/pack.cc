@@ -29,7 +29,7 @@ void pack_column(const PackedGemm& packed, std::span<const std::int8_t> column, 
   const Index depth = packed.choice.main->depth;
   const Index length = packed.shape.length;
   for (Index segment = 0; segment < packed.shape.segments; ++segment) {
-    std::int8_t* groups = out + segment * ceil_div(length, depth) * nr * depth;
+    std::int8_t* groups = out + segment * packed.choice.main->padded(length) * nr;
     for (Index i = 0; i < length; ++i) {
       groups[i / depth * nr * depth + i % depth] =
           column[static_cast<std::size_t>(segment * length + i)];
@@ -63,7 +63,7 @@ PackedGemm pack_gemm(const GemmChoice& choice, const GemmShape& shape, const Gem
   const Index nr = choice.main->nr;
   const Index rest = shape.n % nr;
   const Index width = shape.n - rest + (rest == 0 ? 0 : choice.tail->nr);
-  const Index k_groups = shape.segments * ceil_div(shape.length, choice.main->depth);
+  const Index k_groups = shape.segments * choice.main->padded(shape.length) / choice.main->depth;
   PackedGemm packed{choice,
                     shape,
                     k_groups,

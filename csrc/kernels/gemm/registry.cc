@@ -9,18 +9,20 @@ namespace smidgen::kernels {
 namespace {
 
 constexpr std::array kVariants = {
-    GemmVariant{"qu8_qc8w_gemm_4x16c4_portable", Isa::kPortable, 4, 16, 4,
+    GemmVariant{"qu8_qc8w_gemm_4x16c4_portable", Isa::kPortable, 4, 16, 4, 1,
                 qu8_qc8w_gemm_4x16c4_portable},
 #if SMIDGEN_X86
-    GemmVariant{"qu8_qc8w_gemm_6x16c2_avx2", Isa::kAvx2, 6, 16, 2, qu8_qc8w_gemm_6x16c2_avx2},
-    GemmVariant{"qu8_qc8w_gemm_6x16c4_avxvnni", Isa::kAvxVnni, 6, 16, 4,
+    GemmVariant{"qu8_qc8w_gemm_6x16c2_avx2", Isa::kAvx2, 6, 16, 2, 1, qu8_qc8w_gemm_6x16c2_avx2},
+    GemmVariant{"qu8_qc8w_gemm_6x16c4_avxvnni", Isa::kAvxVnni, 6, 16, 4, 1,
                 qu8_qc8w_gemm_6x16c4_avxvnni},
-    GemmVariant{"qu8_qc8w_gemm_14x32c4_avx512vnni", Isa::kAvx512Vnni, 14, 32, 4,
+    GemmVariant{"qu8_qc8w_gemm_14x32c4_avx512vnni", Isa::kAvx512Vnni, 14, 32, 4, 1,
                 qu8_qc8w_gemm_14x32c4_avx512vnni},
-    GemmVariant{"qu8_qc8w_gemm_14x16c4_avx512vnni", Isa::kAvx512Vnni, 14, 16, 4,
+    GemmVariant{"qu8_qc8w_gemm_14x16c4_avx512vnni", Isa::kAvx512Vnni, 14, 16, 4, 1,
                 qu8_qc8w_gemm_14x16c4_avx512vnni},
-    GemmVariant{"qu8_qc8w_gemm_6x64c4_avx512vnni", Isa::kAvx512Vnni, 6, 64, 4,
+    GemmVariant{"qu8_qc8w_gemm_6x64c4_avx512vnni", Isa::kAvx512Vnni, 6, 64, 4, 1,
                 qu8_qc8w_gemm_6x64c4_avx512vnni},
+    GemmVariant{"qu8_qc8w_gemm_32x16c64_amx", Isa::kAmx, 32, 16, 4, 16, qu8_qc8w_gemm_32x16c64_amx},
+    GemmVariant{"qu8_qc8w_gemm_32x32c64_amx", Isa::kAmx, 32, 32, 4, 16, qu8_qc8w_gemm_32x32c64_amx},
 #endif
 };
 

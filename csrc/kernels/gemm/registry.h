@@ -14,9 +14,13 @@ struct GemmVariant {
   Isa isa;
   Index mr;  // largest m of a tile
   Index nr;  // columns of a packed panel
-  Index
-      depth;  // values of a group of four bytes of a row: 4 uint8, or 2 that were widened to int16
+  // Values of a group of four bytes of a row: 4 uint8, or 2 that were widened to int16.
+  Index depth;
+  Index group_step;  // a segment's groups are filled up to a multiple of it
   GemmKernel kernel;
+
+  /// Values of a segment with what fills it up.
+  Index padded(Index length) const { return round_up(length, depth * group_step); }
 
   /// Bytes of one value of a row.
   Index value_bytes() const { return 4 / depth; }
