@@ -48,10 +48,14 @@ kernels::GemmShape product_shape(const Conv2dGeometry& geometry) {
   return {outs, window.taps(), channels};
 }
 
-/// Bytes of the rows, borders included.
+/// Bytes of the rows, borders included, and of what is made of them.
 Index bytes_of(const kernels::GemmRows& rows) {
   const Index lines = rows.lines * rows.images;
-  return lines * (lines > 1 ? rows.a_pitch.line : rows.width * rows.a_pitch.row);
+  const auto bytes = [&](const kernels::GemmPitch& pitch) {
+    return lines * (lines > 1 ? pitch.line : rows.width * pitch.row);
+  };
+  return bytes(rows.a_pitch) + bytes(rows.out_pitch) +
+         (rows.addend == nullptr ? 0 : bytes(rows.addend_pitch));
 }
 
 }  // namespace
@@ -68,7 +72,7 @@ Conv2d::Conv2d(const Conv2dGeometry& geometry, const WeightedLayer& layer, Isa i
   const kernels::GemmColumns columns{weight, layer.bias, multipliers, layer.input.zero_point};
   const Isa level = kernels::level_for(isa, columns);
   for (Index group = 0; group < geometry.groups; ++group) {
-    packed_.push_back(kernels::pack_gemm(kernels::choose_gemm(level, shape.n, kManyRows), shape,
+    packed_.push_back(kernels::pack_gemm(kernels::choose_gemm(level, shape, kManyRows), shape,
                                          columns.part(group * shape.n, shape.n)));
   }
 }

@@ -23,8 +23,8 @@ kernels::PackedGemm pack(Index in_features, Index out_features, const DynamicLin
   expect_length("weight_scale", layer.weight_scale.size(), out_features);
   expect_length("bias", layer.bias.size(), out_features);
   const std::vector<std::int32_t> no_bias(layer.bias.size(), 0);
-  return kernels::pack_gemm(kernels::choose_gemm(isa, out_features, 1),
-                            {out_features, 1, in_features},
+  const kernels::GemmShape shape{out_features, 1, in_features};
+  return kernels::pack_gemm(kernels::choose_gemm(isa, shape, 1), shape,
                             {.weights = layer.weight,
                              .bias = no_bias,
                              .multipliers = layer.weight_scale,

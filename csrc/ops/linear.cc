@@ -13,9 +13,9 @@ kernels::PackedGemm pack(Index in_features, Index out_features, const WeightedLa
       is_float ? accumulator_scales(layer) : requantize_multipliers(layer);
   const kernels::GemmColumns columns{layer.weight, layer.bias, multipliers, layer.input.zero_point};
   const Isa level = is_float ? isa : kernels::level_for(isa, columns);
+  const kernels::GemmShape shape{out_features, 1, in_features};
   // One row: single predictions are what linear layers mostly see.
-  return kernels::pack_gemm(kernels::choose_gemm(level, out_features, 1),
-                            {out_features, 1, in_features}, columns);
+  return kernels::pack_gemm(kernels::choose_gemm(level, shape, 1), shape, columns);
 }
 
 }  // namespace

@@ -79,17 +79,17 @@ void MatrixProduct::multiply_block(const MatrixRows& rows, const MatrixEnding& e
                                  .addend_pitch = {0, 0, outputs()},
                                  .quantization = rows.quantization};
   const Index tiles = kernels::tile_count(packed_, pixels);
-  kernels::run_packed_gemm(packed_,
-                           {.rows = pixels,
-                            .segments = 1,
-                            .segment_offsets = &kNoOffset,
-                            .strip_tiles = order.strip_tiles(tiles, rows.count * row_bytes),
-                            .tiles = {0, tiles},
-                            .panels = panels,
-                            .ending = ending.ending,
-                            .range = ending.range,
-                            .addend = ending.addend,
-                            .lookup = ending.lookup});
+  const Index touched = row_bytes + pixels.out_pitch.row + (rows.addend == nullptr ? 0 : outputs());
+  kernels::run_packed_gemm(packed_, {.rows = pixels,
+                                     .segments = 1,
+                                     .segment_offsets = &kNoOffset,
+                                     .strip_tiles = order.strip_tiles(tiles, rows.count * touched),
+                                     .tiles = {0, tiles},
+                                     .panels = panels,
+                                     .ending = ending.ending,
+                                     .range = ending.range,
+                                     .addend = ending.addend,
+                                     .lookup = ending.lookup});
 }
 
 }  // namespace smidgen::ops

@@ -27,7 +27,8 @@ struct Problem {
   Index n = 1;
   Index segments = 1;
   Index length = 1;
-  Index gap = 0;  // values between rows, and half as many more between lines
+  Index gap = 0;      // values between rows, and half as many more between lines
+  Index skipped = 0;  // rows between lines
   std::int32_t zero_point = 0;
   Data data = Data::kRandom;
   OutputRange range{};
@@ -35,7 +36,7 @@ struct Problem {
 
   Index k() const { return segments * length; }
   Index row_values() const { return k() + gap; }
-  Index line_values() const { return width * row_values() + gap / 2; }
+  Index line_values() const { return (width + skipped) * row_values() + gap / 2; }
   Index out_row() const { return n + gap % 3; }
   Index out_line() const { return width * out_row() + gap % 4; }
   Index row_count() const { return images * lines * width; }
@@ -48,7 +49,7 @@ std::vector<GemmVariant> runnable_variants() {
   }
 #if SMIDGEN_X86
   if (cpu_has(Isa::kAvx512Vnni)) {
-    variants.push_back({"gemm_6x16c4_avxvnni_as_avx512vl", Isa::kAvxVnni, 6, 16, 4, 1,
+    variants.push_back({"gemm_6x16c4_avxvnni_as_avx512vl", Isa::kAvxVnni, 6, 16, 4, 1, false,
                         gemm_6x16c4_avxvnni_as_avx512vl});
   }
 #endif
@@ -86,9 +87,10 @@ Operands make_operands(const Problem& problem, test::Random& random) {
 /// values widened if need be, and the last group filled up.
 std::vector<std::uint8_t> readable(const Problem& problem, const GemmVariant& variant,
                                    const std::vector<std::uint8_t>& values) {
-  const Index unread = problem.gap + problem.gap / 2;  // behind the last row
-  const Index count = static_cast<Index>(values.size()) - unread +
-                      variant.padded(problem.length) - problem.length;
+  // Behind the last row.
+  const Index unread = problem.gap + problem.gap / 2 + problem.skipped * problem.row_values();
+  const Index count =
+      static_cast<Index>(values.size()) - unread + variant.padded(problem.length) - problem.length;
   std::vector<std::uint8_t> bytes(static_cast<std::size_t>(count * variant.value_bytes()));
   for (Index i = 0; i < std::min(count, static_cast<Index>(values.size())); ++i) {
     bytes[static_cast<std::size_t>(i * variant.value_bytes())] =
@@ -147,8 +149,8 @@ void check_choice(const GemmChoice& choice, const Problem& problem, Index strip_
                   test::Random& random) {
   test::set_context(choice.main->name, "images", problem.images, "lines", problem.lines, "width",
                     problem.width, "n", problem.n, "segments", problem.segments, "length",
-                    problem.length, "gap", problem.gap, "zero_point", problem.zero_point, "addend",
-                    problem.has_addend);
+                    problem.length, "gap", problem.gap, "skipped", problem.skipped, "zero_point",
+                    problem.zero_point, "addend", problem.has_addend);
   const Operands operands = make_operands(problem, random);
   const GemmColumns columns = columns_of(operands, problem);
   CHECK(level_for(Isa::kAvx2, columns) == Isa::kAvx2);
@@ -284,12 +286,39 @@ TEST(rows_may_be_pixels_of_images_in_segments) {
   }
 }
 
+TEST(tiles_may_run_on_over_the_ends_of_lines) {
+  for (const GemmVariant& variant : runnable_variants()) {
+    test::Random random(6);
+    int turn = 0;
+    for (const Index width : {Index{1}, Index{2}, Index{5}, Index{7}, Index{14}, Index{29}}) {
+      for (const Index skipped : {Index{1}, Index{2}, Index{3}, Index{9}}) {
+        for (const Index lines : {Index{1}, Index{2}, Index{7}, Index{13}}) {
+          const auto at = static_cast<std::size_t>(turn++);
+          check_problem(variant,
+                        {.images = 1 + turn % 2,
+                         .lines = lines,
+                         .width = width,
+                         .n = 1 + 13 * turn % (2 * variant.nr + 1),
+                         .segments = 1 + turn % 3,
+                         .length = 1 + turn % 23,
+                         .gap = turn % 2,
+                         .skipped = skipped,
+                         .zero_point = kZeroPoints[at % 5],
+                         .range = kRanges[at % 3],
+                         .has_addend = turn % 4 == 1},
+                        random);
+        }
+      }
+    }
+  }
+}
+
 TEST(every_choice_of_kernels_gives_the_same_in_strips_of_any_height) {
   for (const Isa isa : available_isas()) {
     test::Random random(4);
     for (Index n = 1; n <= 140; n += 3) {
       for (const Index rows : {Index{1}, Index{3}, Index{60}}) {
-        const GemmChoice choice = choose_gemm(isa, n, rows);
+        const GemmChoice choice = choose_gemm(isa, {n, 1, 12}, rows);
         CHECK(choice.main != nullptr && choice.main->isa == choice.tail->isa);
         CHECK(choice.tail->nr >= n % choice.main->nr);
         CHECK(choice.tail->mr >= choice.main->mr && choice.tail->depth == choice.main->depth);

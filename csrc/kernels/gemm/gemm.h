@@ -52,6 +52,16 @@ struct GemmTile {
   std::uint8_t* out[2];                        // of column 0; bytes or floats
   const std::uint8_t* addend[2];               // likewise, for kBytesWithAddend
   const RowQuantization* row_quantization[2];  // for kFloatsOfScaledRows
+  std::ptrdiff_t x;                            // of the first row in its line, if there are gaps
+};
+
+/// Where tiles run on over the ends of lines: of each `pitch` rows the first `width` count, and the
+/// next line begins at the next row. What a kernel computes of the rows between is thrown away.
+struct GemmGaps {
+  std::ptrdiff_t pitch;  // 0 if there are none
+  std::ptrdiff_t width;
+  std::ptrdiff_t out_line_stride;     // bytes between lines
+  std::ptrdiff_t addend_line_stride;  // bytes between lines
 };
 
 /// Some tiles of rows times some panels of columns: one call of a kernel.
@@ -69,6 +79,7 @@ struct GemmTile {
 /// must be below 2^31, which level_for() proves.
 struct GemmBlock {
   std::ptrdiff_t m;  // rows of every tile, 1 to mr
+  GemmGaps gaps;     // none unless the kernel skips them
   const GemmTile* tiles;
   std::ptrdiff_t tile_count;              // at least 1
   std::ptrdiff_t n;                       // columns of all panels; all but the last have nr

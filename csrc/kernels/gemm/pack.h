@@ -9,15 +9,6 @@
 
 namespace smidgen::kernels {
 
-/// Columns of a product, and how its k values lie in a row: `segments` runs of `length` values.
-struct GemmShape {
-  Index n;
-  Index segments;
-  Index length;
-
-  Index k() const { return segments * length; }
-};
-
 /// The columns of one product, unpacked.
 struct GemmColumns {
   std::span<const std::int8_t> weights;  // [n][segments][length]

@@ -2,10 +2,9 @@
 
 #include "kernels/gemm/amx.inc"
 #include "kernels/gemm/gemm.h"
-#include "kernels/gemm/simd_avx512vnni.inc"
 
 namespace smidgen::kernels {
 
-void qu8_qc8w_gemm_32x16c64_amx(const GemmBlock& block) noexcept { run_amx<Avx512Vnni, 1>(block); }
+void qu8_qc8w_gemm_32x16c64_amx(const GemmBlock& block) noexcept { run_amx<1>(block); }
 
 }  // namespace smidgen::kernels

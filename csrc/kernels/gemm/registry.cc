@@ -9,47 +9,75 @@ namespace smidgen::kernels {
 namespace {
 
 constexpr std::array kVariants = {
-    GemmVariant{"qu8_qc8w_gemm_4x16c4_portable", Isa::kPortable, 4, 16, 4, 1,
+    GemmVariant{"qu8_qc8w_gemm_4x16c4_portable", Isa::kPortable, 4, 16, 4, 1, false,
                 qu8_qc8w_gemm_4x16c4_portable},
 #if SMIDGEN_X86
-    GemmVariant{"qu8_qc8w_gemm_6x16c2_avx2", Isa::kAvx2, 6, 16, 2, 1, qu8_qc8w_gemm_6x16c2_avx2},
-    GemmVariant{"qu8_qc8w_gemm_6x16c4_avxvnni", Isa::kAvxVnni, 6, 16, 4, 1,
+    GemmVariant{"qu8_qc8w_gemm_6x16c2_avx2", Isa::kAvx2, 6, 16, 2, 1, false,
+                qu8_qc8w_gemm_6x16c2_avx2},
+    GemmVariant{"qu8_qc8w_gemm_6x16c4_avxvnni", Isa::kAvxVnni, 6, 16, 4, 1, false,
                 qu8_qc8w_gemm_6x16c4_avxvnni},
-    GemmVariant{"qu8_qc8w_gemm_14x32c4_avx512vnni", Isa::kAvx512Vnni, 14, 32, 4, 1,
+    GemmVariant{"qu8_qc8w_gemm_14x32c4_avx512vnni", Isa::kAvx512Vnni, 14, 32, 4, 1, false,
                 qu8_qc8w_gemm_14x32c4_avx512vnni},
-    GemmVariant{"qu8_qc8w_gemm_14x16c4_avx512vnni", Isa::kAvx512Vnni, 14, 16, 4, 1,
+    GemmVariant{"qu8_qc8w_gemm_14x16c4_avx512vnni", Isa::kAvx512Vnni, 14, 16, 4, 1, false,
                 qu8_qc8w_gemm_14x16c4_avx512vnni},
-    GemmVariant{"qu8_qc8w_gemm_6x64c4_avx512vnni", Isa::kAvx512Vnni, 6, 64, 4, 1,
+    GemmVariant{"qu8_qc8w_gemm_6x64c4_avx512vnni", Isa::kAvx512Vnni, 6, 64, 4, 1, false,
                 qu8_qc8w_gemm_6x64c4_avx512vnni},
-    GemmVariant{"qu8_qc8w_gemm_32x16c64_amx", Isa::kAmx, 32, 16, 4, 16, qu8_qc8w_gemm_32x16c64_amx},
-    GemmVariant{"qu8_qc8w_gemm_32x32c64_amx", Isa::kAmx, 32, 32, 4, 16, qu8_qc8w_gemm_32x32c64_amx},
+    GemmVariant{"qu8_qc8w_gemm_32x16c64_amx", Isa::kAmx, 32, 16, 4, 16, true,
+                qu8_qc8w_gemm_32x16c64_amx},
+    GemmVariant{"qu8_qc8w_gemm_32x32c64_amx", Isa::kAmx, 32, 32, 4, 16, true,
+                qu8_qc8w_gemm_32x32c64_amx},
 #endif
 };
 
-/// Half cycles of one panel for one group: two dot products and two loads a cycle, and four cycles
-/// from one dot product to the next on the same sums.
-Index panel_cost(const GemmVariant& variant, Index expected_rows) {
-  constexpr Index kLatency = 8;
+/// Cycles of one panel of a product. What costs them was measured on Zen 5 and Sapphire Rapids;
+/// only how variants compare matters.
+double panel_cost(const GemmVariant& variant, const GemmShape& shape, Index expected_rows) {
+  constexpr double kRequantized = 2.5;  // cycles to end a vector of 16 sums
   const Index tiles = ceil_div(expected_rows, variant.mr);
   const Index rows = ceil_div(expected_rows, tiles);
   const Index vectors = variant.nr / 16;
-  return tiles * std::max({rows * vectors, rows + vectors, kLatency});
+  const Index groups = shape.segments * variant.padded(shape.length) / variant.depth;
+  double products = 0.0;
+  if (variant.isa == Isa::kAmx) {
+    // A step is as good as 16 rows and 16 groups, and sums enter and leave tiles through memory.
+    constexpr double kStep = 40.0;
+    constexpr double kEnds = 48.0;
+    products = static_cast<double>(vectors) *
+               (kStep * static_cast<double>(groups / variant.group_step) + kEnds);
+  } else {
+    // Two dot products and two loads a cycle, and four cycles from one dot product to the next on
+    // the same sums.
+    constexpr Index kLatency = 8;
+    const Index half_cycles = std::max({rows * vectors, rows + vectors, kLatency});
+    products = 0.5 * static_cast<double>(groups * half_cycles);
+  }
+  return static_cast<double>(tiles) *
+         (products + kRequantized * static_cast<double>(rows * vectors));
+}
+
+/// Whether a level that has `best` kernels should consider a variant: tiles do not suit short rows.
+bool is_candidate(const GemmVariant& variant, Isa best) {
+  return variant.isa == best || (best == Isa::kAmx && variant.isa == Isa::kAvx512Vnni);
 }
 
 }  // namespace
 
 std::span<const GemmVariant> gemm_variants() { return kVariants; }
 
-GemmChoice choose_gemm(Isa level, Index n, Index expected_rows) {
+GemmChoice choose_gemm(Isa level, const GemmShape& shape, Index expected_rows) {
   const Isa best = best_variant(gemm_variants(), level).isa;
+  // A tile takes longer to load its weights than to multiply them with a few rows.
+  if (best == Isa::kAmx) expected_rows = std::max(expected_rows, Index{32});
   GemmChoice choice{nullptr, nullptr};
-  Index lowest = 0;
+  double lowest = 0.0;
   for (const GemmVariant& main : kVariants) {
+    if (!is_candidate(main, best)) continue;
     for (const GemmVariant& tail : kVariants) {
-      const Index rest = n % main.nr;
-      if (main.isa != best || tail.isa != best || tail.nr > main.nr || tail.nr < rest) continue;
-      const Index cost = n / main.nr * panel_cost(main, expected_rows) +
-                         (rest == 0 ? 0 : panel_cost(tail, expected_rows));
+      const Index rest = shape.n % main.nr;
+      if (tail.isa != main.isa || tail.nr > main.nr || tail.nr < rest) continue;
+      const double cost =
+          static_cast<double>(shape.n / main.nr) * panel_cost(main, shape, expected_rows) +
+          (rest == 0 ? 0.0 : panel_cost(tail, shape, expected_rows));
       if (choice.main == nullptr || cost < lowest) {
         choice = {&main, &tail};
         lowest = cost;

@@ -17,6 +17,7 @@ struct GemmVariant {
   // Values of a group of four bytes of a row: 4 uint8, or 2 that were widened to int16.
   Index depth;
   Index group_step;  // a segment's groups are filled up to a multiple of it
+  bool skips_gaps;   // whether its tiles may run on over the ends of lines
   GemmKernel kernel;
 
   /// Values of a segment with what fills it up.
@@ -29,6 +30,15 @@ struct GemmVariant {
 /// Every kernel of the family that this build has.
 std::span<const GemmVariant> gemm_variants();
 
+/// Columns of a product, and how its k values lie in a row: `segments` runs of `length` values.
+struct GemmShape {
+  Index n;
+  Index segments;
+  Index length;
+
+  Index k() const { return segments * length; }
+};
+
 /// The kernels of one layer: `main` for full panels and `tail` for the last, narrower one, which
 /// takes at least as many rows at a time and the same depth.
 struct GemmChoice {
@@ -36,7 +46,7 @@ struct GemmChoice {
   const GemmVariant* tail;
 };
 
-/// Chooses by estimated cycles for `n` columns and the number of rows that one call will have.
-GemmChoice choose_gemm(Isa level, Index n, Index expected_rows);
+/// Chooses by estimated cycles for the number of rows that one call will have.
+GemmChoice choose_gemm(Isa level, const GemmShape& shape, Index expected_rows);
 
 }  // namespace smidgen::kernels

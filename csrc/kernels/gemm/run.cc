@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 #include <span>
 
 #include "kernels/conversion_bound.h"
@@ -14,12 +15,23 @@ constexpr Index kTilesAtOnce = 64;
 /// Tiles of equal height.
 struct EqualTiles {
   Index m;
+  GemmGaps gaps;
   std::span<const GemmTile> tiles;
 };
 
+/// Pieces of equal height, unless they would be many more than needed.
+Index piece_count(Index width, Index mr) {
+  const Index needed = ceil_div(width, mr);
+  for (Index pieces = needed; pieces <= needed + needed / 8; ++pieces) {
+    if (width % pieces == 0) return pieces;
+  }
+  return needed;
+}
+
 /// Cuts rows into tiles of at most mr rows: several pieces of a line, or two short lines.
 struct Tiling {
-  const GemmRows& rows;
+  GemmRows rows;
+  GemmGaps gaps{};
   bool is_paired;
   Index pieces;  // of a line
   Index piece_rows;
@@ -38,17 +50,34 @@ struct Tiling {
   /// The two heights that tiles have.
   Index longer() const { return is_paired ? 2 * rows.width : piece_rows + 1; }
   Index shorter() const { return is_paired ? rows.width : piece_rows; }
-
- private:
-  /// Pieces of equal height, unless they would be many more than needed.
-  static Index piece_count(Index width, Index mr) {
-    const Index needed = ceil_div(width, mr);
-    for (Index pieces = needed; pieces <= needed + needed / 8; ++pieces) {
-      if (width % pieces == 0) return pieces;
-    }
-    return needed;
-  }
 };
+
+/// Takes each image for one line, if what lies between its lines is a whole number of rows.
+std::optional<Tiling> tile_over_gaps(const GemmRows& rows, Index mr) {
+  constexpr Index kShortest = 4;  // lines of a tile must be few
+  if (rows.lines == 1 || rows.a_pitch.line % rows.a_pitch.row != 0) return std::nullopt;
+  const Index pitch = rows.a_pitch.line / rows.a_pitch.row;
+  if (pitch < kShortest || pitch < rows.width) return std::nullopt;
+  GemmRows images = rows;
+  images.lines = 1;
+  images.width = (rows.lines - 1) * pitch + rows.width;
+  images.a_pitch.line = rows.a_pitch.image;
+  images.out_pitch.line = rows.out_pitch.image;
+  images.addend_pitch.line = rows.addend_pitch.image;
+  Tiling tiling(images, mr);
+  if (tiling.is_paired) return std::nullopt;
+  tiling.gaps = {pitch, rows.width, rows.out_pitch.line, rows.addend_pitch.line};
+  return tiling;
+}
+
+/// The tiling with the fewer tiles.
+Tiling tile(const PackedGemm& packed, const GemmRows& rows) {
+  const GemmVariant& variant = *packed.choice.main;
+  const Tiling by_line(rows, variant.mr);
+  if (!variant.skips_gaps) return by_line;
+  const std::optional<Tiling> over_gaps = tile_over_gaps(rows, variant.mr);
+  return over_gaps && over_gaps->count() < by_line.count() ? *over_gaps : by_line;
+}
 
 /// A line of an image. Moves on without dividing, which would show between tiles of short rows.
 class Line {
@@ -116,7 +145,8 @@ class Strip {
 
   std::array<EqualTiles, 2> groups() const {
     const std::span all(tiles_);
-    return {{{tiling_.longer(), all.first(longer_)}, {tiling_.shorter(), all.last(shorter_)}}};
+    return {{{tiling_.longer(), tiling_.gaps, all.first(longer_)},
+             {tiling_.shorter(), tiling_.gaps, all.last(shorter_)}}};
   }
 
  private:
@@ -142,6 +172,17 @@ class Strip {
     }
   }
 
+  /// Lets a tile begin at a row of an image whose lines have gaps between them.
+  void set_over_gaps(const Line& image, Index row, Index m, GemmTile& tile) const {
+    const GemmGaps& gaps = tiling_.gaps;
+    image.set_half(tile, 0, row);
+    tile.a[1] = tile.a[0] + (m + 1) / 2 * tiling_.rows.a_pitch.row;
+    const Index line = row / gaps.pitch;
+    tile.x = row - line * gaps.pitch;
+    tile.out[0] += line * (gaps.out_line_stride - gaps.pitch * tiling_.rows.out_pitch.row);
+    tile.addend[0] += line * (gaps.addend_line_stride - gaps.pitch * tiling_.rows.addend_pitch.row);
+  }
+
   void find_pieces(Range tiles) {
     Line line(tiling_.rows, tiles.begin / tiling_.pieces);
     Index piece = tiles.begin % tiling_.pieces;
@@ -151,8 +192,12 @@ class Strip {
       const bool is_longer = piece < tiling_.longer_pieces;
       const Index m = is_longer ? tiling_.longer() : tiling_.shorter();
       GemmTile& tile = next(is_longer);
-      line.set_half(tile, 0, row);
-      line.set_half(tile, 1, row + (m + 1) / 2);
+      if (tiling_.gaps.pitch > 0) {
+        set_over_gaps(line, row, m, tile);
+      } else {
+        line.set_half(tile, 0, row);
+        line.set_half(tile, 1, row + (m + 1) / 2);
+      }
       row += m;
       if (++piece < tiling_.pieces) continue;
       piece = 0;
@@ -175,6 +220,7 @@ void run_panels(const PackedGemm& packed, const GemmRun& run, const EqualTiles& 
   const bool is_of_scaled_rows = run.ending == GemmEnding::kFloatsOfScaledRows;
   variant.kernel(
       {.m = tiles.m,
+       .gaps = tiles.gaps,
        .tiles = tiles.tiles.data(),
        .tile_count = static_cast<Index>(tiles.tiles.size()),
        .n = std::min(panels.end * nr, packed.shape.n) - column,
@@ -206,24 +252,42 @@ void run_tiles(const PackedGemm& packed, const GemmRun& run, const EqualTiles& t
   }
 }
 
+/// Calls visit(out, rows) for each run of rows of a tile that are written one after the other.
+template <typename Visit>
+void visit_runs(const EqualTiles& tiles, const GemmTile& tile, Index out_stride,
+                const Visit& visit) {
+  if (tiles.gaps.pitch == 0) {
+    const Index half = (tiles.m + 1) / 2;
+    visit(tile.out[0], half);
+    visit(tile.out[1], tiles.m - half);
+    return;
+  }
+  std::uint8_t* out = tile.out[0];
+  for (Index row = 0, x = tile.x; row < tiles.m;) {
+    const Index left = std::min(tiles.m - row, tiles.gaps.width - x);
+    if (left > 0) visit(out, left);
+    row += tiles.gaps.pitch - x;
+    out += tiles.gaps.out_line_stride - x * out_stride;
+    x = 0;
+  }
+}
+
 /// Looks up all columns of the run's panels in some tiles.
 void look_up(const PackedGemm& packed, const GemmRun& run, const EqualTiles& tiles) {
   const Index nr = packed.choice.main->nr;
   const Index first = run.panels.begin * nr;
   const Index n = std::min(run.panels.end * nr, packed.shape.n) - first;
   const Index stride = run.rows.out_pitch.row;
-  const Index half = (tiles.m + 1) / 2;
   for (const GemmTile& tile : tiles.tiles) {
-    for (const int at_half : {0, 1}) {
-      std::uint8_t* rows = tile.out[at_half] + first;
-      run.lookup->kernel({.rows = at_half == 0 ? half : tiles.m - half,
+    visit_runs(tiles, tile, stride, [&](std::uint8_t* out, Index rows) {
+      run.lookup->kernel({.rows = rows,
                           .count = n,
-                          .x = rows,
+                          .x = out + first,
                           .x_stride = stride,
-                          .out = rows,
+                          .out = out + first,
                           .out_stride = stride},
                          run.lookup->table);
-    }
+    });
   }
 }
 
@@ -245,11 +309,11 @@ GemmRows GemmRows::joined() const {
 }
 
 Index tile_count(const PackedGemm& packed, const GemmRows& rows) {
-  return Tiling(rows, packed.choice.main->mr).count();
+  return tile(packed, rows).count();
 }
 
 void run_packed_gemm(const PackedGemm& packed, const GemmRun& run) noexcept {
-  const Tiling tiling(run.rows, packed.choice.main->mr);
+  const Tiling tiling = tile(packed, run.rows);
   const Index strip_tiles = std::min(run.strip_tiles, kTilesAtOnce);
   for (Index begin = run.tiles.begin; begin < run.tiles.end; begin += strip_tiles) {
     const Strip strip(tiling, {begin, std::min(begin + strip_tiles, run.tiles.end)});
