@@ -9,19 +9,19 @@ import sys
 import tempfile
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.entries import IMAGE_VARIANTS, OURS, entries, integer_peers
 from benchmarks.environment import environment
-from benchmarks.latency import Latency
 from benchmarks.multiplications import total_multiplications
-from benchmarks.nets import NETS, ImageNet
-from benchmarks.peers import Entry
+from benchmarks.nets import NETS
 from benchmarks.preparation import prepare_float, prepare_program
+from benchmarks.row import Row
 from benchmarks.subject import Subject
 from benchmarks.turns import measure
 from benchmarks.worker import Introduction, Worker, WorkerError
@@ -29,89 +29,6 @@ from smidgen.engine import available_isas
 from smidgen.errors import SmidgenError
 
 DEFAULT_NETS = tuple(name for name in NETS if name != "digits")
-OURS = "smidgen"
-# What each runtime is measured with; its best variant counts. The first one runs our weights.
-IMAGE_VARIANTS: Mapping[str, tuple[str, ...]] = {
-    "onnxruntime": ("qdq", "static"),
-    "openvino": ("qdq", "nncf"),
-    "pytorch": ("contiguous", "channels-last"),
-}
-TOKEN_VARIANTS: Mapping[str, tuple[str, ...]] = {
-    "onnxruntime": ("qdq", "static", "dynamic"),
-    "openvino": ("qdq", "nncf"),
-    "pytorch": ("contiguous",),
-}
-FLOAT_PEERS = {"pytorch"}
-# The level of oneDNN that compares with a level of ours; the best for all others.
-ONEDNN_LEVELS = {"avxvnni": "AVX2_VNNI", "avx2": "AVX2"}
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One net at one batch size and number of threads.
-
-    Attributes:
-        net: Name of the net.
-        batch: Samples a call.
-        threads: Threads of every contestant.
-        isa: Instruction set of the engine.
-        multiplications: Multiply-accumulates of a call.
-        peak: The most multiply-accumulates a second that the threads could do.
-        latencies: By contestant.
-        kernels: How many of which kernels each contestant runs.
-        differences: Norm of the difference from the engine's output by the norm of that output.
-        versions: Of the contestants.
-        failures: Why contestants are missing.
-    """
-
-    net: str
-    batch: int
-    threads: int
-    isa: str
-    multiplications: int
-    peak: float | None
-    latencies: dict[str, Latency]
-    kernels: dict[str, Mapping[str, int]]
-    differences: dict[str, float]
-    versions: dict[str, str]
-    failures: dict[str, str]
-
-    @property
-    def ours(self) -> Latency | None:
-        """The engine's latency, or None if it could not run the net."""
-        return self.latencies.get(f"{OURS} {self.isa}")
-
-    def best_peer(self, peers: Sequence[str], statistic: str) -> str | None:
-        """Returns the fastest contestant of some runtimes, or None if none ran."""
-        names = [name for name in self.latencies if name.split()[0] in peers]
-        return min(names, key=lambda name: getattr(self.latencies[name], statistic), default=None)
-
-    def ratio(self, peers: Sequence[str], statistic: str) -> float | None:
-        """Returns how many times faster than the best of some runtimes the engine is."""
-        best = self.best_peer(peers, statistic)
-        if best is None or self.ours is None:
-            return None
-        found: float = getattr(self.latencies[best], statistic) / getattr(self.ours, statistic)
-        return found
-
-
-def entries(
-    subject: Subject, isa: str, threads: int, peers: Sequence[str], *, quick: bool
-) -> list[Entry]:
-    """Returns all contestants, the engine first; without a program only peers on their own."""
-    level = ONEDNN_LEVELS.get(isa)
-    variables = {} if level is None else {"ONEDNN_MAX_CPU_ISA": level}
-    is_on_images = isinstance(NETS[subject.net], ImageNet)
-    variants = IMAGE_VARIANTS if is_on_images else TOKEN_VARIANTS
-    found = [Entry(OURS, isa)]
-    for peer in peers:
-        for variant in variants[peer][: 1 if quick else None]:
-            found.append(Entry(peer, variant, variables))
-            if peer == "onnxruntime" and threads > 1 and not quick:
-                found.append(Entry(peer, f"{variant} no-spinning", variables))
-    if not subject.artifact.exists():
-        found = [entry for entry in found if entry.runtime != OURS and "qdq" not in entry.variant]
-    return found
 
 
 def run(subject: Subject, macs: int, threads: int, isa: str, options: argparse.Namespace) -> Row:
@@ -185,11 +102,6 @@ def show(row: Row, peers: Sequence[str], console: Console) -> None:
         if found is not None:
             best = row.best_peer(peers, statistic)
             console.print(f"  {statistic}: [bold]{found:.2f}[/] times {best}")
-
-
-def integer_peers(peers: Sequence[str]) -> list[str]:
-    """Returns the peers that run int8; the ratio is to the best of them."""
-    return [peer for peer in peers if peer not in FLOAT_PEERS]
 
 
 def measure_net(name: str, options: argparse.Namespace, folder: Path) -> Iterator[Row]:

@@ -1,0 +1,49 @@
+"""Who is measured, and with which of their settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from benchmarks.nets import NETS, ImageNet
+from benchmarks.peers import Entry
+from benchmarks.subject import Subject
+
+OURS = "smidgen"
+# What each runtime is measured with; its best variant counts. The first one runs our weights.
+IMAGE_VARIANTS: Mapping[str, tuple[str, ...]] = {
+    "onnxruntime": ("qdq", "static"),
+    "openvino": ("qdq", "nncf"),
+    "pytorch": ("contiguous", "channels-last"),
+}
+TOKEN_VARIANTS: Mapping[str, tuple[str, ...]] = {
+    "onnxruntime": ("qdq", "static", "dynamic"),
+    "openvino": ("qdq", "nncf"),
+    "pytorch": ("contiguous",),
+}
+FLOAT_PEERS = {"pytorch"}
+# The level of oneDNN that compares with a level of ours; the best for all others.
+ONEDNN_LEVELS = {"avxvnni": "AVX2_VNNI", "avx2": "AVX2"}
+
+
+def entries(
+    subject: Subject, isa: str, threads: int, peers: Sequence[str], *, quick: bool
+) -> list[Entry]:
+    """Returns all contestants, the engine first; without a program only peers on their own."""
+    level = ONEDNN_LEVELS.get(isa)
+    variables = {} if level is None else {"ONEDNN_MAX_CPU_ISA": level}
+    is_on_images = isinstance(NETS[subject.net], ImageNet)
+    variants = IMAGE_VARIANTS if is_on_images else TOKEN_VARIANTS
+    found = [Entry(OURS, isa)]
+    for peer in peers:
+        for variant in variants[peer][: 1 if quick else None]:
+            found.append(Entry(peer, variant, variables))
+            if peer == "onnxruntime" and threads > 1 and not quick:
+                found.append(Entry(peer, f"{variant} no-spinning", variables))
+    if not subject.artifact.exists():
+        found = [entry for entry in found if entry.runtime != OURS and "qdq" not in entry.variant]
+    return found
+
+
+def integer_peers(peers: Sequence[str]) -> list[str]:
+    """Returns the peers that run int8; the ratio is to the best of them."""
+    return [peer for peer in peers if peer not in FLOAT_PEERS]
