@@ -35,8 +35,16 @@ def run(subject: Subject, macs: int, threads: int, isa: str, options: argparse.N
     """Measures all contestants on one subject."""
     workers: dict[str, Worker] = {}
     failures = {}
+    contestants = entries(
+        subject,
+        isa,
+        threads,
+        options.peers,
+        quick=options.quick,
+        uncapped=options.peers_uncapped,
+    )
     try:
-        for entry in entries(subject, isa, threads, options.peers, quick=options.quick):
+        for entry in contestants:
             try:
                 workers[entry.name] = Worker(entry, subject, threads)
             except WorkerError as error:
@@ -60,6 +68,7 @@ def run(subject: Subject, macs: int, threads: int, isa: str, options: argparse.N
         {name: found.kernels for name, found in introductions.items()},
         differences(introductions),
         {name: found.version for name, found in introductions.items()},
+        {entry.name: entry.environment for entry in contestants if entry.environment},
         failures,
     )
 
@@ -127,6 +136,11 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--isa", default=available_isas()[-1], choices=available_isas())
     parser.add_argument(
         "--peers", nargs="*", default=["onnxruntime", "openvino"], choices=list(IMAGE_VARIANTS)
+    )
+    parser.add_argument(
+        "--peers-uncapped",
+        action="store_true",
+        help="let peers use all that the CPU has, also where --isa is a lower level",
     )
     parser.add_argument("--rounds", type=int, default=20, help="turns of every contestant")
     parser.add_argument(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from benchmarks.levels import level_limits
 from benchmarks.nets import NETS, ImageNet
 from benchmarks.peers import Entry
 from benchmarks.subject import Subject
@@ -21,24 +22,36 @@ TOKEN_VARIANTS: Mapping[str, tuple[str, ...]] = {
     "pytorch": ("contiguous",),
 }
 FLOAT_PEERS = {"pytorch"}
-# The level of oneDNN that compares with a level of ours; the best for all others.
-ONEDNN_LEVELS = {"avxvnni": "AVX2_VNNI", "avx2": "AVX2"}
 
 
 def entries(
-    subject: Subject, isa: str, threads: int, peers: Sequence[str], *, quick: bool
+    subject: Subject,
+    isa: str,
+    threads: int,
+    peers: Sequence[str],
+    *,
+    quick: bool = False,
+    uncapped: bool = False,
 ) -> list[Entry]:
-    """Returns all contestants, the engine first; without a program only peers on their own."""
-    level = ONEDNN_LEVELS.get(isa)
-    variables = {} if level is None else {"ONEDNN_MAX_CPU_ISA": level}
+    """Returns all contestants, the engine first; without a program only peers on their own.
+
+    Args:
+        subject: What they run.
+        isa: The engine's level, which limits the peers too.
+        threads: Threads of every contestant.
+        peers: Runtimes to compare with.
+        quick: Leaves out all but the first variant of each peer.
+        uncapped: Lets peers use all that the CPU has, whatever the engine's level.
+    """
     is_on_images = isinstance(NETS[subject.net], ImageNet)
     variants = IMAGE_VARIANTS if is_on_images else TOKEN_VARIANTS
     found = [Entry(OURS, isa)]
     for peer in peers:
+        limits = {} if uncapped else level_limits(peer, isa)
         for variant in variants[peer][: 1 if quick else None]:
-            found.append(Entry(peer, variant, variables))
+            found.append(Entry(peer, variant, limits))
             if peer == "onnxruntime" and threads > 1 and not quick:
-                found.append(Entry(peer, f"{variant} no-spinning", variables))
+                found.append(Entry(peer, f"{variant} no-spinning", limits))
     if not subject.artifact.exists():
         found = [entry for entry in found if entry.runtime != OURS and "qdq" not in entry.variant]
     return found

@@ -24,6 +24,7 @@ class Row:
         kernels: How many of which kernels each contestant runs.
         differences: Norm of the difference from the engine's output by the norm of that output.
         versions: Of the contestants.
+        environments: Variables that were set for contestants, such as the limits of a level.
         failures: Why contestants are missing.
     """
 
@@ -37,6 +38,7 @@ class Row:
     kernels: dict[str, Mapping[str, int]]
     differences: dict[str, float]
     versions: dict[str, str]
+    environments: dict[str, Mapping[str, str]]
     failures: dict[str, str]
 
     @property
