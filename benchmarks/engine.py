@@ -11,6 +11,7 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 from rich.console import Console
@@ -19,10 +20,10 @@ from rich.table import Table
 from benchmarks.entries import IMAGE_VARIANTS, OURS, entries, integer_peers
 from benchmarks.environment import environment
 from benchmarks.multiplications import total_multiplications
-from benchmarks.nets import NETS
+from benchmarks.nets import NETS, PRETRAINED
 from benchmarks.preparation import prepare_float, prepare_program
 from benchmarks.row import Row
-from benchmarks.subject import Subject
+from benchmarks.subject import Subject, Weights
 from benchmarks.turns import measure
 from benchmarks.worker import Introduction, Worker, WorkerError
 from smidgen.engine import available_isas
@@ -59,6 +60,7 @@ def run(subject: Subject, macs: int, threads: int, isa: str, options: argparse.N
     introductions = {name: worker.introduction for name, worker in workers.items()}
     return Row(
         subject.net,
+        subject.weights,
         subject.batch,
         threads,
         isa,
@@ -115,7 +117,7 @@ def show(row: Row, peers: Sequence[str], console: Console) -> None:
 
 def measure_net(name: str, options: argparse.Namespace, folder: Path) -> Iterator[Row]:
     """Measures one net at all batch sizes and numbers of threads."""
-    subjects = prepare_float(name, options.batch, folder)
+    subjects = prepare_float(name, options.batch, folder, options.weights)
     try:
         program = prepare_program(subjects[0])
     except SmidgenError as error:
@@ -130,9 +132,10 @@ def measure_net(name: str, options: argparse.Namespace, folder: Path) -> Iterato
 def parse_options() -> argparse.Namespace:
     """Reads the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--models", nargs="+", default=DEFAULT_NETS, choices=list(NETS))
+    parser.add_argument("--models", nargs="+", choices=list(NETS), help="all by default")
     parser.add_argument("--batch", nargs="+", type=int, default=[1], help="samples a call")
     parser.add_argument("--threads", nargs="+", type=int, default=[1])
+    parser.add_argument("--weights", default="random", choices=get_args(Weights))
     parser.add_argument("--isa", default=available_isas()[-1], choices=available_isas())
     parser.add_argument(
         "--peers", nargs="*", default=["onnxruntime", "openvino"], choices=list(IMAGE_VARIANTS)
@@ -147,7 +150,16 @@ def parse_options() -> argparse.Namespace:
         "--quick", action="store_true", help="leave out the models that the peers quantize"
     )
     parser.add_argument("--json", type=Path, help="file for the results")
-    return parser.parse_args()
+    options = parser.parse_args()
+    having = list(PRETRAINED) if options.weights == "pretrained" else list(NETS)
+    options.models = options.models or [name for name in DEFAULT_NETS if name in having]
+    lacking = [name for name in options.models if name not in having]
+    if lacking:
+        parser.error(
+            f"there are no pretrained weights of {', '.join(lacking)}; "
+            f"--models can be any of: {', '.join(having)}"
+        )
+    return options
 
 
 def main() -> None:

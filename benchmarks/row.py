@@ -15,6 +15,7 @@ class Row:
 
     Attributes:
         net: Name of the net.
+        weights: Which of its weights.
         batch: Samples a call.
         threads: Threads of every contestant.
         isa: Instruction set of the engine.
@@ -29,6 +30,7 @@ class Row:
     """
 
     net: str
+    weights: str
     batch: int
     threads: int
     isa: str

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.nets import NETS
+from benchmarks.nets import make_net
 from benchmarks.subject import Subject
 
 
@@ -18,7 +18,7 @@ class PytorchContestant:
     def __init__(self, subject: Subject, variant: str, threads: int) -> None:
         torch.set_num_threads(threads)
         self.version = torch.__version__
-        net = NETS[subject.net].random()
+        net = make_net(subject.net, subject.weights)
         self._inputs = [torch.from_numpy(values) for values in subject.inputs().values()]
         if variant == "channels-last":
             net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
