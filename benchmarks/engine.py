@@ -138,7 +138,10 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--weights", default="random", choices=get_args(Weights))
     parser.add_argument("--isa", default=available_isas()[-1], choices=available_isas())
     parser.add_argument(
-        "--peers", nargs="*", default=["onnxruntime", "openvino"], choices=list(IMAGE_VARIANTS)
+        "--peers",
+        nargs="*",
+        default=["onnxruntime", "openvino", "inductor"],
+        choices=list(IMAGE_VARIANTS),
     )
     parser.add_argument(
         "--peers-uncapped",

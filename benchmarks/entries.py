@@ -10,15 +10,17 @@ from benchmarks.peers import Entry
 from benchmarks.subject import Subject
 
 OURS = "smidgen"
-# What each runtime is measured with; its best variant counts. The first one runs our weights.
+# What each runtime is measured with; its best variant counts. `qdq` runs our weights.
 IMAGE_VARIANTS: Mapping[str, tuple[str, ...]] = {
     "onnxruntime": ("qdq", "static"),
     "openvino": ("qdq", "nncf"),
+    "inductor": ("static",),
     "pytorch": ("contiguous", "channels-last"),
 }
 TOKEN_VARIANTS: Mapping[str, tuple[str, ...]] = {
     "onnxruntime": ("qdq", "static", "dynamic"),
     "openvino": ("qdq", "nncf"),
+    "inductor": ("static", "dynamic"),
     "pytorch": ("contiguous",),
 }
 FLOAT_PEERS = {"pytorch"}

@@ -18,6 +18,7 @@ ATEN_LEVELS: Mapping[str, str] = {"avx512vnni": "avx512", "avxvnni": "avx2", "av
 # it comes from its package they know no AMX.
 _VARIABLES: Mapping[str, Mapping[str, Mapping[str, str]]] = {
     "openvino": {"ONEDNN_MAX_CPU_ISA": ONEDNN_LEVELS},
+    "inductor": {"ONEDNN_MAX_CPU_ISA": ONEDNN_LEVELS, "ATEN_CPU_CAPABILITY": ATEN_LEVELS},
     "pytorch": {"ONEDNN_MAX_CPU_ISA": ONEDNN_LEVELS, "ATEN_CPU_CAPABILITY": ATEN_LEVELS},
 }
 

@@ -59,7 +59,7 @@ class Worker:
 
     def __init__(self, entry: Entry, subject: Subject, threads: int) -> None:
         # A process of its own makes the model, so that its threads are not those measured.
-        self._start(_prepare, entry, subject)
+        self._start(_prepare, entry, subject, threads)
         self._receive()
         self.close()
         self._start(_serve, entry, subject, threads)
@@ -102,10 +102,10 @@ class Worker:
         return cast("object", answer)
 
 
-def _prepare(connection: Connection, entry: Entry, subject: Subject) -> None:
+def _prepare(connection: Connection, entry: Entry, subject: Subject, threads: int) -> None:
     logging.disable(logging.WARNING)
     try:
-        _module(entry).prepare(subject, entry.variant)
+        _module(entry).prepare(subject, entry.variant, threads)
         connection.send(None)
     except Exception:
         connection.send(traceback.format_exc())

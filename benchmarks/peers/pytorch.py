@@ -44,7 +44,7 @@ class PytorchContestant:
         return values
 
 
-def prepare(subject: Subject, variant: str) -> None:
+def prepare(subject: Subject, variant: str, threads: int) -> None:
     """Does nothing; the files are there."""
 
 
