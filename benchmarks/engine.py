@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import sys
 import tempfile
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import get_args
 
@@ -17,6 +15,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.document import write_document
 from benchmarks.entries import IMAGE_VARIANTS, OURS, entries, integer_peers
 from benchmarks.environment import environment
 from benchmarks.multiplications import total_multiplications
@@ -152,7 +151,7 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument(
         "--quick", action="store_true", help="leave out the models that the peers quantize"
     )
-    parser.add_argument("--json", type=Path, help="file for the results")
+    parser.add_argument("--json", type=Path, help="file for the results, written after each row")
     options = parser.parse_args()
     having = list(PRETRAINED) if options.weights == "pretrained" else list(NETS)
     options.models = options.models or [name for name in DEFAULT_NETS if name in having]
@@ -169,6 +168,7 @@ def main() -> None:
     """Measures, shows tables, writes JSON where asked to; fails if a contestant did."""
     options = parse_options()
     console = Console(width=120)
+    machine = environment()
     rows = []
     peers = integer_peers(options.peers)
     with tempfile.TemporaryDirectory() as folder:
@@ -176,15 +176,13 @@ def main() -> None:
             for row in measure_net(name, options, Path(folder)):
                 show(row, peers, console)
                 rows.append(row)
+                if options.json:  # after each, so that an interrupted run keeps what it has
+                    write_document(options.json, machine, rows, peers)
     for statistic in ("median_ms", "minimum_ms"):
         ratios = [ratio for row in rows if (ratio := row.ratio(peers, statistic)) is not None]
         if ratios:
             mean = statistics.geometric_mean(ratios)
             console.print(f"geometric mean of the ratios, {statistic}: [bold]{mean:.2f}")
-    if options.json:
-        found = [{**asdict(row), "ratio": row.ratio(peers, "median_ms")} for row in rows]
-        document = {**environment(), "rows": found}
-        options.json.write_text(json.dumps(document, indent=1) + "\n")
     failures = [(row.net, *failure) for row in rows for failure in row.failures.items()]
     for net, name, text in failures:
         console.print(f"{net}, {name}:\n{text}", markup=False)
