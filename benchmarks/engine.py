@@ -29,6 +29,7 @@ from smidgen.engine import available_isas
 from smidgen.errors import SmidgenError
 
 DEFAULT_NETS = tuple(name for name in NETS if name != "digits")
+MOST_DIFFERENCE = 1.0  # from there on, an output of zeros would be as near
 
 
 def run(subject: Subject, macs: int, threads: int, isa: str, options: argparse.Namespace) -> Row:
@@ -49,6 +50,9 @@ def run(subject: Subject, macs: int, threads: int, isa: str, options: argparse.N
                 workers[entry.name] = Worker(entry, subject, threads)
             except WorkerError as error:
                 failures[entry.name] = str(error)
+        for name, failure in strangers(introductions_of(workers)).items():
+            failures[name] = failure
+            workers.pop(name).close()
         ours = workers.get(f"{OURS} {isa}")
         peaks = [ours.peak() if ours else None]
         latencies = measure(workers, options.rounds)
@@ -56,7 +60,7 @@ def run(subject: Subject, macs: int, threads: int, isa: str, options: argparse.N
     finally:
         for worker in workers.values():
             worker.close()
-    introductions = {name: worker.introduction for name, worker in workers.items()}
+    introductions = introductions_of(workers)
     return Row(
         subject.net,
         subject.weights,
@@ -72,6 +76,20 @@ def run(subject: Subject, macs: int, threads: int, isa: str, options: argparse.N
         {entry.name: entry.environment for entry in contestants if entry.environment},
         failures,
     )
+
+
+def introductions_of(workers: Mapping[str, Worker]) -> dict[str, Introduction]:
+    """Returns what contestants said about themselves, in order."""
+    return {name: worker.introduction for name, worker in workers.items()}
+
+
+def strangers(introductions: Mapping[str, Introduction]) -> dict[str, str]:
+    """Returns why contestants do not count whose outputs are not the net's, whoever is right."""
+    return {
+        name: f"Its output differs from the first contestant's by {difference:.2f} of that."
+        for name, difference in differences(introductions).items()
+        if not difference < MOST_DIFFERENCE
+    }
 
 
 def differences(introductions: Mapping[str, Introduction]) -> dict[str, float]:
