@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from benchmarks.levels import level_limits
 from benchmarks.nets import NETS, ImageNet
@@ -11,13 +11,13 @@ from benchmarks.subject import Subject
 
 OURS = "smidgen"
 # What each runtime is measured with; its best variant counts. `qdq` runs our weights.
-IMAGE_VARIANTS: Mapping[str, tuple[str, ...]] = {
+IMAGE_VARIANTS: dict[str, tuple[str, ...]] = {
     "onnxruntime": ("qdq", "static"),
     "openvino": ("qdq", "nncf"),
     "inductor": ("static",),
     "pytorch": ("contiguous", "channels-last"),
 }
-TOKEN_VARIANTS: Mapping[str, tuple[str, ...]] = {
+TOKEN_VARIANTS: dict[str, tuple[str, ...]] = {
     "onnxruntime": ("qdq", "static", "dynamic"),
     "openvino": ("qdq", "nncf"),
     "inductor": ("static", "dynamic"),

@@ -150,16 +150,22 @@ def _minilm_l6_modules() -> dict[str, str]:
 
 
 def _as_in_tensorflow(net: nn.Module) -> None:
-    """Makes a net compute what TensorFlow does with its weights, on images turned by 180 degrees.
+    """Makes a net compute what TensorFlow does with its weights, on turned images."""
+    turn_kernels(net)
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eps = 1e-3
+
+
+def turn_kernels(net: nn.Module) -> None:
+    """Turns all kernels by 180 degrees, for images that are turned so too.
 
     A layer of stride 2 pads more at the end of an even image there, ours more at the start. Turned
     kernels on turned images are the same computation as the kernels as they are on images as they
     are, with the padding at the other end.
     """
     for module in net.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.eps = 1e-3
-        elif isinstance(module, nn.Conv2d):
+        if isinstance(module, nn.Conv2d):
             module.weight.data = module.weight.data.flip(-2, -1).contiguous()
 
 

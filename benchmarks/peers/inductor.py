@@ -101,7 +101,7 @@ def quantize(subject: Subject, variant: str) -> fx.GraphModule:
     )
     exported = torch.export.export(net, _tensors(subject.inputs())).module()
     observed = prepare_pt2e(exported, quantizer)
-    for samples in _batches(subject.calibration(), subject.batch):
+    for samples in batches(subject.calibration(), subject.batch):
         observed(*samples)
     quantized: fx.GraphModule = convert_pt2e(observed)
     move_exported_model_to_eval(quantized)
@@ -150,7 +150,7 @@ def _tensors(arrays: Arrays) -> tuple[Tensor, ...]:
     return tuple(torch.from_numpy(values) for values in arrays.values())
 
 
-def _batches(samples: Arrays, size: int) -> Iterator[tuple[Tensor, ...]]:
+def batches(samples: Arrays, size: int) -> Iterator[tuple[Tensor, ...]]:
     """Returns all samples in batches; the last one is filled with the first samples."""
     count = len(next(iter(samples.values())))
     for start in range(0, count, size):
