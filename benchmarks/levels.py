@@ -14,8 +14,8 @@ ONEDNN_LEVELS: Mapping[str, str] = {
 }
 # The same for the kernels that are PyTorch's own.
 ATEN_LEVELS: Mapping[str, str] = {"avx512vnni": "avx512", "avxvnni": "avx2", "avx2": "avx2"}
-# The variables that runtimes read. ONNX Runtime has none; its kernels are those of the CPU, and as
-# it comes from its package they know no AMX.
+# The variables that runtimes read. ONNX Runtime has none: it uses all that the CPU has but AMX,
+# which the kernels of its package do not know.
 _VARIABLES: Mapping[str, Mapping[str, Mapping[str, str]]] = {
     "openvino": {"ONEDNN_MAX_CPU_ISA": ONEDNN_LEVELS},
     "inductor": {"ONEDNN_MAX_CPU_ISA": ONEDNN_LEVELS, "ATEN_CPU_CAPABILITY": ATEN_LEVELS},
