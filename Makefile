@@ -75,7 +75,7 @@ check: lint sanitize ## Run all that CI runs: lint, types, sanitizers, all tests
 	$(BIN)/python -m coverage report --skip-covered
 
 $(VENV)/.bench: $(VENV)/.dependencies requirements-bench.lock
-	$(BIN)/pip install --quiet --requirement requirements.lock --requirement requirements-bench.lock
+	$(BIN)/pip install --quiet --no-deps --requirement requirements-bench.lock
 	@touch $@
 
 bench: setup $(VENV)/.bench ## Measure the engine against other runtimes on this machine

@@ -3,127 +3,56 @@
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import sys
 import tempfile
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.document import write_document
+from benchmarks.entries import IMAGE_VARIANTS, OURS, entries, integer_peers
 from benchmarks.environment import environment
-from benchmarks.latency import Latency
 from benchmarks.multiplications import total_multiplications
-from benchmarks.nets import NETS, ImageNet
-from benchmarks.peers import Entry
+from benchmarks.nets import NETS, PRETRAINED
 from benchmarks.preparation import prepare_float, prepare_program
-from benchmarks.subject import Subject
+from benchmarks.row import Row
+from benchmarks.subject import Subject, Weights
 from benchmarks.turns import measure
 from benchmarks.worker import Introduction, Worker, WorkerError
 from smidgen.engine import available_isas
 from smidgen.errors import SmidgenError
 
 DEFAULT_NETS = tuple(name for name in NETS if name != "digits")
-OURS = "smidgen"
-# What each runtime is measured with; its best variant counts. The first one runs our weights.
-IMAGE_VARIANTS: Mapping[str, tuple[str, ...]] = {
-    "onnxruntime": ("qdq", "static"),
-    "openvino": ("qdq", "nncf"),
-    "pytorch": ("contiguous", "channels-last"),
-}
-TOKEN_VARIANTS: Mapping[str, tuple[str, ...]] = {
-    "onnxruntime": ("qdq", "static", "dynamic"),
-    "openvino": ("qdq", "nncf"),
-    "pytorch": ("contiguous",),
-}
-FLOAT_PEERS = {"pytorch"}
-# The level of oneDNN that compares with a level of ours; the best for all others.
-ONEDNN_LEVELS = {"avxvnni": "AVX2_VNNI", "avx2": "AVX2"}
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One net at one batch size and number of threads.
-
-    Attributes:
-        net: Name of the net.
-        batch: Samples a call.
-        threads: Threads of every contestant.
-        isa: Instruction set of the engine.
-        multiplications: Multiply-accumulates of a call.
-        peak: The most multiply-accumulates a second that the threads could do.
-        latencies: By contestant.
-        kernels: How many of which kernels each contestant runs.
-        differences: Norm of the difference from the engine's output by the norm of that output.
-        versions: Of the contestants.
-        failures: Why contestants are missing.
-    """
-
-    net: str
-    batch: int
-    threads: int
-    isa: str
-    multiplications: int
-    peak: float | None
-    latencies: dict[str, Latency]
-    kernels: dict[str, Mapping[str, int]]
-    differences: dict[str, float]
-    versions: dict[str, str]
-    failures: dict[str, str]
-
-    @property
-    def ours(self) -> Latency | None:
-        """The engine's latency, or None if it could not run the net."""
-        return self.latencies.get(f"{OURS} {self.isa}")
-
-    def best_peer(self, peers: Sequence[str], statistic: str) -> str | None:
-        """Returns the fastest contestant of some runtimes, or None if none ran."""
-        names = [name for name in self.latencies if name.split()[0] in peers]
-        return min(names, key=lambda name: getattr(self.latencies[name], statistic), default=None)
-
-    def ratio(self, peers: Sequence[str], statistic: str) -> float | None:
-        """Returns how many times faster than the best of some runtimes the engine is."""
-        best = self.best_peer(peers, statistic)
-        if best is None or self.ours is None:
-            return None
-        found: float = getattr(self.latencies[best], statistic) / getattr(self.ours, statistic)
-        return found
-
-
-def entries(
-    subject: Subject, isa: str, threads: int, peers: Sequence[str], *, quick: bool
-) -> list[Entry]:
-    """Returns all contestants, the engine first; without a program only peers on their own."""
-    level = ONEDNN_LEVELS.get(isa)
-    variables = {} if level is None else {"ONEDNN_MAX_CPU_ISA": level}
-    is_on_images = isinstance(NETS[subject.net], ImageNet)
-    variants = IMAGE_VARIANTS if is_on_images else TOKEN_VARIANTS
-    found = [Entry(OURS, isa)]
-    for peer in peers:
-        for variant in variants[peer][: 1 if quick else None]:
-            found.append(Entry(peer, variant, variables))
-            if peer == "onnxruntime" and threads > 1 and not quick:
-                found.append(Entry(peer, f"{variant} no-spinning", variables))
-    if not subject.artifact.exists():
-        found = [entry for entry in found if entry.runtime != OURS and "qdq" not in entry.variant]
-    return found
+MOST_DIFFERENCE = 1.0  # from there on, an output of zeros would be as near
 
 
 def run(subject: Subject, macs: int, threads: int, isa: str, options: argparse.Namespace) -> Row:
     """Measures all contestants on one subject."""
     workers: dict[str, Worker] = {}
     failures = {}
+    contestants = entries(
+        subject,
+        isa,
+        threads,
+        options.peers,
+        quick=options.quick,
+        uncapped=options.peers_uncapped,
+    )
     try:
-        for entry in entries(subject, isa, threads, options.peers, quick=options.quick):
+        for entry in contestants:
             try:
                 workers[entry.name] = Worker(entry, subject, threads)
             except WorkerError as error:
                 failures[entry.name] = str(error)
+        for name, failure in strangers(introductions_of(workers)).items():
+            failures[name] = failure
+            workers.pop(name).close()
         ours = workers.get(f"{OURS} {isa}")
         peaks = [ours.peak() if ours else None]
         latencies = measure(workers, options.rounds)
@@ -131,9 +60,10 @@ def run(subject: Subject, macs: int, threads: int, isa: str, options: argparse.N
     finally:
         for worker in workers.values():
             worker.close()
-    introductions = {name: worker.introduction for name, worker in workers.items()}
+    introductions = introductions_of(workers)
     return Row(
         subject.net,
+        subject.weights,
         subject.batch,
         threads,
         isa,
@@ -143,8 +73,23 @@ def run(subject: Subject, macs: int, threads: int, isa: str, options: argparse.N
         {name: found.kernels for name, found in introductions.items()},
         differences(introductions),
         {name: found.version for name, found in introductions.items()},
+        {entry.name: entry.environment for entry in contestants if entry.environment},
         failures,
     )
+
+
+def introductions_of(workers: Mapping[str, Worker]) -> dict[str, Introduction]:
+    """Returns what contestants said about themselves, in order."""
+    return {name: worker.introduction for name, worker in workers.items()}
+
+
+def strangers(introductions: Mapping[str, Introduction]) -> dict[str, str]:
+    """Returns why contestants do not count whose outputs are not the net's, whoever is right."""
+    return {
+        name: f"Its output differs from the first contestant's by {difference:.2f} of that."
+        for name, difference in differences(introductions).items()
+        if not difference < MOST_DIFFERENCE
+    }
 
 
 def differences(introductions: Mapping[str, Introduction]) -> dict[str, float]:
@@ -187,14 +132,9 @@ def show(row: Row, peers: Sequence[str], console: Console) -> None:
             console.print(f"  {statistic}: [bold]{found:.2f}[/] times {best}")
 
 
-def integer_peers(peers: Sequence[str]) -> list[str]:
-    """Returns the peers that run int8; the ratio is to the best of them."""
-    return [peer for peer in peers if peer not in FLOAT_PEERS]
-
-
 def measure_net(name: str, options: argparse.Namespace, folder: Path) -> Iterator[Row]:
     """Measures one net at all batch sizes and numbers of threads."""
-    subjects = prepare_float(name, options.batch, folder)
+    subjects = prepare_float(name, options.batch, folder, options.weights)
     try:
         program = prepare_program(subjects[0])
     except SmidgenError as error:
@@ -209,25 +149,44 @@ def measure_net(name: str, options: argparse.Namespace, folder: Path) -> Iterato
 def parse_options() -> argparse.Namespace:
     """Reads the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--models", nargs="+", default=DEFAULT_NETS, choices=list(NETS))
+    parser.add_argument("--models", nargs="+", choices=list(NETS), help="all by default")
     parser.add_argument("--batch", nargs="+", type=int, default=[1], help="samples a call")
     parser.add_argument("--threads", nargs="+", type=int, default=[1])
+    parser.add_argument("--weights", default="random", choices=get_args(Weights))
     parser.add_argument("--isa", default=available_isas()[-1], choices=available_isas())
     parser.add_argument(
-        "--peers", nargs="*", default=["onnxruntime", "openvino"], choices=list(IMAGE_VARIANTS)
+        "--peers",
+        nargs="*",
+        default=["onnxruntime", "openvino", "inductor"],
+        choices=list(IMAGE_VARIANTS),
+    )
+    parser.add_argument(
+        "--peers-uncapped",
+        action="store_true",
+        help="let peers use all that the CPU has, also where --isa is a lower level",
     )
     parser.add_argument("--rounds", type=int, default=20, help="turns of every contestant")
     parser.add_argument(
         "--quick", action="store_true", help="leave out the models that the peers quantize"
     )
-    parser.add_argument("--json", type=Path, help="file for the results")
-    return parser.parse_args()
+    parser.add_argument("--json", type=Path, help="file for the results, written after each row")
+    options = parser.parse_args()
+    having = list(PRETRAINED) if options.weights == "pretrained" else list(NETS)
+    options.models = options.models or [name for name in DEFAULT_NETS if name in having]
+    lacking = [name for name in options.models if name not in having]
+    if lacking:
+        parser.error(
+            f"there are no pretrained weights of {', '.join(lacking)}; "
+            f"--models can be any of: {', '.join(having)}"
+        )
+    return options
 
 
 def main() -> None:
     """Measures, shows tables, writes JSON where asked to; fails if a contestant did."""
     options = parse_options()
     console = Console(width=120)
+    machine = environment()
     rows = []
     peers = integer_peers(options.peers)
     with tempfile.TemporaryDirectory() as folder:
@@ -235,15 +194,13 @@ def main() -> None:
             for row in measure_net(name, options, Path(folder)):
                 show(row, peers, console)
                 rows.append(row)
+                if options.json:  # after each, so that an interrupted run keeps what it has
+                    write_document(options.json, machine, rows, peers)
     for statistic in ("median_ms", "minimum_ms"):
         ratios = [ratio for row in rows if (ratio := row.ratio(peers, statistic)) is not None]
         if ratios:
             mean = statistics.geometric_mean(ratios)
             console.print(f"geometric mean of the ratios, {statistic}: [bold]{mean:.2f}")
-    if options.json:
-        found = [{**asdict(row), "ratio": row.ratio(peers, "median_ms")} for row in rows]
-        document = {**environment(), "rows": found}
-        options.json.write_text(json.dumps(document, indent=1) + "\n")
     failures = [(row.net, *failure) for row in rows for failure in row.failures.items()]
     for net, name, text in failures:
         console.print(f"{net}, {name}:\n{text}", markup=False)

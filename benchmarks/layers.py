@@ -121,11 +121,16 @@ class Layer:
 
 def layers_of(name: str, batch: int) -> list[Layer]:
     """Returns the different layers of a net, in the order in which it runs them."""
+    return list(dict.fromkeys(every_layer_of(name, batch)))
+
+
+def every_layer_of(name: str, batch: int) -> list[Layer]:
+    """Returns the layers of a net in the order in which it runs them."""
     net = NETS[name]
-    found: dict[Layer, None] = {}
+    found: list[Layer] = []
 
     def see(module: nn.Module, inputs: tuple[Tensor, ...], _: Tensor) -> None:
-        found[_layer(module, inputs[0])] = None
+        found.append(_layer(module, inputs[0]))
 
     model = net.build().eval()
     for module in model.modules():
@@ -133,7 +138,7 @@ def layers_of(name: str, batch: int) -> list[Layer]:
             module.register_forward_hook(see)
     with torch.inference_mode():
         model(*(torch.from_numpy(values) for values in net.samples(batch).values()))
-    return list(found)
+    return found
 
 
 def _layer(module: nn.Module, x: Tensor) -> Layer:

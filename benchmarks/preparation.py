@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from benchmarks.conversion import convert
-from benchmarks.nets import NETS, Arrays
-from benchmarks.subject import Subject
+from benchmarks.nets import NETS, Arrays, make_net
+from benchmarks.subject import Subject, Weights
 from smidgen.artifact import save_artifact
 from smidgen.formats.onnx_export import OPSET, export_onnx
 from smidgen.program import Program
@@ -19,14 +19,21 @@ from smidgen.program import Program
 CALIBRATION_SAMPLES = 8
 
 
-def prepare_float(name: str, batches: Sequence[int], folder: Path) -> list[Subject]:
-    """Writes a net's float model, its samples, and its inputs for each batch size."""
+def prepare_float(
+    name: str, batches: Sequence[int], folder: Path, weights: Weights = "random"
+) -> list[Subject]:
+    """Writes a net's float model, its samples, and its inputs for each batch size.
+
+    Raises:
+        WeightsError: the net's pretrained weights are not there.
+    """
     net = NETS[name]
+    made = make_net(name, weights)
     samples = net.samples(CALIBRATION_SAMPLES)
-    subjects = [Subject(name, batch, folder / name) for batch in batches]
+    subjects = [Subject(name, batch, folder / name, weights) for batch in batches]
     subjects[0].folder.mkdir()
     subjects[0].save_calibration(samples)
-    export_float(net.random(), samples, subjects[0].float_onnx)
+    export_float(made, samples, subjects[0].float_onnx)
     for subject in subjects:
         subject.save_inputs(net.samples(subject.batch, seed=2))
     return subjects
@@ -38,7 +45,7 @@ def prepare_program(subject: Subject) -> Program:
     Raises:
         SmidgenError: the net has operators that cannot be converted.
     """
-    program = convert(NETS[subject.net].random(), subject.calibration())
+    program = convert(make_net(subject.net, subject.weights), subject.calibration())
     save_artifact(program, subject.artifact)
     subject.qdq_onnx.write_bytes(export_onnx(program).SerializeToString())
     return program

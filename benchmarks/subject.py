@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 Arrays = dict[str, NDArray[Any]]
+Weights = Literal["random", "pretrained"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +21,13 @@ class Subject:
         net: Name of the net in benchmarks.nets.
         batch: Samples a call.
         folder: Where the net's files are; runtimes may keep models of their own there.
+        weights: Which of the net's weights: `random` or `pretrained`.
     """
 
     net: str
     batch: int
     folder: Path
+    weights: Weights = "random"
 
     @property
     def artifact(self) -> Path:

@@ -10,8 +10,10 @@ import importlib
 import logging
 import multiprocessing
 import os
+import sys
 import time
 import traceback
+import types
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -59,7 +61,7 @@ class Worker:
 
     def __init__(self, entry: Entry, subject: Subject, threads: int) -> None:
         # A process of its own makes the model, so that its threads are not those measured.
-        self._start(_prepare, entry, subject)
+        self._start(_prepare, entry, subject, threads)
         self._receive()
         self.close()
         self._start(_serve, entry, subject, threads)
@@ -85,7 +87,7 @@ class Worker:
         self._process = _CONTEXT.Process(
             target=target, args=(theirs, entry, *arguments), daemon=True
         )
-        with _environment(entry.environment):
+        with _environment(entry.environment), _no_main_module():
             self._process.start()
         theirs.close()
 
@@ -102,10 +104,10 @@ class Worker:
         return cast("object", answer)
 
 
-def _prepare(connection: Connection, entry: Entry, subject: Subject) -> None:
+def _prepare(connection: Connection, entry: Entry, subject: Subject, threads: int) -> None:
     logging.disable(logging.WARNING)
     try:
-        _module(entry).prepare(subject, entry.variant)
+        _module(entry).prepare(subject, entry.variant, threads)
         connection.send(None)
     except Exception:
         connection.send(traceback.format_exc())
@@ -175,3 +177,17 @@ def _environment(variables: Mapping[str, str]) -> Iterator[None]:
     finally:
         os.environ.clear()
         os.environ.update(before)
+
+
+@contextlib.contextmanager
+def _no_main_module() -> Iterator[None]:
+    """Keeps processes that are started meanwhile from importing the command that starts them.
+
+    With it they would load PyTorch beside each runtime, and take seconds for that.
+    """
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main

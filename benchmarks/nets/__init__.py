@@ -1,4 +1,4 @@
-"""Well-known nets, written out so that nothing is downloaded."""
+"""Well-known nets, written out so that nothing is downloaded, with random or pretrained weights."""
 
 from __future__ import annotations
 
@@ -15,9 +15,22 @@ from benchmarks.nets.bert import WORDS, bert_base, minilm_l6
 from benchmarks.nets.efficientnet_lite import efficientnet_lite0
 from benchmarks.nets.mobilenet_v2 import mobilenet_v2
 from benchmarks.nets.mobilenet_v3 import mobilenet_v3_large
+from benchmarks.nets.pretrained import PRETRAINED, WeightsError, load_pretrained
 from benchmarks.nets.random_weights import randomize
 from benchmarks.nets.resnet import resnet18, resnet50
+from benchmarks.subject import Weights
 from examples.digits.model import DigitNet
+
+__all__ = [
+    "NETS",
+    "PRETRAINED",
+    "Arrays",
+    "ImageNet",
+    "Net",
+    "TokenNet",
+    "WeightsError",
+    "make_net",
+]
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -95,3 +108,16 @@ NETS: dict[str, Net] = {
     "minilm_l6": TokenNet(minilm_l6, 128),
     "bert_base": TokenNet(bert_base, 128),
 }
+
+
+def make_net(name: str, weights: Weights) -> nn.Module:
+    """Returns a net in evaluation mode.
+
+    Raises:
+        WeightsError: the net's pretrained weights are not there.
+    """
+    if weights == "random":
+        return NETS[name].random()
+    net = NETS[name].build()
+    load_pretrained(name, net)
+    return net.eval()

@@ -51,7 +51,7 @@ class OnnxRuntimeContestant:
             graph = onnx.load(optimized).graph
         self.kernels = Counter(node.op_type for node in graph.node)
         if model != "float":
-            _expect_integer_products(graph)
+            expect_integer_products(graph)
         self._binding = self._session.io_binding()
         for name, values in subject.inputs().items():
             self._binding.bind_cpu_input(name, values)
@@ -84,7 +84,7 @@ def _options(threads: int, spinning: bool, batch: int) -> onnxruntime.SessionOpt
     return options
 
 
-def _expect_integer_products(graph: onnx.GraphProto) -> None:
+def expect_integer_products(graph: onnx.GraphProto) -> None:
     """Makes sure that no layer was left in float32; products of two activations may be."""
     floats = {
         value.name for value in graph.initializer if value.data_type == onnx.TensorProto.FLOAT
@@ -174,7 +174,7 @@ _MODELS: Mapping[str, Callable[[Subject], Path]] = {
 }
 
 
-def prepare(subject: Subject, variant: str) -> None:
+def prepare(subject: Subject, variant: str, threads: int) -> None:
     """Makes the model of a variant, if it is not there."""
     _MODELS[variant.partition(" ")[0]](subject)
 

@@ -112,7 +112,7 @@ _MODELS: Mapping[str, Callable[[Subject], Path]] = {
 }
 
 
-def prepare(subject: Subject, variant: str) -> None:
+def prepare(subject: Subject, variant: str, threads: int) -> None:
     """Makes the model of a variant, if it is not there."""
     _MODELS[variant](subject)
 

@@ -39,7 +39,7 @@ class SmidgenContestant:
         return self._values[self._output]
 
 
-def prepare(subject: Subject, variant: str) -> None:
+def prepare(subject: Subject, variant: str, threads: int) -> None:
     """Does nothing; the files are there."""
 
 

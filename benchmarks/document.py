@@ -1,0 +1,32 @@
+"""The file that keeps what was measured."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from benchmarks.row import Row
+
+
+def write_document(
+    path: Path, machine: Mapping[str, str], rows: Sequence[Row], peers: Sequence[str]
+) -> None:
+    """Writes rows with what they depend on; a reader sees the last document or this one, whole.
+
+    Args:
+        path: The file, which may exist.
+        machine: What the numbers depend on.
+        rows: What was measured.
+        peers: Runtimes to the best of which the ratio is.
+    """
+    found = [{**asdict(row), "ratio": row.ratio(peers, "median_ms")} for row in rows]
+    text = json.dumps({**machine, "rows": found}, indent=1) + "\n"
+    unfinished = path.with_name(f".{path.name}.unfinished")
+    with unfinished.open("w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    unfinished.replace(path)

@@ -1,0 +1,62 @@
+"""What one measurement of whole nets found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from benchmarks.entries import OURS
+from benchmarks.latency import Latency
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One net at one batch size and number of threads.
+
+    Attributes:
+        net: Name of the net.
+        weights: Which of its weights.
+        batch: Samples a call.
+        threads: Threads of every contestant.
+        isa: Instruction set of the engine.
+        multiplications: Multiply-accumulates of a call.
+        peak: The most multiply-accumulates a second that the threads could do.
+        latencies: By contestant.
+        kernels: How many of which kernels each contestant runs.
+        differences: Norm of the difference from the engine's output by the norm of that output.
+        versions: Of the contestants.
+        environments: Variables that were set for contestants, such as the limits of a level.
+        failures: Why contestants are missing.
+    """
+
+    net: str
+    weights: str
+    batch: int
+    threads: int
+    isa: str
+    multiplications: int
+    peak: float | None
+    latencies: dict[str, Latency]
+    kernels: dict[str, Mapping[str, int]]
+    differences: dict[str, float]
+    versions: dict[str, str]
+    environments: dict[str, Mapping[str, str]]
+    failures: dict[str, str]
+
+    @property
+    def ours(self) -> Latency | None:
+        """The engine's latency, or None if it could not run the net."""
+        return self.latencies.get(f"{OURS} {self.isa}")
+
+    def best_peer(self, peers: Sequence[str], statistic: str) -> str | None:
+        """Returns the fastest contestant of some runtimes, or None if none ran."""
+        names = [name for name in self.latencies if name.split()[0] in peers]
+        return min(names, key=lambda name: getattr(self.latencies[name], statistic), default=None)
+
+    def ratio(self, peers: Sequence[str], statistic: str) -> float | None:
+        """Returns how many times faster than the best of some runtimes the engine is."""
+        best = self.best_peer(peers, statistic)
+        if best is None or self.ours is None:
+            return None
+        found: float = getattr(self.latencies[best], statistic) / getattr(self.ours, statistic)
+        return found
