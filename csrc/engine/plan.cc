@@ -55,6 +55,7 @@ std::vector<Lifetime> lifetimes_of(const PreparedProgram& program, const Placeme
   }
   for (int index = 0; index < step_count; ++index) {
     use(steps[at(index)].written(), index);
+    if (steps[at(index)].quantized >= 0) use(steps[at(index)].quantized, index);
     for (const int tensor : steps[at(index)].reads()) use(tensor, index);
   }
   for (const int output : outputs) use(output, step_count);
@@ -111,7 +112,7 @@ class Planner {
     std::vector<Shape> shapes = infer_shapes(program_, plan_->input_shapes);
     expect_within(work_of(program_, shapes), limits.work, "operations");
     const Index scratch = scratch_of(program_, shapes);
-    steps_ = fuse(program_, plan_->outputs);
+    steps_ = fuse(program_, shapes, plan_->outputs);
     placement_ = place(program_, std::move(shapes), steps_);
     lay_memory_out(threads, scratch, limits);
     for (const FusedStep& step : steps_) plan_step(step, threads);
@@ -143,6 +144,7 @@ class Planner {
     PlannedStep planned{.op = step.op,
                         .inputs = step.inputs,
                         .output = step.output,
+                        .quantized = step.quantized,
                         .absorbed = step.absorbed,
                         .views = {},
                         .output_view = plan_->tensors[at(step.written())],
@@ -154,6 +156,7 @@ class Planner {
       shapes.push_back(planned.views.back().shape);
     }
     if (step.addend >= 0) planned.epilogue.addend = plan_->tensors[at(step.addend)];
+    if (step.quantized >= 0) planned.epilogue.quantized = plan_->tensors[at(step.quantized)];
     if (step.op->work(shapes) < kWorkForThreads) planned.threads = 1;
     plan_->steps.push_back(std::move(planned));
   }
