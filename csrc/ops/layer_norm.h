@@ -26,6 +26,7 @@ class LayerNorm final : public Operator {
     return epilogue.lookup == nullptr && epilogue.add == nullptr;
   }
   bool can_add_inputs() const override { return true; }
+  bool can_overwrite_input() const override { return true; }
   void run(const Invocation& invocation) const noexcept override;
 
  private:

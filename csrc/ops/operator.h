@@ -133,6 +133,9 @@ class Operator {
   /// adds them up first.
   virtual bool can_add_inputs() const { return false; }
 
+  /// Whether the output, of the first input's shape and type, may lie where that does.
+  virtual bool can_overwrite_input() const { return false; }
+
   /// The ways in which run() can do inputs of these shapes, all with the same bytes, the one that
   /// should be the fastest first. The planner times the first few and keeps the best.
   virtual int candidate_count(std::span<const Shape> inputs, int threads) const {

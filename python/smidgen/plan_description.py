@@ -38,7 +38,8 @@ class PlanDescription:
             been written at once are not among them.
         borders: Pixels of border of those tensors that have one: top, left, bottom, right.
         slices: Tensors whose values lie among the channels of another, and that one.
-        aliases: Tensors that have the bytes of another under a different shape, and that one.
+        aliases: Tensors that lie where another does, as its bytes in a different shape or as what
+            a step wrote over it, and that one.
         arena_bytes: Memory for activations.
         scratch_bytes: Temporary memory of all threads.
     """

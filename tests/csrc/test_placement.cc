@@ -7,6 +7,7 @@
 #include "engine/placement.h"
 #include "ops/binary.h"
 #include "ops/concat.h"
+#include "ops/constant_tensor.h"
 #include "ops/layer_norm.h"
 #include "ops/quantize.h"
 #include "ops/reshape.h"
@@ -113,7 +114,7 @@ struct Placed {
 
 Placed place(const Net& net, const std::vector<int>& outputs) {
   Placed placed{fuse(net.program, net.shapes, outputs), {}};
-  placed.placement = place(net.program, net.shapes, placed.steps);
+  placed.placement = place(net.program, net.shapes, placed.steps, outputs);
   return placed;
 }
 
@@ -360,6 +361,16 @@ class FloatNet : public Net {
     return output;
   }
 
+  int constant(const Shape& shape) {
+    const std::vector<std::byte> values(static_cast<std::size_t>(4 * shape.element_count()));
+    const int output = floats(shape);
+    program.steps.push_back(
+        {std::make_unique<ops::ConstantTensor>(shape, DType::kFloat32, values, Isa::kPortable),
+         {},
+         output});
+    return output;
+  }
+
   int quantize(int input) {
     return add(std::make_unique<ops::Quantize>(ops::Quantization{0.5F, 3}, Isa::kPortable), {input},
                shapes[static_cast<std::size_t>(input)]);
@@ -419,6 +430,56 @@ TEST(one_of_two_quantizations_is_fused) {
   CHECK_EQUAL(steps.size(), 2U);
   CHECK_EQUAL(steps[0].quantized, first);
   CHECK_EQUAL(steps[1].output, second);
+}
+
+TEST(a_layer_norm_writes_over_an_input_that_nothing_reads_later) {
+  const Shape shape{2, 3, 8};
+  FloatNet net;
+  const int given = net.float_input(shape);
+  const int x = net.binary(kernels::BinaryFunction::kMul, given, given);
+  const int flat = net.floats({6, 8});
+  net.program.steps.push_back(
+      {std::make_unique<ops::Reshape>(std::vector<Index>{6, 8}, DType::kFloat32, Isa::kPortable),
+       {x},
+       flat});
+  const int over = net.layer_norm(flat);
+  const int last = net.layer_norm(over);
+  const int y = net.binary(kernels::BinaryFunction::kMul, last, last);
+  const Placed placed = place(net, {y});
+  for (const int tensor : {flat, over, last}) {
+    CHECK(placed.home(tensor).kind == Home::Kind::kAlias);
+    CHECK_EQUAL(placed.home(tensor).block, x);
+  }
+  CHECK(placed.owns_block(y));
+}
+
+TEST(a_layer_norm_keeps_an_input_that_is_read_later_or_belongs_to_others) {
+  const Shape shape{2, 3, 8};
+  for (const int obstacle : {0, 1, 2, 3}) {
+    test::set_context("obstacle", obstacle);
+    FloatNet net;
+    const int given = net.float_input(shape);
+    int x = net.binary(kernels::BinaryFunction::kMul, given, given);
+    if (obstacle == 0) x = given;
+    if (obstacle == 1) x = net.constant(shape);
+    const int normalized = net.layer_norm(x);
+    std::vector<int> outputs = {normalized};
+    if (obstacle == 2) outputs.push_back(x);
+    if (obstacle == 3) outputs.push_back(net.binary(kernels::BinaryFunction::kMul, x, normalized));
+    CHECK(place(net, outputs).owns_block(normalized));
+  }
+}
+
+TEST(a_constant_is_read_where_it_lies) {
+  FloatNet net;
+  const Shape shape{2, 3};
+  const int constant = net.constant(shape);
+  const auto* op = dynamic_cast<const ops::ConstantTensor*>(net.program.steps[0].op.get());
+  const int y = net.layer_norm(constant);
+  const Placed placed = place(net, {y});
+  CHECK_EQUAL(placed.steps.size(), 1U);
+  CHECK(placed.placement.constants[static_cast<std::size_t>(constant)] == op->view().data);
+  CHECK(placed.placement.constants[static_cast<std::size_t>(y)] == nullptr);
 }
 
 }  // namespace
