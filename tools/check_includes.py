@@ -1,8 +1,8 @@
 """Checks who includes whom in csrc: bindings -> engine -> ops -> kernels -> base.
 
-A file of an instruction set includes intrinsics, files of its own family, the vectors of
-kernels/simd and the functions of kernels/math only: whatever else it included might be compiled
-for that instruction set and then kept by the linker for everyone.
+A file of an instruction set includes intrinsics, files of its own family and the vectors of
+kernels/simd only: whatever else it included might be compiled for that instruction set and then
+kept by the linker for everyone.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)
 ISA_FILE = re.compile(r"_(avx2|avxvnni|avx512vnni|avx512vbmi|amx)\.cc$")
 FAMILY_SHARED = "kernels/output_range.h"  # plain data, for family headers
 VECTORS = "kernels/simd"  # names for intrinsics, in unnamed namespaces
-FUNCTIONS = "kernels/math"  # of vectors, likewise
 FAMILY_HEADER_INCLUDES = {"cstddef", "cstdint", FAMILY_SHARED}
 
 
@@ -83,7 +82,7 @@ def why_forbidden_to_isa(name: str, target: str, *, is_system: bool) -> str | No
             else "ISA files include intrinsics and their family only"
         )
     directory = Path(target).parent.as_posix()
-    is_near = directory in {VECTORS, FUNCTIONS, Path(name).parent.as_posix()}
+    is_near = directory in {VECTORS, Path(name).parent.as_posix()}
     if is_near and (is_family_header(target) or target.endswith(".inc")):
         return None
     if target == FAMILY_SHARED:

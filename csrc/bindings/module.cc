@@ -206,6 +206,7 @@ std::pair<std::vector<int>, py::array_t<double>> time_steps(Engine& engine,
 py::dict describe_step(const engine::PlannedStep& step) {
   py::dict described;
   described["output"] = step.output;
+  described["quantized"] = step.quantized;
   described["absorbed"] = step.absorbed;
   described["inputs"] = step.inputs;
   described["threads"] = step.threads;

@@ -4,6 +4,9 @@
 #include <array>
 #include <optional>
 
+#include "engine/tensor_layout.h"
+#include "ops/binary.h"
+
 namespace smidgen::engine {
 namespace {
 
@@ -11,8 +14,10 @@ std::size_t at(int index) { return static_cast<std::size_t>(index); }
 
 class Fuser {
  public:
-  Fuser(const PreparedProgram& program, std::span<const int> outputs)
-      : read_counts_(program.tensors.size(), 0), producers_(program.tensors.size(), -1) {
+  Fuser(const PreparedProgram& program, std::span<const Shape> shapes, std::span<const int> outputs)
+      : shapes_(shapes),
+        read_counts_(program.tensors.size(), 0),
+        producers_(program.tensors.size(), -1) {
     for (const PreparedProgram::PreparedStep& step : program.steps) {
       for (const int input : step.inputs) ++read_counts_[at(input)];
       steps_.push_back(
@@ -23,12 +28,8 @@ class Fuser {
 
   std::vector<FusedStep> run() {
     for (std::size_t index = 0; index < steps_.size(); ++index) {
-      if (const auto* lookup = dynamic_cast<const ops::Lookup*>(steps_[index]->op)) {
-        fuse_lookup(index, *lookup);
-      } else if (const auto* add = dynamic_cast<const ops::Add*>(steps_[index]->op)) {
-        fuse_add(index, *add);
-      }
-      producers_[at(steps_[index]->output)] = static_cast<int>(index);
+      fuse_step(index);
+      if (steps_[index]) producers_[at(steps_[index]->output)] = static_cast<int>(index);
     }
     std::vector<FusedStep> fused;
     for (auto& step : steps_) {
@@ -38,6 +39,19 @@ class Fuser {
   }
 
  private:
+  void fuse_step(std::size_t index) {
+    const ops::Operator* op = steps_[index]->op;
+    if (const auto* lookup = dynamic_cast<const ops::Lookup*>(op)) {
+      fuse_lookup(index, *lookup);
+    } else if (const auto* add = dynamic_cast<const ops::Add*>(op)) {
+      fuse_add(index, *add);
+    } else if (const auto* quantize = dynamic_cast<const ops::Quantize*>(op)) {
+      fuse_quantize(index, *quantize);
+    } else if (op->can_add_inputs()) {
+      absorb_sum(index);
+    }
+  }
+
   /// Where the step stands that writes a tensor which one step alone reads, or -1.
   int sole_producer(int tensor) const {
     return read_counts_[at(tensor)] == 1 ? producers_[at(tensor)] : -1;
@@ -83,6 +97,39 @@ class Fuser {
     return replace(index, producer, std::move(fused));
   }
 
+  /// Puts the operands of a sum in its place, if nothing else reads it.
+  void absorb_sum(std::size_t index) {
+    FusedStep& step = *steps_[index];
+    const int sum = step.inputs[0];
+    const int producer = sole_producer(sum);
+    if (producer < 0) return;
+    const FusedStep& summing = *steps_[at(producer)];
+    const auto* binary = dynamic_cast<const ops::Binary*>(summing.op);
+    if (binary == nullptr || binary->function() != kernels::BinaryFunction::kAdd) return;
+    const auto is_whole = [&](int operand) { return shapes_[at(operand)] == shapes_[at(sum)]; };
+    if (!std::ranges::all_of(summing.inputs, is_whole)) return;
+    step.inputs = summing.inputs;
+    step.absorbed.push_back(sum);
+    steps_[at(producer)].reset();
+  }
+
+  /// Lets the step that writes the input write it quantized as well. Values of a tensor with pixels
+  /// would have to change their places.
+  void fuse_quantize(std::size_t index, const ops::Quantize& quantize) {
+    const int input = steps_[index]->inputs[0];
+    const int output = steps_[index]->output;
+    const int producer = producers_[at(input)];
+    if (producer < 0 || has_pixels(shapes_[at(output)], DType::kUInt8)) return;
+    FusedStep fused = *steps_[at(producer)];
+    if (fused.quantize != nullptr) return;
+    fused.quantize = &quantize;
+    fused.quantized = output;
+    if (!fused.op->can_fuse(fused.epilogue())) return;
+    steps_[at(producer)] = std::move(fused);
+    steps_[index].reset();
+  }
+
+  std::span<const Shape> shapes_;
   std::vector<std::optional<FusedStep>> steps_;
   std::vector<int> read_counts_;  // by steps and by the caller
   std::vector<int> producers_;
@@ -97,11 +144,17 @@ std::vector<int> FusedStep::reads() const {
 }
 
 ops::Epilogue FusedStep::epilogue() const {
-  return {.lookup = lookup, .add = add, .addend = {}, .is_addend_first = is_addend_first};
+  return {.lookup = lookup,
+          .add = add,
+          .addend = {},
+          .is_addend_first = is_addend_first,
+          .quantize = quantize,
+          .quantized = {}};
 }
 
-std::vector<FusedStep> fuse(const PreparedProgram& program, std::span<const int> outputs) {
-  return Fuser(program, outputs).run();
+std::vector<FusedStep> fuse(const PreparedProgram& program, std::span<const Shape> shapes,
+                            std::span<const int> outputs) {
+  return Fuser(program, shapes, outputs).run();
 }
 
 }  // namespace smidgen::engine

@@ -9,7 +9,7 @@ struct Home {
   enum class Kind {
     kBlock,  // in its own block
     kSlice,  // some of the channels of the block's tensor
-    kAlias,  // the bytes of the block's tensor under another shape
+    kAlias,  // where the block's tensor lies: its bytes in another shape, or values written over it
   };
 
   Kind kind = Kind::kBlock;

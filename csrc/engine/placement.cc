@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "ops/concat.h"
+#include "ops/constant_tensor.h"
 #include "ops/layout.h"
 #include "ops/reshape.h"
 
@@ -22,8 +23,9 @@ ops::Border unite(const ops::Border& a, const ops::Border& b) {
 
 class Placer {
  public:
-  Placer(const PreparedProgram& program, std::vector<Shape> shapes, std::vector<FusedStep>& steps)
-      : program_(program), steps_(steps) {
+  Placer(const PreparedProgram& program, std::vector<Shape> shapes, std::vector<FusedStep>& steps,
+         std::span<const int> outputs)
+      : program_(program), steps_(steps), outputs_(outputs) {
     placement_.shapes = std::move(shapes);
     for (std::size_t i = 0; i < placement_.shapes.size(); ++i) {
       const auto tensor = static_cast<int>(i);
@@ -44,6 +46,8 @@ class Placer {
     }
     choose_borders();
     place_reshapes();
+    place_constants();
+    overwrite_inputs();
     for (std::size_t i = 0; i < placement_.shapes.size(); ++i) {
       placement_.layouts.push_back(
           lay_out(placement_.shapes[i], dtype(static_cast<int>(i)), borders_[i]));
@@ -185,8 +189,52 @@ class Placer {
     return true;
   }
 
+  /// Drops the steps that would copy a constant which lies as its readers want it.
+  void place_constants() {
+    placement_.constants.resize(placement_.homes.size(), nullptr);
+    std::erase_if(steps_, [&](const FusedStep& step) {
+      const auto* constant = dynamic_cast<const ops::ConstantTensor*>(step.op);
+      if (constant == nullptr || !owns_block(step.output) || step.slice >= 0) return false;
+      if (borders_[at(step.output)] != ops::Border{}) return false;
+      placement_.constants[at(step.output)] = constant->view().data;
+      return true;
+    });
+  }
+
+  /// Lets steps that can do so write over what nothing reads any more: fewer lines of the cache
+  /// come and go.
+  void overwrite_inputs() {
+    std::vector<std::size_t> last_uses = last_uses_of_blocks();
+    for (std::size_t index = 0; index < steps_.size(); ++index) {
+      const FusedStep& step = steps_[index];
+      const int block = home(step.inputs.empty() ? step.output : step.inputs[0]).block;
+      if (!step.op->can_overwrite_input() || last_uses[at(block)] != index) continue;
+      if (!owns_block(step.output) || home(step.inputs[0]).kind == Home::Kind::kSlice) continue;
+      for (Home& moved : placement_.homes) {
+        if (moved.block == step.output) moved = {Home::Kind::kAlias, block};
+      }
+      last_uses[at(block)] = last_uses[at(step.output)];
+    }
+  }
+
+  /// The last step that reads each block; none for constants and the caller's tensors.
+  std::vector<std::size_t> last_uses_of_blocks() {
+    std::vector<std::size_t> last_uses(placement_.homes.size(), 0);
+    for (std::size_t index = 0; index < steps_.size(); ++index) {
+      for (const int tensor : steps_[index].reads()) last_uses[at(home(tensor).block)] = index;
+    }
+    const auto keep = [&](int tensor) { last_uses[at(home(tensor).block)] = steps_.size(); };
+    for (std::size_t i = 0; i < last_uses.size(); ++i) {
+      if (placement_.constants[i] != nullptr) last_uses[i] = steps_.size();
+    }
+    std::ranges::for_each(outputs_, keep);
+    std::ranges::for_each(program_.inputs, keep);
+    return last_uses;
+  }
+
   const PreparedProgram& program_;
   std::vector<FusedStep>& steps_;
+  std::span<const int> outputs_;
   std::vector<bool> takes_pitches_;  // of tensors of the program: whether all that touch it do
   std::vector<ops::Border> borders_;
   Placement placement_;
@@ -203,8 +251,8 @@ ops::TensorView Placement::view(int tensor, std::byte* block) const {
 }
 
 Placement place(const PreparedProgram& program, std::vector<Shape> shapes,
-                std::vector<FusedStep>& steps) {
-  return Placer(program, std::move(shapes), steps).run();
+                std::vector<FusedStep>& steps, std::span<const int> outputs) {
+  return Placer(program, std::move(shapes), steps, outputs).run();
 }
 
 }  // namespace smidgen::engine

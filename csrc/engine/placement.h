@@ -14,6 +14,7 @@ struct Placement {
   std::vector<Shape> shapes;
   std::vector<Home> homes;
   std::vector<TensorLayout> layouts;  // of blocks
+  std::vector<std::byte*> constants;  // of blocks: memory that nothing writes, null for others
 
   ops::TensorView view(int tensor, std::byte* block) const;
 };
@@ -22,8 +23,11 @@ struct Placement {
 ///
 /// The inputs of a concatenation become slices of its output, so that the step disappears, or at
 /// least copies less: `steps` is changed. A reshape that leaves all bytes where they are disappears
-/// too. A tensor gets the border that its readers want, if all steps that touch it take pitches.
+/// too, and so does a constant that can be read where the engine keeps it. A tensor gets the border
+/// that its readers want, if all steps that touch it take pitches. A step that can do so writes
+/// over its input if nothing reads that later, and it is neither an input of the program nor among
+/// `outputs`.
 Placement place(const PreparedProgram& program, std::vector<Shape> shapes,
-                std::vector<FusedStep>& steps);
+                std::vector<FusedStep>& steps, std::span<const int> outputs);
 
 }  // namespace smidgen::engine

@@ -39,8 +39,8 @@ std::vector<Shape> infer_shapes(const PreparedProgram& program, std::span<const 
   return shapes;
 }
 
-/// The memory of all blocks. Tensors without a block of their own, and float inputs, for which the
-/// caller's memory serves, have none.
+/// The memory of all blocks. Tensors without a block of their own, constants, and float inputs, for
+/// which the caller's memory serves, have none.
 std::vector<Lifetime> lifetimes_of(const PreparedProgram& program, const Placement& placement,
                                    std::span<const FusedStep> steps, std::span<const int> outputs) {
   const int step_count = static_cast<int>(steps.size());
@@ -51,10 +51,13 @@ std::vector<Lifetime> lifetimes_of(const PreparedProgram& program, const Placeme
     block.last = std::max(block.last, step);
   };
   for (std::size_t i = 0; i < blocks.size(); ++i) {
-    if (placement.homes[i].kind == Home::Kind::kBlock) blocks[i].bytes = placement.layouts[i].bytes;
+    if (placement.homes[i].kind == Home::Kind::kBlock && placement.constants[i] == nullptr) {
+      blocks[i].bytes = placement.layouts[i].bytes;
+    }
   }
   for (int index = 0; index < step_count; ++index) {
     use(steps[at(index)].written(), index);
+    if (steps[at(index)].quantized >= 0) use(steps[at(index)].quantized, index);
     for (const int tensor : steps[at(index)].reads()) use(tensor, index);
   }
   for (const int output : outputs) use(output, step_count);
@@ -111,8 +114,8 @@ class Planner {
     std::vector<Shape> shapes = infer_shapes(program_, plan_->input_shapes);
     expect_within(work_of(program_, shapes), limits.work, "operations");
     const Index scratch = scratch_of(program_, shapes);
-    steps_ = fuse(program_, plan_->outputs);
-    placement_ = place(program_, std::move(shapes), steps_);
+    steps_ = fuse(program_, shapes, plan_->outputs);
+    placement_ = place(program_, std::move(shapes), steps_, plan_->outputs);
     lay_memory_out(threads, scratch, limits);
     for (const FusedStep& step : steps_) plan_step(step, threads);
     plan_->ignores_subnormals = std::ranges::all_of(
@@ -131,8 +134,11 @@ class Planner {
                   limits.bytes, "bytes of memory");
     plan_->arena = AlignedBuffer(memory.arena_bytes);
     for (std::size_t i = 0; i < placement_.homes.size(); ++i) {
-      const Index offset = memory.offsets[at(placement_.homes[i].block)];
-      plan_->tensors.push_back(placement_.view(static_cast<int>(i), plan_->arena.data() + offset));
+      const std::size_t block = at(placement_.homes[i].block);
+      std::byte* constant = placement_.constants[block];
+      plan_->tensors.push_back(placement_.view(
+          static_cast<int>(i),
+          constant != nullptr ? constant : plan_->arena.data() + memory.offsets[block]));
     }
     plan_->scratch_bytes = round_up(scratch + kSlack, kAlignment);
     plan_->scratch = AlignedBuffer(plan_->scratch_bytes * threads);
@@ -143,6 +149,7 @@ class Planner {
     PlannedStep planned{.op = step.op,
                         .inputs = step.inputs,
                         .output = step.output,
+                        .quantized = step.quantized,
                         .absorbed = step.absorbed,
                         .views = {},
                         .output_view = plan_->tensors[at(step.written())],
@@ -154,6 +161,7 @@ class Planner {
       shapes.push_back(planned.views.back().shape);
     }
     if (step.addend >= 0) planned.epilogue.addend = plan_->tensors[at(step.addend)];
+    if (step.quantized >= 0) planned.epilogue.quantized = plan_->tensors[at(step.quantized)];
     if (step.op->work(shapes) < kWorkForThreads) planned.threads = 1;
     plan_->steps.push_back(std::move(planned));
   }

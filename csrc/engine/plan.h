@@ -16,6 +16,7 @@ struct PlannedStep {
   const ops::Operator* op;
   std::vector<int> inputs;  // indices of tensors
   int output;
+  int quantized = -1;                  // the output once more, quantized; -1 for none
   std::vector<int> absorbed;           // outputs of the steps before the last that it stands for
   std::vector<ops::TensorView> views;  // the inputs in memory
   ops::TensorView output_view;

@@ -6,7 +6,6 @@
 #include "base/error.h"
 #include "base/partition.h"
 #include "kernels/attention/pack.h"
-#include "kernels/attention/registry.h"
 #include "kernels/select.h"
 
 namespace smidgen::ops {
@@ -25,7 +24,7 @@ struct Scratch {
   Index end;
 
   Scratch(Index tokens, Index features) {
-    const Index pitch = round_up(tokens, kernels::kAttentionPanel);
+    const Index pitch = round_up(tokens, kernels::kAttentionTokens);
     key_terms = round_up(kernels::packed_keys_bytes(tokens, features), kAlignment);
     packed_values = key_terms + round_up(pitch * 4, kAlignment);
     scores = packed_values + round_up(kernels::packed_values_bytes(tokens, features), kAlignment);
@@ -44,13 +43,31 @@ bool is_mask(const Shape& mask, Index images, Index tokens) {
          (mask[2] == tokens || mask[2] == 1) && mask[3] == tokens;
 }
 
+/// Where a row of a mask begins, and how far apart rows are.
+struct MaskRows {
+  const float* first = nullptr;
+  Index stride = 0;
+};
+
+/// The mask of one image; none if it masks nothing, as the mask of a text without padding.
+MaskRows mask_of(const TensorView& mask, Index image) {
+  const Index tokens = mask.shape[3];
+  const Index rows = mask.shape[2];
+  const float* first = mask.f32() + (mask.shape[0] == 1 ? 0 : image * rows * tokens);
+  const bool masks_nothing =
+      std::all_of(first, first + rows * tokens, [](float x) { return x == 0.0F; });
+  if (masks_nothing) return {};
+  return {first, rows == 1 ? 0 : tokens};
+}
+
 }  // namespace
 
 Attention::Attention(const AttentionSettings& settings, Isa isa)
     : settings_(settings),
-      score_multiplier_((settings.query.scale * settings.key.scale) * settings.scale),
+      score_multiplier_(((settings.query.scale * settings.key.scale) * settings.scale) *
+                        kernels::kScoreSteps),
       value_multiplier_(settings.value.scale / settings.output.scale),
-      kernel_(kernels::best_variant(kernels::attention_variants(), isa).kernel) {}
+      variant_(kernels::best_variant(kernels::attention_variants(), isa)) {}
 
 Shape Attention::output_shape(std::span<const Shape> inputs) const {
   const Index features = settings_.heads * settings_.head_size;
@@ -80,8 +97,8 @@ Index Attention::scratch_bytes(std::span<const Shape> inputs) const {
   return Scratch(inputs[0][1], settings_.head_size).end;
 }
 
-kernels::AttentionRows Attention::rows_of(const Invocation& invocation, Index image,
-                                          Index head) const {
+kernels::AttentionRows Attention::pack_head(const Invocation& invocation, Index image,
+                                            Index head) const {
   const Index tokens = invocation.output.shape[1];
   const Index size = settings_.head_size;
   const Scratch at(tokens, size);
@@ -95,16 +112,9 @@ kernels::AttentionRows Attention::rows_of(const Invocation& invocation, Index im
   auto* keys = reinterpret_cast<std::int8_t*>(scratch + at.packed_keys);
   auto* terms = reinterpret_cast<std::int32_t*>(scratch + at.key_terms);
   auto* values = reinterpret_cast<std::int8_t*>(scratch + at.packed_values);
-  kernels::pack_keys(view(1, settings_.key_offset), settings_.query.zero_point, keys, terms);
-  kernels::pack_values(view(2, settings_.value_offset), values);
+  variant_.pack_keys(view(1, settings_.key_offset), settings_.query.zero_point, keys, terms);
+  variant_.pack_values(view(2, settings_.value_offset), values);
   const kernels::HeadView queries = view(0, settings_.query_offset);
-  const float* mask = nullptr;
-  Index mask_stride = 0;
-  if (settings_.has_mask) {
-    const Shape& shape = invocation.inputs[3].shape;
-    mask = invocation.inputs[3].f32() + (shape[0] == 1 ? 0 : image * shape[2] * tokens);
-    mask_stride = shape[2] == 1 ? 0 : tokens;
-  }
   const Index width = invocation.output.shape[2];
   return {.rows = 0,
           .keys = tokens,
@@ -118,8 +128,8 @@ kernels::AttentionRows Attention::rows_of(const Invocation& invocation, Index im
           .value_term = 128 - settings_.value.zero_point,
           .score_multiplier = score_multiplier_,
           .value_multiplier = value_multiplier_,
-          .mask = mask,
-          .mask_stride = mask_stride,
+          .mask = nullptr,
+          .mask_stride = 0,
           .scores = reinterpret_cast<float*>(scratch + at.scores),
           .weights = reinterpret_cast<std::uint8_t*>(scratch + at.weights),
           .out = invocation.output.u8() + image * tokens * width + head * size,
@@ -132,20 +142,25 @@ void Attention::run(const Invocation& invocation) const noexcept {
   const Index blocks = ceil_div(tokens, kernels::kAttentionRows);
   const Index units = invocation.output.shape[0] * settings_.heads * blocks;
   const Range mine = partition(units, 1, invocation.thread, invocation.threads);
+  MaskRows mask;
+  Index masked_image = -1;
   for (Index unit = mine.begin; unit < mine.end;) {
     const Index head = unit / blocks;
+    const Index image = head / settings_.heads;
     const Index end = std::min(mine.end, (head + 1) * blocks);
-    const kernels::AttentionRows first =
-        rows_of(invocation, head / settings_.heads, head % settings_.heads);
-    for (; unit < end; ++unit) {
-      const Index row = unit % blocks * kernels::kAttentionRows;
-      kernels::AttentionRows rows = first;
-      rows.rows = std::min(kernels::kAttentionRows, tokens - row);
-      rows.queries += row * rows.query_stride;
-      rows.out += row * rows.out_stride;
-      if (rows.mask != nullptr) rows.mask += row * rows.mask_stride;
-      kernel_(rows);
+    if (settings_.has_mask && image != masked_image) {
+      mask = mask_of(invocation.inputs[3], image);
+      masked_image = image;
     }
+    kernels::AttentionRows rows = pack_head(invocation, image, head % settings_.heads);
+    const Index row = unit % blocks * kernels::kAttentionRows;
+    rows.rows = std::min((end - unit) * kernels::kAttentionRows, tokens - row);
+    rows.queries += row * rows.query_stride;
+    rows.out += row * rows.out_stride;
+    rows.mask = mask.first == nullptr ? nullptr : mask.first + row * mask.stride;
+    rows.mask_stride = mask.stride;
+    variant_.kernel(rows);
+    unit = end;
   }
 }
 

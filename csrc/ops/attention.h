@@ -1,7 +1,7 @@
 #pragma once
 
 #include "base/isa.h"
-#include "kernels/attention/attention.h"
+#include "kernels/attention/registry.h"
 #include "ops/operator.h"
 
 namespace smidgen::ops {
@@ -34,12 +34,12 @@ class Attention final : public Operator {
   void run(const Invocation& invocation) const noexcept override;
 
  private:
-  kernels::AttentionRows rows_of(const Invocation& invocation, Index image, Index head) const;
+  kernels::AttentionRows pack_head(const Invocation& invocation, Index image, Index head) const;
 
   AttentionSettings settings_;
   float score_multiplier_;
   float value_multiplier_;
-  kernels::AttentionKernel kernel_;
+  const kernels::AttentionVariant& variant_;
 };
 
 }  // namespace smidgen::ops

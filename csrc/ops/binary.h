@@ -21,6 +21,8 @@ class Binary final : public BroadcastOperator {
 
   void run(const Invocation& invocation) const noexcept override;
 
+  kernels::BinaryFunction function() const { return function_; }
+
  private:
   kernels::BinaryFunction function_;
   kernels::BinaryKernel kernel_;

@@ -6,9 +6,12 @@
 #include "base/partition.h"
 #include "kernels/float32/registry.h"
 #include "kernels/select.h"
+#include "ops/quantize.h"
 
 namespace smidgen::ops {
 namespace {
+
+constexpr Index kBlockBytes = 128 * 1024;  // of rows that are quantized before the next are read
 
 AlignedBuffer copy_of(std::span<const float> values) {
   AlignedBuffer buffer(static_cast<Index>(values.size_bytes()));
@@ -48,15 +51,26 @@ Index LayerNorm::work(std::span<const Shape> inputs) const {
 void LayerNorm::run(const Invocation& invocation) const noexcept {
   const TensorView& x = invocation.inputs[0];
   const Index length = x.shape[x.shape.rank() - 1];
+  const Index row_bytes = length * static_cast<Index>(sizeof(float));
+  const Quantize* quantize = invocation.epilogue.quantize;
   const Range mine =
       partition(x.shape.element_count() / length, 1, invocation.thread, invocation.threads);
-  kernel_({.rows = mine.end - mine.begin,
-           .count = length,
-           .x = x.f32() + mine.begin * length,
-           .weight = or_null(weight_),
-           .bias = or_null(bias_),
-           .epsilon = epsilon_,
-           .out = invocation.output.f32() + mine.begin * length});
+  const Index step = std::max(Index{4}, kBlockBytes / row_bytes / 4 * 4);
+  for (Index row = mine.begin; row < mine.end; row += step) {
+    const Index rows = std::min(step, mine.end - row);
+    const Index first = row * length;
+    float* out = invocation.output.f32() + first;
+    kernel_({.rows = rows,
+             .count = length,
+             .x = x.f32() + first,
+             .addend = invocation.inputs.size() < 2 ? nullptr : invocation.inputs[1].f32() + first,
+             .weight = or_null(weight_),
+             .bias = or_null(bias_),
+             .epsilon = epsilon_,
+             .out = out});
+    if (quantize == nullptr) continue;
+    quantize->quantize(rows * length, out, invocation.epilogue.quantized.u8() + first);
+  }
 }
 
 }  // namespace smidgen::ops

@@ -14,13 +14,19 @@ struct LayerNormConstants {
   float epsilon;
 };
 
-/// float32 rows along the last axis, normalized.
+/// float32 rows along the last axis, normalized. Adds two inputs up where it gets two, and
+/// quantizes rows as soon as they are there.
 class LayerNorm final : public Operator {
  public:
   LayerNorm(const LayerNormConstants& constants, Isa isa);
 
   Shape output_shape(std::span<const Shape> inputs) const override;
   Index work(std::span<const Shape> inputs) const override;
+  bool can_fuse(const Epilogue& epilogue) const override {
+    return epilogue.lookup == nullptr && epilogue.add == nullptr;
+  }
+  bool can_add_inputs() const override { return true; }
+  bool can_overwrite_input() const override { return true; }
   void run(const Invocation& invocation) const noexcept override;
 
  private:

@@ -68,6 +68,7 @@ kernels::OutputRange output_range(const Quantization& output, const Clamp& clamp
 
 class Add;
 class Lookup;
+class Quantize;
 
 /// What follows a step and is done on its output while that is still in the cache: the steps that
 /// the planner has fused into it, in this order. The bytes are those of the steps one by one.
@@ -76,8 +77,10 @@ struct Epilogue {
   const Add* add = nullptr;
   TensorView addend;             // the other operand of `add`; of the output's shape
   bool is_addend_first = false;  // whether the addend is the left operand
+  const Quantize* quantize = nullptr;
+  TensorView quantized;  // where `quantize` writes; the output is written as well
 
-  bool is_empty() const { return lookup == nullptr && add == nullptr; }
+  bool is_empty() const { return lookup == nullptr && add == nullptr && quantize == nullptr; }
 };
 
 /// One part of a step, and what to do it with. Parts differ in what they write and may run at the
@@ -125,6 +128,13 @@ class Operator {
 
   /// Whether run() can do these steps on its output.
   virtual bool can_fuse(const Epilogue& epilogue) const { return epilogue.is_empty(); }
+
+  /// Whether run() takes two float32 inputs of the output's shape in the place of its only one, and
+  /// adds them up first.
+  virtual bool can_add_inputs() const { return false; }
+
+  /// Whether the output, of the first input's shape and type, may lie where that does.
+  virtual bool can_overwrite_input() const { return false; }
 
   /// The ways in which run() can do inputs of these shapes, all with the same bytes, the one that
   /// should be the fastest first. The planner times the first few and keeps the best.

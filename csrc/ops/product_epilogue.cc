@@ -30,6 +30,7 @@ ProductEpilogue::ProductEpilogue(const kernels::OutputRange& own, const Epilogue
 }
 
 bool ProductEpilogue::can_do(const Epilogue& epilogue) {
+  if (epilogue.quantize != nullptr) return false;
   if (epilogue.add == nullptr) return true;
   // Then no term reaches 2^30 and their sum converts to an integer.
   constexpr float kLargestMultiplier = 4194304.0F;

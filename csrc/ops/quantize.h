@@ -19,6 +19,11 @@ class Quantize final : public Operator {
   bool ignores_subnormals() const override { return true; }
   void run(const Invocation& invocation) const noexcept override;
 
+  /// Quantizes values that lie in order; for steps into which this one is fused.
+  void quantize(Index count, const float* x, std::uint8_t* out) const noexcept {
+    variant_.kernel(count, x, scale_, out);
+  }
+
  private:
   kernels::QuantizeScale scale_;
   const kernels::QuantizeVariant& variant_;

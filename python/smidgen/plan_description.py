@@ -13,6 +13,7 @@ class PlannedStep:
 
     Attributes:
         output: The tensor that it writes.
+        quantized: The tensor in which it writes the output once more, quantized, if it does.
         absorbed: Outputs of the program's steps that became part of it, in order; they are nowhere
             in memory.
         inputs: Tensors that its first part reads.
@@ -21,6 +22,7 @@ class PlannedStep:
     """
 
     output: str
+    quantized: str | None
     absorbed: tuple[str, ...]
     inputs: tuple[str, ...]
     threads: int
@@ -36,7 +38,8 @@ class PlanDescription:
             been written at once are not among them.
         borders: Pixels of border of those tensors that have one: top, left, bottom, right.
         slices: Tensors whose values lie among the channels of another, and that one.
-        aliases: Tensors that have the bytes of another under a different shape, and that one.
+        aliases: Tensors that lie where another does, as its bytes in a different shape or as what
+            a step wrote over it, and that one.
         arena_bytes: Memory for activations.
         scratch_bytes: Temporary memory of all threads.
     """
@@ -54,6 +57,7 @@ class PlanDescription:
         steps = tuple(
             PlannedStep(
                 output=names[step["output"]],
+                quantized=None if step["quantized"] < 0 else names[step["quantized"]],
                 absorbed=tuple(names[index] for index in step["absorbed"]),
                 inputs=tuple(names[index] for index in step["inputs"]),
                 threads=step["threads"],

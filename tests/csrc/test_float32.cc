@@ -109,9 +109,10 @@ TEST(every_binary_kernel_equals_the_portable_one) {
 }
 
 TEST(every_row_kernel_equals_the_portable_one) {
-  constexpr Index kRows = 3;
+  constexpr Index kRows = 6;
   for (const Index count : kCounts) {
     const std::vector<float> x = floats(kRows * count, 7);
+    const std::vector<float> addend = floats(kRows * count, 9);
     const std::vector<float> weight = floats(count, 8);
     for (const auto& variant : kernels::reduce_variants()) {
       if (!cpu_has(variant.isa)) continue;
@@ -135,14 +136,16 @@ TEST(every_row_kernel_equals_the_portable_one) {
     }
     for (const auto& variant : kernels::layer_norm_variants()) {
       if (!cpu_has(variant.isa)) continue;
-      for (int given = 0; given < 4; ++given) {
-        test::set_context(variant.name, "count", count, "weight and bias", given);
+      for (int given = 0; given < 8; ++given) {
+        test::set_context(variant.name, "count", count, "weight, bias and addend", given);
         const float* own_weight = given % 2 == 0 ? nullptr : weight.data();
-        const float* own_bias = given < 2 ? nullptr : weight.data();
-        expect_same(variant, kernels::layer_norm_variants().front(), kRows * count,
-                    [&](kernels::LayerNormKernel kernel, float* out) {
-                      kernel({kRows, count, x.data(), own_weight, own_bias, 0.125F, out});
-                    });
+        const float* own_bias = given / 2 % 2 == 0 ? nullptr : weight.data();
+        const float* own_addend = given < 4 ? nullptr : addend.data();
+        expect_same(
+            variant, kernels::layer_norm_variants().front(), kRows * count,
+            [&](kernels::LayerNormKernel kernel, float* out) {
+              kernel({kRows, count, x.data(), own_addend, own_weight, own_bias, 0.125F, out});
+            });
       }
     }
   }

@@ -5,7 +5,11 @@
 #include "check.h"
 #include "engine/fusion.h"
 #include "engine/placement.h"
+#include "ops/binary.h"
 #include "ops/concat.h"
+#include "ops/constant_tensor.h"
+#include "ops/layer_norm.h"
+#include "ops/quantize.h"
 #include "ops/reshape.h"
 
 namespace smidgen::engine {
@@ -109,8 +113,8 @@ struct Placed {
 };
 
 Placed place(const Net& net, const std::vector<int>& outputs) {
-  Placed placed{fuse(net.program, outputs), {}};
-  placed.placement = place(net.program, net.shapes, placed.steps);
+  Placed placed{fuse(net.program, net.shapes, outputs), {}};
+  placed.placement = place(net.program, net.shapes, placed.steps, outputs);
   return placed;
 }
 
@@ -274,7 +278,7 @@ TEST(a_lookup_and_an_addition_become_part_of_the_step_before_them) {
   const int x = net.input(shape);
   const int a = net.stub(x, shape);
   const int y = net.sum(x, net.lookup(a));
-  const std::vector<FusedStep> steps = fuse(net.program, std::vector{y});
+  const std::vector<FusedStep> steps = fuse(net.program, net.shapes, std::vector{y});
   CHECK_EQUAL(steps.size(), 1U);
   CHECK(steps[0].lookup != nullptr && steps[0].add != nullptr);
   CHECK_EQUAL(steps[0].addend, x);
@@ -289,7 +293,7 @@ TEST(a_step_waits_for_the_other_operand_of_its_addition) {
   const int fusing = net.stub(x, shape);
   const int other = net.stub(x, shape, {.can_fuse = false});
   const int y = net.sum(fusing, other);
-  const std::vector<FusedStep> steps = fuse(net.program, std::vector{y});
+  const std::vector<FusedStep> steps = fuse(net.program, net.shapes, std::vector{y});
   CHECK_EQUAL(steps.size(), 2U);
   CHECK_EQUAL(steps[0].output, other);
   CHECK_EQUAL(steps[1].addend, other);
@@ -303,7 +307,7 @@ TEST(the_later_of_two_steps_takes_their_sum) {
   const int first = net.stub(x, shape);
   const int second = net.stub(x, shape);
   const int y = net.sum(first, second);
-  const std::vector<FusedStep> steps = fuse(net.program, std::vector{y});
+  const std::vector<FusedStep> steps = fuse(net.program, net.shapes, std::vector{y});
   CHECK_EQUAL(steps.size(), 2U);
   CHECK_EQUAL(steps[0].output, first);
   CHECK_EQUAL(steps[1].addend, first);
@@ -315,15 +319,167 @@ TEST(nothing_is_fused_that_others_read_or_the_caller_wants) {
   const int x = net.input(shape);
   const int a = net.stub(x, shape);
   const int looked_up = net.lookup(a);
-  CHECK_EQUAL(fuse(net.program, std::vector{looked_up}).size(), 1U);
-  CHECK_EQUAL(fuse(net.program, std::vector{a, looked_up}).size(), 2U);
+  CHECK_EQUAL(fuse(net.program, net.shapes, std::vector{looked_up}).size(), 1U);
+  CHECK_EQUAL(fuse(net.program, net.shapes, std::vector{a, looked_up}).size(), 2U);
   const int other = net.stub(a, shape);
-  CHECK_EQUAL(fuse(net.program, std::vector{looked_up, other}).size(), 3U);
+  CHECK_EQUAL(fuse(net.program, net.shapes, std::vector{looked_up, other}).size(), 3U);
 
   Net doubled;
   const int single = doubled.stub(doubled.input(shape), shape);
   const int y = doubled.sum(single, single);
-  CHECK_EQUAL(fuse(doubled.program, std::vector{y}).size(), 2U);
+  CHECK_EQUAL(fuse(doubled.program, doubled.shapes, std::vector{y}).size(), 2U);
+}
+
+/// A net of floats with the parts of an encoder that lie between its products.
+class FloatNet : public Net {
+ public:
+  int floats(const Shape& shape) {
+    const int index = tensor(shape);
+    program.tensors.back().dtype = DType::kFloat32;
+    return index;
+  }
+
+  int float_input(const Shape& shape) {
+    program.inputs.push_back(floats(shape));
+    return program.inputs.back();
+  }
+
+  int binary(kernels::BinaryFunction function, int lhs, int rhs) {
+    const Shape shape = shapes[static_cast<std::size_t>(lhs)];
+    const int output = floats(shape);
+    program.steps.push_back(
+        {std::make_unique<ops::Binary>(function, Isa::kPortable), {lhs, rhs}, output});
+    return output;
+  }
+
+  int layer_norm(int input) {
+    const int output = floats(shapes[static_cast<std::size_t>(input)]);
+    program.steps.push_back(
+        {std::make_unique<ops::LayerNorm>(ops::LayerNormConstants{{}, {}, 0.1F}, Isa::kPortable),
+         {input},
+         output});
+    return output;
+  }
+
+  int constant(const Shape& shape) {
+    const std::vector<std::byte> values(static_cast<std::size_t>(4 * shape.element_count()));
+    const int output = floats(shape);
+    program.steps.push_back(
+        {std::make_unique<ops::ConstantTensor>(shape, DType::kFloat32, values, Isa::kPortable),
+         {},
+         output});
+    return output;
+  }
+
+  int quantize(int input) {
+    return add(std::make_unique<ops::Quantize>(ops::Quantization{0.5F, 3}, Isa::kPortable), {input},
+               shapes[static_cast<std::size_t>(input)]);
+  }
+};
+
+TEST(a_layer_norm_takes_the_sum_before_it_and_the_quantization_behind_it) {
+  FloatNet net;
+  const Shape shape{2, 3, 8};
+  const int x = net.float_input(shape);
+  const int y = net.float_input(shape);
+  const int sum = net.binary(kernels::BinaryFunction::kAdd, x, y);
+  const int normalized = net.layer_norm(sum);
+  const int quantized = net.quantize(normalized);
+  const int next = net.binary(kernels::BinaryFunction::kMul, normalized, y);
+  const std::vector<FusedStep> steps = fuse(net.program, net.shapes, std::vector{quantized, next});
+  CHECK_EQUAL(steps.size(), 2U);
+  CHECK_EQUAL(steps[0].inputs, (std::vector{x, y}));
+  CHECK_EQUAL(steps[0].absorbed, std::vector{sum});
+  CHECK_EQUAL(steps[0].output, normalized);
+  CHECK_EQUAL(steps[0].quantized, quantized);
+  CHECK_EQUAL(steps[1].output, next);
+}
+
+TEST(a_sum_stays_a_step_if_others_read_it_or_it_repeats_an_operand) {
+  const Shape shape{2, 3, 8};
+  for (const int obstacle : {0, 1, 2, 3}) {
+    test::set_context("obstacle", obstacle);
+    FloatNet net;
+    const int x = net.float_input(shape);
+    const int y = net.float_input(obstacle == 0 ? Shape{1, 3, 8} : shape);
+    const auto function =
+        obstacle == 1 ? kernels::BinaryFunction::kSub : kernels::BinaryFunction::kAdd;
+    const int sum = net.binary(function, x, y);
+    const int normalized = net.layer_norm(sum);
+    std::vector<int> outputs = {normalized};
+    if (obstacle == 2) outputs.push_back(sum);
+    if (obstacle == 3) outputs.push_back(net.binary(function, sum, x));
+    const std::size_t count = net.program.steps.size();
+    CHECK_EQUAL(fuse(net.program, net.shapes, outputs).size(), count);
+  }
+}
+
+TEST(a_quantization_that_changes_the_layout_stays_a_step) {
+  FloatNet net;
+  const int normalized = net.layer_norm(net.float_input({1, 4, 3, 8}));
+  const int quantized = net.quantize(normalized);
+  CHECK_EQUAL(fuse(net.program, net.shapes, std::vector{quantized}).size(), 2U);
+}
+
+TEST(one_of_two_quantizations_is_fused) {
+  FloatNet net;
+  const int normalized = net.layer_norm(net.float_input({4, 8}));
+  const int first = net.quantize(normalized);
+  const int second = net.quantize(normalized);
+  const std::vector<FusedStep> steps = fuse(net.program, net.shapes, std::vector{first, second});
+  CHECK_EQUAL(steps.size(), 2U);
+  CHECK_EQUAL(steps[0].quantized, first);
+  CHECK_EQUAL(steps[1].output, second);
+}
+
+TEST(a_layer_norm_writes_over_an_input_that_nothing_reads_later) {
+  const Shape shape{2, 3, 8};
+  FloatNet net;
+  const int given = net.float_input(shape);
+  const int x = net.binary(kernels::BinaryFunction::kMul, given, given);
+  const int flat = net.floats({6, 8});
+  net.program.steps.push_back(
+      {std::make_unique<ops::Reshape>(std::vector<Index>{6, 8}, DType::kFloat32, Isa::kPortable),
+       {x},
+       flat});
+  const int over = net.layer_norm(flat);
+  const int last = net.layer_norm(over);
+  const int y = net.binary(kernels::BinaryFunction::kMul, last, last);
+  const Placed placed = place(net, {y});
+  for (const int tensor : {flat, over, last}) {
+    CHECK(placed.home(tensor).kind == Home::Kind::kAlias);
+    CHECK_EQUAL(placed.home(tensor).block, x);
+  }
+  CHECK(placed.owns_block(y));
+}
+
+TEST(a_layer_norm_keeps_an_input_that_is_read_later_or_belongs_to_others) {
+  const Shape shape{2, 3, 8};
+  for (const int obstacle : {0, 1, 2, 3}) {
+    test::set_context("obstacle", obstacle);
+    FloatNet net;
+    const int given = net.float_input(shape);
+    int x = net.binary(kernels::BinaryFunction::kMul, given, given);
+    if (obstacle == 0) x = given;
+    if (obstacle == 1) x = net.constant(shape);
+    const int normalized = net.layer_norm(x);
+    std::vector<int> outputs = {normalized};
+    if (obstacle == 2) outputs.push_back(x);
+    if (obstacle == 3) outputs.push_back(net.binary(kernels::BinaryFunction::kMul, x, normalized));
+    CHECK(place(net, outputs).owns_block(normalized));
+  }
+}
+
+TEST(a_constant_is_read_where_it_lies) {
+  FloatNet net;
+  const Shape shape{2, 3};
+  const int constant = net.constant(shape);
+  const auto* op = dynamic_cast<const ops::ConstantTensor*>(net.program.steps[0].op.get());
+  const int y = net.layer_norm(constant);
+  const Placed placed = place(net, {y});
+  CHECK_EQUAL(placed.steps.size(), 1U);
+  CHECK(placed.placement.constants[static_cast<std::size_t>(constant)] == op->view().data);
+  CHECK(placed.placement.constants[static_cast<std::size_t>(y)] == nullptr);
 }
 
 }  // namespace

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from smidgen.engine import Engine, available_isas
 from smidgen.errors import InvalidTensorError, ProgramError
+from smidgen.functional import attention
 from smidgen.program import Attention, Program, interpret, verify
 from tests.python.program.attention_programs import SCALE, attention_program
 
@@ -40,6 +41,7 @@ def arrays(program: Program, images: int, tokens: int, seed: int = 0) -> dict[st
         (16, 2, 16, (None, 1, 1, 16)),
         (33, 5, 7, (None, 1, 33, 33)),
         (70, 2, 64, (None, 1, 1, 70)),
+        (129, 3, 24, (None, 1, 129, 129)),
     ],
 )
 def test_engine_equals_the_interpreter(
@@ -65,6 +67,31 @@ def test_is_close_to_attention_in_double_precision() -> None:
     # Half a step of the output, and half a step of 255 in each weight.
     assert np.abs(found - expected).max() < SCALE / 2 + 0.03
     assert (found - expected).std() < SCALE / 2
+
+
+def test_weights_are_those_of_a_softmax_but_for_their_rounding() -> None:
+    # One query of 2 and keys that fall by one; values tell the weights apart, one at a time.
+    steps = np.float32(2048 / np.log(2))
+    for multiplier in (0.002, 0.1, 1.0):
+        query = np.full((1, 1, 256, 1), 2, np.uint8)
+        key = np.arange(256, dtype=np.uint8)[::-1].reshape(1, 1, 256, 1)
+        value = np.diag(np.full(256, 255)).astype(np.uint8)[None, None]
+        found = attention(
+            query, key, value, None, query_zero_point=0, value_zero_point=0, zero_point=0,
+            score_multiplier=np.float32(multiplier * steps / 2), value_multiplier=np.float32(1),
+        )[0, 0, 0]  # fmt: skip
+        weights = 255 * np.exp(-multiplier * np.arange(256.0))
+        assert np.abs(found - 255 * np.rint(weights) / np.rint(weights).sum()).max() <= 0.51
+
+
+def test_a_mask_that_masks_nothing_changes_nothing() -> None:
+    program = attention_program(40, 2, 16, (None, 1, 1, 40))
+    inputs = arrays(program, 2, 40)
+    inputs["mask"][:] = -0.0
+    without = attention_program(40, 2, 16)
+    np.testing.assert_array_equal(
+        Engine(program).run(inputs)["y"], interpret(without, {"x": inputs["x"]})["y"]
+    )
 
 
 def test_flat_weights_over_many_tokens_keep_their_mean() -> None:

@@ -1,28 +1,32 @@
-#include <immintrin.h>
-
-#include "kernels/attention/attention.h"
+#include "kernels/simd/ymm.inc"
+// In the vectors of the file above:
+#include "kernels/attention/lanes_ymm.inc"
+// and in those of both:
 #include "kernels/attention/rows.inc"
-#include "kernels/attention/simd_ymm.inc"
 
 namespace smidgen::kernels {
 namespace {
 
-struct AvxVnni : Ymm {
-  using Acc = __m256i;
+struct AvxVnni {
+  using Sums = __m256i;
   using Columns = __m256i;
   using Row = __m256i;
 
   static constexpr int kRows = 4;
+  static constexpr int kPanels = 1;
 
-  static Acc zero() { return _mm256_setzero_si256(); }
-  static Columns load_columns(const std::int8_t* w) {
+  static Sums start(const std::int32_t* numbers) {
+    return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(numbers));
+  }
+  static Sums start_all(std::int32_t number) { return _mm256_set1_epi32(number); }
+  static Columns load(const std::int8_t* w) {
     return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(w));
   }
   static Row broadcast(std::int32_t four) { return _mm256_set1_epi32(four); }
-  static Acc dot(Acc acc, Row row, Columns columns) {
-    return _mm256_dpbusd_avx_epi32(acc, row, columns);
+  static Sums add(Sums sums, Row row, Columns columns) {
+    return _mm256_dpbusd_avx_epi32(sums, row, columns);
   }
-  static __m256i sums(Acc acc) { return acc; }
+  static __m256i total(Sums sums) { return sums; }
 };
 
 }  // namespace

@@ -1,8 +1,7 @@
-#include <cmath>
 #include <limits>
 
 #include "kernels/attention/attention.h"
-#include "kernels/math/exp.h"
+#include "kernels/attention/weight.h"
 #include "kernels/round_and_clamp.h"
 
 namespace smidgen::kernels {
@@ -32,14 +31,13 @@ void score_row(const AttentionRows& t, std::ptrdiff_t i, float* scores) {
     for (std::ptrdiff_t j = 0; j < kPanel && first + j < t.keys; ++j) {
       const std::uint32_t sum = sums[j] + static_cast<std::uint32_t>(t.key_terms[first + j]);
       float score = static_cast<float>(static_cast<std::int32_t>(sum)) * t.score_multiplier;
-      if (t.mask != nullptr) score = score + t.mask[i * t.mask_stride + first + j];
+      if (t.mask != nullptr) {
+        score = score + attention_mask_term(t.mask[i * t.mask_stride + first + j]);
+      }
       scores[first + j] = score;
     }
   }
 }
-
-/// exp of a number that is not positive; of NaN, and of less than has a normal exp, the smallest.
-float weight_power(float x) { return exp_of_bounded(x > kExpLowest ? x : kExpLowest); }
 
 /// Writes the weights of one row and returns their sum.
 std::int32_t weigh_row(const AttentionRows& t, const float* scores, std::uint8_t* weights) {
@@ -49,8 +47,7 @@ std::int32_t weigh_row(const AttentionRows& t, const float* scores, std::uint8_t
   }
   std::int32_t total = 0;
   for (std::ptrdiff_t j = 0; j < t.keys; ++j) {
-    const auto weight =
-        static_cast<std::int32_t>(std::lrintf(weight_power(scores[j] - largest) * 255.0F));
+    const std::int32_t weight = attention_weight(largest - scores[j]);
     weights[j] = static_cast<std::uint8_t>(weight);
     total += weight;
   }

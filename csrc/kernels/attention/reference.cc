@@ -1,9 +1,8 @@
 #include "kernels/attention/reference.h"
 
-#include <cmath>
 #include <limits>
 
-#include "kernels/math/exp.h"
+#include "kernels/attention/weight.h"
 #include "kernels/round_and_clamp.h"
 
 namespace smidgen::kernels {
@@ -18,22 +17,18 @@ std::int32_t score(const AttentionHead& head, Index i, Index j) {
   return sum;
 }
 
-float weight_power(float x) { return exp_of_bounded(x > kExpLowest ? x : kExpLowest); }
-
 /// The weights of all tokens for one query.
 std::vector<std::int32_t> weights_of(const AttentionHead& head, Index i) {
   std::vector<float> scores;
   float largest = -std::numeric_limits<float>::infinity();
   for (Index j = 0; j < head.keys.tokens; ++j) {
     float t = static_cast<float>(score(head, i, j)) * head.score_multiplier;
-    if (head.mask != nullptr) t = t + head.mask[i * head.mask_stride + j];
+    if (head.mask != nullptr) t = t + attention_mask_term(head.mask[i * head.mask_stride + j]);
     scores.push_back(t);
     if (t > largest) largest = t;
   }
   std::vector<std::int32_t> weights;
-  for (const float t : scores) {
-    weights.push_back(static_cast<std::int32_t>(std::lrintf(weight_power(t - largest) * 255.0F)));
-  }
+  for (const float t : scores) weights.push_back(attention_weight(largest - t));
   return weights;
 }
 

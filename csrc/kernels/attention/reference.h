@@ -4,8 +4,7 @@
 #include <vector>
 
 #include "base/shape.h"
-#include "kernels/attention/pack.h"
-#include "kernels/output_range.h"
+#include "kernels/attention/attention.h"
 
 namespace smidgen::kernels {
 

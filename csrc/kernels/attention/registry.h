@@ -12,6 +12,8 @@ struct AttentionVariant {
   std::string_view name;
   Isa isa;
   AttentionKernel kernel;
+  PackKeysKernel pack_keys;
+  PackValuesKernel pack_values;
 };
 
 /// Every kernel of the family that this build has.

@@ -107,11 +107,13 @@ void f32_softmax_avx2(const SoftmaxRows& rows) noexcept;
 void f32_softmax_avx512vnni(const SoftmaxRows& rows) noexcept;
 
 /// out[i][j] = d[j] * (1 / sqrt(mean(d * d) + epsilon)) * weight[j] + bias[j] with
-/// d[j] = x[i][j] - mean(x[i]); weight and bias may each be null. x and out may be the same.
+/// d[j] = y[j] - mean(y) and y[j] = x[i][j] + addend[i][j]; addend, weight and bias may each be
+/// null. x, addend and out may be the same.
 struct LayerNormRows {
   std::ptrdiff_t rows;
   std::ptrdiff_t count;
   const float* x;
+  const float* addend;
   const float* weight;
   const float* bias;
   float epsilon;
