@@ -8,6 +8,8 @@
 #include "kernels/add/add.h"
 #include "kernels/gemm/reference.h"
 #include "kernels/gemm/run.h"
+#include "kernels/lookup/registry.h"
+#include "kernels/select.h"
 #include "product_data.h"
 
 #if SMIDGEN_X86
@@ -34,6 +36,7 @@ struct Problem {
   Data data = Data::kRandom;
   OutputRange range{};
   bool has_addend = false;
+  bool has_lookup = false;
 
   Index k() const { return segments * length; }
   Index row_values() const { return k() + gap; }
@@ -139,6 +142,13 @@ constexpr GemmAddend addend_of(const OutputRange& own) {
   return {own.low, own.high, kSum.lhs_multiplier, kSum.rhs_multiplier, kSum.rhs_zero_point};
 }
 
+/// A table that confuses no two bytes.
+std::vector<std::uint8_t> lookup_table() {
+  std::vector<std::uint8_t> table(256);
+  for (std::size_t i = 0; i < table.size(); ++i) table[i] = static_cast<std::uint8_t>(37 * i + 11);
+  return table;
+}
+
 /// Runs all tiles in strips of `strip_tiles` (all if 0) with each array against a fence, and
 /// compares bytes and gaps.
 void check_run(const PackedGemm& packed, const Problem& problem, const Operands& operands,
@@ -173,6 +183,8 @@ void check_run(const PackedGemm& packed, const Problem& problem, const Operands&
           problem.n}}.joined();
   const Index tiles = tile_count(packed, rows);
   const GemmAddend scales = addend_of(problem.range);
+  const test::Fenced table(lookup_table(), fence);
+  const GemmLookup lookup{table.data(), best_variant(lookup_variants(), main.isa).kernel};
   run_packed_gemm(packed,
                   {.rows = rows,
                    .segments = problem.segments,
@@ -182,7 +194,8 @@ void check_run(const PackedGemm& packed, const Problem& problem, const Operands&
                    .panels = {0, packed.panels},
                    .ending = problem.has_addend ? GemmEnding::kBytesWithAddend : GemmEnding::kBytes,
                    .range = problem.has_addend ? kSum.range : problem.range,
-                   .addend = problem.has_addend ? &scales : nullptr});
+                   .addend = problem.has_addend ? &scales : nullptr,
+                   .lookup = problem.has_lookup ? &lookup : nullptr});
   const auto is_output = [&](Index i) {
     const Index in_line = i % problem.out_line();
     return in_line < problem.width * problem.out_row() && in_line % problem.out_row() < problem.n;
@@ -202,7 +215,8 @@ void check_choice(const GemmChoice& choice, const Problem& problem, Index strip_
   test::set_context(choice.main->name, "images", problem.images, "lines", problem.lines, "width",
                     problem.width, "n", problem.n, "segments", problem.segments, "length",
                     problem.length, "gap", problem.gap, "zero_point", problem.zero_point, "data",
-                    static_cast<int>(problem.data), "addend", problem.has_addend);
+                    static_cast<int>(problem.data), "addend", problem.has_addend, "lookup",
+                    problem.has_lookup);
   const Operands operands = make_operands(problem, random);
   const GemmColumns columns = columns_of(operands, problem);
   CHECK(level_for(Isa::kAvx2, columns) == Isa::kAvx2);
@@ -212,6 +226,10 @@ void check_choice(const GemmChoice& choice, const Problem& problem, Index strip_
   const auto addend = random.values<std::uint8_t>(problem.row_count() * problem.n, 0, 255);
   std::vector<std::uint8_t> expected = expected_rows(problem, operands);
   if (problem.has_addend) add_to(expected, problem, addend);
+  if (problem.has_lookup) {
+    const std::vector<std::uint8_t> table = lookup_table();
+    for (std::uint8_t& value : expected) value = table[value];
+  }
   for (const Fence fence : test::kFences) {
     check_run(packed, problem, operands, addend, strip_tiles, expected, fence);
   }
@@ -240,7 +258,8 @@ TEST(every_gemm_kernel_equals_the_reference_at_every_tile_edge) {
                        .gap = static_cast<Index>(turn % 5),
                        .zero_point = kZeroPoints[turn % 5],
                        .range = kRanges[turn % 6],
-                       .has_addend = turn % 2 == 1},
+                       .has_addend = turn % 3 == 1,
+                       .has_lookup = turn % 3 == 2},
                       random);
       }
     }
@@ -330,7 +349,12 @@ TEST(every_choice_of_kernels_gives_the_same_in_strips_of_any_height) {
         CHECK(choice.tail->nr >= n % choice.main->nr);
         CHECK(choice.tail->mr >= choice.main->mr && choice.tail->depth == choice.main->depth);
         check_choice(choice,
-                     {.width = rows, .n = n, .length = 12, .zero_point = 9, .range = kRanges[0]},
+                     {.width = rows,
+                      .n = n,
+                      .length = 12,
+                      .zero_point = 9,
+                      .range = kRanges[0],
+                      .has_lookup = n % 2 == 1},
                      n % 4, random);
       }
     }
