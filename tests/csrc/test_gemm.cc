@@ -1,115 +1,16 @@
-#include <algorithm>
 #include <array>
-#include <cstring>
 #include <vector>
 
-#include "check.h"
-#include "guarded.h"
+#include "gemm_problem.h"
 #include "kernels/add/add.h"
-#include "kernels/gemm/reference.h"
 #include "kernels/gemm/run.h"
 #include "kernels/lookup/registry.h"
 #include "kernels/select.h"
-#include "product_data.h"
-
-#if SMIDGEN_X86
-#include "avxvnni_as_avx512vl.h"
-#endif
 
 namespace smidgen::kernels {
 namespace {
 
-using test::Data;
-using test::Fence;
-
-/// Rows of `segments` runs of `length` values, as pixels of images whose lines and pixels may have
-/// gaps between them.
-struct Problem {
-  Index images = 1;
-  Index lines = 1;
-  Index width = 1;
-  Index n = 1;
-  Index segments = 1;
-  Index length = 1;
-  Index gap = 0;  // values between rows, and half as many more between lines
-  std::int32_t zero_point = 0;
-  Data data = Data::kRandom;
-  OutputRange range{};
-  bool has_addend = false;
-  bool has_lookup = false;
-
-  Index k() const { return segments * length; }
-  Index row_values() const { return k() + gap; }
-  Index line_values() const { return width * row_values() + gap / 2; }
-  Index out_row() const { return n + gap % 3; }
-  Index out_line() const { return width * out_row() + gap % 4; }
-  Index row_count() const { return images * lines * width; }
-};
-
-std::vector<GemmVariant> runnable_variants() {
-  std::vector<GemmVariant> variants;
-  for (const GemmVariant& variant : gemm_variants()) {
-    if (cpu_has(variant.isa)) variants.push_back(variant);
-  }
-#if SMIDGEN_X86
-  if (cpu_has(Isa::kAvx512Vnni)) {
-    variants.push_back({"gemm_6x16c4_avxvnni_as_avx512vl", Isa::kAvxVnni, 6, 16, 4, 1,
-                        gemm_6x16c4_avxvnni_as_avx512vl});
-  }
-#endif
-  return variants;
-}
-
-using Operands = test::ProductData;  // x: all lines, with their gaps
-
-Operands make_operands(const Problem& problem, test::Random& random) {
-  return test::ProductFiller(problem.data, problem.zero_point, random)
-      .fill(problem.images * problem.lines * problem.line_values(), problem.n, problem.k());
-}
-
-/// Values up to that behind the last row's last, widened if need be, and what a kernel may read
-/// behind them: what fills up the last segment.
-test::Fenced<std::uint8_t> readable(const Problem& problem, const GemmVariant& variant,
-                                    const std::vector<std::uint8_t>& values, Fence fence) {
-  const Index unread = problem.gap + problem.gap / 2;
-  const Index count = static_cast<Index>(values.size()) - unread;
-  std::vector<std::uint8_t> bytes(static_cast<std::size_t>(count * variant.value_bytes()));
-  for (Index i = 0; i < count; ++i) {
-    bytes[static_cast<std::size_t>(i * variant.value_bytes())] =
-        values[static_cast<std::size_t>(i)];
-  }
-  const Index rest = variant.padded(problem.length) - problem.length;
-  return test::Fenced(bytes, fence, rest * variant.value_bytes());
-}
-
-/// Packs columns into arrays that end at fences.
-PackedGemm pack(const GemmChoice& choice, const GemmShape& shape, const GemmColumns& columns,
-                test::FencedMemory& memory) {
-  PackedGemm packed = pack_gemm(choice, shape, columns);
-  for (AlignedBuffer* array : {&packed.weights, &packed.bias2, &packed.multipliers,
-                               &packed.column_sums, &packed.float_bias}) {
-    memory.enclose(*array);
-  }
-  return packed;
-}
-
-GemmColumns columns_of(const Operands& operands, const Problem& problem) {
-  return {operands.weights, operands.bias, operands.multipliers, problem.zero_point};
-}
-
-GemmOperands unpacked(const Problem& problem, const Operands& operands) {
-  return {.m = problem.width,
-          .n = problem.n,
-          .k = problem.k(),
-          .a = operands.x.data(),
-          .a_stride = problem.row_values(),
-          .w = operands.weights.data(),
-          .bias = operands.bias.data(),
-          .multipliers = operands.multipliers.data(),
-          .a_zero_point = problem.zero_point};
-}
-
-std::vector<std::uint8_t> expected_rows(const Problem& problem, const Operands& operands) {
+std::vector<std::uint8_t> expected_rows(const GemmProblem& problem, const Operands& operands) {
   std::vector<std::uint8_t> expected(static_cast<std::size_t>(problem.row_count() * problem.n));
   GemmOperands line = unpacked(problem, operands);
   for (Index at = 0; at < problem.images * problem.lines; ++at) {
@@ -123,7 +24,7 @@ std::vector<std::uint8_t> expected_rows(const Problem& problem, const Operands& 
 constexpr AddScales kSum = {7, 131, 0.75F, 1.25F, {-100, 120, 110}};
 
 /// Adds `addend` [rows][n] to the product's rows.
-void add_to(std::vector<std::uint8_t>& rows, const Problem& problem,
+void add_to(std::vector<std::uint8_t>& rows, const GemmProblem& problem,
             const std::vector<std::uint8_t>& addend) {
   AddScales scales = kSum;
   scales.lhs_zero_point = problem.range.zero_point;
@@ -151,7 +52,7 @@ std::vector<std::uint8_t> lookup_table() {
 
 /// Runs all tiles in strips of `strip_tiles` (all if 0) with each array against a fence, and
 /// compares bytes and gaps.
-void check_run(const PackedGemm& packed, const Problem& problem, const Operands& operands,
+void check_run(const PackedGemm& packed, const GemmProblem& problem, const Operands& operands,
                const std::vector<std::uint8_t>& addend, Index strip_tiles,
                const std::vector<std::uint8_t>& expected, Fence fence) {
   const GemmVariant& main = *packed.choice.main;
@@ -210,7 +111,7 @@ void check_run(const PackedGemm& packed, const Problem& problem, const Operands&
   }
 }
 
-void check_choice(const GemmChoice& choice, const Problem& problem, Index strip_tiles,
+void check_choice(const GemmChoice& choice, const GemmProblem& problem, Index strip_tiles,
                   test::Random& random) {
   test::set_context(choice.main->name, "images", problem.images, "lines", problem.lines, "width",
                     problem.width, "n", problem.n, "segments", problem.segments, "length",
@@ -235,7 +136,7 @@ void check_choice(const GemmChoice& choice, const Problem& problem, Index strip_
   }
 }
 
-void check_problem(const GemmVariant& variant, const Problem& problem, test::Random& random) {
+void check_problem(const GemmVariant& variant, const GemmProblem& problem, test::Random& random) {
   const GemmVariant* row = &variant;
   check_choice({row, row}, problem, 0, random);
 }
@@ -243,7 +144,6 @@ void check_problem(const GemmVariant& variant, const Problem& problem, test::Ran
 constexpr std::array<OutputRange, 6> kRanges = {
     OutputRange{-128, 127, 128}, OutputRange{0, 255, 0},      OutputRange{-3, 40, 10},
     OutputRange{-1, 254, 1},     OutputRange{-127, 128, 127}, OutputRange{-255, 0, 255}};
-using test::kZeroPoints;
 
 TEST(every_gemm_kernel_equals_the_reference_at_every_tile_edge) {
   for (const GemmVariant& variant : runnable_variants()) {
@@ -356,88 +256,6 @@ TEST(every_choice_of_kernels_gives_the_same_in_strips_of_any_height) {
                       .range = kRanges[0],
                       .has_lookup = n % 2 == 1},
                      n % 4, random);
-      }
-    }
-  }
-}
-
-/// Runs a product of plain rows that ends with floats.
-std::vector<float> run_to_floats(const PackedGemm& packed, const test::Fenced<std::uint8_t>& a,
-                                 Index rows, const std::vector<RowQuantization>& quantization,
-                                 Fence fence) {
-  const Index n = packed.shape.n;
-  const test::Fenced<Index> offset(std::vector<Index>{0}, fence);
-  const test::Fenced quantizations(quantization, fence);
-  test::GuardedBytes out(rows * n * 4, fence);
-  const Index row_bytes = packed.shape.k() * packed.choice.main->value_bytes();
-  const GemmRows all{.images = 1,
-                     .lines = 1,
-                     .width = rows,
-                     .a = a.data(),
-                     .a_pitch = {0, 0, row_bytes},
-                     .out = out.data(),
-                     .out_pitch = {0, 0, n * 4},
-                     .quantization = quantization.empty() ? nullptr : quantizations.data()};
-  const Index tiles = tile_count(packed, all);
-  run_packed_gemm(packed, {.rows = all,
-                           .segments = 1,
-                           .segment_offsets = offset.data(),
-                           .strip_tiles = tiles,
-                           .tiles = {0, tiles},
-                           .panels = {0, packed.panels},
-                           .ending = quantization.empty() ? GemmEnding::kFloats
-                                                          : GemmEnding::kFloatsOfScaledRows});
-  CHECK(out.is_intact([](Index) { return true; }));
-  std::vector<float> floats(static_cast<std::size_t>(rows * n));
-  std::memcpy(floats.data(), out.data(), floats.size() * 4);
-  return floats;
-}
-
-/// Compares both endings with floats.
-void check_floats(const GemmVariant& variant, const Problem& problem, test::Random& random) {
-  const Index m = problem.width;
-  test::set_context(variant.name, "m", m, "n", problem.n, "k", problem.k(), "zero_point",
-                    problem.zero_point, "data", static_cast<int>(problem.data));
-  const Operands operands = make_operands(problem, random);
-  const auto float_bias = random.values<float>(problem.n, -50, 50);
-  std::vector<RowQuantization> rows;
-  for (Index i = 0; i < m; ++i) {
-    rows.push_back({0.1F * static_cast<float>(i + 1), static_cast<std::int32_t>(i * 50 % 256)});
-  }
-  std::vector<float> expected(static_cast<std::size_t>(m * problem.n));
-  qu8_qc8w_f32_gemm_reference(unpacked(problem, operands), expected.data());
-  std::vector<float> expected_of_scaled(expected.size());
-  qu8_qc8w_f32_gemm_of_scaled_rows_reference(unpacked(problem, operands), rows.data(),
-                                             float_bias.data(), expected_of_scaled.data());
-
-  const GemmVariant* row = &variant;
-  const GemmShape shape{problem.n, 1, problem.k()};
-  GemmColumns columns = columns_of(operands, problem);
-  test::FencedMemory memory;
-  const PackedGemm packed = pack({row, row}, shape, columns, memory);
-  columns.float_bias = float_bias;
-  columns.a_zero_point = 0;
-  const PackedGemm packed_for_scaled = pack({row, row}, shape, columns, memory);
-  for (const Fence fence : test::kFences) {
-    const auto a = readable(problem, variant, operands.x, fence);
-    CHECK(run_to_floats(packed, a, m, {}, fence) == expected);
-    CHECK(run_to_floats(packed_for_scaled, a, m, rows, fence) == expected_of_scaled);
-  }
-}
-
-TEST(every_gemm_kernel_ends_with_floats_that_equal_the_reference) {
-  for (const GemmVariant& variant : runnable_variants()) {
-    test::Random random(5);
-    std::size_t turn = 0;
-    for (Index m = 1; m <= variant.mr + 1; ++m) {
-      for (Index n = 1; n <= variant.nr + 1; ++n, ++turn) {
-        check_floats(variant,
-                     {.width = m,
-                      .n = n,
-                      .length = 1 + static_cast<Index>(turn % 19),
-                      .zero_point = kZeroPoints[turn % 5],
-                      .data = test::kAllData[turn % test::kAllData.size()]},
-                     random);
       }
     }
   }
