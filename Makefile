@@ -48,8 +48,8 @@ sanitize-address: setup
 # Only these tests have several threads.
 sanitize-thread: setup
 	$(SANITIZED) -B build/sanitize-thread -DSMIDGEN_SANITIZE=thread
-	$(BIN)/cmake --build build/sanitize-thread --parallel $(JOBS) --target test_base test_engine
-	$(BIN)/ctest --test-dir build/sanitize-thread --output-on-failure --tests-regex '^(base|engine)$$'
+	$(BIN)/cmake --build build/sanitize-thread --parallel $(JOBS) --target test_base test_engine test_sample_nets
+	$(BIN)/ctest --test-dir build/sanitize-thread --output-on-failure --tests-regex '^(base|engine|sample_nets)$$'
 
 soak: setup ## Run the engine for minutes and check that its memory stays flat
 	$(BIN)/python -m pytest -m soak tests/python/test_engine_soak.py

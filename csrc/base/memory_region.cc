@@ -10,12 +10,15 @@ thread_local MemoryRegion* current_region = nullptr;
 }  // namespace
 
 MemoryRegion::MemoryRegion(Index bytes) noexcept
-    : memory_(bytes), size_(memory_.data() == nullptr ? 0 : bytes) {}
+    : memory_(bytes), begin_(memory_.data()), size_(begin_ == nullptr ? 0 : bytes) {}
+
+MemoryRegion::MemoryRegion(std::span<std::byte> memory) noexcept
+    : begin_(memory.data()), size_(static_cast<Index>(memory.size())) {}
 
 std::byte* MemoryRegion::take(Index bytes) noexcept {
   const Index taken = round_up(bytes, kAlignment);
   if (taken > size_ - used_) return nullptr;
-  std::byte* const begin = memory_.data() + used_;
+  std::byte* const begin = begin_ + used_;
   used_ += taken;
   return begin;
 }

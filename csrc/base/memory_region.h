@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <span>
 
 #include "base/mapped_memory.h"
 
@@ -12,6 +13,10 @@ class MemoryRegion {
  public:
   /// Has room for up to `bytes`, or for nothing if the system has none to give.
   explicit MemoryRegion(Index bytes) noexcept;
+
+  /// Hands out memory of the caller's, zeroed and aligned to kAlignment, which must outlive all
+  /// buffers in it.
+  explicit MemoryRegion(std::span<std::byte> memory) noexcept;
   MemoryRegion(const MemoryRegion&) = delete;
   MemoryRegion& operator=(const MemoryRegion&) = delete;
 
@@ -35,7 +40,8 @@ class MemoryRegion {
   static MemoryRegion* current() noexcept;
 
  private:
-  MappedMemory memory_;
+  MappedMemory memory_;  // none if the memory is the caller's
+  std::byte* begin_;
   Index used_ = 0;
   Index size_;
 };

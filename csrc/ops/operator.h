@@ -75,10 +75,10 @@ class Quantize;
 struct Epilogue {
   const Lookup* lookup = nullptr;
   const Add* add = nullptr;
-  TensorView addend;             // the other operand of `add`; of the output's shape
+  TensorView addend{};           // the other operand of `add`; of the output's shape
   bool is_addend_first = false;  // whether the addend is the left operand
   const Quantize* quantize = nullptr;
-  TensorView quantized;  // where `quantize` writes; the output is written as well
+  TensorView quantized{};  // where `quantize` writes; the output is written as well
 
   bool is_empty() const { return lookup == nullptr && add == nullptr && quantize == nullptr; }
 };

@@ -34,23 +34,73 @@ class Builder {
     return static_cast<int>(program.constants.size()) - 1;
   }
 
+  /// Adds layers whose constants are random.
   void add_conv(int input, int output, const Shape& weight, const ops::Window& window,
                 Index groups) {
-    const Index outs = weight[0];
-    const int w = constant(DType::kInt8, weight,
-                           random_.values<std::int8_t>(weight.element_count(), -127, 127));
-    const int scales = constant(DType::kFloat32, {outs},
-                                std::vector<float>(static_cast<std::size_t>(outs), 0.004F));
-    const int bias =
-        constant(DType::kInt32, {outs}, random_.values<std::int32_t>(outs, -3000, 3000));
-    program.steps.emplace_back(Conv2d{input, output, w, scales, bias, window, groups, {2, 250}});
+    const LayerConstants layer = layer_of(weight, weight[0]);
+    program.steps.emplace_back(
+        Conv2d{input, output, layer.weight, layer.scales, layer.bias, window, groups, {2, 250}});
+  }
+
+  void add_transposed_conv(int input, int output, const Shape& weight, Index stride, Index groups) {
+    const LayerConstants layer = layer_of(weight, weight[1] * groups);
+    program.steps.emplace_back(ConvTranspose2d{.input = input,
+                                               .output = output,
+                                               .weight = layer.weight,
+                                               .weight_scale = layer.scales,
+                                               .bias = layer.bias,
+                                               .stride = {stride, stride},
+                                               .padding = {1, 0, 1, 1},
+                                               .output_padding = {0, 1},
+                                               .dilation = {1, 1},
+                                               .groups = groups,
+                                               .qmin = 0,
+                                               .qmax = 255});
+  }
+
+  void add_linear(int input, int output, Index features, Index outputs) {
+    const LayerConstants layer = layer_of({outputs, features}, outputs);
+    program.steps.emplace_back(Linear{input, output, layer.weight, layer.scales, layer.bias, {}});
+  }
+
+  void add_dynamic_linear(int input, int output, Index features, Index outputs) {
+    const LayerConstants layer = layer_of({outputs, features}, outputs);
+    program.steps.emplace_back(
+        DynamicLinear{input, output, layer.weight, layer.scales, floats({outputs})});
+  }
+
+  void add_lookup(int input, int output) {
+    const auto table = random_.values<std::uint8_t>(256, 0, 255);
+    program.steps.emplace_back(Lookup{input, output, constant(DType::kUInt8, {256}, table)});
+  }
+
+  /// Constants of random values.
+  int floats(const Shape& shape) {
+    return constant(DType::kFloat32, shape, random_.values<float>(shape.element_count(), -3, 3));
+  }
+
+  int bytes(const Shape& shape) {
+    return constant(DType::kInt8, shape,
+                    random_.values<std::int8_t>(shape.element_count(), -127, 127));
   }
 
  private:
+  struct LayerConstants {
+    int weight;
+    int scales;
+    int bias;
+  };
+
+  LayerConstants layer_of(const Shape& weight, Index outputs) {
+    const std::vector<float> scales(static_cast<std::size_t>(outputs), 0.004F);
+    return {bytes(weight), constant(DType::kFloat32, {outputs}, scales),
+            constant(DType::kInt32, {outputs}, random_.values<std::int32_t>(outputs, -3000, 3000))};
+  }
+
   test::Random random_{10};
 };
 
-/// A program of every kind of step, with channel counts that fill no block and windows that leave
+/// An image net with channel counts that fill no block and windows that leave
 /// the image. Takes float images [N, 3, H, W].
 inline Program sample_program() {
   Builder b;
@@ -88,11 +138,7 @@ inline Program sample_program() {
   steps.emplace_back(Lookup{joined, looked_up, b.constant(DType::kUInt8, {256}, table)});
   steps.emplace_back(AveragePool2d{looked_up, global, {}, true, true, {}});
   steps.emplace_back(Reshape{global, flat, {0, -1}});
-  test::Random random(11);
-  const int w = b.constant(DType::kInt8, {10, 210}, random.values<std::int8_t>(2100, -127, 127));
-  const int scales = b.constant(DType::kFloat32, {10}, std::vector<float>(10, 0.01F));
-  const int bias = b.constant(DType::kInt32, {10}, random.values<std::int32_t>(10, -3000, 3000));
-  steps.emplace_back(Linear{flat, classes, w, scales, bias, {}});
+  b.add_linear(flat, classes, 210, 10);
   steps.emplace_back(Dequantize{classes, y});
   steps.emplace_back(Reshape{sum, mixed, {0, 35, -1, 2}});
   steps.emplace_back(Dequantize{mixed, mixed_floats});

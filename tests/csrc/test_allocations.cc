@@ -1,36 +1,40 @@
+#include <memory>
 #include <vector>
 
 #include "allocation_count.h"
+#include "caller_arrays.h"
 #include "check.h"
 #include "engine/engine.h"
-#include "sample_program.h"
+#include "sample_nets.h"
 
 namespace smidgen::engine {
 namespace {
 
+TEST(allocations_of_all_kinds_are_counted) {
+  const long before = test::allocation_count();
+  const auto value = std::make_unique<int>(1);
+  CHECK_EQUAL(test::allocation_count(), before + 1);
+  const AlignedBuffer small(10);
+  CHECK_EQUAL(test::allocation_count(), before + 2);
+  const AlignedBuffer mapped(1 << 20);
+  CHECK_EQUAL(test::allocation_count(), before + 3);
+}
+
 TEST(a_run_allocates_nothing_once_its_plan_exists) {
-  const Program program = sample_program();
-  const Shape shape{2, 3, 16, 16};
-  const std::vector<float> x(static_cast<std::size_t>(shape.element_count()), 0.3F);
-  const std::vector<const std::byte*> sources = {reinterpret_cast<const std::byte*>(x.data())};
-  for (const Isa isa : available_isas()) {
-    for (const int threads : {1, 2}) {
-      test::set_context(name_of(isa), "threads", threads);
-      Engine engine(program, threads, isa);
-      auto plan = engine.borrow_plan(std::vector{shape}, program.outputs);
-      std::vector<std::vector<std::byte>> values;
-      std::vector<std::byte*> targets;
-      for (const int output : program.outputs) {
-        const Shape& found = plan->tensors[static_cast<std::size_t>(output)].shape;
-        values.emplace_back(static_cast<std::size_t>(4 * found.element_count()));
-        targets.push_back(values.back().data());
+  for (const SampleNet& net : sample_nets()) {
+    for (const Isa isa : available_isas()) {
+      for (const int threads : {1, 2}) {
+        test::set_context(net.name, name_of(isa), "threads", threads);
+        Engine engine(net.program, threads, isa);
+        auto plan = engine.borrow_plan(net.inputs, net.program.outputs);
+        const CallerArrays arrays(net, *plan, test::Fence::kBehind);
+        std::vector<double> seconds(plan->steps.size());
+        const long before = test::allocation_count();
+        for (int turn = 0; turn < 3; ++turn) engine.run(*plan, arrays.sources(), arrays.targets());
+        engine.profile(*plan, arrays.sources(), arrays.targets(), seconds);
+        CHECK_EQUAL(test::allocation_count(), before);
+        engine.return_plan(std::move(plan));
       }
-      std::vector<double> seconds(plan->steps.size());
-      const long before = test::allocation_count();
-      for (int turn = 0; turn < 3; ++turn) engine.run(*plan, sources, targets);
-      engine.profile(*plan, sources, targets, seconds);
-      CHECK_EQUAL(test::allocation_count(), before);
-      engine.return_plan(std::move(plan));
     }
   }
 }

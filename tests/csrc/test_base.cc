@@ -1,3 +1,4 @@
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <cstring>
@@ -79,6 +80,17 @@ TEST(a_region_serves_the_buffers_of_its_scope_until_it_is_full) {
   }
   const AlignedBuffer outside(100);
   CHECK(region.take(1000) == nullptr);
+}
+
+TEST(a_region_may_hand_out_memory_of_its_callers) {
+  alignas(kAlignment) std::array<std::byte, 512> memory{};
+  MemoryRegion region(memory);
+  const MemoryRegion::Scope scope(region);
+  const AlignedBuffer buffer(100);
+  CHECK(buffer.data() == memory.data());
+  const AlignedBuffer second(100);
+  CHECK(second.data() == memory.data() + 256);
+  CHECK(region.take(1) == nullptr);
 }
 
 TEST(scopes_of_regions_nest) {

@@ -3,9 +3,11 @@
 
 #include "check.h"
 #include "guarded.h"
+#include "kernels/conversion_bound.h"
 #include "kernels/depthwise/pack.h"
 #include "kernels/depthwise/reference.h"
 #include "kernels/depthwise_band/pack.h"
+#include "product_data.h"
 
 #if SMIDGEN_X86
 #include "avxvnni_as_avx512vl.h"
@@ -14,15 +16,28 @@
 namespace smidgen::kernels {
 namespace {
 
+using test::Data;
+using test::Fence;
+
 struct Problem {
   Index channels;
-  Index kernel;
-  Index dilation;
-  Index stride;
-  Index pixels;
-  std::int32_t zero_point;
-  bool is_extreme;
+  std::array<Index, 2> kernel{3, 3};
+  Index dilation = 1;
+  Index stride = 1;
+  Index pixels = 1;
+  std::int32_t zero_point = 0;
+  Data data = Data::kRandom;
+  OutputRange range{-10, 200, 20};
+
+  Index taps() const { return kernel[0] * kernel[1]; }
+  Index width() const { return (pixels - 1) * stride + (kernel[1] - 1) * dilation + 1; }
+  Index height() const { return (kernel[0] - 1) * dilation + 1; }
 };
+
+constexpr std::array<OutputRange, 5> kRanges = {OutputRange{-10, 200, 20}, OutputRange{-1, 254, 1},
+                                                OutputRange{0, 255, 0}, OutputRange{-128, 127, 128},
+                                                OutputRange{-255, 0, 255}};
+using test::kZeroPoints;
 
 std::vector<DepthwiseVariant> runnable_variants() {
   std::vector<DepthwiseVariant> variants;
@@ -38,31 +53,38 @@ std::vector<DepthwiseVariant> runnable_variants() {
   return variants;
 }
 
-void check_problem(const DepthwiseVariant& variant, const Problem& problem, test::Random& random) {
-  test::set_context(variant.name, "channels", problem.channels, "kernel", problem.kernel, "stride",
-                    problem.stride, "pixels", problem.pixels, "zero_point", problem.zero_point);
-  const Index taps = problem.kernel * problem.kernel;
-  const Index span = (problem.kernel - 1) * problem.dilation + 1;
-  const Index width = (problem.pixels - 1) * problem.stride + span;
-  const Index over_read = round_up(problem.channels, variant.block) - problem.channels;
-  const std::int64_t low = problem.is_extreme ? 255 : 0;
-  auto x = random.values<std::uint8_t>(span * width * problem.channels + over_read, low, 255);
-  const auto w =
-      random.values<std::int8_t>(problem.channels * taps, -128, problem.is_extreme ? -128 : 127);
-  const auto bias = random.values<std::int32_t>(problem.channels, -30000, 30000);
-  std::vector<float> multipliers(static_cast<std::size_t>(problem.channels));
-  for (float& multiplier : multipliers) multiplier = random.between(0, 1) == 0 ? 0.5F : 0.0123F;
-  const OutputRange range{-10, 200, 20};
-
-  const PackedDepthwise packed =
-      pack_depthwise(variant, problem.channels, taps, w, bias, multipliers, problem.zero_point);
-  std::vector<Index> offsets(static_cast<std::size_t>(packed.taps), 0);
-  for (Index tap = 0; tap < taps; ++tap) {
+/// Bytes from the first tap to each, and to the first for those that fill up the last group.
+std::vector<Index> tap_offsets(const Problem& problem, Index padded_taps) {
+  std::vector<Index> offsets(static_cast<std::size_t>(padded_taps), 0);
+  for (Index tap = 0; tap < problem.taps(); ++tap) {
     offsets[static_cast<std::size_t>(tap)] =
-        (tap / problem.kernel * width + tap % problem.kernel) * problem.dilation * problem.channels;
+        (tap / problem.kernel[1] * problem.width() + tap % problem.kernel[1]) * problem.dilation *
+        problem.channels;
   }
+  return offsets;
+}
+
+std::vector<std::uint8_t> expected_pixels(const Problem& problem, const test::ProductData& data) {
+  const std::vector<Index> offsets = tap_offsets(problem, problem.taps());
+  std::vector<std::uint8_t> expected(static_cast<std::size_t>(problem.pixels * problem.channels));
+  for (Index pixel = 0; pixel < problem.pixels; ++pixel) {
+    qu8_qc8w_depthwise_reference(
+        problem.channels, problem.taps(), data.x.data() + pixel * problem.stride * problem.channels,
+        offsets.data(), problem.zero_point, data.weights.data(), data.bias.data(),
+        data.multipliers.data(), problem.range, expected.data() + pixel * problem.channels);
+  }
+  return expected;
+}
+
+/// Runs the kernel with each array against a fence.
+void check_run(const PackedDepthwise& packed, const Problem& problem, const test::ProductData& data,
+               const std::vector<std::uint8_t>& expected, Fence fence) {
+  const DepthwiseVariant& variant = *packed.variant;
+  const Index over_read = round_up(problem.channels, variant.block) - problem.channels;
+  const test::Fenced x(data.x, fence, over_read);
+  const test::Fenced offsets(tap_offsets(problem, packed.taps), fence);
   const Index out_stride = problem.channels + 5;
-  test::GuardedBytes out(problem.pixels * out_stride);
+  test::GuardedBytes out(test::extent_of_rows(problem.pixels, out_stride, problem.channels), fence);
   variant.kernel({.pixels = problem.pixels,
                   .channels = problem.channels,
                   .x = x.data(),
@@ -74,34 +96,73 @@ void check_problem(const DepthwiseVariant& variant, const Problem& problem, test
                   .multipliers = packed.multipliers.as<float>(),
                   .out = out.data(),
                   .out_pixel_stride = out_stride,
-                  .range = range});
+                  .range = problem.range});
   CHECK(out.is_intact([&](Index i) { return i % out_stride < problem.channels; }));
-  std::vector<std::uint8_t> expected(static_cast<std::size_t>(problem.channels));
-  for (Index pixel = 0; pixel < problem.pixels; ++pixel) {
-    qu8_qc8w_depthwise_reference(problem.channels, taps,
-                                 x.data() + pixel * problem.stride * problem.channels,
-                                 offsets.data(), problem.zero_point, w.data(), bias.data(),
-                                 multipliers.data(), range, expected.data());
-    for (Index c = 0; c < problem.channels; ++c) {
-      CHECK_EQUAL(out[pixel * out_stride + c], expected[static_cast<std::size_t>(c)]);
+  for (Index i = 0; i < problem.pixels * problem.channels; ++i) {
+    CHECK_EQUAL(out[i / problem.channels * out_stride + i % problem.channels],
+                expected[static_cast<std::size_t>(i)]);
+  }
+}
+
+void check_problem(const DepthwiseVariant& variant, const Problem& problem, test::Random& random) {
+  test::set_context(variant.name, "channels", problem.channels, "kernel", problem.kernel[0], 'x',
+                    problem.kernel[1], "dilation", problem.dilation, "stride", problem.stride,
+                    "pixels", problem.pixels, "zero_point", problem.zero_point, "data",
+                    static_cast<int>(problem.data));
+  const test::ProductData data = test::ProductFiller(problem.data, problem.zero_point, random)
+                                     .fill(problem.height() * problem.width() * problem.channels,
+                                           problem.channels, problem.taps());
+  PackedDepthwise packed = pack_depthwise(variant, problem.channels, problem.taps(), data.weights,
+                                          data.bias, data.multipliers, problem.zero_point);
+  test::FencedMemory memory;
+  for (AlignedBuffer* array : {&packed.weights, &packed.bias2, &packed.multipliers}) {
+    memory.enclose(*array);
+  }
+  const std::vector<std::uint8_t> expected = expected_pixels(problem, data);
+  for (const Fence fence : test::kFences) check_run(packed, problem, data, expected, fence);
+}
+
+constexpr std::array<Index, 5> kKernels = {1, 2, 3, 5, 7};
+
+TEST(every_depthwise_kernel_equals_the_reference_for_every_number_of_channels) {
+  for (const DepthwiseVariant& variant : runnable_variants()) {
+    test::Random random(3);
+    std::size_t turn = 0;
+    for (Index channels = 1; channels <= 2 * variant.block + 1; ++channels) {
+      for (const Index kernel : kKernels) {
+        ++turn;
+        check_problem(variant,
+                      {.channels = channels,
+                       .kernel = {kernel, kKernels[turn % 4]},
+                       .dilation = 1 + static_cast<Index>(turn % 2),
+                       .stride = 1 + static_cast<Index>(turn / 2 % 2),
+                       .pixels = 1 + static_cast<Index>(turn % 4),
+                       .zero_point = kZeroPoints[turn % 5],
+                       .range = kRanges[turn / 5 % 5]},
+                      random);
+      }
     }
   }
 }
 
-TEST(every_depthwise_kernel_equals_the_reference) {
-  constexpr std::array<std::int32_t, 5> kZeroPoints = {0, 1, 127, 128, 255};
+TEST(every_depthwise_kernel_equals_the_reference_for_all_zero_points_and_data) {
   for (const DepthwiseVariant& variant : runnable_variants()) {
-    test::Random random(3);
+    test::Random random(4);
     std::size_t turn = 0;
-    for (const Index channels : {1, 3, 7, 8, 15, 16, 17, 31, 32, 33, 63, 64, 65, 130}) {
-      for (const Index kernel : {1, 2, 3, 5, 7}) {
-        for (const Index stride : {1, 2}) {
-          const Index dilation = 1 + static_cast<Index>(turn % 2);
-          check_problem(variant,
-                        {channels, kernel, dilation, stride, 1 + static_cast<Index>(turn % 4),
-                         kZeroPoints[turn % 5], turn % 7 == 0},
-                        random);
-          ++turn;
+    for (const Data data : test::kAllData) {
+      for (const std::int32_t zero_point : kZeroPoints) {
+        for (const Index kernel : kKernels) {
+          for (const OutputRange& range : kRanges) {
+            check_problem(variant,
+                          {.channels = variant.block + 3,
+                           .kernel = {kernel, kernel},
+                           .stride = 1 + static_cast<Index>(++turn % 2),
+                           .pixels = 2,
+                           .zero_point = zero_point,
+                           .data = data,
+                           .range = range},
+                          random);
+          }
         }
       }
     }
@@ -110,13 +171,16 @@ TEST(every_depthwise_kernel_equals_the_reference) {
 
 struct BandProblem {
   Index channels;
-  Index columns;
-  Index lines;
-  Index pixels;
-  Index column_stride;  // pixels between the taps of a line
-  Index pixel_stride;   // pixels from one window to the next
-  std::int32_t zero_point;
-  bool is_extreme;
+  Index columns = 3;
+  Index lines = 1;
+  Index pixels = 1;
+  Index column_stride = 1;  // pixels between the taps of a line
+  Index pixel_stride = 1;   // pixels from one window to the next
+  std::int32_t zero_point = 0;
+  Data data = Data::kRandom;
+  OutputRange range{-10, 200, 20};
+
+  Index width() const { return (pixels - 1) * pixel_stride + (columns - 1) * column_stride + 1; }
 };
 
 std::vector<DepthwiseBandVariant> runnable_band_variants() {
@@ -136,93 +200,138 @@ std::vector<DepthwiseBandVariant> runnable_band_variants() {
   return variants;
 }
 
-/// Runs one band, pixel by pixel or, if `is_by_line`, with touching pixels as one run, and compares
-/// it with the reference. The pixels of a line touch in both cases.
-void check_band(const DepthwiseBandVariant& variant, const BandProblem& problem, bool is_by_line,
-                test::Random& random) {
-  test::set_context(variant.name, "channels", problem.channels, "kernel", variant.kernel, "columns",
-                    problem.columns, "stride", variant.stride, "lines", problem.lines, "pixels",
-                    problem.pixels, "zero_point", problem.zero_point, "by line", is_by_line);
+std::vector<std::uint8_t> expected_band(const DepthwiseBandVariant& variant,
+                                        const BandProblem& problem, const test::ProductData& data) {
   const Index channels = problem.channels;
-  const Index width = (problem.pixels - 1) * problem.pixel_stride +
-                      (problem.columns - 1) * problem.column_stride + 1;
-  const Index x_lines = variant.input_lines(problem.lines);
-  const std::int64_t low = problem.is_extreme ? 255 : 0;
-  // The image ends where the kernel may still read a block.
-  const auto x = random.values<std::uint8_t>(x_lines * width * channels + variant.block, low, 255);
   const Index taps = variant.kernel * problem.columns;
-  const auto w = random.values<std::int8_t>(channels * taps, -128, problem.is_extreme ? -128 : 127);
-  const auto bias = random.values<std::int32_t>(channels, -30000, 30000);
-  std::vector<float> multipliers(static_cast<std::size_t>(channels));
-  for (float& multiplier : multipliers) multiplier = random.between(0, 1) == 0 ? 0.5F : 0.0123F;
-  const OutputRange range{-10, 200, 20};
-  const auto packed = pack_depthwise_band(
-      variant,
-      {channels, variant.kernel, problem.columns, w, bias, multipliers, problem.zero_point},
-      is_by_line);
-  CHECK(packed.has_value());
+  std::vector<Index> offsets;
+  for (Index tap = 0; tap < taps; ++tap) {
+    offsets.push_back(
+        (tap / problem.columns * problem.width() + tap % problem.columns * problem.column_stride) *
+        channels);
+  }
+  std::vector<std::uint8_t> expected(
+      static_cast<std::size_t>(problem.lines * problem.pixels * channels));
+  for (Index i = 0; i < problem.lines * problem.pixels; ++i) {
+    const Index at = i / problem.pixels * variant.stride * problem.width() +
+                     i % problem.pixels * problem.pixel_stride;
+    qu8_qc8w_depthwise_reference(channels, taps, data.x.data() + at * channels, offsets.data(),
+                                 problem.zero_point, data.weights.data(), data.bias.data(),
+                                 data.multipliers.data(), problem.range,
+                                 expected.data() + i * channels);
+  }
+  return expected;
+}
+
+/// Runs one band with each array against a fence, pixel by pixel or, if `is_by_line`, with touching
+/// pixels as one run. The pixels of a line touch in both cases.
+void check_band_run(const PackedDepthwiseBand& packed, const BandProblem& problem,
+                    const test::ProductData& data, const std::vector<std::uint8_t>& expected,
+                    bool is_by_line, Fence fence) {
+  const DepthwiseBandVariant& variant = *packed.variant;
+  const Index channels = problem.channels;
+  const test::Fenced x(data.x, fence, variant.block);
   const Index out_pitch = is_by_line ? channels : channels + 5;
   const Index out_line = problem.pixels * out_pitch + 3;
-  test::GuardedBytes out(problem.lines * out_line);
+  test::GuardedBytes out(
+      test::extent_of_rows(problem.lines, out_line,
+                           test::extent_of_rows(problem.pixels, out_pitch, channels)),
+      fence);
   variant.run({.lines = problem.lines,
                .runs = is_by_line ? 1 : problem.pixels,
                .run_bytes = is_by_line ? problem.pixels * channels : channels,
                .x = x.data(),
-               .x_lines = x_lines,
-               .x_line_stride = width * channels,
+               .x_lines = variant.input_lines(problem.lines),
+               .x_line_stride = problem.width() * channels,
                .x_run_stride = problem.pixel_stride * channels,
                .columns = problem.columns,
                .column_stride = problem.column_stride * channels,
-               .blocks = packed->blocks,
-               .weights = packed->weights.as<std::int8_t>(),
-               .bias2 = packed->bias2.as<std::int32_t>(),
-               .multipliers = packed->multipliers.as<float>(),
+               .blocks = packed.blocks,
+               .weights = packed.weights.as<std::int8_t>(),
+               .bias2 = packed.bias2.as<std::int32_t>(),
+               .multipliers = packed.multipliers.as<float>(),
                .out = out.data(),
                .out_line_stride = out_line,
                .out_run_stride = out_pitch,
-               .range = {20, 10, 220}});
+               .range = byte_range(problem.range)});
   CHECK(out.is_intact([&](Index i) {
     return i % out_line < problem.pixels * out_pitch && i % out_line % out_pitch < channels;
   }));
-  std::vector<Index> offsets;
-  for (Index tap = 0; tap < taps; ++tap) {
-    offsets.push_back(
-        (tap / problem.columns * width + tap % problem.columns * problem.column_stride) * channels);
+  for (Index i = 0; i < problem.lines * problem.pixels * channels; ++i) {
+    const Index pixel = i / channels;
+    CHECK_EQUAL(
+        out[pixel / problem.pixels * out_line + pixel % problem.pixels * out_pitch + i % channels],
+        expected[static_cast<std::size_t>(i)]);
   }
-  std::vector<std::uint8_t> expected(static_cast<std::size_t>(channels));
-  for (Index line = 0; line < problem.lines; ++line) {
-    for (Index pixel = 0; pixel < problem.pixels; ++pixel) {
-      const Index at = line * variant.stride * width + pixel * problem.pixel_stride;
-      qu8_qc8w_depthwise_reference(channels, taps, x.data() + at * channels, offsets.data(),
-                                   problem.zero_point, w.data(), bias.data(), multipliers.data(),
-                                   range, expected.data());
-      for (Index c = 0; c < channels; ++c) {
-        CHECK_EQUAL(out[line * out_line + pixel * out_pitch + c],
-                    expected[static_cast<std::size_t>(c)]);
+}
+
+void check_band(const DepthwiseBandVariant& variant, const BandProblem& problem,
+                test::Random& random) {
+  test::set_context(variant.name, "channels", problem.channels, "kernel", variant.kernel, "columns",
+                    problem.columns, "stride", variant.stride, "lines", problem.lines, "pixels",
+                    problem.pixels, "zero_point", problem.zero_point, "data",
+                    static_cast<int>(problem.data));
+  const Index taps = variant.kernel * problem.columns;
+  const test::ProductData data =
+      test::ProductFiller(problem.data, problem.zero_point, random)
+          .fill(variant.input_lines(problem.lines) * problem.width() * problem.channels,
+                problem.channels, taps);
+  const DepthwiseFilters filters{problem.channels,  variant.kernel, problem.columns,
+                                 data.weights,      data.bias,      data.multipliers,
+                                 problem.zero_point};
+  const std::vector<std::uint8_t> expected = expected_band(variant, problem, data);
+  for (const bool is_by_line : {false, true}) {
+    if (is_by_line && problem.pixel_stride > 1) continue;
+    auto packed = pack_depthwise_band(variant, filters, is_by_line);
+    CHECK(packed.has_value());
+    test::FencedMemory memory;
+    for (AlignedBuffer* array : {&packed->weights, &packed->bias2, &packed->multipliers}) {
+      memory.enclose(*array);
+    }
+    for (const Fence fence : test::kFences) {
+      check_band_run(*packed, problem, data, expected, is_by_line, fence);
+    }
+  }
+}
+
+TEST(every_depthwise_band_equals_the_reference_for_every_number_of_channels) {
+  for (const DepthwiseBandVariant& variant : runnable_band_variants()) {
+    test::Random random(11);
+    std::size_t turn = 0;
+    for (Index channels = 1; channels <= 2 * variant.block + 1; ++channels) {
+      for (Index lines = 1; lines <= variant.most_lines; ++lines, ++turn) {
+        const auto other = static_cast<Index>(turn % 3);
+        check_band(variant,
+                   {.channels = channels,
+                    .columns = kKernels[turn % 5],
+                    .lines = lines,
+                    .pixels = 1 + other,
+                    .column_stride = 1 + other % 2,
+                    .pixel_stride = 1 + static_cast<Index>(turn / 3 % 2),
+                    .zero_point = kZeroPoints[turn % 5],
+                    .range = kRanges[turn / 5 % 5]},
+                   random);
       }
     }
   }
 }
 
-TEST(every_depthwise_band_equals_the_reference) {
-  constexpr std::array<std::int32_t, 5> kZeroPoints = {0, 1, 127, 128, 255};
+TEST(every_depthwise_band_equals_the_reference_for_all_zero_points_and_data) {
   for (const DepthwiseBandVariant& variant : runnable_band_variants()) {
-    test::Random random(11);
+    test::Random random(12);
     std::size_t turn = 0;
-    for (const Index channels : {1, 3, 8, 16, 24, 31, 32, 33, 40, 64, 65, 96}) {
-      for (const Index columns : {1, 3, 5}) {
-        for (Index lines = 1; lines <= variant.most_lines; ++lines, ++turn) {
-          const auto other = static_cast<Index>(turn % 3);
-          const BandProblem problem{channels,
-                                    columns,
-                                    lines,
-                                    1 + other,
-                                    1 + other % 2,
-                                    1 + static_cast<Index>(turn % 2),
-                                    kZeroPoints[turn % 5],
-                                    turn % 7 == 0};
-          check_band(variant, problem, false, random);
-          if (problem.pixel_stride == 1) check_band(variant, problem, true, random);
+    for (const Data data : test::kAllData) {
+      for (const std::int32_t zero_point : kZeroPoints) {
+        for (const OutputRange& range : kRanges) {
+          check_band(variant,
+                     {.channels = variant.block / 2 + 3,
+                      .columns = kKernels[++turn % 5],
+                      .lines = variant.most_lines,
+                      .pixels = 3,
+                      .zero_point = zero_point,
+                      .data = data,
+                      .range = range},
+                     random);
         }
       }
     }

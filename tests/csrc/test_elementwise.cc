@@ -2,6 +2,7 @@
 #include <array>
 #include <cmath>
 #include <limits>
+#include <numeric>
 #include <vector>
 
 #include "check.h"
@@ -16,10 +17,25 @@
 namespace smidgen::kernels {
 namespace {
 
-constexpr std::array<std::ptrdiff_t, 14> kCounts = {0,  1,  7,  8,  15, 16,  17,
-                                                    31, 32, 33, 63, 64, 127, 1000};
+using test::extent_of_rows;
+using test::Fence;
+using test::Fenced;
+using test::kFences;
 
-constexpr auto kEverywhere = [](std::ptrdiff_t) { return true; };
+/// Two vectors of the widest kind and all tails, and many of them.
+const std::vector<Index> kCounts = [] {
+  std::vector<Index> counts = {255, 256, 1000};
+  for (Index count = 0; count <= 131; ++count) counts.push_back(count);
+  return counts;
+}();
+
+constexpr auto kEverywhere = [](Index) { return true; };
+
+const std::vector<std::uint8_t> kAllBytes = [] {
+  std::vector<std::uint8_t> values(256);
+  std::iota(values.begin(), values.end(), std::uint8_t{0});
+  return values;
+}();
 
 TEST(rounding_is_half_to_even_and_nan_takes_the_lower_bound) {
   const OutputRange range{-3, 252, 3};
@@ -32,37 +48,76 @@ TEST(rounding_is_half_to_even_and_nan_takes_the_lower_bound) {
   CHECK_EQUAL(round_and_clamp(-std::numeric_limits<float>::infinity(), range), 0);
 }
 
+/// The usual, ties, multipliers of 1 and more, and the largest and smallest that scales can give.
+constexpr std::array kAddScales = {
+    AddScales{255, 1, 0.5F, 0.7F, {-7, 240, 8}},
+    AddScales{128, 127, 0.5F, 0.5F, {-128, 127, 128}},
+    AddScales{0, 0, 0.25F, 0.125F, {0, 255, 0}},
+    AddScales{1, 128, 1.0F, 3.75F, {-1, 254, 1}},
+    AddScales{127, 255, 0x1p120F, 0x1p120F, {-255, 0, 255}},
+    AddScales{3, 250, 0x1p-120F, 1.7F, {-20, 235, 20}},
+};
+
+std::uint8_t sum_of(int lhs, int rhs, const AddScales& scales) {
+  const float left = static_cast<float>(lhs - scales.lhs_zero_point) * scales.lhs_multiplier;
+  const float right = static_cast<float>(rhs - scales.rhs_zero_point) * scales.rhs_multiplier;
+  return round_and_clamp(left + right, scales.range);
+}
+
+void check_add(const AddVariant& variant, const AddScales& scales, Index count, Fence fence,
+               test::Random& random) {
+  constexpr Index kRows = 3;
+  const Index lhs_stride = count + 1;
+  const Index rhs_stride = count + 2;
+  const Index out_stride = count + 3;
+  const auto values = [&](Index stride) {
+    return Fenced(random.values<std::uint8_t>(extent_of_rows(kRows, stride, count), 0, 255), fence);
+  };
+  const Fenced<std::uint8_t> lhs = values(lhs_stride);
+  const Fenced<std::uint8_t> rhs = values(rhs_stride);
+  test::GuardedBytes out(extent_of_rows(kRows, out_stride, count), fence);
+  variant.kernel({.rows = kRows,
+                  .count = count,
+                  .lhs = lhs.data(),
+                  .lhs_stride = lhs_stride,
+                  .rhs = rhs.data(),
+                  .rhs_stride = rhs_stride,
+                  .out = out.data(),
+                  .out_stride = out_stride},
+                 scales);
+  CHECK(out.is_intact([&](Index i) { return i % out_stride < count; }));
+  for (Index row = 0; row < kRows; ++row) {
+    for (Index i = 0; i < count; ++i) {
+      CHECK_EQUAL(out[row * out_stride + i],
+                  sum_of(lhs[row * lhs_stride + i], rhs[row * rhs_stride + i], scales));
+    }
+  }
+}
+
 TEST(every_add_kernel_equals_the_formula) {
-  constexpr std::ptrdiff_t kRows = 3;
-  const AddScales scales{255, 1, 0.5F, 0.7F, {-7, 240, 8}};
   for (const AddVariant& variant : add_variants()) {
     if (!cpu_has(variant.isa)) continue;
     test::Random random(4);
-    for (const std::ptrdiff_t count : kCounts) {
-      test::set_context(variant.name, "count", count);
-      const std::ptrdiff_t lhs_stride = count + 1;
-      const std::ptrdiff_t rhs_stride = count + 2;
-      const std::ptrdiff_t out_stride = count + 3;
-      const auto lhs = random.values<std::uint8_t>(kRows * lhs_stride, 0, 255);
-      const auto rhs = random.values<std::uint8_t>(kRows * rhs_stride, 0, 255);
-      test::GuardedBytes out(kRows * out_stride);
-      variant.kernel({.rows = kRows,
-                      .count = count,
-                      .lhs = lhs.data(),
-                      .lhs_stride = lhs_stride,
-                      .rhs = rhs.data(),
-                      .rhs_stride = rhs_stride,
-                      .out = out.data(),
-                      .out_stride = out_stride},
-                     scales);
-      CHECK(out.is_intact([&](std::ptrdiff_t i) { return i % out_stride < count; }));
-      for (std::ptrdiff_t row = 0; row < kRows; ++row) {
-        for (std::ptrdiff_t i = 0; i < count; ++i) {
-          const int l = lhs[static_cast<std::size_t>(row * lhs_stride + i)];
-          const int r = rhs[static_cast<std::size_t>(row * rhs_stride + i)];
-          const float left = static_cast<float>(l - 255) * 0.5F;
-          const float right = static_cast<float>(r - 1) * 0.7F;
-          CHECK_EQUAL(out[row * out_stride + i], round_and_clamp(left + right, scales.range));
+    for (const AddScales& scales : kAddScales) {
+      for (const Index count : kCounts) {
+        test::set_context(variant.name, "count", count, "zero point", scales.lhs_zero_point);
+        for (const Fence fence : kFences) check_add(variant, scales, count, fence, random);
+      }
+    }
+  }
+}
+
+TEST(every_add_kernel_knows_all_sums) {
+  for (const AddVariant& variant : add_variants()) {
+    if (!cpu_has(variant.isa)) continue;
+    for (const AddScales& scales : kAddScales) {
+      for (const std::uint8_t addend : kAllBytes) {
+        test::set_context(variant.name, "zero point", scales.lhs_zero_point, "addend", int{addend});
+        const std::vector<std::uint8_t> rhs(256, addend);
+        std::vector<std::uint8_t> out(256);
+        variant.kernel({1, 256, kAllBytes.data(), 0, rhs.data(), 0, out.data(), 0}, scales);
+        for (int i = 0; i < 256; ++i) {
+          CHECK_EQUAL(out[static_cast<std::size_t>(i)], sum_of(i, addend, scales));
         }
       }
     }
@@ -74,14 +129,19 @@ TEST(every_add_kernel_can_write_over_an_operand) {
   for (const AddVariant& variant : add_variants()) {
     if (!cpu_has(variant.isa)) continue;
     test::Random random(9);
-    for (const std::ptrdiff_t count : kCounts) {
-      test::set_context(variant.name, "count", count);
-      auto lhs = random.values<std::uint8_t>(count, 0, 255);
-      const auto rhs = random.values<std::uint8_t>(count, 0, 255);
-      std::vector<std::uint8_t> expected(lhs.size());
-      qu8_add_portable({1, count, lhs.data(), 0, rhs.data(), 0, expected.data(), 0}, scales);
-      variant.kernel({1, count, lhs.data(), 0, rhs.data(), 0, lhs.data(), 0}, scales);
-      CHECK(lhs == expected);
+    for (const Index count : kCounts) {
+      for (const Fence fence : kFences) {
+        test::set_context(variant.name, "count", count);
+        const auto values = random.values<std::uint8_t>(count, 0, 255);
+        const Fenced rhs(random.values<std::uint8_t>(count, 0, 255), fence);
+        test::GuardedBytes lhs(count, fence);
+        std::ranges::copy(values, lhs.data());
+        variant.kernel({1, count, lhs.data(), 0, rhs.data(), 0, lhs.data(), 0}, scales);
+        CHECK(lhs.is_intact(kEverywhere));
+        for (Index i = 0; i < count; ++i) {
+          CHECK_EQUAL(lhs[i], sum_of(values[static_cast<std::size_t>(i)], rhs[i], scales));
+        }
+      }
     }
   }
 }
@@ -95,33 +155,42 @@ constexpr std::array kMultiplyScales = {
     MultiplyScales{17, 0, 3.0e30F, {-255, 0, 255}},
 };
 
+void check_multiply(const MultiplyVariant& variant, const MultiplyScales& scales, Index count,
+                    bool has_one_rhs, Fence fence, test::Random& random) {
+  constexpr Index kRows = 3;
+  const Index lhs_stride = count + 1;
+  const Index rhs_stride = has_one_rhs ? 0 : count + 2;
+  const Index out_stride = count + 3;
+  const auto values = [&](Index stride) {
+    return Fenced(random.values<std::uint8_t>(extent_of_rows(kRows, stride, count), 0, 255), fence);
+  };
+  const Fenced<std::uint8_t> lhs = values(lhs_stride);
+  const Fenced<std::uint8_t> rhs = values(rhs_stride);
+  test::GuardedBytes out(extent_of_rows(kRows, out_stride, count), fence);
+  variant.kernel(
+      {kRows, count, lhs.data(), lhs_stride, rhs.data(), rhs_stride, out.data(), out_stride},
+      scales);
+  CHECK(out.is_intact([&](Index i) { return i % out_stride < count; }));
+  for (Index row = 0; row < kRows; ++row) {
+    for (Index i = 0; i < count; ++i) {
+      const int product = (lhs[row * lhs_stride + i] - scales.lhs_zero_point) *
+                          (rhs[row * rhs_stride + i] - scales.rhs_zero_point);
+      CHECK_EQUAL(out[row * out_stride + i],
+                  round_and_clamp(static_cast<float>(product) * scales.multiplier, scales.range));
+    }
+  }
+}
+
 TEST(every_multiply_kernel_equals_the_formula) {
-  constexpr std::ptrdiff_t kRows = 3;
   for (const MultiplyVariant& variant : multiply_variants()) {
     if (!cpu_has(variant.isa)) continue;
     test::Random random(10);
     for (const MultiplyScales& scales : kMultiplyScales) {
-      for (const std::ptrdiff_t count : kCounts) {
-        for (const std::ptrdiff_t rhs_stride : {count + 2, std::ptrdiff_t{0}}) {
-          test::set_context(variant.name, "count", count, "rhs_stride", rhs_stride);
-          const std::ptrdiff_t lhs_stride = count + 1;
-          const std::ptrdiff_t out_stride = count + 3;
-          const auto lhs = random.values<std::uint8_t>(kRows * lhs_stride, 0, 255);
-          const auto rhs = random.values<std::uint8_t>(kRows * (count + 2), 0, 255);
-          test::GuardedBytes out(kRows * out_stride);
-          variant.kernel({kRows, count, lhs.data(), lhs_stride, rhs.data(), rhs_stride, out.data(),
-                          out_stride},
-                         scales);
-          CHECK(out.is_intact([&](std::ptrdiff_t i) { return i % out_stride < count; }));
-          for (std::ptrdiff_t row = 0; row < kRows; ++row) {
-            for (std::ptrdiff_t i = 0; i < count; ++i) {
-              const int l = lhs[static_cast<std::size_t>(row * lhs_stride + i)];
-              const int r = rhs[static_cast<std::size_t>(row * rhs_stride + i)];
-              const int product = (l - scales.lhs_zero_point) * (r - scales.rhs_zero_point);
-              CHECK_EQUAL(
-                  out[row * out_stride + i],
-                  round_and_clamp(static_cast<float>(product) * scales.multiplier, scales.range));
-            }
+      for (const Index count : kCounts) {
+        for (const bool has_one_rhs : {false, true}) {
+          test::set_context(variant.name, "count", count, "one row on the right", has_one_rhs);
+          for (const Fence fence : kFences) {
+            check_multiply(variant, scales, count, has_one_rhs, fence, random);
           }
         }
       }
@@ -130,65 +199,62 @@ TEST(every_multiply_kernel_equals_the_formula) {
 }
 
 TEST(every_multiply_kernel_knows_all_products) {
-  // Each of 256 values with each of 256, over the whole range of both zero points.
-  const auto bytes = [] {
-    std::vector<std::uint8_t> values(256);
-    for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<std::uint8_t>(i);
-    return values;
-  }();
   for (const MultiplyVariant& variant : multiply_variants()) {
     if (!cpu_has(variant.isa)) continue;
-    for (const std::int32_t zero_point : {0, 131, 255}) {
+    for (const std::int32_t zero_point : {0, 1, 127, 128, 131, 255}) {
       const MultiplyScales scales{zero_point, 255 - zero_point, 0.00195F, {-100, 155, 100}};
-      for (const std::uint8_t factor : bytes) {
+      for (const std::uint8_t factor : kAllBytes) {
         test::set_context(variant.name, "zero point", zero_point, "factor", int{factor});
         const std::vector<std::uint8_t> rhs(256, factor);
         std::vector<std::uint8_t> expected(256);
         std::vector<std::uint8_t> out(256);
-        qu8_multiply_portable({1, 256, bytes.data(), 0, rhs.data(), 0, expected.data(), 0}, scales);
-        variant.kernel({1, 256, bytes.data(), 0, rhs.data(), 0, out.data(), 0}, scales);
+        qu8_multiply_portable({1, 256, kAllBytes.data(), 0, rhs.data(), 0, expected.data(), 0},
+                              scales);
+        variant.kernel({1, 256, kAllBytes.data(), 0, rhs.data(), 0, out.data(), 0}, scales);
         CHECK(out == expected);
       }
     }
   }
 }
 
-constexpr std::ptrdiff_t kLookupRows = 3;
-
-void check_lookup(const LookupVariant& variant, std::ptrdiff_t count, std::ptrdiff_t gap) {
+void check_lookup(const LookupVariant& variant, Index count, Index gap, Fence fence) {
+  constexpr Index kRows = 3;
   test::set_context(variant.name, "count", count, "gap", gap);
   test::Random random(5);
-  const auto table = random.values<std::uint8_t>(256, 0, 255);
-  const std::ptrdiff_t x_stride = count + gap;
-  const std::ptrdiff_t out_stride = count + 2 * gap;
-  std::vector<std::uint8_t> x(static_cast<std::size_t>(kLookupRows * x_stride));
-  for (std::size_t i = 0; i < x.size(); ++i) x[i] = static_cast<std::uint8_t>(i * 7);
-  test::GuardedBytes out(kLookupRows * out_stride);
-  test::GuardedBytes in_place(kLookupRows * x_stride);
-  std::ranges::copy(x, in_place.data());
-  variant.kernel({kLookupRows, count, x.data(), x_stride, out.data(), out_stride}, table.data());
-  variant.kernel({kLookupRows, count, in_place.data(), x_stride, in_place.data(), x_stride},
+  const Fenced table(random.values<std::uint8_t>(256, 0, 255), fence);
+  const Index x_stride = count + gap;
+  const Index out_stride = count + 2 * gap;
+  const Index extent = extent_of_rows(kRows, x_stride, count);
+  std::vector<std::uint8_t> values(static_cast<std::size_t>(extent));
+  for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<std::uint8_t>(i * 7);
+  const Fenced x(values, fence);
+  test::GuardedBytes out(extent_of_rows(kRows, out_stride, count), fence);
+  test::GuardedBytes in_place(extent, fence);
+  std::ranges::copy(values, in_place.data());
+  variant.kernel({kRows, count, x.data(), x_stride, out.data(), out_stride}, table.data());
+  variant.kernel({kRows, count, in_place.data(), x_stride, in_place.data(), x_stride},
                  table.data());
-  CHECK(out.is_intact([&](std::ptrdiff_t i) { return i % out_stride < count; }));
-  CHECK(in_place.is_intact([](std::ptrdiff_t) { return true; }));
-  for (std::ptrdiff_t i = 0; i < kLookupRows * x_stride; ++i) {
-    const std::uint8_t value = x[static_cast<std::size_t>(i)];
+  CHECK(out.is_intact([&](Index i) { return i % out_stride < count; }));
+  CHECK(in_place.is_intact(kEverywhere));
+  for (Index i = 0; i < extent; ++i) {
     const bool is_in_row = i % x_stride < count;
-    CHECK_EQUAL(in_place[i], is_in_row ? table[value] : value);
-    if (is_in_row) CHECK_EQUAL(out[i / x_stride * out_stride + i % x_stride], table[value]);
+    CHECK_EQUAL(in_place[i], is_in_row ? table[x[i]] : x[i]);
+    if (is_in_row) CHECK_EQUAL(out[i / x_stride * out_stride + i % x_stride], table[x[i]]);
   }
 }
 
 TEST(every_lookup_kernel_reads_every_entry) {
   for (const LookupVariant& variant : lookup_variants()) {
     if (!cpu_has(variant.isa)) continue;
-    for (const std::ptrdiff_t count : kCounts) {
-      for (const std::ptrdiff_t gap : {0, 1, 9}) check_lookup(variant, count, gap);
+    for (const Index count : kCounts) {
+      for (const Index gap : {0, 1, 9}) {
+        for (const Fence fence : kFences) check_lookup(variant, count, gap, fence);
+      }
     }
   }
 }
 
-std::vector<float> awkward_floats(std::ptrdiff_t count, test::Random& random) {
+std::vector<float> awkward_floats(Index count, test::Random& random) {
   constexpr float kInfinity = std::numeric_limits<float>::infinity();
   const std::array<float, 12> special = {0.0F,       -0.0F,  0.05F,   0.15F,
                                          -0.25F,     1e30F,  -1e30F,  kInfinity,
@@ -206,17 +272,19 @@ TEST(every_quantize_kernel_equals_the_formula) {
   for (const QuantizeVariant& variant : quantize_variants()) {
     if (!cpu_has(variant.isa)) continue;
     test::Random random(6);
-    for (const std::ptrdiff_t count : kCounts) {
-      for (const int zero_point : {0, 1, 128, 255}) {
+    for (const Index count : kCounts) {
+      for (const int zero_point : {0, 1, 127, 128, 255}) {
         test::set_context(variant.name, "count", count, "zero_point", zero_point);
         const OutputRange range{static_cast<float>(-zero_point),
                                 static_cast<float>(255 - zero_point), zero_point};
-        const std::vector<float> x = awkward_floats(count, random);
-        test::GuardedBytes out(count);
-        variant.kernel(count, x.data(), {0.1F, range}, out.data());
-        CHECK(out.is_intact(kEverywhere));
-        for (std::ptrdiff_t i = 0; i < count; ++i) {
-          CHECK_EQUAL(out[i], round_and_clamp(x[static_cast<std::size_t>(i)] / 0.1F, range));
+        for (const Fence fence : kFences) {
+          const Fenced x(awkward_floats(count, random), fence);
+          test::GuardedBytes out(count, fence);
+          variant.kernel(count, x.data(), {0.1F, range}, out.data());
+          CHECK(out.is_intact(kEverywhere));
+          for (Index i = 0; i < count; ++i) {
+            CHECK_EQUAL(out[i], round_and_clamp(x[i] / 0.1F, range));
+          }
         }
       }
     }
@@ -228,17 +296,16 @@ TEST(every_quantize_kernel_interleaves_three_planes) {
   for (const QuantizeVariant& variant : quantize_variants()) {
     if (!cpu_has(variant.isa)) continue;
     test::Random random(11);
-    for (const std::ptrdiff_t count : kCounts) {
+    for (const Index count : kCounts) {
       test::set_context(variant.name, "count", count);
-      const std::ptrdiff_t stride = count + 1;
-      const std::vector<float> x = awkward_floats(3 * stride, random);
-      test::GuardedBytes out(3 * count);
-      variant.planes_kernel(count, x.data(), stride, {0.1F, range}, out.data());
-      CHECK(out.is_intact(kEverywhere));
-      for (std::ptrdiff_t i = 0; i < count; ++i) {
-        for (std::ptrdiff_t plane = 0; plane < 3; ++plane) {
-          const float value = x[static_cast<std::size_t>(plane * stride + i)];
-          CHECK_EQUAL(out[3 * i + plane], round_and_clamp(value / 0.1F, range));
+      const Index stride = count + 1;
+      for (const Fence fence : kFences) {
+        const Fenced x(awkward_floats(extent_of_rows(3, stride, count), random), fence);
+        test::GuardedBytes out(3 * count, fence);
+        variant.planes_kernel(count, x.data(), stride, {0.1F, range}, out.data());
+        CHECK(out.is_intact(kEverywhere));
+        for (Index i = 0; i < 3 * count; ++i) {
+          CHECK_EQUAL(out[i], round_and_clamp(x[i % 3 * stride + i / 3] / 0.1F, range));
         }
       }
     }
@@ -278,7 +345,7 @@ TEST(every_quantize_kernel_rounds_the_true_quotient_at_ties) {
         const OutputRange range{static_cast<float>(-zero_point),
                                 static_cast<float>(255 - zero_point), zero_point};
         std::vector<std::uint8_t> out(x.size());
-        variant.kernel(static_cast<std::ptrdiff_t>(x.size()), x.data(), {scale, range}, out.data());
+        variant.kernel(static_cast<Index>(x.size()), x.data(), {scale, range}, out.data());
         for (std::size_t i = 0; i < x.size(); ++i) {
           CHECK_EQUAL(out[i], round_and_clamp(x[i] / scale, range));
         }
@@ -291,32 +358,38 @@ TEST(every_dequantize_kernel_equals_the_formula) {
   for (const DequantizeVariant& variant : dequantize_variants()) {
     if (!cpu_has(variant.isa)) continue;
     test::Random random(7);
-    for (const std::ptrdiff_t count : kCounts) {
-      test::set_context(variant.name, "count", count);
-      const auto x = random.values<std::uint8_t>(count, 0, 255);
-      std::vector<float> out(static_cast<std::size_t>(count) + 1, -7.0F);
-      variant.kernel(count, x.data(), 0.3F, 200, out.data());
-      CHECK_EQUAL(out.back(), -7.0F);
-      for (std::size_t i = 0; i < x.size(); ++i) {
-        CHECK_EQUAL(out[i], static_cast<float>(x[i] - 200) * 0.3F);
+    for (const Index count : kCounts) {
+      for (const int zero_point : {0, 1, 127, 128, 255}) {
+        test::set_context(variant.name, "count", count, "zero_point", zero_point);
+        for (const Fence fence : kFences) {
+          const Fenced x(random.values<std::uint8_t>(count, 0, 255), fence);
+          test::GuardedBytes out(count * Index{sizeof(float)}, fence);
+          const auto* floats = reinterpret_cast<float*>(out.data());
+          variant.kernel(count, x.data(), 0.3F, zero_point, reinterpret_cast<float*>(out.data()));
+          CHECK(out.is_intact(kEverywhere));
+          for (Index i = 0; i < count; ++i) {
+            CHECK_EQUAL(floats[i], static_cast<float>(x[i] - zero_point) * 0.3F);
+          }
+        }
       }
     }
   }
 }
 
-void check_transposition(const TransposeVariant& variant, std::ptrdiff_t rows,
-                         std::ptrdiff_t columns, std::ptrdiff_t gap) {
+void check_transposition(const TransposeVariant& variant, Index rows, Index columns, Index gap,
+                         Fence fence) {
   test::set_context(variant.name, rows, 'x', columns, "gap", gap);
   test::Random random(8);
-  const std::ptrdiff_t x_stride = columns + gap;
-  const std::ptrdiff_t out_stride = rows + gap;
-  const auto x = random.values<std::uint8_t>(rows * x_stride, 0, 255);
-  test::GuardedBytes out(columns * out_stride);
+  const Index x_stride = columns + gap;
+  const Index out_stride = rows + gap;
+  const Fenced x(random.values<std::uint8_t>(extent_of_rows(rows, x_stride, columns), 0, 255),
+                 fence);
+  test::GuardedBytes out(extent_of_rows(columns, out_stride, rows), fence);
   variant.kernel({rows, columns, x.data(), x_stride, out.data(), out_stride});
-  CHECK(out.is_intact([&](std::ptrdiff_t i) { return i % out_stride < rows; }));
-  for (std::ptrdiff_t i = 0; i < rows; ++i) {
-    for (std::ptrdiff_t j = 0; j < columns; ++j) {
-      CHECK_EQUAL(out[j * out_stride + i], x[static_cast<std::size_t>(i * x_stride + j)]);
+  CHECK(out.is_intact([&](Index i) { return i % out_stride < rows; }));
+  for (Index i = 0; i < rows; ++i) {
+    for (Index j = 0; j < columns; ++j) {
+      CHECK_EQUAL(out[j * out_stride + i], x[i * x_stride + j]);
     }
   }
 }
@@ -324,9 +397,14 @@ void check_transposition(const TransposeVariant& variant, std::ptrdiff_t rows,
 TEST(every_transpose_kernel_moves_each_value) {
   for (const TransposeVariant& variant : transpose_variants()) {
     if (!cpu_has(variant.isa)) continue;
-    for (const std::ptrdiff_t rows : {1, 2, 3, 4, 15, 16, 17, 31, 32, 50}) {
-      for (const std::ptrdiff_t columns : {1, 2, 3, 4, 15, 16, 17, 33, 100}) {
-        for (const std::ptrdiff_t gap : {0, 2}) check_transposition(variant, rows, columns, gap);
+    for (Index rows = 1; rows <= 35; ++rows) {
+      for (const Index columns : {1, 2, 3, 4, 7, 8, 15, 16, 17, 31, 32, 33, 100}) {
+        for (const Index gap : {0, 2}) {
+          for (const Fence fence : kFences) {
+            check_transposition(variant, rows, columns, gap, fence);
+            check_transposition(variant, columns, rows, gap, fence);
+          }
+        }
       }
     }
   }

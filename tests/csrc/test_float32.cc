@@ -1,6 +1,8 @@
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstring>
+#include <deque>
 #include <limits>
 #include <memory>
 #include <vector>
@@ -19,9 +21,16 @@
 namespace smidgen {
 namespace {
 
+using test::Fence;
+using test::Fenced;
 using test::GuardedBytes;
 
-constexpr std::array<Index, 10> kCounts = {1, 2, 7, 15, 16, 17, 31, 32, 33, 200};
+/// Two vectors of the widest kind and all tails, and many of them.
+const std::vector<Index> kCounts = [] {
+  std::vector<Index> counts = {64, 200};
+  for (Index count = 1; count <= 35; ++count) counts.push_back(count);
+  return counts;
+}();
 
 /// Values of all sizes, NaN, infinities, zeros of both signs and subnormal numbers among them.
 std::vector<float> floats(Index count, std::uint64_t seed) {
@@ -55,125 +64,190 @@ bool are_same(const float* found, const float* expected, Index count) {
 
 /// Runs a kernel and the portable one of its table, the first, and compares what they write.
 template <typename Variant, typename Run>
-void expect_same(const Variant& variant, const Variant& portable, Index count, const Run& run) {
-  const auto bytes = static_cast<std::ptrdiff_t>(count * static_cast<Index>(sizeof(float)));
-  GuardedBytes found(bytes);
-  GuardedBytes expected(bytes);
+void expect_same(const Variant& variant, const Variant& portable, Index count, Fence fence,
+                 const Run& run) {
+  GuardedBytes found(count * Index{sizeof(float)}, fence);
+  GuardedBytes expected(count * Index{sizeof(float)}, fence);
   run(variant.kernel, reinterpret_cast<float*>(found.data()));
   run(portable.kernel, reinterpret_cast<float*>(expected.data()));
-  CHECK(found.is_intact([](std::ptrdiff_t) { return true; }));
+  CHECK(found.is_intact([](Index) { return true; }));
   CHECK(are_same(reinterpret_cast<float*>(found.data()), reinterpret_cast<float*>(expected.data()),
                  count));
 }
 
-TEST(every_unary_kernel_equals_the_portable_one) {
-  const std::array<float, 2> parameters = {-0.75F, 1.5F};
-  for (const auto& variant : kernels::unary_variants()) {
+/// Calls visit(variant, function, count, fence) for each variant that this machine runs.
+template <typename Function, typename Variants, typename Visit>
+void for_each_function(const Variants& variants, Function last, const Visit& visit) {
+  for (const auto& variant : variants) {
     if (!cpu_has(variant.isa)) continue;
-    for (int function = 0; function <= static_cast<int>(kernels::UnaryFunction::kTanh);
-         ++function) {
+    for (int function = 0; function <= static_cast<int>(last); ++function) {
       for (const Index count : kCounts) {
-        test::set_context(variant.name, "function", function, "count", count);
-        const std::vector<float> x = floats(count, static_cast<std::uint64_t>(count));
-        expect_same(variant, kernels::unary_variants().front(), count,
-                    [&](kernels::UnaryKernel kernel, float* out) {
-                      kernel({static_cast<kernels::UnaryFunction>(function), count, x.data(),
-                              parameters.data(), out});
-                    });
-      }
-    }
-  }
-}
-
-TEST(every_binary_kernel_equals_the_portable_one) {
-  constexpr std::array<std::array<Index, 2>, 3> kSteps = {{{1, 1}, {1, 0}, {0, 1}}};
-  for (const auto& variant : kernels::binary_variants()) {
-    if (!cpu_has(variant.isa)) continue;
-    for (int function = 0; function <= static_cast<int>(kernels::BinaryFunction::kMaximum);
-         ++function) {
-      for (const Index count : kCounts) {
-        for (const auto& [lhs_step, rhs_step] : kSteps) {
-          test::set_context(variant.name, "function", function, "count", count, lhs_step);
-          const std::vector<float> lhs = floats(lhs_step == 0 ? 1 : count, 5);
-          const std::vector<float> rhs = floats(rhs_step == 0 ? 1 : count, 6);
-          expect_same(variant, kernels::binary_variants().front(), count,
-                      [&, lhs_step = lhs_step, rhs_step = rhs_step](kernels::BinaryKernel kernel,
-                                                                    float* out) {
-                        kernel({static_cast<kernels::BinaryFunction>(function), count, lhs.data(),
-                                rhs.data(), lhs_step, rhs_step, out});
-                      });
+        for (const Fence fence : test::kFences) {
+          test::set_context(variant.name, "function", function, "count", count);
+          visit(variant, static_cast<Function>(function), count, fence);
         }
       }
     }
   }
 }
 
-TEST(every_row_kernel_equals_the_portable_one) {
-  constexpr Index kRows = 6;
-  for (const Index count : kCounts) {
-    const std::vector<float> x = floats(kRows * count, 7);
-    const std::vector<float> addend = floats(kRows * count, 9);
-    const std::vector<float> weight = floats(count, 8);
-    for (const auto& variant : kernels::reduce_variants()) {
-      if (!cpu_has(variant.isa)) continue;
-      for (int function = 0; function <= static_cast<int>(kernels::RowFunction::kMinimum);
-           ++function) {
-        test::set_context(variant.name, "function", function, "count", count);
-        expect_same(
-            variant, kernels::reduce_variants().front(), kRows,
-            [&](kernels::ReduceKernel kernel, float* out) {
-              kernel({static_cast<kernels::RowFunction>(function), kRows, count, x.data(), out});
-            });
+TEST(every_unary_kernel_equals_the_portable_one) {
+  for_each_function(
+      kernels::unary_variants(), kernels::UnaryFunction::kTanh,
+      [](const auto& variant, kernels::UnaryFunction function, Index count, Fence fence) {
+        const Fenced parameters(std::vector<float>{-0.75F, 1.5F}, fence);
+        const Fenced x(floats(count, static_cast<std::uint64_t>(count)), fence);
+        expect_same(variant, kernels::unary_variants().front(), count, fence,
+                    [&](kernels::UnaryKernel kernel, float* out) {
+                      kernel({function, count, x.data(), parameters.data(), out});
+                    });
+      });
+}
+
+TEST(every_binary_kernel_equals_the_portable_one) {
+  constexpr std::array<std::array<Index, 2>, 3> kSteps = {{{1, 1}, {1, 0}, {0, 1}}};
+  for_each_function(
+      kernels::binary_variants(), kernels::BinaryFunction::kMaximum,
+      [&](const auto& variant, kernels::BinaryFunction function, Index count, Fence fence) {
+        for (const std::array<Index, 2>& steps : kSteps) {
+          const Fenced lhs(floats(steps[0] == 0 ? 1 : count, 5), fence);
+          const Fenced rhs(floats(steps[1] == 0 ? 1 : count, 6), fence);
+          expect_same(variant, kernels::binary_variants().front(), count, fence,
+                      [&](kernels::BinaryKernel kernel, float* out) {
+                        kernel({function, count, lhs.data(), rhs.data(), steps[0], steps[1], out});
+                      });
+        }
+      });
+}
+
+constexpr Index kRows = 6;
+
+TEST(every_reducing_kernel_equals_the_portable_one) {
+  for_each_function(
+      kernels::reduce_variants(), kernels::RowFunction::kMinimum,
+      [](const auto& variant, kernels::RowFunction function, Index count, Fence fence) {
+        const Fenced x(floats(kRows * count, 7), fence);
+        expect_same(variant, kernels::reduce_variants().front(), kRows, fence,
+                    [&](kernels::ReduceKernel kernel, float* out) {
+                      kernel({function, kRows, count, x.data(), out});
+                    });
+      });
+}
+
+TEST(every_softmax_kernel_equals_the_portable_one) {
+  constexpr int kOnlyOne = 0;
+  for_each_function(kernels::softmax_variants(), kOnlyOne,
+                    [](const auto& variant, int, Index count, Fence fence) {
+                      const Fenced x(floats(kRows * count, 7), fence);
+                      expect_same(variant, kernels::softmax_variants().front(), kRows * count,
+                                  fence, [&](kernels::SoftmaxKernel kernel, float* out) {
+                                    kernel({kRows, count, x.data(), out});
+                                  });
+                    });
+}
+
+TEST(every_layer_norm_kernel_equals_the_portable_one) {
+  constexpr int kAllGiven = 7;
+  for_each_function(kernels::layer_norm_variants(), kAllGiven,
+                    [](const auto& variant, int given, Index count, Fence fence) {
+                      const Fenced x(floats(kRows * count, 7), fence);
+                      const Fenced addend(floats(kRows * count, 10), fence);
+                      const Fenced weight(floats(count, 8), fence);
+                      const Fenced bias(floats(count, 9), fence);
+                      const float* own_weight = given % 2 == 0 ? nullptr : weight.data();
+                      const float* own_bias = given / 2 % 2 == 0 ? nullptr : bias.data();
+                      const float* own_addend = given < 4 ? nullptr : addend.data();
+                      expect_same(variant, kernels::layer_norm_variants().front(), kRows * count,
+                                  fence, [&](kernels::LayerNormKernel kernel, float* out) {
+                                    kernel({kRows, count, x.data(), own_addend, own_weight,
+                                            own_bias, 0.125F, out});
+                                  });
+                    });
+}
+
+TEST(every_scaling_kernel_equals_the_formula) {
+  constexpr int kOnlyOne = 0;
+  for_each_function(kernels::scale_row_variants(), kOnlyOne,
+                    [](const auto& variant, int, Index count, Fence fence) {
+                      test::Random random(13);
+                      const Fenced row(random.values<std::int8_t>(count, -128, 127), fence);
+                      GuardedBytes out(count * Index{sizeof(float)}, fence);
+                      const auto* floats_out = reinterpret_cast<float*>(out.data());
+                      variant.kernel(count, row.data(), 0.3F, reinterpret_cast<float*>(out.data()));
+                      CHECK(out.is_intact([](Index) { return true; }));
+                      for (Index i = 0; i < count; ++i) {
+                        CHECK_EQUAL(floats_out[i], static_cast<float>(row[i]) * 0.3F);
+                      }
+                    });
+}
+
+TEST(float_kernels_can_write_over_what_they_read) {
+  const std::array<float, 2> parameters = {-0.75F, 1.5F};
+  const auto check = [](Index count, Fence fence, const auto& run) {
+    const std::vector<float> x = floats(kRows * count, 11);
+    std::vector<float> expected(x.size());
+    run(x.data(), expected.data());
+    GuardedBytes in_place(kRows * count * Index{sizeof(float)}, fence);
+    auto* values = reinterpret_cast<float*>(in_place.data());
+    std::ranges::copy(x, values);
+    run(values, values);
+    CHECK(in_place.is_intact([](Index) { return true; }));
+    CHECK(are_same(values, expected.data(), kRows * count));
+  };
+  for_each_function(
+      kernels::unary_variants(), kernels::UnaryFunction::kTanh,
+      [&](const auto& variant, kernels::UnaryFunction function, Index count, Fence fence) {
+        check(count, fence, [&](const float* x, float* out) {
+          variant.kernel({function, kRows * count, x, parameters.data(), out});
+        });
+      });
+  constexpr int kOnlyOne = 0;
+  for_each_function(kernels::softmax_variants(), kOnlyOne,
+                    [&](const auto& variant, int, Index count, Fence fence) {
+                      check(count, fence, [&](const float* x, float* out) {
+                        variant.kernel({kRows, count, x, out});
+                      });
+                    });
+  for_each_function(kernels::layer_norm_variants(), kOnlyOne,
+                    [&](const auto& variant, int, Index count, Fence fence) {
+                      check(count, fence, [&](const float* x, float* out) {
+                        variant.kernel({kRows, count, x, nullptr, nullptr, nullptr, 0.125F, out});
+                      });
+                    });
+}
+
+/// A tile of matrices whose rows lie `gap` elements apart.
+void check_matmul(const kernels::MatMulVariant& variant, Index m, Index n, Index gap, Fence fence) {
+  constexpr Index kDepth = 19;
+  const Index a_stride = kDepth + gap;
+  const Index stride = n + gap;
+  const Fenced a(floats(test::extent_of_rows(m, a_stride, kDepth), 9), fence);
+  const Fenced b(floats(test::extent_of_rows(kDepth, stride, n), 10), fence);
+  GuardedBytes out(test::extent_of_rows(m, stride, n) * Index{sizeof(float)}, fence);
+  auto* found = reinterpret_cast<float*>(out.data());
+  variant.kernel({m, n, kDepth, a.data(), a_stride, b.data(), stride, found, stride});
+  CHECK(out.is_intact([&](Index i) { return i / Index{sizeof(float)} % stride < n; }));
+  for (Index i = 0; i < m; ++i) {
+    for (Index j = 0; j < n; ++j) {
+      float sum = 0.0F;
+      for (Index k = 0; k < kDepth; ++k) {
+        const float product = a[i * a_stride + k] * b[k * stride + j];
+        sum = sum + product;
       }
-    }
-    for (const auto& variant : kernels::softmax_variants()) {
-      if (!cpu_has(variant.isa)) continue;
-      test::set_context(variant.name, "count", count);
-      expect_same(variant, kernels::softmax_variants().front(), kRows * count,
-                  [&](kernels::SoftmaxKernel kernel, float* out) {
-                    kernel({kRows, count, x.data(), out});
-                  });
-    }
-    for (const auto& variant : kernels::layer_norm_variants()) {
-      if (!cpu_has(variant.isa)) continue;
-      for (int given = 0; given < 8; ++given) {
-        test::set_context(variant.name, "count", count, "weight, bias and addend", given);
-        const float* own_weight = given % 2 == 0 ? nullptr : weight.data();
-        const float* own_bias = given / 2 % 2 == 0 ? nullptr : weight.data();
-        const float* own_addend = given < 4 ? nullptr : addend.data();
-        expect_same(
-            variant, kernels::layer_norm_variants().front(), kRows * count,
-            [&](kernels::LayerNormKernel kernel, float* out) {
-              kernel({kRows, count, x.data(), own_addend, own_weight, own_bias, 0.125F, out});
-            });
-      }
+      CHECK(are_same(found + i * stride + j, &sum, 1));
     }
   }
 }
 
 TEST(every_matmul_kernel_adds_products_in_order) {
-  constexpr Index kDepth = 19;
   for (const kernels::MatMulVariant& variant : kernels::matmul_variants()) {
     if (!cpu_has(variant.isa)) continue;
     for (Index m = 1; m <= variant.mr; ++m) {
       for (Index n = 1; n <= variant.nr; ++n) {
-        test::set_context(variant.name, "m", m, "n", n);
-        const std::vector<float> a = floats(m * kDepth, 9);
-        const std::vector<float> b = floats(kDepth * n, 10);
-        std::vector<float> expected(static_cast<std::size_t>(m * n), 0.0F);
-        for (Index i = 0; i < m * n; ++i) {
-          float& sum = expected[static_cast<std::size_t>(i)];
-          for (Index k = 0; k < kDepth; ++k) {
-            const float product = a[static_cast<std::size_t>(i / n * kDepth + k)] *
-                                  b[static_cast<std::size_t>(k * n + i % n)];
-            sum = sum + product;
-          }
+        for (const Index gap : {0, 3}) {
+          test::set_context(variant.name, "m", m, "n", n, "gap", gap);
+          for (const Fence fence : test::kFences) check_matmul(variant, m, n, gap, fence);
         }
-        GuardedBytes out(m * n * static_cast<Index>(sizeof(float)));
-        auto* found = reinterpret_cast<float*>(out.data());
-        variant.kernel({m, n, kDepth, a.data(), kDepth, b.data(), n, found, n});
-        CHECK(out.is_intact([](std::ptrdiff_t) { return true; }));
-        CHECK(are_same(found, expected.data(), m * n));
       }
     }
   }
@@ -215,17 +289,19 @@ std::vector<Case> float_cases(Isa isa) {
 }
 
 std::vector<float> run_in_parts(const Case& test, const std::vector<std::vector<float>>& inputs,
-                                int parts) {
+                                int parts, Fence fence) {
   const Shape out = test.op->output_shape(test.inputs);
-  std::vector<float> result(static_cast<std::size_t>(out.element_count()), -7.0F);
+  GuardedBytes result(out.element_count() * Index{sizeof(float)}, fence);
+  std::deque<Fenced<float>> arrays;
   std::vector<ops::TensorView> views;
   for (std::size_t i = 0; i < inputs.size(); ++i) {
-    auto* data = const_cast<float*>(inputs[i].data());
-    views.push_back(ops::dense_view(test.inputs[i], reinterpret_cast<std::byte*>(data)));
+    auto* data = reinterpret_cast<std::byte*>(arrays.emplace_back(inputs[i], fence).data());
+    views.push_back(ops::dense_view(test.inputs[i], data));
   }
   const ops::Epilogue epilogue;
+  test::FencedMemory memory;
+  AlignedBuffer scratch = memory.buffer(test.op->scratch_bytes(test.inputs));
   for (int part = 0; part < parts; ++part) {
-    AlignedBuffer scratch(test.op->scratch_bytes(test.inputs) + kAlignment);
     test.op->run({.inputs = views,
                   .output = ops::dense_view(out, reinterpret_cast<std::byte*>(result.data())),
                   .epilogue = epilogue,
@@ -234,7 +310,10 @@ std::vector<float> run_in_parts(const Case& test, const std::vector<std::vector<
                   .threads = parts,
                   .candidate = 0});
   }
-  return result;
+  CHECK(result.is_intact([](Index) { return true; }));
+  std::vector<float> values(static_cast<std::size_t>(out.element_count()));
+  std::memcpy(values.data(), result.data(), values.size() * sizeof(float));
+  return values;
 }
 
 TEST(float_operators_give_the_same_in_any_number_of_parts_and_at_any_level) {
@@ -244,13 +323,15 @@ TEST(float_operators_give_the_same_in_any_number_of_parts_and_at_any_level) {
     for (const Shape& shape : portable[i].inputs) {
       inputs.push_back(floats(shape.element_count(), 20 + inputs.size()));
     }
-    const std::vector<float> expected = run_in_parts(portable[i], inputs, 1);
+    const std::vector<float> expected = run_in_parts(portable[i], inputs, 1, Fence::kBehind);
     for (const Isa isa : available_isas()) {
       const Case own = std::move(float_cases(isa)[i]);
       for (const int parts : {1, 2, 3, 7}) {
         test::set_context(own.name, name_of(isa), "parts", parts);
-        const std::vector<float> found = run_in_parts(own, inputs, parts);
-        CHECK(are_same(found.data(), expected.data(), static_cast<Index>(expected.size())));
+        for (const Fence fence : test::kFences) {
+          const std::vector<float> found = run_in_parts(own, inputs, parts, fence);
+          CHECK(are_same(found.data(), expected.data(), static_cast<Index>(expected.size())));
+        }
       }
     }
   }

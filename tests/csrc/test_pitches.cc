@@ -7,6 +7,7 @@
 
 #include "base/aligned_buffer.h"
 #include "check.h"
+#include "guarded.h"
 #include "ops/add.h"
 #include "ops/concat.h"
 #include "ops/lookup.h"
@@ -33,7 +34,7 @@ struct Gaps {
 constexpr std::array kGaps = {Gaps{0, 0, 0}, Gaps{0, 6, 0}, Gaps{0, 0, 10}, Gaps{5, 0, 0},
                               Gaps{3, 11, 17}};
 
-/// A tensor in memory of its own: rank 4 uint8 with gaps, all else dense.
+/// A tensor in memory of its own, against a fence: rank 4 uint8 with gaps, all else dense.
 class Tensor {
  public:
   Tensor(const Shape& shape, bool is_float, const Gaps& gaps)
@@ -45,7 +46,8 @@ class Tensor {
       view_.image_pitch = shape[2] * view_.row_pitch + gaps.image;
       bytes = shape[0] * view_.image_pitch;
     }
-    memory_ = AlignedBuffer(bytes);
+    // Callers' floats have no slack.
+    memory_ = fences_.buffer(bytes, is_float ? 0 : kSlack);
     std::memset(memory_.data(), kUntouched, static_cast<std::size_t>(bytes));
     view_.data = memory_.data();
   }
@@ -94,6 +96,7 @@ class Tensor {
  private:
   TensorView view_;
   bool has_pixels_;
+  test::FencedMemory fences_;
   AlignedBuffer memory_;
 };
 
@@ -131,8 +134,9 @@ std::vector<std::uint8_t> run(const Example& example, Isa isa, const Gaps& gaps,
   }
   const Tensor output(op->output_shape(example.inputs), example.gives_floats, gaps);
   const Epilogue none;
+  test::FencedMemory memory;
+  AlignedBuffer scratch = memory.buffer(op->scratch_bytes(example.inputs));
   for (int thread = 0; thread < threads; ++thread) {
-    AlignedBuffer scratch(op->scratch_bytes(example.inputs));
     op->run({.inputs = views,
              .output = output.view(),
              .epilogue = none,

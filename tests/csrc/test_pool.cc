@@ -1,4 +1,7 @@
 #include <algorithm>
+#include <array>
+#include <numeric>
+#include <span>
 #include <vector>
 
 #include "check.h"
@@ -9,99 +12,130 @@
 namespace smidgen::kernels {
 namespace {
 
-constexpr std::ptrdiff_t kWidth = 11;
-constexpr std::ptrdiff_t kHeight = 9;
-constexpr std::ptrdiff_t kWindows = 3;
-constexpr std::ptrdiff_t kGap = 5;
+using test::Fence;
+using test::Fenced;
 
-struct Image {
-  std::ptrdiff_t channels;
-  std::vector<std::uint8_t> values;  // [kHeight][kWidth][channels]
+constexpr Index kWidth = 11;
+constexpr Index kHeight = 9;
+constexpr Index kWindows = 3;
+constexpr Index kGap = 5;
 
-  std::uint8_t at(std::ptrdiff_t row, std::ptrdiff_t column, std::ptrdiff_t c) const {
-    return values[static_cast<std::size_t>((row * kWidth + column) * channels + c)];
+struct Problem {
+  Index channels;
+  Index rows;
+  Index columns;
+  Index dilation;
+
+  /// Pixels up to the last that a window has.
+  Index pixels() const {
+    if (rows == 0 || columns == 0) return 0;
+    return (rows - 1) * dilation * kWidth + (columns - 1) * dilation + kWindows;
+  }
+};
+
+/// An image whose last value is the last that kWindows windows a pixel apart read, and outputs
+/// kGap bytes apart.
+class Pooling {
+ public:
+  Pooling(const Problem& problem, const std::vector<std::uint8_t>& values, Fence fence)
+      : problem_(problem),
+        x_(std::span(values).first(static_cast<std::size_t>(problem.pixels() * problem.channels)),
+           fence),
+        out_(test::extent_of_rows(kWindows, out_stride(), problem.channels), fence) {}
+
+  PoolRun run() {
+    const Index channels = problem_.channels;
+    return {.x = x_.data(),
+            .row_stride = problem_.dilation * kWidth * channels,
+            .column_stride = problem_.dilation * channels,
+            .window_stride = channels,
+            .rows = problem_.rows,
+            .columns = problem_.columns,
+            .windows = kWindows,
+            .channels = channels,
+            .out = out_.data(),
+            .out_stride = out_stride()};
   }
 
-  /// Calls visit(window, channel, index of its output).
-  template <typename Visit>
-  void for_each_output(const Visit& visit) const {
-    for (std::ptrdiff_t window = 0; window < kWindows; ++window) {
-      for (std::ptrdiff_t c = 0; c < channels; ++c) {
-        visit(window, c, window * (channels + kGap) + c);
+  /// Compares outputs with expected(values of the window).
+  template <typename Expected>
+  void check(const Expected& expected) const {
+    CHECK(out_.is_intact([&](Index i) { return i % out_stride() < problem_.channels; }));
+    for (Index window = 0; window < kWindows; ++window) {
+      for (Index c = 0; c < problem_.channels; ++c) {
+        CHECK_EQUAL(out_[window * out_stride() + c], expected(values_of(window, c)));
       }
     }
   }
 
-  bool is_gap_intact(const test::GuardedBytes& out) const {
-    return out.is_intact([&](std::ptrdiff_t i) { return i % (channels + kGap) < channels; });
+ private:
+  Index out_stride() const { return problem_.channels + kGap; }
+
+  std::vector<std::uint8_t> values_of(Index window, Index c) const {
+    std::vector<std::uint8_t> values;
+    for (Index i = 0; i < problem_.rows; ++i) {
+      for (Index j = 0; j < problem_.columns; ++j) {
+        const Index pixel = i * problem_.dilation * kWidth + window + j * problem_.dilation;
+        values.push_back(x_[pixel * problem_.channels + c]);
+      }
+    }
+    return values;
   }
 
-  /// kWindows windows a pixel apart, whose outputs are kGap bytes apart.
-  PoolRun run(std::ptrdiff_t rows, std::ptrdiff_t columns, std::ptrdiff_t dilation,
-              std::uint8_t* out) const {
-    return {.x = values.data(),
-            .row_stride = dilation * kWidth * channels,
-            .column_stride = dilation * channels,
-            .window_stride = channels,
-            .rows = rows,
-            .columns = columns,
-            .windows = kWindows,
-            .channels = channels,
-            .out = out,
-            .out_stride = channels + kGap};
-  }
+  Problem problem_;
+  Fenced<std::uint8_t> x_;
+  test::GuardedBytes out_;
 };
 
 template <typename Visit>
 void for_each_window(const Visit& visit) {
   test::Random random(9);
-  for (const std::ptrdiff_t channels : {1, 2, 3, 4, 7, 8, 15, 16, 17, 31, 33, 64, 65, 130}) {
-    const Image image{channels, random.values<std::uint8_t>(kHeight * kWidth * channels, 0, 255)};
-    for (const std::ptrdiff_t rows : {0, 1, 2, 4}) {
-      for (const std::ptrdiff_t columns : {0, 1, 3, 4}) {
-        for (const std::ptrdiff_t dilation : {1, 2}) {
-          test::set_context("channels", channels, rows, 'x', columns, "dilation", dilation);
-          visit(image, rows, columns, dilation);
-        }
+  for (Index channels = 1; channels <= 131; ++channels) {
+    const auto values = random.values<std::uint8_t>(kHeight * kWidth * channels, 0, 255);
+    for (const Index rows : {0, 1, 2, 4}) {
+      for (const Index columns : {0, 1, 3, 4}) {
+        const Problem problem{channels, rows, columns, 1 + channels % 2};
+        test::set_context("channels", channels, rows, 'x', columns, "dilation", problem.dilation);
+        for (const Fence fence : test::kFences) visit(problem, Pooling(problem, values, fence));
       }
     }
   }
 }
 
+AverageScaling scaling_of(const Problem& problem) {
+  constexpr std::array<std::int32_t, 5> kZeroPoints = {0, 1, 127, 128, 255};
+  constexpr std::array kMultipliers = {0.9F, 0.5F, 1.0F, 3.0F};
+  const auto turn = static_cast<std::size_t>(problem.channels + problem.columns);
+  const Index inside = problem.rows * problem.columns;
+  const std::int32_t zero_point = kZeroPoints[turn / 4 % 5];
+  return {static_cast<std::int32_t>(-kZeroPoints[turn % 5] * inside),
+          kMultipliers[turn % 4],
+          static_cast<float>(std::max(inside, Index{1})),
+          {static_cast<float>(-zero_point), static_cast<float>(255 - zero_point), zero_point}};
+}
+
 TEST(every_average_kernel_equals_the_formula) {
   for (const AverageVariant& variant : average_variants()) {
     if (!cpu_has(variant.isa)) continue;
-    for_each_window([&](const Image& image, std::ptrdiff_t rows, std::ptrdiff_t columns,
-                        std::ptrdiff_t dilation) {
-      const std::ptrdiff_t inside = rows * columns;
-      const AverageScaling scaling{static_cast<std::int32_t>(-100 * inside),
-                                   0.9F,
-                                   static_cast<float>(inside),
-                                   {-20, 235, 20}};
-      test::GuardedBytes out(kWindows * (image.channels + kGap));
-      variant.kernel(image.run(rows, columns, dilation, out.data()), scaling);
-      CHECK(image.is_gap_intact(out));
-      image.for_each_output([&](std::ptrdiff_t window, std::ptrdiff_t c, std::ptrdiff_t at) {
-        std::int32_t sum = scaling.offset;
-        for (std::ptrdiff_t i = 0; i < rows; ++i) {
-          for (std::ptrdiff_t j = 0; j < columns; ++j) {
-            sum += image.at(i * dilation, window + j * dilation, c);
-          }
-        }
+    for_each_window([&](const Problem& problem, Pooling pooling) {
+      const AverageScaling scaling = scaling_of(problem);
+      variant.kernel(pooling.run(), scaling);
+      pooling.check([&](const std::vector<std::uint8_t>& values) {
+        const std::int32_t sum = std::accumulate(values.begin(), values.end(), scaling.offset);
         const float scaled = static_cast<float>(sum) * scaling.multiplier;
-        CHECK_EQUAL(out[at], round_and_clamp(scaled / scaling.count, scaling.range));
+        return round_and_clamp(scaled / scaling.count, scaling.range);
       });
     });
   }
 }
 
 TEST(every_average_kernel_sums_large_images) {
-  // More than 256 pixels of 255 leave what 16 bits hold.
-  constexpr std::ptrdiff_t kChannels = 70;
+  // More than 256 pixels of 255 leave what 16 bits hold, more than 65793 what floats hold exactly.
+  constexpr Index kChannels = 70;
   for (const AverageVariant& variant : average_variants()) {
     if (!cpu_has(variant.isa)) continue;
-    for (const std::ptrdiff_t columns : {255, 256, 257, 600}) {
-      constexpr std::ptrdiff_t kRows = 3;
+    for (const Index columns : {255, 256, 257, 600, 22000}) {
+      constexpr Index kRows = 3;
       test::set_context(variant.name, "columns", columns);
       std::vector<std::uint8_t> x(static_cast<std::size_t>(kRows * columns * kChannels), 255);
       x.front() = 0;
@@ -118,8 +152,8 @@ TEST(every_average_kernel_sums_large_images) {
                       .out = out.data(),
                       .out_stride = kChannels},
                      scaling);
-      for (std::ptrdiff_t c = 0; c < kChannels; ++c) {
-        const std::ptrdiff_t sum = 255 * (kRows * columns - (c == 0 ? 1 : 0));
+      for (Index c = 0; c < kChannels; ++c) {
+        const Index sum = 255 * (kRows * columns - (c == 0 ? 1 : 0));
         const float scaled = static_cast<float>(sum) * scaling.multiplier;
         CHECK_EQUAL(out[static_cast<std::size_t>(c)],
                     round_and_clamp(scaled / scaling.count, scaling.range));
@@ -153,19 +187,11 @@ TEST(every_average_kernel_divides_as_the_formula_does) {
 TEST(every_maximum_kernel_finds_the_largest) {
   for (const MaximumVariant& variant : maximum_variants()) {
     if (!cpu_has(variant.isa)) continue;
-    for_each_window([&](const Image& image, std::ptrdiff_t rows, std::ptrdiff_t columns,
-                        std::ptrdiff_t dilation) {
-      test::GuardedBytes out(kWindows * (image.channels + kGap));
-      variant.kernel(image.run(rows, columns, dilation, out.data()));
-      CHECK(image.is_gap_intact(out));
-      image.for_each_output([&](std::ptrdiff_t window, std::ptrdiff_t c, std::ptrdiff_t at) {
-        std::uint8_t largest = 0;
-        for (std::ptrdiff_t i = 0; i < rows; ++i) {
-          for (std::ptrdiff_t j = 0; j < columns; ++j) {
-            largest = std::max(largest, image.at(i * dilation, window + j * dilation, c));
-          }
-        }
-        CHECK_EQUAL(out[at], largest);
+    for_each_window([&](const Problem&, Pooling pooling) {
+      variant.kernel(pooling.run());
+      pooling.check([](const std::vector<std::uint8_t>& values) {
+        return std::accumulate(values.begin(), values.end(), std::uint8_t{0},
+                               [](std::uint8_t a, std::uint8_t b) { return std::max(a, b); });
       });
     });
   }

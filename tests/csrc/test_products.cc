@@ -9,6 +9,7 @@
 #include "check.h"
 #include "kernels/gemm/reference.h"
 #include "kernels/round_and_clamp.h"
+#include "layers.h"
 #include "ops/add.h"
 #include "ops/conv2d.h"
 #include "ops/dynamic_linear.h"
@@ -18,53 +19,11 @@
 namespace smidgen::ops {
 namespace {
 
-/// Runs all parts of an operator, for every number of threads and every candidate.
-template <typename Compare>
-void run_every_way(const Operator& op, const TensorView& x, const TensorView& out,
-                   const Epilogue& epilogue, const Compare& compare) {
-  const std::array<Shape, 1> shapes = {x.shape};
-  const std::array<TensorView, 1> inputs = {x};
-  for (const int threads : {1, 2, 3}) {
-    for (int candidate = 0; candidate < op.candidate_count(shapes, threads); ++candidate) {
-      for (int thread = 0; thread < threads; ++thread) {
-        AlignedBuffer scratch(op.scratch_bytes(shapes));
-        op.run({.inputs = inputs,
-                .output = out,
-                .epilogue = epilogue,
-                .scratch = scratch.data(),
-                .thread = thread,
-                .threads = threads,
-                .candidate = candidate});
-      }
-      compare();
-    }
-  }
-}
-
-struct Layer {
-  std::vector<std::int8_t> weight;
-  std::vector<float> weight_scale;
-  std::vector<std::int32_t> bias;
-  Quantization input{0.05F, 119};
-  Quantization output{0.11F, 7};
-  Clamp clamp{2, 250};
-
-  Layer(Index outputs, Index k, test::Random& random)
-      : weight(random.values<std::int8_t>(outputs * k, -127, 127)),
-        bias(random.values<std::int32_t>(outputs, -500, 500)) {
-    for (Index o = 0; o < outputs; ++o) {
-      weight_scale.push_back(0.001F * static_cast<float>(random.between(5, 30)));
-    }
-  }
-
-  WeightedLayer view(DType output_type = DType::kUInt8) const {
-    return {weight, weight_scale, bias, input, output, clamp, output_type};
-  }
-};
-
+/// A dense tensor that ends at a fence, but for the slack that every tensor has.
 template <typename T>
-TensorView copy_of(const Shape& shape, const std::vector<T>& values, AlignedBuffer& buffer) {
-  buffer = AlignedBuffer(static_cast<Index>(values.size() * sizeof(T)));
+TensorView copy_of(const Shape& shape, const std::vector<T>& values, test::FencedMemory& memory,
+                   AlignedBuffer& buffer) {
+  buffer = memory.buffer(static_cast<Index>(values.size() * sizeof(T)));
   std::memcpy(buffer.data(), values.data(), values.size() * sizeof(T));
   return dense_view(shape, buffer.data());
 }
@@ -77,8 +36,9 @@ TEST(linear_layers_take_any_leading_extents_and_write_bytes_or_floats) {
       test::set_context(name_of(isa), "rows", rows, "k", k, "n", n);
       const Layer layer(n, k, random);
       const auto x = random.values<std::uint8_t>(2 * rows * k, 0, 255);
+      test::FencedMemory memory;
       AlignedBuffer input;
-      const TensorView view = copy_of({2, rows, k}, x, input);
+      const TensorView view = copy_of({2, rows, k}, x, memory, input);
       const auto multipliers = requantize_multipliers(layer.view());
       const auto scales = accumulator_scales(layer.view());
       kernels::GemmOperands operands{.m = 2 * rows,
@@ -101,7 +61,7 @@ TEST(linear_layers_take_any_leading_extents_and_write_bytes_or_floats) {
       const Linear to_floats(k, n, layer.view(DType::kFloat32), isa);
       const std::array<Shape, 1> shapes = {view.shape};
       CHECK(to_bytes.output_shape(shapes) == (Shape{2, rows, n}));
-      AlignedBuffer out(2 * rows * n * 4);
+      AlignedBuffer out = memory.buffer(2 * rows * n * 4);
       const TensorView out_view = dense_view({2, rows, n}, out.data());
       run_every_way(to_bytes, view, out_view, {},
                     [&] { CHECK(std::memcmp(out.data(), bytes.data(), bytes.size()) == 0); });
@@ -156,66 +116,16 @@ TEST(dynamic_linear_layers_quantize_each_row_by_itself) {
                                                          .multipliers = layer.weight_scale.data(),
                                                          .a_zero_point = 0},
                                                         rows.data(), bias.data(), expected.data());
+    test::FencedMemory memory;
     AlignedBuffer input;
-    const TensorView view = copy_of({kRows, kFeatures}, x, input);
-    AlignedBuffer out(kRows * kOutputs * 4);
+    const TensorView view = copy_of({kRows, kFeatures}, x, memory, input);
+    AlignedBuffer out = memory.buffer(kRows * kOutputs * 4);
     const DynamicLinear op(kFeatures, kOutputs, {layer.weight, layer.weight_scale, bias}, isa);
     test::set_context(name_of(isa));
     run_every_way(op, view, dense_view({kRows, kOutputs}, out.data()), {}, [&] {
       CHECK(std::memcmp(out.data(), expected.data(), expected.size() * 4) == 0);
     });
   }
-}
-
-/// A rank-4 uint8 tensor with gaps between its pixels and a border of the zero point.
-struct Image {
-  AlignedBuffer buffer;
-  TensorView view;
-
-  Image(const Shape& shape, Index pixel_gap, const Border& border, std::uint8_t fill)
-      : buffer(0), view{.shape = shape, .data = nullptr, .border = border} {
-    view.pixel_pitch = shape[1] + pixel_gap;
-    view.row_pitch = (border.left + shape[3] + border.right) * view.pixel_pitch;
-    view.image_pitch = (border.top + shape[2] + border.bottom) * view.row_pitch;
-    buffer = AlignedBuffer(shape[0] * view.image_pitch);
-    std::memset(buffer.data(), fill, static_cast<std::size_t>(buffer.size()));
-    view.data = buffer.data() + border.top * view.row_pitch + border.left * view.pixel_pitch;
-  }
-
-  template <typename Visit>
-  void for_each(const Visit& visit) const {
-    for (Index i = 0; i < view.shape[0]; ++i) {
-      for (Index y = 0; y < view.shape[2]; ++y) {
-        for (Index x = 0; x < view.shape[3]; ++x) {
-          for (Index c = 0; c < view.shape[1]; ++c) visit(i, c, y, x);
-        }
-      }
-    }
-  }
-};
-
-std::uint8_t convolve(const Image& x, const Conv2dGeometry& geometry, const Layer& layer, Index i,
-                      Index o, Index y, Index at) {
-  const Window& window = geometry.window;
-  const Index channels = geometry.in_channels / geometry.groups;
-  const Index first = o / (geometry.out_channels / geometry.groups) * channels;
-  std::int32_t acc = layer.bias[static_cast<std::size_t>(o)];
-  for (Index c = 0; c < channels; ++c) {
-    for (Index kh = 0; kh < window.kernel[0]; ++kh) {
-      for (Index kw = 0; kw < window.kernel[1]; ++kw) {
-        const Index in_y = y * window.stride[0] - window.padding[0] + kh * window.dilation[0];
-        const Index in_x = at * window.stride[1] - window.padding[1] + kw * window.dilation[1];
-        if (in_y < 0 || in_y >= x.view.shape[2] || in_x < 0 || in_x >= x.view.shape[3]) continue;
-        const Index tap = kh * window.kernel[1] + kw;
-        const auto w =
-            layer.weight[static_cast<std::size_t>((o * channels + c) * window.taps() + tap)];
-        acc += (x.view.pixel(i, in_y, in_x)[first + c] - layer.input.zero_point) * w;
-      }
-    }
-  }
-  const float multiplier = requantize_multipliers(layer.view())[static_cast<std::size_t>(o)];
-  return kernels::round_and_clamp(static_cast<float>(acc) * multiplier,
-                                  output_range(layer.output, layer.clamp));
 }
 
 struct Case {
@@ -257,22 +167,12 @@ TEST(convolutions_read_images_with_and_without_borders_and_gaps) {
           sample.has_border ? Border{pad[0] + 1, pad[1], pad[2], pad[3] + 2} : Border{};
       const Image x({sample.images, geometry.in_channels, sample.height, sample.width}, sample.gap,
                     border, static_cast<std::uint8_t>(layer.input.zero_point));
-      x.for_each([&](Index i, Index c, Index y, Index at) {
-        x.view.pixel(i, y, at)[c] = static_cast<std::uint8_t>(random.between(0, 255));
-      });
+      x.fill_with(random);
       const Conv2d op(geometry, layer.view(), isa);
       const std::array<Shape, 1> shapes = {x.view.shape};
-      const Image out(op.output_shape(shapes), sample.gap, {1, 0, 0, 1}, 0xA5);
-      run_every_way(op, x.view, out.view, {}, [&] {
-        out.for_each([&](Index i, Index o, Index y, Index at) {
-          CHECK_EQUAL(out.view.pixel(i, y, at)[o], convolve(x, geometry, layer, i, o, y, at));
-          out.view.pixel(i, y, at)[o] = 0xA5;
-        });
-        const auto is_untouched = [](std::byte byte) { return byte == std::byte{0xA5}; };
-        CHECK(std::ranges::all_of(
-            std::span(out.buffer.data(), static_cast<std::size_t>(out.buffer.size())),
-            is_untouched));
-      });
+      const Image out(op.output_shape(shapes), sample.gap, {1, 0, 0, 1}, test::kPoison);
+      const auto expected = ConvolutionReference(x, geometry, layer).outputs();
+      run_every_way(op, x.view, out.view, {}, [&] { out.expect_values_alone(expected); });
     }
   }
 }
@@ -283,49 +183,42 @@ TEST(a_fused_convolution_gives_the_bytes_of_the_steps_one_by_one) {
     const Conv2dGeometry geometry{16, 40, 1, {.kernel = {3, 3}, .padding = {1, 1, 1, 1}}};
     const Layer layer(40, 144, random);
     const Image x({2, 16, 7, 9}, 0, {}, 0);
-    x.for_each([&](Index i, Index c, Index y, Index at) {
-      x.view.pixel(i, y, at)[c] = static_cast<std::uint8_t>(random.between(0, 255));
-    });
+    x.fill_with(random);
     const Image addend({2, 40, 7, 9}, 3, {1, 1, 1, 1}, 0);
-    addend.for_each([&](Index i, Index c, Index y, Index at) {
-      addend.view.pixel(i, y, at)[c] = static_cast<std::uint8_t>(random.between(0, 255));
-    });
+    addend.fill_with(random);
     const auto values = random.values<std::uint8_t>(256, 0, 255);
     const Lookup lookup(values, isa);
     const Add add(layer.output, {0.2F, 100}, {0.25F, 50}, {60, 255}, isa);
     const Add swapped({0.2F, 100}, layer.output, {0.25F, 50}, {60, 255}, isa);
     const Conv2d op(geometry, layer.view(), isa);
-    const Image out({2, 40, 7, 9}, 0, {}, 0xA5);
-    const auto sum = [&](Index i, Index o, Index y, Index at) {
-      const std::uint8_t own = convolve(x, geometry, layer, i, o, y, at);
-      const kernels::AddScales& scales = add.scales();
-      std::uint8_t result = 0;
+    const Image out({2, 40, 7, 9}, 0, {}, test::kPoison);
+    const std::vector<std::uint8_t> own = ConvolutionReference(x, geometry, layer).outputs();
+    std::vector<std::uint8_t> sums;
+    addend.for_each([&](Index i, Index o, Index y, Index at) {
+      const std::uint8_t* other = addend.view.pixel(i, y, at) + o;
+      std::uint8_t sum = 0;
       kernels::qu8_add_portable({.rows = 1,
                                  .count = 1,
-                                 .lhs = &own,
+                                 .lhs = &own[sums.size()],
                                  .lhs_stride = 1,
-                                 .rhs = addend.view.pixel(i, y, at) + o,
+                                 .rhs = other,
                                  .rhs_stride = 1,
-                                 .out = &result,
+                                 .out = &sum,
                                  .out_stride = 1},
-                                scales);
-      return result;
-    };
-    const auto check = [&](const Epilogue& epilogue, const auto& expected) {
+                                add.scales());
+      sums.push_back(sum);
+    });
+    std::vector<std::uint8_t> looked_up;
+    for (const std::uint8_t value : own) looked_up.push_back(values[value]);
+    const auto check = [&](const Epilogue& epilogue, const std::vector<std::uint8_t>& expected) {
       CHECK(op.can_fuse(epilogue));
-      run_every_way(op, x.view, out.view, epilogue, [&] {
-        out.for_each([&](Index i, Index o, Index y, Index at) {
-          CHECK_EQUAL(out.view.pixel(i, y, at)[o], expected(i, o, y, at));
-        });
-      });
+      run_every_way(op, x.view, out.view, epilogue, [&] { out.expect_values_alone(expected); });
     };
     test::set_context(name_of(isa), "add");
-    check({.add = &add, .addend = addend.view}, sum);
-    check({.add = &swapped, .addend = addend.view, .is_addend_first = true}, sum);
+    check({.add = &add, .addend = addend.view}, sums);
+    check({.add = &swapped, .addend = addend.view, .is_addend_first = true}, sums);
     test::set_context(name_of(isa), "lookup");
-    check({.lookup = &lookup, .addend = {}}, [&](Index i, Index o, Index y, Index at) {
-      return values[convolve(x, geometry, layer, i, o, y, at)];
-    });
+    check({.lookup = &lookup, .addend = {}}, looked_up);
     CHECK(!op.can_fuse({.lookup = &lookup, .add = &add, .addend = {}}));
   }
 }

@@ -7,32 +7,42 @@
 namespace smidgen::kernels {
 namespace {
 
-constexpr std::ptrdiff_t kWidth = 5;
+using test::Fence;
+using test::Fenced;
+
+constexpr Index kWidth = 5;
+constexpr Index kGap = 3;
 constexpr std::int32_t kWhole = 1 << kBilinearBits;
 
+/// Two rows of an image, and places between their pixels, the first and the last among them.
 struct Rows {
-  std::ptrdiff_t channels;
-  std::vector<std::uint8_t> upper;  // [kWidth][channels]
-  std::vector<std::uint8_t> lower;
-  std::vector<BilinearColumn> columns;
+  Index channels;
+  Fenced<std::uint8_t> upper;  // [kWidth][channels]
+  Fenced<std::uint8_t> lower;
+  Fenced<BilinearColumn> columns;
 
-  Rows(std::ptrdiff_t channel_count, std::int64_t low, std::int64_t high)
-      : channels(channel_count) {
-    test::Random random(14);
-    upper = random.values<std::uint8_t>(kWidth * channels, low, high);
-    lower = random.values<std::uint8_t>(kWidth * channels, low, high);
+  Rows(Index channel_count, std::int64_t low, Fence fence, test::Random random)
+      : channels(channel_count),
+        upper(random.values<std::uint8_t>(kWidth * channels, low, 255), fence),
+        lower(random.values<std::uint8_t>(kWidth * channels, low, 255), fence),
+        columns(make_columns(channels, random), fence) {}
+
+  static std::vector<BilinearColumn> make_columns(Index channels, test::Random& random) {
+    std::vector<BilinearColumn> made = {{0, (kWidth - 1) * channels, kWhole},
+                                        {(kWidth - 1) * channels, 0, 0}};
     for (const std::int32_t weight : {0, 1, 700, 1024, 2047, 2048}) {
-      columns.push_back({random.between(0, kWidth - 1) * channels,
-                         random.between(0, kWidth - 1) * channels, weight});
+      made.push_back({random.between(0, kWidth - 1) * channels,
+                      random.between(0, kWidth - 1) * channels, weight});
     }
+    return made;
   }
 
   /// The definition, in 64 bits.
-  std::uint8_t expected(std::size_t pixel, std::ptrdiff_t c, std::int64_t weight) const {
+  std::uint8_t expected(Index pixel, Index c, std::int64_t weight) const {
     const BilinearColumn& column = columns[pixel];
-    const auto along_row = [&](const std::vector<std::uint8_t>& row) {
-      const std::int64_t first = row[static_cast<std::size_t>(column.first + c)];
-      const std::int64_t second = row[static_cast<std::size_t>(column.second + c)];
+    const auto along_row = [&](const Fenced<std::uint8_t>& row) {
+      const std::int64_t first = row[column.first + c];
+      const std::int64_t second = row[column.second + c];
       return first * (kWhole - column.weight) + second * column.weight;
     };
     const std::int64_t total = along_row(upper) * (kWhole - weight) + along_row(lower) * weight;
@@ -40,25 +50,24 @@ struct Rows {
   }
 };
 
-void check_kernel(const BilinearVariant& variant, const Rows& rows) {
-  constexpr std::ptrdiff_t kGap = 3;
-  const auto pixels = static_cast<std::ptrdiff_t>(rows.columns.size());
-  const std::ptrdiff_t stride = rows.channels + kGap;
+void check_kernel(const BilinearVariant& variant, const Rows& rows, Fence fence) {
+  constexpr Index kPixels = 8;
+  const Index stride = rows.channels + kGap;
   for (const std::int32_t weight : {0, 3, 1024, 2048}) {
     test::set_context(variant.name, "channels", rows.channels, "weight", weight);
-    test::GuardedBytes out(pixels * stride);
+    test::GuardedBytes out(test::extent_of_rows(kPixels, stride, rows.channels), fence);
     variant.kernel({.upper = rows.upper.data(),
                     .lower = rows.lower.data(),
                     .weight = weight,
                     .columns = rows.columns.data(),
-                    .pixels = pixels,
+                    .pixels = kPixels,
                     .channels = rows.channels,
                     .out = out.data(),
                     .out_stride = stride});
-    CHECK(out.is_intact([&](std::ptrdiff_t i) { return i % stride < rows.channels; }));
-    for (std::ptrdiff_t i = 0; i < pixels; ++i) {
-      for (std::ptrdiff_t c = 0; c < rows.channels; ++c) {
-        CHECK_EQUAL(out[i * stride + c], rows.expected(static_cast<std::size_t>(i), c, weight));
+    CHECK(out.is_intact([&](Index i) { return i % stride < rows.channels; }));
+    for (Index i = 0; i < kPixels; ++i) {
+      for (Index c = 0; c < rows.channels; ++c) {
+        CHECK_EQUAL(out[i * stride + c], rows.expected(i, c, weight));
       }
     }
   }
@@ -67,9 +76,12 @@ void check_kernel(const BilinearVariant& variant, const Rows& rows) {
 TEST(every_bilinear_kernel_equals_the_formula) {
   for (const BilinearVariant& variant : bilinear_variants()) {
     if (!cpu_has(variant.isa)) continue;
-    for (const std::ptrdiff_t channels : {1, 2, 3, 5, 8, 15, 16, 21, 31, 32, 33, 64, 65, 130}) {
-      check_kernel(variant, Rows(channels, 0, 255));
-      check_kernel(variant, Rows(channels, 254, 255));
+    for (Index channels = 1; channels <= 131; ++channels) {
+      for (const Fence fence : test::kFences) {
+        for (const std::int64_t low : {0, 254}) {
+          check_kernel(variant, Rows(channels, low, fence, test::Random(14)), fence);
+        }
+      }
     }
   }
 }

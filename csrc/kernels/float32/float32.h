@@ -10,6 +10,9 @@
 //   for width 8, 4, 2, 1: lane[j] = combine(lane[j + width], lane[j]) for j < width
 //
 // so that a vector of 16, two of 8 and plain code agree.
+//
+// Kernels read and write exactly the elements that their arguments count: callers' arrays have no
+// slack.
 
 namespace smidgen::kernels {
 
@@ -41,7 +44,7 @@ enum class UnaryFunction : std::uint8_t {
   kTanh,
 };
 
-/// out[i] = f(x[i]); reads and writes exactly `count` elements. x and out may be the same array.
+/// out[i] = f(x[i]). x and out may be the same array.
 struct UnaryArrays {
   UnaryFunction function;
   std::ptrdiff_t count;
@@ -128,7 +131,7 @@ void f32_layer_norm_avx512vnni(const LayerNormRows& rows) noexcept;
 
 /// out[i][j] = sum over k in order of a[i][k] * b[k][j], one product, then one sum, from 0.
 ///
-/// One tile of at most mr x nr outputs; reads and writes nothing beyond m, n and k.
+/// One tile of at most mr x nr outputs.
 struct MatMulTile {
   std::ptrdiff_t m;  // 1 to mr
   std::ptrdiff_t n;  // 1 to nr

@@ -31,6 +31,7 @@ using QuantizePlanesKernel = void (*)(std::ptrdiff_t count, const float* x,
                                       std::ptrdiff_t plane_stride, const QuantizeScale& scale,
                                       std::uint8_t* out) noexcept;
 
+/// Reads and writes exactly `count` contiguous elements.
 using DequantizeKernel = void (*)(std::ptrdiff_t count, const std::uint8_t* x, float scale,
                                   std::int32_t zero_point, float* out) noexcept;
 
