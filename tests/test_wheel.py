@@ -87,4 +87,4 @@ def test_the_wheel_alone_serves_an_artifact(tmp_path: Path) -> None:
     answer = json.loads(run(python, "-c", SESSION, tmp_path / "small.smidgen", tmp_path / "data"))
     assert answer["logits"] == interpret(program, {"image": image})["logits"].tolist()
     assert answer["refused"] == ["FAILED_PRECONDITION", "OPTIMIZE_NOT_INSTALLED"]
-    assert answer["isa"] in {"portable", "avx2", "avxvnni", "avx512vnni"}
+    assert answer["isa"] in {"portable", "avx2", "avxvnni", "avx512vnni", "amx"}

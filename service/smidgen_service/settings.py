@@ -56,7 +56,7 @@ class Settings(BaseSettings):
     engine_threads: int = Field(1, ge=1, le=256)
     """Threads of one inference."""
     isa: str | None = None
-    """Instruction set of the kernels: portable, avx2, avxvnni or avx512vnni. Default: the best."""
+    """Instruction set: portable, avx2, avxvnni, avx512vnni or amx. Default: the best."""
     max_concurrent_inferences: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
     """Inferences computed at the same time. Default: the number of CPUs."""
     max_inference_bytes: int = Field(GIB, ge=MIB)

@@ -650,7 +650,7 @@ def test_impossible_engines_are_refused(options: dict[str, Any], reason: str) ->
 
 
 def test_levels_that_the_cpu_lacks_are_refused_by_name() -> None:
-    for isa in {"avx2", "avxvnni", "avx512vnni"} - set(available_isas()):
+    for isa in {"avx2", "avxvnni", "avx512vnni", "amx"} - set(available_isas()):
         with pytest.raises(EngineError, match=isa) as caught:
             Engine(small_network(), isa=isa)
         assert caught.value.reason == "ISA_UNAVAILABLE"

@@ -46,7 +46,7 @@ def test_answer_equals_the_reference_interpreter(
     expected = interpret(decode_artifact(artifact), {"image": images[:batch]})
     np.testing.assert_array_equal(array(answer.outputs[0]), expected["output"])
     assert answer.model_version == "models/small/versions/1"
-    assert answer.isa in ("portable", "avx2", "avxvnni", "avx512vnni")
+    assert answer.isa in ("portable", "avx2", "avxvnni", "avx512vnni", "amx")
     assert answer.compute_time.ToNanoseconds() > 0
     assert answer.queue_time.ToNanoseconds() > 0
 

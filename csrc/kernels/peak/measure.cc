@@ -20,7 +20,7 @@ std::optional<double> measure_peak(Isa isa) {
   const std::span<const PeakVariant> variants = peak_variants();
   const auto variant = std::ranges::find(variants, isa, &PeakVariant::isa);
   if (variant == variants.end()) return std::nullopt;
-  std::array<std::int32_t, std::size_t{kPeakChains} * 16> sums;  // room for the widest vectors
+  std::array<std::int32_t, std::size_t{kPeakSums}> sums;
   const Clock::time_point begin = Clock::now();
   double fastest = 1.0;
   while (Clock::now() - begin < kDuration) {

@@ -9,13 +9,15 @@
 namespace smidgen::kernels {
 
 inline constexpr int kPeakChains = 12;  // independent sums, enough to hide the latency of one
+inline constexpr int kPeakSums = 256;   // a tile of them, or kPeakChains vectors
 
-/// Does `rounds` times kPeakChains dot products and writes kPeakChains vectors of sums, so that
-/// none can be left out.
+/// Does `rounds` times kPeakChains dot products and writes sums, at most kPeakSums, so that none
+/// can be left out.
 using PeakKernel = void (*)(std::ptrdiff_t rounds, std::int32_t* sums) noexcept;
 
 void u8_s8_peak_avx2(std::ptrdiff_t rounds, std::int32_t* sums) noexcept;
 void u8_s8_peak_avxvnni(std::ptrdiff_t rounds, std::int32_t* sums) noexcept;
 void u8_s8_peak_avx512vnni(std::ptrdiff_t rounds, std::int32_t* sums) noexcept;
+void u8_s8_peak_amx(std::ptrdiff_t rounds, std::int32_t* sums) noexcept;
 
 }  // namespace smidgen::kernels

@@ -68,7 +68,7 @@ class InferResponse(_message.Message):
     model_version: _builtins.str
     """The version that answered, `models/{model}/versions/{version}`."""
     isa: _builtins.str
-    """Instruction set of the kernels: `portable`, `avx2`, `avxvnni` or `avx512vnni`."""
+    """Instruction set of the kernels: `portable`, `avx2`, `avxvnni`, `avx512vnni` or `amx`."""
     @_builtins.property
     def outputs(self) -> _containers.RepeatedCompositeFieldContainer[_tensor_pb2.Tensor]:
         """The outputs, in the order of output_names."""
