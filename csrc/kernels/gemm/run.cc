@@ -180,6 +180,7 @@ class Strip {
     const Index line = row / gaps.pitch;
     tile.x = row - line * gaps.pitch;
     tile.out[0] += line * (gaps.out_line_stride - gaps.pitch * tiling_.rows.out_pitch.row);
+    if (tiling_.rows.addend == nullptr) return;
     tile.addend[0] += line * (gaps.addend_line_stride - gaps.pitch * tiling_.rows.addend_pitch.row);
   }
 
