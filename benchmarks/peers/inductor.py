@@ -6,7 +6,7 @@ channel.
 The weights are frozen and the net is compiled ahead of time: its calls run no Python (MobileNetV2
 4.6 ms, and 5.6 with torch.compile). max_autotune stays off: in PyTorch 2.13 its int8 products of
 matrices give outputs that have nothing to do with the net, take longer (MiniLM-L6 12.7 ms, and 9.9
-without) and six times as long to compile.
+without) and over three times as long to compile.
 """
 
 from __future__ import annotations
