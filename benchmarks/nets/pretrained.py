@@ -71,6 +71,7 @@ def load_pretrained(name: str, net: nn.Module) -> None:
     stored: State = (
         load_file(path)
         if path.suffix == ".safetensors"
+        # A pinned package's own file, of which tensors alone are taken.
         else torch.load(path, map_location="cpu", weights_only=True)
     )
     for unused in source.ignored:

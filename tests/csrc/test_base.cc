@@ -48,6 +48,8 @@ TEST(unknown_and_missing_levels_are_refused_by_name) {
 TEST(a_kernel_serves_levels_from_its_own_upwards) {
   CHECK(serves(Isa::kPortable, Isa::kAvx512Vnni));
   CHECK(!serves(Isa::kAvx512Vnni, Isa::kAvx2));
+  CHECK(!serves(Isa::kAmx, Isa::kAvx512Vnni));
+  CHECK_EQUAL(serves(Isa::kAvx512Vnni, Isa::kAmx), cpu_has(Isa::kAvx512Vnni));
   CHECK_EQUAL(serves(Isa::kAvxVnni, Isa::kAvx512Vnni), cpu_has(Isa::kAvxVnni));
 }
 

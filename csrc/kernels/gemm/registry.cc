@@ -29,7 +29,7 @@ constexpr std::array kVariants = {
 #endif
 };
 
-/// Cycles of one panel of a product. What costs them was measured on Zen 5 and Sapphire Rapids;
+/// Cycles of one panel of a product. What costs them was measured on Zen 5 and Emerald Rapids;
 /// only how variants compare matters.
 double panel_cost(const GemmVariant& variant, const GemmShape& shape, Index expected_rows) {
   constexpr double kRequantized = 2.5;  // cycles to end a vector of 16 sums
