@@ -479,9 +479,9 @@ class CannedServer:
     def __init__(self, state: State, port: int = 0) -> None:
         self.state = state
         self.health = health.HealthServicer()
-        self._server = grpc.server(
-            ThreadPoolExecutor(4), options=[("grpc.max_receive_message_length", 64 << 20)]
-        )
+        # With SO_REUSEPORT the kernel may give two servers one port, and a test the other's answers.
+        options = [("grpc.max_receive_message_length", 64 << 20), ("grpc.so_reuseport", 0)]
+        self._server = grpc.server(ThreadPoolExecutor(4), options=options)
         models_grpc.add_ModelServiceServicer_to_server(Models(state), self._server)
         datasets_grpc.add_DatasetServiceServicer_to_server(Datasets(state), self._server)
         optimization_grpc.add_OptimizationServiceServicer_to_server(
