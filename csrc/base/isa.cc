@@ -70,7 +70,8 @@ Features detect() {
   const Registers leaf7_1 = leaf7.a >= 1 ? cpuid(7, 1) : Registers{};
 
   Features features;
-  features.avx2 = (states & kYmmStates) == kYmmStates && has_bit(leaf7.b, 5);
+  const bool has_fma = has_bit(leaf1.c, 12);
+  features.avx2 = (states & kYmmStates) == kYmmStates && has_fma && has_bit(leaf7.b, 5);
   features.avx_vnni = features.avx2 && has_bit(leaf7_1.a, 4);
   const bool f_dq_bw_vl =
       has_bit(leaf7.b, 16) && has_bit(leaf7.b, 17) && has_bit(leaf7.b, 30) && has_bit(leaf7.b, 31);

@@ -33,8 +33,9 @@ DepthwiseConv2d::DepthwiseConv2d(Index channels, const Window& window, const Wei
     const kernels::DepthwiseFilters filters{
         channels,   window.kernel[0], window.kernel[1],      layer.weight,
         layer.bias, multipliers,      layer.input.zero_point};
-    by_pixel_ = kernels::pack_depthwise_band(*band, filters, false);
-    if (window.stride[1] == 1) by_line_ = kernels::pack_depthwise_band(*band, filters, true);
+    const kernels::ByteRange range = kernels::byte_range(range_);
+    by_pixel_ = kernels::pack_depthwise_band(*band, filters, range, false);
+    if (window.stride[1] == 1) by_line_ = kernels::pack_depthwise_band(*band, filters, range, true);
   }
   if (!by_pixel_) {
     by_taps_ = kernels::pack_depthwise(kernels::best_variant(kernels::depthwise_variants(), isa),
@@ -171,6 +172,7 @@ void DepthwiseConv2d::run_band(const kernels::PackedDepthwiseBand& packed, const
                          .weights = packed.weights.as<std::int8_t>(),
                          .bias2 = packed.bias2.as<std::int32_t>(),
                          .multipliers = packed.multipliers.as<float>(),
+                         .lowerings = packed.is_raised() ? packed.lowerings.as<float>() : nullptr,
                          .out = output.pixel(image, line, 0),
                          .out_line_stride = output.row_pitch,
                          .out_run_stride = output.pixel_pitch,

@@ -85,8 +85,9 @@ inline test::Fenced<std::uint8_t> readable(const GemmProblem& problem, const Gem
 inline PackedGemm pack(const GemmChoice& choice, const GemmShape& shape, const GemmColumns& columns,
                        test::FencedMemory& memory) {
   PackedGemm packed = pack_gemm(choice, shape, columns);
-  for (AlignedBuffer* array : {&packed.weights, &packed.bias2, &packed.multipliers,
-                               &packed.column_sums, &packed.float_bias}) {
+  for (AlignedBuffer* array :
+       {&packed.weights, &packed.bias2, &packed.multipliers, &packed.raised_bias2,
+        &packed.lowerings, &packed.column_sums, &packed.float_bias}) {
     memory.enclose(*array);
   }
   return packed;

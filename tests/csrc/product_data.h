@@ -22,14 +22,15 @@ enum class Data : std::uint8_t {
   kAlternating,   // 255 and 0 times 127 and -128
   kTies,          // small sums times 1/2, 1/4 and such, which end in n + 1/2
   kBeyondFloats,  // sums next to 2^24, from where on not every integer is a float, next to ties
+  kBeyondRaised,  // sums next to 2^23 and -2^23, up to which raised sums are exact
   kLarge,         // multipliers of 1 and more
   kLargest,       // sums times multipliers just below 2^31
   kWrapping,      // sums on both sides of what 32 bits hold
 };
 
-inline constexpr std::array kAllData = {Data::kRandom,  Data::kExtreme,      Data::kAlternating,
-                                        Data::kTies,    Data::kBeyondFloats, Data::kLarge,
-                                        Data::kLargest, Data::kWrapping};
+inline constexpr std::array kAllData = {Data::kRandom, Data::kExtreme,      Data::kAlternating,
+                                        Data::kTies,   Data::kBeyondFloats, Data::kBeyondRaised,
+                                        Data::kLarge,  Data::kLargest,      Data::kWrapping};
 
 inline constexpr std::array<std::int32_t, 5> kZeroPoints = {0, 1, 127, 128, 255};
 
@@ -62,7 +63,8 @@ class ProductFiller {
   bool is_any() const { return data_ == Data::kRandom || data_ == Data::kWrapping; }
 
   bool is_small() const {
-    return data_ == Data::kTies || data_ == Data::kBeyondFloats || data_ == Data::kLarge;
+    return data_ == Data::kTies || data_ == Data::kBeyondFloats || data_ == Data::kBeyondRaised ||
+           data_ == Data::kLarge;
   }
 
   std::vector<std::uint8_t> values(Index count) {
@@ -98,6 +100,9 @@ class ProductFiller {
     if (data_ == Data::kBeyondFloats) {
       return (random_.between(0, 1) == 0 ? -1 : 1) * (1 << 24) + between(-40, 40);
     }
+    if (data_ == Data::kBeyondRaised) {
+      return (random_.between(0, 1) == 0 ? -1 : 1) * (1 << 23) + between(-40, 40);
+    }
     std::int32_t sum = 0;
     for (std::size_t i = 0; i < own.size() && !is_small(); ++i) {
       const std::int32_t x = data_ == Data::kAlternating && i / 2 % 2 == 1 ? 0 : 255;
@@ -115,6 +120,8 @@ class ProductFiller {
         return largest_multiplier(own, own_bias);
       case Data::kBeyondFloats:
         return std::ldexp(static_cast<float>(2 * between(0, 126) + 1), -25);
+      case Data::kBeyondRaised:  // on both sides of what lets 2^23 be 255
+        return one_of({0x1P-15F, 0x1.8P-15F, 0x1.FFFFFEP-16F, 0x1P-16F, 0x1P-3F});
       case Data::kWrapping:
         return 5e-8F;
       case Data::kTies:

@@ -250,6 +250,7 @@ void check_band_run(const PackedDepthwiseBand& packed, const BandProblem& proble
                .weights = packed.weights.as<std::int8_t>(),
                .bias2 = packed.bias2.as<std::int32_t>(),
                .multipliers = packed.multipliers.as<float>(),
+               .lowerings = packed.is_raised() ? packed.lowerings.as<float>() : nullptr,
                .out = out.data(),
                .out_line_stride = out_line,
                .out_run_stride = out_pitch,
@@ -282,10 +283,11 @@ void check_band(const DepthwiseBandVariant& variant, const BandProblem& problem,
   const std::vector<std::uint8_t> expected = expected_band(variant, problem, data);
   for (const bool is_by_line : {false, true}) {
     if (is_by_line && problem.pixel_stride > 1) continue;
-    auto packed = pack_depthwise_band(variant, filters, is_by_line);
+    auto packed = pack_depthwise_band(variant, filters, byte_range(problem.range), is_by_line);
     CHECK(packed.has_value());
     test::FencedMemory memory;
-    for (AlignedBuffer* array : {&packed->weights, &packed->bias2, &packed->multipliers}) {
+    for (AlignedBuffer* array :
+         {&packed->weights, &packed->bias2, &packed->multipliers, &packed->lowerings}) {
       memory.enclose(*array);
     }
     for (const Fence fence : test::kFences) {
@@ -345,7 +347,7 @@ TEST(a_depthwise_band_is_not_packed_where_its_sums_may_leave_int32) {
     for (const float multiplier : {1.0F, 3.0F}) {
       const std::array<float, 1> multipliers = {multiplier};
       const auto packed = pack_depthwise_band(
-          variant, {1, variant.kernel, 1, weights, bias, multipliers, 0}, false);
+          variant, {1, variant.kernel, 1, weights, bias, multipliers, 0}, {0, 0, 255}, false);
       CHECK_EQUAL(packed.has_value(), multiplier < 2);
     }
   }

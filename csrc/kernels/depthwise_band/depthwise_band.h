@@ -37,6 +37,8 @@ struct DepthwiseBand {
   const std::int8_t* weights;    // [blocks][columns][4][groups][shifts][block]
   const std::int32_t* bias2;     // [blocks][block]
   const float* multipliers;      // [blocks][block]
+  const float* lowerings;        // [blocks][block] if bias2 raises the sums for bytes of the full
+                                 // range, see raised_sums.h; else null
   std::uint8_t* out;
   std::ptrdiff_t out_line_stride;
   std::ptrdiff_t out_run_stride;

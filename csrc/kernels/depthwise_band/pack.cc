@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "kernels/conversion_bound.h"
+#include "kernels/raised_sums.h"
 
 namespace smidgen::kernels {
 namespace {
@@ -71,10 +72,12 @@ void pack_filter(const Filter& filter, const DepthwiseBandVariant& variant, Inde
   }
 }
 
-bool converts_safely(const DepthwiseFilters& filters) {
+/// Whether may(largest sum, multiplier) holds for all channels.
+template <typename May>
+bool for_all_sums(const DepthwiseFilters& filters, const May& may) {
   for (Index c = 0; c < filters.channels; ++c) {
     const float multiplier = filters.multipliers[static_cast<std::size_t>(c)];
-    if (!converts_to_int32(Filter(filters, c).largest_sum(), multiplier)) return false;
+    if (!may(Filter(filters, c).largest_sum(), multiplier)) return false;
   }
   return true;
 }
@@ -83,15 +86,20 @@ bool converts_safely(const DepthwiseFilters& filters) {
 
 std::optional<PackedDepthwiseBand> pack_depthwise_band(const DepthwiseBandVariant& variant,
                                                        const DepthwiseFilters& filters,
-                                                       bool repeats) {
-  if (!converts_safely(filters)) return std::nullopt;
+                                                       const ByteRange& range, bool repeats) {
+  if (!for_all_sums(filters, converts_to_int32)) return std::nullopt;
+  const bool is_raised = is_full(range) && for_all_sums(filters, may_be_raised);
   const Index block = variant.block;
   const Index blocks =
       repeats ? std::lcm(filters.channels, block) / block : ceil_div(filters.channels, block);
   const Index block_weights =
       filters.kernel_columns * 4 * variant.groups() * variant.shifts() * block;
-  PackedDepthwiseBand packed{&variant, blocks, AlignedBuffer(blocks * block_weights),
-                             AlignedBuffer(blocks * block * 4), AlignedBuffer(blocks * block * 4)};
+  PackedDepthwiseBand packed{&variant,
+                             blocks,
+                             AlignedBuffer(blocks * block_weights),
+                             AlignedBuffer(blocks * block * 4),
+                             AlignedBuffer(blocks * block * 4),
+                             AlignedBuffer(is_raised ? blocks * block * 4 : 0)};
   const Index values = repeats ? blocks * block : filters.channels;
   for (Index value = 0; value < values; ++value) {
     const Index channel = value % filters.channels;
@@ -102,8 +110,11 @@ std::optional<PackedDepthwiseBand> pack_depthwise_band(const DepthwiseBandVarian
                 packed.weights.as<std::int8_t>() + first / block * block_weights);
     const Index at = first + position.quarter * block / 4 + position.lane_value;
     // Modulo 2^32, as the kernels accumulate.
-    packed.bias2.as<std::int32_t>()[at] = static_cast<std::int32_t>(filter.bias2());
-    packed.multipliers.as<float>()[at] = filters.multipliers[static_cast<std::size_t>(channel)];
+    packed.bias2.as<std::int32_t>()[at] =
+        static_cast<std::int32_t>(filter.bias2() + (is_raised ? kRaise : 0));
+    const float multiplier = filters.multipliers[static_cast<std::size_t>(channel)];
+    packed.multipliers.as<float>()[at] = multiplier;
+    if (is_raised) packed.lowerings.as<float>()[at] = lowering(multiplier);
   }
   return packed;
 }

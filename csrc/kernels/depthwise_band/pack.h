@@ -29,12 +29,16 @@ struct PackedDepthwiseBand {
   AlignedBuffer weights;
   AlignedBuffer bias2;
   AlignedBuffer multipliers;
+  AlignedBuffer lowerings;  // if bias2 raises the sums, see raised_sums.h; else empty
+
+  bool is_raised() const { return lowerings.size() > 0; }
 };
 
-/// Packs filters for runs over one pixel's channels or, if `repeats`, over pixels without gaps.
-/// Nothing if the kernels' demand on |float(acc) * multiplier| cannot be proved.
+/// Packs filters for runs over one pixel's channels or, if `repeats`, over pixels without gaps, and
+/// for raised sums if `range` and what can be proved of the sums allow it. Nothing if the kernels'
+/// demand on |float(acc) * multiplier| cannot be proved.
 std::optional<PackedDepthwiseBand> pack_depthwise_band(const DepthwiseBandVariant& variant,
                                                        const DepthwiseFilters& filters,
-                                                       bool repeats);
+                                                       const ByteRange& range, bool repeats);
 
 }  // namespace smidgen::kernels

@@ -93,6 +93,8 @@ struct GemmBlock {
   const std::int8_t* weights;             // [panels][segments][k_groups][nr][depth]
   const std::int32_t* bias2;              // [panels][nr]
   const float* multipliers;               // [panels][nr]
+  const float* lowerings;                 // [panels][nr] if bias2 raises the sums for bytes of the
+                                          // full range, see raised_sums.h; else null
   GemmEnding ending;
   std::ptrdiff_t out_stride;  // bytes between rows
   ByteRange range;            // of the bytes that are written

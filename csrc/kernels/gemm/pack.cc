@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "kernels/conversion_bound.h"
+#include "kernels/raised_sums.h"
 
 namespace smidgen::kernels {
 namespace {
@@ -21,6 +22,24 @@ std::int64_t sum_of(std::span<const std::int8_t> weights) {
 /// Bias and zero-point correction.
 std::int64_t fold_zero_point(const GemmColumns& column) {
   return column.bias.front() - column.a_zero_point * sum_of(column.weights);
+}
+
+/// No sum is larger in magnitude, whatever the rows hold.
+double largest_sum(const GemmColumns& column) {
+  constexpr double kLargestValue = 255.0;
+  Index magnitude = 0;
+  for (const std::int8_t weight : column.weights) magnitude += std::abs(weight);
+  return std::fabs(static_cast<double>(fold_zero_point(column))) +
+         kLargestValue * static_cast<double>(magnitude);
+}
+
+bool can_raise(const GemmChoice& choice, const GemmColumns& columns) {
+  if (choice.main->isa == Isa::kPortable || !columns.float_bias.empty()) return false;
+  for (Index j = 0; j < static_cast<Index>(columns.bias.size()); ++j) {
+    const GemmColumns column = columns.part(j, 1);
+    if (!may_be_raised(largest_sum(column), column.multipliers.front())) return false;
+  }
+  return true;
 }
 
 /// Writes one column of a panel of `nr` columns.
@@ -47,14 +66,9 @@ GemmColumns GemmColumns::part(Index first, Index count) const {
 }
 
 Isa level_for(Isa level, const GemmColumns& columns) {
-  constexpr double kLargestValue = 255.0;
   for (Index j = 0; j < static_cast<Index>(columns.bias.size()); ++j) {
     const GemmColumns column = columns.part(j, 1);
-    Index magnitude = 0;
-    for (const std::int8_t weight : column.weights) magnitude += std::abs(weight);
-    const double largest = std::fabs(static_cast<double>(fold_zero_point(column))) +
-                           kLargestValue * static_cast<double>(magnitude);
-    if (!converts_to_int32(largest, column.multipliers.front())) return Isa::kPortable;
+    if (!converts_to_int32(largest_sum(column), column.multipliers.front())) return Isa::kPortable;
   }
   return level;
 }
@@ -64,6 +78,7 @@ PackedGemm pack_gemm(const GemmChoice& choice, const GemmShape& shape, const Gem
   const Index rest = shape.n % nr;
   const Index width = shape.n - rest + (rest == 0 ? 0 : choice.tail->nr);
   const Index k_groups = shape.segments * choice.main->padded(shape.length) / choice.main->depth;
+  const Index raised = can_raise(choice, columns) ? width : 0;
   PackedGemm packed{choice,
                     shape,
                     k_groups,
@@ -71,6 +86,8 @@ PackedGemm pack_gemm(const GemmChoice& choice, const GemmShape& shape, const Gem
                     AlignedBuffer(width * k_groups * choice.main->depth),
                     AlignedBuffer(width * 4),
                     AlignedBuffer(width * 4),
+                    AlignedBuffer(raised * 4),
+                    AlignedBuffer(raised * 4),
                     AlignedBuffer(columns.float_bias.empty() ? 0 : width * 4),
                     AlignedBuffer(columns.float_bias.empty() ? 0 : width * 4)};
   for (Index j = 0; j < shape.n; ++j) {
@@ -81,6 +98,11 @@ PackedGemm pack_gemm(const GemmChoice& choice, const GemmShape& shape, const Gem
     // Modulo 2^32, as the kernels accumulate.
     packed.bias2.as<std::int32_t>()[j] = static_cast<std::int32_t>(fold_zero_point(column));
     packed.multipliers.as<float>()[j] = column.multipliers.front();
+    if (packed.can_raise()) {
+      packed.raised_bias2.as<std::int32_t>()[j] =
+          static_cast<std::int32_t>(fold_zero_point(column) + kRaise);
+      packed.lowerings.as<float>()[j] = lowering(column.multipliers.front());
+    }
     if (column.float_bias.empty()) continue;
     packed.column_sums.as<std::int32_t>()[j] = static_cast<std::int32_t>(sum_of(column.weights));
     packed.float_bias.as<float>()[j] = column.float_bias.front();

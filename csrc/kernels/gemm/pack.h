@@ -30,9 +30,12 @@ struct PackedGemm {
   AlignedBuffer weights;      // panels of [k_groups][nr][depth] int8; nr is main's, but in the last
   AlignedBuffer bias2;        // [columns rounded up to nr] int32
   AlignedBuffer multipliers;  // [columns rounded up to nr] float32
-  AlignedBuffer column_sums;  // as many int32, and
-  AlignedBuffer float_bias;   // as many float32, for rows with scales of their own
+  AlignedBuffer raised_bias2;  // as many int32, and
+  AlignedBuffer lowerings;     // as many float32, if all sums may be raised, see raised_sums.h
+  AlignedBuffer column_sums;   // as many int32, and
+  AlignedBuffer float_bias;    // as many float32, for rows with scales of their own
 
+  bool can_raise() const { return lowerings.size() > 0; }
   Index panel_bytes() const { return k_groups * choice.main->nr * choice.main->depth; }
 };
 

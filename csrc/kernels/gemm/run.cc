@@ -6,6 +6,7 @@
 #include <span>
 
 #include "kernels/conversion_bound.h"
+#include "kernels/raised_sums.h"
 
 namespace smidgen::kernels {
 namespace {
@@ -219,6 +220,9 @@ void run_panels(const PackedGemm& packed, const GemmRun& run, const EqualTiles& 
   const Index nr = packed.choice.main->nr;
   const Index column = panels.begin * nr;
   const bool is_of_scaled_rows = run.ending == GemmEnding::kFloatsOfScaledRows;
+  const ByteRange range = byte_range(run.range);
+  const bool is_raised = packed.can_raise() && run.ending == GemmEnding::kBytes && is_full(range);
+  const AlignedBuffer& bias2 = is_raised ? packed.raised_bias2 : packed.bias2;
   variant.kernel(
       {.m = tiles.m,
        .gaps = tiles.gaps,
@@ -231,11 +235,12 @@ void run_panels(const PackedGemm& packed, const GemmRun& run, const EqualTiles& 
        .segment_offsets = run.segment_offsets,
        .a_stride = run.rows.a_pitch.row,
        .weights = packed.weights.as<std::int8_t>() + panels.begin * packed.panel_bytes(),
-       .bias2 = packed.bias2.as<std::int32_t>() + column,
+       .bias2 = bias2.as<std::int32_t>() + column,
        .multipliers = packed.multipliers.as<float>() + column,
+       .lowerings = is_raised ? packed.lowerings.as<float>() + column : nullptr,
        .ending = run.ending,
        .out_stride = run.rows.out_pitch.row,
-       .range = byte_range(run.range),
+       .range = range,
        .addend = run.addend,
        .addend_stride = run.rows.addend_pitch.row,
        .column_sums = is_of_scaled_rows ? packed.column_sums.as<std::int32_t>() + column : nullptr,
