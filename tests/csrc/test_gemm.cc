@@ -136,7 +136,9 @@ void check_choice(const GemmChoice& choice, const GemmProblem& problem, Index st
   }
 }
 
+/// Nothing to check where the kernel does not take products so deep.
 void check_problem(const GemmVariant& variant, const GemmProblem& problem, test::Random& random) {
+  if (!variant.takes({problem.n, problem.segments, problem.length})) return;
   const GemmVariant* row = &variant;
   check_choice({row, row}, problem, 0, random);
 }
@@ -158,8 +160,8 @@ TEST(every_gemm_kernel_equals_the_reference_at_every_tile_edge) {
                        .gap = static_cast<Index>(turn % 5),
                        .zero_point = kZeroPoints[turn % 5],
                        .range = kRanges[turn % 6],
-                       .has_addend = turn % 3 == 1,
-                       .has_lookup = turn % 3 == 2},
+                       .has_addend = turn / 6 % 3 == 1,
+                       .has_lookup = turn / 6 % 3 == 2},
                       random);
       }
     }
@@ -182,7 +184,7 @@ TEST(every_gemm_kernel_equals_the_reference_for_every_depth) {
                          .length = k,
                          .zero_point = kZeroPoints[turn % 5],
                          .range = kRanges[turn % 6],
-                         .has_addend = turn % 2 == 1},
+                         .has_addend = turn / 6 % 2 == 1},
                         random);
         }
       }
@@ -205,7 +207,7 @@ TEST(every_gemm_kernel_equals_the_reference_for_all_zero_points_and_data) {
                          .zero_point = zero_point,
                          .data = data,
                          .range = kRanges[turn % 6],
-                         .has_addend = turn % 3 == 1},
+                         .has_addend = turn / 6 % 3 == 1},
                         random);
         }
       }

@@ -116,6 +116,9 @@ void qu8_qc8w_gemm_6x16c4_avxvnni(const GemmBlock& block) noexcept;
 void qu8_qc8w_gemm_14x16c4_avx512vnni(const GemmBlock& block) noexcept;
 void qu8_qc8w_gemm_14x32c4_avx512vnni(const GemmBlock& block) noexcept;
 void qu8_qc8w_gemm_6x64c4_avx512vnni(const GemmBlock& block) noexcept;
+void qu8_qc8w_gemm_56x16c4_stationary_avx512vnni(const GemmBlock& block) noexcept;
+void qu8_qc8w_gemm_56x32c4_stationary_avx512vnni(const GemmBlock& block) noexcept;
+void qu8_qc8w_gemm_56x64c4_stationary_avx512vnni(const GemmBlock& block) noexcept;
 void qu8_qc8w_gemm_32x16c64_amx(const GemmBlock& block) noexcept;
 void qu8_qc8w_gemm_32x32c64_amx(const GemmBlock& block) noexcept;
 

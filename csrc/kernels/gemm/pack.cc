@@ -77,7 +77,7 @@ PackedGemm pack_gemm(const GemmChoice& choice, const GemmShape& shape, const Gem
   const Index nr = choice.main->nr;
   const Index rest = shape.n % nr;
   const Index width = shape.n - rest + (rest == 0 ? 0 : choice.tail->nr);
-  const Index k_groups = shape.segments * choice.main->padded(shape.length) / choice.main->depth;
+  const Index k_groups = choice.main->groups(shape);
   const Index raised = can_raise(choice, columns) ? width : 0;
   PackedGemm packed{choice,
                     shape,

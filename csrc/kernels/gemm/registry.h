@@ -9,27 +9,6 @@
 
 namespace smidgen::kernels {
 
-struct GemmVariant {
-  std::string_view name;
-  Isa isa;
-  Index mr;  // largest m of a tile
-  Index nr;  // columns of a packed panel
-  // Values of a group of four bytes of a row: 4 uint8, or 2 that were widened to int16.
-  Index depth;
-  Index group_step;  // a segment's groups are filled up to a multiple of it
-  bool skips_gaps;   // whether its tiles may run on over the ends of lines
-  GemmKernel kernel;
-
-  /// Values of a segment with what fills it up.
-  Index padded(Index length) const { return round_up(length, depth * group_step); }
-
-  /// Bytes of one value of a row.
-  Index value_bytes() const { return 4 / depth; }
-};
-
-/// Every kernel of the family that this build has.
-std::span<const GemmVariant> gemm_variants();
-
 /// Columns of a product, and how its k values lie in a row: `segments` runs of `length` values.
 struct GemmShape {
   Index n;
@@ -38,6 +17,36 @@ struct GemmShape {
 
   Index k() const { return segments * length; }
 };
+
+struct GemmVariant {
+  std::string_view name;
+  Isa isa;
+  Index mr;  // largest m of a tile
+  Index nr;  // columns of a packed panel
+  // Values of a group of four bytes of a row: 4 uint8, or 2 that were widened to int16.
+  Index depth;
+  Index group_step;   // a segment's groups are filled up to a multiple of it
+  Index held_groups;  // the most that a row may have, if weights stay in registers; else 0
+  bool skips_gaps;    // whether its tiles may run on over the ends of lines
+  GemmKernel kernel;
+
+  /// Values of a segment with what fills it up.
+  Index padded(Index length) const { return round_up(length, depth * group_step); }
+
+  /// Groups of four bytes of a row, of all segments.
+  Index groups(const GemmShape& shape) const {
+    return shape.segments * padded(shape.length) / depth;
+  }
+  bool takes(const GemmShape& shape) const {
+    return held_groups == 0 || groups(shape) <= held_groups;
+  }
+
+  /// Bytes of one value of a row.
+  Index value_bytes() const { return 4 / depth; }
+};
+
+/// Every kernel of the family that this build has.
+std::span<const GemmVariant> gemm_variants();
 
 /// The kernels of one layer: `main` for full panels and `tail` for the last, narrower one, which
 /// takes at least as many rows at a time and the same depth.
