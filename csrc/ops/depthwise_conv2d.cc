@@ -15,6 +15,15 @@ namespace {
 constexpr Index kCopyBytes = 128 * 1024;  // copied lines stay in the second-level cache
 constexpr Index kLinesAtOnce = 4;         // of those read in place
 
+/// Whether to take lines for runs where pixels touch. Pixel by pixel the last block is filled up,
+/// but columns of the input are interleaved once for all windows, which costs a fifth less.
+bool is_better_by_line(const kernels::DepthwiseBandVariant& band, Index channels,
+                       const Window& window) {
+  if (window.stride[1] != 1) return false;
+  const bool shares_columns = window.kernel[1] == band.kernel && window.stride[0] == 1;
+  return !shares_columns || 4 * round_up(channels, band.block) > 5 * channels;
+}
+
 }  // namespace
 
 DepthwiseConv2d::DepthwiseConv2d(Index channels, const Window& window, const WeightedLayer& layer,
@@ -35,7 +44,9 @@ DepthwiseConv2d::DepthwiseConv2d(Index channels, const Window& window, const Wei
         layer.bias, multipliers,      layer.input.zero_point};
     const kernels::ByteRange range = kernels::byte_range(range_);
     by_pixel_ = kernels::pack_depthwise_band(*band, filters, range, false);
-    if (window.stride[1] == 1) by_line_ = kernels::pack_depthwise_band(*band, filters, range, true);
+    if (is_better_by_line(*band, channels, window)) {
+      by_line_ = kernels::pack_depthwise_band(*band, filters, range, true);
+    }
   }
   if (!by_pixel_) {
     by_taps_ = kernels::pack_depthwise(kernels::best_variant(kernels::depthwise_variants(), isa),
