@@ -53,12 +53,14 @@ bool serves_request(const Plan& plan, std::span<const Shape> inputs, std::span<c
 
 }  // namespace
 
-Engine::Engine(const Program& program, int threads, Isa isa, const RunLimits& limits, bool is_tuned)
+Engine::Engine(const Program& program, int threads, Isa isa, const RunLimits& limits, bool is_tuned,
+               Index cache_bytes)
     : weights_(bytes_to_pack(program)),
       program_(prepare_all(program, isa, weights_)),
       isa_(isa),
       limits_(limits),
       is_tuned_(is_tuned),
+      cache_bytes_(cache_bytes),
       pool_(checked_threads(threads)) {
   plans_.reserve(kCachedPlans + 1);
 }
@@ -75,7 +77,8 @@ std::unique_ptr<Plan> Engine::borrow_plan(std::span<const Shape> inputs,
       return plan;
     }
   }
-  std::unique_ptr<Plan> plan = make_plan(program_, inputs, outputs, threads(), limits_);
+  std::unique_ptr<Plan> plan =
+      make_plan(program_, inputs, outputs, threads(), limits_, cache_bytes_);
   if (is_tuned_) tune_plan(*plan);
   return plan;
 }
@@ -161,11 +164,21 @@ void Engine::hand_out(const Plan& plan, std::span<std::byte* const> outputs) con
 template <typename AfterStep>
 void Engine::run_steps(Plan& plan, const AfterStep& after_step) noexcept {
   const FlushSubnormals scope(plan.ignores_subnormals);
-  const auto run_all = [&] {
-    for (std::size_t step = 0; step < plan.steps.size(); ++step) {
+  const auto run_range = [&](std::size_t begin, std::size_t end) {
+    for (std::size_t step = begin; step < end; ++step) {
       run_step(plan.steps[step], plan);
       after_step(step);
     }
+  };
+  const auto run_all = [&] {
+    for (Index sample = 0; sample < plan.samples; ++sample) {
+      run_range(0, plan.looped_steps);
+      for (const MovingView& moving : plan.moving_views) moving.view->data += moving.step;
+    }
+    for (const MovingView& moving : plan.moving_views) {
+      moving.view->data -= plan.samples * moving.step;
+    }
+    run_range(plan.looped_steps, plan.steps.size());
   };
   if (threads() == 1) {
     run_all();

@@ -11,6 +11,7 @@
 #include "base/thread_pool.h"
 #include "engine/plan.h"
 #include "engine/program.h"
+#include "engine/sample_loop.h"
 
 namespace smidgen::engine {
 
@@ -21,9 +22,10 @@ namespace smidgen::engine {
 class Engine {
  public:
   /// Checks the program and packs its weights. With `is_tuned`, a new plan is timed to choose the
-  /// fastest of each operator's candidates. Throws ProgramError or EngineError.
+  /// fastest of each operator's candidates. Batches that do not fit `cache_bytes` run sample by
+  /// sample where that saves traffic. Throws ProgramError or EngineError.
   Engine(const Program& program, int threads, Isa isa, const RunLimits& limits = {},
-         bool is_tuned = true);
+         bool is_tuned = true, Index cache_bytes = kCacheBytes);
 
   int threads() const { return pool_.size(); }
   Isa isa() const { return isa_; }
@@ -65,6 +67,7 @@ class Engine {
   Isa isa_;
   RunLimits limits_;
   bool is_tuned_;
+  Index cache_bytes_;
   ThreadPool pool_;
   std::mutex pool_mutex_;
   std::mutex plans_mutex_;

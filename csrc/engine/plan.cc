@@ -7,6 +7,7 @@
 #include "engine/fusion.h"
 #include "engine/memory_planner.h"
 #include "engine/placement.h"
+#include "engine/sample_loop.h"
 
 namespace smidgen::engine {
 namespace {
@@ -42,7 +43,8 @@ std::vector<Shape> infer_shapes(const PreparedProgram& program, std::span<const 
 /// The memory of all blocks. Tensors without a block of their own, constants, and float inputs, for
 /// which the caller's memory serves, have none.
 std::vector<Lifetime> lifetimes_of(const PreparedProgram& program, const Placement& placement,
-                                   std::span<const FusedStep> steps, std::span<const int> outputs) {
+                                   std::span<const FusedStep> steps, std::span<const int> outputs,
+                                   const SampleLoop& loop) {
   const int step_count = static_cast<int>(steps.size());
   std::vector<Lifetime> blocks(placement.homes.size(), {0, step_count, 0});
   const auto use = [&](int tensor, int step) {
@@ -59,6 +61,12 @@ std::vector<Lifetime> lifetimes_of(const PreparedProgram& program, const Placeme
     use(steps[at(index)].written(), index);
     if (steps[at(index)].quantized >= 0) use(steps[at(index)].quantized, index);
     for (const int tensor : steps[at(index)].reads()) use(tensor, index);
+  }
+  for (std::size_t i = 0; i < blocks.size(); ++i) {
+    if (loop.is_single[i] || !loop.contains(blocks[i].first)) continue;
+    // While other samples run it keeps what some have written, or what some are still to read.
+    blocks[i].first = 0;
+    blocks[i].last = std::max(blocks[i].last, loop.steps - 1);
   }
   for (const int output : outputs) use(output, step_count);
   for (const int input : program.inputs) {
@@ -110,17 +118,20 @@ class Planner {
     plan_->outputs.assign(outputs.begin(), outputs.end());
   }
 
-  std::unique_ptr<Plan> run(int threads, const RunLimits& limits) {
+  std::unique_ptr<Plan> run(int threads, const RunLimits& limits, Index cache_bytes) {
     std::vector<Shape> shapes = infer_shapes(program_, plan_->input_shapes);
     expect_within(work_of(program_, shapes), limits.work, "operations");
     const Index scratch = scratch_of(program_, shapes);
     steps_ = fuse(program_, shapes, plan_->outputs);
     placement_ = place(program_, std::move(shapes), steps_, plan_->outputs);
+    loop_ = choose_sample_loop(program_, placement_, steps_, plan_->outputs, cache_bytes);
+    shrink_to_sample(program_, loop_, placement_);
     lay_memory_out(threads, scratch, limits);
     for (const FusedStep& step : steps_) plan_step(step, threads);
     plan_->ignores_subnormals = std::ranges::all_of(
         steps_, [](const FusedStep& step) { return step.op->ignores_subnormals(); });
     fill_borders();
+    loop_over_samples();
     lend_inputs();
     plan_->homes = std::move(placement_.homes);
     return std::move(plan_);
@@ -129,7 +140,7 @@ class Planner {
  private:
   void lay_memory_out(int threads, Index scratch, const RunLimits& limits) {
     const MemoryPlan memory =
-        plan_memory(lifetimes_of(program_, placement_, steps_, plan_->outputs));
+        plan_memory(lifetimes_of(program_, placement_, steps_, plan_->outputs, loop_));
     expect_within(saturating_sum(memory.arena_bytes, saturating_product(scratch, threads)),
                   limits.bytes, "bytes of memory");
     plan_->arena = AlignedBuffer(memory.arena_bytes);
@@ -162,7 +173,10 @@ class Planner {
     }
     if (step.addend >= 0) planned.epilogue.addend = plan_->tensors[at(step.addend)];
     if (step.quantized >= 0) planned.epilogue.quantized = plan_->tensors[at(step.quantized)];
-    if (step.op->work(shapes) < kWorkForThreads) planned.threads = 1;
+    const bool is_looped = loop_.contains(static_cast<int>(plan_->steps.size()));
+    if (step.op->work(shapes) / (is_looped ? loop_.samples : 1) < kWorkForThreads) {
+      planned.threads = 1;
+    }
     plan_->steps.push_back(std::move(planned));
   }
 
@@ -178,6 +192,41 @@ class Planner {
       plan_->steps[i].border_value =
           static_cast<std::uint8_t>(program_.tensors[at(block)].quantization.zero_point);
     }
+  }
+
+  /// Lets the views of looped steps begin with the first sample and move on from there.
+  void loop_over_samples() {
+    plan_->looped_steps = static_cast<std::size_t>(loop_.steps);
+    plan_->samples = loop_.samples;
+    const auto move = [&](ops::TensorView& view, int tensor) {
+      if (loop_.is_single[at(placement_.homes[at(tensor)].block)]) return;
+      const Index bytes = sample_bytes(view, tensor);
+      view.shape = with_extent(view.shape, 0, 1);
+      plan_->moving_views.push_back({&view, bytes});
+    };
+    for (std::size_t i = 0; i < plan_->looped_steps; ++i) {
+      PlannedStep& planned = plan_->steps[i];
+      const FusedStep& step = steps_[i];
+      for (std::size_t j = 0; j < step.inputs.size(); ++j) move(planned.views[j], step.inputs[j]);
+      move(planned.output_view, step.written());
+      if (step.addend >= 0) move(planned.epilogue.addend, step.addend);
+      if (step.quantized >= 0) move(planned.epilogue.quantized, step.quantized);
+      if (planned.bordered.data != nullptr) {
+        move(planned.bordered, placement_.homes[at(step.written())].block);
+      }
+    }
+  }
+
+  /// Bytes from one sample of a view of the whole batch to the next.
+  Index sample_bytes(const ops::TensorView& view, int tensor) const {
+    const DType dtype = dtype_of(tensor);
+    if (has_pixels(view.shape, dtype)) return view.image_pitch;
+    return view.shape.element_count() / view.shape[0] * size_of(dtype);
+  }
+
+  DType dtype_of(int tensor) const {
+    return at(tensor) < program_.tensors.size() ? program_.tensors[at(tensor)].dtype
+                                                : DType::kUInt8;
   }
 
   void lend_inputs() {
@@ -201,15 +250,16 @@ class Planner {
   const PreparedProgram& program_;
   std::vector<FusedStep> steps_;
   Placement placement_;
+  SampleLoop loop_;
   std::unique_ptr<Plan> plan_;
 };
 
 }  // namespace
 
 std::unique_ptr<Plan> make_plan(const PreparedProgram& program, std::span<const Shape> inputs,
-                                std::span<const int> outputs, int threads,
-                                const RunLimits& limits) {
-  return Planner(program, inputs, outputs).run(threads, limits);
+                                std::span<const int> outputs, int threads, const RunLimits& limits,
+                                Index cache_bytes) {
+  return Planner(program, inputs, outputs).run(threads, limits, cache_bytes);
 }
 
 }  // namespace smidgen::engine

@@ -27,6 +27,12 @@ struct PlannedStep {
   int candidate = 0;
 };
 
+/// A view of the steps that run sample by sample, which moves on from one sample to the next.
+struct MovingView {
+  ops::TensorView* view;
+  Index step;  // bytes
+};
+
 /// What one run may take.
 struct RunLimits {
   Index bytes = std::numeric_limits<Index>::max();  // of activations and temporary memory
@@ -44,7 +50,10 @@ struct Plan {
   /// as it is. Other inputs are copied.
   std::vector<std::vector<ops::TensorView*>> borrowers;
   std::vector<PlannedStep> steps;
-  bool ignores_subnormals = false;  // as of all operators
+  std::size_t looped_steps = 0;          // the first steps, which run sample by sample
+  Index samples = 1;                     // that they run for
+  std::vector<MovingView> moving_views;  // of these steps
+  bool ignores_subnormals = false;       // as of all operators
   AlignedBuffer arena;
   AlignedBuffer scratch;
   Index scratch_bytes = 0;  // for each thread
@@ -54,8 +63,10 @@ struct Plan {
 
 /// Infers all shapes, fuses steps, decides how many threads each gets and lays memory out.
 /// `outputs` are kept to the end. Throws TensorError if the input shapes do not fit the program,
-/// or, before it allocates anything, if the run would go beyond the limits.
+/// or, before it allocates anything, if the run would go beyond the limits. `cache_bytes` as for
+/// choose_sample_loop().
 std::unique_ptr<Plan> make_plan(const PreparedProgram& program, std::span<const Shape> inputs,
-                                std::span<const int> outputs, int threads, const RunLimits& limits);
+                                std::span<const int> outputs, int threads, const RunLimits& limits,
+                                Index cache_bytes);
 
 }  // namespace smidgen::engine

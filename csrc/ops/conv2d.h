@@ -35,6 +35,7 @@ class Conv2d final : public Operator {
   Index work(std::span<const Shape> inputs) const override;
   Index scratch_bytes(std::span<const Shape> inputs) const override;
   bool takes_pitches() const override { return true; }
+  bool keeps_samples_apart() const override { return true; }
   bool ignores_subnormals() const override { return true; }
   Border wanted_border(int index) const override;
   int candidate_count(std::span<const Shape> inputs, int threads) const override;

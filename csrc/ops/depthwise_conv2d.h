@@ -24,6 +24,7 @@ class DepthwiseConv2d final : public Operator {
   Index work(std::span<const Shape> inputs) const override;
   Index scratch_bytes(std::span<const Shape> inputs) const override;
   bool takes_pitches() const override { return true; }
+  bool keeps_samples_apart() const override { return true; }
   bool ignores_subnormals() const override { return true; }
   Border wanted_border(int index) const override;
   bool can_fuse(const Epilogue& epilogue) const override;

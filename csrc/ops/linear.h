@@ -18,6 +18,7 @@ class Linear final : public Operator {
   bool can_fuse(const Epilogue& epilogue) const override;
   int candidate_count(std::span<const Shape> inputs, int threads) const override;
   std::string signature() const override;
+  bool keeps_samples_apart() const override { return true; }
   bool ignores_subnormals() const override { return true; }
   void run(const Invocation& invocation) const noexcept override;
 

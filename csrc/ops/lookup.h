@@ -15,6 +15,7 @@ class Lookup final : public Operator {
   Shape output_shape(std::span<const Shape> inputs) const override { return inputs[0]; }
   Index work(std::span<const Shape> inputs) const override { return inputs[0].element_count(); }
   bool takes_pitches() const override { return true; }
+  bool keeps_samples_apart() const override { return true; }
   bool ignores_subnormals() const override { return true; }
   void run(const Invocation& invocation) const noexcept override;
 

@@ -16,6 +16,7 @@ class Multiply final : public Operator {
   Shape output_shape(std::span<const Shape> inputs) const override;
   Index work(std::span<const Shape> inputs) const override;
   bool takes_pitches() const override { return true; }
+  bool keeps_samples_apart() const override { return true; }
   bool ignores_subnormals() const override { return true; }
   void run(const Invocation& invocation) const noexcept override;
 

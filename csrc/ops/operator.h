@@ -144,6 +144,10 @@ class Operator {
     return 1;
   }
 
+  /// Whether each sample of the output, along axis 0, depends on the same sample of the inputs
+  /// alone, for inputs that have as many.
+  virtual bool keeps_samples_apart() const { return false; }
+
   /// What decides which candidate is the fastest, beside the inputs' shapes: the operator's kind
   /// and geometry. Empty if no other operator shares it.
   virtual std::string signature() const { return {}; }

@@ -16,6 +16,7 @@ class Quantize final : public Operator {
   Index work(std::span<const Shape> inputs) const override;
   Index scratch_bytes(std::span<const Shape> inputs) const override;
   bool takes_pitches() const override { return true; }
+  bool keeps_samples_apart() const override { return true; }
   bool ignores_subnormals() const override { return true; }
   void run(const Invocation& invocation) const noexcept override;
 
@@ -39,6 +40,7 @@ class Dequantize final : public Operator {
   Index work(std::span<const Shape> inputs) const override;
   Index scratch_bytes(std::span<const Shape> inputs) const override;
   bool takes_pitches() const override { return true; }
+  bool keeps_samples_apart() const override { return true; }
   bool ignores_subnormals() const override { return true; }
   void run(const Invocation& invocation) const noexcept override;
 

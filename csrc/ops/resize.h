@@ -27,6 +27,7 @@ class Resize final : public Operator {
   Shape output_shape(std::span<const Shape> inputs) const override;
   Index work(std::span<const Shape> inputs) const override;
   Index scratch_bytes(std::span<const Shape> inputs) const override;
+  bool keeps_samples_apart() const override { return true; }
   bool takes_pitches() const override { return true; }
   void run(const Invocation& invocation) const noexcept override;
 

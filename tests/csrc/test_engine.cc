@@ -82,6 +82,21 @@ TEST(a_profiled_run_gives_the_same_bytes_and_a_time_for_each_step) {
   }
 }
 
+TEST(what_only_looped_steps_use_has_room_for_one_sample) {
+  const Program program = sample_program();
+  const auto arena_bytes = [&](Index samples, Index cache_bytes) {
+    Engine engine(program, 1, Isa::kPortable, {}, false, cache_bytes);
+    const auto plan = engine.borrow_plan(std::vector{Shape{samples, 3, 64, 64}}, program.outputs);
+    CHECK_EQUAL(plan->looped_steps > 0, samples > 1 && cache_bytes == 0);
+    CHECK_EQUAL(plan->samples, plan->looped_steps > 0 ? samples : 1);
+    return plan->arena.size();
+  };
+  // The sum and the floats made of it are used after the loop, for all samples.
+  const Index whole = arena_bytes(8, Index{1} << 30);
+  CHECK(whole > 7 * arena_bytes(1, 0));
+  CHECK(10 * arena_bytes(8, 0) < 9 * whole);
+}
+
 TEST(concurrent_runs_give_the_same_bytes) {
   const Program program = sample_program();
   const Shape shape{1, 3, 12, 12};
