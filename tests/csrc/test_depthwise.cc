@@ -247,6 +247,7 @@ void check_band_run(const PackedDepthwiseBand& packed, const BandProblem& proble
                .columns = problem.columns,
                .column_stride = problem.column_stride * channels,
                .blocks = packed.blocks,
+               .rests = packed.rests,
                .weights = packed.weights.as<std::int8_t>(),
                .bias2 = packed.bias2.as<std::int32_t>(),
                .multipliers = packed.multipliers.as<float>(),

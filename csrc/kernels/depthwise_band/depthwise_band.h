@@ -20,6 +20,9 @@ namespace smidgen::kernels {
 /// the stride along the line is 1 and pixels touch, the whole line. Its values take the weights of
 /// block after block of the packed arrays, over and over.
 ///
+/// Where a pixel ends with so few values that several such rests fit a block, the last block of the
+/// packed arrays has `rests` of them, all alike, and the kernel may compute as many pixels at once.
+///
 /// The kernel may read each window line up to a whole block behind the end of a run; it writes
 /// `lines` times `runs` times `run_bytes` bytes and nothing else. Every |float(acc) * multiplier|
 /// must be below 2^31.
@@ -34,6 +37,7 @@ struct DepthwiseBand {
   std::ptrdiff_t columns;        // taps of a line of the window
   std::ptrdiff_t column_stride;  // bytes between them
   std::ptrdiff_t blocks;         // of the packed arrays
+  std::ptrdiff_t rests;          // in the last of them, 1 unless they are pixels' rests
   const std::int8_t* weights;    // [blocks][columns][4][groups][shifts][block]
   const std::int32_t* bias2;     // [blocks][block]
   const float* multipliers;      // [blocks][block]

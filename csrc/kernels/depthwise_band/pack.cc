@@ -84,6 +84,13 @@ bool for_all_sums(const DepthwiseFilters& filters, const May& may) {
 
 }  // namespace
 
+Index rest_width(const DepthwiseBandVariant& variant, Index channels) {
+  const Index rest = channels % variant.block;
+  Index width = variant.block;
+  while (rest > 0 && width > 16 && rest <= width / 2) width /= 2;
+  return width;
+}
+
 std::optional<PackedDepthwiseBand> pack_depthwise_band(const DepthwiseBandVariant& variant,
                                                        const DepthwiseFilters& filters,
                                                        const ByteRange& range, bool repeats) {
@@ -94,16 +101,20 @@ std::optional<PackedDepthwiseBand> pack_depthwise_band(const DepthwiseBandVarian
       repeats ? std::lcm(filters.channels, block) / block : ceil_div(filters.channels, block);
   const Index block_weights =
       filters.kernel_columns * 4 * variant.groups() * variant.shifts() * block;
+  const Index width = repeats ? block : rest_width(variant, filters.channels);
   PackedDepthwiseBand packed{&variant,
                              blocks,
+                             block / width,
                              AlignedBuffer(blocks * block_weights),
                              AlignedBuffer(blocks * block * 4),
                              AlignedBuffer(blocks * block * 4),
                              AlignedBuffer(is_raised ? blocks * block * 4 : 0)};
-  const Index values = repeats ? blocks * block : filters.channels;
-  for (Index value = 0; value < values; ++value) {
-    const Index channel = value % filters.channels;
+  const Index whole = filters.channels / block * block;
+  for (Index value = 0; value < blocks * block; ++value) {
     const Index first = value / block * block;
+    const Index in_pixel = value < whole ? value : whole + (value - whole) % width;
+    const Index channel = repeats ? value % filters.channels : in_pixel;
+    if (channel >= filters.channels) continue;
     const Position position(value - first);
     const Filter filter(filters, channel);
     pack_filter(filter, variant, filters.kernel_columns, position,

@@ -26,6 +26,7 @@ struct DepthwiseFilters {
 struct PackedDepthwiseBand {
   const DepthwiseBandVariant* variant;
   Index blocks;
+  Index rests;  // in the last block, see DepthwiseBand
   AlignedBuffer weights;
   AlignedBuffer bias2;
   AlignedBuffer multipliers;
@@ -33,6 +34,10 @@ struct PackedDepthwiseBand {
 
   bool is_raised() const { return lowerings.size() > 0; }
 };
+
+/// The width, in values, at which the rest of a pixel behind its whole blocks is packed, as often
+/// as a block holds it.
+Index rest_width(const DepthwiseBandVariant& variant, Index channels);
 
 /// Packs filters for runs over one pixel's channels or, if `repeats`, over pixels without gaps, and
 /// for raised sums if `range` and what can be proved of the sums allow it. Nothing if the kernels'
