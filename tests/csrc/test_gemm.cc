@@ -1,10 +1,15 @@
+#include <algorithm>
 #include <array>
+#include <bit>
+#include <cmath>
 #include <vector>
 
 #include "gemm_problem.h"
 #include "kernels/add/add.h"
+#include "kernels/conversion_bound.h"
 #include "kernels/gemm/run.h"
 #include "kernels/lookup/registry.h"
+#include "kernels/raised_sums.h"
 #include "kernels/select.h"
 
 namespace smidgen::kernels {
@@ -301,6 +306,50 @@ TEST(sums_that_no_int32_could_hold_once_scaled_go_to_the_portable_kernel) {
   CHECK(level_for(Isa::kAvx2, {w, none, much, 0}) == Isa::kPortable);
   const std::vector<std::int32_t> bias = {0, -400000};
   CHECK(level_for(Isa::kAvx2, {w, bias, multipliers, 0}) == Isa::kPortable);
+}
+
+std::uint8_t byte_of(std::int32_t sum, float multiplier) {
+  const float rounded = std::rint(static_cast<float>(sum) * multiplier);
+  return static_cast<std::uint8_t>(std::min(std::max(rounded, 0.0F), 255.0F));
+}
+
+std::uint8_t byte_of_raised(std::int32_t sum, float multiplier) {
+  const auto raised = std::bit_cast<float>(sum + kRaise);
+  const float rounded = std::rint(std::fma(raised, multiplier, lowering(multiplier)));
+  CHECK(std::fabs(rounded) < 2147483648.0F);  // as the kernels convert it to int32
+  return static_cast<std::uint8_t>(std::min(std::max(rounded, 0.0F), 255.0F));
+}
+
+TEST(raised_sums_give_the_bytes_of_converted_ones_wherever_they_may_be_raised) {
+  test::Random random(8);
+  constexpr std::int32_t kLimit = 1 << 23;
+  int raised = 0;
+  for (int turn = 0; turn < 200'000; ++turn) {
+    const auto exponent = static_cast<int>(random.between(-40, 9));
+    const auto mantissa = static_cast<float>(random.between(1 << 23, (1 << 24) - 1));
+    const float multiplier = std::ldexp(mantissa, exponent - 23);
+    const std::int64_t most = std::int64_t{1} << random.between(1, 30);
+    const auto largest = static_cast<double>(most);
+    if (!may_be_raised(largest, multiplier) || !converts_to_int32(largest, multiplier)) continue;
+    ++raised;
+    const std::int64_t near_limit = random.between(0, 1) * kLimit + random.between(-300, 300);
+    for (const std::int64_t wanted :
+         {most, -most, random.between(-most, most), near_limit, random.between(-3, 3)}) {
+      const auto sum = static_cast<std::int32_t>(std::clamp(wanted, -most, most));
+      test::set_context("sum", sum, "multiplier", multiplier);
+      CHECK_EQUAL(byte_of_raised(sum, multiplier), byte_of(sum, multiplier));
+    }
+  }
+  CHECK(raised > 50'000);
+}
+
+TEST(sums_beyond_a_floats_integers_are_raised_only_where_they_end_at_the_largest_byte) {
+  CHECK(may_be_raised(8388607.0, 1e-9F));
+  CHECK(may_be_raised(9e6, 0x1P-15F));
+  CHECK(!may_be_raised(9e6, 0x1.FFFFFEP-16F));
+  CHECK(!may_be_raised(2e9, 0x1P-15F));
+  CHECK(!may_be_raised(100.0, 256.0F));
+  CHECK(!may_be_raised(100.0, -1.0F));
 }
 
 }  // namespace
