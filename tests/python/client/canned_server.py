@@ -479,7 +479,7 @@ class CannedServer:
     def __init__(self, state: State, port: int = 0) -> None:
         self.state = state
         self.health = health.HealthServicer()
-        # With SO_REUSEPORT the kernel may give two servers one port, and a test the other's answers.
+        # With SO_REUSEPORT the kernel may give two servers one port, and a test the wrong answers.
         options = [("grpc.max_receive_message_length", 64 << 20), ("grpc.so_reuseport", 0)]
         self._server = grpc.server(ThreadPoolExecutor(4), options=options)
         models_grpc.add_ModelServiceServicer_to_server(Models(state), self._server)
