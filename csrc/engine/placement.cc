@@ -56,10 +56,7 @@ class Placer {
   }
 
  private:
-  DType dtype(int tensor) const {
-    return at(tensor) < program_.tensors.size() ? program_.tensors[at(tensor)].dtype
-                                                : DType::kUInt8;
-  }
+  DType dtype(int tensor) const { return program_.dtype_of(tensor); }
   const Shape& shape(int tensor) const { return placement_.shapes[at(tensor)]; }
   Home& home(int tensor) { return placement_.homes[at(tensor)]; }
   bool has_pixels(int tensor) const { return engine::has_pixels(shape(tensor), dtype(tensor)); }

@@ -219,14 +219,9 @@ class Planner {
 
   /// Bytes from one sample of a view of the whole batch to the next.
   Index sample_bytes(const ops::TensorView& view, int tensor) const {
-    const DType dtype = dtype_of(tensor);
+    const DType dtype = program_.dtype_of(tensor);
     if (has_pixels(view.shape, dtype)) return view.image_pitch;
     return view.shape.element_count() / view.shape[0] * size_of(dtype);
-  }
-
-  DType dtype_of(int tensor) const {
-    return at(tensor) < program_.tensors.size() ? program_.tensors[at(tensor)].dtype
-                                                : DType::kUInt8;
   }
 
   void lend_inputs() {

@@ -7,10 +7,6 @@ namespace {
 
 std::size_t at(int index) { return static_cast<std::size_t>(index); }
 
-DType dtype_of(const PreparedProgram& program, int tensor) {
-  return at(tensor) < program.tensors.size() ? program.tensors[at(tensor)].dtype : DType::kUInt8;
-}
-
 /// All tensors that a step touches.
 std::vector<int> touched_by(const FusedStep& step) {
   std::vector<int> tensors = step.reads();
@@ -60,7 +56,7 @@ class Chooser {
   }
 
   Index sample_bytes(int tensor) const {
-    return shape(tensor).element_count() / samples_ * size_of(dtype_of(program_, tensor));
+    return shape(tensor).element_count() / samples_ * size_of(program_.dtype_of(tensor));
   }
 
   /// Bytes that the batch moves beyond the cache, less those of weights that are read again.
@@ -116,7 +112,7 @@ void shrink_to_sample(const PreparedProgram& program, const SampleLoop& loop,
   }
   for (std::size_t i = 0; i < placement.homes.size(); ++i) {
     if (!loop.is_single[i]) continue;
-    placement.layouts[i] = lay_out(placement.shapes[i], dtype_of(program, static_cast<int>(i)),
+    placement.layouts[i] = lay_out(placement.shapes[i], program.dtype_of(static_cast<int>(i)),
                                    placement.layouts[i].border);
   }
 }
