@@ -113,12 +113,9 @@ using GemmKernel = void (*)(const GemmBlock& block) noexcept;
 void qu8_qc8w_gemm_4x16c4_portable(const GemmBlock& block) noexcept;
 void qu8_qc8w_gemm_6x16c2_avx2(const GemmBlock& block) noexcept;
 void qu8_qc8w_gemm_6x16c4_avxvnni(const GemmBlock& block) noexcept;
-void qu8_qc8w_gemm_14x16c4_avx512vnni(const GemmBlock& block) noexcept;
+void qu8_qc8w_gemm_28x16c4_avx512vnni(const GemmBlock& block) noexcept;
 void qu8_qc8w_gemm_14x32c4_avx512vnni(const GemmBlock& block) noexcept;
 void qu8_qc8w_gemm_6x64c4_avx512vnni(const GemmBlock& block) noexcept;
-void qu8_qc8w_gemm_56x16c4_stationary_avx512vnni(const GemmBlock& block) noexcept;
-void qu8_qc8w_gemm_56x32c4_stationary_avx512vnni(const GemmBlock& block) noexcept;
-void qu8_qc8w_gemm_56x64c4_stationary_avx512vnni(const GemmBlock& block) noexcept;
 void qu8_qc8w_gemm_32x16c64_amx(const GemmBlock& block) noexcept;
 void qu8_qc8w_gemm_32x32c64_amx(const GemmBlock& block) noexcept;
 

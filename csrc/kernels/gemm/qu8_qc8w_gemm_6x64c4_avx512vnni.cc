@@ -1,7 +1,7 @@
 #include <immintrin.h>
 
+#include "kernels/gemm/accumulate_avx512vnni.inc"
 #include "kernels/gemm/gemm.h"
-#include "kernels/gemm/simd_avx512vnni.inc"
 #include "kernels/gemm/tile.inc"
 
 namespace smidgen::kernels {

@@ -9,28 +9,22 @@ namespace smidgen::kernels {
 namespace {
 
 constexpr std::array kVariants = {
-    GemmVariant{"qu8_qc8w_gemm_4x16c4_portable", Isa::kPortable, 4, 16, 4, 1, 0, false,
+    GemmVariant{"qu8_qc8w_gemm_4x16c4_portable", Isa::kPortable, 4, 16, 4, 1, false,
                 qu8_qc8w_gemm_4x16c4_portable},
 #if SMIDGEN_X86
-    GemmVariant{"qu8_qc8w_gemm_6x16c2_avx2", Isa::kAvx2, 6, 16, 2, 1, 0, false,
+    GemmVariant{"qu8_qc8w_gemm_6x16c2_avx2", Isa::kAvx2, 6, 16, 2, 1, false,
                 qu8_qc8w_gemm_6x16c2_avx2},
-    GemmVariant{"qu8_qc8w_gemm_6x16c4_avxvnni", Isa::kAvxVnni, 6, 16, 4, 1, 0, false,
+    GemmVariant{"qu8_qc8w_gemm_6x16c4_avxvnni", Isa::kAvxVnni, 6, 16, 4, 1, false,
                 qu8_qc8w_gemm_6x16c4_avxvnni},
-    GemmVariant{"qu8_qc8w_gemm_14x32c4_avx512vnni", Isa::kAvx512Vnni, 14, 32, 4, 1, 0, false,
+    GemmVariant{"qu8_qc8w_gemm_14x32c4_avx512vnni", Isa::kAvx512Vnni, 14, 32, 4, 1, false,
                 qu8_qc8w_gemm_14x32c4_avx512vnni},
-    GemmVariant{"qu8_qc8w_gemm_14x16c4_avx512vnni", Isa::kAvx512Vnni, 14, 16, 4, 1, 0, false,
-                qu8_qc8w_gemm_14x16c4_avx512vnni},
-    GemmVariant{"qu8_qc8w_gemm_6x64c4_avx512vnni", Isa::kAvx512Vnni, 6, 64, 4, 1, 0, false,
+    GemmVariant{"qu8_qc8w_gemm_28x16c4_avx512vnni", Isa::kAvx512Vnni, 28, 16, 4, 1, false,
+                qu8_qc8w_gemm_28x16c4_avx512vnni},
+    GemmVariant{"qu8_qc8w_gemm_6x64c4_avx512vnni", Isa::kAvx512Vnni, 6, 64, 4, 1, false,
                 qu8_qc8w_gemm_6x64c4_avx512vnni},
-    GemmVariant{"qu8_qc8w_gemm_56x16c4_stationary_avx512vnni", Isa::kAvx512Vnni, 56, 16, 4, 1, 4,
-                false, qu8_qc8w_gemm_56x16c4_stationary_avx512vnni},
-    GemmVariant{"qu8_qc8w_gemm_56x32c4_stationary_avx512vnni", Isa::kAvx512Vnni, 56, 32, 4, 1, 4,
-                false, qu8_qc8w_gemm_56x32c4_stationary_avx512vnni},
-    GemmVariant{"qu8_qc8w_gemm_56x64c4_stationary_avx512vnni", Isa::kAvx512Vnni, 56, 64, 4, 1, 4,
-                false, qu8_qc8w_gemm_56x64c4_stationary_avx512vnni},
-    GemmVariant{"qu8_qc8w_gemm_32x16c64_amx", Isa::kAmx, 32, 16, 4, 16, 0, true,
+    GemmVariant{"qu8_qc8w_gemm_32x16c64_amx", Isa::kAmx, 32, 16, 4, 16, true,
                 qu8_qc8w_gemm_32x16c64_amx},
-    GemmVariant{"qu8_qc8w_gemm_32x32c64_amx", Isa::kAmx, 32, 32, 4, 16, 0, true,
+    GemmVariant{"qu8_qc8w_gemm_32x32c64_amx", Isa::kAmx, 32, 32, 4, 16, true,
                 qu8_qc8w_gemm_32x32c64_amx},
 #endif
 };
@@ -38,8 +32,10 @@ constexpr std::array kVariants = {
 /// Cycles of one panel of a product. What costs them was measured on Zen 5 and Emerald Rapids;
 /// only how variants compare matters.
 double panel_cost(const GemmVariant& variant, const GemmShape& shape, Index expected_rows) {
-  constexpr double kRequantized = 2.0;  // cycles to end a vector of 16 sums
-  constexpr double kTileEnd = 35.0;     // cycles in which all of a tile waits for its last product
+  constexpr double kRequantized = 1.6;  // cycles to end a vector of 16 sums
+  constexpr double kWritten = 0.8;      // cycles to write a row
+  constexpr double kTileEnd = 26.0;     // cycles in which all of a tile waits for its last product
+  constexpr double kFetched = 0.15;     // cycles to bring weights of a vector nearer
   const Index tiles = ceil_div(expected_rows, variant.mr);
   const Index rows = ceil_div(expected_rows, tiles);
   const Index vectors = variant.nr / 16;
@@ -53,18 +49,17 @@ double panel_cost(const GemmVariant& variant, const GemmShape& shape, Index expe
     constexpr double kEnds = 48.0;
     const auto steps = static_cast<double>(groups / variant.group_step);
     products = steps * kRowTiles + static_cast<double>(vectors) * (steps * kStep + kEnds);
-  } else if (variant.held_groups > 0) {
-    // Two dot products a cycle, and half a cycle to bring a group of a row to all columns.
-    constexpr double kStart = 20.0;
-    products = 0.5 * static_cast<double>(groups * rows * (vectors + 1)) + kStart;
   } else {
-    // Two dot products a cycle, and five cycles from one to the next on the same sums.
+    // Two dot products a cycle, or two of a group of each row and the weights that these read and
+    // fetch; and five cycles from one product to the next on the same sums.
     constexpr Index kLatency = 10;
-    const Index half_cycles = std::max(rows * std::max(vectors, Index{2}), kLatency);
-    products = 0.5 * static_cast<double>(groups * half_cycles) + kTileEnd;
+    const Index half_cycles = std::max({rows * vectors, rows + 2 * vectors, kLatency});
+    products = 0.5 * static_cast<double>(groups * half_cycles) +
+               kFetched * static_cast<double>(groups * vectors) + kTileEnd;
   }
   return static_cast<double>(tiles) *
-         (products + kRequantized * static_cast<double>(rows * vectors));
+         (products +
+          static_cast<double>(rows) * (kRequantized * static_cast<double>(vectors) + kWritten));
 }
 
 /// Whether a level that has `best` kernels should consider a variant: tiles do not suit short rows.
@@ -83,11 +78,11 @@ GemmChoice choose_gemm(Isa level, const GemmShape& shape, Index expected_rows) {
   GemmChoice choice{nullptr, nullptr};
   double lowest = 0.0;
   for (const GemmVariant& main : kVariants) {
-    if (!is_candidate(main, best) || !main.takes(shape)) continue;
+    if (!is_candidate(main, best)) continue;
     for (const GemmVariant& tail : kVariants) {
       const Index rest = shape.n % main.nr;
       if (tail.isa != main.isa || tail.nr > main.nr || tail.nr < rest) continue;
-      if (tail.mr < main.mr || !tail.takes(shape)) continue;
+      if (tail.mr < main.mr) continue;
       const double cost =
           static_cast<double>(shape.n / main.nr) * panel_cost(main, shape, expected_rows) +
           (rest == 0 ? 0.0 : panel_cost(tail, shape, expected_rows));

@@ -25,9 +25,8 @@ struct GemmVariant {
   Index nr;  // columns of a packed panel
   // Values of a group of four bytes of a row: 4 uint8, or 2 that were widened to int16.
   Index depth;
-  Index group_step;   // a segment's groups are filled up to a multiple of it
-  Index held_groups;  // the most that a row may have, if weights stay in registers; else 0
-  bool skips_gaps;    // whether its tiles may run on over the ends of lines
+  Index group_step;  // a segment's groups are filled up to a multiple of it
+  bool skips_gaps;   // whether its tiles may run on over the ends of lines
   GemmKernel kernel;
 
   /// Values of a segment with what fills it up.
@@ -36,9 +35,6 @@ struct GemmVariant {
   /// Groups of four bytes of a row, of all segments.
   Index groups(const GemmShape& shape) const {
     return shape.segments * padded(shape.length) / depth;
-  }
-  bool takes(const GemmShape& shape) const {
-    return held_groups == 0 || groups(shape) <= held_groups;
   }
 
   /// Bytes of one value of a row.
