@@ -128,17 +128,20 @@ void Engine::tune_plan(Plan& plan) {
     inputs.push_back(zeros.emplace_back(shape.element_count() * size_of(dtype_of(input))).data());
   }
   take_inputs(plan, inputs);
-  tune(plan, isa_, process_choices(),
-       [&](std::span<double> seconds) { time_steps(plan, seconds); });
+  tune(plan, isa_, process_choices(), [&](std::span<double> seconds) {
+    plan.pass_candidates_on();
+    time_steps(plan, seconds);
+  });
+  plan.pass_candidates_on();
 }
 
 void Engine::take_inputs(Plan& plan, std::span<const std::byte* const> inputs) const noexcept {
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     const TensorInfo& info = program_.tensors[static_cast<std::size_t>(program_.inputs[i])];
     if (info.dtype == DType::kFloat32) {
-      for (ops::TensorView* view : plan.borrowers[i]) {
+      for (const Borrower& borrower : plan.borrowers[i]) {
         // Steps only read their inputs, so the caller's array can serve as it is.
-        view->data = const_cast<std::byte*>(inputs[i]);
+        borrower.view->data = const_cast<std::byte*>(inputs[i]) + borrower.offset;
       }
       continue;
     }
@@ -164,21 +167,12 @@ void Engine::hand_out(const Plan& plan, std::span<std::byte* const> outputs) con
 template <typename AfterStep>
 void Engine::run_steps(Plan& plan, const AfterStep& after_step) noexcept {
   const FlushSubnormals scope(plan.ignores_subnormals);
-  const auto run_range = [&](std::size_t begin, std::size_t end) {
-    for (std::size_t step = begin; step < end; ++step) {
+  const auto run_all = [&] {
+    run_lanes(plan, after_step);
+    for (std::size_t step = plan.looped_steps; step < plan.steps.size(); ++step) {
       run_step(plan.steps[step], plan);
       after_step(step);
     }
-  };
-  const auto run_all = [&] {
-    for (Index sample = 0; sample < plan.samples; ++sample) {
-      run_range(0, plan.looped_steps);
-      for (const MovingView& moving : plan.moving_views) moving.view->data += moving.step;
-    }
-    for (const MovingView& moving : plan.moving_views) {
-      moving.view->data -= plan.samples * moving.step;
-    }
-    run_range(plan.looped_steps, plan.steps.size());
   };
   if (threads() == 1) {
     run_all();
@@ -190,27 +184,55 @@ void Engine::run_steps(Plan& plan, const AfterStep& after_step) noexcept {
   }
 }
 
-void Engine::run_step(const PlannedStep& step, Plan& plan) noexcept {
-  const auto task = [&](int thread) {
-    if (step.bordered.data != nullptr) {
-      fill_border(step.bordered, step.border_value, thread, step.threads);
-    }
-    step.op->run({.inputs = step.views,
-                  .output = step.output_view,
-                  .epilogue = step.epilogue,
-                  .scratch = plan.scratch.data() + plan.scratch_bytes * thread,
-                  .thread = thread,
-                  .threads = step.threads,
-                  .candidate = step.candidate});
-  };
-  if (step.threads == 1) {
-    task(0);
-  } else {
+template <typename AfterStep>
+void Engine::run_lanes(Plan& plan, const AfterStep& after_step) noexcept {
+  if (plan.lanes.size() == 1) {
+    run_lane(plan.lanes[0], [&](std::size_t step) {
+      run_step(plan.lanes[0].steps[step], plan);
+      after_step(step);
+    });
+  } else if (!plan.lanes.empty()) {
     pool_.run([&](int thread) {
       const FlushSubnormals scope(plan.ignores_subnormals);
-      task(thread);
+      Lane& lane = plan.lanes[static_cast<std::size_t>(thread)];
+      run_lane(lane, [&](std::size_t step) {
+        run_part(lane.steps[step], plan, 0, thread);
+        if (thread == 0) after_step(step);
+      });
     });
   }
+}
+
+/// Calls run_step(i) for all steps of a lane, for each of its samples.
+template <typename RunStep>
+void Engine::run_lane(Lane& lane, const RunStep& run_step) noexcept {
+  for (Index sample = lane.samples.begin; sample < lane.samples.end; ++sample) {
+    for (std::size_t step = 0; step < lane.steps.size(); ++step) run_step(step);
+    for (const MovingView& moving : lane.moving_views) moving.view->data += moving.step;
+  }
+  const Index samples = lane.samples.end - lane.samples.begin;
+  for (const MovingView& moving : lane.moving_views) moving.view->data -= samples * moving.step;
+}
+
+void Engine::run_step(const PlannedStep& step, Plan& plan) noexcept {
+  if (step.threads == 1) return run_part(step, plan, 0, 0);
+  pool_.run([&](int thread) {
+    const FlushSubnormals scope(plan.ignores_subnormals);
+    run_part(step, plan, thread, thread);
+  });
+}
+
+void Engine::run_part(const PlannedStep& step, Plan& plan, int part, int thread) noexcept {
+  if (step.bordered.data != nullptr) {
+    fill_border(step.bordered, step.border_value, part, step.threads);
+  }
+  step.op->run({.inputs = step.views,
+                .output = step.output_view,
+                .epilogue = step.epilogue,
+                .scratch = plan.scratch.data() + plan.scratch_bytes * thread,
+                .thread = part,
+                .threads = step.threads,
+                .candidate = step.candidate});
 }
 
 DType Engine::dtype_of(int tensor) const {

@@ -56,7 +56,13 @@ class Engine {
   /// Calls `after_step` with the index of each step that is done.
   template <typename AfterStep>
   void run_steps(Plan& plan, const AfterStep& after_step) noexcept;
+  template <typename AfterStep>
+  void run_lanes(Plan& plan, const AfterStep& after_step) noexcept;
+  template <typename RunStep>
+  static void run_lane(Lane& lane, const RunStep& run_step) noexcept;
   void run_step(const PlannedStep& step, Plan& plan) noexcept;
+  /// Runs one part of a step, on a thread with temporary memory of its own.
+  static void run_part(const PlannedStep& step, Plan& plan, int part, int thread) noexcept;
   void time_steps(Plan& plan, std::span<double> seconds) noexcept;
   void tune_plan(Plan& plan);
   void take_inputs(Plan& plan, std::span<const std::byte* const> inputs) const noexcept;

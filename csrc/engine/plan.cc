@@ -125,13 +125,14 @@ class Planner {
     steps_ = fuse(program_, shapes, plan_->outputs);
     placement_ = place(program_, std::move(shapes), steps_, plan_->outputs);
     loop_ = choose_sample_loop(program_, placement_, steps_, plan_->outputs, cache_bytes);
+    lanes_ = lane_count(loop_, threads);
     shrink_to_sample(program_, loop_, placement_);
     lay_memory_out(threads, scratch, limits);
     for (const FusedStep& step : steps_) plan_step(step, threads);
     plan_->ignores_subnormals = std::ranges::all_of(
         steps_, [](const FusedStep& step) { return step.op->ignores_subnormals(); });
     fill_borders();
-    loop_over_samples();
+    make_lanes();
     lend_inputs();
     plan_->homes = std::move(placement_.homes);
     return std::move(plan_);
@@ -139,8 +140,7 @@ class Planner {
 
  private:
   void lay_memory_out(int threads, Index scratch, const RunLimits& limits) {
-    const MemoryPlan memory =
-        plan_memory(lifetimes_of(program_, placement_, steps_, plan_->outputs, loop_));
+    const MemoryPlan memory = plan_blocks();
     expect_within(saturating_sum(memory.arena_bytes, saturating_product(scratch, threads)),
                   limits.bytes, "bytes of memory");
     plan_->arena = AlignedBuffer(memory.arena_bytes);
@@ -153,6 +153,27 @@ class Planner {
     }
     plan_->scratch_bytes = round_up(scratch + kSlack, kAlignment);
     plan_->scratch = AlignedBuffer(plan_->scratch_bytes * threads);
+  }
+
+  /// Several lanes have blocks of one sample each for themselves, behind all others: at any time,
+  /// each may be at another step.
+  MemoryPlan plan_blocks() {
+    std::vector<Lifetime> shared =
+        lifetimes_of(program_, placement_, steps_, plan_->outputs, loop_);
+    if (lanes_ == 1) return plan_memory(shared);
+    std::vector<Lifetime> own = shared;
+    for (std::size_t i = 0; i < shared.size(); ++i) {
+      (loop_.is_single[i] ? shared : own)[i].bytes = 0;
+    }
+    MemoryPlan memory = plan_memory(shared);
+    const MemoryPlan of_lane = plan_memory(own);
+    lane_bytes_ = round_up(of_lane.arena_bytes, kAlignment);
+    const Index first_lane = round_up(memory.arena_bytes, kAlignment);
+    for (std::size_t i = 0; i < shared.size(); ++i) {
+      if (loop_.is_single[i]) memory.offsets[i] = first_lane + of_lane.offsets[i];
+    }
+    memory.arena_bytes = saturating_sum(first_lane, saturating_product(lane_bytes_, lanes_));
+    return memory;
   }
 
   void plan_step(const FusedStep& step, int threads) {
@@ -174,9 +195,8 @@ class Planner {
     if (step.addend >= 0) planned.epilogue.addend = plan_->tensors[at(step.addend)];
     if (step.quantized >= 0) planned.epilogue.quantized = plan_->tensors[at(step.quantized)];
     const bool is_looped = loop_.contains(static_cast<int>(plan_->steps.size()));
-    if (step.op->work(shapes) / (is_looped ? loop_.samples : 1) < kWorkForThreads) {
-      planned.threads = 1;
-    }
+    const Index work = step.op->work(shapes) / (is_looped ? loop_.samples : 1);
+    if (work < kWorkForThreads || (is_looped && lanes_ > 1)) planned.threads = 1;
     plan_->steps.push_back(std::move(planned));
   }
 
@@ -194,25 +214,47 @@ class Planner {
     }
   }
 
-  /// Lets the views of looped steps begin with the first sample and move on from there.
-  void loop_over_samples() {
-    plan_->looped_steps = static_cast<std::size_t>(loop_.steps);
-    plan_->samples = loop_.samples;
-    const auto move = [&](ops::TensorView& view, int tensor) {
-      if (loop_.is_single[at(placement_.homes[at(tensor)].block)]) return;
-      const Index bytes = sample_bytes(view, tensor);
-      view.shape = with_extent(view.shape, 0, 1);
-      plan_->moving_views.push_back({&view, bytes});
-    };
-    for (std::size_t i = 0; i < plan_->looped_steps; ++i) {
-      PlannedStep& planned = plan_->steps[i];
+  /// Lets the views of looped steps show one sample, and copies these steps for each lane.
+  void make_lanes() {
+    plan_->looped_steps = at(loop_.steps);
+    if (loop_.steps == 0) return;
+    plan_->lanes.resize(at(lanes_));
+    for (int i = 0; i < lanes_; ++i) {
+      Lane& lane = plan_->lanes[at(i)];
+      lane.samples = partition(loop_.samples, 1, i, lanes_);
+      lane.steps.assign(plan_->steps.begin(), plan_->steps.begin() + loop_.steps);
+      visit_views(lane.steps, [&](ops::TensorView& view, int tensor) {
+        if (is_single(tensor)) {
+          view.data += i * lane_bytes_;
+        } else {
+          const Index bytes = sample_bytes(view, tensor);
+          view.data += lane.samples.begin * bytes;
+          view.shape = with_extent(view.shape, 0, 1);
+          lane.moving_views.push_back({&view, bytes});
+        }
+      });
+    }
+    visit_views(plan_->steps,
+                [](ops::TensorView& view, int) { view.shape = with_extent(view.shape, 0, 1); });
+  }
+
+  bool is_single(int tensor) const {
+    return loop_.is_single[at(placement_.homes[at(tensor)].block)];
+  }
+
+  /// Calls visit(view, tensor) for all views of the looped steps.
+  template <typename Visit>
+  void visit_views(std::vector<PlannedStep>& planned, const Visit& visit) const {
+    for (std::size_t i = 0; i < at(loop_.steps); ++i) {
       const FusedStep& step = steps_[i];
-      for (std::size_t j = 0; j < step.inputs.size(); ++j) move(planned.views[j], step.inputs[j]);
-      move(planned.output_view, step.written());
-      if (step.addend >= 0) move(planned.epilogue.addend, step.addend);
-      if (step.quantized >= 0) move(planned.epilogue.quantized, step.quantized);
-      if (planned.bordered.data != nullptr) {
-        move(planned.bordered, placement_.homes[at(step.written())].block);
+      for (std::size_t j = 0; j < step.inputs.size(); ++j) {
+        visit(planned[i].views[j], step.inputs[j]);
+      }
+      visit(planned[i].output_view, step.written());
+      if (step.addend >= 0) visit(planned[i].epilogue.addend, step.addend);
+      if (step.quantized >= 0) visit(planned[i].epilogue.quantized, step.quantized);
+      if (planned[i].bordered.data != nullptr) {
+        visit(planned[i].bordered, placement_.homes[at(step.written())].block);
       }
     }
   }
@@ -226,26 +268,37 @@ class Planner {
 
   void lend_inputs() {
     for (const int input : program_.inputs) {
-      std::vector<ops::TensorView*> borrowers;
-      const auto lend = [&](int tensor, ops::TensorView& view) {
-        if (placement_.homes[at(tensor)].block == input) borrowers.push_back(&view);
-      };
-      if (program_.tensors[at(input)].dtype == DType::kFloat32) {
-        for (std::size_t i = 0; i < plan_->tensors.size(); ++i) {
-          lend(static_cast<int>(i), plan_->tensors[i]);
-        }
-        for (PlannedStep& step : plan_->steps) {
-          for (std::size_t i = 0; i < step.inputs.size(); ++i) lend(step.inputs[i], step.views[i]);
-        }
-      }
-      plan_->borrowers.push_back(std::move(borrowers));
+      plan_->borrowers.emplace_back();
+      if (program_.tensors[at(input)].dtype == DType::kFloat32) lend(input);
     }
+  }
+
+  void lend(int input) {
+    std::vector<Borrower>& borrowers = plan_->borrowers.back();
+    const std::byte* begin = plan_->tensors[at(input)].data;
+    const auto visit = [&](ops::TensorView& view, int tensor) {
+      if (placement_.homes[at(tensor)].block == input) {
+        borrowers.push_back({&view, view.data - begin});
+      }
+    };
+    const auto visit_inputs = [&](std::vector<PlannedStep>& steps) {
+      for (PlannedStep& step : steps) {
+        for (std::size_t i = 0; i < step.inputs.size(); ++i) visit(step.views[i], step.inputs[i]);
+      }
+    };
+    for (std::size_t i = 0; i < plan_->tensors.size(); ++i) {
+      visit(plan_->tensors[i], static_cast<int>(i));
+    }
+    visit_inputs(plan_->steps);
+    for (Lane& lane : plan_->lanes) visit_inputs(lane.steps);
   }
 
   const PreparedProgram& program_;
   std::vector<FusedStep> steps_;
   Placement placement_;
   SampleLoop loop_;
+  int lanes_ = 1;
+  Index lane_bytes_ = 0;
   std::unique_ptr<Plan> plan_;
 };
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/aligned_buffer.h"
+#include "base/partition.h"
 #include "engine/home.h"
 #include "engine/prepared_program.h"
 
@@ -33,6 +34,20 @@ struct MovingView {
   Index step;  // bytes
 };
 
+/// The steps that run sample by sample, with memory of their own, for some of the samples. Lanes
+/// may run at the same time.
+struct Lane {
+  Range samples;
+  std::vector<PlannedStep> steps;
+  std::vector<MovingView> moving_views;  // of these steps, at the first sample between runs
+};
+
+/// A view that a run points to the caller's array, which serves float inputs as it is.
+struct Borrower {
+  ops::TensorView* view;
+  Index offset;  // bytes from the begin of the array
+};
+
 /// What one run may take.
 struct RunLimits {
   Index bytes = std::numeric_limits<Index>::max();  // of activations and temporary memory
@@ -43,22 +58,28 @@ struct RunLimits {
 /// may use it.
 struct Plan {
   std::vector<Shape> input_shapes;
-  std::vector<int> outputs;              // tensors whose values the run hands out
-  std::vector<ops::TensorView> tensors;  // by index
-  std::vector<Home> homes;               // by index
-  /// For each input, the views that a run points to the caller's array, which serves float inputs
-  /// as it is. Other inputs are copied.
-  std::vector<std::vector<ops::TensorView*>> borrowers;
+  std::vector<int> outputs;                      // tensors whose values the run hands out
+  std::vector<ops::TensorView> tensors;          // by index
+  std::vector<Home> homes;                       // by index
+  std::vector<std::vector<Borrower>> borrowers;  // by input; inputs of other types are copied
   std::vector<PlannedStep> steps;
-  std::size_t looped_steps = 0;          // the first steps, which run sample by sample
-  Index samples = 1;                     // that they run for
-  std::vector<MovingView> moving_views;  // of these steps
-  bool ignores_subnormals = false;       // as of all operators
+  std::size_t looped_steps = 0;     // the first steps, which lanes run sample by sample
+  std::vector<Lane> lanes;          // one, or one for each thread; none without such steps
+  bool ignores_subnormals = false;  // as of all operators
   AlignedBuffer arena;
   AlignedBuffer scratch;
   Index scratch_bytes = 0;  // for each thread
 
   Index bytes() const { return arena.size() + scratch.size(); }
+
+  /// Lets lanes run the candidates that were chosen for `steps`.
+  void pass_candidates_on() {
+    for (Lane& lane : lanes) {
+      for (std::size_t i = 0; i < lane.steps.size(); ++i) {
+        lane.steps[i].candidate = steps[i].candidate;
+      }
+    }
+  }
 };
 
 /// Infers all shapes, fuses steps, decides how many threads each gets and lays memory out.

@@ -104,6 +104,13 @@ SampleLoop choose_sample_loop(const PreparedProgram& program, const Placement& p
   return loop;
 }
 
+int lane_count(const SampleLoop& loop, int threads) {
+  if (loop.steps == 0) return 1;
+  const Index rounds = ceil_div(loop.samples, Index{threads});
+  const bool are_busy = 8 * loop.samples >= 7 * rounds * threads;
+  return are_busy ? threads : 1;
+}
+
 void shrink_to_sample(const PreparedProgram& program, const SampleLoop& loop,
                       Placement& placement) {
   for (std::size_t i = 0; i < placement.homes.size(); ++i) {

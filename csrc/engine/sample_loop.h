@@ -28,6 +28,10 @@ SampleLoop choose_sample_loop(const PreparedProgram& program, const Placement& p
                               std::span<const FusedStep> steps, std::span<const int> outputs,
                               Index cache_bytes);
 
+/// How many of the loops run at the same time, each for some of the samples: one for each thread
+/// if all of them get about as many samples, else one, whose steps the threads share.
+int lane_count(const SampleLoop& loop, int threads);
+
 /// Shrinks the blocks that hold one sample, and all tensors in them.
 void shrink_to_sample(const PreparedProgram& program, const SampleLoop& loop, Placement& placement);
 

@@ -88,13 +88,34 @@ TEST(what_only_looped_steps_use_has_room_for_one_sample) {
     Engine engine(program, 1, Isa::kPortable, {}, false, cache_bytes);
     const auto plan = engine.borrow_plan(std::vector{Shape{samples, 3, 64, 64}}, program.outputs);
     CHECK_EQUAL(plan->looped_steps > 0, samples > 1 && cache_bytes == 0);
-    CHECK_EQUAL(plan->samples, plan->looped_steps > 0 ? samples : 1);
+    CHECK_EQUAL(plan->lanes.size(), plan->looped_steps > 0 ? 1U : 0U);
     return plan->arena.size();
   };
   // The sum and the floats made of it are used after the loop, for all samples.
   const Index whole = arena_bytes(8, Index{1} << 30);
   CHECK(whole > 7 * arena_bytes(1, 0));
   CHECK(10 * arena_bytes(8, 0) < 9 * whole);
+}
+
+TEST(threads_take_samples_of_their_own_where_all_get_about_as_many) {
+  const Program program = sample_program();
+  const auto lanes = [&](Index samples, int threads) {
+    Engine engine(program, threads, Isa::kPortable, {}, false, 0);
+    const auto plan = engine.borrow_plan(std::vector{Shape{samples, 3, 12, 12}}, program.outputs);
+    Index next = 0;
+    for (const Lane& lane : plan->lanes) {
+      CHECK_EQUAL(lane.samples.begin, next);
+      CHECK_EQUAL(lane.steps.size(), plan->looped_steps);
+      next = lane.samples.end;
+    }
+    CHECK_EQUAL(next, samples);
+    return plan->lanes.size();
+  };
+  CHECK_EQUAL(lanes(8, 1), 1U);
+  CHECK_EQUAL(lanes(8, 2), 2U);
+  CHECK_EQUAL(lanes(3, 2), 1U);  // one would wait for the other
+  CHECK_EQUAL(lanes(8, 3), 3U);
+  CHECK_EQUAL(lanes(2, 4), 1U);
 }
 
 TEST(concurrent_runs_give_the_same_bytes) {

@@ -48,15 +48,17 @@ TEST(sample_nets_give_the_same_bytes_at_all_levels_and_stay_within_their_callers
 TEST(sample_nets_give_the_same_bytes_sample_by_sample) {
   constexpr Index kNoCache = 0;  // so that every step that can do so runs sample by sample
   std::size_t looped = 0;
+  std::size_t with_lanes = 0;
   for (const SampleNet& net : sample_nets()) {
     Engine reference(net.program, 1, Isa::kPortable, {}, false);
     const auto expected = run(net, reference, test::Fence::kBehind);
     for (const Isa isa : available_isas()) {
-      for (const int threads : {1, 3}) {
+      for (const int threads : {1, 2, 3}) {
         test::set_context(net.name, name_of(isa), "threads", threads);
         Engine engine(net.program, threads, isa, {}, true, kNoCache);
         auto plan = engine.borrow_plan(net.inputs, net.program.outputs);
         looped += plan->looped_steps;
+        with_lanes += plan->lanes.size() > 1 ? 1 : 0;
         engine.return_plan(std::move(plan));
         for (const test::Fence fence : test::kFences) {
           CHECK_EQUAL(run(net, engine, fence), expected);
@@ -66,6 +68,7 @@ TEST(sample_nets_give_the_same_bytes_sample_by_sample) {
     }
   }
   CHECK(looped > 50);
+  CHECK(with_lanes > 10);
 }
 
 }  // namespace
