@@ -186,6 +186,9 @@ void Engine::run_steps(Plan& plan, const AfterStep& after_step) noexcept {
 
 template <typename AfterStep>
 void Engine::run_lanes(Plan& plan, const AfterStep& after_step) noexcept {
+  for (const SharedBorder& border : plan.shared_borders) {
+    fill_border(border.tensor, border.value, 0, 1);
+  }
   if (plan.lanes.size() == 1) {
     run_lane(plan.lanes[0], [&](std::size_t step) {
       run_step(plan.lanes[0].steps[step], plan);

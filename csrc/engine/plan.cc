@@ -218,6 +218,7 @@ class Planner {
   void make_lanes() {
     plan_->looped_steps = at(loop_.steps);
     if (loop_.steps == 0) return;
+    share_borders();
     plan_->lanes.resize(at(lanes_));
     for (int i = 0; i < lanes_; ++i) {
       Lane& lane = plan_->lanes[at(i)];
@@ -236,6 +237,16 @@ class Planner {
     }
     visit_views(plan_->steps,
                 [](ops::TensorView& view, int) { view.shape = with_extent(view.shape, 0, 1); });
+  }
+
+  /// Takes the borders of whole batches from the looped steps: lanes would fill the same bytes.
+  void share_borders() {
+    for (std::size_t i = 0; i < plan_->looped_steps; ++i) {
+      PlannedStep& planned = plan_->steps[i];
+      if (planned.bordered.data == nullptr || is_single(steps_[i].written())) continue;
+      plan_->shared_borders.push_back({planned.bordered, planned.border_value});
+      planned.bordered = {};
+    }
   }
 
   bool is_single(int tensor) const {

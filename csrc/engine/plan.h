@@ -34,6 +34,12 @@ struct MovingView {
   Index step;  // bytes
 };
 
+/// A border of a whole batch, which samples share with their neighbours.
+struct SharedBorder {
+  ops::TensorView tensor;
+  std::uint8_t value;
+};
+
 /// The steps that run sample by sample, with memory of their own, for some of the samples. Lanes
 /// may run at the same time.
 struct Lane {
@@ -63,9 +69,10 @@ struct Plan {
   std::vector<Home> homes;                       // by index
   std::vector<std::vector<Borrower>> borrowers;  // by input; inputs of other types are copied
   std::vector<PlannedStep> steps;
-  std::size_t looped_steps = 0;     // the first steps, which lanes run sample by sample
-  std::vector<Lane> lanes;          // one, or one for each thread; none without such steps
-  bool ignores_subnormals = false;  // as of all operators
+  std::size_t looped_steps = 0;              // the first steps, which lanes run sample by sample
+  std::vector<Lane> lanes;                   // one, or one for each thread; none without such steps
+  std::vector<SharedBorder> shared_borders;  // to fill before the lanes run
+  bool ignores_subnormals = false;           // as of all operators
   AlignedBuffer arena;
   AlignedBuffer scratch;
   Index scratch_bytes = 0;  // for each thread
