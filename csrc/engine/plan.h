@@ -68,7 +68,7 @@ struct Plan {
   std::vector<ops::TensorView> tensors;          // by index
   std::vector<Home> homes;                       // by index
   std::vector<std::vector<Borrower>> borrowers;  // by input; inputs of other types are copied
-  std::vector<PlannedStep> steps;
+  std::vector<PlannedStep> steps;                // all; of looped ones the lanes run their copies
   std::size_t looped_steps = 0;              // the first steps, which lanes run sample by sample
   std::vector<Lane> lanes;                   // one, or one for each thread; none without such steps
   std::vector<SharedBorder> shared_borders;  // to fill before the lanes run
