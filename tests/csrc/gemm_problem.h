@@ -52,7 +52,7 @@ inline std::vector<GemmVariant> runnable_variants() {
   }
 #if SMIDGEN_X86
   if (cpu_has(Isa::kAvx512Vnni)) {
-    variants.push_back({"gemm_6x16c4_avxvnni_as_avx512vl", Isa::kAvxVnni, 6, 16, 4, 1, false,
+    variants.push_back({"gemm_6x16c4_avxvnni_as_avx512vl", Isa::kAvxVnni, 6, 16, 4, 1, 1, false,
                         gemm_6x16c4_avxvnni_as_avx512vl});
   }
 #endif

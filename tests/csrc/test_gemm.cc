@@ -281,6 +281,7 @@ TEST(every_choice_of_kernels_gives_the_same_in_strips_of_any_height) {
         CHECK(choice.main != nullptr && choice.main->isa == choice.tail->isa);
         CHECK(choice.tail->nr >= n % choice.main->nr);
         CHECK(choice.tail->mr >= choice.main->mr && choice.tail->depth == choice.main->depth);
+        CHECK_EQUAL(choice.tail->padded(12), choice.main->padded(12));
         check_choice(choice,
                      {.width = rows,
                       .n = n,
@@ -293,6 +294,16 @@ TEST(every_choice_of_kernels_gives_the_same_in_strips_of_any_height) {
     }
   }
 }
+
+#if SMIDGEN_X86
+TEST(half_a_vector_of_columns_is_left_to_the_kernel_of_pairs_unless_that_fills_up_segments) {
+  const GemmChoice even = choose_gemm(Isa::kAvx512Vnni, {24, 1, 144}, 1024);
+  CHECK_EQUAL(even.main->nr, 16);
+  CHECK_EQUAL(even.tail->nr, 8);
+  const GemmChoice odd = choose_gemm(Isa::kAvx512Vnni, {24, 1, 148}, 1024);
+  CHECK_EQUAL(odd.tail->padded(148), odd.main->padded(148));
+}
+#endif
 
 TEST(sums_that_no_int32_could_hold_once_scaled_go_to_the_portable_kernel) {
   const std::vector<std::int8_t> w(8, 127);

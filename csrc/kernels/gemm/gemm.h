@@ -90,7 +90,9 @@ struct GemmBlock {
   const std::ptrdiff_t* segment_offsets;  // [segments] bytes from the begin of a row
   std::ptrdiff_t a_stride;                // bytes between rows; the kernel's `depth` says what
                                           // four bytes hold
-  const std::int8_t* weights;             // [panels][segments][k_groups][nr][depth]
+  const std::int8_t* weights;             // [panels][segments][k_groups / adjacent][nr]
+                                          // [adjacent][depth], with the kernel's `adjacent` groups
+                                          // of a column next to each other
   const std::int32_t* bias2;              // [panels][nr]
   const float* multipliers;               // [panels][nr]
   const float* lowerings;                 // [panels][nr] if bias2 raises the sums for bytes of the
@@ -113,6 +115,7 @@ using GemmKernel = void (*)(const GemmBlock& block) noexcept;
 void qu8_qc8w_gemm_4x16c4_portable(const GemmBlock& block) noexcept;
 void qu8_qc8w_gemm_6x16c2_avx2(const GemmBlock& block) noexcept;
 void qu8_qc8w_gemm_6x16c4_avxvnni(const GemmBlock& block) noexcept;
+void qu8_qc8w_gemm_28x8c8_avx512vnni(const GemmBlock& block) noexcept;
 void qu8_qc8w_gemm_28x16c4_avx512vnni(const GemmBlock& block) noexcept;
 void qu8_qc8w_gemm_14x32c4_avx512vnni(const GemmBlock& block) noexcept;
 void qu8_qc8w_gemm_6x64c4_avx512vnni(const GemmBlock& block) noexcept;

@@ -42,16 +42,15 @@ bool can_raise(const GemmChoice& choice, const GemmColumns& columns) {
   return true;
 }
 
-/// Writes one column of a panel of `nr` columns.
-void pack_column(const PackedGemm& packed, std::span<const std::int8_t> column, Index nr,
-                 std::int8_t* out) {
-  const Index depth = packed.choice.main->depth;
-  const Index length = packed.shape.length;
-  for (Index segment = 0; segment < packed.shape.segments; ++segment) {
-    std::int8_t* groups = out + segment * packed.choice.main->padded(length) * nr;
-    for (Index i = 0; i < length; ++i) {
-      groups[i / depth * nr * depth + i % depth] =
-          column[static_cast<std::size_t>(segment * length + i)];
+/// Writes column j of a panel of a variant.
+void pack_column(const GemmVariant& variant, const GemmShape& shape,
+                 std::span<const std::int8_t> column, Index j, std::int8_t* panel) {
+  const Index together = variant.adjacent * variant.depth;
+  for (Index segment = 0; segment < shape.segments; ++segment) {
+    std::int8_t* own = panel + segment * variant.padded(shape.length) * variant.nr + j * together;
+    for (Index i = 0; i < shape.length; ++i) {
+      own[i / together * variant.nr * together + i % together] =
+          column[static_cast<std::size_t>(segment * shape.length + i)];
     }
   }
 }
@@ -93,8 +92,8 @@ PackedGemm pack_gemm(const GemmChoice& choice, const GemmShape& shape, const Gem
   for (Index j = 0; j < shape.n; ++j) {
     const GemmColumns column = columns.part(j, 1);
     std::int8_t* panel = packed.weights.as<std::int8_t>() + j / nr * packed.panel_bytes();
-    pack_column(packed, column.weights, j < shape.n - rest ? nr : choice.tail->nr,
-                panel + j % nr * choice.main->depth);
+    pack_column(j < shape.n - rest ? *choice.main : *choice.tail, shape, column.weights, j % nr,
+                panel);
     // Modulo 2^32, as the kernels accumulate.
     packed.bias2.as<std::int32_t>()[j] = static_cast<std::int32_t>(fold_zero_point(column));
     packed.multipliers.as<float>()[j] = column.multipliers.front();

@@ -9,22 +9,24 @@ namespace smidgen::kernels {
 namespace {
 
 constexpr std::array kVariants = {
-    GemmVariant{"qu8_qc8w_gemm_4x16c4_portable", Isa::kPortable, 4, 16, 4, 1, false,
+    GemmVariant{"qu8_qc8w_gemm_4x16c4_portable", Isa::kPortable, 4, 16, 4, 1, 1, false,
                 qu8_qc8w_gemm_4x16c4_portable},
 #if SMIDGEN_X86
-    GemmVariant{"qu8_qc8w_gemm_6x16c2_avx2", Isa::kAvx2, 6, 16, 2, 1, false,
+    GemmVariant{"qu8_qc8w_gemm_6x16c2_avx2", Isa::kAvx2, 6, 16, 2, 1, 1, false,
                 qu8_qc8w_gemm_6x16c2_avx2},
-    GemmVariant{"qu8_qc8w_gemm_6x16c4_avxvnni", Isa::kAvxVnni, 6, 16, 4, 1, false,
+    GemmVariant{"qu8_qc8w_gemm_6x16c4_avxvnni", Isa::kAvxVnni, 6, 16, 4, 1, 1, false,
                 qu8_qc8w_gemm_6x16c4_avxvnni},
-    GemmVariant{"qu8_qc8w_gemm_14x32c4_avx512vnni", Isa::kAvx512Vnni, 14, 32, 4, 1, false,
+    GemmVariant{"qu8_qc8w_gemm_14x32c4_avx512vnni", Isa::kAvx512Vnni, 14, 32, 4, 1, 1, false,
                 qu8_qc8w_gemm_14x32c4_avx512vnni},
-    GemmVariant{"qu8_qc8w_gemm_28x16c4_avx512vnni", Isa::kAvx512Vnni, 28, 16, 4, 1, false,
+    GemmVariant{"qu8_qc8w_gemm_28x16c4_avx512vnni", Isa::kAvx512Vnni, 28, 16, 4, 1, 1, false,
                 qu8_qc8w_gemm_28x16c4_avx512vnni},
-    GemmVariant{"qu8_qc8w_gemm_6x64c4_avx512vnni", Isa::kAvx512Vnni, 6, 64, 4, 1, false,
+    GemmVariant{"qu8_qc8w_gemm_28x8c8_avx512vnni", Isa::kAvx512Vnni, 28, 8, 4, 2, 2, false,
+                qu8_qc8w_gemm_28x8c8_avx512vnni},
+    GemmVariant{"qu8_qc8w_gemm_6x64c4_avx512vnni", Isa::kAvx512Vnni, 6, 64, 4, 1, 1, false,
                 qu8_qc8w_gemm_6x64c4_avx512vnni},
-    GemmVariant{"qu8_qc8w_gemm_32x16c64_amx", Isa::kAmx, 32, 16, 4, 16, true,
+    GemmVariant{"qu8_qc8w_gemm_32x16c64_amx", Isa::kAmx, 32, 16, 4, 1, 16, true,
                 qu8_qc8w_gemm_32x16c64_amx},
-    GemmVariant{"qu8_qc8w_gemm_32x32c64_amx", Isa::kAmx, 32, 32, 4, 16, true,
+    GemmVariant{"qu8_qc8w_gemm_32x32c64_amx", Isa::kAmx, 32, 32, 4, 1, 16, true,
                 qu8_qc8w_gemm_32x32c64_amx},
 #endif
 };
@@ -38,8 +40,9 @@ double panel_cost(const GemmVariant& variant, const GemmShape& shape, Index expe
   constexpr double kFetched = 0.15;     // cycles to bring weights of a vector nearer
   const Index tiles = ceil_div(expected_rows, variant.mr);
   const Index rows = ceil_div(expected_rows, tiles);
-  const Index vectors = variant.nr / 16;
-  const Index groups = variant.groups(shape);
+  // A vector has 16 columns, or fewer and as many times the groups.
+  const Index vectors = variant.nr * variant.adjacent / 16;
+  const Index groups = variant.groups(shape) / variant.adjacent;
   double products = 0.0;
   if (variant.isa == Isa::kAmx) {
     // A step costs the same for one group of four and for 16; the rows' tiles are loaded once for
@@ -57,9 +60,10 @@ double panel_cost(const GemmVariant& variant, const GemmShape& shape, Index expe
     products = 0.5 * static_cast<double>(groups * half_cycles) +
                kFetched * static_cast<double>(groups * vectors) + kTileEnd;
   }
+  // Half as many vectors are left once two rows are folded into each, which takes half as long.
+  const double ended = variant.adjacent == 1 ? static_cast<double>(vectors) : 0.75;
   return static_cast<double>(tiles) *
-         (products +
-          static_cast<double>(rows) * (kRequantized * static_cast<double>(vectors) + kWritten));
+         (products + static_cast<double>(rows) * (kRequantized * ended + kWritten));
 }
 
 /// Whether a level that has `best` kernels should consider a variant: tiles do not suit short rows.
@@ -82,7 +86,7 @@ GemmChoice choose_gemm(Isa level, const GemmShape& shape, Index expected_rows) {
     for (const GemmVariant& tail : kVariants) {
       const Index rest = shape.n % main.nr;
       if (tail.isa != main.isa || tail.nr > main.nr || tail.nr < rest) continue;
-      if (tail.mr < main.mr) continue;
+      if (tail.mr < main.mr || tail.padded(shape.length) != main.padded(shape.length)) continue;
       const double cost =
           static_cast<double>(shape.n / main.nr) * panel_cost(main, shape, expected_rows) +
           (rest == 0 ? 0.0 : panel_cost(tail, shape, expected_rows));

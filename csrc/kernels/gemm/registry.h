@@ -25,7 +25,8 @@ struct GemmVariant {
   Index nr;  // columns of a packed panel
   // Values of a group of four bytes of a row: 4 uint8, or 2 that were widened to int16.
   Index depth;
-  Index group_step;  // a segment's groups are filled up to a multiple of it
+  Index adjacent;    // groups of a column that lie next to each other in a packed panel
+  Index group_step;  // a segment's groups are filled up to a multiple of it; one of `adjacent`
   bool skips_gaps;   // whether its tiles may run on over the ends of lines
   GemmKernel kernel;
 
@@ -45,7 +46,8 @@ struct GemmVariant {
 std::span<const GemmVariant> gemm_variants();
 
 /// The kernels of one layer: `main` for full panels and `tail` for the last, narrower one, which
-/// takes at least as many rows at a time and the same depth.
+/// takes at least as many rows at a time, the same depth, and segments filled up to the same
+/// length.
 struct GemmChoice {
   const GemmVariant* main;
   const GemmVariant* tail;
