@@ -296,11 +296,12 @@ TEST(every_choice_of_kernels_gives_the_same_in_strips_of_any_height) {
 }
 
 #if SMIDGEN_X86
-TEST(half_a_vector_of_columns_is_left_to_the_kernel_of_pairs_unless_that_fills_up_segments) {
+TEST(half_a_vector_of_columns_is_left_to_the_kernel_of_pairs_where_segments_stay_as_long) {
   const GemmChoice even = choose_gemm(Isa::kAvx512Vnni, {24, 1, 144}, 1024);
   CHECK_EQUAL(even.main->nr, 16);
   CHECK_EQUAL(even.tail->nr, 8);
   const GemmChoice odd = choose_gemm(Isa::kAvx512Vnni, {24, 1, 148}, 1024);
+  CHECK_EQUAL(odd.tail->adjacent, odd.main->adjacent);
   CHECK_EQUAL(odd.tail->padded(148), odd.main->padded(148));
 }
 #endif

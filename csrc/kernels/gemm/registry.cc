@@ -60,7 +60,7 @@ double panel_cost(const GemmVariant& variant, const GemmShape& shape, Index expe
     products = 0.5 * static_cast<double>(groups * half_cycles) +
                kFetched * static_cast<double>(groups * vectors) + kTileEnd;
   }
-  // Half as many vectors are left once two rows are folded into each, which takes half as long.
+  // Folding two rows into a vector leaves half a vector to end, and takes half as long as that.
   const double ended = variant.adjacent == 1 ? static_cast<double>(vectors) : 0.75;
   return static_cast<double>(tiles) *
          (products + static_cast<double>(rows) * (kRequantized * ended + kWritten));
