@@ -245,10 +245,7 @@ void Conv2d::multiply(const Invocation& invocation, const Source& source,
                        .strip_tiles = 0,
                        .tiles = {},
                        .panels = part.panels,
-                       .ending = epilogue.ending(),
-                       .range = epilogue.range(),
-                       .addend = epilogue.addend(),
-                       .lookup = epilogue.lookup()};
+                       .end = epilogue.end()};
   for (Index group = 0; group < geometry_.groups; ++group) {
     const kernels::PackedGemm& packed = packed_[static_cast<std::size_t>(group)];
     run.tiles = partition(kernels::tile_count(packed, rows), 1, part.index, part.count);

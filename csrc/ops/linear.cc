@@ -56,17 +56,14 @@ std::string Linear::signature() const {
 void Linear::run(const Invocation& invocation) const noexcept {
   const TensorView& x = invocation.inputs[0];
   const ProductEpilogue epilogue(range_, invocation.epilogue);
+  kernels::GemmEnd end = epilogue.end();
+  if (is_float_) end.ending = kernels::GemmEnding::kFloats;
   const MatrixRows rows{
       .count = row_count(x.shape),
       .a = x.u8(),
       .out = invocation.output.u8(),
-      .addend = epilogue.addend() == nullptr ? nullptr : invocation.epilogue.addend.u8()};
-  product_.multiply(rows,
-                    {.ending = is_float_ ? kernels::GemmEnding::kFloats : epilogue.ending(),
-                     .range = epilogue.range(),
-                     .addend = epilogue.addend(),
-                     .lookup = epilogue.lookup()},
-                    {invocation.thread, invocation.threads, invocation.candidate},
+      .addend = end.addend == nullptr ? nullptr : invocation.epilogue.addend.u8()};
+  product_.multiply(rows, end, {invocation.thread, invocation.threads, invocation.candidate},
                     invocation.scratch);
 }
 

@@ -39,10 +39,10 @@ Range MatrixProduct::rows_of(const ProductPart& part, Index rows) const {
   return partition(rows, packed_.choice.main->mr, part.thread, part.threads);
 }
 
-void MatrixProduct::multiply(const MatrixRows& rows, const MatrixEnding& ending,
+void MatrixProduct::multiply(const MatrixRows& rows, const kernels::GemmEnd& end,
                              const ProductPart& part, std::byte* scratch) const noexcept {
   const Index k = features();
-  const Index out_stride = outputs() * (is_float(ending.ending) ? 4 : 1);
+  const Index out_stride = outputs() * (is_float(end.ending) ? 4 : 1);
   const ProductOrder way = order(part, rows.count);
   const Range panels = way.splits_panels ? partition(packed_.panels, 1, part.thread, part.threads)
                                          : Range{0, packed_.panels};
@@ -60,11 +60,11 @@ void MatrixProduct::multiply(const MatrixRows& rows, const MatrixEnding& ending,
       widen(block.a, block.count * k, wide);
       block.a = wide;
     }
-    multiply_block(block, ending, way, panels);
+    multiply_block(block, end, way, panels);
   }
 }
 
-void MatrixProduct::multiply_block(const MatrixRows& rows, const MatrixEnding& ending,
+void MatrixProduct::multiply_block(const MatrixRows& rows, const kernels::GemmEnd& end,
                                    const ProductOrder& order, Range panels) const noexcept {
   constexpr Index kNoOffset = 0;
   const Index row_bytes = features() * packed_.choice.main->value_bytes();
@@ -74,7 +74,7 @@ void MatrixProduct::multiply_block(const MatrixRows& rows, const MatrixEnding& e
                                  .a = rows.a,
                                  .a_pitch = {0, 0, row_bytes},
                                  .out = rows.out,
-                                 .out_pitch = {0, 0, outputs() * (is_float(ending.ending) ? 4 : 1)},
+                                 .out_pitch = {0, 0, outputs() * (is_float(end.ending) ? 4 : 1)},
                                  .addend = rows.addend,
                                  .addend_pitch = {0, 0, outputs()},
                                  .quantization = rows.quantization};
@@ -86,10 +86,7 @@ void MatrixProduct::multiply_block(const MatrixRows& rows, const MatrixEnding& e
                                      .strip_tiles = order.strip_tiles(tiles, rows.count * touched),
                                      .tiles = {0, tiles},
                                      .panels = panels,
-                                     .ending = ending.ending,
-                                     .range = ending.range,
-                                     .addend = ending.addend,
-                                     .lookup = ending.lookup});
+                                     .end = end});
 }
 
 }  // namespace smidgen::ops

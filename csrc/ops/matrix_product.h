@@ -14,14 +14,6 @@ struct MatrixRows {
   const kernels::RowQuantization* quantization = nullptr;  // [count], for kFloatsOfScaledRows
 };
 
-/// What becomes of the sums; see GemmEnding.
-struct MatrixEnding {
-  kernels::GemmEnding ending;
-  kernels::OutputRange range{};
-  const kernels::GemmAddend* addend = nullptr;
-  const kernels::GemmLookup* lookup = nullptr;
-};
-
 /// Which part of a product to compute, and how.
 struct ProductPart {
   int thread;
@@ -44,14 +36,14 @@ class MatrixProduct {
   Range rows_of(const ProductPart& part, Index rows) const;
 
   /// Computes one part of all rows.
-  void multiply(const MatrixRows& rows, const MatrixEnding& ending, const ProductPart& part,
+  void multiply(const MatrixRows& rows, const kernels::GemmEnd& end, const ProductPart& part,
                 std::byte* scratch) const noexcept;
 
  private:
   Index rows_at_once(Index rows) const;
   ProductOrder order(const ProductPart& part, Index rows) const;
-  void multiply_block(const MatrixRows& rows, const MatrixEnding& ending, const ProductOrder& order,
-                      Range panels) const noexcept;
+  void multiply_block(const MatrixRows& rows, const kernels::GemmEnd& end,
+                      const ProductOrder& order, Range panels) const noexcept;
 
   kernels::PackedGemm packed_;
 };

@@ -16,12 +16,11 @@ class ProductEpilogue {
   /// Whether kernels can do these steps: a table or a residual addition, with bounded terms.
   static bool can_do(const Epilogue& epilogue);
 
-  kernels::GemmEnding ending() const {
-    return addend_ ? kernels::GemmEnding::kBytesWithAddend : kernels::GemmEnding::kBytes;
+  /// How kernels end the product; points into this.
+  kernels::GemmEnd end() const {
+    return {addend_ ? kernels::GemmEnding::kBytesWithAddend : kernels::GemmEnding::kBytes, range_,
+            addend_ ? &*addend_ : nullptr, lookup_ ? &*lookup_ : nullptr};
   }
-  const kernels::OutputRange& range() const { return range_; }
-  const kernels::GemmAddend* addend() const { return addend_ ? &*addend_ : nullptr; }
-  const kernels::GemmLookup* lookup() const { return lookup_ ? &*lookup_ : nullptr; }
 
  private:
   kernels::OutputRange range_;

@@ -91,17 +91,17 @@ void check_run(const PackedGemm& packed, const GemmProblem& problem, const Opera
   const GemmAddend scales = addend_of(problem.range);
   const test::Fenced table(lookup_table(), fence);
   const GemmLookup lookup{table.data(), best_variant(lookup_variants(), main.isa).kernel};
-  run_packed_gemm(packed,
-                  {.rows = rows,
-                   .segments = problem.segments,
-                   .segment_offsets = segment_offsets.data(),
-                   .strip_tiles = strip_tiles == 0 ? tiles : strip_tiles,
-                   .tiles = {0, tiles},
-                   .panels = {0, packed.panels},
-                   .ending = problem.has_addend ? GemmEnding::kBytesWithAddend : GemmEnding::kBytes,
-                   .range = problem.has_addend ? kSum.range : problem.range,
-                   .addend = problem.has_addend ? &scales : nullptr,
-                   .lookup = problem.has_lookup ? &lookup : nullptr});
+  run_packed_gemm(packed, {.rows = rows,
+                           .segments = problem.segments,
+                           .segment_offsets = segment_offsets.data(),
+                           .strip_tiles = strip_tiles == 0 ? tiles : strip_tiles,
+                           .tiles = {0, tiles},
+                           .panels = {0, packed.panels},
+                           .end = {.ending = problem.has_addend ? GemmEnding::kBytesWithAddend
+                                                                : GemmEnding::kBytes,
+                                   .range = problem.has_addend ? kSum.range : problem.range,
+                                   .addend = problem.has_addend ? &scales : nullptr,
+                                   .lookup = problem.has_lookup ? &lookup : nullptr}});
   const auto is_output = [&](Index i) {
     const Index in_line = i % problem.out_line();
     return in_line < problem.width * problem.out_row() && in_line % problem.out_row() < problem.n;

@@ -31,8 +31,8 @@ std::vector<float> run_to_floats(const PackedGemm& packed, const test::Fenced<st
                            .strip_tiles = tiles,
                            .tiles = {0, tiles},
                            .panels = {0, packed.panels},
-                           .ending = quantization.empty() ? GemmEnding::kFloats
-                                                          : GemmEnding::kFloatsOfScaledRows});
+                           .end = {quantization.empty() ? GemmEnding::kFloats
+                                                        : GemmEnding::kFloatsOfScaledRows}});
   CHECK(out.is_intact([](Index) { return true; }));
   std::vector<float> floats(static_cast<std::size_t>(rows * n));
   std::memcpy(floats.data(), out.data(), floats.size() * 4);

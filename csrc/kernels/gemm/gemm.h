@@ -64,6 +64,27 @@ struct GemmGaps {
   std::ptrdiff_t addend_line_stride;  // bytes between lines
 };
 
+/// What becomes of the sums of some columns, and where it goes.
+struct GemmOutputs {
+  std::ptrdiff_t n;           // columns of all panels; all but the last have nr
+  std::ptrdiff_t column;      // of `out` and `addend`, where the first panel begins
+  const std::int32_t* bias2;  // [panels][nr]
+  const float* multipliers;   // [panels][nr]
+  const float* lowerings;     // [panels][nr] if bias2 raises the sums for bytes of the full range,
+                              // see raised_sums.h; else null
+  GemmEnding ending;
+  std::ptrdiff_t stride;  // bytes between rows
+  ByteRange range;        // of the bytes that are written
+
+  // kBytesWithAddend
+  const GemmAddend* addend;
+  std::ptrdiff_t addend_stride;  // bytes between rows
+
+  // kFloatsOfScaledRows
+  const std::int32_t* column_sums;  // [panels][nr]
+  const float* bias;                // [panels][nr]
+};
+
 /// Some tiles of rows times some panels of columns: one call of a kernel.
 ///
 /// A row along k is `segments` runs of contiguous values, each padded with zero weights to whole
@@ -82,8 +103,6 @@ struct GemmBlock {
   GemmGaps gaps;     // none unless the kernel skips them
   const GemmTile* tiles;
   std::ptrdiff_t tile_count;              // at least 1
-  std::ptrdiff_t n;                       // columns of all panels; all but the last have nr
-  std::ptrdiff_t column;                  // of `out` and `addend`, where the first panel begins
   std::ptrdiff_t segments;                // along k
   std::ptrdiff_t k_groups;                // groups of four bytes in a segment; a multiple of the
                                           // kernel's group_step
@@ -93,21 +112,7 @@ struct GemmBlock {
   const std::int8_t* weights;             // [panels][segments][k_groups / adjacent][nr]
                                           // [adjacent][depth], with the kernel's `adjacent` groups
                                           // of a column next to each other
-  const std::int32_t* bias2;              // [panels][nr]
-  const float* multipliers;               // [panels][nr]
-  const float* lowerings;                 // [panels][nr] if bias2 raises the sums for bytes of the
-                                          // full range, see raised_sums.h; else null
-  GemmEnding ending;
-  std::ptrdiff_t out_stride;  // bytes between rows
-  ByteRange range;            // of the bytes that are written
-
-  // kBytesWithAddend
-  const GemmAddend* addend;
-  std::ptrdiff_t addend_stride;  // bytes between rows
-
-  // kFloatsOfScaledRows
-  const std::int32_t* column_sums;  // [panels][nr]
-  const float* bias;                // [panels][nr]
+  GemmOutputs outputs;
 };
 
 using GemmKernel = void (*)(const GemmBlock& block) noexcept;

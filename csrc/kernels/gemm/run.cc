@@ -218,33 +218,17 @@ class Strip {
 void run_panels(const PackedGemm& packed, const GemmRun& run, const EqualTiles& tiles, Range panels,
                 const GemmVariant& variant) {
   const Index nr = packed.choice.main->nr;
-  const Index column = panels.begin * nr;
-  const bool is_of_scaled_rows = run.ending == GemmEnding::kFloatsOfScaledRows;
-  const ByteRange range = byte_range(run.range);
-  const bool is_raised = packed.can_raise() && run.ending == GemmEnding::kBytes && is_full(range);
-  const AlignedBuffer& bias2 = is_raised ? packed.raised_bias2 : packed.bias2;
-  variant.kernel(
-      {.m = tiles.m,
-       .gaps = tiles.gaps,
-       .tiles = tiles.tiles.data(),
-       .tile_count = static_cast<Index>(tiles.tiles.size()),
-       .n = std::min(panels.end * nr, packed.shape.n) - column,
-       .column = column,
-       .segments = run.segments,
-       .k_groups = packed.k_groups / run.segments,
-       .segment_offsets = run.segment_offsets,
-       .a_stride = run.rows.a_pitch.row,
-       .weights = packed.weights.as<std::int8_t>() + panels.begin * packed.panel_bytes(),
-       .bias2 = bias2.as<std::int32_t>() + column,
-       .multipliers = packed.multipliers.as<float>() + column,
-       .lowerings = is_raised ? packed.lowerings.as<float>() + column : nullptr,
-       .ending = run.ending,
-       .out_stride = run.rows.out_pitch.row,
-       .range = range,
-       .addend = run.addend,
-       .addend_stride = run.rows.addend_pitch.row,
-       .column_sums = is_of_scaled_rows ? packed.column_sums.as<std::int32_t>() + column : nullptr,
-       .bias = is_of_scaled_rows ? packed.float_bias.as<float>() + column : nullptr});
+  const Range columns{panels.begin * nr, std::min(panels.end * nr, packed.shape.n)};
+  variant.kernel({.m = tiles.m,
+                  .gaps = tiles.gaps,
+                  .tiles = tiles.tiles.data(),
+                  .tile_count = static_cast<Index>(tiles.tiles.size()),
+                  .segments = run.segments,
+                  .k_groups = packed.k_groups / run.segments,
+                  .segment_offsets = run.segment_offsets,
+                  .a_stride = run.rows.a_pitch.row,
+                  .weights = packed.weights.as<std::int8_t>() + panels.begin * packed.panel_bytes(),
+                  .outputs = outputs_of(packed, run.rows, run.end, columns)});
 }
 
 /// Computes the run's panels of tiles.
@@ -286,13 +270,13 @@ void look_up(const PackedGemm& packed, const GemmRun& run, const EqualTiles& til
   const Index stride = run.rows.out_pitch.row;
   for (const GemmTile& tile : tiles.tiles) {
     visit_runs(tiles, tile, stride, [&](std::uint8_t* out, Index rows) {
-      run.lookup->kernel({.rows = rows,
-                          .count = n,
-                          .x = out + first,
-                          .x_stride = stride,
-                          .out = out + first,
-                          .out_stride = stride},
-                         run.lookup->table);
+      run.end.lookup->kernel({.rows = rows,
+                              .count = n,
+                              .x = out + first,
+                              .x_stride = stride,
+                              .out = out + first,
+                              .out_stride = stride},
+                             run.end.lookup->table);
     });
   }
 }
@@ -318,6 +302,28 @@ Index tile_count(const PackedGemm& packed, const GemmRows& rows) {
   return tile(packed, rows).count();
 }
 
+GemmOutputs outputs_of(const PackedGemm& packed, const GemmRows& rows, const GemmEnd& end,
+                       Range columns) {
+  const Index first = columns.begin;
+  const bool is_of_scaled_rows = end.ending == GemmEnding::kFloatsOfScaledRows;
+  const ByteRange range = byte_range(end.range);
+  const bool is_raised = packed.can_raise() && end.ending == GemmEnding::kBytes && is_full(range);
+  const AlignedBuffer& bias2 = is_raised ? packed.raised_bias2 : packed.bias2;
+  return {
+      .n = columns.end - first,
+      .column = first,
+      .bias2 = bias2.as<std::int32_t>() + first,
+      .multipliers = packed.multipliers.as<float>() + first,
+      .lowerings = is_raised ? packed.lowerings.as<float>() + first : nullptr,
+      .ending = end.ending,
+      .stride = rows.out_pitch.row,
+      .range = range,
+      .addend = end.addend,
+      .addend_stride = rows.addend_pitch.row,
+      .column_sums = is_of_scaled_rows ? packed.column_sums.as<std::int32_t>() + first : nullptr,
+      .bias = is_of_scaled_rows ? packed.float_bias.as<float>() + first : nullptr};
+}
+
 void run_packed_gemm(const PackedGemm& packed, const GemmRun& run) noexcept {
   const Tiling tiling = tile(packed, run.rows);
   const Index strip_tiles = std::min(run.strip_tiles, kTilesAtOnce);
@@ -326,7 +332,7 @@ void run_packed_gemm(const PackedGemm& packed, const GemmRun& run) noexcept {
     for (const EqualTiles& tiles : strip.groups()) {
       if (tiles.tiles.empty()) continue;
       run_tiles(packed, run, tiles);
-      if (run.lookup != nullptr) look_up(packed, run, tiles);
+      if (run.end.lookup != nullptr) look_up(packed, run, tiles);
     }
   }
 }

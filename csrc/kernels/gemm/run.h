@@ -46,6 +46,14 @@ struct GemmLookup {
   LookupKernel kernel;
 };
 
+/// What becomes of the sums of a product.
+struct GemmEnd {
+  GemmEnding ending = GemmEnding::kBytes;
+  OutputRange range{};                 // of bytes
+  const GemmAddend* addend = nullptr;  // for kBytesWithAddend
+  const GemmLookup* lookup = nullptr;  // applied to each strip once all its panels are computed
+};
+
 /// A product, and the order in which its tiles are computed: strip by strip of rows; in each, panel
 /// by panel; in each, tile by tile.
 struct GemmRun {
@@ -55,14 +63,15 @@ struct GemmRun {
   Index strip_tiles;  // tiles of a strip; all, if the rows stay in the second-level cache
   Range tiles;        // the part to do
   Range panels;       // the part to do
-  GemmEnding ending = GemmEnding::kBytes;
-  OutputRange range{};                 // of bytes
-  const GemmAddend* addend = nullptr;  // for kBytesWithAddend
-  const GemmLookup* lookup = nullptr;  // applied to each strip once all its panels are computed
+  GemmEnd end{};
 };
 
 /// Number of tiles, one panel wide, into which rows are cut.
 Index tile_count(const PackedGemm& packed, const GemmRows& rows);
+
+/// What kernels are told of the end of some columns, whose arrays begin at the first of them.
+GemmOutputs outputs_of(const PackedGemm& packed, const GemmRows& rows, const GemmEnd& end,
+                       Range columns);
 
 void run_packed_gemm(const PackedGemm& packed, const GemmRun& run) noexcept;
 
