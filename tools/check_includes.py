@@ -22,6 +22,7 @@ INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)
 ISA_FILE = re.compile(r"_(avx2|avxvnni|avx512vnni|avx512vbmi|amx)\.cc$")
 FAMILY_SHARED = "kernels/output_range.h"  # plain data, for family headers
 VECTORS = "kernels/simd"  # names for intrinsics, in unnamed namespaces
+BUILT_ON = {"kernels/winograd": "kernels/gemm"}  # families whose kernels are made of another's
 FAMILY_HEADER_INCLUDES = {"cstddef", "cstdint", FAMILY_SHARED}
 
 
@@ -71,18 +72,20 @@ def is_family_header(name: str) -> bool:
 
 def why_forbidden_to_isa(name: str, target: str, *, is_system: bool) -> str | None:
     """As why_forbidden, for files that are bound to an instruction set."""
+    own = Path(name).parent.as_posix()
+    directory = Path(target).parent.as_posix()
     if name.endswith(".h"):
-        return (
-            None if target in FAMILY_HEADER_INCLUDES else "family headers hold plain declarations"
+        is_plain = target in FAMILY_HEADER_INCLUDES or (
+            is_family_header(target) and directory == BUILT_ON.get(own)
         )
+        return None if is_plain else "family headers hold plain declarations"
     if is_system:
         return (
             None
             if target == "immintrin.h"
             else "ISA files include intrinsics and their family only"
         )
-    directory = Path(target).parent.as_posix()
-    is_near = directory in {VECTORS, Path(name).parent.as_posix()}
+    is_near = directory in {VECTORS, own, BUILT_ON.get(own)}
     if is_near and (is_family_header(target) or target.endswith(".inc")):
         return None
     if target == FAMILY_SHARED:

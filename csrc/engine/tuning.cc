@@ -10,7 +10,7 @@ namespace smidgen::engine {
 namespace {
 
 constexpr std::size_t kMostChoices = 10'000;
-constexpr int kMostCandidates = 4;
+constexpr int kMostCandidates = 5;
 constexpr int kRounds = 4;
 constexpr double kBudget = 0.4;      // seconds of runs
 constexpr double kClearGain = 0.98;  // what a candidate must beat the first one's time by

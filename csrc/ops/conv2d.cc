@@ -9,6 +9,8 @@ namespace {
 
 constexpr Index kCopyBytes = 256 * 1024;  // copied lines stay in the second-level cache
 constexpr Index kManyRows = 14 * 72;
+// Transformed weights that stay in a second-level cache, and do not make the net much larger.
+constexpr Index kMostWinogradBytes = 1536 * 1024;
 
 /// Reorders [O][C][KH * KW] to [O][KH * KW][C], the order of the taps in memory.
 std::vector<std::int8_t> channels_last(std::span<const std::int8_t> weight, Index outs,
@@ -48,6 +50,24 @@ kernels::GemmShape product_shape(const Conv2dGeometry& geometry) {
   return {outs, window.taps(), channels};
 }
 
+bool is_3x3_with_stride_1(const Conv2dGeometry& geometry) {
+  const Window& window = geometry.window;
+  return geometry.groups == 1 && window.kernel == std::array<Index, 2>{3, 3} &&
+         window.stride == std::array<Index, 2>{1, 1} &&
+         window.dilation == std::array<Index, 2>{1, 1};
+}
+
+/// The convolution for a level by fewer products, if that can be and its weights are few enough.
+std::optional<kernels::PackedWinograd> pack_winograd(Isa level, const Conv2dGeometry& geometry,
+                                                     std::span<const std::int8_t> weights) {
+  const kernels::WinogradVariant* variant = kernels::winograd_for(level);
+  if (variant == nullptr || !is_3x3_with_stride_1(geometry)) return std::nullopt;
+  const Index bytes =
+      kernels::winograd_bytes(*variant, geometry.in_channels, geometry.out_channels);
+  if (bytes > kMostWinogradBytes) return std::nullopt;
+  return kernels::pack_winograd(*variant, geometry.in_channels, weights);
+}
+
 /// Bytes of the rows, borders included, and of what is made of them.
 Index bytes_of(const kernels::GemmRows& rows) {
   const Index lines = rows.lines * rows.images;
@@ -75,6 +95,7 @@ Conv2d::Conv2d(const Conv2dGeometry& geometry, const WeightedLayer& layer, Isa i
     packed_.push_back(kernels::pack_gemm(kernels::choose_gemm(level, shape, kManyRows), shape,
                                          columns.part(group * shape.n, shape.n)));
   }
+  winograd_ = pack_winograd(level, geometry, weight);
 }
 
 Shape Conv2d::output_shape(std::span<const Shape> inputs) const {
@@ -95,18 +116,27 @@ Index Conv2d::offset_bytes() const {
   return round_up(geometry_.window.taps() * static_cast<Index>(sizeof(Index)), kAlignment);
 }
 
+Index Conv2d::winograd_offset(const Shape& x, Index out_height) const {
+  return round_up(offset_bytes() + copied_bytes(x, out_height, 1), kAlignment);
+}
+
 Index Conv2d::scratch_bytes(std::span<const Shape> inputs) const {
   const Shape& x = inputs[0];
-  const Shape out = output_shape(inputs);
-  const Index lines = lines_at_once(x, out[2]);
-  const Index images = std::max(Index{1}, lines / out[2]);
-  const BorderedCopy copy = copy_for({0, images}, {0, std::min(lines, out[2])});
-  return offset_bytes() + copy.bytes(x);
+  const Index out_height = output_shape(inputs)[2];
+  const Index bytes = offset_bytes() + copied_bytes(x, out_height, kernel().value_bytes());
+  if (!winograd_) return bytes;
+  return std::max(bytes,
+                  winograd_offset(x, out_height) + kernels::winograd_scratch_bytes(*winograd_));
+}
+
+bool Conv2d::may_use_winograd(const Shape& out) const {
+  // With fewer tiles, most of the time goes to reading the weights.
+  return winograd_ &&
+         kernels::winograd_tile_count(out[0], out[2], out[3]) >= winograd_->variant->mr;
 }
 
 int Conv2d::candidate_count(std::span<const Shape> inputs, int threads) const {
-  (void)inputs;
-  return ProductOrder::count(threads);
+  return ProductOrder::count(threads) + (may_use_winograd(output_shape(inputs)) ? 1 : 0);
 }
 
 std::string Conv2d::signature() const {
@@ -117,46 +147,56 @@ std::string Conv2d::signature() const {
   for (const Index extent : window.stride) text += ' ' + std::to_string(extent);
   for (const Index extent : window.padding) text += ' ' + std::to_string(extent);
   for (const Index extent : window.dilation) text += ' ' + std::to_string(extent);
+  if (winograd_) text += " winograd";
   return text;
 }
 
 Border Conv2d::wanted_border(int index) const {
   (void)index;
-  return kernel().value_bytes() == 1 ? border_of(geometry_.window) : Border{};
+  return kernel().value_bytes() == 1 || winograd_ ? border_of(geometry_.window) : Border{};
 }
 
-bool Conv2d::reads_in_place(const TensorView& x) const {
+bool Conv2d::reads_in_place(const TensorView& x, const Part& part) const {
   // Whole lines of taps were packed as one segment, which may be cut between groups only.
-  const bool has_segments = packed_.front().shape.segments == geometry_.window.taps() ||
+  const bool has_segments = part.is_winograd ||
+                            packed_.front().shape.segments == geometry_.window.taps() ||
                             x.pixel_pitch == geometry_.in_channels ||
                             kernel().padded(geometry_.in_channels) == geometry_.in_channels;
-  return has_segments && kernel().value_bytes() == 1 &&
-         x.border.contains(border_of(geometry_.window));
+  return has_segments && value_bytes(part) == 1 && x.border.contains(border_of(geometry_.window));
+}
+
+Conv2d::Part Conv2d::part_of(const Invocation& invocation) const {
+  const Shape& out = invocation.output.shape;
+  const kernels::PackedGemm& packed = packed_.front();
+  const bool may_use = may_use_winograd(out);
+  const bool is_winograd = may_use && invocation.candidate == 0;
+  const int order_index = invocation.candidate - (may_use && !is_winograd ? 1 : 0);
+  const ProductOrder order =
+      ProductOrder::at(order_index, invocation.threads, packed.shape.n > out[0] * out[2] * out[3]);
+  if (!is_winograd && order.splits_panels && packed.panels >= invocation.threads) {
+    const Range panels = partition(packed.panels, 1, invocation.thread, invocation.threads);
+    return {0, 1, panels, order, false};
+  }
+  return {invocation.thread, invocation.threads, {0, packed.panels}, order, is_winograd};
 }
 
 void Conv2d::run(const Invocation& invocation) const noexcept {
   const TensorView& x = invocation.inputs[0];
   const Shape& out = invocation.output.shape;
-  const kernels::PackedGemm& packed = packed_.front();
-  const ProductOrder order = ProductOrder::at(invocation.candidate, invocation.threads,
-                                              packed.shape.n > out[0] * out[2] * out[3]);
-  const Part part =
-      order.splits_panels && packed.panels >= invocation.threads
-          ? Part{0, 1, partition(packed.panels, 1, invocation.thread, invocation.threads), order}
-          : Part{invocation.thread, invocation.threads, {0, packed.panels}, order};
-  if (!reads_in_place(x)) return run_copied(invocation, part);
+  const Part part = part_of(invocation);
+  if (!reads_in_place(x, part)) return run_copied(invocation, part);
   const Window& window = geometry_.window;
-  multiply(invocation,
-           {.first_tap = x.pixel(0, -window.padding[0], -window.padding[1]),
-            .image_pitch = x.image_pitch,
-            .line_pitch = x.row_pitch,
-            .pixel_pitch = x.pixel_pitch,
-            .images = {0, out[0]},
-            .out_lines = {0, out[2]}},
-           part);
+  compute(invocation,
+          {.first_tap = x.pixel(0, -window.padding[0], -window.padding[1]),
+           .image_pitch = x.image_pitch,
+           .line_pitch = x.row_pitch,
+           .pixel_pitch = x.pixel_pitch,
+           .images = {0, out[0]},
+           .out_lines = {0, out[2]}},
+          part);
 }
 
-BorderedCopy Conv2d::copy_for(Range images, Range out_lines) const {
+BorderedCopy Conv2d::copy_for(Range images, Range out_lines, Index value_bytes) const {
   const Window& window = geometry_.window;
   const Index span = (window.kernel[0] - 1) * window.dilation[0] + 1;
   const Index top = out_lines.begin * window.stride[0] - window.padding[0];
@@ -166,21 +206,27 @@ BorderedCopy Conv2d::copy_for(Range images, Range out_lines) const {
           .left = window.padding[1],
           .right = window.padding[3],
           .zero_point = zero_point_,
-          .value_bytes = kernel().value_bytes()};
+          .value_bytes = value_bytes};
 }
 
-Index Conv2d::lines_at_once(const Shape& x, Index out_height) const {
-  const Index image_bytes = copy_for({0, 1}, {0, out_height}).bytes(x);
+Index Conv2d::copied_bytes(const Shape& x, Index out_height, Index value_bytes) const {
+  const Index lines = lines_at_once(x, out_height, value_bytes);
+  const Index images = std::max(Index{1}, lines / out_height);
+  return copy_for({0, images}, {0, std::min(lines, out_height)}, value_bytes).bytes(x);
+}
+
+Index Conv2d::lines_at_once(const Shape& x, Index out_height, Index value_bytes) const {
+  const Index image_bytes = copy_for({0, 1}, {0, out_height}, value_bytes).bytes(x);
   if (image_bytes <= kCopyBytes) return std::min(x[0], kCopyBytes / image_bytes) * out_height;
-  const Index first_bytes = copy_for({0, 1}, {0, 1}).bytes(x);
-  const Index line_bytes = copy_for({0, 1}, {0, 2}).bytes(x) - first_bytes;
+  const Index first_bytes = copy_for({0, 1}, {0, 1}, value_bytes).bytes(x);
+  const Index line_bytes = copy_for({0, 1}, {0, 2}, value_bytes).bytes(x) - first_bytes;
   return 1 + std::max(Index{0}, kCopyBytes - first_bytes) / line_bytes;
 }
 
 void Conv2d::run_copied(const Invocation& invocation, const Part& part) const noexcept {
   const TensorView& x = invocation.inputs[0];
   const Shape& out = invocation.output.shape;
-  const Index most = lines_at_once(x.shape, out[2]);
+  const Index most = lines_at_once(x.shape, out[2], value_bytes(part));
   const Range mine = partition(out[0] * out[2], 1, part.index, part.count);
   auto* copied = reinterpret_cast<std::uint8_t*>(invocation.scratch + offset_bytes());
   for (Index line = mine.begin; line < mine.end;) {
@@ -190,16 +236,16 @@ void Conv2d::run_copied(const Invocation& invocation, const Part& part) const no
     // Whole images as long as there are some; else a part of one.
     const Index images = y == 0 ? std::max(Index{1}, count / out[2]) : 1;
     const Range out_lines{y, std::min(y + count, out[2])};
-    const BorderedCopy copy = copy_for({image, image + images}, out_lines);
+    const BorderedCopy copy = copy_for({image, image + images}, out_lines, value_bytes(part));
     copy.write(x, copied);
-    multiply(invocation,
-             {.first_tap = copied,
-              .image_pitch = copy.image_bytes(x.shape),
-              .line_pitch = copy.line_bytes(x.shape),
-              .pixel_pitch = copy.pixel_bytes(x.shape),
-              .images = copy.images,
-              .out_lines = out_lines},
-             {0, 1, part.panels, part.order});
+    compute(invocation,
+            {.first_tap = copied,
+             .image_pitch = copy.image_bytes(x.shape),
+             .line_pitch = copy.line_bytes(x.shape),
+             .pixel_pitch = copy.pixel_bytes(x.shape),
+             .images = copy.images,
+             .out_lines = out_lines},
+            {0, 1, part.panels, part.order, part.is_winograd});
     line += images * (out_lines.end - out_lines.begin);
   }
 }
@@ -218,14 +264,12 @@ Index Conv2d::set_offsets(const Source& source, Index* offsets) const {
   return window.kernel[0] * taps;
 }
 
-void Conv2d::multiply(const Invocation& invocation, const Source& source,
-                      const Part& part) const noexcept {
+kernels::GemmRows Conv2d::rows_of(const Invocation& invocation, const Source& source) const {
   const TensorView& y = invocation.output;
   const bool has_addend = invocation.epilogue.add != nullptr;
   const TensorView& addend = has_addend ? invocation.epilogue.addend : y;
   const Window& window = geometry_.window;
-  const ProductEpilogue epilogue(range_, invocation.epilogue);
-  const kernels::GemmRows rows = kernels::GemmRows{
+  return {
       .images = source.images.end - source.images.begin,
       .lines = source.out_lines.end - source.out_lines.begin,
       .width = y.shape[3],
@@ -235,9 +279,34 @@ void Conv2d::multiply(const Invocation& invocation, const Source& source,
       .out = y.pixel(source.images.begin, source.out_lines.begin, 0),
       .out_pitch = {y.image_pitch, y.row_pitch, y.pixel_pitch},
       .addend = has_addend ? addend.pixel(source.images.begin, source.out_lines.begin, 0) : nullptr,
-      .addend_pitch = {
-          addend.image_pitch, addend.row_pitch,
-          addend.pixel_pitch}}.joined();
+      .addend_pitch = {addend.image_pitch, addend.row_pitch, addend.pixel_pitch}};
+}
+
+void Conv2d::compute(const Invocation& invocation, const Source& source,
+                     const Part& part) const noexcept {
+  const ProductEpilogue epilogue(range_, invocation.epilogue);
+  if (part.is_winograd) {
+    filter(invocation, source, part, epilogue.end());
+  } else {
+    multiply(invocation, source, part, epilogue.end());
+  }
+}
+
+void Conv2d::filter(const Invocation& invocation, const Source& source, const Part& part,
+                    const kernels::GemmEnd& end) const noexcept {
+  const Index offset = winograd_offset(invocation.inputs[0].shape, invocation.output.shape[2]);
+  const kernels::GemmRows rows = rows_of(invocation, source);
+  const Index tiles = kernels::winograd_tile_count(rows.images, rows.lines, rows.width);
+  kernels::run_packed_winograd(*winograd_, packed_.front(),
+                               {.rows = rows,
+                                .tiles = partition(tiles, 1, part.index, part.count),
+                                .end = end,
+                                .scratch = invocation.scratch + offset});
+}
+
+void Conv2d::multiply(const Invocation& invocation, const Source& source, const Part& part,
+                      const kernels::GemmEnd& end) const noexcept {
+  const kernels::GemmRows rows = rows_of(invocation, source).joined();
   auto* offsets = reinterpret_cast<Index*>(invocation.scratch);
   kernels::GemmRun run{.rows = rows,
                        .segments = set_offsets(source, offsets),
@@ -245,14 +314,14 @@ void Conv2d::multiply(const Invocation& invocation, const Source& source,
                        .strip_tiles = 0,
                        .tiles = {},
                        .panels = part.panels,
-                       .end = epilogue.end()};
+                       .end = end};
   for (Index group = 0; group < geometry_.groups; ++group) {
     const kernels::PackedGemm& packed = packed_[static_cast<std::size_t>(group)];
     run.tiles = partition(kernels::tile_count(packed, rows), 1, part.index, part.count);
     run.strip_tiles = part.order.strip_tiles(kernels::tile_count(packed, rows), bytes_of(rows));
     run.rows.a = rows.a + group * group_channels() * kernel().value_bytes();
     run.rows.out = rows.out + group * packed.shape.n;
-    if (has_addend) run.rows.addend = rows.addend + group * packed.shape.n;
+    if (rows.addend != nullptr) run.rows.addend = rows.addend + group * packed.shape.n;
     kernels::run_packed_gemm(packed, run);
   }
 }
