@@ -27,11 +27,17 @@ std::vector<std::uint8_t> expected_rows(const GemmProblem& problem, const Operan
 }
 
 constexpr AddScales kSum = {7, 131, 0.75F, 1.25F, {-100, 120, 110}};
+// Both zero points are 0 and all bytes may be, which has an ending of its own.
+constexpr AddScales kFullSum = {7, 0, 0.7312345F, 1.2654321F, {0, 255, 0}};
+
+const AddScales& sum_of(const GemmProblem& problem) {
+  return problem.range.zero_point == 0 ? kFullSum : kSum;
+}
 
 /// Adds `addend` [rows][n] to the product's rows.
 void add_to(std::vector<std::uint8_t>& rows, const GemmProblem& problem,
             const std::vector<std::uint8_t>& addend) {
-  AddScales scales = kSum;
+  AddScales scales = sum_of(problem);
   scales.lhs_zero_point = problem.range.zero_point;
   qu8_add_portable({.rows = problem.row_count(),
                     .count = problem.n,
@@ -44,8 +50,10 @@ void add_to(std::vector<std::uint8_t>& rows, const GemmProblem& problem,
                    scales);
 }
 
-constexpr GemmAddend addend_of(const OutputRange& own) {
-  return {own.low, own.high, kSum.lhs_multiplier, kSum.rhs_multiplier, kSum.rhs_zero_point};
+GemmAddend addend_of(const GemmProblem& problem) {
+  const AddScales& sum = sum_of(problem);
+  return {problem.range.low, problem.range.high, sum.lhs_multiplier, sum.rhs_multiplier,
+          sum.rhs_zero_point};
 }
 
 /// A table that confuses no two bytes.
@@ -88,20 +96,21 @@ void check_run(const PackedGemm& packed, const GemmProblem& problem, const Opera
           problem.lines * problem.width * problem.n, problem.width * problem.n,
           problem.n}}.joined();
   const Index tiles = tile_count(packed, rows);
-  const GemmAddend scales = addend_of(problem.range);
+  const GemmAddend scales = addend_of(problem);
   const test::Fenced table(lookup_table(), fence);
   const GemmLookup lookup{table.data(), best_variant(lookup_variants(), main.isa).kernel};
-  run_packed_gemm(packed, {.rows = rows,
-                           .segments = problem.segments,
-                           .segment_offsets = segment_offsets.data(),
-                           .strip_tiles = strip_tiles == 0 ? tiles : strip_tiles,
-                           .tiles = {0, tiles},
-                           .panels = {0, packed.panels},
-                           .end = {.ending = problem.has_addend ? GemmEnding::kBytesWithAddend
-                                                                : GemmEnding::kBytes,
-                                   .range = problem.has_addend ? kSum.range : problem.range,
-                                   .addend = problem.has_addend ? &scales : nullptr,
-                                   .lookup = problem.has_lookup ? &lookup : nullptr}});
+  run_packed_gemm(
+      packed,
+      {.rows = rows,
+       .segments = problem.segments,
+       .segment_offsets = segment_offsets.data(),
+       .strip_tiles = strip_tiles == 0 ? tiles : strip_tiles,
+       .tiles = {0, tiles},
+       .panels = {0, packed.panels},
+       .end = {.ending = problem.has_addend ? GemmEnding::kBytesWithAddend : GemmEnding::kBytes,
+               .range = problem.has_addend ? sum_of(problem).range : problem.range,
+               .addend = problem.has_addend ? &scales : nullptr,
+               .lookup = problem.has_lookup ? &lookup : nullptr}});
   const auto is_output = [&](Index i) {
     const Index in_line = i % problem.out_line();
     return in_line < problem.width * problem.out_row() && in_line % problem.out_row() < problem.n;

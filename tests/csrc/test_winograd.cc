@@ -92,10 +92,16 @@ std::vector<std::uint8_t> expected_outputs(const Problem& problem, const test::P
 }
 
 constexpr AddScales kSum = {7, 131, 0.75F, 1.25F, {-100, 120, 110}};
+// Both zero points are 0 and all bytes may be, which has an ending of its own.
+constexpr AddScales kFullSum = {7, 0, 0.7312345F, 1.2654321F, {0, 255, 0}};
+
+const AddScales& sum_of(const Problem& problem) {
+  return problem.range.zero_point == 0 ? kFullSum : kSum;
+}
 
 void add_to(std::vector<std::uint8_t>& outputs, const Problem& problem,
             const std::vector<std::uint8_t>& addend) {
-  AddScales scales = kSum;
+  AddScales scales = sum_of(problem);
   scales.lhs_zero_point = problem.range.zero_point;
   qu8_add_portable({.rows = problem.outputs(),
                     .count = problem.columns,
@@ -124,8 +130,9 @@ void check_run(const PackedWinograd& packed, const PackedGemm& columns, const Pr
   test::GuardedBytes out(problem.images * problem.lines * out_line - problem.gap, fence);
   const Index nr = packed.variant->nr;
   const test::Fenced added(addend, fence, round_up(problem.columns, nr) - problem.columns);
-  const GemmAddend scales{problem.range.low, problem.range.high, kSum.lhs_multiplier,
-                          kSum.rhs_multiplier, kSum.rhs_zero_point};
+  const AddScales& sum = sum_of(problem);
+  const GemmAddend scales{problem.range.low, problem.range.high, sum.lhs_multiplier,
+                          sum.rhs_multiplier, sum.rhs_zero_point};
   const test::Fenced table(lookup_table(), fence);
   const GemmLookup lookup{table.data(),
                           best_variant(lookup_variants(), packed.variant->isa).kernel};
@@ -148,7 +155,7 @@ void check_run(const PackedWinograd& packed, const PackedGemm& columns, const Pr
         {.rows = rows,
          .tiles = partition(tiles, 1, part, parts),
          .end = {problem.has_addend ? GemmEnding::kBytesWithAddend : GemmEnding::kBytes,
-                 problem.has_addend ? kSum.range : problem.range,
+                 problem.has_addend ? sum_of(problem).range : problem.range,
                  problem.has_addend ? &scales : nullptr, problem.has_lookup ? &lookup : nullptr},
          .scratch = scratch.data()});
   }
