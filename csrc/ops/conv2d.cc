@@ -1,8 +1,10 @@
 #include "ops/conv2d.h"
 
 #include <algorithm>
+#include <new>
 
 #include "base/error.h"
+#include "base/mapped_memory.h"
 
 namespace smidgen::ops {
 namespace {
@@ -12,20 +14,33 @@ constexpr Index kManyRows = 14 * 72;
 // Transformed weights that stay in a second-level cache, and do not make the net much larger.
 constexpr Index kMostWinogradBytes = 1536 * 1024;
 
-/// Reorders [O][C][KH * KW] to [O][KH * KW][C], the order of the taps in memory.
-std::vector<std::int8_t> channels_last(std::span<const std::int8_t> weight, Index outs,
-                                       Index channels, Index taps) {
-  std::vector<std::int8_t> reordered(weight.size());
-  std::size_t at = 0;
-  for (Index o = 0; o < outs; ++o) {
-    for (Index t = 0; t < taps; ++t) {
-      for (Index c = 0; c < channels; ++c) {
-        reordered[at++] = weight[static_cast<std::size_t>((o * channels + c) * taps + t)];
+/// Weights [O][C][KH * KW] as [O][KH * KW][C], the order of the taps in memory.
+class ChannelsLast {
+ public:
+  ChannelsLast(std::span<const std::int8_t> weight, Index outs, Index channels, Index taps)
+      : weights_(weight) {
+    if (taps == 1) return;
+    // The heap would keep what it gave to copies as large as some are.
+    const auto bytes = static_cast<Index>(weight.size());
+    copy_ = MappedMemory(bytes);
+    if (copy_.data() == nullptr) throw std::bad_alloc();
+    auto* reordered = reinterpret_cast<std::int8_t*>(copy_.data());
+    weights_ = std::span(reordered, weight.size());
+    for (Index o = 0; o < outs; ++o) {
+      for (Index t = 0; t < taps; ++t) {
+        for (Index c = 0; c < channels; ++c) {
+          *reordered++ = weight[static_cast<std::size_t>((o * channels + c) * taps + t)];
+        }
       }
     }
   }
-  return reordered;
-}
+
+  std::span<const std::int8_t> weights() const { return weights_; }
+
+ private:
+  MappedMemory copy_;
+  std::span<const std::int8_t> weights_;
+};
 
 void check(const Conv2dGeometry& geometry, const WeightedLayer& layer) {
   check_window(geometry.window);
@@ -86,8 +101,9 @@ Conv2d::Conv2d(const Conv2dGeometry& geometry, const WeightedLayer& layer, Isa i
       range_(output_range(layer.output, layer.clamp)) {
   check(geometry, layer);
   const kernels::GemmShape shape = product_shape(geometry);
-  const auto weight =
-      channels_last(layer.weight, geometry.out_channels, group_channels(), geometry.window.taps());
+  const ChannelsLast last(layer.weight, geometry.out_channels, group_channels(),
+                          geometry.window.taps());
+  const std::span<const std::int8_t> weight = last.weights();
   const std::vector<float> multipliers = requantize_multipliers(layer);
   const kernels::GemmColumns columns{weight, layer.bias, multipliers, layer.input.zero_point};
   const Isa level = kernels::level_for(isa, columns);
