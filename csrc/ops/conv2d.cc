@@ -1,10 +1,8 @@
 #include "ops/conv2d.h"
 
 #include <algorithm>
-#include <new>
 
 #include "base/error.h"
-#include "base/mapped_memory.h"
 
 namespace smidgen::ops {
 namespace {
@@ -20,25 +18,21 @@ class ChannelsLast {
   ChannelsLast(std::span<const std::int8_t> weight, Index outs, Index channels, Index taps)
       : weights_(weight) {
     if (taps == 1) return;
-    // The heap would keep what it gave to copies as large as some are.
-    const auto bytes = static_cast<Index>(weight.size());
-    copy_ = MappedMemory(bytes);
-    if (copy_.data() == nullptr) throw std::bad_alloc();
-    auto* reordered = reinterpret_cast<std::int8_t*>(copy_.data());
-    weights_ = std::span(reordered, weight.size());
+    copy_.reserve(weight.size());
     for (Index o = 0; o < outs; ++o) {
       for (Index t = 0; t < taps; ++t) {
         for (Index c = 0; c < channels; ++c) {
-          *reordered++ = weight[static_cast<std::size_t>((o * channels + c) * taps + t)];
+          copy_.push_back(weight[static_cast<std::size_t>((o * channels + c) * taps + t)]);
         }
       }
     }
+    weights_ = copy_;
   }
 
   std::span<const std::int8_t> weights() const { return weights_; }
 
  private:
-  MappedMemory copy_;
+  std::vector<std::int8_t> copy_;
   std::span<const std::int8_t> weights_;
 };
 

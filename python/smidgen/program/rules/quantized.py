@@ -38,7 +38,6 @@ from smidgen.program.types import DType, Program, TensorInfo
 from smidgen.qparams import WEIGHT_QMAX
 
 LARGEST_WINDOW = 2**12
-MAGNITUDES_AT_ONCE = 2**16  # weights
 
 
 def check_pairs(**pairs: tuple[int, int]) -> None:
@@ -73,30 +72,15 @@ def check_requantization(
     # A float output takes the accumulators' own scale, a product of two normal ones.
     multipliers = requantize_multipliers(source.scale, scales, target.scale or 1.0)
     _check_multipliers(multipliers)
-    expect(
-        int(weight.min(initial=0)) >= -WEIGHT_QMAX,
-        f"{step.weight} has a value below -{WEIGHT_QMAX}",
-    )
+    expect(bool((weight >= -WEIGHT_QMAX).all()), f"{step.weight} has a value below -{WEIGHT_QMAX}")
     # The folded bias takes part in every partial sum, so its size and that of all products must
     # stay within int32 together, whatever the order of summation.
     rows = weight.reshape(channels, -1)
     sums = rows.sum(axis=1, dtype=np.int64)
-    sizes = _sums_of_magnitudes(rows)
+    sizes = np.abs(rows).sum(axis=1, dtype=np.int64)  # no -128, so int8 holds the magnitudes
     folded = bias.astype(np.int64) - source.zero_point * sums
     largest = int((np.abs(folded) + 255 * sizes).max())
     expect(largest < ACCUMULATOR_LIMIT, f"accumulators reach {largest}, expected less than 2**31")
-
-
-def _sums_of_magnitudes(rows: NDArray[np.int8]) -> NDArray[np.int64]:
-    """Sums |w| of each row; there is no -128, so int8 holds the magnitudes."""
-    # Some rows at a time: the heap would keep the memory of copies as large as a weight.
-    at_once = max(1, MAGNITUDES_AT_ONCE // max(1, rows.shape[1]))
-    return np.concatenate(
-        [
-            np.abs(rows[first : first + at_once]).sum(axis=1, dtype=np.int64)
-            for first in range(0, len(rows), at_once)
-        ]
-    )
 
 
 def _check_multipliers(multipliers: NDArray[np.float32] | np.float32) -> None:
