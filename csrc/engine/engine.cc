@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "base/error.h"
+#include "base/free_heap.h"
 #include "base/subnormals.h"
 #include "engine/prepare.h"
 #include "engine/tensor_layout.h"
@@ -77,6 +78,7 @@ std::unique_ptr<Plan> Engine::borrow_plan(std::span<const Shape> inputs,
       return plan;
     }
   }
+  return_free_heap();  // by now, callers have let go of the program
   std::unique_ptr<Plan> plan =
       make_plan(program_, inputs, outputs, threads(), limits_, cache_bytes_);
   if (is_tuned_) tune_plan(*plan);

@@ -235,6 +235,8 @@ class RandomProgram:
         self._append(Multiply, shape, self._qparams(), lhs=lhs, rhs=rhs, **self._clamp())
 
     def _concat(self, source: TensorInfo) -> None:
+        if source.scale is None:
+            return
         wanted = (source.scale, source.zero_point)
         fitting = [
             name
@@ -245,7 +247,6 @@ class RandomProgram:
         shape = self._shapes[source.name]
         channels = sum(self._shapes[name][1] for name in parts)
         joined = (shape[0], channels, *shape[2:])
-        assert source.scale is not None
         self._append_if_small(
             Concat, joined, (source.scale, source.zero_point), inputs=tuple(parts)
         )
