@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from smidgen.formats.pt2.limits import Limits
+from smidgen.formats.limits import Limits
 from smidgen.formats.pt2.reasons import Pt2Reason, refusal
 from smidgen.formats.pt2.records import Extent, RangeConstraint, SymExpr, TensorMeta
 from smidgen.formats.pt2.symbols import Expression, Symbol, parse_expression

@@ -7,13 +7,9 @@ names of other views of the same memory may not be used any more.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-
-import numpy as np
-from numpy.typing import NDArray
+from dataclasses import dataclass
 
 from smidgen.errors import InvalidModelError
 from smidgen.formats.pt2.dimensions import Dimensions
@@ -30,7 +26,7 @@ from smidgen.formats.pt2.records import (
     TensorMeta,
     TensorRef,
 )
-from smidgen.formats.pt2.unsupported import UnsupportedOperators
+from smidgen.formats.unsupported import UnsupportedOperators
 from smidgen.graph.arguments import (
     BATCH_SIZE,
     Activation,
@@ -39,29 +35,15 @@ from smidgen.graph.arguments import (
     Constant,
     Operand,
     Statistic,
-    Tensor,
     TypeNumber,
     UnsupportedCase,
     Value,
     Weight,
 )
-from smidgen.graph.constant_folding import evaluate
-from smidgen.graph.dtypes import infer_dtype
-from smidgen.graph.exported import ExportedNode
-from smidgen.graph.lowering import Computed, Forwarded, Lowered, Reshaped, Several
-from smidgen.graph.operations import (
-    BOOL,
-    FLOAT32,
-    INT64,
-    Flatten,
-    Operation,
-    Reshape,
-    Shape,
-)
-from smidgen.graph.operations import Constant as ConstantOperation
-from smidgen.graph.operator_table import find_operator
-from smidgen.graph.shapes import ShapeError, infer_shape, show
-from smidgen.graph.tensor_lowering import MOST_CONSTANT_ELEMENTS
+from smidgen.graph.assembly import Assembly, Origin
+from smidgen.graph.operations import BOOL, FLOAT32, INT64, Shape
+from smidgen.graph.operator_table import find_operator, supported_names
+from smidgen.graph.shapes import ShapeError, show
 
 _VALUE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,255}")
 _DISPLAY_PATH = re.compile(r"[A-Za-z0-9_.]{0,200}")
@@ -92,6 +74,9 @@ class GraphImporter:
         graph: The graph as it is stated.
         dimensions: Reads stated shapes.
         weights: The parameters, buffers and constants by their name in the graph.
+
+    Attributes:
+        assembly: What has been imported so far.
     """
 
     def __init__(
@@ -99,19 +84,10 @@ class GraphImporter:
     ) -> None:
         self._graph = graph
         self._dimensions = dimensions
-        self._weight_shapes = {weight.name: weight.shape for weight in weights.values()}
-        self._weight_arrays = {weight.name: weight.array for weight in weights.values()}
-        self._constant_values: dict[str | int, Activation] = {}
-        self._constant_elements = 0
+        self.assembly = Assembly(weights.values())
         self._values: dict[str, Operand | _Stale | _Unknown | None] = {}
         self._names_by_storage: dict[int, list[str]] = {}
-        self._origins: dict[int, Activation] = {}
-        self._next_number = 0
-        self._next_storage = 0
-        self._kept_alive: list[Tensor] = []  # so that no id() is given twice
-        self._unsupported = UnsupportedOperators()
-        self.nodes: list[ExportedNode] = []
-        self.constants: dict[str, NDArray[np.generic]] = {}
+        self._unsupported = UnsupportedOperators(supported_names())
         for name, weight in weights.items():
             self._define(name, weight)
 
@@ -122,7 +98,7 @@ class GraphImporter:
             raise refusal(
                 Pt2Reason.UNSUPPORTED_SIGNATURE, f"the input {name!r} is a single number."
             )
-        value = self._new_activation(shape, self._stated_dtype(name))
+        value = self.assembly.new_activation(shape, self._stated_dtype(name))
         self._define(name, value)
         return value
 
@@ -167,7 +143,7 @@ class GraphImporter:
             return
         try:
             arguments = dict(self._arguments(node))
-            results = self._apply(node, operator.call(arguments))
+            results = self.assembly.apply(_origin(node), operator.call(arguments))
         except _UnknownOperand:
             self._define_as_stated(node)
             return
@@ -227,108 +203,6 @@ class GraphImporter:
             )
         return value
 
-    def _apply(self, node: RawNode, lowered: Lowered) -> list[Operand | None]:
-        if isinstance(lowered, Computed):
-            result = self._compute(node, lowered)
-            first = lowered.inputs[0]
-            if (
-                lowered.shares_storage
-                and isinstance(first, Activation)
-                and isinstance(result, Activation)
-            ):
-                result = replace(result, storage=first.storage)
-            return [result, *lowered.statistics]
-        if isinstance(lowered, Several):
-            return [self._apply(node, part)[0] for part in lowered.parts]
-        if isinstance(lowered, Reshaped):
-            return [self._reshape(node, lowered)]
-        if isinstance(lowered, Forwarded):
-            operand = lowered.operand
-            if lowered.is_copy and isinstance(operand, Activation):
-                operand = replace(operand, storage=self._new_storage())
-            return [operand]
-        return []
-
-    def _compute(self, node: RawNode, lowered: Computed) -> Activation | Constant:
-        inputs: list[Tensor] = [
-            self._compute(node, value) if isinstance(value, Computed) else value
-            for value in lowered.inputs
-        ]
-        result: Activation | Constant
-        for operation in lowered.operations:
-            if any(isinstance(value, Activation) for value in inputs):
-                values = [self._as_activation(node, value) for value in inputs]
-                result = self._append(node, operation, values)
-            else:
-                result = self._fold(operation, inputs)
-            inputs = [result]
-        return result
-
-    def _fold(self, operation: Operation, inputs: Sequence[Tensor]) -> Constant:
-        """Evaluates an operation on constants."""
-        arrays = [value.array for value in inputs if isinstance(value, Weight | Constant)]
-        shape = infer_shape(operation, [array.shape for array in arrays], self._weight_shapes)
-        infer_dtype(operation, [array.dtype.name for array in arrays])
-        self._constant_elements += math.prod(extent or 1 for extent in shape)
-        if self._constant_elements > MOST_CONSTANT_ELEMENTS:
-            raise UnsupportedCase(f"more than {MOST_CONSTANT_ELEMENTS} constant elements")
-        return Constant(evaluate(operation, arrays, self._weight_arrays))
-
-    def _as_activation(self, node: RawNode, value: Tensor) -> Activation:
-        """Makes a value of the graph of a weight or constant; the same one for the same."""
-        if isinstance(value, Activation):
-            return value
-        key = value.name if isinstance(value, Weight) else id(value)
-        if key not in self._constant_values:
-            name = value.name if isinstance(value, Weight) else f"constant:{len(self.constants)}"
-            array = value.array.reshape(value.shape or (1,))
-            self.constants[name] = array
-            self._weight_shapes[name] = array.shape
-            self._kept_alive.append(value)
-            self._constant_values[key] = self._append(
-                node, ConstantOperation(name), (), dtype=value.dtype
-            )
-        return self._constant_values[key]
-
-    def _reshape(self, node: RawNode, lowered: Reshaped) -> Activation | Constant:
-        """Reshapes what was there before any other reshaping, so that chains of them collapse."""
-        shape, source = lowered.shape, lowered.input
-        if not isinstance(source, Activation):
-            return Constant(source.array.reshape([extent or 1 for extent in shape]))
-        origin = self._origins.get(source.number, source)
-        if shape == origin.shape:
-            return replace(source, number=origin.number, shape=shape)
-        is_flat = len(shape) == 2 and shape[0] == origin.shape[0]
-        operation: Operation = Flatten() if is_flat else Reshape(shape)
-        result = self._append(node, operation, (origin,))
-        self._origins[result.number] = origin
-        return replace(result, storage=source.storage)
-
-    def _append(
-        self,
-        node: RawNode,
-        operation: Operation,
-        inputs: Sequence[Activation],
-        *,
-        dtype: str | None = None,
-    ) -> Activation:
-        shapes = [value.shape for value in inputs]
-        shape = infer_shape(operation, shapes, self._weight_shapes)
-        found = dtype or infer_dtype(operation, [value.dtype for value in inputs])
-        result = self._new_activation(shape, found)
-        self.nodes.append(
-            ExportedNode(
-                operation,
-                tuple(value.number for value in inputs),
-                result.number,
-                result.shape,
-                _label(node),
-                _module_path(node),
-                result.dtype,
-            )
-        )
-        return result
-
     def _rebind(self, node: RawNode, written: Value, result: Operand | None) -> None:
         """Binds all names of what was written to to the result."""
         if isinstance(written, Weight | Statistic) and isinstance(result, Statistic):
@@ -359,7 +233,7 @@ class GraphImporter:
         for name in _output_names(node):
             try:
                 shape, dtype = self._stated_shape(name), self._stated_dtype(name)
-                self._define(name, self._new_activation(shape, dtype))
+                self._define(name, self.assembly.new_activation(shape, dtype))
             except InvalidModelError:
                 self._define(name, _UNKNOWN)
 
@@ -419,14 +293,9 @@ class GraphImporter:
             found = f"{len(unused)} stated values are never defined, such as {unused[0][:64]!r}."
             raise refusal(Pt2Reason.UNUSED_VALUE, found)
 
-    def _new_activation(self, shape: Shape, dtype: str) -> Activation:
-        number = self._next_number
-        self._next_number += 1
-        return Activation(number, shape, self._new_storage(), dtype)
 
-    def _new_storage(self) -> int:
-        self._next_storage += 1
-        return self._next_storage
+def _origin(node: RawNode) -> Origin:
+    return Origin(_label(node), _module_path(node))
 
 
 def _label(node: RawNode) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from smidgen.formats.pt2.limits import Limits
+from smidgen.formats.limits import Limits
 from smidgen.formats.pt2.reasons import Pt2Reason, refusal
 from smidgen.formats.zip_archive import ZipArchive, ZipLimits
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from smidgen.formats.pt2.limits import Limits
+from smidgen.formats.limits import Limits
 from smidgen.formats.pt2.reasons import Pt2Reason, refusal
 from smidgen.formats.pt2.records import Extent, Payload, TensorMeta
 

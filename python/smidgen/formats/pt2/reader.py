@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from smidgen.formats.limits import DEFAULT_LIMITS, Limits
 from smidgen.formats.pt2 import naming
 from smidgen.formats.pt2.dimensions import Dimensions
 from smidgen.formats.pt2.importer import GraphImporter
 from smidgen.formats.pt2.layout import CONSTANTS_TABLE, MODEL, WEIGHTS_TABLE, Pt2Archive, open_pt2
-from smidgen.formats.pt2.limits import DEFAULT_LIMITS, Limits
 from smidgen.formats.pt2.payload import DTYPES, read_weights
 from smidgen.formats.pt2.payload import Weight as WeightArray
 from smidgen.formats.pt2.reasons import Pt2Reason, refusal
@@ -33,9 +32,9 @@ from smidgen.formats.pt2.records import (
 from smidgen.formats.pt2.schema import decode_payloads, decode_program
 from smidgen.formats.strict_json import parse_json
 from smidgen.graph.arguments import Activation, Statistic, Weight
-from smidgen.graph.exported import ExportedModel, ExportedNode
-from smidgen.graph.operations import Embedding, weight_names
-from smidgen.tensor_spec import TensorSpec
+from smidgen.graph.assembly import input_specs, output_specs, renumber
+from smidgen.graph.exported import ExportedModel
+from smidgen.graph.operations import weight_names
 
 _Table = tuple[Mapping[str, Payload], Mapping[str, WeightArray]]
 
@@ -85,16 +84,14 @@ class _ModelReader:
         importer.run()
         outputs = self._outputs(importer)
         output_names = naming.output_names(call, len(outputs))
-        nodes, output_values = _renumber(importer.nodes, outputs, len(placeholders))
-        weights |= importer.constants
+        nodes, output_values = renumber(importer.assembly.nodes, outputs, len(inputs))
+        weights |= importer.assembly.constants
         used = {name for node in nodes for name in weight_names(node.operation)}
         _check_finite(weights, used)
         count, size = self._parameter_totals()
         return ExportedModel(
-            inputs=tuple(
-                map(_spec, input_names, inputs, _index_counts(nodes, len(inputs), weights))
-            ),
-            outputs=tuple(map(_spec, output_names, outputs)),
+            inputs=input_specs(input_names, inputs, nodes, weights),
+            outputs=output_specs(output_names, outputs),
             nodes=nodes,
             output_values=output_values,
             weights={name: weights[name] for name in weights if name in used},
@@ -214,47 +211,9 @@ class _ModelReader:
         return sum(array.size for array in arrays), sum(array.nbytes for array in arrays)
 
 
-def _spec(name: str, value: Activation, index_count: int | None = None) -> TensorSpec:
-    return TensorSpec(name, value.dtype, value.shape, index_count)
-
-
-def _index_counts(
-    nodes: Sequence[ExportedNode], input_count: int, weights: Mapping[str, WeightArray]
-) -> list[int | None]:
-    """Returns for each input how many rows the smallest table has that it selects rows of."""
-    counts: list[int | None] = [None] * input_count
-    for node in nodes:
-        if isinstance(node.operation, Embedding) and node.inputs[0] < input_count:
-            rows = weights[node.operation.weight].shape[0]
-            counts[node.inputs[0]] = min(counts[node.inputs[0]] or rows, rows)
-    return counts
-
-
 def _check_finite(weights: Mapping[str, WeightArray], used: set[str]) -> None:
     for name in sorted(used):
         if not np.isfinite(weights[name]).all():
             raise refusal(
                 Pt2Reason.BAD_WEIGHT, f"the weight {name!r} has NaN or infinite elements."
             )
-
-
-def _renumber(
-    nodes: Sequence[ExportedNode], outputs: Sequence[Activation], input_count: int
-) -> tuple[tuple[ExportedNode, ...], tuple[int, ...]]:
-    """Drops the nodes that no output needs, and numbers what is left without gaps."""
-    needed = {value.number for value in outputs}
-    for node in reversed(nodes):
-        if node.output in needed:
-            needed.update(node.inputs)
-    kept = [node for node in nodes if node.output in needed]
-    numbers = {number: number for number in range(input_count)}
-    numbers |= {node.output: input_count + index for index, node in enumerate(kept)}
-    renumbered = tuple(
-        replace(
-            node,
-            inputs=tuple(numbers[value] for value in node.inputs),
-            output=numbers[node.output],
-        )
-        for node in kept
-    )
-    return renumbered, tuple(numbers[value.number] for value in outputs)

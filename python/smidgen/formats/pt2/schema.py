@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TypeVar
 
+from smidgen.formats.limits import Limits
 from smidgen.formats.pt2 import records as r
 from smidgen.formats.pt2.decoding import (
     Decoder,
@@ -25,7 +26,6 @@ from smidgen.formats.pt2.decoding import (
     union,
 )
 from smidgen.formats.pt2.decoding import record as strict_record
-from smidgen.formats.pt2.limits import Limits
 from smidgen.formats.pt2.reasons import Pt2Reason, refusal
 from smidgen.formats.strict_json import JsonValue
 

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from smidgen.errors import UnsupportedOperatorError
-from smidgen.graph.operator_table import supported_names
 
 _MAX_OPERATORS, _MAX_NODES = 32, 8
 
 
 class UnsupportedOperators:
-    """Operators that are not supported, with the nodes that use them."""
+    """Operators that are not supported, with the nodes that use them.
 
-    def __init__(self) -> None:
+    Args:
+        supported: Names of the operators that are, for the message.
+    """
+
+    def __init__(self, supported: Sequence[str]) -> None:
+        self._supported = supported
         self._nodes: dict[str, list[str]] = {}
         self._first: tuple[str, str] | None = None
 
@@ -43,7 +49,7 @@ class UnsupportedOperators:
         raise UnsupportedOperatorError(
             f"The model uses operators that are not supported: {shown}{more}. "
             "Replace them by supported ones and export again. Supported are: "
-            f"{', '.join(supported_names())}.",
+            f"{', '.join(self._supported)}.",
             reason="UNSUPPORTED_OPERATOR",
             op=operator,
             node=node,

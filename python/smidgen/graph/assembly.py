@@ -1,0 +1,257 @@
+"""Puts a model together from the meanings of its calls. Needs no torch.
+
+Every reader of a model format walks its own file, says what each call means by the operator table,
+and leaves to an Assembly what is the same for all: values get numbers, constants are folded,
+reshapings of reshapings collapse, weights that are read as values become constants of the graph.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smidgen.graph.arguments import (
+    Activation,
+    Constant,
+    Operand,
+    Tensor,
+    UnsupportedCase,
+    Weight,
+)
+from smidgen.graph.constant_folding import evaluate
+from smidgen.graph.dtypes import infer_dtype
+from smidgen.graph.exported import ExportedNode
+from smidgen.graph.lowering import Computed, Forwarded, Lowered, Reshaped, Several
+from smidgen.graph.operations import Constant as ConstantOperation
+from smidgen.graph.operations import Embedding, Flatten, Operation, Reshape, Shape
+from smidgen.graph.shapes import infer_shape
+from smidgen.graph.tensor_lowering import MOST_CONSTANT_ELEMENTS
+from smidgen.tensor_spec import TensorSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a call stands in the file, for display alone.
+
+    Attributes:
+        label: The call's name in the file.
+        module_path: The module that it came from; may be empty.
+    """
+
+    label: str
+    module_path: str = ""
+
+
+class Assembly:
+    """The operations of one model, call by call.
+
+    Args:
+        weights: The parameters, buffers and constants of the file.
+
+    Attributes:
+        nodes: The operations so far, in an order in which they can run.
+        constants: Arrays that came to the weights, by their new names.
+    """
+
+    def __init__(self, weights: Iterable[Weight]) -> None:
+        arrays = {weight.name: weight.array for weight in weights}
+        self._weight_arrays = arrays
+        self._weight_shapes = {name: array.shape for name, array in arrays.items()}
+        self._constant_values: dict[str | int, Activation] = {}
+        self._weights_of_constants: dict[int, Weight] = {}
+        self._constant_elements = 0
+        self._origins: dict[int, Activation] = {}
+        self._next_number = 0
+        self._next_storage = 0
+        self._kept_alive: list[Tensor] = []  # so that no id() is given twice
+        self.nodes: list[ExportedNode] = []
+        self.constants: dict[str, NDArray[np.generic]] = {}
+
+    def new_activation(self, shape: Shape, dtype: str) -> Activation:
+        """Returns a new value in memory of its own: an input, or what is not understood."""
+        number = self._next_number
+        self._next_number += 1
+        return Activation(number, shape, self._new_storage(), dtype)
+
+    def apply(self, origin: Origin, lowered: Lowered) -> list[Operand | None]:
+        """Adds what a call means and returns its outputs; None for those that cannot be used.
+
+        Raises:
+            UnsupportedCase: It is legal and not supported.
+            ShapeError: The operations cannot read such values.
+        """
+        if isinstance(lowered, Computed):
+            result = self._compute(origin, lowered)
+            first = lowered.inputs[0]
+            if (
+                lowered.shares_storage
+                and isinstance(first, Activation)
+                and isinstance(result, Activation)
+            ):
+                result = replace(result, storage=first.storage)
+            return [result, *lowered.statistics]
+        if isinstance(lowered, Several):
+            return [self.apply(origin, part)[0] for part in lowered.parts]
+        if isinstance(lowered, Reshaped):
+            return [self._reshape(origin, lowered)]
+        if isinstance(lowered, Forwarded):
+            operand = lowered.operand
+            if lowered.is_copy and isinstance(operand, Activation):
+                operand = replace(operand, storage=self._new_storage())
+            return [operand]
+        return []
+
+    def _compute(self, origin: Origin, lowered: Computed) -> Activation | Constant:
+        inputs: list[Tensor] = [
+            self._compute(origin, value) if isinstance(value, Computed) else value
+            for value in lowered.inputs
+        ]
+        result: Activation | Constant
+        for operation in lowered.operations:
+            if any(isinstance(value, Activation) for value in inputs):
+                values = [self.as_activation(origin, value) for value in inputs]
+                result = self._append(origin, operation, values)
+            else:
+                result = self._fold(operation, inputs)
+            inputs = [result]
+        return result
+
+    def _fold(self, operation: Operation, inputs: Sequence[Tensor]) -> Constant:
+        """Evaluates an operation on constants."""
+        arrays = [value.array for value in inputs if isinstance(value, Weight | Constant)]
+        shape = infer_shape(operation, [array.shape for array in arrays], self._weight_shapes)
+        infer_dtype(operation, [array.dtype.name for array in arrays])
+        self._constant_elements += math.prod(extent or 1 for extent in shape)
+        if self._constant_elements > MOST_CONSTANT_ELEMENTS:
+            raise UnsupportedCase(f"more than {MOST_CONSTANT_ELEMENTS} constant elements")
+        return Constant(evaluate(operation, arrays, self._weight_arrays))
+
+    def as_activation(self, origin: Origin, value: Tensor) -> Activation:
+        """Makes a value of the graph of a weight or constant; the same one for the same."""
+        if isinstance(value, Activation):
+            return value
+        key = value.name if isinstance(value, Weight) else id(value)
+        if key not in self._constant_values:
+            name = value.name if isinstance(value, Weight) else f"constant:{len(self.constants)}"
+            self._add_array(name, value.array.reshape(value.shape or (1,)), value)
+            self._constant_values[key] = self._append(
+                origin, ConstantOperation(name), (), dtype=value.dtype
+            )
+        return self._constant_values[key]
+
+    def as_weight(self, value: Weight | Constant) -> Weight:
+        """Makes a weight of a constant, which operators with weights need."""
+        if isinstance(value, Weight):
+            return value
+        if id(value) not in self._weights_of_constants:
+            name = f"constant:{len(self.constants)}"
+            self._add_array(name, value.array, value)
+            self._weights_of_constants[id(value)] = Weight(
+                name, value.dtype, value.shape, array=value.array
+            )
+        return self._weights_of_constants[id(value)]
+
+    def _add_array(self, name: str, array: NDArray[np.generic], source: Tensor) -> None:
+        self.constants[name] = array
+        self._weight_arrays[name] = array
+        self._weight_shapes[name] = array.shape
+        self._kept_alive.append(source)
+
+    def _reshape(self, origin: Origin, lowered: Reshaped) -> Activation | Constant:
+        """Reshapes what was there before any other reshaping, so that chains of them collapse."""
+        shape, source = lowered.shape, lowered.input
+        if not isinstance(source, Activation):
+            return Constant(source.array.reshape([extent or 1 for extent in shape]))
+        before = self._origins.get(source.number, source)
+        if shape == before.shape:
+            return replace(source, number=before.number, shape=shape)
+        is_flat = len(shape) == 2 and shape[0] == before.shape[0]
+        operation: Operation = Flatten() if is_flat else Reshape(shape)
+        result = self._append(origin, operation, (before,))
+        self._origins[result.number] = before
+        return replace(result, storage=source.storage)
+
+    def _append(
+        self,
+        origin: Origin,
+        operation: Operation,
+        inputs: Sequence[Activation],
+        *,
+        dtype: str | None = None,
+    ) -> Activation:
+        shapes = [value.shape for value in inputs]
+        shape = infer_shape(operation, shapes, self._weight_shapes)
+        found = dtype or infer_dtype(operation, [value.dtype for value in inputs])
+        result = self.new_activation(shape, found)
+        self.nodes.append(
+            ExportedNode(
+                operation,
+                tuple(value.number for value in inputs),
+                result.number,
+                result.shape,
+                origin.label,
+                origin.module_path,
+                result.dtype,
+            )
+        )
+        return result
+
+    def _new_storage(self) -> int:
+        self._next_storage += 1
+        return self._next_storage
+
+
+def renumber(
+    nodes: Sequence[ExportedNode], outputs: Sequence[Activation], input_count: int
+) -> tuple[tuple[ExportedNode, ...], tuple[int, ...]]:
+    """Drops the nodes that no output needs, and numbers what is left without gaps.
+
+    Returns:
+        The nodes, and the numbers of the outputs.
+    """
+    needed = {value.number for value in outputs}
+    for node in reversed(nodes):
+        if node.output in needed:
+            needed.update(node.inputs)
+    kept = [node for node in nodes if node.output in needed]
+    numbers = {number: number for number in range(input_count)}
+    numbers |= {node.output: input_count + index for index, node in enumerate(kept)}
+    renumbered = tuple(
+        replace(
+            node,
+            inputs=tuple(numbers[value] for value in node.inputs),
+            output=numbers[node.output],
+        )
+        for node in kept
+    )
+    return renumbered, tuple(numbers[value.number] for value in outputs)
+
+
+def input_specs(
+    names: Sequence[str],
+    inputs: Sequence[Activation],
+    nodes: Sequence[ExportedNode],
+    weights: Mapping[str, NDArray[np.generic]],
+) -> tuple[TensorSpec, ...]:
+    """Returns what a model's inputs are; of indices also how many rows there are to select."""
+    counts: list[int | None] = [None] * len(inputs)
+    for node in nodes:
+        if isinstance(node.operation, Embedding) and node.inputs[0] < len(inputs):
+            rows = weights[node.operation.weight].shape[0]
+            counts[node.inputs[0]] = min(counts[node.inputs[0]] or rows, rows)
+    return tuple(
+        TensorSpec(name, value.dtype, value.shape, count)
+        for name, value, count in zip(names, inputs, counts, strict=True)
+    )
+
+
+def output_specs(names: Sequence[str], outputs: Sequence[Activation]) -> tuple[TensorSpec, ...]:
+    """Returns what a model's outputs are."""
+    return tuple(
+        TensorSpec(name, value.dtype, value.shape)
+        for name, value in zip(names, outputs, strict=True)
+    )
