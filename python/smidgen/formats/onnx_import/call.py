@@ -1,0 +1,271 @@
+"""One call of an ONNX operator, with its operands and attributes, and how to say what it means."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import AttributeProto, NodeProto, TensorProto
+
+from smidgen.formats.limits import Limits
+from smidgen.formats.onnx_import.tensors import TensorRecord, decode_tensor
+from smidgen.graph.arguments import (
+    BATCH_SIZE,
+    Activation,
+    ArgumentError,
+    BatchRange,
+    BatchSize,
+    Constant,
+    Operand,
+    Tensor,
+    UnsupportedCase,
+    Value,
+    Weight,
+)
+from smidgen.graph.assembly import Assembly, Origin
+from smidgen.graph.operations import BOOL, FLOAT32, INT64, Shape
+from smidgen.graph.operator_table import PREFIX, find_operator
+
+_MOST_EXTENTS = 4096
+
+Size: TypeAlias = "int | BatchSize"
+
+
+@dataclass(frozen=True, slots=True)
+class Extents:
+    """A vector or number of integers, of which some may be the batch size: what Shape gives.
+
+    Attributes:
+        items: The integers.
+        is_scalar: Whether it is one number and not a vector.
+    """
+
+    items: tuple[Size, ...]
+    is_scalar: bool = False
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its shape as a tensor."""
+        return () if self.is_scalar else (len(self.items),)
+
+
+Input: TypeAlias = "Tensor | Extents | BatchRange"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A node and what it reads.
+
+    Attributes:
+        node: The node.
+        opset: The version of the operators.
+        inputs: Its operands in order; None for those left out.
+        assembly: What has been imported so far.
+        limits: Caps.
+    """
+
+    node: NodeProto
+    opset: int
+    inputs: tuple[Input | None, ...]
+    assembly: Assembly
+    limits: Limits
+    attributes: dict[str, AttributeProto] = field(default_factory=dict)
+
+    @property
+    def origin(self) -> Origin:
+        """Where the call stands, for display."""
+        return Origin(label_of(self.node))
+
+    @property
+    def output_count(self) -> int:
+        """How many outputs the node states, named or not."""
+        return len(self.node.output)
+
+    def aten(self, target: str, /, **arguments: Value) -> list[Operand | None]:
+        """Adds a call of an operator of the table and returns its outputs.
+
+        Args:
+            target: Its name without the prefix torch.ops.aten.
+            arguments: What it is called with.
+        """
+        operator = find_operator(PREFIX + target)
+        assert operator is not None, target
+        return self.assembly.apply(self.origin, operator.call(arguments))
+
+    def one(self, target: str, /, **arguments: Value) -> Tensor:
+        """Adds a call and returns its first output, which is a tensor."""
+        result = self.aten(target, **arguments)[0]
+        if not isinstance(result, Activation | Weight | Constant):
+            raise UnsupportedCase("what it is used for")
+        return result
+
+    def has(self, index: int) -> bool:
+        """Tells whether an operand is given."""
+        return index < len(self.inputs) and self.inputs[index] is not None
+
+    def input(self, index: int) -> Tensor:
+        """Returns an operand as a tensor."""
+        value = self.inputs[index] if index < len(self.inputs) else None
+        if value is None:
+            raise ArgumentError(f"it has no operand {index}")
+        if isinstance(value, Extents):
+            return as_constant(value)
+        if isinstance(value, BatchRange):
+            raise UnsupportedCase("its use of the numbers of the samples")
+        return value
+
+    def optional_input(self, index: int) -> Tensor | None:
+        """Returns an operand, or None where it is left out."""
+        return self.input(index) if self.has(index) else None
+
+    def shape(self, index: int) -> Shape:
+        """Returns the shape of an operand."""
+        return self.input(index).shape
+
+    def array(self, index: int) -> NDArray[Any]:
+        """Returns a constant operand."""
+        value = self.input(index)
+        if isinstance(value, Activation):
+            raise UnsupportedCase(f"its operand {index} is not constant")
+        array = value.array
+        return array.T if isinstance(value, Weight) and value.is_transposed else array
+
+    def sizes(self, index: int) -> tuple[Size, ...]:
+        """Returns an operand of integers, of which some may be the batch size."""
+        value = self.inputs[index] if index < len(self.inputs) else None
+        if isinstance(value, Extents):
+            return value.items
+        return self.integers_in(index)
+
+    def integers_in(self, index: int) -> tuple[int, ...]:
+        """Returns a constant operand of integers."""
+        array = self.array(index)
+        if array.dtype.kind != "i" or array.ndim > 1 or array.size > _MOST_EXTENTS:
+            raise ArgumentError(f"its operand {index} is no vector of integers")
+        return tuple(map(int, array.reshape(-1)))
+
+    def number_in(self, index: int) -> float:
+        """Returns a constant operand of one number."""
+        array = self.array(index)
+        if array.size != 1:
+            raise ArgumentError(f"its operand {index} is not one number")
+        return float(array.reshape(-1)[0])
+
+    def integer(self, name: str, default: int | None = None) -> int:
+        """Returns an attribute that is an integer."""
+        found = self._attribute(name, AttributeProto.INT, default is None)
+        if found is not None:
+            return int(found.i)
+        assert default is not None
+        return default
+
+    def number(self, name: str, default: float) -> float:
+        """Returns an attribute that is a number."""
+        found = self._attribute(name, AttributeProto.FLOAT)
+        return default if found is None else float(found.f)
+
+    def integers(self, name: str) -> tuple[int, ...] | None:
+        """Returns an attribute of integers, or None where it is left out."""
+        found = self._attribute(name, AttributeProto.INTS)
+        return None if found is None else tuple(found.ints)
+
+    def numbers(self, name: str) -> tuple[float, ...] | None:
+        """Returns an attribute of numbers, or None where it is left out."""
+        found = self._attribute(name, AttributeProto.FLOATS)
+        return None if found is None else tuple(found.floats)
+
+    def text(self, name: str, default: str) -> str:
+        """Returns an attribute that is a text."""
+        found = self._attribute(name, AttributeProto.STRING)
+        if found is None:
+            return default
+        return bytes(found.s).decode("utf-8", "replace")
+
+    def tensor_attribute(self, name: str) -> NDArray[Any] | None:
+        """Returns an attribute that is a tensor, or None where it is left out."""
+        found = self._attribute(name, AttributeProto.TENSOR)
+        if found is None:
+            return None
+        header = TensorProto()
+        header.CopyFrom(found.t)
+        raw = memoryview(header.raw_data) if header.HasField("raw_data") else None
+        header.ClearField("raw_data")
+        return decode_tensor(TensorRecord(header, raw), label_of(self.node), self.limits)
+
+    def _attribute(self, name: str, kind: int, is_required: bool = False) -> AttributeProto | None:
+        found = self.attributes.get(name)
+        if found is None:
+            if is_required:
+                raise ArgumentError(f"it has no attribute {name!r}")
+            return None
+        if found.type != kind:
+            expected = AttributeProto.AttributeType.Name(kind)
+            raise ArgumentError(f"its attribute {name!r} is no {expected}")
+        return found
+
+
+Result: TypeAlias = "Operand | Extents | None"
+Rule: TypeAlias = Callable[[Call], "Sequence[Result]"]
+
+
+def attributes_of(node: NodeProto) -> dict[str, AttributeProto]:
+    """Returns a node's attributes by name."""
+    found: dict[str, AttributeProto] = {}
+    for attribute in node.attribute:
+        if attribute.name in found:
+            raise ArgumentError(f"it has the attribute {attribute.name[:64]!r} twice")
+        found[attribute.name] = attribute
+    return found
+
+
+def label_of(node: NodeProto) -> str:
+    """Returns a node's name for people."""
+    name = node.name or (node.output[0] if node.output else "")
+    return "".join(c for c in name[:120] if c.isprintable())
+
+
+def as_constant(extents: Extents) -> Constant:
+    """Returns integers as a tensor.
+
+    Raises:
+        UnsupportedCase: One of them is the batch size.
+    """
+    items = [item for item in extents.items if isinstance(item, int)]
+    if len(items) != len(extents.items):
+        raise UnsupportedCase("its use of the batch size as data")
+    return Constant(np.array(items[0] if extents.is_scalar else items, np.int64))
+
+
+def as_extents(value: Input | None) -> Extents | None:
+    """Returns a constant of few integers as such; None for what is no such constant."""
+    if isinstance(value, Extents):
+        return value
+    if not isinstance(value, Constant | Weight) or value.dtype != INT64:
+        return None
+    if len(value.shape) > 1 or value.array.size > _MOST_EXTENTS:
+        return None
+    return Extents(tuple(map(int, value.array.reshape(-1))), is_scalar=not value.shape)
+
+
+def extents_of(shape: Shape) -> Extents:
+    """Returns a shape as integers."""
+    return Extents(tuple(BATCH_SIZE if extent is None else extent for extent in shape))
+
+
+def plain(value: Tensor) -> Tensor:
+    """Returns a tensor in an element type that the graph has.
+
+    Floats of other widths become float32, and integers int64: the graph computes in these.
+    """
+    if isinstance(value, Activation) or value.dtype in (FLOAT32, INT64, BOOL):
+        return value
+    kind = value.array.dtype.kind
+    wanted = INT64 if kind in "iu" else FLOAT32
+    converted = value.array.astype(wanted)
+    converted.flags.writeable = False
+    if isinstance(value, Weight):
+        return Weight(value.name, wanted, value.shape, value.is_transposed, converted)
+    return Constant(converted)

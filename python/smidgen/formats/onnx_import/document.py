@@ -1,0 +1,213 @@
+"""An ONNX file taken apart: the graph without its tensors, and the tensors where they lie.
+
+The onnx package parses bytes, and nothing else of it is used: no loading of external data, no
+hub, no checker. Before it parses, every message is walked in place: fields that no known version
+has are refused, and what would be parsed is counted, for a few bytes of a file become a hundred in
+memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from google.protobuf.message import DecodeError, Message
+from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto
+
+from smidgen.formats.limits import Limits
+from smidgen.formats.onnx_import.reasons import OnnxReason, refusal
+from smidgen.formats.onnx_import.tensors import TensorRecord
+from smidgen.formats.onnx_import.wire import Field, fields
+
+_M = TypeVar("_M", bound=Message)
+
+_MOST_DEPTH = 16
+_MOST_FIELDS = 2_000_000
+_RAW_DATA = TensorProto.DESCRIPTOR.fields_by_name["raw_data"].number
+_GRAPH = ModelProto.DESCRIPTOR.fields_by_name["graph"].number
+_INITIALIZER = GraphProto.DESCRIPTOR.fields_by_name["initializer"].number
+_NODE = GraphProto.DESCRIPTOR.fields_by_name["node"].number
+
+LEAST_OPSET, MOST_OPSET = 13, 28
+_LEAST_IR, _MOST_IR = 7, 14
+_DEFAULT_DOMAINS = ("", "ai.onnx")
+
+
+@dataclass(frozen=True, slots=True)
+class OnnxDocument:
+    """A file whose structure is sound.
+
+    Attributes:
+        graph: The graph without initializers.
+        opset: Version of the operators.
+        initializers: The tensors by name.
+    """
+
+    graph: GraphProto
+    opset: int
+    initializers: Mapping[str, TensorRecord]
+
+
+def parse_document(data: memoryview, limits: Limits) -> OnnxDocument:
+    """Takes a file apart.
+
+    Args:
+        data: The whole file, which must not change.
+        limits: Caps.
+
+    Raises:
+        InvalidModelError: With an ONNX_ reason.
+    """
+    walk = _Walk(limits)
+    kept: list[memoryview] = []
+    initializers: list[memoryview] = []
+    graphs = 0
+    for field in walk.message(data, ModelProto.DESCRIPTOR, 0):
+        if field.number != _GRAPH or field.payload is None:
+            kept.append(field.encoded)
+            continue
+        graphs += 1
+        graph_parts: list[memoryview] = []
+        for part in walk.message(field.payload, GraphProto.DESCRIPTOR, 1):
+            is_tensor = part.number == _INITIALIZER and part.payload is not None
+            (initializers if is_tensor else graph_parts).append(
+                part.payload if is_tensor and part.payload is not None else part.encoded
+            )
+    if graphs != 1:
+        raise refusal(OnnxReason.MALFORMED, f"it is not an ONNX file: it has {graphs} graphs.")
+    model = _parse(ModelProto(), b"".join(kept))
+    graph = _parse(GraphProto(), b"".join(graph_parts))
+    opset = _check_model(model)
+    _check_graph(graph)
+    return OnnxDocument(graph, opset, _initializers(initializers, limits))
+
+
+class _Walk:
+    """Looks at every field once, so that nothing is parsed that was not counted."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._fields = 0
+        self._nodes = 0
+
+    def message(self, data: memoryview, kind: Any, depth: int) -> list[Field]:
+        """Returns the fields of a message after a look at all that it holds."""
+        if depth > _MOST_DEPTH:
+            raise refusal(
+                OnnxReason.TOO_LARGE, f"its messages nest deeper than {_MOST_DEPTH} levels."
+            )
+        known = kind.fields_by_number
+        found = []
+        for field in fields(data):
+            self._count(kind, field)
+            descriptor = known.get(field.number)
+            if descriptor is None:
+                raise refusal(
+                    OnnxReason.UNKNOWN_FIELD,
+                    f"a {kind.name} has the unknown field {field.number}.",
+                )
+            inner = descriptor.message_type
+            if inner is not None:
+                if field.payload is None:
+                    raise refusal(
+                        OnnxReason.MALFORMED, f"its field {descriptor.name} is no message."
+                    )
+                # The fields of the graph itself are walked by whoever asked for those of the model.
+                if not (kind is ModelProto.DESCRIPTOR and field.number == _GRAPH):
+                    self.message(field.payload, inner, depth + 1)
+            found.append(field)
+        return found
+
+    def _count(self, kind: Any, field: Field) -> None:
+        self._fields += 1
+        self._nodes += kind is GraphProto.DESCRIPTOR and field.number == _NODE
+        if self._nodes > self._limits.nodes:
+            raise refusal(OnnxReason.TOO_LARGE, f"it has more than {self._limits.nodes} nodes.")
+        if self._fields > _MOST_FIELDS:
+            raise refusal(OnnxReason.TOO_LARGE, f"it has more than {_MOST_FIELDS} fields.")
+
+
+def _parse(message: _M, data: bytes) -> _M:
+    try:
+        message.ParseFromString(data)
+    except DecodeError:
+        raise refusal(
+            OnnxReason.MALFORMED, "it is not an ONNX file: protobuf refuses it."
+        ) from None
+    return message
+
+
+def _check_model(model: ModelProto) -> int:
+    if not _LEAST_IR <= model.ir_version <= _MOST_IR:
+        raise refusal(
+            OnnxReason.UNSUPPORTED_VERSION,
+            f"it has IR version {model.ir_version}, expected {_LEAST_IR} to {_MOST_IR}.",
+        )
+    if len(model.functions):
+        raise refusal(OnnxReason.FUNCTIONS, "it has functions. Inline them and save it again.")
+    if len(model.training_info):
+        raise refusal(OnnxReason.TRAINING_INFO, "it has training information.")
+    opsets = [entry.version for entry in model.opset_import if entry.domain in _DEFAULT_DOMAINS]
+    if len(opsets) != 1 or not LEAST_OPSET <= opsets[0] <= MOST_OPSET:
+        shown = ", ".join(map(str, opsets)) or "none"
+        raise refusal(
+            OnnxReason.UNSUPPORTED_VERSION,
+            f"it has opset {shown}, expected one from {LEAST_OPSET} to {MOST_OPSET}.",
+        )
+    return opsets[0]
+
+
+def _check_graph(graph: GraphProto) -> None:
+    if len(graph.sparse_initializer):
+        raise refusal(OnnxReason.SPARSE_TENSOR, "it has sparse tensors.")
+    for node in graph.node:
+        if node.domain not in _DEFAULT_DOMAINS:
+            raise refusal(
+                OnnxReason.CUSTOM_DOMAIN,
+                f"the node {node.name[:80]!r} is {node.op_type[:80]!r} of the domain "
+                f"{node.domain[:80]!r}, expected operators of ONNX itself.",
+            )
+        for attribute in node.attribute:
+            _check_attribute(node, attribute)
+
+
+def _check_attribute(node: NodeProto, attribute: AttributeProto) -> None:
+    label = f"the attribute {attribute.name[:80]!r} of the node {node.name[:80]!r}"
+    if attribute.HasField("g") or len(attribute.graphs):
+        raise refusal(
+            OnnxReason.CONTROL_FLOW,
+            f"{label} is a graph, as of {node.op_type[:80]!r}. Export the model without control "
+            "flow.",
+        )
+    if attribute.HasField("sparse_tensor") or len(attribute.sparse_tensors):
+        raise refusal(OnnxReason.SPARSE_TENSOR, f"{label} is a sparse tensor.")
+    if attribute.HasField("tp") or len(attribute.type_protos) or attribute.ref_attr_name:
+        raise refusal(OnnxReason.UNSUPPORTED_TYPE, f"{label} is a type or a reference.")
+
+
+def _initializers(tensors: list[memoryview], limits: Limits) -> dict[str, TensorRecord]:
+    if len(tensors) > limits.entries:
+        raise refusal(OnnxReason.TOO_LARGE, f"it has more than {limits.entries} tensors.")
+    found: dict[str, TensorRecord] = {}
+    for data in tensors:
+        record = tensor_record(data)
+        name = record.header.name
+        if not name or name in found:
+            raise refusal(
+                OnnxReason.DUPLICATE_VALUE, f"the tensor {name[:80]!r} is there twice or unnamed."
+            )
+        found[name] = record
+    return found
+
+
+def tensor_record(data: memoryview) -> TensorRecord:
+    """Parses a tensor without copying its raw bytes."""
+    raw: memoryview | None = None
+    rest: list[memoryview] = []
+    for field in fields(data):
+        if field.number == _RAW_DATA:
+            raw = field.payload
+        else:
+            rest.append(field.encoded)
+    return TensorRecord(_parse(TensorProto(), b"".join(rest)), raw)

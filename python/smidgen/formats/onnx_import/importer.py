@@ -1,0 +1,135 @@
+"""From the nodes of an ONNX graph to operations over numbered values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from onnx import NodeProto
+
+from smidgen.errors import InvalidModelError
+from smidgen.formats.limits import Limits
+from smidgen.formats.onnx_import.call import Call, Extents, Input, Result, attributes_of, label_of
+from smidgen.formats.onnx_import.reasons import OnnxReason, refusal
+from smidgen.formats.onnx_import.rules import RULES
+from smidgen.formats.unsupported import UnsupportedOperators
+from smidgen.graph.arguments import (
+    Activation,
+    ArgumentError,
+    BatchRange,
+    Constant,
+    UnsupportedCase,
+    Weight,
+)
+from smidgen.graph.assembly import Assembly
+from smidgen.graph.operations import Shape
+from smidgen.graph.shapes import ShapeError
+
+
+class _Unknown:
+    """What an unsupported operator gives."""
+
+
+class _UnknownOperand(Exception):
+    """An operator reads what an unsupported one gives, so that nothing can be said about it."""
+
+
+_UNKNOWN = _Unknown()
+
+
+class OnnxImporter:
+    """Imports one graph, node by node.
+
+    Args:
+        opset: The version of the operators.
+        weights: The initializers by name.
+        limits: Caps.
+
+    Attributes:
+        assembly: What has been imported so far.
+    """
+
+    def __init__(self, opset: int, weights: Mapping[str, Weight], limits: Limits) -> None:
+        self.assembly = Assembly(weights.values())
+        self._opset = opset
+        self._limits = limits
+        self._values: dict[str, Input | _Unknown] = dict(weights)
+        self._unsupported = UnsupportedOperators(sorted(RULES))
+
+    def add_input(self, name: str, shape: Shape, dtype: str) -> Activation:
+        """Defines the next input of the user and returns it."""
+        value = self.assembly.new_activation(shape, dtype)
+        self._define(name, value)
+        return value
+
+    def run(self, nodes: list[NodeProto]) -> None:
+        """Imports all nodes.
+
+        Raises:
+            UnsupportedOperatorError: Names all operators that are not supported.
+            InvalidModelError: With an ONNX_ reason.
+        """
+        for node in nodes:
+            if node.op_type not in RULES:
+                self._unsupported.add(node.op_type, label_of(node), "", "")
+        try:
+            for node in nodes:
+                self._import(node)
+        except InvalidModelError:
+            # What follows an unsupported operator may well look wrong; its cause is told first.
+            self._unsupported.raise_if_any()
+            raise
+        self._unsupported.raise_if_any()
+
+    def output(self, name: str) -> Activation:
+        """Returns what the name of an output stands for."""
+        found = self._values.get(name)
+        if not isinstance(found, Activation):
+            shown = "is not defined" if found is None else "does not depend on the inputs"
+            raise refusal(OnnxReason.BAD_SIGNATURE, f"the output {name[:80]!r} {shown}.")
+        return found
+
+    def _value(self, name: str) -> Input:
+        found = self._values.get(name)
+        if found is None:
+            raise refusal(
+                OnnxReason.UNDEFINED_VALUE,
+                f"the value {name[:80]!r} is used and not defined before: nodes must come in the "
+                "order in which they run, without cycles.",
+            )
+        if isinstance(found, _Unknown):
+            raise _UnknownOperand
+        return found
+
+    def _import(self, node: NodeProto) -> None:
+        results: list[Result | _Unknown] = [_UNKNOWN] * len(node.output)
+        try:
+            inputs = tuple(self._value(name) if name else None for name in node.input)
+            rule = RULES.get(node.op_type)
+            if rule is not None:
+                call = Call(
+                    node, self._opset, inputs, self.assembly, self._limits, attributes_of(node)
+                )
+                results = list(rule(call))
+        except _UnknownOperand:
+            pass
+        except UnsupportedCase as case:
+            self._unsupported.add(node.op_type, label_of(node), "", str(case))
+        except (ArgumentError, ShapeError) as error:
+            reason = (
+                OnnxReason.SHAPE_MISMATCH
+                if isinstance(error, ShapeError)
+                else OnnxReason.BAD_ATTRIBUTE
+            )
+            shown = f"{node.op_type[:80]} at {label_of(node)!r}"
+            raise refusal(
+                reason, f"the operator {shown} is not valid: {error}.", node=label_of(node)
+            ) from None
+        for index, name in enumerate(node.output):
+            if name:
+                self._define(name, results[index] if index < len(results) else _UNKNOWN)
+
+    def _define(self, name: str, value: Result | _Unknown) -> None:
+        if name in self._values:
+            raise refusal(OnnxReason.DUPLICATE_VALUE, f"the value {name[:80]!r} is defined twice.")
+        is_usable = isinstance(value, Activation | Weight | Constant | Extents | BatchRange)
+        self._values[name] = value if is_usable else _UNKNOWN  # type: ignore[assignment]

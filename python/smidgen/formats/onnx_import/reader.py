@@ -1,0 +1,171 @@
+"""Reads an ONNX model into the graph of a float model, without running anything of it."""
+
+from __future__ import annotations
+
+import hashlib
+import mmap
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import GraphProto, TensorProto, ValueInfoProto
+
+from smidgen.formats.limits import DEFAULT_LIMITS, Limits
+from smidgen.formats.onnx_import.call import plain
+from smidgen.formats.onnx_import.document import OnnxDocument, parse_document
+from smidgen.formats.onnx_import.importer import OnnxImporter
+from smidgen.formats.onnx_import.reasons import OnnxReason, refusal
+from smidgen.formats.onnx_import.tensors import decode_tensor
+from smidgen.graph.arguments import Activation, Weight
+from smidgen.graph.assembly import input_specs, output_specs, renumber
+from smidgen.graph.exported import ExportedModel
+from smidgen.graph.operations import FLOAT32, INT64, Shape, weight_names
+
+_DTYPES: Mapping[int, str] = {TensorProto.FLOAT: FLOAT32, TensorProto.INT64: INT64}
+_MOST_NAME = 255
+
+
+def read_onnx(path: Path, *, limits: Limits = DEFAULT_LIMITS) -> ExportedModel:
+    """Reads an ONNX file, opset 13 or later, of one graph without control flow.
+
+    Nothing in the file is used as a path: tensors in other files are refused. The weights are views
+    of the mapped file where its alignment allows, so it must not change while the model is in use.
+
+    Args:
+        path: The file.
+        limits: Caps on what it may hold.
+
+    Raises:
+        InvalidModelError: With an ONNX_ reason: the file is not acceptable.
+        UnsupportedOperatorError: The graph has operators that are not supported; names all.
+    """
+    data = _mapped(path, limits)
+    return _ModelReader(parse_document(data, limits), data, limits).read()
+
+
+def _mapped(path: Path, limits: Limits) -> memoryview:
+    size = path.stat().st_size
+    if not 0 < size <= limits.file_bytes:
+        raise refusal(
+            OnnxReason.TOO_LARGE,
+            f"it has {size} bytes, expected 1 to {limits.file_bytes}.",
+        )
+    with path.open("rb") as file:
+        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+
+
+class _ModelReader:
+    def __init__(self, document: OnnxDocument, data: memoryview, limits: Limits) -> None:
+        self._document = document
+        self._graph: GraphProto = document.graph
+        self._data = data
+        self._limits = limits
+
+    def read(self) -> ExportedModel:
+        weights = self._weights()
+        importer = OnnxImporter(self._document.opset, weights, self._limits)
+        stated = [value for value in self._graph.input if value.name not in weights]
+        if not stated:
+            raise refusal(OnnxReason.BAD_SIGNATURE, "it has no inputs.")
+        inputs = [importer.add_input(value.name, *self._input_type(value)) for value in stated]
+        importer.run(list(self._graph.node))
+        outputs = self._outputs(importer)
+        nodes, output_values = renumber(importer.assembly.nodes, outputs, len(inputs))
+        arrays: dict[str, NDArray[np.generic]] = {
+            name: weight.array for name, weight in weights.items()
+        }
+        arrays |= importer.assembly.constants
+        used = {name for node in nodes for name in weight_names(node.operation)}
+        _check_finite(arrays, used)
+        parameters = [
+            weights[name].array for name in used & weights.keys() if _is_parameter(weights[name])
+        ]
+        is_dynamic = any(value.shape[:1] == (None,) for value in inputs)
+        names = [_name(value.name) for value in stated]
+        return ExportedModel(
+            inputs=input_specs(names, inputs, nodes, arrays),
+            outputs=output_specs([_name(value.name) for value in self._graph.output], outputs),
+            nodes=nodes,
+            output_values=output_values,
+            weights={name: arrays[name] for name in arrays if name in used},
+            parameter_count=sum(array.size for array in parameters),
+            parameter_bytes=sum(array.nbytes for array in parameters),
+            batch_range=(1, None) if is_dynamic else None,
+            sha256=hashlib.sha256(self._data).hexdigest(),
+        )
+
+    def _weights(self) -> dict[str, Weight]:
+        weights: dict[str, Weight] = {}
+        total = 0
+        for name, record in self._document.initializers.items():
+            array = decode_tensor(record, _name(name), self._limits)
+            total += array.nbytes
+            weight = plain(Weight(name, array.dtype.name, array.shape, array=array))
+            assert isinstance(weight, Weight)
+            weights[name] = weight
+        if total > self._limits.logical_ratio * len(self._data):
+            raise refusal(
+                OnnxReason.TOO_LARGE,
+                f"its tensors have {total} bytes in a file of {len(self._data)}.",
+            )
+        return weights
+
+    def _input_type(self, value: ValueInfoProto) -> tuple[Shape, str]:
+        name, kind = _name(value.name), value.type.WhichOneof("value")
+        tensor = value.type.tensor_type
+        if kind != "tensor_type" or tensor.elem_type not in _DTYPES:
+            raise refusal(
+                OnnxReason.UNSUPPORTED_TYPE,
+                f"the input {name!r} is no tensor of float32 or int64.",
+            )
+        dimensions = tensor.shape.dim
+        if not tensor.HasField("shape") or not dimensions:
+            raise refusal(
+                OnnxReason.BAD_SIGNATURE, f"the input {name!r} has no shape, or is one number."
+            )
+        shape: list[int | None] = []
+        for axis, dimension in enumerate(dimensions):
+            if dimension.WhichOneof("value") == "dim_value":
+                if not 1 <= dimension.dim_value <= self._limits.extent:
+                    found = f"the input {name!r} has an extent of {dimension.dim_value}."
+                    raise refusal(OnnxReason.BAD_SIGNATURE, found)
+                shape.append(dimension.dim_value)
+            elif axis == 0:
+                shape.append(None)
+            else:
+                shown = dimension.dim_param[:80] or "?"
+                found = (
+                    f"the input {name!r} has the dynamic size {shown!r} in dimension {axis}. "
+                    "Export the model with only the first dimension of its inputs dynamic, the "
+                    "same one for all inputs."
+                )
+                raise refusal(OnnxReason.DYNAMIC_SHAPE_UNSUPPORTED, found)
+        if len(shape) > self._limits.rank:
+            raise refusal(OnnxReason.BAD_SIGNATURE, f"the input {name!r} has {len(shape)} axes.")
+        return tuple(shape), _DTYPES[tensor.elem_type]
+
+    def _outputs(self, importer: OnnxImporter) -> Sequence[Activation]:
+        if not len(self._graph.output):
+            raise refusal(OnnxReason.BAD_SIGNATURE, "it has no outputs.")
+        return [importer.output(stated.name) for stated in self._graph.output]
+
+
+def _is_parameter(weight: Weight) -> bool:
+    return weight.dtype == FLOAT32
+
+
+def _name(name: str) -> str:
+    if not 0 < len(name) <= _MOST_NAME or not name.isprintable():
+        raise refusal(
+            OnnxReason.BAD_NAME, f"a tensor has the name {name[:80]!r}, expected printable text."
+        )
+    return name
+
+
+def _check_finite(weights: Mapping[str, NDArray[np.generic]], used: set[str]) -> None:
+    for name in sorted(used):
+        if not np.isfinite(weights[name]).all():
+            raise refusal(
+                OnnxReason.BAD_WEIGHT, f"the weight {name[:80]!r} has NaN or infinite elements."
+            )

@@ -1,0 +1,300 @@
+"""ONNX operators that move elements, join, cut and repeat them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smidgen.formats.onnx_import.call import Call, Result
+from smidgen.graph.arguments import (
+    Activation,
+    ArgumentError,
+    BatchSize,
+    Constant,
+    Tensor,
+    UnsupportedCase,
+)
+from smidgen.graph.lowering import axis_of
+from smidgen.graph.operations import INT64
+from smidgen.graph.tensor_lowering import MOST_CONSTANT_ELEMENTS
+
+_MOST_PIECES = 64
+
+
+def identity(call: Call) -> Sequence[Result]:
+    """Identity."""
+    return [call.inputs[0]]
+
+
+def reshape(call: Call) -> Sequence[Result]:
+    """Reshape; 0 stands for the extent that was there."""
+    value, wanted = call.input(0), call.sizes(1)
+    if not call.integer("allowzero", 0):
+        before = value.shape
+        if any(size == 0 and axis >= len(before) for axis, size in enumerate(wanted)):
+            raise ArgumentError(f"it keeps extents that {len(before)} dimensions lack")
+        batch = BatchSize.BATCH_SIZE
+        wanted = tuple(
+            size if size != 0 else batch if before[axis] is None else before[axis] or 1
+            for axis, size in enumerate(wanted)
+        )
+    return call.aten("reshape.default", self=value, shape=wanted)
+
+
+def flatten(call: Call) -> Sequence[Result]:
+    """Flatten into two axes."""
+    value = call.input(0)
+    axis = call.integer("axis", 1)
+    if axis == 1 and len(value.shape) >= 2:
+        return call.aten("flatten.using_ints", self=value, start_dim=1)
+    if None in value.shape:
+        raise UnsupportedCase(f"flattening the samples, at axis {axis}")
+    extents = [extent or 1 for extent in value.shape]
+    cut = axis if axis >= 0 else axis + len(extents)
+    shape = (math.prod(extents[:cut]), math.prod(extents[cut:]))
+    return call.aten("reshape.default", self=value, shape=shape)
+
+
+def transpose(call: Call) -> Sequence[Result]:
+    """Transpose."""
+    value = call.input(0)
+    order = call.integers("perm") or tuple(reversed(range(len(value.shape))))
+    return call.aten("permute.default", self=value, dims=order)
+
+
+def _axes(call: Call, index: int) -> tuple[int, ...] | None:
+    """Returns axes, an operand or in old models an attribute."""
+    return call.integers_in(index) if call.has(index) else call.integers("axes")
+
+
+def unsqueeze(call: Call) -> Sequence[Result]:
+    """Unsqueeze."""
+    value, axes = call.input(0), _axes(call, 1)
+    if axes is None:
+        raise ArgumentError("it has no axes")
+    rank = len(value.shape) + len(axes)
+    for axis in sorted(axis_of(axis, rank) for axis in axes):
+        value = call.one("unsqueeze.default", self=value, dim=axis)
+    return [value]
+
+
+def squeeze(call: Call) -> Sequence[Result]:
+    """Squeeze."""
+    axes = _axes(call, 1)
+    if axes is None:
+        return call.aten("squeeze.default", self=call.input(0))
+    return call.aten("squeeze.dims", self=call.input(0), dim=axes)
+
+
+def concat(call: Call) -> Sequence[Result]:
+    """Concat."""
+    values = [call.input(index) for index in range(len(call.inputs))]
+    axis = call.integer("axis")
+    if any(isinstance(value, Activation) for value in values):
+        made = [call.assembly.as_activation(call.origin, value) for value in values]
+        return call.aten("cat.default", tensors=tuple(made), dim=axis)
+    arrays = [value.array for value in values if not isinstance(value, Activation)]
+    if len({array.ndim for array in arrays}) != 1 or not arrays[0].ndim:
+        raise ArgumentError("it joins tensors of other numbers of axes")
+    try:
+        joined = np.concatenate(arrays, axis_of(axis, arrays[0].ndim))
+    except ValueError as error:
+        raise ArgumentError(f"its constants do not join: {error}") from None
+    return [_constant(joined)]
+
+
+def _constant(array: NDArray[Any]) -> Constant:
+    if array.size > MOST_CONSTANT_ELEMENTS:
+        raise UnsupportedCase(f"more than {MOST_CONSTANT_ELEMENTS} constant elements")
+    return Constant(array)
+
+
+def split(call: Call) -> Sequence[Result]:
+    """Split by sizes, or into as many parts as there are outputs."""
+    value, axis = call.input(0), call.integer("axis", 0)
+    sizes = call.integers_in(1) if call.has(1) else call.integers("split")
+    if sizes is None:
+        extent = value.shape[axis_of(axis, len(value.shape))]
+        count = call.integer("num_outputs", call.output_count)
+        if extent is None or count < 1:
+            raise UnsupportedCase("splitting the dynamic batch")
+        size = -(-extent // count)
+        return call.aten("split.Tensor", self=value, split_size=size, dim=axis)
+    return call.aten("split_with_sizes.default", self=value, split_sizes=sizes, dim=axis)
+
+
+def slice_(call: Call) -> Sequence[Result]:
+    """Slice."""
+    value, starts, ends = call.input(0), call.integers_in(1), call.integers_in(2)
+    axes = call.integers_in(3) if call.has(3) else tuple(range(len(starts)))
+    steps = call.integers_in(4) if call.has(4) else (1,) * len(starts)
+    if not len(starts) == len(ends) == len(axes) == len(steps):
+        raise ArgumentError("it has other numbers of starts, ends, axes and steps")
+    for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
+        if step < 0:
+            raise UnsupportedCase("a slice from the end to the beginning")
+        value = call.one("slice.Tensor", self=value, dim=axis, start=start, end=end, step=step)
+    return [value]
+
+
+def gather(call: Call) -> Sequence[Result]:
+    """Gather: rows of a table, or elements at constant places of an axis."""
+    data, indices = call.input(0), call.input(1)
+    axis = axis_of(call.integer("axis", 0), len(data.shape))
+    if isinstance(indices, Activation):
+        if axis != 0 or isinstance(data, Activation):
+            raise UnsupportedCase("computed indices into other than the rows of a constant")
+        return call.aten("embedding.default", weight=call.assembly.as_weight(data), indices=indices)
+    places = call.array(1)
+    extent = data.shape[axis]
+    if extent is None:
+        raise UnsupportedCase("single samples of the dynamic batch")
+    if (
+        places.dtype.name != INT64
+        or (places.size and not -extent <= places.min())
+        or (places.size and not places.max() < extent)
+    ):
+        raise ArgumentError(f"it gathers from {extent} elements by others")
+    places = np.where(places < 0, places + extent, places)
+    if not isinstance(data, Activation):
+        return [_constant(np.take(data.array, places, axis))]
+    if places.ndim == 0:
+        return call.aten("select.int", self=data, dim=axis, index=int(places))
+    if places.ndim > 1:
+        raise UnsupportedCase(f"indices of {places.ndim} axes")
+    return [_pieces(call, data, axis, [int(place) for place in places])]
+
+
+def _pieces(call: Call, data: Activation, axis: int, places: Sequence[int]) -> Tensor:
+    """Returns elements of an axis, as a concatenation of the runs among them."""
+    runs = [
+        [place for _, place in run]
+        for _, run in groupby(enumerate(places), lambda pair: pair[1] - pair[0])
+    ]
+    if not 0 < len(runs) <= _MOST_PIECES:
+        raise UnsupportedCase(f"{len(runs)} pieces of an axis")
+    parts = [
+        call.one("slice.Tensor", self=data, dim=axis, start=run[0], end=run[-1] + 1) for run in runs
+    ]
+    return parts[0] if len(parts) == 1 else call.one("cat.default", tensors=tuple(parts), dim=axis)
+
+
+def expand(call: Call) -> Sequence[Result]:
+    """Expand: an extent of 1 keeps the one that is there."""
+    value, wanted = call.input(0), call.sizes(1)
+    shape = value.shape
+    missing = max(len(shape) - len(wanted), 0)
+    sizes = [1] * missing + list(wanted)
+    kept = [1] * (len(sizes) - len(shape)) + list(shape)
+    target = tuple(
+        (-1 if index >= len(sizes) - len(shape) else 1) if size in (1, found) else size
+        for index, (size, found) in enumerate(zip(sizes, kept, strict=True))
+    )
+    return call.aten("expand.default", self=value, size=target)
+
+
+def tile(call: Call) -> Sequence[Result]:
+    """Tile by constant numbers."""
+    value, repeats = call.input(0), call.sizes(1)
+    if len(repeats) != len(value.shape):
+        raise ArgumentError(f"it repeats {len(value.shape)} axes by {len(repeats)} numbers")
+    for axis, count in enumerate(repeats):
+        if count == 1:
+            continue
+        if value.shape[axis] == 1:
+            size = tuple(count if index == axis else -1 for index in range(len(value.shape)))
+            value = call.one("expand.default", self=value, size=size)
+            continue
+        if not isinstance(count, int) or not 1 <= count <= _MOST_PIECES:
+            raise UnsupportedCase(f"{count} repetitions of an axis")
+        if not isinstance(value, Activation):
+            value = _constant(np.concatenate([value.array] * count, axis))
+            continue
+        value = call.one("cat.default", tensors=(value,) * count, dim=axis)
+    return [value]
+
+
+def pad(call: Call) -> Sequence[Result]:
+    """Pad with one number."""
+    value, amounts = call.input(0), call.integers_in(1)
+    mode = call.text("mode", "constant")
+    if mode != "constant":
+        raise UnsupportedCase(f"the padding {mode[:32]}")
+    rank = len(value.shape)
+    axes = call.integers_in(3) if call.has(3) else tuple(range(rank))
+    if len(amounts) != 2 * len(axes):
+        raise ArgumentError(f"it pads {len(axes)} axes by {len(amounts)} numbers")
+    number = call.number_in(2) if call.has(2) else 0.0
+    pairs = {
+        axis_of(axis, rank): (amounts[index], amounts[index + len(axes)])
+        for index, axis in enumerate(axes)
+    }
+    backwards = [n for axis in reversed(range(rank)) for n in pairs.get(axis, (0, 0))]
+    if not any(backwards):
+        return [value]
+    # Axes in front that are not padded need no mention, the batch among them.
+    while backwards[-2:] == [0, 0]:
+        del backwards[-2:]
+    return call.aten("constant_pad_nd.default", self=value, pad=tuple(backwards), value=number)
+
+
+def depth_to_space(call: Call) -> Sequence[Result]:
+    """DepthToSpace: channels become rows and columns."""
+    value, block = call.input(0), call.integer("blocksize")
+    if call.text("mode", "DCR") == "CRD":
+        return call.aten("pixel_shuffle.default", self=value, upscale_factor=block)
+    batch, channels, height, width = _image(value)
+    if block < 1 or channels % (block * block):
+        raise ArgumentError(f"it moves {channels} channels into blocks of {block}")
+    outs = channels // (block * block)
+    shape = (batch, block, block, outs, height, width)
+    cut = call.one("reshape.default", self=value, shape=shape)
+    moved = call.one("permute.default", self=cut, dims=(0, 3, 4, 1, 5, 2))
+    return call.aten(
+        "reshape.default", self=moved, shape=(batch, outs, height * block, width * block)
+    )
+
+
+def space_to_depth(call: Call) -> Sequence[Result]:
+    """SpaceToDepth: rows and columns become channels, those of a place together."""
+    value, block = call.input(0), call.integer("blocksize")
+    batch, channels, height, width = _image(value)
+    if block < 1 or height % block or width % block:
+        raise ArgumentError(f"it moves blocks of {block} of {height} x {width} pixels")
+    shape = (batch, channels, height // block, block, width // block, block)
+    cut = call.one("reshape.default", self=value, shape=shape)
+    moved = call.one("permute.default", self=cut, dims=(0, 3, 5, 1, 2, 4))
+    outs = channels * block * block
+    return call.aten(
+        "reshape.default", self=moved, shape=(batch, outs, height // block, width // block)
+    )
+
+
+def _image(value: Tensor) -> tuple[int | BatchSize, int, int, int]:
+    if len(value.shape) != 4:
+        raise ArgumentError(f"it has {len(value.shape)} axes, expected images")
+    batch, channels, height, width = value.shape
+    first = BatchSize.BATCH_SIZE if batch is None else batch
+    return first, channels or 1, height or 1, width or 1
+
+
+def constant_of_shape(call: Call) -> Sequence[Result]:
+    """ConstantOfShape of a constant shape."""
+    sizes = call.sizes(0)
+    extents = [size for size in sizes if isinstance(size, int)]
+    if len(extents) != len(sizes) or math.prod(extents) > MOST_CONSTANT_ELEMENTS:
+        raise UnsupportedCase("a filled tensor of dynamic size")
+    if min(extents, default=0) < 0:
+        raise ArgumentError(f"it fills the shape {extents}")
+    value = call.tensor_attribute("value")
+    number = np.float32(0) if value is None else value.reshape(-1)
+    if np.size(number) != 1:
+        raise ArgumentError("it fills with other than one number")
+    dtype = np.asarray(number).dtype
+    wanted = np.int64 if dtype.kind in "iu" else dtype if dtype.kind == "b" else np.float32
+    return [Constant(np.full(extents, np.asarray(number).reshape(()), wanted))]
