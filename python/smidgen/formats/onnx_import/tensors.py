@@ -64,7 +64,7 @@ def decode_tensor(record: TensorRecord, label: str, limits: Limits) -> NDArray[A
     if header.data_type not in _DTYPES:
         raise refusal(
             OnnxReason.UNSUPPORTED_TYPE,
-            f"the tensor {label!r} has the element type {_type_name(header.data_type)}.",
+            f"the tensor {label!r} has the element type {type_name(header.data_type)}.",
         )
     dtype, field = _DTYPES[header.data_type]
     shape = _checked_shape(tuple(header.dims), label, limits)
@@ -131,6 +131,7 @@ def _bad(label: str, found: str) -> Exception:
     return refusal(OnnxReason.BAD_TENSOR, f"the tensor {label!r} {found}.")
 
 
-def _type_name(number: int) -> str:
+def type_name(number: int) -> str:
+    """Returns the name of an element type, or its number where it has none."""
     names: Mapping[int, str] = {value: name for name, value in TensorProto.DataType.items()}
     return names.get(number, str(number))

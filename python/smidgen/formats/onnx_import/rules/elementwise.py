@@ -9,6 +9,7 @@ import numpy as np
 from onnx import TensorProto
 
 from smidgen.formats.onnx_import.call import Call, Result, Rule, plain
+from smidgen.formats.onnx_import.tensors import type_name
 from smidgen.graph.arguments import (
     Activation,
     ArgumentError,
@@ -152,11 +153,7 @@ def cast(call: Call) -> Sequence[Result]:
     """Cast; floats of all widths are float32 here, and integers int64."""
     wanted = call.integer("to")
     if wanted not in _DTYPES:
-        raise UnsupportedCase(
-            f"a change of the element type to {TensorProto.DataType.Name(wanted)}"
-            if wanted in TensorProto.DataType.values()
-            else f"an unknown element type {wanted}"
-        )
+        raise UnsupportedCase(f"a change of the element type to {type_name(wanted)}")
     return call.aten(
         "to.dtype",
         self=plain(call.input(0)),

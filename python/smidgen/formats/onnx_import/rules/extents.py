@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from onnx import TensorProto
 
 from smidgen.formats.onnx_import.call import (
     Call,
@@ -114,10 +115,11 @@ def reshape(call: Call) -> Sequence[Result] | None:
     return [Extents(data.items)]
 
 
-def forward(call: Call) -> Sequence[Result] | None:
-    """Identity, and Cast between integers."""
+def cast(call: Call) -> Sequence[Result] | None:
+    """Cast between integers."""
     data = call.inputs[0]
-    return [data] if isinstance(data, Extents) else None
+    is_integer = call.integer("to") in (TensorProto.INT64, TensorProto.INT32)
+    return [data] if isinstance(data, Extents) and is_integer else None
 
 
 def _binary(function: Callable[[Size, Size], Size], call: Call) -> Sequence[Result] | None:
