@@ -34,7 +34,7 @@ test-python: setup
 test-native: setup
 	$(BIN)/cmake -S . -B build/native -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja -DSMIDGEN_BUILD_TESTS=ON -DSMIDGEN_BUILD_PYTHON=OFF
 	$(BIN)/cmake --build build/native --parallel $(JOBS)
-	$(BIN)/ctest --test-dir build/native --output-on-failure
+	$(BIN)/ctest --test-dir build/native --output-on-failure --parallel $(JOBS)
 
 SANITIZED = $(BIN)/cmake -S . -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja -DSMIDGEN_BUILD_TESTS=ON -DSMIDGEN_BUILD_PYTHON=OFF -DSMIDGEN_WERROR=ON
 
@@ -43,7 +43,7 @@ sanitize: setup sanitize-address sanitize-thread
 sanitize-address: setup
 	$(SANITIZED) -B build/sanitize -DSMIDGEN_SANITIZE=address
 	$(BIN)/cmake --build build/sanitize --parallel $(JOBS)
-	$(BIN)/ctest --test-dir build/sanitize --output-on-failure
+	$(BIN)/ctest --test-dir build/sanitize --output-on-failure --parallel $(JOBS)
 
 # Only these tests have several threads.
 sanitize-thread: setup
