@@ -50,7 +50,7 @@ def quantize_layer(
         weight_scale=scales,
         bias=quantize_bias(bias, source.scale, scales),
     )
-    _check_accumulators(quantized, source, node)
+    check_accumulators(quantized, source, node=node)
     return quantized
 
 
@@ -66,7 +66,12 @@ def _scales_with_room_for_bias(
     return np.minimum(np.maximum(scales, needed), LARGEST_SCALE).astype(np.float32)
 
 
-def _check_accumulators(layer: QuantizedLayer, source: QParams, node: str) -> None:
+def check_accumulators(layer: QuantizedLayer, source: QParams, *, node: str) -> None:
+    """Checks that no sum of products can leave int32, in whatever order they are added.
+
+    Raises:
+        UnsupportedOperatorError: one could.
+    """
     weight = layer.weight.reshape(layer.weight.shape[0], -1).astype(np.int64)
     folded = layer.bias.astype(np.int64) - source.zero_point * weight.sum(axis=1)
     largest = int((np.abs(folded) + 255 * np.abs(weight).sum(axis=1)).max())

@@ -6,6 +6,7 @@ Python's math and not numpy, whose vector code differs in the last bit from one 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 
 
 def sigmoid(x: float) -> float:
@@ -119,3 +120,28 @@ def floor(x: float) -> float:
 def round_half_even(x: float) -> float:
     """The nearest whole number, the even one of two."""
     return float(round(x))
+
+
+def relu(x: float) -> float:
+    """X, at least 0."""
+    return max(x, 0.0)
+
+
+def relu6(x: float) -> float:
+    """X within 0 and 6."""
+    return clamp(x, 0.0, 6.0)
+
+
+def negative(x: float) -> float:
+    """The number with the other sign."""
+    return -x
+
+
+WITHOUT_PARAMETERS: Mapping[str, Callable[[float], float]] = {
+    "relu": relu, "relu6": relu6, "sigmoid": sigmoid, "hardsigmoid": hardsigmoid,
+    "hardswish": hardswish, "silu": silu, "tanh": tanh, "sqrt": sqrt, "neg": negative, "abs": abs,
+    "exp": exp, "log": log, "rsqrt": rsqrt, "reciprocal": reciprocal, "erf": math.erf,
+    "mish": mish, "softplus": softplus, "sin": math.sin, "cos": math.cos, "floor": floor,
+    "round": round_half_even,
+}  # fmt: skip
+"""The functions without parameters by the kind of operation that they are."""

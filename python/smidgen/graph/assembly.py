@@ -155,6 +155,10 @@ class Assembly:
             )
         return self._weights_of_constants[id(value)]
 
+    def weight_array(self, name: str) -> NDArray[np.generic]:
+        """Returns the elements of a weight or constant that an operation names."""
+        return self._weight_arrays[name]
+
     def _add_array(self, name: str, array: NDArray[np.generic], source: Tensor) -> None:
         self.constants[name] = array
         self._weight_arrays[name] = array

@@ -88,6 +88,8 @@ class OpKind(StrEnum):
     LOG_SOFTMAX = "log_softmax"
     DROPOUT = "dropout"
     IDENTITY = "identity"
+    QUANTIZED = "quantized"
+    TABULATED = "tabulated"
 
 
 UNARY_KINDS = frozenset({
@@ -456,12 +458,41 @@ class Dropout:
     whole_channels: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Quantized:
+    """The nearest value that uint8 with these parameters holds, as a model states it itself.
+
+    Attributes:
+        scale: real = scale * (q - zero_point).
+        zero_point: 0 to 255.
+        qmin: The smallest byte; smaller ones become it.
+        qmax: The greatest byte.
+    """
+
+    kind: ClassVar[OpKind] = OpKind.QUANTIZED
+    scale: float
+    zero_point: int
+    qmin: int = 0
+    qmax: int = 255
+
+
+@dataclass(frozen=True, slots=True)
+class Tabulated:
+    """The entries of a table [256] uint8 for the bytes of a quantized value, with a new scale."""
+
+    kind: ClassVar[OpKind] = OpKind.TABULATED
+    table: str
+    scale: float
+    zero_point: int
+
+
 Operation: TypeAlias = (
     Conv2d | ConvTranspose2d | Resize | Linear | BatchNorm | Unary | Clamp | Gelu | LeakyRelu
     | Elu | Pow | Add | Multiply
     | MaxPool | AveragePool | GlobalAveragePool | Flatten | Reshape | Concat | Constant | Embedding
     | LayerNorm | Softmax | ScaledDotProductAttention | MatMul | Binary | Compare | Where | Cast
     | Reduce | Transpose | Slice | Expand | Pad | PRelu | GroupNorm | LogSoftmax | Dropout
+    | Quantized | Tabulated
 )  # fmt: skip
 
 
@@ -480,7 +511,7 @@ def weight_names(operation: Operation) -> tuple[str, ...]:
             names = (weight, bias)
         case Constant(name):
             names = (name,)
-        case Embedding(weight) | PRelu(weight):
+        case Embedding(weight) | PRelu(weight) | Tabulated(weight):
             names = (weight,)
         case BatchNorm(weight, bias, running_mean, running_var):
             names = (weight, bias, running_mean, running_var)

@@ -2,39 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 from torch import fx, nn
 
 from smidgen import unary_functions as functions
 from smidgen.graph.modules import Affine, Pow
-from smidgen.graph.operations import OpKind
 from smidgen.passes.operators import Kind, activation_bounds, kind_of, module_of
 
 ScalarFunction = Callable[[float], float]
-
-_WITHOUT_PARAMETERS: dict[OpKind, ScalarFunction] = {
-    OpKind.SIGMOID: functions.sigmoid,
-    OpKind.HARDSIGMOID: functions.hardsigmoid,
-    OpKind.HARDSWISH: functions.hardswish,
-    OpKind.SILU: functions.silu,
-    OpKind.TANH: functions.tanh,
-    OpKind.SQRT: functions.sqrt,
-    OpKind.NEG: lambda x: -x,
-    OpKind.ABS: abs,
-    OpKind.EXP: functions.exp,
-    OpKind.LOG: functions.log,
-    OpKind.RSQRT: functions.rsqrt,
-    OpKind.RECIPROCAL: functions.reciprocal,
-    OpKind.ERF: math.erf,
-    OpKind.MISH: functions.mish,
-    OpKind.SOFTPLUS: functions.softplus,
-    OpKind.SIN: math.sin,
-    OpKind.COS: math.cos,
-    OpKind.FLOOR: functions.floor,
-    OpKind.ROUND: functions.round_half_even,
-}
 
 
 def scalar_function(  # noqa: PLR0911 - one for each
@@ -62,4 +38,4 @@ def scalar_function(  # noqa: PLR0911 - one for each
             factor, offset = float(module.factor), float(module.offset)
             return lambda x: factor * x + offset
         case _:
-            return _WITHOUT_PARAMETERS[node.meta["op"]]
+            return functions.WITHOUT_PARAMETERS[node.meta["op"]]

@@ -52,7 +52,11 @@ class Extents:
         return () if self.is_scalar else (len(self.items),)
 
 
-Input: TypeAlias = "Tensor | Extents | BatchRange"
+class Foreign:
+    """A value that only rules of its own understand; to all others it is not supported."""
+
+
+Input: TypeAlias = "Tensor | Extents | BatchRange | Foreign"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +119,8 @@ class Call:
             return as_constant(value)
         if isinstance(value, BatchRange):
             raise UnsupportedCase("its use of the numbers of the samples")
+        if isinstance(value, Foreign):
+            raise UnsupportedCase("its use of integers that QuantizeLinear gives")
         return value
 
     def optional_input(self, index: int) -> Tensor | None:
@@ -207,7 +213,7 @@ class Call:
         return found
 
 
-Result: TypeAlias = "Operand | Extents | None"
+Result: TypeAlias = "Operand | Extents | Foreign | None"
 Rule: TypeAlias = Callable[[Call], "Sequence[Result]"]
 
 

@@ -42,11 +42,13 @@ class OnnxDocument:
         graph: The graph without initializers.
         opset: Version of the operators.
         initializers: The tensors by name.
+        producer: What wrote the file, by its own account.
     """
 
     graph: GraphProto
     opset: int
     initializers: Mapping[str, TensorRecord]
+    producer: str = ""
 
 
 def parse_document(data: memoryview, limits: Limits) -> OnnxDocument:
@@ -80,7 +82,8 @@ def parse_document(data: memoryview, limits: Limits) -> OnnxDocument:
     graph = _parse(GraphProto(), b"".join(graph_parts))
     opset = _check_model(model)
     _check_graph(graph)
-    return OnnxDocument(graph, opset, _initializers(initializers, limits))
+    tensors = _initializers(initializers, limits)
+    return OnnxDocument(graph, opset, tensors, model.producer_name)
 
 
 class _Walk:

@@ -8,7 +8,16 @@ from onnx import NodeProto
 
 from smidgen.errors import InvalidModelError
 from smidgen.formats.limits import Limits
-from smidgen.formats.onnx_import.call import Call, Extents, Input, Result, attributes_of, label_of
+from smidgen.formats.onnx_import.call import (
+    Call,
+    Extents,
+    Foreign,
+    Input,
+    Result,
+    Rule,
+    attributes_of,
+    label_of,
+)
 from smidgen.formats.onnx_import.reasons import OnnxReason, refusal
 from smidgen.formats.onnx_import.rules import RULES
 from smidgen.formats.unsupported import UnsupportedOperators
@@ -43,17 +52,25 @@ class OnnxImporter:
         opset: The version of the operators.
         weights: The initializers by name.
         limits: Caps.
+        rules: What the operators mean.
 
     Attributes:
         assembly: What has been imported so far.
     """
 
-    def __init__(self, opset: int, weights: Mapping[str, Weight], limits: Limits) -> None:
+    def __init__(
+        self,
+        opset: int,
+        weights: Mapping[str, Weight],
+        limits: Limits,
+        rules: Mapping[str, Rule] = RULES,
+    ) -> None:
         self.assembly = Assembly(weights.values())
         self._opset = opset
         self._limits = limits
         self._values: dict[str, Input | _Unknown] = dict(weights)
-        self._unsupported = UnsupportedOperators(sorted(RULES))
+        self._rules = rules
+        self._unsupported = UnsupportedOperators(sorted(rules))
 
     def add_input(self, name: str, shape: Shape, dtype: str) -> Activation:
         """Defines the next input of the user and returns it."""
@@ -69,7 +86,7 @@ class OnnxImporter:
             InvalidModelError: With an ONNX_ reason.
         """
         for node in nodes:
-            if node.op_type not in RULES:
+            if node.op_type not in self._rules:
                 self._unsupported.add(node.op_type, label_of(node), "", "")
         try:
             for node in nodes:
@@ -83,6 +100,9 @@ class OnnxImporter:
     def output(self, name: str) -> Activation:
         """Returns what the name of an output stands for."""
         found = self._values.get(name)
+        if isinstance(found, Foreign):
+            shown = "is in integers, expected one that DequantizeLinear gives"
+            raise refusal(OnnxReason.BAD_SIGNATURE, f"the output {name[:80]!r} {shown}.")
         if not isinstance(found, Activation):
             shown = "is not defined" if found is None else "does not depend on the inputs"
             raise refusal(OnnxReason.BAD_SIGNATURE, f"the output {name[:80]!r} {shown}.")
@@ -104,7 +124,7 @@ class OnnxImporter:
         results: list[Result | _Unknown] = [_UNKNOWN] * len(node.output)
         try:
             inputs = tuple(self._value(name) if name else None for name in node.input)
-            rule = RULES.get(node.op_type)
+            rule = self._rules.get(node.op_type)
             if rule is not None:
                 call = Call(
                     node, self._opset, inputs, self.assembly, self._limits, attributes_of(node)
@@ -131,5 +151,7 @@ class OnnxImporter:
     def _define(self, name: str, value: Result | _Unknown) -> None:
         if name in self._values:
             raise refusal(OnnxReason.DUPLICATE_VALUE, f"the value {name[:80]!r} is defined twice.")
-        is_usable = isinstance(value, Activation | Weight | Constant | Extents | BatchRange)
+        is_usable = isinstance(
+            value, Activation | Weight | Constant | Extents | BatchRange | Foreign
+        )
         self._values[name] = value if is_usable else _UNKNOWN  # type: ignore[assignment]

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import mmap
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from onnx import GraphProto, TensorProto, ValueInfoProto
 
 from smidgen.formats.limits import DEFAULT_LIMITS, Limits
-from smidgen.formats.onnx_import.call import plain
+from smidgen.formats.onnx_import.call import Rule, plain
 from smidgen.formats.onnx_import.document import OnnxDocument, parse_document
 from smidgen.formats.onnx_import.importer import OnnxImporter
 from smidgen.formats.onnx_import.reasons import OnnxReason, refusal
+from smidgen.formats.onnx_import.rules import RULES
 from smidgen.formats.onnx_import.tensors import decode_tensor
 from smidgen.graph.arguments import Activation, Weight
 from smidgen.graph.assembly import input_specs, output_specs, renumber
@@ -24,6 +26,15 @@ from smidgen.graph.operations import FLOAT32, INT64, Shape, weight_names
 
 _DTYPES: Mapping[int, str] = {TensorProto.FLOAT: FLOAT32, TensorProto.INT64: INT64}
 _MOST_NAME = 255
+
+AsWeight = Callable[[str, NDArray[Any]], Weight]
+
+
+def plain_weight(name: str, array: NDArray[Any]) -> Weight:
+    """Returns a tensor of the file in an element type that the graph has."""
+    weight = plain(Weight(name, array.dtype.name, array.shape, array=array))
+    assert isinstance(weight, Weight)
+    return weight
 
 
 def read_onnx(path: Path, *, limits: Limits = DEFAULT_LIMITS) -> ExportedModel:
@@ -40,11 +51,16 @@ def read_onnx(path: Path, *, limits: Limits = DEFAULT_LIMITS) -> ExportedModel:
         InvalidModelError: With an ONNX_ reason: the file is not acceptable.
         UnsupportedOperatorError: The graph has operators that are not supported; names all.
     """
-    data = _mapped(path, limits)
-    return _ModelReader(parse_document(data, limits), data, limits).read()
+    data = mapped(path, limits)
+    return ModelReader(parse_document(data, limits), data, limits).read()
 
 
-def _mapped(path: Path, limits: Limits) -> memoryview:
+def mapped(path: Path, limits: Limits) -> memoryview:
+    """Returns a whole file, mapped.
+
+    Raises:
+        InvalidModelError: It is empty or larger than the limits allow.
+    """
     size = path.stat().st_size
     if not 0 < size <= limits.file_bytes:
         raise refusal(
@@ -55,16 +71,36 @@ def _mapped(path: Path, limits: Limits) -> memoryview:
         return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
 
 
-class _ModelReader:
-    def __init__(self, document: OnnxDocument, data: memoryview, limits: Limits) -> None:
+class ModelReader:
+    """Reads the model of one file.
+
+    Args:
+        document: The file taken apart.
+        data: The file.
+        limits: Caps.
+        rules: What the operators mean.
+        as_weight: Makes weights of the tensors.
+    """
+
+    def __init__(
+        self,
+        document: OnnxDocument,
+        data: memoryview,
+        limits: Limits,
+        rules: Mapping[str, Rule] = RULES,
+        as_weight: AsWeight = plain_weight,
+    ) -> None:
+        self._rules = rules
+        self._as_weight = as_weight
         self._document = document
         self._graph: GraphProto = document.graph
         self._data = data
         self._limits = limits
 
     def read(self) -> ExportedModel:
+        """Returns the model; see read_onnx for what it raises."""
         weights = self._weights()
-        importer = OnnxImporter(self._document.opset, weights, self._limits)
+        importer = OnnxImporter(self._document.opset, weights, self._limits, self._rules)
         stated = [value for value in self._graph.input if value.name not in weights]
         if not stated:
             raise refusal(OnnxReason.BAD_SIGNATURE, "it has no inputs.")
@@ -101,9 +137,7 @@ class _ModelReader:
         for name, record in self._document.initializers.items():
             array = decode_tensor(record, _name(name), self._limits)
             total += array.nbytes
-            weight = plain(Weight(name, array.dtype.name, array.shape, array=array))
-            assert isinstance(weight, Weight)
-            weights[name] = weight
+            weights[name] = self._as_weight(name, array)
         if total > self._limits.logical_ratio * len(self._data):
             raise refusal(
                 OnnxReason.TOO_LARGE,

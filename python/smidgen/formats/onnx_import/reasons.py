@@ -30,6 +30,8 @@ class OnnxReason(StrEnum):
     UNDEFINED_VALUE = "ONNX_UNDEFINED_VALUE"
     DUPLICATE_VALUE = "ONNX_DUPLICATE_VALUE"
     SHAPE_MISMATCH = "ONNX_SHAPE_MISMATCH"
+    QUANTIZED_MODEL = "ONNX_QUANTIZED_MODEL"
+    UNSUPPORTED_QUANTIZATION = "ONNX_UNSUPPORTED_QUANTIZATION"
 
 
 def refusal(reason: OnnxReason, found: str, **metadata: str | int | float) -> InvalidModelError:
