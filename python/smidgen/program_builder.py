@@ -37,6 +37,10 @@ class ProgramBuilder:
         )
         return name
 
+    def shape_of(self, name: str) -> Shape:
+        """Returns the shape of a tensor."""
+        return self._tensors[name].shape
+
     def constant(self, name: str, value: NDArray[np.generic]) -> str:
         """Adds a constant and returns its name."""
         self._constants[name] = np.ascontiguousarray(value)

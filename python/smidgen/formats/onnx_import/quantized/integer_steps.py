@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -96,7 +96,7 @@ def moving_step(  # noqa: PLR0911 - one for each
         case ops.Concat(axis):
             return steps.Concat(tuple(sources), output, axis)
         case ops.MaxPool() as pool:
-            padding = _pool_padding(pool, shapes[0], node.shape)
+            padding = pool_padding(pool, shapes[0], node.shape)
             return steps.MaxPool2d(source, output, pool.kernel, pool.stride, padding, pool.dilation)
         case ops.Resize() as resize:
             ratio = tuple(_ratio(resize, shapes[0], axis) for axis in (0, 1))
@@ -136,7 +136,7 @@ def _write_layer(writer: Writer, node: ExportedNode, target: Target) -> None:
         case ops.GlobalAveragePool():
             writer.add(steps.GlobalAveragePool(read[0], output, *bounds))
         case ops.AveragePool() as pool:
-            padding = _both_ends(pool.padding)
+            padding = both_ends(pool.padding)
             fields = (pool.kernel, pool.stride, padding, pool.count_include_pad, *bounds)
             writer.add(steps.AveragePool2d(read[0], output, *fields))
         case Attention() as attention:
@@ -145,8 +145,19 @@ def _write_layer(writer: Writer, node: ExportedNode, target: Target) -> None:
             raise AssertionError(f"{operation} is no layer")
 
 
-def layer_constants(writer: Writer, node: ExportedNode, layer: Layer) -> tuple[str, str, str]:
+def layer_constants(
+    writer: Writer,
+    node: ExportedNode,
+    layer: Layer,
+    order: Callable[[NDArray[np.int8]], NDArray[np.int8]] = lambda weight: weight,
+) -> tuple[str, str, str]:
     """Adds weight, weight scales and bias of a layer and returns their names.
+
+    Args:
+        writer: Where to.
+        node: The node of the layer.
+        layer: The layer.
+        order: Puts the stored weight into another order.
 
     Raises:
         UnsupportedWeightsError: They are others than the engine computes with.
@@ -164,7 +175,7 @@ def layer_constants(writer: Writer, node: ExportedNode, layer: Layer) -> tuple[s
     except UnsupportedOperatorError as error:
         raise UnsupportedWeightsError(f"is too large: {error.message}") from None
     name = node.label or f"value.{node.output}"
-    stored = np.ascontiguousarray(as_stored(layer, integers.weight))
+    stored = np.ascontiguousarray(order(as_stored(layer, integers.weight)))
     return (
         writer.constant(f"{name}.weight", stored),
         writer.constant(f"{name}.weight_scale", integers.weight_scale),
@@ -178,10 +189,10 @@ def _layer_step(
     bounds = (target.qmin, target.qmax)
     match layer:
         case ops.Conv2d(_, _, stride, padding, dilation, groups):
-            places = (stride, _both_ends(padding), dilation)
+            places = (stride, both_ends(padding), dilation)
             return steps.Conv2d(source, output, *constants, *places, groups, *bounds)
         case ops.ConvTranspose2d(_, _, stride, padding, more, dilation, groups):
-            ends = _both_ends(padding)
+            ends = both_ends(padding)
             return steps.ConvTranspose2d(
                 source, output, *constants, stride, ends, more, dilation, groups, *bounds
             )
@@ -240,11 +251,12 @@ def _write_attention(writer: Writer, node: ExportedNode, attention: Attention, o
     )
 
 
-def _both_ends(padding: Pair) -> Pads:
+def both_ends(padding: Pair) -> Pads:
+    """Returns a padding that is the same at both ends as top, left, bottom and right."""
     return (*padding, *padding)
 
 
-def _pool_padding(pool: ops.MaxPool, source: Shape, target: Shape) -> Pads:
+def pool_padding(pool: ops.MaxPool, source: Shape, target: Shape) -> Pads:
     """Returns the padding; a pool that rounds its extent up reads past the end."""
     ends = []
     for axis in (0, 1):

@@ -36,9 +36,7 @@ _LAYERS = (
     ops.Conv2d, ops.ConvTranspose2d, ops.Linear, ops.Add, ops.Multiply, ops.AveragePool,
     ops.GlobalAveragePool, ops.Resize, Attention,
 )  # fmt: skip
-LAYERS_WITHOUT_FLOATS = (
-    ops.Conv2d, ops.ConvTranspose2d, ops.AveragePool, ops.Resize, ops.MaxPool, Attention,
-)  # fmt: skip
+LAYERS_WITHOUT_FLOATS = (ops.ConvTranspose2d, ops.AveragePool, ops.Resize, Attention)
 
 
 @dataclass(frozen=True, slots=True)

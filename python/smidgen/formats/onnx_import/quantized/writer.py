@@ -126,6 +126,10 @@ class Writer:
             self._targets[key] = self._converted(number, target)
         return self._targets[key]
 
+    def shape_of(self, tensor: str) -> Shape:
+        """Returns the shape of a tensor of the program."""
+        return self._builder.shape_of(tensor)
+
     def lookup(self, source: str, shape: Shape, table: U8, qparams: QParams) -> str:
         """Adds a table of the bytes of a tensor and returns what it gives."""
         output = self._new_bytes(f"{source}.table", shape, qparams)

@@ -1,0 +1,211 @@
+"""Convolutions and pools of which the file wants the result in floats, from steps that there are.
+
+The engine's convolutions and pools write bytes. Where a model reads such a result as it is, the
+values of each tap of the window are taken apart first, and then multiplied and added, or compared.
+Of quantized values the sums are exact integers, as in any other layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from smidgen import program as steps
+from smidgen.formats.onnx_import.quantized.integer_steps import (
+    Pads,
+    both_ends,
+    extents_of,
+    layer_constants,
+    pool_padding,
+)
+from smidgen.formats.onnx_import.quantized.weights import UnsupportedWeightsError
+from smidgen.formats.onnx_import.quantized.writer import Writer
+from smidgen.graph import operations as ops
+from smidgen.graph.exported import ExportedNode
+from smidgen.graph.operations import Pair, Shape
+from smidgen.qparams import QParams
+
+_LOWEST = float(np.finfo(np.float32).min)
+_MOST_TAPS = 64
+
+
+class _Windows:
+    """Takes the values of each tap of a node's windows, in the form of what it reads."""
+
+    def __init__(self, writer: Writer, node: ExportedNode, qparams: QParams | None) -> None:
+        self._writer = writer
+        self._node = node
+        self._qparams = qparams
+
+    def taps(
+        self, source: str, shape: Shape, geometry: tuple[Pair, Pair, Pads, Pair], fill: float
+    ) -> list[str]:
+        """Returns one tensor [N, C, OH, OW] for each tap, row by row.
+
+        Args:
+            source: The tensor [N, C, H, W].
+            shape: Its shape.
+            geometry: Kernel, stride, padding and dilation.
+            fill: What stands in the padding of floats.
+        """
+        kernel, stride, padding, dilation = geometry
+        if kernel[0] * kernel[1] > _MOST_TAPS:
+            raise UnsupportedWeightsError(
+                f"gives floats from windows of {kernel[0] * kernel[1]} values, "
+                f"expected at most {_MOST_TAPS}"
+            )
+        source, shape = self._padded(source, shape, padding, fill)
+        found = []
+        for row in range(kernel[0]):
+            start = row * dilation[0]
+            rows, cut = self._sliced(source, shape, 2, (start, stride[0]))
+            for column in range(kernel[1]):
+                start = column * dilation[1]
+                found.append(self._sliced(rows, cut, 3, (start, stride[1]))[0])
+        return found
+
+    def declared(self, role: str, shape: Shape) -> str:
+        """Declares a tensor of the form of the source."""
+        if self._qparams is None:
+            return self._writer.new_plain(self._node, role, shape)
+        return self._writer.new_bytes(self._node, role, shape, self._qparams)
+
+    def _padded(self, source: str, shape: Shape, padding: Pads, fill: float) -> tuple[str, Shape]:
+        if not any(padding):
+            return source, shape
+        top, left, bottom, right = padding
+        pads = ((0, 0), (0, 0), (top, bottom), (left, right))
+        height, width = (shape[2] or 1) + top + bottom, (shape[3] or 1) + left + right
+        larger = (*shape[:2], height, width)
+        output = self.declared("padded", larger)
+        self._writer.add(steps.Pad(source, output, pads, fill if self._qparams is None else 0.0))
+        return output, larger
+
+    def _sliced(
+        self, source: str, shape: Shape, axis: int, places: tuple[int, int]
+    ) -> tuple[str, Shape]:
+        (start, stride), count = places, self._node.shape[axis] or 1
+        stop = start + (count - 1) * stride + 1
+        cut = (*shape[:axis], count, *shape[axis + 1 :])
+        if cut == shape:
+            return source, shape
+        output = self.declared("tap", cut)
+        self._writer.add(steps.Slice(source, output, axis, start, stop, stride))
+        return output, cut
+
+
+def write_conv(writer: Writer, node: ExportedNode) -> None:
+    """Writes a convolution as it is: a linear layer of all taps, or a sum of scaled taps."""
+    conv = node.operation
+    assert isinstance(conv, ops.Conv2d)
+    if conv.groups == 1:
+        _write_products(writer, node, conv)
+        return
+    outputs, per_group, *_ = writer.weights[conv.weight].shape
+    if per_group != 1 or outputs != conv.groups:
+        raise UnsupportedWeightsError(
+            f"gives floats from {conv.groups} groups, expected one group or one for each channel"
+        )
+    _write_scaled_taps(writer, node, conv)
+
+
+def _write_products(writer: Writer, node: ExportedNode, conv: ops.Conv2d) -> None:
+    number = node.inputs[0]
+    is_exact = number in writer.plan.exact and conv.weight in writer.constants
+    windows = _Windows(writer, node, writer.plan.exact[number] if is_exact else None)
+    source = writer.bytes_of(number) if is_exact else writer.plain(number)
+    taps = windows.taps(source, writer.plan.shapes[number], _geometry(writer, conv), 0.0)
+    batch, outputs, height, width = node.shape
+    channels = len(taps) * (writer.plan.shapes[number][1] or 1)
+    columns = taps[0]
+    if len(taps) > 1:
+        columns = windows.declared("columns", (batch, channels, height, width))
+        writer.add(steps.Concat(tuple(taps), columns, 1))
+    pixels = windows.declared("pixels", (batch, height, width, channels))
+    writer.add(steps.Transpose(columns, pixels, (0, 2, 3, 1)))
+    places = (height or 1) * (width or 1)
+    rows_shape = (batch, places, channels)
+    rows = windows.declared("rows", rows_shape)
+    writer.add(steps.Reshape(pixels, rows, extents_of(rows_shape)))
+    sums = writer.new_plain(node, "sums", (batch, places, outputs))
+    if is_exact:
+        writer.add(steps.Linear(rows, sums, *_row_constants(writer, node, conv)))
+    else:
+        _write_float_products(writer, node, conv, (rows, sums))
+    joined = (batch, height, width, outputs)
+    image = writer.new_plain(node, "image", joined)
+    writer.add(steps.Reshape(sums, image, extents_of(joined)))
+    writer.add(steps.Transpose(image, writer.define_plain(node), (0, 3, 1, 2)))
+
+
+def _row_constants(writer: Writer, node: ExportedNode, conv: ops.Conv2d) -> tuple[str, str, str]:
+    """Returns the constants with the weights [O, taps * C] in the order of the rows."""
+    return layer_constants(
+        writer, node, conv, lambda weight: weight.transpose(0, 2, 3, 1).reshape(len(weight), -1)
+    )
+
+
+def _write_float_products(
+    writer: Writer, node: ExportedNode, conv: ops.Conv2d, ends: tuple[str, str]
+) -> None:
+    rows, sums = ends
+    weight = np.asarray(writer.weights[conv.weight])
+    matrix = weight.transpose(0, 2, 3, 1).reshape(len(weight), -1)
+    name = writer.plain_constant(node, "matrix", np.ascontiguousarray(matrix))
+    if conv.bias is None:
+        writer.add(steps.MatMul(rows, name, sums, transpose_rhs=True))
+        return
+    shape = writer.shape_of(sums)
+    products = writer.new_plain(node, "products", shape)
+    writer.add(steps.MatMul(rows, name, products, transpose_rhs=True))
+    bias = writer.plain_constant(node, "bias", np.asarray(writer.weights[conv.bias]))
+    writer.add(steps.Binary(products, bias, sums, "add"))
+
+
+def _write_scaled_taps(writer: Writer, node: ExportedNode, conv: ops.Conv2d) -> None:
+    number = node.inputs[0]
+    windows = _Windows(writer, node, None)
+    source, shape = writer.plain(number), writer.plan.shapes[number]
+    taps = windows.taps(source, shape, _geometry(writer, conv), 0.0)
+    weight = np.asarray(writer.weights[conv.weight], np.float32)
+    factors = weight.reshape(len(weight), len(taps)).T.reshape(len(taps), -1, 1, 1)
+    parts = []
+    for tap, factor in zip(taps, factors, strict=True):
+        product = writer.new_plain(node, "product", node.shape)
+        name = writer.plain_constant(node, "factor", np.ascontiguousarray(factor))
+        writer.add(steps.Binary(tap, name, product, "mul"))
+        parts.append(product)
+    if conv.bias is not None:
+        bias = np.asarray(writer.weights[conv.bias], np.float32).reshape(-1, 1, 1)
+        parts.append(writer.plain_constant(node, "bias", bias))
+    _write_chain(writer, node, parts, "add")
+
+
+def write_max_pool(writer: Writer, node: ExportedNode) -> None:
+    """Writes the maximum of all taps."""
+    pool = node.operation
+    assert isinstance(pool, ops.MaxPool)
+    number = node.inputs[0]
+    shape = writer.plan.shapes[number]
+    padding = pool_padding(pool, shape, node.shape)
+    geometry = (pool.kernel, pool.stride, padding, pool.dilation)
+    taps = _Windows(writer, node, None).taps(writer.plain(number), shape, geometry, _LOWEST)
+    _write_chain(writer, node, taps, "maximum")
+
+
+def _write_chain(writer: Writer, node: ExportedNode, parts: Sequence[str], function: str) -> None:
+    if len(parts) == 1:
+        writer.add(steps.Reshape(parts[0], writer.define_plain(node), extents_of(node.shape)))
+        return
+    result = parts[0]
+    for index, part in enumerate(parts[1:], 2):
+        is_last = index == len(parts)
+        output = writer.define_plain(node) if is_last else writer.new_plain(node, "sum", node.shape)
+        writer.add(steps.Binary(result, part, output, function))
+        result = output
+
+
+def _geometry(writer: Writer, conv: ops.Conv2d) -> tuple[Pair, Pair, Pads, Pair]:
+    height, width = writer.weights[conv.weight].shape[2:]
+    return (height, width), conv.stride, both_ends(conv.padding), conv.dilation
