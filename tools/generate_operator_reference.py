@@ -43,6 +43,8 @@ NOTES = {
     OpKind.BATCH_NORM: "folded into the layer before it, or a convolution of its own",
     OpKind.DROPOUT: "removed",
     OpKind.IDENTITY: "removed",
+    OpKind.QUANTIZED: "stated by quantized ONNX models alone",
+    OpKind.TABULATED: "stated by quantized ONNX models alone",
     OpKind.CONSTANT: "rounded where integers read it",
     OpKind.ADD: "of one shape",
     OpKind.MULTIPLY: "of one shape, or one [N, C, 1, 1]",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from smidgen.artifact import encode_artifact
 from smidgen.calibration import Calibrator, calibrate
 from smidgen.classification import check_class_labels
 from smidgen.config import Activations, QATConfig
+from smidgen.conversion import Conversion
 from smidgen.convert import activation_qparams, convert_graph
 from smidgen.convertible import check_convertible
 from smidgen.engine import Engine
@@ -32,6 +32,7 @@ from smidgen.qat.prepare import finish_qat, prepare_qat
 from smidgen.qat.trained import TrainedModel, load_trained, save_trained
 from smidgen.qat.training import train_qat
 from smidgen.quantization_report import report_nodes
+from smidgen.quantized_import import import_quantized
 from smidgen.report import QuantizationReport
 from smidgen.verification import (
     check_parity,
@@ -48,6 +49,7 @@ __all__ = [
     "TrainedModel",
     "calibrate",
     "convert",
+    "import_quantized",
     "load_model",
     "load_trained",
     "plan",
@@ -57,19 +59,6 @@ __all__ = [
 ]
 
 CALIBRATION_BATCH_SIZE = 64
-
-
-@dataclass(frozen=True, slots=True)
-class Conversion:
-    """What convert returns.
-
-    Attributes:
-        program: The integer program; verified, and equal on engine and reference.
-        report: What was quantized and what it brought.
-    """
-
-    program: Program
-    report: QuantizationReport
 
 
 def plan(model: FloatModel, profile: CalibrationProfile | None = None) -> QuantizationReport:

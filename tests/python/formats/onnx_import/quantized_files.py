@@ -134,7 +134,5 @@ def run_onnxruntime(path: Path, x: NDArray[np.float32], *, optimize: bool = True
     options.log_severity_level = WARNINGS
     options.intra_op_num_threads = 1
     options.graph_optimization_level = levels.ORT_ENABLE_ALL if optimize else levels.ORT_DISABLE_ALL
-    session = onnxruntime.InferenceSession(
-        str(path), options, providers=["CPUExecutionProvider"]
-    )
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     return np.asarray(session.run(None, {session.get_inputs()[0].name: x})[0])

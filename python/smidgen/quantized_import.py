@@ -1,0 +1,81 @@
+"""From a quantized ONNX file to a program that is proved on this machine. Needs no torch."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from smidgen.artifact import encode_artifact
+from smidgen.conversion import Conversion
+from smidgen.extras import require_onnx
+from smidgen.program import DType, Program, Step, step_inputs
+from smidgen.report import NodeReport, QuantizationReport
+from smidgen.verification import check_parity, random_samples, sample_count
+
+
+def import_quantized(path: Path) -> Conversion:
+    """Reads a quantized ONNX model into a program and compares engine and reference on it.
+
+    Scales, zero points and integers are those of the file; nothing is calibrated, and the report
+    has one entry for each step instead of one for each node of a float model.
+
+    Args:
+        path: A model that ONNX Runtime, NNCF or another tool quantized, or an exported program.
+
+    Raises:
+        MissingExtraError: the package onnx is not installed.
+        InvalidModelError: with an ONNX_ reason: the file is not acceptable.
+        UnsupportedOperatorError: the graph has operators that are not supported; names all.
+        EngineError: engine and reference differ.
+    """
+    require_onnx()
+    from smidgen.formats.onnx_import import read_quantized_onnx  # noqa: PLC0415 - an extra
+
+    program = read_quantized_onnx(path)
+    certificate = check_parity(program, random_samples(program, sample_count(program)))
+    nodes = tuple(_report(program, step) for step in program.steps)
+    report = QuantizationReport(
+        nodes=nodes,
+        float_bytes=sum(node.float_bytes for node in nodes),
+        artifact_bytes=len(encode_artifact(program)),
+        parity=certificate,
+    )
+    return Conversion(program=program, report=report)
+
+
+def _report(program: Program, step: Step) -> NodeReport:
+    output = program.tensor(step.output)
+    dtypes = {program.tensor(name).dtype for name in (*step_inputs(step), step.output)}
+    constants = _constants_of(program, step)
+    is_quantized = DType.UINT8 in dtypes
+    return NodeReport(
+        node=step.output,
+        op=type(step).__name__,
+        is_quantized=is_quantized,
+        reason="" if is_quantized else "FLOAT",
+        output_scale=output.scale or 0.0,
+        output_zero_point=output.zero_point,
+        float_bytes=_float_bytes(program, step),
+        quantized_bytes=sum(program.constants[name].nbytes for name in constants.values()),
+    )
+
+
+def _constants_of(program: Program, step: Step) -> dict[str, str]:
+    """Returns the constants of a step by its fields."""
+    found: dict[str, str] = {}
+    for field in dataclasses.fields(step):
+        if "ConstantName" in str(field.type):
+            name = getattr(step, field.name)
+            if name is not None:
+                found[field.name] = name
+    return found
+
+
+def _float_bytes(program: Program, step: Step) -> int:
+    """Bytes that the weights and the bias of a step would have in float32."""
+    constants = _constants_of(program, step)
+    return sum(
+        4 * program.constants[constants[field]].size
+        for field in ("weight", "bias", "table")
+        if field in constants and type(step).__name__ != "Lookup"
+    )
