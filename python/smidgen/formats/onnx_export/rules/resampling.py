@@ -47,14 +47,19 @@ def _conv_transpose2d(graph: QdqGraph, step: ConvTranspose2d) -> None:
 def _weight(graph: QdqGraph, step: ConvTranspose2d) -> str:
     """Returns the real weight [C, O / groups, KH, KW].
 
-    Where there are several groups, the scales belong to no axis, and the weight is a float one.
+    Where there are several groups, the scales belong to no axis of it: the rows of every input
+    channel are dequantized one below the other, and then take their shape.
     """
     values = np.asarray(graph.program.constants[step.weight])
     scales = np.asarray(graph.program.constants[step.weight_scale], np.float32)
     if step.groups == 1:
         return graph.dequantized_constant(step.weight, values, scales, 1)
-    spread = np.repeat(scales.reshape(step.groups, -1), len(values) // step.groups, axis=0)
-    return graph.constant(step.weight, values * spread[:, :, None, None])
+    channels, per_group = values.shape[:2]
+    spread = np.repeat(scales.reshape(step.groups, -1), channels // step.groups, axis=0)
+    rows = values.reshape(channels * per_group, -1)
+    flat = graph.dequantized_constant(step.weight, rows, spread.reshape(-1), 0)
+    shape = graph.constant(f"{step.weight}/shape", np.array(values.shape, np.int64))
+    return graph.node("Reshape", [flat, shape])
 
 
 def _resize(graph: QdqGraph, step: Resize) -> None:

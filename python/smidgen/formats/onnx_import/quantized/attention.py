@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 
 from smidgen.formats.onnx_import.quantized.network import Network
 from smidgen.graph import operations as ops
 from smidgen.graph.exported import ExportedNode
+from smidgen.graph.operations import OpKind
 
 _BY_HEADS = (0, 2, 1, 3)
 _KEYS = (0, 2, 3, 1)
@@ -26,6 +28,7 @@ class Attention:
         offsets: At which feature queries, keys and values begin.
     """
 
+    kind: ClassVar[OpKind] = OpKind.ATTENTION
     heads: int
     head_size: int
     scale: float

@@ -9,6 +9,7 @@ import numpy as np
 
 from smidgen.errors import InvalidModelError, ProgramError
 from smidgen.formats.onnx_import.quantized.attention import join_attention
+from smidgen.formats.onnx_import.quantized.dynamic import with_dynamic_layers
 from smidgen.formats.onnx_import.quantized.float_steps import has_float_step, write_plain
 from smidgen.formats.onnx_import.quantized.integer_steps import write_exact, write_target
 from smidgen.formats.onnx_import.quantized.model import QuantizedModel
@@ -56,7 +57,7 @@ def write_program(model: QuantizedModel) -> Program:
 
 def _rewritten(model: QuantizedModel) -> Sequence[ExportedNode]:
     outputs, weights = model.exported.output_values, model.exported.weights
-    nodes: Sequence[ExportedNode] = model.exported.nodes
+    nodes = with_dynamic_layers(model.exported.nodes, model.dynamic)
     if model.is_own:
         nodes = without_unread(join_attention(Network(nodes, outputs), weights), outputs)
     return without_unread(_with_biases(Network(nodes, outputs), weights), outputs)

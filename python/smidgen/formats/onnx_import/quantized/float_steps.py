@@ -10,6 +10,7 @@ import numpy as np
 
 from smidgen import program as steps
 from smidgen.formats.onnx_import.quantized import float_windows
+from smidgen.formats.onnx_import.quantized.dynamic import DynamicLinear
 from smidgen.formats.onnx_import.quantized.functions import clamp_bounds
 from smidgen.formats.onnx_import.quantized.integer_steps import (
     layer_constants,
@@ -17,7 +18,7 @@ from smidgen.formats.onnx_import.quantized.integer_steps import (
 )
 from smidgen.formats.onnx_import.quantized.operands import QuantizedConstant
 from smidgen.formats.onnx_import.quantized.plan import LAYERS_WITHOUT_FLOATS
-from smidgen.formats.onnx_import.quantized.weights import UnsupportedWeightsError
+from smidgen.formats.onnx_import.quantized.weights import UnsupportedWeightsError, weight_integers
 from smidgen.formats.onnx_import.quantized.writer import Writer
 from smidgen.functional import quantize_weight
 from smidgen.graph import operations as ops
@@ -118,6 +119,20 @@ def _linear(writer: Writer, node: ExportedNode) -> None:
     writer.add(steps.MatMul(source, matrix, product, transpose_rhs=True))
     bias = writer.plain_constant(node, "bias", np.asarray(writer.weights[layer.bias]))
     writer.add(steps.Binary(product, bias, writer.define_plain(node), "add"))
+
+
+def _dynamic_linear(writer: Writer, node: ExportedNode) -> None:
+    layer = node.operation
+    assert isinstance(layer, DynamicLinear)
+    plain = ops.Linear(layer.weight, layer.bias)
+    values, scales = weight_integers(plain, writer.constants[layer.weight])
+    bias = np.zeros(len(scales), np.float32) if layer.bias is None else writer.weights[layer.bias]
+    names = [
+        writer.constant(f"{node.label}.{role}", np.asarray(array))
+        for role, array in (("weight", values), ("weight_scale", scales), ("bias", bias))
+    ]
+    source = writer.plain(node.inputs[0])
+    writer.add(steps.DynamicLinear(source, writer.define_plain(node), *names))
 
 
 def _batch_norm(writer: Writer, node: ExportedNode) -> None:
@@ -264,6 +279,7 @@ _RULES: Mapping[type[Any], Callable[[Writer, ExportedNode], None]] = {
     ops.MaxPool: float_windows.write_max_pool,
     ops.Constant: _constant,
     ops.Dropout: _same,
+    DynamicLinear: _dynamic_linear,
     ops.Embedding: _embedding,
     ops.LayerNorm: _layer_norm,
     ops.Linear: _linear,

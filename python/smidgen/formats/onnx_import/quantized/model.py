@@ -16,9 +16,11 @@ class QuantizedModel:
     Attributes:
         exported: The operations; Quantized and Tabulated ones say what bytes hold.
         constants: The integers of its weights, by their names, where the file has integers.
+        dynamic: Names of the weights of layers that scale rows while they run.
         is_own: Whether this library exported it.
     """
 
     exported: ExportedModel
     constants: Mapping[str, QuantizedConstant]
+    dynamic: frozenset[str]
     is_own: bool

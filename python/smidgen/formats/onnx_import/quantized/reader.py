@@ -57,10 +57,10 @@ def read_quantized_model(path: Path, *, limits: Limits = DEFAULT_LIMITS) -> Quan
     data = mapped(path, limits)
     document = parse_document(data, limits)
     _check_types(document)
-    rules = QuantizedRules()
-    exported = ModelReader(document, data, limits, rules.table, _as_weight).read()
     is_own = document.producer == _OWN_PRODUCER
-    return QuantizedModel(exported, dict(rules.constants), is_own)
+    rules = QuantizedRules(is_own=is_own)
+    exported = ModelReader(document, data, limits, rules.table, _as_weight).read()
+    return QuantizedModel(exported, dict(rules.constants), frozenset(rules.dynamic), is_own)
 
 
 def _as_weight(name: str, array: NDArray[Any]) -> Weight:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto
 
 from smidgen.formats.onnx_import.call import Call, Input, Result, Rule, plain
+from smidgen.formats.onnx_import.quantized import dynamic
 from smidgen.formats.onnx_import.quantized.operands import (
     Index,
     QuantizedConstant,
@@ -42,11 +43,16 @@ class QuantizedRules:
 
     Attributes:
         constants: The integers of real constants, by the name of the weight that they became.
+        dynamic: Names of the weights of layers that scale rows while they run.
         table: The rule of each operator by its name.
+
+    Args:
+        is_own: Whether this library exported the model.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_own: bool) -> None:
         self.constants: dict[str, QuantizedConstant] = {}
+        self.dynamic: set[str] = set()
         self._weights: dict[int, tuple[QuantizedConstant, Weight]] = {}
         own: dict[str, Rule] = {
             "Cast": self._cast,
@@ -60,6 +66,9 @@ class QuantizedRules:
             "QuantizeLinear": self._quantize,
             "Shape": self._shape,
         }
+        if is_own:
+            own |= {"Add": self._add, "MatMulInteger": self._row_sums, "Sub": self._subtract}
+        self._is_own = is_own
         on_reals = {
             name: self._on_reals(rule)
             for name, rule in RULES.items()
@@ -204,6 +213,11 @@ class QuantizedRules:
             return [Index(value)]
         if isinstance(value, Rows) and wanted == TensorProto.FLOAT and value.table.dtype == np.int8:
             return [value]
+        if isinstance(value, dynamic.RowSums) and wanted == TensorProto.FLOAT:
+            return [value]
+        rows = dynamic.row_bytes(call) if self._is_own else None
+        if rows is not None:
+            return [rows]
         return RULES["Cast"](self._with_reals(call))
 
     def _gather(self, call: Call) -> Sequence[Result]:
@@ -221,6 +235,8 @@ class QuantizedRules:
 
     def _multiply(self, call: Call) -> Sequence[Result]:
         """Mul; of rows of integers by their scales it reads rows of reals."""
+        if isinstance(call.inputs[0], dynamic.RowSums):
+            return [dynamic.scaled_sums(call, call.inputs[0], call.inputs[1])]
         pairs = (call.inputs, call.inputs[::-1])
         for rows, other in (pair for pair in pairs if len(pair) == 2):
             if not isinstance(rows, Rows):
@@ -236,6 +252,33 @@ class QuantizedRules:
     ) -> Sequence[Result]:
         weight = self._weight(call, QuantizedConstant(rows.table, *parameters))
         return call.aten("embedding.default", weight=weight, indices=rows.indices)
+
+    def _row_sums(self, call: Call) -> Sequence[Result]:
+        return [dynamic.row_sums(call)]
+
+    def _subtract(self, call: Call) -> Sequence[Result]:
+        """Sub; from sums of rows it takes what their zero points add."""
+        if isinstance(call.inputs[0], dynamic.RowSums):
+            return [call.inputs[0]]
+        return RULES["Sub"](self._with_reals(call))
+
+    def _add(self, call: Call) -> Sequence[Result]:
+        """Add; a bias to scaled sums of rows ends a layer."""
+        sums = call.inputs[0]
+        if not isinstance(sums, dynamic.RowSums):
+            return RULES["Add"](self._with_reals(call))
+        bias = call.inputs[1]
+        if sums.scales is None or not dynamic.is_vector(bias, sums.weight.shape[1]):
+            raise UnsupportedCase("sums of products without scales")
+        assert isinstance(bias, Weight | Constant)
+        weight = self._weight(call, dynamic.weight_of(sums))
+        self.dynamic.add(weight.name)
+        return call.aten(
+            "linear.default",
+            input=sums.source,
+            weight=weight,
+            bias=call.assembly.as_weight(bias),
+        )
 
     def _convolution(self, call: Call) -> Sequence[Result]:
         """QLinearConv: a convolution between DequantizeLinear and QuantizeLinear."""

@@ -61,18 +61,21 @@ def layer_integers(
     Raises:
         UnsupportedWeightsError: They are others than the engine computes with.
     """
+    values, scales = weight_integers(layer, weight)
+    return QuantizedLayer(values, scales, _bias(bias, source, scales))
+
+
+def weight_integers(
+    layer: Layer, weight: QuantizedConstant
+) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """Returns a weight as [O, ...] and the scale of each output.
+
+    Raises:
+        UnsupportedWeightsError: They are others than the engine computes with.
+    """
     values = by_output(layer, _symmetric(weight))
-    scales = _scales_of_rows(by_output(layer, np.broadcast_to(weight.scales, values_shape(weight))))
-    return QuantizedLayer(
-        weight=np.ascontiguousarray(values),
-        weight_scale=scales,
-        bias=_bias(bias, source, scales),
-    )
-
-
-def values_shape(weight: QuantizedConstant) -> tuple[int, ...]:
-    """Returns the shape of a constant."""
-    return tuple(weight.values.shape)
+    spread = by_output(layer, np.broadcast_to(weight.scales, weight.values.shape))
+    return np.ascontiguousarray(values), _scales_of_rows(spread)
 
 
 def _symmetric(weight: QuantizedConstant) -> NDArray[np.int8]:
