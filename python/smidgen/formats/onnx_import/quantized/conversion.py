@@ -17,6 +17,7 @@ from smidgen.formats.onnx_import.quantized.network import Network, without_unrea
 from smidgen.formats.onnx_import.quantized.plan import Plan, plan
 from smidgen.formats.onnx_import.quantized.weights import UnsupportedWeightsError
 from smidgen.formats.onnx_import.quantized.writer import Writer
+from smidgen.formats.onnx_import.quantized.written_out import join_functions
 from smidgen.formats.onnx_import.reasons import OnnxReason, refusal
 from smidgen.graph import operations as ops
 from smidgen.graph.exported import ExportedNode
@@ -58,6 +59,7 @@ def write_program(model: QuantizedModel) -> Program:
 def _rewritten(model: QuantizedModel) -> Sequence[ExportedNode]:
     outputs, weights = model.exported.output_values, model.exported.weights
     nodes = with_dynamic_layers(model.exported.nodes, model.dynamic)
+    nodes = join_functions(Network(nodes, outputs), weights)
     if model.is_own:
         nodes = without_unread(join_attention(Network(nodes, outputs), weights), outputs)
     return without_unread(_with_biases(Network(nodes, outputs), weights), outputs)
