@@ -74,15 +74,11 @@ def parameters_of(call: Call, default: str, indices: Sequence[int] = (1, 2)) -> 
         raise unsupported(call, f"has scales of {scales.ndim} axes, as of blocks; expected one")
     if scales.dtype.kind != "f":
         raise unsupported(call, f"has scales of type {scales.dtype.name}, expected float32")
-    scales = scales.astype(np.float32).reshape(-1)
-    is_good = np.isfinite(scales) & (scales >= SMALLEST_SCALE) & (scales <= LARGEST_SCALE)
-    if not scales.size or not is_good.all():
-        shown = ", ".join(map(str, scales[~is_good][:4])) or "none"
-        raise unsupported(call, f"has the scale {shown}, expected one in [2**-60, 2**60]")
     zero_points = _constant(call, indices[1], "zero point")
     dtype = _dtype(call, default) if zero_points is None else zero_points.dtype.name
     if dtype not in ("uint8", "int8", "int32"):
         raise unsupported(call, f"quantizes to {dtype}, expected uint8 or int8")
+    scales = _checked(call, scales.astype(np.float32).reshape(-1), dtype)
     if zero_points is None:
         zero_points = np.zeros(scales.size, np.int64)
     if zero_points.size != scales.size:
@@ -105,6 +101,19 @@ def qparams_of(call: Call, parameters: Parameters) -> tuple[QParams, int]:
     offset = INT8_OFFSET if parameters.dtype == "int8" else 0
     zero_point = int(parameters.zero_points[0]) + offset
     return QParams(float(parameters.scales[0]), zero_point), offset
+
+
+def _checked(call: Call, scales: NDArray[np.float32], dtype: str) -> NDArray[np.float32]:
+    """Checks scales; those of int32 are products of two others."""
+    least, most = SMALLEST_SCALE, LARGEST_SCALE
+    shown = "2**-60 to 2**60"
+    if dtype == "int32":
+        least, most, shown = least * least, most * most, "2**-120 to 2**120"
+    is_good = np.isfinite(scales) & (scales >= least) & (scales <= most)
+    if not scales.size or not is_good.all():
+        found = ", ".join(map(str, scales[~is_good][:4])) or "none"
+        raise unsupported(call, f"has the scale {found}, expected {shown}")
+    return scales
 
 
 def _constant(call: Call, index: int, role: str) -> NDArray[Any] | None:
