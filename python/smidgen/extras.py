@@ -7,6 +7,19 @@ import importlib.util
 from smidgen.errors import MissingExtraError
 
 
+def require_onnx() -> None:
+    """Makes sure that ONNX files can be read and written here.
+
+    Raises:
+        MissingExtraError: onnx is not installed.
+    """
+    if importlib.util.find_spec("onnx") is None:
+        raise MissingExtraError(
+            "ONNX files need the package onnx, which is not installed here; install smidgen[onnx]",
+            extra="onnx",
+        )
+
+
 def require_torch() -> None:
     """Makes sure that calibration, training and conversion can run here.
 

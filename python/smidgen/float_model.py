@@ -8,7 +8,7 @@ from pathlib import Path
 from torch import fx
 
 from smidgen.errors import CalibrationError
-from smidgen.formats.pt2 import read_pt2
+from smidgen.formats.model_file import read_model
 from smidgen.graph.build import build_graph
 from smidgen.graph.exported import ExportedModel
 from smidgen.profile import CalibrationProfile
@@ -28,13 +28,14 @@ class FloatModel:
 
 
 def load_model(path: Path) -> FloatModel:
-    """Reads a .pt2 file and builds its graph; nothing in the file is executed.
+    """Reads a .pt2 or ONNX file and builds its graph; nothing in the file is executed.
 
     Raises:
-        InvalidModelError: the file is malformed.
+        InvalidModelError: the file is malformed, or of neither format.
         UnsupportedOperatorError: it has operators that are not supported; the message names all.
+        MissingExtraError: it is ONNX, and the package onnx is not installed.
     """
-    exported = read_pt2(path)
+    exported = read_model(path)
     return FloatModel(exported=exported, graph=build_graph(exported))
 
 

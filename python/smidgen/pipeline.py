@@ -151,7 +151,7 @@ def quantize(
     """Makes an integer program of a model file in one call.
 
     Args:
-        model_path: A .pt2 file from torch.export.save.
+        model_path: A .pt2 file from torch.export.save, or ONNX.
         calibration: Representative samples: a dataset, arrays by input name, or one array for a
             model with one input.
         training: Labelled samples for quantization-aware training; None converts without it.

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from smidgen.artifact import load_artifact, program_specs
-from smidgen.formats.pt2 import read_pt2
+from smidgen.formats.model_file import ModelFormat, read_model
 from smidgen.tensor_spec import TensorSpec
-from smidgen_service.store.records import ModelFormat
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +43,12 @@ def inspect_model(path: Path, model_format: ModelFormat) -> ModelFacts:
         InvalidModelError: it is no model.
         UnsupportedOperatorError: it has operators that are not supported.
         ArtifactError: it is no artifact.
+        MissingExtraError: it is ONNX, and the package onnx is not installed.
     """
     if model_format is ModelFormat.ARTIFACT:
         inputs, outputs = program_specs(load_artifact(path))
         return ModelFacts(inputs, outputs, parameter_count=0, parameter_bytes=0)
-    exported = read_pt2(path)
+    exported = read_model(path, model_format)
     return ModelFacts(
         tuple(exported.inputs),
         tuple(exported.outputs),

@@ -16,6 +16,7 @@ TORCH_FREE = (
     "smidgen.engine",
     "smidgen.evaluation",
     "smidgen.formats.dataset",
+    "smidgen.formats.model_file",
     "smidgen.formats.pt2",
     "smidgen.profile",
     "smidgen.program",

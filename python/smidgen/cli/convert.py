@@ -45,7 +45,7 @@ def register(app: typer.Typer) -> None:
 def convert(
     context: typer.Context,
     model: Annotated[
-        str, typer.Argument(help="Id of a model; with --local the path of a .pt2 file.")
+        str, typer.Argument(help="Id of a model; with --local the path of a .pt2 or .onnx file.")
     ],
     *,
     calibration: Annotated[

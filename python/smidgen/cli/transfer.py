@@ -17,7 +17,8 @@ from smidgen.cli.options import DEFAULT_TARGET, AsJson, Model, Server, ValidateO
 from smidgen.cli.output import emit
 from smidgen.cli.views import dataset_view, facts, model_view
 from smidgen.client import Client
-from smidgen.client.uploads import TransferProgress
+from smidgen.client.uploads import MODEL_FORMATS, TransferProgress
+from smidgen.formats.model_file import ModelFormat
 
 File = Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="File to upload.")]
 Id = Annotated[
@@ -42,12 +43,16 @@ def upload(
     model_id: Id = None,
     *,
     display_name: Annotated[str, typer.Option(help="Name for people.")] = "",
+    model_format: Annotated[
+        ModelFormat | None,
+        typer.Option("--format", help="Format of the file. Default: from its name and content."),
+    ] = None,
     request_id: RequestId = "",
     validate_only: ValidateOnly = False,
     server: Server = DEFAULT_TARGET,
     as_json: AsJson = False,
 ) -> None:
-    """Upload a model: a `.pt2` file of torch.export, or a `.smidgen` artifact.
+    """Upload a model: a `.pt2` file of torch.export, an `.onnx` file, or a `.smidgen` artifact.
 
     The server parses the file strictly and executes nothing of it; unsupported operators are named.
     """
@@ -56,6 +61,7 @@ def upload(
             path,
             model_id or default_id(path),
             display_name=display_name,
+            file_format=None if model_format is None else MODEL_FORMATS[model_format],
             request_id=request_id,
             validate_only=validate_only,
             on_progress=on_progress,

@@ -8,8 +8,9 @@ from pathlib import Path
 import typer
 
 from smidgen.cli.exits import UsageError
+from smidgen.formats.model_file import SUFFIXES
 
-_MODEL_FILES = (".pt2", ".smidgen")
+_MODEL_FILES = tuple(SUFFIXES)
 
 
 def refuse_given(context: typer.Context, options: Iterable[str], why: str) -> None:

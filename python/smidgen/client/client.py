@@ -124,12 +124,13 @@ class Client:
         validate_only: bool = False,
         on_progress: TransferProgress = _ignore,
     ) -> models_pb.Model:
-        """Uploads a float model (`.pt2`) or an artifact (`.smidgen`).
+        """Uploads a float model (`.pt2` or `.onnx`) or an artifact (`.smidgen`).
 
         A broken connection is resumed where it stopped. With a request_id of its own, a UUID, an
         upload can also be resumed by a later process.
 
-        Raises: InvalidModelError where the extension tells no format; OSError; RemoteError.
+        Raises: InvalidModelError where name and content tell no format, or different ones; OSError;
+        RemoteError.
         """
         file = LocalFile.inspect(Path(path))
         is_continued = bool(request_id)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -13,8 +13,8 @@ import grpc
 from smidgen.client.calls import Caller
 from smidgen.client.errors import RemoteError, UnavailableError
 from smidgen.client.patience import Patience
-from smidgen.errors import InvalidModelError
 from smidgen.formats.dataset import DatasetFormat, format_of
+from smidgen.formats.model_file import ModelFormat, guess_format
 from smidgen.v1 import dataset_service_pb2 as datasets_pb
 from smidgen.v1 import model_service_pb2 as models_pb
 from smidgen.v1 import upload_pb2 as uploads_pb
@@ -28,10 +28,13 @@ TransferProgress = Callable[[int, int], None]
 Request = TypeVar("Request", models_pb.UploadModelRequest, datasets_pb.UploadDatasetRequest)
 Response = TypeVar("Response")
 
-_MODEL_FORMATS = {
-    ".pt2": models_pb.MODEL_FORMAT_PT2,
-    ".smidgen": models_pb.MODEL_FORMAT_ARTIFACT,
+MODEL_FORMATS = {
+    ModelFormat.PT2: models_pb.MODEL_FORMAT_PT2,
+    ModelFormat.ONNX: models_pb.MODEL_FORMAT_ONNX,
+    ModelFormat.ARTIFACT: models_pb.MODEL_FORMAT_ARTIFACT,
 }
+"""What the protocol calls the formats of models."""
+
 _DATASET_FORMATS = {
     DatasetFormat.NPZ: datasets_pb.DATASET_FORMAT_NPZ,
     DatasetFormat.SAFETENSORS: datasets_pb.DATASET_FORMAT_SAFETENSORS,
@@ -72,16 +75,8 @@ class LocalFile:
 
 
 def model_format(path: Path) -> models_pb.ModelFormat.ValueType:
-    """Tells a model's format by the file's extension. Raises: InvalidModelError."""
-    found = _MODEL_FORMATS.get(path.suffix.lower())
-    if found is None:
-        raise InvalidModelError(
-            f"{_unknown_extension(path, _MODEL_FORMATS)}; write it with torch.export.save, or pass "
-            "the format of a file with another name",
-            reason="MODEL_FORMAT_UNKNOWN",
-            path=str(path),
-        )
-    return found
+    """Tells a model's format by the file's name and content. Raises: InvalidModelError; OSError."""
+    return MODEL_FORMATS[guess_format(path)]
 
 
 def dataset_format(path: Path) -> datasets_pb.DatasetFormat.ValueType:
@@ -144,7 +139,3 @@ class Upload(Generic[Request, Response]):
         yield self.header
         for chunk in self.file.chunks(offset, on_progress):
             yield self.wrap(chunk)
-
-
-def _unknown_extension(path: Path, known: Mapping[str, object]) -> str:
-    return f"{path} ends in {path.suffix or 'no extension'}, expected {' or '.join(known)}"

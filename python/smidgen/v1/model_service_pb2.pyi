@@ -35,6 +35,10 @@ class _ModelFormatEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ModelForm
     """A `.pt2` archive as torch.export.save of torch 2.9 or newer writes it."""
     MODEL_FORMAT_ARTIFACT: _ModelFormat.ValueType  # 2
     """A Smidgen artifact, as DownloadArtifact returns it. The model gets it as version 1 and can be served at once."""
+    MODEL_FORMAT_ONNX: _ModelFormat.ValueType  # 3
+    """An ONNX file of opset 13 or newer, in one piece: tensors in other files, control flow and operators of other
+    domains are refused.
+    """
 
 class ModelFormat(_ModelFormat, metaclass=_ModelFormatEnumTypeWrapper):
     """File format of an uploaded model."""
@@ -45,6 +49,10 @@ MODEL_FORMAT_PT2: ModelFormat.ValueType  # 1
 """A `.pt2` archive as torch.export.save of torch 2.9 or newer writes it."""
 MODEL_FORMAT_ARTIFACT: ModelFormat.ValueType  # 2
 """A Smidgen artifact, as DownloadArtifact returns it. The model gets it as version 1 and can be served at once."""
+MODEL_FORMAT_ONNX: ModelFormat.ValueType  # 3
+"""An ONNX file of opset 13 or newer, in one piece: tensors in other files, control flow and operators of other
+domains are refused.
+"""
 Global___ModelFormat: _TypeAlias = ModelFormat  # noqa: Y015
 
 @_typing.final

@@ -87,7 +87,7 @@ class ModelServiceServicer:
         """Uploads a model. The first message is the header, all others are chunks in order. Nothing in the file is executed:
         it is parsed by a strict reader and refused with every unsupported operator named.
         Errors: INVALID_ARGUMENT (malformed file, wrong digest or length), UNIMPLEMENTED (unsupported operator),
-        ALREADY_EXISTS (model_id is taken), RESOURCE_EXHAUSTED (too large). Idempotent by request_id.
+        FAILED_PRECONDITION (an ONNX file, and the server lacks the package onnx), ALREADY_EXISTS (model_id is taken), RESOURCE_EXHAUSTED (too large). Idempotent by request_id.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -39,7 +39,7 @@ class ModelServiceStub:
     """Uploads a model. The first message is the header, all others are chunks in order. Nothing in the file is executed:
     it is parsed by a strict reader and refused with every unsupported operator named.
     Errors: INVALID_ARGUMENT (malformed file, wrong digest or length), UNIMPLEMENTED (unsupported operator),
-    ALREADY_EXISTS (model_id is taken), RESOURCE_EXHAUSTED (too large). Idempotent by request_id.
+    FAILED_PRECONDITION (an ONNX file, and the server lacks the package onnx), ALREADY_EXISTS (model_id is taken), RESOURCE_EXHAUSTED (too large). Idempotent by request_id.
     """
     GetUpload: _grpc.UnaryUnaryMultiCallable[_model_service_pb2.GetUploadRequest, _upload_pb2.Upload]
     """Tells how far an upload has come, of a model or a dataset. Errors: NOT_FOUND. Idempotent."""
@@ -69,7 +69,7 @@ class ModelServiceAsyncStub(ModelServiceStub):
     """Uploads a model. The first message is the header, all others are chunks in order. Nothing in the file is executed:
     it is parsed by a strict reader and refused with every unsupported operator named.
     Errors: INVALID_ARGUMENT (malformed file, wrong digest or length), UNIMPLEMENTED (unsupported operator),
-    ALREADY_EXISTS (model_id is taken), RESOURCE_EXHAUSTED (too large). Idempotent by request_id.
+    FAILED_PRECONDITION (an ONNX file, and the server lacks the package onnx), ALREADY_EXISTS (model_id is taken), RESOURCE_EXHAUSTED (too large). Idempotent by request_id.
     """
     GetUpload: _aio.UnaryUnaryMultiCallable[_model_service_pb2.GetUploadRequest, _upload_pb2.Upload]  # type: ignore[assignment]
     """Tells how far an upload has come, of a model or a dataset. Errors: NOT_FOUND. Idempotent."""
@@ -102,7 +102,7 @@ class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
         """Uploads a model. The first message is the header, all others are chunks in order. Nothing in the file is executed:
         it is parsed by a strict reader and refused with every unsupported operator named.
         Errors: INVALID_ARGUMENT (malformed file, wrong digest or length), UNIMPLEMENTED (unsupported operator),
-        ALREADY_EXISTS (model_id is taken), RESOURCE_EXHAUSTED (too large). Idempotent by request_id.
+        FAILED_PRECONDITION (an ONNX file, and the server lacks the package onnx), ALREADY_EXISTS (model_id is taken), RESOURCE_EXHAUSTED (too large). Idempotent by request_id.
         """
 
     @_abc_1.abstractmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from smidgen.formats.model_file import ModelFormat
 from smidgen.v1 import model_service_pb2 as pb
 from smidgen_service import names
 from smidgen_service.converters.reports import report_to_message
@@ -10,11 +11,12 @@ from smidgen_service.converters.tensors import spec_to_message
 from smidgen_service.errors import InvalidArgumentError
 from smidgen_service.handlers.models import ArtifactPiece, ModelUpload
 from smidgen_service.handlers.receiving import UploadTicket
-from smidgen_service.store.records import ModelFormat, ModelRecord, VersionRecord
+from smidgen_service.store.records import ModelRecord, VersionRecord
 
 _FORMATS = {
     pb.MODEL_FORMAT_PT2: ModelFormat.PT2,
     pb.MODEL_FORMAT_ARTIFACT: ModelFormat.ARTIFACT,
+    pb.MODEL_FORMAT_ONNX: ModelFormat.ONNX,
 }
 _FORMAT_ENUMS = {value: key for key, value in _FORMATS.items()}
 
@@ -28,7 +30,8 @@ def model_upload(header: pb.UploadModelHeader) -> ModelUpload:
     model_format = _FORMATS.get(header.format)
     if model_format is None:
         raise InvalidArgumentError(
-            f"format is {header.format}, expected MODEL_FORMAT_PT2 or MODEL_FORMAT_ARTIFACT",
+            f"format is {header.format}, expected MODEL_FORMAT_PT2, MODEL_FORMAT_ONNX or "
+            "MODEL_FORMAT_ARTIFACT",
             field="header.format",
             reason="INVALID_FORMAT",
         )

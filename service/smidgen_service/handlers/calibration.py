@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from smidgen.config import CalibrationConfig
 from smidgen.errors import CalibrationError
 from smidgen.extras import require_torch
+from smidgen.formats.model_file import FLOAT_FORMATS
 from smidgen.profile import CalibrationProfile
 from smidgen_service import names
 from smidgen_service.clock import Clock
@@ -24,7 +25,6 @@ from smidgen_service.store.paging import Page, PageTokens
 from smidgen_service.store.records import (
     CalibrationRecord,
     DatasetRecord,
-    ModelFormat,
     ModelRecord,
 )
 from smidgen_service.store.store import Store
@@ -204,11 +204,11 @@ def check_trainable(model: ModelRecord) -> None:
         FailedPreconditionError: the model has no float weights.
         MissingExtraError: this server only infers.
     """
-    if model.format is not ModelFormat.PT2:
+    if model.format not in FLOAT_FORMATS:
         name = names.model_name(model.id)
         raise FailedPreconditionError(
             f"{name} was uploaded as a finished artifact and has no float weights; "
-            "upload the .pt2 file to calibrate, train or convert",
+            "upload the .pt2 or .onnx file to calibrate, train or convert",
             reason="MODEL_HAS_NO_FLOAT_WEIGHTS",
             resource_name=name,
         )

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from smidgen.errors import InvalidModelError
+from smidgen.formats.model_file import ModelFormat
 from smidgen_service.errors import WorkerDiedError
 from smidgen_service.inspection import ModelFacts, inspect_model
 from smidgen_service.jobs.calls import CallWorkers
-from smidgen_service.store.records import ModelFormat
 from smidgen_service.threads import Threads
 
 _MOST_IN_THREAD = 256 << 10
@@ -32,6 +32,7 @@ class ModelInspector:
             InvalidModelError: it is no model, or takes too much time or memory to read.
             UnsupportedOperatorError: it has operators that are not supported.
             ArtifactError: it is no artifact.
+            MissingExtraError: it is ONNX, and this server cannot read that.
         """
         if path.stat().st_size <= _MOST_IN_THREAD:
             return await self._threads.run(inspect_model, path, model_format)

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from smidgen.formats.model_file import ModelFormat
 from smidgen_service import names
 from smidgen_service.clock import Clock
 from smidgen_service.errors import (
@@ -22,7 +23,7 @@ from smidgen_service.metrics import Metrics
 from smidgen_service.store import idempotency, jobs, models
 from smidgen_service.store.idempotency import RequestKey
 from smidgen_service.store.paging import Page, PageTokens
-from smidgen_service.store.records import ModelFormat, ModelRecord, VersionRecord
+from smidgen_service.store.records import ModelRecord, VersionRecord
 from smidgen_service.store.store import Store
 from smidgen_service.threads import Threads
 

@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import BinaryIO
 
 from smidgen.errors import SmidgenError
+from smidgen.formats.model_file import ModelFormat
 from smidgen.progress import Stopped
 from smidgen_service.faults import new_error_id, storage_error
 from smidgen_service.inspection import inspect_model
 from smidgen_service.jobs import frames
 from smidgen_service.jobs.frames import Frame
-from smidgen_service.store.records import ModelFormat
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NO_NEW_PRIVS = 38

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import sqlite3
 
+from smidgen.formats.model_file import ModelFormat
 from smidgen.report import QuantizationReport
 from smidgen_service import names
 from smidgen_service.errors import AlreadyExistsError, NotFoundError
 from smidgen_service.store.paging import PageRequest, Slice, select_slice
 from smidgen_service.store.records import (
-    ModelFormat,
     ModelRecord,
     VersionRecord,
     decode_specs,

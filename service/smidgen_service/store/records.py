@@ -8,17 +8,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
 from smidgen.formats.dataset import DatasetFormat
+from smidgen.formats.model_file import ModelFormat
 from smidgen.profile import CalibrationProfile
 from smidgen.progress import Stage
 from smidgen.report import QuantizationReport
 from smidgen.tensor_spec import TensorSpec
-
-
-class ModelFormat(enum.StrEnum):
-    """File format of an uploaded model."""
-
-    PT2 = "pt2"
-    ARTIFACT = "artifact"
 
 
 class JobKind(enum.StrEnum):

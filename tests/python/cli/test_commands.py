@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from smidgen.v1 import job_service_pb2 as jobs_pb
+from smidgen.v1 import model_service_pb2 as models_pb
 from tests.python.cli.conftest import Smidgen
 from tests.python.client.canned_server import ARTIFACT, CannedServer, State, train_events, train_job
 
@@ -36,6 +37,18 @@ def test_upload(smidgen: Smidgen, state: State, tmp_path: Path) -> None:
     assert ended.code == 0
     assert "models/other" in ended.out
     assert "image float32 [?, 4]" in ended.out
+
+
+def test_upload_takes_the_format_that_is_given(
+    smidgen: Smidgen, state: State, tmp_path: Path
+) -> None:
+    path = tmp_path / "net.pt2"
+    path.write_bytes(b"x")
+    assert smidgen("upload", path, "other", "--format", "onnx", "--json").code == 0
+    assert state.headers[-1].format == models_pb.MODEL_FORMAT_ONNX
+    (tmp_path / "net.onnx").write_bytes(b"PK\x03\x04")
+    refused = smidgen("upload", tmp_path / "net.onnx", "third", "--json")
+    assert (refused.code, refused.error["reason"]) == (2, "MODEL_FORMAT_MISMATCH")
 
 
 def test_dataset(smidgen: Smidgen, state: State, images: Path) -> None:

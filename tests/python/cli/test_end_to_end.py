@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -51,10 +52,21 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     images = torch.randn(SAMPLES, 1, 8, 8)
     labels = (images[..., :4].mean((1, 2, 3)) > images[..., 4:].mean((1, 2, 3))).long()
     batch = torch.export.Dim("batch")
-    exported = torch.export.export(
-        trained_net(images, labels), (images[:2],), dynamic_shapes={"image": {0: batch}}
-    )
+    net = trained_net(images, labels)
+    exported = torch.export.export(net, (images[:2],), dynamic_shapes={"image": {0: batch}})
     torch.export.save(exported, folder / "halves.pt2")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that the exporter is the older one
+        torch.onnx.export(
+            net,
+            (images[:2],),
+            folder / "halves.onnx",
+            input_names=["image"],
+            output_names=["output"],
+            dynamic_axes={"image": {0: "batch"}},
+            opset_version=17,
+            dynamo=False,
+        )
     np.savez(folder / "halves.npz", image=images.numpy(), labels=labels.numpy())
     return folder
 
@@ -140,6 +152,20 @@ def test_a_model_goes_all_the_way(
     measured = smidgen("bench", "halves", "--runs", 5, "--json").document
     assert measured["isa"] == served["isa"]
     assert [entry["batch_size"] for entry in measured["measurements"]] == [1, 8]
+
+
+def test_an_onnx_file_gives_what_the_pt2_file_gives(offline: Smidgen, files: Path) -> None:
+    data, outputs = files / "halves.npz", []
+    for model in ("halves.pt2", "halves.onnx"):
+        artifact, out = files / f"{model}.smidgen", files / "local.npz"
+        conversion = ("convert", "--local", files / model, "--calibration", data)
+        report = offline(*conversion, "--out", artifact, "--json").document["report"]
+        assert report["parity"]["max_difference"] == 0
+        assert offline("infer", "--local", artifact, data, "--out", out, "--json").code == 0
+        with np.load(out) as arrays:
+            outputs.append(arrays["output"])
+    spread = float(outputs[0].max() - outputs[0].min())
+    np.testing.assert_allclose(outputs[1], outputs[0], atol=0.02 * spread)
 
 
 def test_a_file_is_converted_without_a_server(offline: Smidgen, files: Path) -> None:

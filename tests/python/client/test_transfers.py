@@ -77,7 +77,11 @@ def test_validated_upload_is_not_stored(client: Client, state: State, model_file
 
 @pytest.mark.parametrize(
     ("name", "expected"),
-    [("a.pt2", models_pb.MODEL_FORMAT_PT2), ("a.smidgen", models_pb.MODEL_FORMAT_ARTIFACT)],
+    [
+        ("a.pt2", models_pb.MODEL_FORMAT_PT2),
+        ("a.onnx", models_pb.MODEL_FORMAT_ONNX),
+        ("a.smidgen", models_pb.MODEL_FORMAT_ARTIFACT),
+    ],
 )
 def test_extension_tells_the_model_format(
     client: Client, state: State, tmp_path: Path, name: str, expected: int
@@ -87,10 +91,26 @@ def test_extension_tells_the_model_format(
     assert state.headers[0].format == expected
 
 
+def test_content_tells_the_format_where_the_name_does_not(
+    client: Client, state: State, tmp_path: Path
+) -> None:
+    path = tmp_path / "model"
+    path.write_bytes(b"PK\x03\x04 and so on")
+    client.upload_model(path, "fresh")
+    assert state.headers[0].format == models_pb.MODEL_FORMAT_PT2
+
+
+def test_a_chosen_format_wins(client: Client, state: State, tmp_path: Path) -> None:
+    path = tmp_path / "model.pt2"
+    path.write_bytes(b"x")
+    client.upload_model(path, "fresh", file_format=models_pb.MODEL_FORMAT_ONNX)
+    assert state.headers[0].format == models_pb.MODEL_FORMAT_ONNX
+
+
 def test_unknown_extensions_are_refused(client: Client, tmp_path: Path) -> None:
     path = tmp_path / "weights.bin"
     path.write_bytes(b"x")
-    with pytest.raises(InvalidModelError, match=r"\.pt2 or \.smidgen"):
+    with pytest.raises(InvalidModelError, match=r"\.pt2 or \.onnx or \.smidgen"):
         client.upload_model(path, "fresh")
     with pytest.raises(InvalidDatasetError, match=r"\.npz or \.safetensors"):
         client.upload_dataset(path, "fresh")
