@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import threading
 import time
 import uuid
@@ -169,6 +170,7 @@ def test_unsupported_operator_is_named_with_its_node(
     assert metadata["node"]
     assert metadata["node"] in caught.value.details()
     assert "fft" in caught.value.details()
+    assert re.search(r"\(conftest\.py:\d+ in forward\)", caught.value.details())
     assert_nothing_left(server, "broken")
 
 

@@ -21,7 +21,9 @@ class UnsupportedOperators:
         self._nodes: dict[str, list[str]] = {}
         self._first: tuple[str, str] | None = None
 
-    def add(self, target: str, node: str, module_path: str, detail: str) -> None:
+    def add(
+        self, target: str, node: str, module_path: str, detail: str, *, source: str = ""
+    ) -> None:
         """Adds one node.
 
         Args:
@@ -29,10 +31,13 @@ class UnsupportedOperators:
             node: The node's name in the file.
             module_path: The module that it came from.
             detail: What about it is not supported; empty if nothing is.
+            source: The line of the user's program that it comes from; display text.
         """
         shown = "".join(c for c in target[:80] if c.isprintable())
         operator = shown.removeprefix("torch.ops.")
         place = f"{node} in {module_path}" if module_path else node
+        if source:
+            place += f" ({source})"
         nodes = self._nodes.setdefault(f"{operator} ({detail})" if detail else operator, [])
         if place not in nodes:
             nodes.append(place)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from smidgen.errors import InvalidModelError
 from smidgen.formats.pt2.dimensions import Dimensions
 from smidgen.formats.pt2.payload import DTYPES, STRIDED
+from smidgen.formats.pt2.provenance import module_path, source_line
 from smidgen.formats.pt2.reasons import Pt2Reason, refusal
 from smidgen.formats.pt2.records import (
     Argument,
@@ -46,7 +47,6 @@ from smidgen.graph.operator_table import find_operator, supported_names
 from smidgen.graph.shapes import ShapeError, show
 
 _VALUE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,255}")
-_DISPLAY_PATH = re.compile(r"[A-Za-z0-9_.]{0,200}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ class GraphImporter:
         """
         for node in self._graph.nodes:
             if find_operator(node.target) is None:
-                self._unsupported.add(node.target, _label(node), _module_path(node), "")
+                self._add_unsupported(node, "")
         try:
             for node in self._graph.nodes:
                 self._import(node)
@@ -148,7 +148,7 @@ class GraphImporter:
             self._define_as_stated(node)
             return
         except UnsupportedCase as case:
-            self._unsupported.add(node.target, _label(node), _module_path(node), str(case))
+            self._add_unsupported(node, str(case))
             self._define_as_stated(node)
             return
         except (ArgumentError, ShapeError) as error:
@@ -162,6 +162,15 @@ class GraphImporter:
         if operator.is_in_place:
             self._rebind(node, arguments[operator.parameters[0].name], results[0])
         self._define_outputs(node, results)
+
+    def _add_unsupported(self, node: RawNode, detail: str) -> None:
+        self._unsupported.add(
+            node.target,
+            _label(node),
+            module_path(node.metadata),
+            detail,
+            source=source_line(node.metadata),
+        )
 
     def _arguments(self, node: RawNode) -> Iterator[tuple[str, Value]]:
         seen: set[str] = set()
@@ -295,19 +304,12 @@ class GraphImporter:
 
 
 def _origin(node: RawNode) -> Origin:
-    return Origin(_label(node), _module_path(node))
+    return Origin(_label(node), module_path(node.metadata))
 
 
 def _label(node: RawNode) -> str:
     name = node.name or next(_output_names(node), "")
     return name if _VALUE_NAME.fullmatch(name) else ""
-
-
-def _module_path(node: RawNode) -> str:
-    """Returns the path of the innermost module, from `L__self__,,Net;L__self__a,a,Conv2d`."""
-    innermost = node.metadata.get("nn_module_stack", "").rsplit(";", 1)[-1]
-    path = innermost.split(",")[1] if innermost.count(",") >= 2 else ""
-    return path if _DISPLAY_PATH.fullmatch(path) else ""
 
 
 def _output_names(node: RawNode) -> Iterator[str]:
