@@ -122,7 +122,7 @@ def convert(
         ranges,
         inputs=model.exported.inputs,
         outputs=model.exported.outputs,
-        lineage={**_lineage(model, profile, trained), **(lineage or {})},
+        lineage={**_lineage(model, profile, trained, activations), **(lineage or {})},
     )
     on_stage(Stage.VERIFY)
     inputs = None if evaluation is None else evaluation.inputs_for(model.exported.inputs)
@@ -193,12 +193,17 @@ def _quantizable(
 
 
 def _lineage(
-    model: FloatModel, profile: CalibrationProfile, trained: TrainedModel | None
+    model: FloatModel,
+    profile: CalibrationProfile,
+    trained: TrainedModel | None,
+    activations: Activations,
 ) -> dict[str, str]:
     return {
         "model_sha256": model.exported.sha256,
         "profile_sha256": hashlib.sha256(profile.to_json()).hexdigest(),
         "method": "ptq" if trained is None else "qat",
+        "calibration_method": profile.method.value,
+        "activations": activations.value,
     }
 
 

@@ -1,18 +1,21 @@
-"""From a program to an ONNX model."""
+"""From a program, or from a float model, to an ONNX model."""
 
 from __future__ import annotations
 
-from onnx import ModelProto, checker, helper
+from onnx import ModelProto
 
+from smidgen.formats.onnx_export.float_graph import FloatGraph
+from smidgen.formats.onnx_export.float_rules import FLOAT_RULES, Write
+from smidgen.formats.onnx_export.lineage import make_model
 from smidgen.formats.onnx_export.qdq_graph import QdqGraph
 from smidgen.formats.onnx_export.rules import RULES
+from smidgen.graph.exported import ExportedModel
 from smidgen.program import Program, verify
 
-OPSET = 17  # the first with LayerNormalization; runtimes have had it for years
-IR_VERSION = 8  # of opset 17
 
-
-def export_onnx(program: Program, *, name: str = "smidgen") -> ModelProto:
+def export_onnx(
+    program: Program, *, name: str = "smidgen", artifact_sha256: str | None = None
+) -> ModelProto:
     """Returns an ONNX model that computes what a program computes.
 
     Activations are uint8 with one scale, weights int8 with one scale for each output channel and
@@ -24,6 +27,7 @@ def export_onnx(program: Program, *, name: str = "smidgen") -> ModelProto:
     Args:
         program: An integer program.
         name: Name of the graph.
+        artifact_sha256: Digest of the artifact file, for the model's metadata.
 
     Raises:
         ProgramError: the program breaks a rule.
@@ -32,11 +36,23 @@ def export_onnx(program: Program, *, name: str = "smidgen") -> ModelProto:
     graph = QdqGraph(program)
     for step in program.steps:
         RULES[type(step)](graph, step)
-    model = helper.make_model(
-        graph.finish(name),
-        producer_name="smidgen",
-        opset_imports=[helper.make_opsetid("", OPSET)],
-        ir_version=IR_VERSION,
-    )
-    checker.check_model(model, full_check=True)
-    return model
+    metadata = {"kind": "qdq"}
+    if artifact_sha256 is not None:
+        metadata["artifact_sha256"] = artifact_sha256
+    lineage = {f"lineage.{key}": value for key, value in program.lineage.items()}
+    return make_model(graph.finish(name), metadata | lineage)
+
+
+def export_float_onnx(model: ExportedModel, *, name: str = "smidgen") -> ModelProto:
+    """Returns an ONNX model of float operators that computes what a float model computes.
+
+    Args:
+        model: A model as a reader gave it.
+        name: Name of the graph.
+    """
+    graph = FloatGraph(model)
+    for node in model.nodes:
+        inputs = graph.read(node)
+        rule = FLOAT_RULES[type(node.operation)]
+        rule(Write(graph, node.operation, inputs, graph.declare(node)))
+    return make_model(graph.finish(name), {"kind": "float", "lineage.model_sha256": model.sha256})

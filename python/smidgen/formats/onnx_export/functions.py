@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from smidgen import unary_functions
-from smidgen.formats.onnx_export.qdq_graph import QdqGraph
+from smidgen.formats.onnx_export.onnx_graph import OnnxGraph
 from smidgen.functional import U8
 from smidgen.lookup_tables import function_table
 from smidgen.program import Program
@@ -22,30 +22,30 @@ def _one_node(operator: str, **attributes: float) -> Export:
     return lambda graph, x: graph.node(operator, [x], **attributes)
 
 
-def _identity(graph: QdqGraph, x: str) -> str:
+def _identity(graph: OnnxGraph, x: str) -> str:
     return x
 
 
-def _silu(graph: QdqGraph, x: str) -> str:
+def _silu(graph: OnnxGraph, x: str) -> str:
     return graph.node("Mul", [x, graph.node("Sigmoid", [x])])
 
 
-def _mish(graph: QdqGraph, x: str) -> str:
+def _mish(graph: OnnxGraph, x: str) -> str:
     return graph.node("Mul", [x, graph.node("Tanh", [graph.node("Softplus", [x])])])
 
 
-def _rsqrt(graph: QdqGraph, x: str) -> str:
+def _rsqrt(graph: OnnxGraph, x: str) -> str:
     return graph.node("Reciprocal", [graph.node("Sqrt", [x])])
 
 
-def _gelu(graph: QdqGraph, x: str) -> str:
+def _gelu(graph: OnnxGraph, x: str) -> str:
     """0.5 x (1 + erf(x / sqrt 2)), in the nodes that runtimes recognize as GELU."""
     error = graph.node("Erf", [graph.node("Div", [x, graph.number(math.sqrt(2.0))])])
     product = graph.node("Mul", [x, graph.node("Add", [error, graph.number(1.0)])])
     return graph.node("Mul", [product, graph.number(0.5)])
 
 
-def _gelu_tanh(graph: QdqGraph, x: str) -> str:
+def _gelu_tanh(graph: OnnxGraph, x: str) -> str:
     """0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3)))."""
     cubed = graph.node("Pow", [x, graph.number(3.0)])
     small = graph.node("Mul", [cubed, graph.number(0.044715)])
@@ -55,19 +55,19 @@ def _gelu_tanh(graph: QdqGraph, x: str) -> str:
     return graph.node("Mul", [x, graph.node("Mul", [grown, graph.number(0.5)])])
 
 
-def _leaky_relu(graph: QdqGraph, x: str, slope: float) -> str:
+def _leaky_relu(graph: OnnxGraph, x: str, slope: float) -> str:
     return graph.node("LeakyRelu", [x], alpha=slope)
 
 
-def _elu(graph: QdqGraph, x: str, alpha: float) -> str:
+def _elu(graph: OnnxGraph, x: str, alpha: float) -> str:
     return graph.node("Elu", [x], alpha=alpha)
 
 
-def _clamp(graph: QdqGraph, x: str, low: float, high: float) -> str:
+def _clamp(graph: OnnxGraph, x: str, low: float, high: float) -> str:
     return graph.node("Clip", [x, graph.number(low), graph.number(high)])
 
 
-def _pow(graph: QdqGraph, x: str, exponent: float) -> str:
+def _pow(graph: OnnxGraph, x: str, exponent: float) -> str:
     return graph.node("Pow", [x, graph.number(exponent)])
 
 

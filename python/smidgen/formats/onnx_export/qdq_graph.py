@@ -7,15 +7,16 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
+from onnx import GraphProto, ValueInfoProto, helper
 
+from smidgen.formats.onnx_export.onnx_graph import OnnxGraph
 from smidgen.program import Conv2d, ConvTranspose2d, DType, Linear, Program, TensorInfo
 
 QMIN, QMAX = 0, 255
 
 
-class QdqGraph:
-    """An ONNX graph that grows node by node.
+class QdqGraph(OnnxGraph):
+    """The ONNX graph of a program.
 
     A quantized tensor of the program is a uint8 value of the same name. Operators work on real
     values: `real` gives the one of a tensor, `write` makes a node's result a tensor.
@@ -25,57 +26,18 @@ class QdqGraph:
     """
 
     def __init__(self, program: Program) -> None:
+        super().__init__(program.tensors)
         self.program = program
-        self._nodes: list[NodeProto] = []
-        self._initializers: dict[str, TensorProto] = {}
-        self._names = set(program.tensors)
         self._reals: dict[str, str] = {}
         self._qparam_names: dict[str, list[str]] = {}
-        self._numbers: dict[float, str] = {}
 
-    def finish(self, name: str) -> Any:
+    def finish(self, name: str) -> GraphProto:
         """Returns the graph with the program's inputs and outputs."""
-        return helper.make_graph(
-            self._nodes,
-            name,
-            [self._value(tensor) for tensor in self.program.inputs],
-            [self._value(tensor) for tensor in self.program.outputs],
-            list(self._initializers.values()),
+        inputs, outputs = (
+            [self._value(tensor) for tensor in names]
+            for names in (self.program.inputs, self.program.outputs)
         )
-
-    def node(
-        self, operator: str, inputs: Sequence[str], output: str | None = None, /, **attributes: Any
-    ) -> str:
-        """Adds a node; returns the name of its output, a new one unless it is given."""
-        written = output if output is not None else self._new_name(f"{inputs[0]}/{operator}")
-        self._nodes.append(
-            helper.make_node(
-                operator, list(inputs), [written], name=f"{written}/{operator}", **attributes
-            )
-        )
-        return written
-
-    def constant(self, hint: str, values: NDArray[Any] | np.generic) -> str:
-        """Adds a constant under a new name like the hint."""
-        name = self._new_name(hint)
-        self._initializers[name] = numpy_helper.from_array(np.asarray(values), name)
-        return name
-
-    def number(self, value: float) -> str:
-        """Returns the name of a float32 constant, which it adds where it is new."""
-        if value not in self._numbers:
-            self._numbers[value] = self.constant(repr(value), np.float32(value))
-        return self._numbers[value]
-
-    def define(self, name: str, values: NDArray[Any]) -> None:
-        """Makes a tensor of the program a constant."""
-        self._initializers[name] = numpy_helper.from_array(values, name)
-
-    def name(self, value: str, tensor: str) -> None:
-        """Gives the last node's output the name of a tensor of the program."""
-        node = self._nodes[-1]
-        assert list(node.output) == [value], "only what was written last can have another name"
-        node.output[0] = tensor
+        return self._make(name, inputs, outputs)
 
     def real(self, name: str) -> str:
         """Returns the real value of a tensor; dequantizes a quantized one, once."""
@@ -165,14 +127,6 @@ class QdqGraph:
         scale = self.program.tensor(name).scale
         assert scale is not None, "verify lets no step read the scale of a float tensor"
         return scale
-
-    def _new_name(self, hint: str) -> str:
-        name, count = hint, 1
-        while name in self._names:
-            count += 1
-            name = f"{hint}_{count}"
-        self._names.add(name)
-        return name
 
     def _value(self, name: str) -> ValueInfoProto:
         tensor = self.program.tensor(name)

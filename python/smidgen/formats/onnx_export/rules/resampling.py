@@ -65,7 +65,7 @@ def _weight(graph: QdqGraph, step: ConvTranspose2d) -> str:
 def _resize(graph: QdqGraph, step: Resize) -> None:
     extents = graph.program.tensor(step.input).shape[2:]
     scales = [
-        _scale(extent, size, ratio)
+        resize_scale(extent, size, ratio)
         for extent, size, ratio in zip(extents, step.size, step.ratio, strict=True)
     ]
     factors = graph.constant(f"{step.output}/scales", np.array([1.0, 1.0, *scales], np.float32))
@@ -73,8 +73,8 @@ def _resize(graph: QdqGraph, step: Resize) -> None:
     graph.write("Resize", [graph.real(step.input), "", factors], step.output, **attributes)
 
 
-def _scale(extent: int | None, size: int, ratio: float) -> np.float32:
-    """Returns the float32 next to 1 / ratio with which `extent` pixels become `size`.
+def resize_scale(extent: int | None, size: int, ratio: float) -> np.float32:
+    """Returns the float32 next to 1 / ratio, or size / extent, that makes `size` of `extent`.
 
     Some compute the product in float32 and some exactly, before they round it down.
     """
