@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Mapping
 from io import BytesIO
 from pathlib import Path
@@ -21,6 +20,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
+from smidgen.durable_file import write_durably
 from smidgen.errors import ArtifactError, ProgramError
 from smidgen.program import Program, index_counts, verify
 from smidgen.program.codec import program_from_document, program_to_document
@@ -69,17 +69,8 @@ def save_artifact(program: Program, path: str | Path) -> str:
         ProgramError: the program breaks its rules.
         OSError: the file cannot be written.
     """
-    path = Path(path)
     data = encode_artifact(program)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_durably(Path(path), data)
     return hashlib.sha256(data).hexdigest()
 
 

@@ -175,6 +175,8 @@ def test_lineage_names_the_parents(model_path: Path) -> None:
     lineage = conversion.program.lineage
     assert stages == [Stage.CONVERT, Stage.VERIFY]
     assert lineage["model_sha256"] == model.exported.sha256
+    assert lineage["calibration_method"] == "min_max"
+    assert lineage["activations"] == "static"
     assert lineage["job"] == "jobs/7"
 
 

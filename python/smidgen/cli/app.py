@@ -13,6 +13,7 @@ from smidgen.cli import (
     calibrations,
     convert,
     datasets,
+    export,
     health,
     infer,
     jobs,
@@ -37,7 +38,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     add_completion=False,
 )
-for module in (serve, health, transfer, calibrate, train, convert, infer, bench):
+for module in (serve, health, transfer, calibrate, train, convert, export, infer, bench):
     module.register(app)
 app.add_typer(models.app, name="models")
 app.add_typer(datasets.app, name="datasets")
