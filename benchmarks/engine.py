@@ -18,7 +18,6 @@ from rich.table import Table
 from benchmarks.document import write_document
 from benchmarks.entries import IMAGE_VARIANTS, OURS, entries, integer_peers
 from benchmarks.environment import environment
-from benchmarks.multiplications import total_multiplications
 from benchmarks.nets import NETS, PRETRAINED
 from benchmarks.preparation import prepare_float, prepare_program
 from benchmarks.row import Row
@@ -27,6 +26,7 @@ from benchmarks.turns import measure
 from benchmarks.worker import Introduction, Worker, WorkerError
 from smidgen.engine import available_isas
 from smidgen.errors import SmidgenError
+from smidgen.program.multiplications import total_multiplications
 
 DEFAULT_NETS = tuple(name for name in NETS if name != "digits")
 MOST_DIFFERENCE = 1.0  # from there on, an output of zeros would be as near

@@ -11,10 +11,10 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.conversion import convert
-from benchmarks.multiplications import multiplications, total_multiplications
 from benchmarks.nets import NETS
 from smidgen.engine import Engine
 from smidgen.program import Conv2d, Program, Step
+from smidgen.program.multiplications import multiplications, total_multiplications
 
 Seconds = Mapping[str, NDArray[np.float64]]
 

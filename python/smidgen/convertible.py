@@ -32,7 +32,7 @@ def check_convertible(graph: fx.GraphModule) -> None:
     problems = [
         f"{node.name} ({node.meta.get('module_path') or node.meta['op']}): {problem}"
         for node in graph.graph.nodes
-        if (problem := _problem(graph, node)) is not None
+        if (problem := step_problem(graph, node)) is not None
     ]
     if problems:
         raise UnsupportedOperatorError(
@@ -84,7 +84,8 @@ def max_pool_padding(pool: nn.MaxPool2d, source: fx.Node, node: fx.Node) -> Padd
     return (top, left, ends[0], ends[1])
 
 
-def _problem(graph: fx.GraphModule, node: fx.Node) -> str | None:
+def step_problem(graph: fx.GraphModule, node: fx.Node) -> str | None:
+    """Says why a node can become no step at all; None if it can become one."""
     plain, quantized = plain_problem(graph, node), quantized_problem(graph, node)
     if plain is None or quantized is None:
         return None

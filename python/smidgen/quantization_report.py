@@ -13,7 +13,7 @@ from smidgen.passes.operators import Kind, kind_of, module_of
 from smidgen.qparams import QParams
 from smidgen.report import NodeReport
 
-_REASONS = {
+NO_STEP_REASONS = {
     Kind.IDENTITY: "REMOVED",
     Kind.BATCH_NORM: "FOLDED",
     Kind.CLAMP: "FUSED",
@@ -62,7 +62,7 @@ def _report(
     sqnr_db: Mapping[str, float | None],
 ) -> NodeReport:
     module = module_of(imported, node)
-    is_quantized = step is not None and _works_on_integers(step, forms)
+    is_quantized = step is not None and works_on_integers(step, forms)
     gives_integers = step is not None and forms.writes[step.name] is Form.QUANTIZED
     output = qparams.get(step.name) if step is not None and gives_integers else None
     return NodeReport(
@@ -79,7 +79,7 @@ def _report(
     )
 
 
-def _works_on_integers(step: fx.Node, forms: Forms) -> bool:
+def works_on_integers(step: fx.Node, forms: Forms) -> bool:
     """Tells whether a step computes with integers, though it may give floats."""
     if step.meta.get("op") == OpKind.DYNAMIC_LINEAR:
         return True
@@ -88,7 +88,7 @@ def _works_on_integers(step: fx.Node, forms: Forms) -> bool:
 
 def _reason(node: fx.Node, step: fx.Node | None, *, is_quantized: bool) -> str:
     if step is None:
-        return _REASONS.get(kind_of(node), "UNUSED")
+        return NO_STEP_REASONS.get(kind_of(node), "UNUSED")
     return "" if is_quantized else "FLOAT"
 
 

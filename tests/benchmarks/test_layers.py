@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from benchmarks.layers import Layer, every_layer_of, layers_of
-from benchmarks.multiplications import total_multiplications
 from smidgen.engine import Engine
+from smidgen.program.multiplications import total_multiplications
 
 
 @pytest.mark.parametrize(

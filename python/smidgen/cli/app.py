@@ -16,6 +16,7 @@ from smidgen.cli import (
     export,
     health,
     infer,
+    inspect,
     jobs,
     models,
     serve,
@@ -38,7 +39,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     add_completion=False,
 )
-for module in (serve, health, transfer, calibrate, train, convert, export, infer, bench):
+for module in (serve, health, transfer, calibrate, train, convert, infer, bench, inspect, export):
     module.register(app)
 app.add_typer(models.app, name="models")
 app.add_typer(datasets.app, name="datasets")

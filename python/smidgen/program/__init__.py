@@ -44,6 +44,7 @@ from smidgen.program.steps import (
     Transpose,
     Unary,
     Where,
+    step_constants,
     step_inputs,
 )
 from smidgen.program.types import DType, Program, TensorInfo
@@ -94,6 +95,7 @@ __all__ = [
     "Where",
     "index_counts",
     "interpret",
+    "step_constants",
     "step_inputs",
     "verify",
 ]

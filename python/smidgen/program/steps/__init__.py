@@ -78,6 +78,13 @@ _READ_FIELDS = {
     for step_type in STEP_TYPES
 }
 
+_CONSTANT_FIELDS = {
+    step_type: tuple(
+        field.name for field in dataclasses.fields(step_type) if "ConstantName" in str(field.type)
+    )
+    for step_type in STEP_TYPES
+}
+
 
 def step_inputs(step: Step) -> tuple[str, ...]:
     """Returns the names of the tensors that a step reads, in the order of its fields."""
@@ -89,6 +96,12 @@ def step_inputs(step: Step) -> tuple[str, ...]:
         elif value is not None:
             names.append(value)
     return tuple(names)
+
+
+def step_constants(step: Step) -> tuple[str, ...]:
+    """Returns the names of the constants that a step reads, in the order of its fields."""
+    values = (getattr(step, field) for field in _CONSTANT_FIELDS[type(step)])
+    return tuple(value for value in values if value is not None)
 
 
 __all__ = [
@@ -142,5 +155,6 @@ __all__ = [
     "Transpose",
     "Unary",
     "Where",
+    "step_constants",
     "step_inputs",
 ]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.multiplications import multiplications, total_multiplications
 from smidgen.program import Conv2d, DType, Linear, Program, Quantize, TensorInfo
+from smidgen.program.multiplications import multiplications, total_multiplications
 
 
 def small_program() -> Program:

@@ -6,16 +6,16 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from smidgen.program import (
+from smidgen.program.steps import (
     Attention,
     Conv2d,
     ConvTranspose2d,
     DynamicLinear,
     Linear,
     MatMul,
-    Program,
     Step,
 )
+from smidgen.program.types import Program
 
 
 def multiplications(program: Program, step: Step, batch: int) -> int:
