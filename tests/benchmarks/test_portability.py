@@ -1,0 +1,168 @@
+"""Exported models give ONNX Runtime the engine's bytes; the counting itself counts right."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks.conversion import convert
+from benchmarks.exposed_model import GIVEN, expose
+from benchmarks.natural_images import natural_like
+from benchmarks.nets import NETS, ImageNet
+from benchmarks.openvino_model import OpenvinoModel
+from benchmarks.portability import (
+    EXACT,
+    PRODUCTS,
+    Comparison,
+    compare,
+    images,
+    integer_session,
+    main,
+)
+from benchmarks.portability_tables import BEGIN, END, fill, tables
+from benchmarks.tally import Tally, tally
+from smidgen.engine import Engine, available_isas
+from smidgen.formats.onnx_export import export_onnx
+from smidgen.program import STEP_TYPES, DType, Program
+from tests.python.graph.networks import NETWORKS, randomize
+
+# Without these ONNX Runtime adds pairs of products in 16 bits, which saturate, and is not exact.
+HAS_EXACT_INT8 = {"avxvnni", "avx512vnni"} & set(available_isas())
+exact_int8 = pytest.mark.skipif(not HAS_EXACT_INT8, reason="ONNX Runtime is not exact on this CPU")
+
+MOST_DIFFERENT = 1e-4  # share of the bytes of a sum or an average, given the same inputs
+
+
+def small_net(name: str) -> tuple[ImageNet, Program]:
+    build, shape = NETWORKS[name]
+    net = ImageNet(build, (shape[0], shape[1], shape[2]), "x" if name == "resnet" else "image")
+    torch.manual_seed(0)
+    made = randomize(net.build()).eval()
+    return net, convert(made, net.samples(16))
+
+
+@exact_int8
+@pytest.mark.parametrize("name", ["mobilenet", "resnet"])
+def test_a_net_gives_the_bytes_of_the_engine(name: str) -> None:
+    net, program = small_net(name)
+    found = compare(program, images(net, 40, seed=1))
+    assert found.images == 40
+    assert found.alone.keys() == found.whole.keys()
+    assert {"Conv2d", "Linear"} <= found.alone.keys()
+    for kind, tallied in found.alone.items():
+        assert tallied.count > 0, kind
+        if kind in EXACT:
+            assert tallied.different == 0, (kind, tallied)
+        else:
+            assert tallied.greatest <= 1, (kind, tallied)
+            assert tallied.different <= MOST_DIFFERENT * tallied.count + 1, (kind, tallied)
+    assert found.agreements["ONNX Runtime"] >= 39
+
+
+@exact_int8
+def test_a_difference_is_found_and_not_carried_on() -> None:
+    """A step whose values are given hides what is before it from what is behind it."""
+    net, program = small_net("mobilenet")
+    (batch,) = images(net, 4, seed=2)
+    expected = Engine(program).run_all(batch)
+    convolutions = [step.output for step in program.steps if type(step).__name__ == "Conv2d"]
+    changed = dict(expected)
+    changed[convolutions[0]] = 255 - expected[convolutions[0]]
+    model = export_onnx(program)
+    names = expose(model, program, given=convolutions[:1])
+    session = integer_session(model.SerializeToString())
+
+    def count(given: np.ndarray) -> dict[str, Tally]:
+        values = session.run(names, {**batch, convolutions[0] + GIVEN: given})
+        return tally(program, dict(zip(names, values, strict=True)), expected)
+
+    assert count(expected[convolutions[0]])["Conv2d"].different == 0
+    assert count(changed[convolutions[0]])["Conv2d"].different > 100
+
+
+def test_openvino_runs_the_exported_model() -> None:
+    pytest.importorskip("openvino")
+    net, program = small_net("mobilenet")
+    (batch,) = images(net, 8, seed=3)
+    (found,) = OpenvinoModel(export_onnx(program).SerializeToString()).run(program.outputs, batch)
+    expected = Engine(program).run(batch)[program.outputs[0]]
+    spread = float(expected.max() - expected.min())
+    np.testing.assert_allclose(found, expected, atol=0.05 * spread)
+
+
+def test_every_exact_kind_is_a_kind_of_step() -> None:
+    assert {step.__name__ for step in STEP_TYPES} > EXACT > PRODUCTS
+
+
+def test_tally_counts_bytes_by_kind() -> None:
+    _, program = small_net("mobilenet")
+    shapes = {
+        step.output: [extent or 2 for extent in program.tensor(step.output).shape]
+        for step in program.steps
+        if program.tensor(step.output).dtype is DType.UINT8
+    }
+    ours = {name: np.full(shape, 7, np.uint8) for name, shape in shapes.items()}
+    theirs = {name: values.copy() for name, values in ours.items()}
+    added = next(step.output for step in program.steps if type(step).__name__ == "Add")
+    theirs[added].flat[:3] = [6, 8, 17]
+    found = tally(program, theirs, ours)
+    count = ours[added].size
+    assert found["Add"] == Tally(1, count, 3, 10)
+    assert found["Conv2d"].different == 0
+    assert found["Conv2d"].steps == 7
+    assert found["Add"] + found["Add"] == Tally(1, 2 * count, 6, 10)
+    with pytest.raises(ValueError, match="is no uint8"):
+        tally(program, {**theirs, added: theirs[added].astype(np.int8)}, ours)
+
+
+def test_smooth_images_have_the_spectrum_of_photographs() -> None:
+    found = natural_like(16, (3, 64, 64), seed=0)
+    assert (found.shape, found.dtype) == ((16, 3, 64, 64), np.dtype(np.float32))
+    np.testing.assert_allclose(found.mean((1, 2, 3)), 0, atol=1e-5)
+    np.testing.assert_allclose(found.std((1, 2, 3)), 1, atol=1e-5)
+    power = np.abs(np.fft.rfft2(found)).mean((0, 1)) ** 2
+    assert power[0, 4] / power[0, 16] == pytest.approx(16, rel=0.6)  # amplitude 1 / frequency
+    red, green = found[:, 0].ravel(), found[:, 1].ravel()
+    assert np.corrcoef(red, green)[0, 1] == pytest.approx(0.9, abs=0.1)
+    assert not np.array_equal(found, natural_like(16, (3, 64, 64), seed=1))
+
+
+def test_the_tables_say_what_was_found() -> None:
+    comparison = Comparison(
+        {"Conv2d": Tally(2, 1000, 0, 0), "Reshape": Tally(1, 5, 0, 0), "Add": Tally(1, 9, 2, 1)},
+        {"Conv2d": Tally(2, 1000, 4, 3), "Reshape": Tally(1, 5, 0, 0), "Add": Tally(1, 9, 2, 1)},
+        200,
+        {"ONNX Runtime": 199},
+    )
+    text = tables(
+        [("net", "random", 96, comparison)], PRODUCTS, EXACT, {"cpu": "a CPU", "commit": "abc"}
+    )
+    assert "Measured on a CPU at commit abc." in text
+    assert "| net | random | 96 | 200 | 0 of 1,000 | 0 of 5 | 2 of 9, by at most 1 |" in text
+    assert "| net | random | 96 | 200 | 6 of 1,014, by at most 3 | 199 (99.50%) |" in text
+
+
+def test_only_what_was_measured_is_replaced() -> None:
+    page = f"before\n{BEGIN}old\n{END}after\n"
+    assert fill(page, "new\n") == f"before\n{BEGIN}new\n{END}after\n"
+    with pytest.raises(ValueError, match="has no <!-- measured -->"):
+        fill("nothing", "new\n")
+
+
+@exact_int8
+def test_the_page_is_written(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(f"# Title\n{BEGIN}{END}")
+    options = ["--nets", "digits:random", "--pixels", "8", "--images", "24", "--without-openvino"]
+    assert main([*options, "--out", str(page)]) == 0
+    assert "| digits | random | 8 | 24 | 0 of " in page.read_text()
+    assert "OpenVINO" not in page.read_text()
+
+
+def test_an_unknown_net_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match="resnet99:random is no net"):
+        main(["--nets", "resnet99:random", "--out", str(tmp_path / "page.md")])
+    assert "digits" in NETS
