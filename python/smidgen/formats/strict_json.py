@@ -16,6 +16,7 @@ _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _INT64_DIGITS = 20
 _MAX_DEPTH = 64
+_MAX_VALUES = 1_500_000  # 32 MiB of a real program have fewer; one of them takes up to 200 bytes
 
 
 class _Refused(ValueError):
@@ -29,6 +30,7 @@ def parse_json(
     *,
     label: str,
     max_depth: int = _MAX_DEPTH,
+    max_values: int = _MAX_VALUES,
     error: type[SmidgenError] = InvalidModelError,
 ) -> JsonValue:
     """Parses UTF-8 JSON text.
@@ -37,11 +39,12 @@ def parse_json(
         data: The text.
         label: What the text is called in error messages.
         max_depth: How deep arrays and objects may nest.
+        max_values: How many values there may be, each of which takes more memory than text.
         error: The error class to raise, with a reason that starts with JSON_.
     """
     try:
         text = _decode(bytes(data))
-        _check_depth(text.encode(), max_depth)
+        _check_structure(bytes(data), max_depth, max_values)
         value: JsonValue = json.loads(
             text,
             object_pairs_hook=_unique,
@@ -64,9 +67,15 @@ def _decode(data: bytes) -> str:
         raise _Refused("JSON_MALFORMED", found) from None
 
 
-def _check_depth(data: bytes, max_depth: int) -> None:
+def _check_structure(data: bytes, max_depth: int, max_values: int) -> None:
+    """Refuses deep and large texts before memory is spent on what they hold."""
+    structure = _STRING.sub(b"", data)
+    # Each comma and opening bracket brings one value at most, and there may be one without any.
+    count = 1 + sum(map(structure.count, (b",", b"[", b"{")))
+    if count > max_values:
+        raise _Refused("JSON_TOO_LARGE", f"it has more than {max_values} values")
     depth = 0
-    for bracket in _STRING.sub(b"", data).translate(None, _NOT_BRACKETS):
+    for bracket in structure.translate(None, _NOT_BRACKETS):
         depth += 1 if bracket in b"[{" else -1
         if depth > max_depth:
             found = f"arrays and objects nest deeper than {max_depth} levels"
