@@ -18,7 +18,7 @@ class UnsupportedOperators:
 
     def __init__(self, supported: Sequence[str]) -> None:
         self._supported = supported
-        self._nodes: dict[str, list[str]] = {}
+        self._nodes: dict[str, dict[str, None]] = {}  # places in order, each once
         self._first: tuple[str, str] | None = None
 
     def add(
@@ -38,16 +38,15 @@ class UnsupportedOperators:
         place = f"{node} in {module_path}" if module_path else node
         if source:
             place += f" ({source})"
-        nodes = self._nodes.setdefault(f"{operator} ({detail})" if detail else operator, [])
-        if place not in nodes:
-            nodes.append(place)
+        key = f"{operator} ({detail})" if detail else operator
+        self._nodes.setdefault(key, {})[place] = None
         self._first = self._first or (operator, node)
 
     def raise_if_any(self) -> None:
         """Raises UnsupportedOperatorError if anything was added."""
         if self._first is None:
             return
-        lines = [f"{key} at {_enumerate(nodes)}" for key, nodes in self._nodes.items()]
+        lines = [f"{key} at {_enumerate(list(nodes))}" for key, nodes in self._nodes.items()]
         shown = "; ".join(lines[:_MAX_OPERATORS])
         more = f"; and {len(lines) - _MAX_OPERATORS} more" if len(lines) > _MAX_OPERATORS else ""
         operator, node = self._first
