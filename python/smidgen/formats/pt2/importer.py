@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from smidgen.errors import InvalidModelError
 from smidgen.formats.pt2.dimensions import Dimensions
+from smidgen.formats.pt2.memory import WrittenMemory
 from smidgen.formats.pt2.payload import DTYPES, STRIDED
 from smidgen.formats.pt2.provenance import module_path, source_line
 from smidgen.formats.pt2.reasons import Pt2Reason, refusal
@@ -46,14 +46,8 @@ from smidgen.graph.operations import BOOL, FLOAT32, INT64, Shape
 from smidgen.graph.operator_table import find_operator, supported_names
 from smidgen.graph.shapes import ShapeError, show
 
+_MOST_SECONDARY_OUTPUTS = 8  # of the flash attention operators
 _VALUE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,255}")
-
-
-@dataclass(frozen=True, slots=True)
-class _Stale:
-    """A view of memory that an operator, the writer, has written to through another view."""
-
-    writer: str
 
 
 class _Unknown:
@@ -85,8 +79,8 @@ class GraphImporter:
         self._graph = graph
         self._dimensions = dimensions
         self.assembly = Assembly(weights.values())
-        self._values: dict[str, Operand | _Stale | _Unknown | None] = {}
-        self._names_by_storage: dict[int, list[str]] = {}
+        self._values: dict[str, Operand | _Unknown | None] = {}
+        self._memory = WrittenMemory()
         self._unsupported = UnsupportedOperators(supported_names())
         for name, weight in weights.items():
             self._define(name, weight)
@@ -206,29 +200,23 @@ class GraphImporter:
         value = self._values[name]
         if isinstance(value, _Unknown):
             raise _UnknownOperand
-        if isinstance(value, _Stale):
-            raise UnsupportedCase(
-                f"its use of {name!r}, a view of memory that {value.writer!r} has written to"
-            )
+        if isinstance(value, Activation):
+            return self._memory.current(value, name)
         return value
 
     def _rebind(self, node: RawNode, written: Value, result: Operand | None) -> None:
-        """Binds all names of what was written to to the result."""
+        """Makes all names of what was written to stand for the result."""
         if isinstance(written, Weight | Statistic) and isinstance(result, Statistic):
             return
         if not isinstance(written, Activation) or not isinstance(result, Activation):
             found = f"{_label(node)!r} writes to something that is not computed from the inputs."
             raise refusal(Pt2Reason.MUTATION_UNSUPPORTED, found)
-        moved = self._names_by_storage.pop(written.storage, [])
-        for name in moved:
-            old = self._values[name]
-            is_same = isinstance(old, Activation) and old.number == written.number
-            self._values[name] = result if is_same else _Stale(_label(node))
-        self._names_by_storage.setdefault(result.storage, []).extend(moved)
+        self._memory.write(written, result, _label(node))
 
     def _define_outputs(self, node: RawNode, results: Sequence[Operand | None]) -> None:
         names = list(_output_names(node))
-        if len(names) < min(len(results), 1) or (names and not results):
+        most = len(results) + _MOST_SECONDARY_OUTPUTS
+        if not min(len(results), 1) <= len(names) <= most or (names and not results):
             found = f"{_label(node)!r} states {len(names)} outputs."
             raise refusal(Pt2Reason.BAD_ARGUMENT, found)
         for index, name in enumerate(names):
@@ -252,8 +240,6 @@ class GraphImporter:
         if name in self._values:
             raise refusal(Pt2Reason.DUPLICATE_VALUE, f"the value {name[:64]!r} is defined twice.")
         self._values[name] = value
-        if isinstance(value, Activation):
-            self._names_by_storage.setdefault(value.storage, []).append(name)
 
     def _check_stated(self, name: str, value: Operand) -> None:
         if isinstance(value, Activation | Constant):

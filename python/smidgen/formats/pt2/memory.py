@@ -1,0 +1,53 @@
+"""What the names of views stand for after operators have written to the memory behind them."""
+
+from __future__ import annotations
+
+import math
+
+from smidgen.graph.arguments import Activation, UnsupportedCase
+
+_Place = tuple[int, int]
+
+
+class WrittenMemory:
+    """Follows writes lazily: a write costs the same however many names the written value has."""
+
+    def __init__(self) -> None:
+        self._results: dict[_Place, Activation] = {}
+        self._writers: dict[int, tuple[str, float]] = {}
+
+    def write(self, written: Activation, result: Activation, writer: str) -> None:
+        """Notes that an operator, the writer, has written a result over a value.
+
+        Other views of the same memory must not be used any more.
+        """
+        if _place(written) == _place(result):
+            return
+        self._results[_place(written)] = result
+        self._results.pop(_place(result), None)  # a reshaping taken back gives what was before
+        # Where the result lives in the same memory, it and what is made from it are up to date.
+        oldest = result.number if result.storage == written.storage else math.inf
+        self._writers[written.storage] = (writer, oldest)
+
+    def current(self, value: Activation, name: str) -> Activation:
+        """Returns what a value that a name was bound to has become.
+
+        Raises:
+            UnsupportedCase: It is a view of memory that was written to by way of another view.
+        """
+        passed: list[_Place] = []
+        while (place := _place(value)) in self._results:
+            passed.append(place)
+            value = self._results[place]
+        for place in passed:  # so that no way is gone twice
+            self._results[place] = value
+        writer, oldest = self._writers.get(value.storage, ("", -math.inf))
+        if value.number < oldest:
+            raise UnsupportedCase(
+                f"its use of {name!r}, a view of memory that {writer!r} has written to"
+            )
+        return value
+
+
+def _place(value: Activation) -> _Place:
+    return value.number, value.storage
