@@ -64,6 +64,7 @@ class Assembly:
         self._constant_values: dict[str | int, Activation] = {}
         self._weights_of_constants: dict[int, Weight] = {}
         self._constant_elements = 0
+        self._charged: set[int] = set()
         self._origins: dict[int, Activation] = {}
         self._next_number = 0
         self._next_storage = 0
@@ -102,6 +103,8 @@ class Assembly:
             operand = lowered.operand
             if lowered.is_copy and isinstance(operand, Activation):
                 operand = replace(operand, storage=self._new_storage())
+            if isinstance(operand, Constant):
+                self.charge(operand)
             return [operand]
         return []
 
@@ -125,10 +128,28 @@ class Assembly:
         arrays = [value.array for value in inputs if isinstance(value, Weight | Constant)]
         shape = infer_shape(operation, [array.shape for array in arrays], self._weight_shapes)
         infer_dtype(operation, [array.dtype.name for array in arrays])
-        self._constant_elements += math.prod(extent or 1 for extent in shape)
+        self._count(math.prod(extent or 1 for extent in shape))
+        result = Constant(evaluate(operation, arrays, self._weight_arrays))
+        self._charged.add(id(result))
+        self._kept_alive.append(result)
+        return result
+
+    def charge(self, constant: Constant) -> None:
+        """Counts the elements of a constant that a call has made; once for each constant.
+
+        Raises:
+            UnsupportedCase: There are too many elements of constants in all.
+        """
+        if id(constant) in self._charged:
+            return
+        self._count(constant.array.size)
+        self._charged.add(id(constant))
+        self._kept_alive.append(constant)
+
+    def _count(self, elements: int) -> None:
+        self._constant_elements += elements
         if self._constant_elements > MOST_CONSTANT_ELEMENTS:
             raise UnsupportedCase(f"more than {MOST_CONSTANT_ELEMENTS} constant elements")
-        return Constant(evaluate(operation, arrays, self._weight_arrays))
 
     def as_activation(self, origin: Origin, value: Tensor) -> Activation:
         """Makes a value of the graph of a weight or constant; the same one for the same."""
@@ -169,7 +190,10 @@ class Assembly:
         """Reshapes what was there before any other reshaping, so that chains of them collapse."""
         shape, source = lowered.shape, lowered.input
         if not isinstance(source, Activation):
-            return Constant(source.array.reshape([extent or 1 for extent in shape]))
+            reshaped = Constant(source.array.reshape([extent or 1 for extent in shape]))
+            if not np.may_share_memory(reshaped.array, source.array):
+                self.charge(reshaped)  # transposed elements are copied
+            return reshaped
         before = self._origins.get(source.number, source)
         if shape == before.shape:
             return replace(source, number=before.number, shape=shape)

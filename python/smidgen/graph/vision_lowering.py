@@ -22,6 +22,8 @@ from smidgen.graph.lowering import (
 from smidgen.graph.operations import OpKind
 from smidgen.graph.shapes import show
 
+_MOST_PARTS = 4096
+
 
 def unary(kind: OpKind, arguments: Arguments) -> Lowered:
     """A function of one number without parameters."""
@@ -260,7 +262,7 @@ def split(sizes: str, arguments: Arguments) -> Lowered:
     if sizes == "split_size":
         if wanted[0] < 1:
             raise ArgumentError(f"it splits into parts of {wanted[0]}")
-        wanted = _parts(extent, wanted[0])
+        wanted = _parts(extent, -(-extent // wanted[0]), wanted[0])
     if sum(wanted) != extent or min(wanted) < 1:
         raise ArgumentError(f"it splits {extent} into {wanted}")
     return _slices(value, axis, wanted)
@@ -272,12 +274,13 @@ def chunk(arguments: Arguments) -> Lowered:
     count = arguments.integer("chunks")
     if count < 1:
         raise ArgumentError(f"it has {count} chunks")
-    return _slices(value, axis, _parts(extent, -(-extent // count)))
+    return _slices(value, axis, _parts(extent, count, -(-extent // count)))
 
 
 def unbind(arguments: Arguments) -> Lowered:
     """aten.unbind.int: each element of an axis."""
     value, axis, extent = _split_axis(arguments)
+    _check_part_count(extent)
     shape = (*value.shape[:axis], *value.shape[axis + 1 :])
     return Several(
         tuple(
@@ -320,7 +323,13 @@ def _split_axis(arguments: Arguments) -> tuple[Activation, int, int]:
     return value, axis, extent
 
 
-def _parts(extent: int, size: int) -> tuple[int, ...]:
+def _check_part_count(count: int) -> None:
+    if count > _MOST_PARTS:
+        raise UnsupportedCase(f"splitting into {count} parts")
+
+
+def _parts(extent: int, count: int, size: int) -> tuple[int, ...]:
+    _check_part_count(min(count, extent))
     return tuple(min(size, extent - start) for start in range(0, extent, size))
 
 

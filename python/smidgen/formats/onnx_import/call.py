@@ -29,7 +29,8 @@ from smidgen.graph.assembly import Assembly, Origin
 from smidgen.graph.operations import BOOL, FLOAT32, INT64, Shape
 from smidgen.graph.operator_table import PREFIX, find_operator
 
-_MOST_EXTENTS = 4096
+MOST_EXTENTS = 4096
+_MOST_INTEGER = (1 << 63) - 1
 
 Size: TypeAlias = "int | BatchSize"
 
@@ -45,6 +46,12 @@ class Extents:
 
     items: tuple[Size, ...]
     is_scalar: bool = False
+
+    def __post_init__(self) -> None:
+        if len(self.items) > MOST_EXTENTS:
+            raise UnsupportedCase(f"a shape of {len(self.items)} numbers")
+        if any(isinstance(item, int) and abs(item) > _MOST_INTEGER for item in self.items):
+            raise ArgumentError("it gives an integer beyond 64 bits")
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -149,9 +156,16 @@ class Call:
     def integers_in(self, index: int) -> tuple[int, ...]:
         """Returns a constant operand of integers."""
         array = self.array(index)
-        if array.dtype.kind != "i" or array.ndim > 1 or array.size > _MOST_EXTENTS:
+        if array.dtype.kind != "i" or array.ndim > 1 or array.size > MOST_EXTENTS:
             raise ArgumentError(f"its operand {index} is no vector of integers")
         return tuple(map(int, array.reshape(-1)))
+
+    def one_integer_in(self, index: int) -> int:
+        """Returns a constant operand of one integer."""
+        found = self.integers_in(index)
+        if len(found) != 1:
+            raise ArgumentError(f"its operand {index} is not one integer")
+        return found[0]
 
     def number_in(self, index: int) -> float:
         """Returns a constant operand of one number."""
@@ -251,7 +265,7 @@ def as_extents(value: Input | None) -> Extents | None:
         return value
     if not isinstance(value, Constant | Weight) or value.dtype != INT64:
         return None
-    if len(value.shape) > 1 or value.array.size > _MOST_EXTENTS:
+    if len(value.shape) > 1 or value.array.size > MOST_EXTENTS:
         return None
     return Extents(tuple(map(int, value.array.reshape(-1))), is_scalar=not value.shape)
 

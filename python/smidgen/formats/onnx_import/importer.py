@@ -130,6 +130,9 @@ class OnnxImporter:
                     node, self._opset, inputs, self.assembly, self._limits, attributes_of(node)
                 )
                 results = list(rule(call))
+                for result in results:
+                    if isinstance(result, Constant) and result not in inputs:
+                        self.assembly.charge(result)
         except _UnknownOperand:
             pass
         except UnsupportedCase as case:

@@ -12,6 +12,7 @@ import numpy as np
 from onnx import TensorProto
 
 from smidgen.formats.onnx_import.call import (
+    MOST_EXTENTS,
     Call,
     Extents,
     Result,
@@ -75,11 +76,11 @@ def slice_(call: Call) -> Sequence[Result] | None:
     data = as_extents(call.inputs[0])
     if data is None or data.is_scalar:
         return None
-    (start,), (stop,) = call.integers_in(1), call.integers_in(2)
-    steps = call.integers_in(4) if call.has(4) else (1,)
-    if steps[0] == 0:
+    start, stop = call.one_integer_in(1), call.one_integer_in(2)
+    step = call.one_integer_in(4) if call.has(4) else 1
+    if step == 0:
         raise ArgumentError("it has the step 0")
-    return [Extents(data.items[start : stop : steps[0]])]
+    return [Extents(data.items[start:stop:step])]
 
 
 def concat(call: Call) -> Sequence[Result] | None:
@@ -87,6 +88,9 @@ def concat(call: Call) -> Sequence[Result] | None:
     operands = _all_extents(call)
     if operands is None or any(operand.is_scalar for operand in operands):
         return None
+    count = sum(len(operand.items) for operand in operands)
+    if count > MOST_EXTENTS:
+        raise UnsupportedCase(f"a shape of {count} numbers")
     return [Extents(tuple(item for operand in operands for item in operand.items))]
 
 
@@ -244,9 +248,16 @@ def _product(items: Sequence[Size]) -> Size:
     return result
 
 
+def _one_size(call: Call, index: int) -> Size:
+    sizes = call.sizes(index)
+    if len(sizes) != 1:
+        raise ArgumentError(f"its operand {index} is not one number")
+    return sizes[0]
+
+
 def range_(call: Call) -> Sequence[Result]:
     """Range of integers."""
-    (start,), (limit,), (step,) = (call.sizes(index) for index in range(3))
+    start, limit, step = (_one_size(call, index) for index in range(3))
     if limit is BATCH_SIZE:
         if (start, step) != (0, 1):
             raise UnsupportedCase("a range up to the batch size that does not begin at 0")

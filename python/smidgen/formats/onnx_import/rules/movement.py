@@ -5,10 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import groupby
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from smidgen.formats.onnx_import.call import Call, Result
 from smidgen.graph.arguments import (
@@ -101,17 +99,18 @@ def concat(call: Call) -> Sequence[Result]:
     arrays = [value.array for value in values if not isinstance(value, Activation)]
     if len({array.ndim for array in arrays}) != 1 or not arrays[0].ndim:
         raise ArgumentError("it joins tensors of other numbers of axes")
+    _check_size(sum(array.size for array in arrays))
     try:
         joined = np.concatenate(arrays, axis_of(axis, arrays[0].ndim))
     except ValueError as error:
         raise ArgumentError(f"its constants do not join: {error}") from None
-    return [_constant(joined)]
+    return [Constant(joined)]
 
 
-def _constant(array: NDArray[Any]) -> Constant:
-    if array.size > MOST_CONSTANT_ELEMENTS:
+def _check_size(elements: int) -> None:
+    """Refuses a large constant before it is made."""
+    if elements > MOST_CONSTANT_ELEMENTS:
         raise UnsupportedCase(f"more than {MOST_CONSTANT_ELEMENTS} constant elements")
-    return Constant(array)
 
 
 def split(call: Call) -> Sequence[Result]:
@@ -162,7 +161,8 @@ def gather(call: Call) -> Sequence[Result]:
         raise ArgumentError(f"it gathers from {extent} elements by others")
     places = np.where(places < 0, places + extent, places)
     if not isinstance(data, Activation):
-        return [_constant(np.take(data.array, places, axis))]
+        _check_size(places.size * (data.array.size // max(data.array.shape[axis], 1)))
+        return [Constant(np.take(data.array, places, axis))]
     if places.ndim == 0:
         return call.aten("select.int", self=data, dim=axis, index=int(places))
     if places.ndim > 1:
@@ -213,7 +213,8 @@ def tile(call: Call) -> Sequence[Result]:
         if not isinstance(count, int) or not 1 <= count <= _MOST_PIECES:
             raise UnsupportedCase(f"{count} repetitions of an axis")
         if not isinstance(value, Activation):
-            value = _constant(np.concatenate([value.array] * count, axis))
+            _check_size(value.array.size * count)
+            value = Constant(np.concatenate([value.array] * count, axis))
             continue
         value = call.one("cat.default", tensors=(value,) * count, dim=axis)
     return [value]
