@@ -12,22 +12,36 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import DecodeError, Message
-from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto
+from onnx import AttributeProto, GraphProto, ModelProto, NodeProto
 
 from smidgen.formats.limits import Limits
 from smidgen.formats.onnx_import.reasons import OnnxReason, refusal
-from smidgen.formats.onnx_import.tensors import TensorRecord
-from smidgen.formats.onnx_import.wire import Field, fields
+from smidgen.formats.onnx_import.tensors import TensorRecord, refuse_external, tensor_record
+from smidgen.formats.onnx_import.wire import FIXED32, FIXED64, LENGTH, VARINT, Field, fields
 
 _M = TypeVar("_M", bound=Message)
 
 _MOST_DEPTH = 16
 _MOST_FIELDS = 2_000_000
-_RAW_DATA = TensorProto.DESCRIPTOR.fields_by_name["raw_data"].number
 _GRAPH = ModelProto.DESCRIPTOR.fields_by_name["graph"].number
 _INITIALIZER = GraphProto.DESCRIPTOR.fields_by_name["initializer"].number
 _NODE = GraphProto.DESCRIPTOR.fields_by_name["node"].number
+
+# How each type of field is written; numbers of repeated fields also packed, one after the other.
+_WIRE_TYPES: Mapping[int, int] = {
+    FieldDescriptor.TYPE_INT32: VARINT,
+    FieldDescriptor.TYPE_INT64: VARINT,
+    FieldDescriptor.TYPE_UINT64: VARINT,
+    FieldDescriptor.TYPE_ENUM: VARINT,
+    FieldDescriptor.TYPE_FLOAT: FIXED32,
+    FieldDescriptor.TYPE_DOUBLE: FIXED64,
+    FieldDescriptor.TYPE_STRING: LENGTH,
+    FieldDescriptor.TYPE_BYTES: LENGTH,
+    FieldDescriptor.TYPE_MESSAGE: LENGTH,
+}
+_LEAST_BYTES: Mapping[int, int] = {VARINT: 1, FIXED32: 4, FIXED64: 8}
 
 LEAST_OPSET, MOST_OPSET = 13, 28
 _LEAST_IR, _MOST_IR = 7, 14
@@ -94,8 +108,17 @@ class _Walk:
         self._fields = 0
         self._nodes = 0
 
-    def message(self, data: memoryview, kind: Any, depth: int) -> list[Field]:
-        """Returns the fields of a message after a look at all that it holds."""
+    def message(
+        self, data: memoryview, kind: Any, depth: int, *, is_initializer: bool = False
+    ) -> list[Field]:
+        """Returns the fields of a message after a look at all that it holds.
+
+        Args:
+            data: The message.
+            kind: Its descriptor.
+            depth: How deep it lies.
+            is_initializer: It is a tensor whose packed elements protobuf does not see.
+        """
         if depth > _MOST_DEPTH:
             raise refusal(
                 OnnxReason.TOO_LARGE, f"its messages nest deeper than {_MOST_DEPTH} levels."
@@ -103,32 +126,46 @@ class _Walk:
         known = kind.fields_by_number
         found = []
         for field in fields(data):
-            self._count(kind, field)
             descriptor = known.get(field.number)
             if descriptor is None:
                 raise refusal(
                     OnnxReason.UNKNOWN_FIELD,
                     f"a {kind.name} has the unknown field {field.number}.",
                 )
+            elements = _elements(descriptor, field)
+            self._count(kind, field, 1 if is_initializer else elements)
             inner = descriptor.message_type
-            if inner is not None:
-                if field.payload is None:
-                    raise refusal(
-                        OnnxReason.MALFORMED, f"its field {descriptor.name} is no message."
-                    )
-                # The fields of the graph itself are walked by whoever asked for those of the model.
-                if not (kind is ModelProto.DESCRIPTOR and field.number == _GRAPH):
-                    self.message(field.payload, inner, depth + 1)
+            # The fields of the graph itself are walked by whoever asked for those of the model.
+            is_graph = kind is ModelProto.DESCRIPTOR and field.number == _GRAPH
+            if inner is not None and field.payload is not None and not is_graph:
+                is_tensor = kind is GraphProto.DESCRIPTOR and field.number == _INITIALIZER
+                self.message(field.payload, inner, depth + 1, is_initializer=is_tensor)
             found.append(field)
         return found
 
-    def _count(self, kind: Any, field: Field) -> None:
-        self._fields += 1
+    def _count(self, kind: Any, field: Field, elements: int) -> None:
+        self._fields += elements
         self._nodes += kind is GraphProto.DESCRIPTOR and field.number == _NODE
         if self._nodes > self._limits.nodes:
             raise refusal(OnnxReason.TOO_LARGE, f"it has more than {self._limits.nodes} nodes.")
         if self._fields > _MOST_FIELDS:
             raise refusal(OnnxReason.TOO_LARGE, f"it has more than {_MOST_FIELDS} fields.")
+
+
+def _elements(descriptor: Any, field: Field) -> int:
+    """Returns how many values a field may hold: 1, or more where they are packed.
+
+    Raises:
+        InvalidModelError: ONNX_MALFORMED, it is not written as its type is; protobuf would keep it
+            aside as a field that it does not know.
+    """
+    expected = _WIRE_TYPES[descriptor.type]
+    if field.wire_type == expected:
+        return 1
+    if field.payload is None or not descriptor.is_repeated:
+        found = f"its field {descriptor.name} has the wire type {field.wire_type}"
+        raise refusal(OnnxReason.MALFORMED, f"it is not an ONNX file: {found}.")
+    return 1 + len(field.payload) // _LEAST_BYTES[expected]
 
 
 def _parse(message: _M, data: bytes) -> _M:
@@ -164,6 +201,10 @@ def _check_model(model: ModelProto) -> int:
 def _check_graph(graph: GraphProto) -> None:
     if len(graph.sparse_initializer):
         raise refusal(OnnxReason.SPARSE_TENSOR, "it has sparse tensors.")
+    for stated in (*graph.input, *graph.output, *graph.value_info):
+        if stated.type.WhichOneof("value") not in (None, "tensor_type"):
+            found = f"{stated.name[:80]!r} is a sequence, map, optional or sparse tensor."
+            raise refusal(OnnxReason.UNSUPPORTED_TYPE, found)
     for node in graph.node:
         if node.domain not in _DEFAULT_DOMAINS:
             raise refusal(
@@ -187,6 +228,8 @@ def _check_attribute(node: NodeProto, attribute: AttributeProto) -> None:
         raise refusal(OnnxReason.SPARSE_TENSOR, f"{label} is a sparse tensor.")
     if attribute.HasField("tp") or len(attribute.type_protos) or attribute.ref_attr_name:
         raise refusal(OnnxReason.UNSUPPORTED_TYPE, f"{label} is a type or a reference.")
+    for tensor in (attribute.t, *attribute.tensors):
+        refuse_external(tensor, label)
 
 
 def _initializers(tensors: list[memoryview], limits: Limits) -> dict[str, TensorRecord]:
@@ -202,15 +245,3 @@ def _initializers(tensors: list[memoryview], limits: Limits) -> dict[str, Tensor
             )
         found[name] = record
     return found
-
-
-def tensor_record(data: memoryview) -> TensorRecord:
-    """Parses a tensor without copying its raw bytes."""
-    raw: memoryview | None = None
-    rest: list[memoryview] = []
-    for field in fields(data):
-        if field.number == _RAW_DATA:
-            raw = field.payload
-        else:
-            rest.append(field.encoded)
-    return TensorRecord(_parse(TensorProto(), b"".join(rest)), raw)

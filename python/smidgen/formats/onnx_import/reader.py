@@ -18,7 +18,7 @@ from smidgen.formats.onnx_import.document import OnnxDocument, parse_document
 from smidgen.formats.onnx_import.importer import OnnxImporter
 from smidgen.formats.onnx_import.reasons import OnnxReason, refusal
 from smidgen.formats.onnx_import.rules import RULES
-from smidgen.formats.onnx_import.tensors import decode_tensor
+from smidgen.formats.onnx_import.tensors import decode_tensor, stated_bytes
 from smidgen.graph.arguments import Activation, Weight
 from smidgen.graph.assembly import input_specs, output_specs, renumber
 from smidgen.graph.exported import ExportedModel
@@ -26,6 +26,7 @@ from smidgen.graph.operations import FLOAT32, INT64, Shape, weight_names
 
 _DTYPES: Mapping[int, str] = {TensorProto.FLOAT: FLOAT32, TensorProto.INT64: INT64}
 _MOST_NAME = 255
+_SPARE_BYTES = 256 << 20  # small integers become int64
 
 AsWeight = Callable[[str, NDArray[Any]], Weight]
 
@@ -133,17 +134,18 @@ class ModelReader:
 
     def _weights(self) -> dict[str, Weight]:
         weights: dict[str, Weight] = {}
-        total = 0
+        self._check_total()
         for name, record in self._document.initializers.items():
             array = decode_tensor(record, _name(name), self._limits)
-            total += array.nbytes
             weights[name] = self._as_weight(name, array)
-        if total > self._limits.logical_ratio * len(self._data):
-            raise refusal(
-                OnnxReason.TOO_LARGE,
-                f"its tensors have {total} bytes in a file of {len(self._data)}.",
-            )
         return weights
+
+    def _check_total(self) -> None:
+        """Refuses, before any tensor is decoded, what would take much more memory than the file."""
+        total = sum(map(stated_bytes, self._document.initializers.values()))
+        if total > self._limits.logical_ratio * len(self._data) + _SPARE_BYTES:
+            found = f"its tensors take {total} bytes in a file of {len(self._data)}."
+            raise refusal(OnnxReason.TOO_LARGE, found)
 
     def _input_type(self, value: ValueInfoProto) -> tuple[Shape, str]:
         name, kind = _name(value.name), value.type.WhichOneof("value")

@@ -1,19 +1,27 @@
-"""The tensors of an ONNX file as arrays, with every claim about their size checked first."""
+"""The tensors of an ONNX file as arrays, with every claim about their size checked first.
+
+A tensor's elements are raw bytes, or single numbers that protobuf packs. Both are taken from where
+they lie in the file: parsed by protobuf, a byte would become an object of forty.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import ml_dtypes
 import numpy as np
+from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 from onnx import TensorProto
 
 from smidgen.formats.limits import Limits
 from smidgen.formats.onnx_import.reasons import OnnxReason, refusal
+from smidgen.formats.onnx_import.wire import fields, unpack_varints
+
+_RAW_DATA = TensorProto.DESCRIPTOR.fields_by_name["raw_data"].number
 
 _DTYPES: Mapping[int, tuple[np.dtype[Any], str]] = {
     TensorProto.FLOAT: (np.dtype("<f4"), "float_data"),
@@ -30,22 +38,70 @@ _DTYPES: Mapping[int, tuple[np.dtype[Any], str]] = {
 }
 """Element types with the field of theirs that holds elements one by one."""
 
-_TYPED_FIELDS = (
-    "float_data", "int32_data", "int64_data", "double_data", "uint64_data", "string_data",
-)  # fmt: skip
+_SINGLE_ELEMENTS: Mapping[str, Callable[[TensorProto], Sequence[Any]]] = {
+    "float_data": lambda tensor: tensor.float_data,
+    "int32_data": lambda tensor: tensor.int32_data,
+    "int64_data": lambda tensor: tensor.int64_data,
+    "double_data": lambda tensor: tensor.double_data,
+    "uint64_data": lambda tensor: tensor.uint64_data,
+    "string_data": lambda tensor: tensor.string_data,
+}
+_PACKED: Mapping[int, str] = {
+    TensorProto.DESCRIPTOR.fields_by_name[name].number: name
+    for name in _SINGLE_ELEMENTS
+    if name != "string_data"
+}
 
 
 @dataclass(frozen=True, slots=True)
 class TensorRecord:
-    """A tensor of the file whose bytes were left where they are.
+    """A tensor of the file whose elements were left where they are.
 
     Attributes:
-        header: Everything about it but raw bytes.
+        header: Everything else about it.
         raw: Its raw bytes; None where the file gives elements one by one.
+        packed: Elements that are packed, by the name of their field.
     """
 
     header: TensorProto
     raw: memoryview | None
+    packed: Mapping[str, memoryview] = field(default_factory=dict)
+
+
+def tensor_record(data: memoryview) -> TensorRecord:
+    """Parses a tensor without copying its elements.
+
+    Raises:
+        InvalidModelError: ONNX_MALFORMED or ONNX_BAD_TENSOR.
+    """
+    raw: memoryview | None = None
+    packed: dict[str, memoryview] = {}
+    rest: list[memoryview] = []
+    for part in fields(data):
+        name = _PACKED.get(part.number)
+        if part.number == _RAW_DATA:
+            raw = part.payload
+        elif name is not None and part.payload is not None:
+            if name in packed:
+                raise refusal(OnnxReason.BAD_TENSOR, f"a tensor has its {name} in two pieces.")
+            packed[name] = part.payload
+        else:
+            rest.append(part.encoded)
+    header = TensorProto()
+    try:
+        header.ParseFromString(b"".join(rest))
+    except DecodeError:
+        raise refusal(
+            OnnxReason.MALFORMED, "it is not an ONNX file: protobuf refuses a tensor of it."
+        ) from None
+    return TensorRecord(header, raw, packed)
+
+
+def stated_bytes(record: TensorRecord) -> int:
+    """Returns the bytes that the elements take in the graph, by the stated shape and type."""
+    dtype = _DTYPES[record.header.data_type][0] if record.header.data_type in _DTYPES else None
+    width = 0 if dtype is None else 8 if dtype.kind in "iu" else 1 if dtype.kind == "b" else 4
+    return width * math.prod(max(extent, 0) for extent in record.header.dims)
 
 
 def decode_tensor(record: TensorRecord, label: str, limits: Limits) -> NDArray[Any]:
@@ -60,41 +116,39 @@ def decode_tensor(record: TensorRecord, label: str, limits: Limits) -> NDArray[A
         InvalidModelError: With an ONNX_ reason.
     """
     header = record.header
-    _check_where(header, label)
+    refuse_external(header, f"the tensor {label!r}")
+    if header.HasField("segment"):
+        raise _bad(label, "is a segment of a tensor")
     if header.data_type not in _DTYPES:
         raise refusal(
             OnnxReason.UNSUPPORTED_TYPE,
             f"the tensor {label!r} has the element type {type_name(header.data_type)}.",
         )
-    dtype, field = _DTYPES[header.data_type]
+    dtype, _ = _DTYPES[header.data_type]
     shape = _checked_shape(tuple(header.dims), label, limits)
-    count = math.prod(shape)
-    typed = [name for name in _TYPED_FIELDS if len(getattr(header, name))]
+    single = [key for key, elements in _SINGLE_ELEMENTS.items() if len(elements(header))]
     if record.raw is None:
-        if any(name != field for name in typed):
-            raise _bad(label, f"has elements in {typed[0]}, expected {field}")
-        return _from_typed(header, dtype, field, shape, label)
-    if typed:
+        array = _from_elements(record, single, math.prod(shape), label)
+    elif single or record.packed:
         raise _bad(label, "has both raw bytes and single elements")
-    if len(record.raw) != count * dtype.itemsize:
-        raise _bad(label, f"has {len(record.raw)} bytes, expected {count * dtype.itemsize}")
-    array = np.frombuffer(record.raw, dtype).reshape(shape)
-    if dtype == np.bool_ and array.view(np.uint8).max(initial=0) > 1:
-        raise _bad(label, "has truth values other than 0 and 1")
-    if not array.flags.aligned:
-        array = array.copy()
+    else:
+        array = _from_raw(record.raw, dtype, math.prod(shape), label)
+    array = array.reshape(shape)
     array.flags.writeable = False
     return array
 
 
-def _check_where(header: TensorProto, label: str) -> None:
+def refuse_external(header: TensorProto, label: str) -> None:
+    """Refuses a tensor that is in another file, or in memory.
+
+    Raises:
+        InvalidModelError: ONNX_EXTERNAL_DATA.
+    """
     if header.data_location != TensorProto.DEFAULT or len(header.external_data):
         raise refusal(
             OnnxReason.EXTERNAL_DATA,
-            f"the tensor {label!r} lies in another file. Save the model as a single file.",
+            f"{label} lies in another file. Save the model as a single file.",
         )
-    if header.HasField("segment"):
-        raise _bad(label, "is a segment of a tensor")
 
 
 def _checked_shape(shape: tuple[int, ...], label: str, limits: Limits) -> tuple[int, ...]:
@@ -107,24 +161,57 @@ def _checked_shape(shape: tuple[int, ...], label: str, limits: Limits) -> tuple[
     return shape
 
 
-def _from_typed(
-    header: TensorProto, dtype: np.dtype[Any], field: str, shape: tuple[int, ...], label: str
+def _from_raw(raw: memoryview, dtype: np.dtype[Any], count: int, label: str) -> NDArray[Any]:
+    if len(raw) != count * dtype.itemsize:
+        raise _bad(label, f"has {len(raw)} bytes, expected {count * dtype.itemsize}")
+    array = np.frombuffer(raw, dtype)
+    if dtype == np.bool_ and array.view(np.uint8).max(initial=0) > 1:
+        raise _bad(label, "has truth values other than 0 and 1")
+    return array if array.flags.aligned else array.copy()
+
+
+def _from_elements(
+    record: TensorRecord, single: Sequence[str], count: int, label: str
 ) -> NDArray[Any]:
-    numbers, count = getattr(header, field), math.prod(shape)
+    dtype, name = _DTYPES[record.header.data_type]
+    found = {*single, *record.packed}
+    if found - {name}:
+        raise _bad(label, f"has elements in {min(found - {name})}, expected {name}")
+    if single and record.packed:
+        raise _bad(label, "has its elements packed and one by one")
+    if name in record.packed:
+        numbers = _unpacked(record.packed[name], name, dtype, count, label)
+    else:
+        numbers = np.array(
+            _SINGLE_ELEMENTS[name](record.header), np.int64 if name.startswith("int") else dtype
+        )
     if len(numbers) != count:
         raise _bad(label, f"has {len(numbers)} elements, expected {count}")
-    if field == "int32_data" and dtype.kind not in "iub":
-        bits = np.array(numbers, np.int64)
-        if bits.size and not 0 <= bits.min() <= bits.max() <= 0xFFFF:
-            raise _bad(label, "has elements that are no 16 bits")
-        array = bits.astype("<u2").view(dtype).reshape(shape)
-    else:
-        plain = np.array(numbers, np.int64 if dtype.kind in "iub" else dtype)
-        array = plain.astype(dtype).reshape(shape)
-        if dtype.kind in "iub" and not np.array_equal(array.astype(np.int64).ravel(), plain):
+    return _narrowed(numbers, dtype, label) if name == "int32_data" else numbers
+
+
+def _unpacked(
+    payload: memoryview, name: str, dtype: np.dtype[Any], count: int, label: str
+) -> NDArray[Any]:
+    if name in ("int32_data", "int64_data"):
+        numbers = unpack_varints(payload, count)
+        return numbers.astype(np.int32) if name == "int32_data" else numbers
+    if len(payload) % dtype.itemsize:
+        raise _bad(label, f"has {len(payload)} bytes of {dtype.name}")
+    numbers = np.frombuffer(payload, dtype)
+    return numbers if numbers.flags.aligned else numbers.copy()
+
+
+def _narrowed(numbers: NDArray[Any], dtype: np.dtype[Any], label: str) -> NDArray[Any]:
+    """Returns what int32_data holds: smaller integers, or the bits of floats of 16 bits."""
+    if dtype.kind in "iub":
+        array = numbers.astype(dtype)
+        if not np.array_equal(array, numbers):
             raise _bad(label, f"has elements that are no {dtype.name}")
-    array.flags.writeable = False
-    return array
+        return array
+    if numbers.size and not 0 <= numbers.min() <= numbers.max() <= 0xFFFF:
+        raise _bad(label, "has elements that are no 16 bits")
+    return numbers.astype("<u2").view(dtype)
 
 
 def _bad(label: str, found: str) -> Exception:

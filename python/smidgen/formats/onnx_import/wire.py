@@ -9,10 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from smidgen.formats.onnx_import.reasons import OnnxReason, refusal
 
-_VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5
+VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
 _MOST_VARINT_BYTES = 10
+_MOST_VARINT = (1 << 64) - 1
+_BLOCK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +26,13 @@ class Field:
 
     Attributes:
         number: Which field it is.
+        wire_type: How its value is written: VARINT, FIXED64, LENGTH or FIXED32.
         payload: Its bytes, where it is a text, bytes or a message; None where it is a number.
         encoded: All of it: tag, length and payload.
     """
 
     number: int
+    wire_type: int
     payload: memoryview | None
     encoded: memoryview
 
@@ -44,19 +51,19 @@ def fields(message: memoryview) -> Iterator[Field]:
         if number == 0:
             raise _malformed("a field has the number 0")
         payload = None
-        if wire_type == _VARINT:
+        if wire_type == VARINT:
             _, position = _varint(message, position)
-        elif wire_type == _LENGTH:
+        elif wire_type == LENGTH:
             length, position = _varint(message, position)
             payload = message[position : position + length]
             position += length
-        elif wire_type in (_FIXED32, _FIXED64):
-            position += 4 if wire_type == _FIXED32 else 8
+        elif wire_type in (FIXED32, FIXED64):
+            position += 4 if wire_type == FIXED32 else 8
         else:
             raise _malformed(f"a field has the wire type {wire_type}")
         if position > len(message):
             raise _malformed("a field is longer than what it is in")
-        yield Field(number, payload, message[start:position])
+        yield Field(number, wire_type, payload, message[start:position])
 
 
 def _varint(message: memoryview, position: int) -> tuple[int, int]:
@@ -64,8 +71,49 @@ def _varint(message: memoryview, position: int) -> tuple[int, int]:
     for index, byte in enumerate(message[position : position + _MOST_VARINT_BYTES]):
         value |= (byte & 0x7F) << (7 * index)
         if byte < 0x80:
+            if value > _MOST_VARINT:
+                raise _malformed("a number does not fit 64 bits")
             return value, position + index + 1
     raise _malformed("a number does not end")
+
+
+def unpack_varints(payload: memoryview, count: int) -> NDArray[np.int64]:
+    """Returns packed integers; a negative one is written as what two's complement makes of it.
+
+    Args:
+        payload: The integers one after the other.
+        count: How many there should be; where there are others, fewer or one more are returned.
+
+    Raises:
+        InvalidModelError: ONNX_MALFORMED, the last of them does not end, or one has too many bytes.
+    """
+    numbers = np.empty(min(count, len(payload)) + 1, np.int64)
+    filled = position = 0
+    while position < len(payload) and filled < len(numbers):
+        block = np.frombuffer(payload[position : position + _BLOCK], np.uint8)
+        found, used = _unpack_block(block)
+        found = found[: len(numbers) - filled]
+        numbers[filled : filled + len(found)] = found
+        filled += len(found)
+        position += used
+    return numbers[:filled]
+
+
+def _unpack_block(block: NDArray[np.uint8]) -> tuple[NDArray[np.int64], int]:
+    """Returns the integers that a block has whole, and how many bytes they are."""
+    ends = np.flatnonzero(block < 0x80)
+    if not len(ends):
+        raise _malformed("a number does not end")
+    starts = np.concatenate([[0], ends[:-1] + 1])
+    lengths = ends - starts + 1
+    if lengths.max() > _MOST_VARINT_BYTES or len(block) - 1 - ends[-1] >= _MOST_VARINT_BYTES:
+        raise _malformed("a number does not end")
+    numbers = np.zeros(len(ends), np.uint64)
+    for place in range(int(lengths.max())):
+        reaching = np.flatnonzero(lengths > place)
+        digits = block[starts[reaching] + place] & np.uint8(0x7F)
+        numbers[reaching] |= digits.astype(np.uint64) << np.uint64(7 * place)
+    return numbers.view(np.int64), int(ends[-1]) + 1
 
 
 def _malformed(found: str) -> Exception:
