@@ -32,17 +32,3 @@ def require_torch() -> None:
             "install smidgen[optimize]",
             extra="optimize",
         )
-
-
-def require_onnx() -> None:
-    """Makes sure that ONNX files can be read and written here.
-
-    Raises:
-        MissingExtraError: onnx is not installed.
-    """
-    if importlib.util.find_spec("onnx") is None:
-        raise MissingExtraError(
-            "reading and writing ONNX files needs onnx, which is not installed here; "
-            "install smidgen[onnx]",
-            extra="onnx",
-        )
