@@ -14,7 +14,7 @@ from smidgen.formats.onnx_import.quantized.float_steps import has_float_step, wr
 from smidgen.formats.onnx_import.quantized.integer_steps import write_exact, write_target
 from smidgen.formats.onnx_import.quantized.model import QuantizedModel
 from smidgen.formats.onnx_import.quantized.network import Network, without_unread
-from smidgen.formats.onnx_import.quantized.plan import Plan, plan
+from smidgen.formats.onnx_import.quantized.plan import Plan, PlanTooLargeError, plan
 from smidgen.formats.onnx_import.quantized.weights import UnsupportedWeightsError
 from smidgen.formats.onnx_import.quantized.writer import Writer
 from smidgen.formats.onnx_import.quantized.written_out import join_functions
@@ -36,7 +36,10 @@ def write_program(model: QuantizedModel) -> Program:
     exported = model.exported
     nodes = _rewritten(model)
     shapes = [spec.shape for spec in exported.inputs]
-    made = plan(nodes, shapes, exported.output_values, model.constants, exported.weights)
+    try:
+        made = plan(nodes, shapes, exported.output_values, model.constants, exported.weights)
+    except PlanTooLargeError as error:
+        raise _refusal(str(error)) from None
     _refuse([found for node in nodes for found in _problems(made, node)])
     writer = Writer(exported, made, model.constants)
     problems: list[str] = []

@@ -32,6 +32,13 @@ class QuantizedValue(Foreign):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Integers(Foreign):
+    """A constant in integers that the file has quantized or moved, and not yet dequantized."""
+
+    array: NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class QuantizedConstant(Foreign):
     """A constant that the file dequantizes: scales * (values - zero_points).
 
@@ -50,10 +57,10 @@ class QuantizedConstant(Foreign):
         """Whether all values have one scale."""
         return self.scales.size == 1
 
-    def centred(self) -> NDArray[np.int64]:
-        """Returns the values without their zero points."""
-        centred: NDArray[np.int64] = self.values.astype(np.int64) - self.zero_points
-        return centred
+    def centred(self) -> NDArray[Any]:
+        """Returns the values without their zero points, in as many bits as that takes."""
+        wide = np.int16 if self.values.dtype.itemsize == 1 else np.int64
+        return np.asarray(self.values.astype(wide) - self.zero_points.astype(wide))
 
     def reals(self) -> NDArray[np.float32]:
         """Returns the real values."""

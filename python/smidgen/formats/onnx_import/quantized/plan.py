@@ -26,6 +26,7 @@ from smidgen.functional import quantize
 from smidgen.graph import operations as ops
 from smidgen.graph.exported import ExportedNode
 from smidgen.graph.operations import FLOAT32, Shape
+from smidgen.program.verify import MOST_STEPS
 from smidgen.qparams import QParams
 
 _MOVING = (
@@ -37,6 +38,14 @@ _LAYERS = (
     ops.GlobalAveragePool, ops.Resize, Attention,
 )  # fmt: skip
 LAYERS_WITHOUT_FLOATS = (ops.ConvTranspose2d, ops.AveragePool, ops.Resize, Attention)
+
+
+_MOST_TARGETS = 4 * MOST_STEPS
+_MOST_FUNCTIONS = MOST_STEPS
+
+
+class PlanTooLargeError(Exception):
+    """A model asks for more than a program may have; the message says of what."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +78,17 @@ class Plan:
         shapes: Shape of each value.
         exact: Parameters of the values that bytes hold exactly.
         functions: The values that are functions of one exact value.
-        targets: As which bytes other values are wanted.
+        targets: As which bytes other values are wanted, in order.
         plain: The values that are wanted as they are.
+        target_count: How many targets there are.
     """
 
     shapes: dict[int, Shape]
     exact: dict[int, QParams] = field(default_factory=dict)
     functions: dict[int, Function] = field(default_factory=dict)
-    targets: dict[int, list[Target]] = field(default_factory=dict)
+    targets: dict[int, dict[Target, None]] = field(default_factory=dict)
     plain: set[int] = field(default_factory=set)
+    target_count: int = 0
 
     def is_layer(self, node: ExportedNode) -> bool:
         """Tells whether a node has an integer step for what it reads."""
@@ -128,6 +139,9 @@ def plan(
         outputs: Numbers of the values that it returns.
         constants: The integers of its weights, where it has integers.
         weights: All its weights.
+
+    Raises:
+        PlanTooLargeError: It asks for more than a program may have.
     """
     shapes = dict(enumerate(inputs)) | {node.output: node.shape for node in nodes}
     made = Plan(shapes)
@@ -161,6 +175,8 @@ def _find_exact(
         for value in node.inputs
         if value in made.functions or value in made.exact
     }
+    if len(made.functions) >= _MOST_FUNCTIONS:
+        return
     if node.dtype == FLOAT32 and all(made.shapes[value] == node.shape for value in read):
         found = function_of(node, read, numbers)
         if found is not None:
@@ -224,9 +240,12 @@ def _pass_on(made: Plan, node: ExportedNode, target: Target) -> bool:
 def _want(made: Plan, value: int, target: Target) -> None:
     if value in made.exact or value in made.functions:
         return
-    wanted = made.targets.setdefault(value, [])
+    wanted = made.targets.setdefault(value, {})
     if target not in wanted:
-        wanted.append(target)
+        made.target_count += 1
+        if made.target_count > _MOST_TARGETS:
+            raise PlanTooLargeError(f"more than {_MOST_TARGETS} values are wanted as bytes")
+        wanted[target] = None
 
 
 def _scales_channels(image: Shape, factor: Shape) -> bool:

@@ -20,6 +20,8 @@ from smidgen.graph.arguments import Weight
 from smidgen.program import Program
 
 _OWN_PRODUCER = "smidgen"
+_CONSTANTS_FOR_EACH_BYTE = 4  # an element of one byte may be turned, moved and made a float
+_LEAST_BUDGET = 1 << 20
 _INTEGERS = ("int8", "uint8", "int32")
 _KNOWN_TYPES: Mapping[str, int] = {name: number for name, number in TensorProto.DataType.items()}
 _NARROW_TYPES: Mapping[int, str] = {
@@ -58,7 +60,8 @@ def read_quantized_model(path: Path, *, limits: Limits = DEFAULT_LIMITS) -> Quan
     document = parse_document(data, limits)
     _check_types(document)
     is_own = document.producer == _OWN_PRODUCER
-    rules = QuantizedRules(is_own=is_own)
+    most = _LEAST_BUDGET + _CONSTANTS_FOR_EACH_BYTE * len(data)
+    rules = QuantizedRules(is_own=is_own, most_elements=most)
     exported = ModelReader(document, data, limits, rules.table, _as_weight).read()
     return QuantizedModel(exported, dict(rules.constants), frozenset(rules.dynamic), is_own)
 

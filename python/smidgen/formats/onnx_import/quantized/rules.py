@@ -14,6 +14,7 @@ from smidgen.formats.onnx_import.call import Call, Input, Result, Rule, plain
 from smidgen.formats.onnx_import.quantized import dynamic
 from smidgen.formats.onnx_import.quantized.operands import (
     Index,
+    Integers,
     QuantizedConstant,
     QuantizedValue,
     Rows,
@@ -48,9 +49,11 @@ class QuantizedRules:
 
     Args:
         is_own: Whether this library exported the model.
+        most_elements: How many elements of constants may be made in all.
     """
 
-    def __init__(self, *, is_own: bool) -> None:
+    def __init__(self, *, is_own: bool, most_elements: int) -> None:
+        self._elements_left = most_elements
         self.constants: dict[str, QuantizedConstant] = {}
         self.dynamic: set[str] = set()
         self._weights: dict[int, tuple[QuantizedConstant, Weight]] = {}
@@ -89,8 +92,15 @@ class QuantizedRules:
             return self._weight(call, value)
         return plain(value) if isinstance(value, Weight | Constant) else value
 
+    def _charge(self, array: NDArray[Any]) -> None:
+        """Counts the elements of a constant before they are made."""
+        self._elements_left -= array.size
+        if self._elements_left < 0:
+            raise UnsupportedCase("many times more constants than the file has")
+
     def _weight(self, call: Call, value: QuantizedConstant) -> Weight:
         if id(value) not in self._weights:
+            self._charge(value.values)
             reals = value.reals()
             reals.flags.writeable = False
             weight = call.assembly.as_weight(Constant(reals))
@@ -103,6 +113,7 @@ class QuantizedRules:
         parameters = parameters_of(call, "uint8")
         value = self._real(call, call.inputs[0] if call.inputs else None)
         if isinstance(value, Weight | Constant):
+            self._charge(value.array)
             return [_quantized_constant(call, value, parameters)]
         if not isinstance(value, Activation):
             raise UnsupportedCase("its use on other than floats")
@@ -120,8 +131,8 @@ class QuantizedRules:
         if isinstance(value, Rows):
             parameters = parameters_of(call, value.table.dtype.name)
             return self._embedding(call, value, parameters.along(0, 2))
-        if isinstance(value, Weight | Constant):
-            array = call.array(0)
+        if isinstance(value, Weight | Constant | Integers):
+            array = value.array if isinstance(value, Integers) else call.array(0)
             return [_dequantized(call, array, parameters_of(call, array.dtype.name))]
         raise UnsupportedCase("its use on what QuantizeLinear did not give")
 
@@ -150,7 +161,7 @@ class QuantizedRules:
                 inputs = (value.real, *(self._real(call, other) for other in call.inputs[1:]))
                 results = rule(replace(call, inputs=inputs))
                 return [_wrapped(value, result) for result in results]
-            if isinstance(value, QuantizedConstant | Weight | Constant):
+            if isinstance(value, QuantizedConstant | Integers | Weight | Constant):
                 constant = self._moved_constant(call, value)
                 if constant is not None:
                     return [constant]
@@ -159,14 +170,17 @@ class QuantizedRules:
         return moved
 
     def _moved_constant(
-        self, call: Call, value: QuantizedConstant | Weight | Constant
-    ) -> QuantizedConstant | Constant | None:
+        self, call: Call, value: QuantizedConstant | Integers | Weight | Constant
+    ) -> QuantizedConstant | Integers | None:
         """Moves integers and keeps them as such; None where that is not needed or not known."""
         if not isinstance(value, QuantizedConstant):
-            if value.dtype not in ("int8", "uint8"):
+            if value.array.dtype.name not in ("int8", "uint8"):
                 return None
-            array = _moved(call, call.array(0))
-            return None if array is None else Constant(array)
+            self._charge(value.array)
+            integers = value.array if isinstance(value, Integers) else call.array(0)
+            array = _moved(call, integers)
+            return None if array is None else Integers(array)
+        self._charge(value.values)
         parts = [
             _moved(call, np.broadcast_to(part, value.values.shape))
             for part in (value.values, value.scales, value.zero_points)
@@ -375,15 +389,20 @@ def _wrapped(value: QuantizedValue, result: Result) -> Result:
     return replace(value, real=result) if isinstance(result, Activation) else result
 
 
-def _quantized_constant(call: Call, value: Weight | Constant, parameters: Parameters) -> Constant:
+def _quantized_constant(call: Call, value: Weight | Constant, parameters: Parameters) -> Integers:
     """Quantizes a float constant as QuantizeLinear does."""
     array = value.array.T if isinstance(value, Weight) and value.is_transposed else value.array
     if array.dtype != np.float32:
         raise UnsupportedCase("its use on other than floats")
     scales, zero_points = _spread(call, array, parameters, call.integer("axis", 1))
+    if not np.isfinite(array).all():
+        raise unsupported(call, "quantizes a constant with NaN or infinite elements")
+    if parameters.dtype == "int32":
+        raise unsupported(call, "quantizes a constant to int32, expected uint8 or int8")
     limits = np.iinfo(parameters.dtype)
-    shifted = np.rint(array / scales).astype(np.float64) + zero_points
-    return Constant(np.clip(shifted, limits.min, limits.max).astype(parameters.dtype))
+    with np.errstate(over="ignore"):  # infinities are clipped
+        shifted = np.rint(array / scales) + zero_points.astype(np.float32)
+    return Integers(np.clip(shifted, limits.min, limits.max).astype(parameters.dtype))
 
 
 def _dequantized(
@@ -426,7 +445,7 @@ def _scales_of_rows(call: Call, rows: Rows, other: Input | None) -> NDArray[np.f
     """Returns the scales [V, 1] where the same indices select them."""
     if not isinstance(other, Activation):
         return None
-    node = next((node for node in call.assembly.nodes if node.output == other.number), None)
+    node = _maker(call, other)
     if node is None or not isinstance(node.operation, ops.Embedding):
         return None
     scales = call.assembly.weight_array(node.operation.weight)

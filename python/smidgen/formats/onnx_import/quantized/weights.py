@@ -82,7 +82,7 @@ def _symmetric(weight: QuantizedConstant) -> NDArray[np.int8]:
     """Moves values so that their zero point is 0, where int8 holds all of them then."""
     if weight.values.dtype.itemsize != 1:
         raise UnsupportedWeightsError(f"has weights of {weight.values.dtype.name}, expected int8")
-    centred = weight.values.astype(np.int16) - weight.zero_points.astype(np.int16)
+    centred = weight.centred()
     low, high = int(centred.min(initial=0)), int(centred.max(initial=0))
     if low >= -WEIGHT_QMAX and high <= WEIGHT_QMAX:
         return centred.astype(np.int8)
