@@ -37,11 +37,13 @@ smidgen infer digits images.npy
 Without a server:
 
 ```sh
+smidgen inspect digits.pt2
 smidgen convert --local digits.pt2 --calibration train.npz --out digits.smidgen
 smidgen infer --local digits.smidgen images.npy
+smidgen export digits.smidgen --onnx digits.onnx
 ```
 
-Every command but `serve` takes:
+Every command but `serve` takes these, the first where it talks to a server:
 
 | Option | Meaning |
 |---|---|

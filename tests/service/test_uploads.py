@@ -159,11 +159,12 @@ def test_damaged_artifact_is_refused(server: RunningServer) -> None:
     assert_nothing_left(server, "broken")
 
 
+@pytest.mark.parametrize("is_check", [True, False])
 def test_unsupported_operator_is_named_with_its_node(
-    server: RunningServer, unsupported_file: bytes
+    server: RunningServer, unsupported_file: bytes, is_check: bool
 ) -> None:
     with pytest.raises(grpc.RpcError) as caught:
-        server.upload_model("broken", unsupported_file)
+        server.upload_model("broken", unsupported_file, validate_only=is_check)
     assert ending(caught.value) == (grpc.StatusCode.UNIMPLEMENTED, "UNSUPPORTED_OPERATOR")
     metadata = details(caught.value)[error_details_pb2.ErrorInfo].metadata
     assert "fft" in metadata["op"]
