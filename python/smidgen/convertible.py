@@ -30,7 +30,7 @@ def check_convertible(graph: fx.GraphModule) -> None:
         UnsupportedOperatorError: some cannot; the message names all of them.
     """
     problems = [
-        f"{node.name} ({node.meta.get('module_path') or node.meta['op']}): {problem}"
+        f"{node.name} ({_place(node)}): {problem}"
         for node in graph.graph.nodes
         if (problem := step_problem(graph, node)) is not None
     ]
@@ -40,6 +40,13 @@ def check_convertible(graph: fx.GraphModule) -> None:
             reason="UNSUPPORTED_COMBINATION",
             node_count=len(problems),
         )
+
+
+def _place(node: fx.Node) -> str:
+    """Says where a node comes from: its module, or else what it is, and the line."""
+    module = node.meta.get("module_path") or node.meta["op"]
+    source = node.meta.get("source", "")
+    return f"{module}, {source}" if source else str(module)
 
 
 def quantized_problem(graph: fx.GraphModule, node: fx.Node) -> str | None:

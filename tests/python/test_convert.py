@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable
 
@@ -315,6 +316,8 @@ def test_all_unsupported_nodes_are_named(import_model: ImportModel) -> None:
     assert caught.value.metadata["node_count"] == "2"
     for part in ("v0", "v1", "rounds its extent up"):
         assert part in caught.value.message
+    lines = re.findall(r"\(average_pool, test_convert\.py:(\d+) in forward\)", caught.value.message)
+    assert int(lines[1]) == int(lines[0]) + 1
 
 
 class _CeilPool(nn.Module):

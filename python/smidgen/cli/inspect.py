@@ -41,7 +41,16 @@ def _view(path: Path, found: FileFacts) -> RenderableType:
     return Group(listing(_COLUMNS, map(_row, found.layers)), facts(_summary(path, found)))
 
 
-_COLUMNS = ("Layer", "Module", "Operator", "Gives", "Parameters", "Bytes", "MACs", "Quantized")
+_COLUMNS = (
+    "Layer",
+    "Module",
+    "Operator",
+    "Gives",
+    "Parameters",
+    "Bytes",
+    "MACs",
+    "Quantized",
+)
 
 
 def _row(layer: LayerFacts) -> tuple[str, ...]:
@@ -64,7 +73,8 @@ def _placement(layer: LayerFacts) -> str:
         return "?"
     if placement.is_quantized:
         return "yes"
-    return f"{placement.reason}: {placement.detail}" if placement.detail else placement.reason
+    shown = f"{placement.reason}: {placement.detail}" if placement.detail else placement.reason
+    return f"{shown} ({layer.source})" if _is_unsupported(layer) and layer.source else shown
 
 
 def _summary(path: Path, found: FileFacts) -> list[tuple[str, object]]:

@@ -40,10 +40,12 @@ class Origin:
     Attributes:
         label: The call's name in the file.
         module_path: The module that it came from; may be empty.
+        source: The line of the user's program that it came from; may be empty.
     """
 
     label: str
     module_path: str = ""
+    source: str = ""
 
 
 class Assembly:
@@ -224,6 +226,7 @@ class Assembly:
                 origin.label,
                 origin.module_path,
                 result.dtype,
+                origin.source,
             )
         )
         return result

@@ -4,8 +4,8 @@ Every name in the graph is made here: inputs `x0`, `x1`, ...; nodes and their mo
 ... in the order of the model. The same model gives the same names.
 
 Metadata of a node: "op", its OpKind; "shape", its shape with None for the batch size;
-"module_path", the module that it came from, for display. Inputs have "input_name" and "shape"; the
-output node has "output_names".
+"module_path", the module, and "source", the line that it came from, for display. Inputs have
+"input_name" and "shape"; the output node has "output_names".
 """
 
 from __future__ import annotations
@@ -106,6 +106,7 @@ class _Builder:
             "shape": node.shape,
             "dtype": node.dtype,
             "module_path": node.module_path,
+            "source": node.source,
         }
         return result
 

@@ -24,6 +24,8 @@ class ExportedNode:
         label: The operator's name in the file, for display alone.
         module_path: Where it came from, such as `blocks.0.conv`, for display alone; may be empty.
         dtype: Element type of the value.
+        source: The line of the user's program, such as `net.py:12 in forward`, for display alone;
+            may be empty.
     """
 
     operation: Operation
@@ -33,6 +35,7 @@ class ExportedNode:
     label: str
     module_path: str
     dtype: str = FLOAT32
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,7 @@ class LayerFacts:
         parameter_bytes: Bytes of the same.
         multiplications: Multiply-accumulates for one sample.
         placement: How it is quantized; None where that takes torch, which is not installed.
+        source: The line of the user's program, such as `net.py:12 in forward`; may be empty.
     """
 
     name: str
@@ -51,6 +52,7 @@ class LayerFacts:
     parameter_bytes: int
     multiplications: int
     placement: Placement | None
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)

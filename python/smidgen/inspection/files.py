@@ -106,4 +106,5 @@ def _node_layer(
         parameter_bytes=sum(weight.nbytes for weight in weights),
         multiplications=count,
         placement=placement,
+        source=node.source,
     )

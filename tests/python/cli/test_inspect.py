@@ -56,7 +56,9 @@ def test_without_torch_it_says_what_to_install(
 def test_what_convert_would_refuse_is_counted(offline: Smidgen, tmp_path: Path) -> None:
     net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.AvgPool2d(3, 2, ceil_mode=True))
     path = export(tmp_path / "net.pt2", net.eval(), torch.zeros(2, 1, 8, 8))
-    assert "1 layers, convert would refuse it" in offline("inspect", path).out
+    text = offline("inspect", path).out
+    assert "1 layers, convert would refuse it" in text
+    assert "set ceil_mode=False (pooling.py:" in " ".join(text.split())
 
 
 def test_unsupported_operators_are_all_told(offline: Smidgen, tmp_path: Path) -> None:

@@ -79,6 +79,7 @@ def test_a_float_model(pt2: Path) -> None:
     assert (conv.name, conv.module_path, conv.dtype) == ("v0", "conv", "float32")
     assert (conv.shape, conv.parameter_count, conv.parameter_bytes) == ((None, 4, 4, 4), 36, 144)
     assert conv.multiplications == 4 * 16 * 9
+    assert conv.source.startswith("test_inspect_file.py:")
 
 
 def test_each_layer_says_whether_it_is_quantized_and_why_not(pt2: Path) -> None:

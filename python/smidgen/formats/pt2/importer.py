@@ -290,7 +290,8 @@ class GraphImporter:
 
 
 def _origin(node: RawNode) -> Origin:
-    return Origin(_label(node), module_path(node.metadata))
+    metadata = node.metadata
+    return Origin(_label(node), module_path(metadata), source_line(metadata))
 
 
 def _label(node: RawNode) -> str:
