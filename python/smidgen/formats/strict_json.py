@@ -6,6 +6,7 @@ import json
 import math
 import re
 from collections.abc import Iterable
+from enum import StrEnum
 from typing import NoReturn, TypeAlias
 
 from smidgen.errors import InvalidModelError, SmidgenError
@@ -19,8 +20,19 @@ _MAX_DEPTH = 64
 _MAX_VALUES = 1_500_000  # 32 MiB of a real program have fewer; one of them takes up to 200 bytes
 
 
+class JsonReason(StrEnum):
+    """Why a JSON text is refused."""
+
+    DUPLICATE_KEY = "JSON_DUPLICATE_KEY"
+    INTEGER_RANGE = "JSON_INTEGER_RANGE"
+    MALFORMED = "JSON_MALFORMED"
+    NOT_FINITE = "JSON_NOT_FINITE"
+    TOO_DEEP = "JSON_TOO_DEEP"
+    TOO_LARGE = "JSON_TOO_LARGE"
+
+
 class _Refused(ValueError):
-    def __init__(self, reason: str, found: str) -> None:
+    def __init__(self, reason: JsonReason, found: str) -> None:
         super().__init__(found)
         self.reason = reason
 
@@ -53,9 +65,11 @@ def parse_json(
             parse_float=_finite,
         )
     except _Refused as refused:
-        raise error(f"{label}: {refused}.", reason=refused.reason) from None
+        raise error(f"{label}: {refused}.", reason=refused.reason.value) from None
     except ValueError as malformed:
-        raise error(f"{label} is not JSON: {malformed}.", reason="JSON_MALFORMED") from None
+        raise error(
+            f"{label} is not JSON: {malformed}.", reason=JsonReason.MALFORMED.value
+        ) from None
     return value
 
 
@@ -64,7 +78,7 @@ def _decode(data: bytes) -> str:
         return data.decode("utf-8")
     except UnicodeDecodeError as undecodable:
         found = f"the text is not UTF-8 at byte {undecodable.start}"
-        raise _Refused("JSON_MALFORMED", found) from None
+        raise _Refused(JsonReason.MALFORMED, found) from None
 
 
 def _check_structure(data: bytes, max_depth: int, max_values: int) -> None:
@@ -73,13 +87,13 @@ def _check_structure(data: bytes, max_depth: int, max_values: int) -> None:
     # Each comma and opening bracket brings one value at most, and there may be one without any.
     count = 1 + sum(map(structure.count, (b",", b"[", b"{")))
     if count > max_values:
-        raise _Refused("JSON_TOO_LARGE", f"it has more than {max_values} values")
+        raise _Refused(JsonReason.TOO_LARGE, f"it has more than {max_values} values")
     depth = 0
     for bracket in structure.translate(None, _NOT_BRACKETS):
         depth += 1 if bracket in b"[{" else -1
         if depth > max_depth:
             found = f"arrays and objects nest deeper than {max_depth} levels"
-            raise _Refused("JSON_TOO_DEEP", found)
+            raise _Refused(JsonReason.TOO_DEEP, found)
 
 
 def _unique(pairs: Iterable[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
@@ -87,24 +101,24 @@ def _unique(pairs: Iterable[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
     for key, value in pairs:
         if key in result:
             found = f"the key {key[:64]!r} occurs twice in one object"
-            raise _Refused("JSON_DUPLICATE_KEY", found)
+            raise _Refused(JsonReason.DUPLICATE_KEY, found)
         result[key] = value
     return result
 
 
 def _refuse_constant(text: str) -> NoReturn:
-    raise _Refused("JSON_NOT_FINITE", f"{text} is not a JSON number")
+    raise _Refused(JsonReason.NOT_FINITE, f"{text} is not a JSON number")
 
 
 def _int64(text: str) -> int:
     value = int(text) if len(text) <= _INT64_DIGITS else 1 << 63
     if not -(1 << 63) <= value < 1 << 63:
-        raise _Refused("JSON_INTEGER_RANGE", f"the integer {text[:32]} does not fit 64 bits")
+        raise _Refused(JsonReason.INTEGER_RANGE, f"the integer {text[:32]} does not fit 64 bits")
     return value
 
 
 def _finite(text: str) -> float:
     value = float(text)
     if not math.isfinite(value):
-        raise _Refused("JSON_NOT_FINITE", f"the number {text[:32]} does not fit a double")
+        raise _Refused(JsonReason.NOT_FINITE, f"the number {text[:32]} does not fit a double")
     return value

@@ -12,6 +12,7 @@ import stat
 import struct
 import zlib
 from dataclasses import dataclass
+from enum import StrEnum
 from itertools import pairwise
 from pathlib import Path
 from typing import NoReturn
@@ -28,6 +29,33 @@ _LOCAL = struct.Struct("<4s5H3L2H")
 _DESCRIPTORS = {12: ("<3L", False), 16: ("<4s3L", True), 20: ("<L2Q", False), 24: ("<4sL2Q", True)}
 _MAX16, _MAX32 = 0xFFFF, 0xFFFFFFFF
 _ZIP64_FIELD, _UNICODE_PATH_FIELD = 0x0001, 0x7075
+
+
+class ZipReason(StrEnum):
+    """Why an archive is refused."""
+
+    BAD_CENTRAL_DIRECTORY = "ZIP_BAD_CENTRAL_DIRECTORY"
+    BAD_CRC = "ZIP_BAD_CRC"
+    BAD_DEFLATE = "ZIP_BAD_DEFLATE"
+    BAD_EXTRA_FIELD = "ZIP_BAD_EXTRA_FIELD"
+    BAD_NAME = "ZIP_BAD_NAME"
+    BAD_SIZE = "ZIP_BAD_SIZE"
+    BAD_ZIP64 = "ZIP_BAD_ZIP64"
+    COMPRESSED = "ZIP_COMPRESSED"
+    DUPLICATE_NAME = "ZIP_DUPLICATE_NAME"
+    ENCRYPTED = "ZIP_ENCRYPTED"
+    ENTRY_COUNT = "ZIP_ENTRY_COUNT"
+    GAP = "ZIP_GAP"
+    LOCAL_HEADER_MISMATCH = "ZIP_LOCAL_HEADER_MISMATCH"
+    MULTI_DISK = "ZIP_MULTI_DISK"
+    NOT_A_FILE = "ZIP_NOT_A_FILE"
+    NO_END_RECORD = "ZIP_NO_END_RECORD"
+    OUT_OF_BOUNDS = "ZIP_OUT_OF_BOUNDS"
+    OVERLAPPING_ENTRIES = "ZIP_OVERLAPPING_ENTRIES"
+    PREPENDED_BYTES = "ZIP_PREPENDED_BYTES"
+    TOO_LARGE = "ZIP_TOO_LARGE"
+    TOO_MANY_ENTRIES = "ZIP_TOO_MANY_ENTRIES"
+    UNSUPPORTED_FLAGS = "ZIP_UNSUPPORTED_FLAGS"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,21 +139,21 @@ class ZipArchive:
         if entry.method == _DEFLATED:
             data = memoryview(self._inflate(entry, data))
         if zlib.crc32(data) != entry.crc:
-            self._fail("ZIP_BAD_CRC", f"entry {name!r} is damaged: its CRC-32 does not match")
+            self._fail(ZipReason.BAD_CRC, f"entry {name!r} is damaged: its CRC-32 does not match")
         return data
 
-    def _fail(self, reason: str, found: str) -> NoReturn:
+    def _fail(self, reason: ZipReason, found: str) -> NoReturn:
         message = f"The file is not an acceptable zip archive: {found}. Write the file again."
-        raise self._error(message, reason=reason)
+        raise self._error(message, reason=reason.value)
 
     def _map(self, path: Path) -> memoryview:
         with path.open("rb") as file:
             size = file.seek(0, 2)
             if size < _END.size:
-                self._fail("ZIP_NO_END_RECORD", f"it has {size} bytes, too few for an archive")
+                self._fail(ZipReason.NO_END_RECORD, f"it has {size} bytes, too few for an archive")
             if size > self._limits.file_bytes:
                 self._fail(
-                    "ZIP_TOO_LARGE",
+                    ZipReason.TOO_LARGE,
                     f"it has {size} bytes, more than the {self._limits.file_bytes} allowed",
                 )
             return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
@@ -136,11 +164,11 @@ class ZipArchive:
         signature, disk, central_disk, here, total, size, offset, comment = end
         if signature != b"PK\x05\x06" or comment:
             self._fail(
-                "ZIP_NO_END_RECORD",
+                ZipReason.NO_END_RECORD,
                 "it does not end with an end-of-central-directory record without a comment",
             )
         if disk or central_disk or here != total:
-            self._fail("ZIP_MULTI_DISK", "it is split over several disks")
+            self._fail(ZipReason.MULTI_DISK, "it is split over several disks")
         end_of_central = end_start
         locator_start = end_start - _END64_LOCATOR.size
         if (
@@ -151,13 +179,13 @@ class ZipArchive:
             end_of_central, total, size, offset = self._read_zip64_end(locator_start, stated)
         if offset + size != end_of_central:
             self._fail(
-                "ZIP_BAD_CENTRAL_DIRECTORY",
+                ZipReason.BAD_CENTRAL_DIRECTORY,
                 f"its central directory is stated at {offset} with {size} bytes, "
                 f"but its end record is at {end_of_central}",
             )
         if total > self._limits.entries:
             self._fail(
-                "ZIP_TOO_MANY_ENTRIES",
+                ZipReason.TOO_MANY_ENTRIES,
                 f"it has {total} entries, more than the {self._limits.entries} allowed",
             )
         return offset, end_of_central, total
@@ -167,18 +195,18 @@ class ZipArchive:
     ) -> tuple[int, int, int, int]:
         _, disk, start, disks = _END64_LOCATOR.unpack_from(self._data, locator_start)
         if disk or disks != 1:
-            self._fail("ZIP_MULTI_DISK", "it is split over several disks")
+            self._fail(ZipReason.MULTI_DISK, "it is split over several disks")
         if start + _END64.size != locator_start:
-            self._fail("ZIP_BAD_ZIP64", "its zip64 end record is not in its place")
+            self._fail(ZipReason.BAD_ZIP64, "its zip64 end record is not in its place")
         record = _END64.unpack_from(self._data, start)
         signature, length, _, _, disk, central_disk, here, total, size, offset = record
         if signature != b"PK\x06\x06" or length != _END64.size - 12:
-            self._fail("ZIP_BAD_ZIP64", "its zip64 end record is malformed")
+            self._fail(ZipReason.BAD_ZIP64, "its zip64 end record is malformed")
         if disk or central_disk or here != total:
-            self._fail("ZIP_MULTI_DISK", "it is split over several disks")
+            self._fail(ZipReason.MULTI_DISK, "it is split over several disks")
         pairs = zip(stated, (total, size, offset), (_MAX16, _MAX32, _MAX32), strict=True)
         if any(short not in (long, sentinel) for short, long, sentinel in pairs):
-            self._fail("ZIP_BAD_ZIP64", "its two end records contradict each other")
+            self._fail(ZipReason.BAD_ZIP64, "its two end records contradict each other")
         return start, total, size, offset
 
     def _read_central_directory(self, start: int, end: int, count: int) -> list[_Entry]:
@@ -188,20 +216,20 @@ class ZipArchive:
         while position < end:
             entry, position = self._read_central_header(position, end)
             if entry.name in names:
-                self._fail("ZIP_DUPLICATE_NAME", f"entry {entry.name!r} occurs twice")
+                self._fail(ZipReason.DUPLICATE_NAME, f"entry {entry.name!r} occurs twice")
             names.add(entry.name)
             entries.append(entry)
             if len(entries) > count:
                 break
         if len(entries) != count:
             self._fail(
-                "ZIP_ENTRY_COUNT",
+                ZipReason.ENTRY_COUNT,
                 f"it states {count} entries, but its central directory has {len(entries)} or more",
             )
         inflated = sum(entry.size for entry in entries if entry.method == _DEFLATED)
         if inflated > self._limits.inflated_bytes:
             self._fail(
-                "ZIP_TOO_LARGE",
+                ZipReason.TOO_LARGE,
                 f"its compressed entries hold {inflated} bytes, "
                 f"more than the {self._limits.inflated_bytes} allowed",
             )
@@ -209,7 +237,7 @@ class ZipArchive:
 
     def _read_central_header(self, position: int, end: int) -> tuple[_Entry, int]:
         if position + _CENTRAL.size > end:
-            self._fail("ZIP_BAD_CENTRAL_DIRECTORY", "its central directory is cut off")
+            self._fail(ZipReason.BAD_CENTRAL_DIRECTORY, "its central directory is cut off")
         header = _CENTRAL.unpack_from(self._data, position)
         signature, _, _, flags, method, _, _, crc, packed, size = header[:10]
         name_length, extra_length, comment_length, disk, _, attributes, offset = header[10:]
@@ -217,13 +245,13 @@ class ZipArchive:
         extra_start = name_start + name_length
         following = extra_start + extra_length + comment_length
         if signature != b"PK\x01\x02" or following > end or comment_length:
-            self._fail("ZIP_BAD_CENTRAL_DIRECTORY", "its central directory is malformed")
+            self._fail(ZipReason.BAD_CENTRAL_DIRECTORY, "its central directory is malformed")
         raw_name = bytes(self._data[name_start:extra_start])
         name = self._check_name(raw_name)
         extra = self._data[extra_start : extra_start + extra_length]
         size, packed, offset, disk = self._widen(name, extra, (size, packed, offset, disk))
         if disk:
-            self._fail("ZIP_MULTI_DISK", f"entry {name!r} is on another disk")
+            self._fail(ZipReason.MULTI_DISK, f"entry {name!r} is on another disk")
         entry = _Entry(name, raw_name, flags, method, crc, packed, size, offset)
         self._check_kind(entry, attributes)
         return entry, following
@@ -232,7 +260,7 @@ class ZipArchive:
         try:
             name = raw.decode("utf-8")
         except UnicodeDecodeError:
-            self._fail("ZIP_BAD_NAME", f"an entry's name is not UTF-8: {raw[:64]!r}")
+            self._fail(ZipReason.BAD_NAME, f"an entry's name is not UTF-8: {raw[:64]!r}")
         parts = name.split("/")
         if (
             not raw
@@ -243,32 +271,34 @@ class ZipArchive:
             or any(part in ("", ".", "..") for part in parts)
         ):
             self._fail(
-                "ZIP_BAD_NAME",
+                ZipReason.BAD_NAME,
                 f"an entry has the name {name[:64]!r}, which is not a plain relative path",
             )
         return name
 
     def _check_kind(self, entry: _Entry, attributes: int) -> None:
         if entry.flags & _ENCRYPTED:
-            self._fail("ZIP_ENCRYPTED", f"entry {entry.name!r} is encrypted")
+            self._fail(ZipReason.ENCRYPTED, f"entry {entry.name!r} is encrypted")
         compressed = entry.method == _DEFLATED and self._allow_deflate
         allowed = _DESCRIPTOR | _UTF8 | (_DEFLATE_LEVEL if compressed else 0)
         if entry.flags & ~allowed:
             self._fail(
-                "ZIP_UNSUPPORTED_FLAGS", f"entry {entry.name!r} has flags {entry.flags:#06x}"
+                ZipReason.UNSUPPORTED_FLAGS, f"entry {entry.name!r} has flags {entry.flags:#06x}"
             )
         if entry.method != _STORED and not compressed:
             self._fail(
-                "ZIP_COMPRESSED",
+                ZipReason.COMPRESSED,
                 f"entry {entry.name!r} uses method {entry.method}; "
                 + ("stored or deflated" if self._allow_deflate else "stored")
                 + " entries are expected",
             )
         if entry.method == _STORED and entry.size != entry.compressed_size:
-            self._fail("ZIP_BAD_SIZE", f"stored entry {entry.name!r} states two different sizes")
+            self._fail(
+                ZipReason.BAD_SIZE, f"stored entry {entry.name!r} states two different sizes"
+            )
         file_type = stat.S_IFMT(attributes >> 16)
         if file_type not in (0, stat.S_IFREG) or attributes & 0x10:
-            self._fail("ZIP_NOT_A_FILE", f"entry {entry.name!r} is not a regular file")
+            self._fail(ZipReason.NOT_A_FILE, f"entry {entry.name!r} is not a regular file")
 
     def _widen(
         self, name: str, extra: memoryview, short: tuple[int, int, int, int]
@@ -277,14 +307,16 @@ class ZipArchive:
         fields = self._extra_fields(name, extra)
         sentinels = (_MAX32, _MAX32, _MAX32, _MAX16)
         if _UNICODE_PATH_FIELD in fields:
-            self._fail("ZIP_BAD_NAME", f"entry {name!r} has a second name")
+            self._fail(ZipReason.BAD_NAME, f"entry {name!r} has a second name")
         saturated = [a == b for a, b in zip(short, sentinels, strict=True)]
         if not any(saturated):
             return short
         layout = "<" + "".join(c for c, wide in zip("QQQL", saturated, strict=True) if wide)
         field = fields.get(_ZIP64_FIELD, memoryview(b""))
         if len(field) != struct.calcsize(layout):
-            self._fail("ZIP_BAD_ZIP64", f"entry {name!r} lacks the zip64 sizes that it refers to")
+            self._fail(
+                ZipReason.BAD_ZIP64, f"entry {name!r} lacks the zip64 sizes that it refers to"
+            )
         wide_values = iter(struct.unpack(layout, field))
         size, packed, offset, disk = (
             int(next(wide_values)) if wide else value
@@ -297,11 +329,11 @@ class ZipArchive:
         position = 0
         while position < len(extra):
             if position + 4 > len(extra):
-                self._fail("ZIP_BAD_EXTRA_FIELD", f"entry {name!r} has a cut-off extra field")
+                self._fail(ZipReason.BAD_EXTRA_FIELD, f"entry {name!r} has a cut-off extra field")
             identifier, length = struct.unpack_from("<2H", extra, position)
             value = extra[position + 4 : position + 4 + length]
             if len(value) != length or identifier in fields:
-                self._fail("ZIP_BAD_EXTRA_FIELD", f"entry {name!r} has a malformed extra field")
+                self._fail(ZipReason.BAD_EXTRA_FIELD, f"entry {name!r} has a malformed extra field")
             fields[identifier] = value
             position += 4 + length
         return fields
@@ -311,7 +343,7 @@ class ZipArchive:
         ordered = sorted(entries, key=lambda entry: entry.offset)
         located = {entry.name: self._locate(entry, central_start) for entry in ordered}
         if (ordered[0].offset if ordered else central_start) != 0:
-            self._fail("ZIP_PREPENDED_BYTES", "there are bytes before its first entry")
+            self._fail(ZipReason.PREPENDED_BYTES, "there are bytes before its first entry")
         starts = [entry.offset for entry in ordered] + [central_start]
         for entry, (_, following) in zip(ordered, pairwise(starts), strict=True):
             self._check_end(located[entry.name], following)
@@ -319,14 +351,14 @@ class ZipArchive:
 
     def _locate(self, entry: _Entry, central_start: int) -> _Entry:
         if entry.offset + _LOCAL.size > central_start:
-            self._fail("ZIP_OUT_OF_BOUNDS", f"entry {entry.name!r} lies outside the file")
+            self._fail(ZipReason.OUT_OF_BOUNDS, f"entry {entry.name!r} lies outside the file")
         header = _LOCAL.unpack_from(self._data, entry.offset)
         signature, _, flags, method, _, _, crc, packed, size, name_length, extra_length = header
         name_start = entry.offset + _LOCAL.size
         extra_start = name_start + name_length
         data_start = extra_start + extra_length
         if data_start + entry.compressed_size > central_start:
-            self._fail("ZIP_OUT_OF_BOUNDS", f"entry {entry.name!r} lies outside the file")
+            self._fail(ZipReason.OUT_OF_BOUNDS, f"entry {entry.name!r} lies outside the file")
         extra = self._data[extra_start:data_start]
         size, packed, _, _ = self._widen(entry.name, extra, (size, packed, 0, 0))
         found = (flags, method, self._data[name_start:extra_start] == entry.raw_name)
@@ -340,7 +372,7 @@ class ZipArchive:
             or any(local not in (central, *deferred) for local, central in sizes)
         ):
             self._fail(
-                "ZIP_LOCAL_HEADER_MISMATCH",
+                ZipReason.LOCAL_HEADER_MISMATCH,
                 f"entry {entry.name!r} has a local header that contradicts the central directory",
             )
         return _Entry(
@@ -351,19 +383,19 @@ class ZipArchive:
     def _check_end(self, entry: _Entry, following: int) -> None:
         gap = following - entry.data_end
         if gap < 0:
-            self._fail("ZIP_OVERLAPPING_ENTRIES", f"entry {entry.name!r} overlaps the next one")
+            self._fail(ZipReason.OVERLAPPING_ENTRIES, f"entry {entry.name!r} overlaps the next one")
         if not entry.flags & _DESCRIPTOR:
             if gap:
-                self._fail("ZIP_GAP", f"there are {gap} bytes after entry {entry.name!r}")
+                self._fail(ZipReason.GAP, f"there are {gap} bytes after entry {entry.name!r}")
             return
         if gap not in _DESCRIPTORS:
-            self._fail("ZIP_GAP", f"there are {gap} bytes after entry {entry.name!r}")
+            self._fail(ZipReason.GAP, f"there are {gap} bytes after entry {entry.name!r}")
         layout, signed = _DESCRIPTORS[gap]
         found = struct.unpack_from(layout, self._data, entry.data_end)
         expected = (entry.crc, entry.compressed_size, entry.size)
         if found != ((b"PK\x07\x08", *expected) if signed else expected):
             self._fail(
-                "ZIP_LOCAL_HEADER_MISMATCH",
+                ZipReason.LOCAL_HEADER_MISMATCH,
                 f"entry {entry.name!r} has a descriptor that contradicts the central directory",
             )
 
@@ -373,7 +405,7 @@ class ZipArchive:
             # One byte more than declared tells an entry that is too long from one that fits.
             inflated = stream.decompress(data, entry.size + 1)
         except zlib.error:
-            self._fail("ZIP_BAD_DEFLATE", f"entry {entry.name!r} cannot be decompressed")
+            self._fail(ZipReason.BAD_DEFLATE, f"entry {entry.name!r} cannot be decompressed")
         if len(inflated) != entry.size or not stream.eof or stream.unused_data:
-            self._fail("ZIP_BAD_SIZE", f"entry {entry.name!r} does not have its stated size")
+            self._fail(ZipReason.BAD_SIZE, f"entry {entry.name!r} does not have its stated size")
         return inflated

@@ -44,6 +44,7 @@ class Pt2File:
 
     entries: dict[str, bytes]
     root: str = "model"
+    strays: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, path: Path) -> Pt2File:
@@ -65,10 +66,14 @@ class Pt2File:
         edit(document)
         return self.replaced({name: json.dumps(document).encode()})
 
+    def beside(self, name: str) -> Pt2File:
+        """Returns a copy with an empty entry that is not below the root folder."""
+        return replace(self, strays=(*self.strays, name))
+
     def document(self, name: str = MODEL) -> Any:
         return json.loads(self.entries[name])
 
     def write(self, path: Path) -> Path:
         files = {f"{self.root}/{name}": data for name, data in self.entries.items()}
-        path.write_bytes(write_zip(entries_of(files)))
+        path.write_bytes(write_zip(entries_of(files | dict.fromkeys(self.strays, b""))))
         return path

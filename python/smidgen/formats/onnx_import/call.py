@@ -284,7 +284,8 @@ def plain(value: Tensor) -> Tensor:
         return value
     kind = value.array.dtype.kind
     wanted = INT64 if kind in "iu" else FLOAT32
-    converted = value.array.astype(wanted)
+    with np.errstate(over="ignore"):  # what becomes infinite is refused later, if it is used
+        converted = value.array.astype(wanted)
     converted.flags.writeable = False
     if isinstance(value, Weight):
         return Weight(value.name, wanted, value.shape, value.is_transposed, converted)

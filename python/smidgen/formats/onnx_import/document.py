@@ -8,7 +8,7 @@ memory.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -24,7 +24,7 @@ from smidgen.formats.onnx_import.wire import FIXED32, FIXED64, LENGTH, VARINT, F
 _M = TypeVar("_M", bound=Message)
 
 _MOST_DEPTH = 16
-_MOST_FIELDS = 2_000_000
+_MOST_FIELDS = 500_000  # a thousand nodes have thirty thousand
 _GRAPH = ModelProto.DESCRIPTOR.fields_by_name["graph"].number
 _INITIALIZER = GraphProto.DESCRIPTOR.fields_by_name["initializer"].number
 _NODE = GraphProto.DESCRIPTOR.fields_by_name["node"].number
@@ -110,8 +110,8 @@ class _Walk:
 
     def message(
         self, data: memoryview, kind: Any, depth: int, *, is_initializer: bool = False
-    ) -> list[Field]:
-        """Returns the fields of a message after a look at all that it holds.
+    ) -> Iterator[Field]:
+        """Yields the fields of a message, each after a look at all that it holds.
 
         Args:
             data: The message.
@@ -124,7 +124,6 @@ class _Walk:
                 OnnxReason.TOO_LARGE, f"its messages nest deeper than {_MOST_DEPTH} levels."
             )
         known = kind.fields_by_number
-        found = []
         for field in fields(data):
             descriptor = known.get(field.number)
             if descriptor is None:
@@ -139,9 +138,9 @@ class _Walk:
             is_graph = kind is ModelProto.DESCRIPTOR and field.number == _GRAPH
             if inner is not None and field.payload is not None and not is_graph:
                 is_tensor = kind is GraphProto.DESCRIPTOR and field.number == _INITIALIZER
-                self.message(field.payload, inner, depth + 1, is_initializer=is_tensor)
-            found.append(field)
-        return found
+                for _ in self.message(field.payload, inner, depth + 1, is_initializer=is_tensor):
+                    pass
+            yield field
 
     def _count(self, kind: Any, field: Field, elements: int) -> None:
         self._fields += elements
@@ -161,11 +160,22 @@ def _elements(descriptor: Any, field: Field) -> int:
     """
     expected = _WIRE_TYPES[descriptor.type]
     if field.wire_type == expected:
+        if descriptor.type == FieldDescriptor.TYPE_STRING:
+            _check_text(field, descriptor.name)
         return 1
     if field.payload is None or not descriptor.is_repeated:
         found = f"its field {descriptor.name} has the wire type {field.wire_type}"
         raise refusal(OnnxReason.MALFORMED, f"it is not an ONNX file: {found}.")
     return 1 + len(field.payload) // _LEAST_BYTES[expected]
+
+
+def _check_text(field: Field, name: str) -> None:
+    """Checks what protobuf only does when the text is looked at, by an error of another kind."""
+    try:
+        str(field.payload or b"", "utf-8")
+    except UnicodeDecodeError:
+        found = f"its field {name} is not UTF-8"
+        raise refusal(OnnxReason.MALFORMED, f"it is not an ONNX file: {found}.") from None
 
 
 def _parse(message: _M, data: bytes) -> _M:

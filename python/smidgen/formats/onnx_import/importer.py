@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from onnx import NodeProto
 
@@ -129,10 +129,7 @@ class OnnxImporter:
                 call = Call(
                     node, self._opset, inputs, self.assembly, self._limits, attributes_of(node)
                 )
-                results = list(rule(call))
-                for result in results:
-                    if isinstance(result, Constant) and result not in inputs:
-                        self.assembly.charge(result)
+                results = self._charged(rule(call), inputs)
         except _UnknownOperand:
             pass
         except UnsupportedCase as case:
@@ -150,6 +147,15 @@ class OnnxImporter:
         for index, name in enumerate(node.output):
             if name:
                 self._define(name, results[index] if index < len(results) else _UNKNOWN)
+
+    def _charged(
+        self, results: Sequence[Result], inputs: Sequence[Input | None]
+    ) -> list[Result | _Unknown]:
+        """Counts the constants among what a rule gives and returns all of it."""
+        for result in results:
+            if isinstance(result, Constant) and not any(result is value for value in inputs):
+                self.assembly.charge(result)
+        return list(results)
 
     def _define(self, name: str, value: Result | _Unknown) -> None:
         if name in self._values:
