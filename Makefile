@@ -29,7 +29,7 @@ demo: setup ## Train, calibrate, quantize and serve a real model, and show what 
 test: test-native test-python ## Run all tests
 
 test-python: setup
-	$(BIN)/python $(COVERAGE) -m pytest $(PYTEST_FLAGS)
+	$(BIN)/python $(COVERAGE) -m pytest --numprocesses $(JOBS) --dist loadfile $(PYTEST_FLAGS)
 
 test-native: setup
 	$(BIN)/cmake -S . -B build/native -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja -DSMIDGEN_BUILD_TESTS=ON -DSMIDGEN_BUILD_PYTHON=OFF
