@@ -117,11 +117,16 @@ class Call:
         """Tells whether an operand is given."""
         return index < len(self.inputs) and self.inputs[index] is not None
 
-    def input(self, index: int) -> Tensor:
-        """Returns an operand as a tensor."""
+    def operand(self, index: int) -> Input:
+        """Returns an operand of any kind."""
         value = self.inputs[index] if index < len(self.inputs) else None
         if value is None:
             raise ArgumentError(f"it has no operand {index}")
+        return value
+
+    def input(self, index: int) -> Tensor:
+        """Returns an operand as a tensor."""
+        value = self.operand(index)
         if isinstance(value, Extents):
             return as_constant(value)
         if isinstance(value, BatchRange):

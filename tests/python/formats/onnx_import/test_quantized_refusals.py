@@ -218,6 +218,26 @@ def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
         assert f"{name!r}" in caught.value.message
 
 
+@pytest.mark.parametrize(
+    "operator",
+    [
+        "Add", "Cast", "Clip", "DequantizeLinear", "MatMulInteger", "Mul", "QLinearConv",
+        "QLinearMatMul", "QuantizeLinear", "Shape", "Sub", "Transpose",
+    ],
+)  # fmt: skip
+def test_operators_without_operands(operator: str, tmp_path: Path) -> None:
+    attributes = {"to": 1} if operator == "Cast" else {}
+    y = helper.make_node(operator, [], ["y"], name="y", **attributes)
+    model = make_model([y], [], (INPUTS,))
+    model.producer_name = "smidgen"
+    path = tmp_path / "none.onnx"
+    onnx.save(model, path)
+    with pytest.raises(InvalidModelError) as caught:
+        read_quantized_onnx(path)
+    assert caught.value.reason == "ONNX_BAD_ATTRIBUTE"
+    assert "it has no operand 0" in caught.value.message
+
+
 def test_bytes_where_floats_are_expected(tmp_path: Path) -> None:
     parts = layer()
     nodes = tuple(node for node in parts.nodes if node.name != "y")

@@ -55,7 +55,7 @@ class RowSums(Foreign):
 
 def row_bytes(call: Call) -> RowBytes | None:
     """Returns what a Cast to uint8 of clamp(round(x / scale) + zero_point) gives."""
-    value = call.inputs[0]
+    value = call.operand(0)
     if call.integer("to") != TensorProto.UINT8 or not isinstance(value, Activation):
         return None
     makers = {node.output: node for node in call.assembly.nodes[-64:]}
@@ -70,7 +70,7 @@ def row_bytes(call: Call) -> RowBytes | None:
 
 def row_sums(call: Call) -> RowSums:
     """Returns what MatMulInteger of rows and a constant gives."""
-    rows = call.inputs[0]
+    rows = call.operand(0)
     weight = call.array(1)
     if not isinstance(rows, RowBytes) or weight.dtype != np.int8 or weight.ndim != 2:
         raise UnsupportedCase("other than rows of bytes by a matrix of int8")

@@ -65,7 +65,7 @@ class QuantizedConstant(Foreign):
     def reals(self) -> NDArray[np.float32]:
         """Returns the real values."""
         with np.errstate(over="ignore"):  # infinities are refused where they are weights
-            return self.centred().astype(np.float32) * self.scales
+            return np.asarray(self.centred().astype(np.float32) * self.scales)
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,8 +110,8 @@ class QuantizedRules:
 
     def _quantize(self, call: Call) -> Sequence[Result]:
         """QuantizeLinear: of a computed value, or of a float weight that the file leaves so."""
+        value = self._real(call, call.operand(0))
         parameters = parameters_of(call, "uint8")
-        value = self._real(call, call.inputs[0] if call.inputs else None)
         if isinstance(value, Weight | Constant):
             self._charge(value.array)
             return [_quantized_constant(call, value, parameters)]
@@ -121,7 +121,7 @@ class QuantizedRules:
         return [_quantized(call, value, qparams, offset)]
 
     def _dequantize(self, call: Call) -> Sequence[Result]:
-        value = call.inputs[0] if call.inputs else None
+        value = call.operand(0)
         if isinstance(value, QuantizedValue):
             parameters = parameters_of(call, "int8" if value.offset else "uint8")
             qparams, offset = qparams_of(call, parameters)
@@ -138,7 +138,7 @@ class QuantizedRules:
 
     def _clip(self, call: Call) -> Sequence[Result]:
         """Clip; of bytes it narrows what QuantizeLinear gives."""
-        value = call.inputs[0]
+        value = call.operand(0)
         if not isinstance(value, QuantizedValue):
             return RULES["Clip"](self._with_reals(call))
         low, high = (
@@ -156,7 +156,7 @@ class QuantizedRules:
 
     def _moving(self, rule: Rule) -> Rule:
         def moved(call: Call) -> Sequence[Result]:
-            value = call.inputs[0] if call.inputs else None
+            value = call.operand(0)
             if isinstance(value, QuantizedValue):
                 inputs = (value.real, *(self._real(call, other) for other in call.inputs[1:]))
                 results = rule(replace(call, inputs=inputs))
@@ -208,7 +208,7 @@ class QuantizedRules:
         return [_wrapped(first, result) for result in results]
 
     def _shape(self, call: Call) -> Sequence[Result]:
-        value = call.inputs[0]
+        value = call.operand(0)
         if isinstance(value, QuantizedValue):
             call = replace(call, inputs=(value.real,))
         return RULES["Shape"](self._with_reals(call))
@@ -221,7 +221,7 @@ class QuantizedRules:
         return RULES["Constant"](call)
 
     def _cast(self, call: Call) -> Sequence[Result]:
-        value, wanted = call.inputs[0], call.integer("to")
+        value, wanted = call.operand(0), call.integer("to")
         is_index = wanted in (TensorProto.INT32, TensorProto.INT64)
         if isinstance(value, QuantizedValue) and is_index and not value.offset:
             return [Index(value)]
@@ -236,7 +236,7 @@ class QuantizedRules:
 
     def _gather(self, call: Call) -> Sequence[Result]:
         """Gather; of a table by bytes it is any function of them."""
-        data, index = call.inputs[0], call.inputs[1] if len(call.inputs) > 1 else None
+        data, index = call.operand(0), call.operand(1)
         axis = call.integer("axis", 0)
         is_integer = isinstance(data, Weight | Constant) and data.dtype in ("int8", "uint8")
         if is_integer and isinstance(index, Index) and axis == 0:
@@ -249,8 +249,9 @@ class QuantizedRules:
 
     def _multiply(self, call: Call) -> Sequence[Result]:
         """Mul; of rows of integers by their scales it reads rows of reals."""
-        if isinstance(call.inputs[0], dynamic.RowSums):
-            return [dynamic.scaled_sums(call, call.inputs[0], call.inputs[1])]
+        sums = call.operand(0)
+        if isinstance(sums, dynamic.RowSums):
+            return [dynamic.scaled_sums(call, sums, call.operand(1))]
         pairs = (call.inputs, call.inputs[::-1])
         for rows, other in (pair for pair in pairs if len(pair) == 2):
             if not isinstance(rows, Rows):
@@ -272,16 +273,17 @@ class QuantizedRules:
 
     def _subtract(self, call: Call) -> Sequence[Result]:
         """Sub; from sums of rows it takes what their zero points add."""
-        if isinstance(call.inputs[0], dynamic.RowSums):
-            return [call.inputs[0]]
+        sums = call.operand(0)
+        if isinstance(sums, dynamic.RowSums):
+            return [sums]
         return RULES["Sub"](self._with_reals(call))
 
     def _add(self, call: Call) -> Sequence[Result]:
         """Add; a bias to scaled sums of rows ends a layer."""
-        sums = call.inputs[0]
+        sums = call.operand(0)
         if not isinstance(sums, dynamic.RowSums):
             return RULES["Add"](self._with_reals(call))
-        bias = call.inputs[1]
+        bias = call.operand(1)
         if sums.scales is None or not dynamic.is_vector(bias, sums.weight.shape[1]):
             raise UnsupportedCase("sums of products without scales")
         assert isinstance(bias, Weight | Constant)
@@ -308,7 +310,7 @@ class QuantizedRules:
         """QLinearMatMul."""
         lhs = self._operand(call, 0, (1, 2))
         rhs: Input
-        if isinstance(call.inputs[3], QuantizedValue):
+        if isinstance(call.operand(3), QuantizedValue):
             rhs = self._operand(call, 3, (4, 5)).real
         else:
             parameters = parameters_of(call, "int8", (4, 5))
@@ -317,7 +319,7 @@ class QuantizedRules:
         return [self._result(call, result)]
 
     def _operand(self, call: Call, index: int, places: tuple[int, int]) -> QuantizedValue:
-        value = call.inputs[index]
+        value = call.operand(index)
         if not isinstance(value, QuantizedValue):
             raise UnsupportedCase("its use on what QuantizeLinear did not give")
         qparams, offset = qparams_of(call, parameters_of(call, "uint8", places))
