@@ -12,6 +12,14 @@ from onnx import TensorProto
 
 from smidgen.formats.onnx_import.call import Call, Input, Result, Rule, plain
 from smidgen.formats.onnx_import.quantized import dynamic
+from smidgen.formats.onnx_import.quantized.constants import (
+    INTEGER_TYPES,
+    bias_of,
+    dequantized,
+    moved_elements,
+    quantized_constant,
+    scales_of_rows,
+)
 from smidgen.formats.onnx_import.quantized.operands import (
     Index,
     Integers,
@@ -20,18 +28,22 @@ from smidgen.formats.onnx_import.quantized.operands import (
     Rows,
 )
 from smidgen.formats.onnx_import.quantized.parameters import (
-    Parameters,
     parameters_of,
     qparams_of,
     unsupported,
 )
+from smidgen.formats.onnx_import.quantized.values import (
+    looked_up,
+    quantized,
+    source_of,
+    with_scale,
+    wrapped,
+)
 from smidgen.formats.onnx_import.rules import RULES, layers, quantization
 from smidgen.graph import operations as ops
 from smidgen.graph.arguments import Activation, Constant, UnsupportedCase, Weight
-from smidgen.graph.lowering import Computed, axis_of
-from smidgen.qparams import QParams
+from smidgen.graph.lowering import Computed
 
-_INTEGERS = ("int8", "uint8", "int32")
 _MOVING = (
     "DepthToSpace", "Expand", "Flatten", "Gather", "Identity", "MaxPool", "Reshape", "Slice",
     "SpaceToDepth", "Split", "Squeeze", "Tile", "Transpose", "Unsqueeze",
@@ -114,11 +126,11 @@ class QuantizedRules:
         parameters = parameters_of(call, "uint8")
         if isinstance(value, Weight | Constant):
             self._charge(value.array)
-            return [_quantized_constant(call, value, parameters)]
+            return [quantized_constant(call, value, parameters)]
         if not isinstance(value, Activation):
             raise UnsupportedCase("its use on other than floats")
         qparams, offset = qparams_of(call, parameters)
-        return [_quantized(call, value, qparams, offset)]
+        return [quantized(call, value, qparams, offset)]
 
     def _dequantize(self, call: Call) -> Sequence[Result]:
         value = call.operand(0)
@@ -127,13 +139,13 @@ class QuantizedRules:
             qparams, offset = qparams_of(call, parameters)
             if offset != value.offset:
                 raise unsupported(call, "states another element type than QuantizeLinear did")
-            return [_with_scale(call, value, qparams).real]
+            return [with_scale(call, value, qparams).real]
         if isinstance(value, Rows):
             parameters = parameters_of(call, value.table.dtype.name)
             return self._embedding(call, value, parameters.along(0, 2))
         if isinstance(value, Weight | Constant | Integers):
             array = value.array if isinstance(value, Integers) else call.array(0)
-            return [_dequantized(call, array, parameters_of(call, array.dtype.name))]
+            return [dequantized(call, array, parameters_of(call, array.dtype.name))]
         raise UnsupportedCase("its use on what QuantizeLinear did not give")
 
     def _clip(self, call: Call) -> Sequence[Result]:
@@ -148,7 +160,7 @@ class QuantizedRules:
         if not 0 <= low <= high <= 255:
             raise unsupported(call, f"clips bytes to [{low}, {high}]")
         bounds = (value.qparams.scale, value.qparams.zero_point, low, high)
-        source = _source_of(call, value.real)
+        source = source_of(call, value.real)
         operation = ops.Quantized(*bounds)
         (real,) = call.assembly.apply(call.origin, Computed((operation,), (source,)))
         assert isinstance(real, Activation)
@@ -160,7 +172,7 @@ class QuantizedRules:
             if isinstance(value, QuantizedValue):
                 inputs = (value.real, *(self._real(call, other) for other in call.inputs[1:]))
                 results = rule(replace(call, inputs=inputs))
-                return [_wrapped(value, result) for result in results]
+                return [wrapped(value, result) for result in results]
             if isinstance(value, QuantizedConstant | Integers | Weight | Constant):
                 constant = self._moved_constant(call, value)
                 if constant is not None:
@@ -178,11 +190,11 @@ class QuantizedRules:
                 return None
             self._charge(value.array)
             integers = value.array if isinstance(value, Integers) else call.array(0)
-            array = _moved(call, integers)
+            array = moved_elements(call, integers)
             return None if array is None else Integers(array)
         self._charge(value.values)
         parts = [
-            _moved(call, np.broadcast_to(part, value.values.shape))
+            moved_elements(call, np.broadcast_to(part, value.values.shape))
             for part in (value.values, value.scales, value.zero_points)
         ]
         values, scales, zero_points = parts
@@ -205,7 +217,7 @@ class QuantizedRules:
             raise UnsupportedCase("bytes of several scales")
         reals = tuple(value.real for value in found)
         results = RULES["Concat"](replace(call, inputs=reals))
-        return [_wrapped(first, result) for result in results]
+        return [wrapped(first, result) for result in results]
 
     def _shape(self, call: Call) -> Sequence[Result]:
         value = call.operand(0)
@@ -216,7 +228,7 @@ class QuantizedRules:
     def _constant(self, call: Call) -> Sequence[Result]:
         """Constant, in integers where they may be dequantized."""
         value = call.tensor_attribute("value") if "value" in call.attributes else None
-        if value is not None and value.dtype.name in _INTEGERS:
+        if value is not None and value.dtype.name in INTEGER_TYPES:
             return [Constant(value)]
         return RULES["Constant"](call)
 
@@ -240,7 +252,7 @@ class QuantizedRules:
         axis = call.integer("axis", 0)
         is_integer = isinstance(data, Weight | Constant) and data.dtype in ("int8", "uint8")
         if is_integer and isinstance(index, Index) and axis == 0:
-            return [_looked_up(call, index.value)]
+            return [looked_up(call, index.value)]
         if is_integer and isinstance(index, Activation) and axis == 0:
             table = call.array(0)
             if table.ndim == 2:
@@ -256,7 +268,7 @@ class QuantizedRules:
         for rows, other in (pair for pair in pairs if len(pair) == 2):
             if not isinstance(rows, Rows):
                 continue
-            scales = _scales_of_rows(call, rows, other)
+            scales = scales_of_rows(call, rows, other)
             if scales is None:
                 raise UnsupportedCase("rows of integers without a scale each")
             return self._embedding(call, rows, (scales, np.zeros(scales.shape, np.int64)))
@@ -299,10 +311,10 @@ class QuantizedRules:
     def _convolution(self, call: Call) -> Sequence[Result]:
         """QLinearConv: a convolution between DequantizeLinear and QuantizeLinear."""
         value = self._operand(call, 0, (1, 2))
-        weight = _dequantized(call, call.array(3), parameters_of(call, "int8", (4, 5)), axis=0)
+        weight = dequantized(call, call.array(3), parameters_of(call, "int8", (4, 5)), axis=0)
         inputs: list[Input | None] = [value.real, self._weight(call, weight)]
         if call.has(8):
-            inputs.append(self._weight(call, _bias(call, call.array(8), value.qparams, weight)))
+            inputs.append(self._weight(call, bias_of(call, call.array(8), value.qparams, weight)))
         (result,) = layers.conv(replace(call, inputs=tuple(inputs)))
         return [self._result(call, result)]
 
@@ -314,7 +326,7 @@ class QuantizedRules:
             rhs = self._operand(call, 3, (4, 5)).real
         else:
             parameters = parameters_of(call, "int8", (4, 5))
-            rhs = self._weight(call, _dequantized(call, call.array(3), parameters, axis=-1))
+            rhs = self._weight(call, dequantized(call, call.array(3), parameters, axis=-1))
         (result,) = layers.matmul(replace(call, inputs=(lhs.real, rhs)))
         return [self._result(call, result)]
 
@@ -325,156 +337,9 @@ class QuantizedRules:
         qparams, offset = qparams_of(call, parameters_of(call, "uint8", places))
         if offset != value.offset:
             raise unsupported(call, "states another element type than QuantizeLinear did")
-        return _with_scale(call, value, qparams)
+        return with_scale(call, value, qparams)
 
     def _result(self, call: Call, result: Result) -> QuantizedValue:
         assert isinstance(result, Activation)
         qparams, offset = qparams_of(call, parameters_of(call, "uint8", (6, 7)))
-        return _quantized(call, result, qparams, offset)
-
-
-def _quantized(call: Call, value: Activation, qparams: QParams, offset: int) -> QuantizedValue:
-    operation = ops.Quantized(qparams.scale, qparams.zero_point)
-    (real,) = call.assembly.apply(call.origin, Computed((operation,), (value,)))
-    assert isinstance(real, Activation)
-    return QuantizedValue(real, qparams, offset)
-
-
-def _with_scale(call: Call, value: QuantizedValue, qparams: QParams) -> QuantizedValue:
-    """Returns the same bytes with another scale, as a table of nothing where it is another."""
-    if qparams == value.qparams:
-        return value
-    table, source = np.arange(256, dtype=np.uint8), value.real
-    made_by = _maker(call, source)
-    if made_by is not None and isinstance(made_by.operation, ops.Tabulated):
-        table = call.assembly.constants[made_by.operation.table].astype(np.uint8)
-        source = replace(source, number=made_by.inputs[0])
-    return QuantizedValue(_tabulated(call, source, table, qparams), qparams, value.offset)
-
-
-def _looked_up(call: Call, value: QuantizedValue) -> QuantizedValue:
-    """Returns entries of a table; their scale is that of the DequantizeLinear that follows."""
-    table = call.array(0)
-    if table.shape != (256,):
-        raise UnsupportedCase(f"a table of the shape {list(table.shape)} read by bytes")
-    offset = 128 if table.dtype == np.int8 else 0
-    shifted = (table.astype(np.int64) + offset).astype(np.uint8)
-    unit = QParams(1.0, offset)
-    return QuantizedValue(_tabulated(call, value.real, shifted, unit), unit, offset)
-
-
-def _tabulated(
-    call: Call, source: Activation, table: NDArray[np.uint8], qparams: QParams
-) -> Activation:
-    name = call.assembly.as_weight(Constant(table)).name
-    operation = ops.Tabulated(name, qparams.scale, qparams.zero_point)
-    (real,) = call.assembly.apply(call.origin, Computed((operation,), (source,)))
-    assert isinstance(real, Activation)
-    return real
-
-
-def _maker(call: Call, value: Activation) -> Any:
-    """Returns the node that made a value, if it is among the last ones."""
-    recent = reversed(call.assembly.nodes[-8:])
-    return next((node for node in recent if node.output == value.number), None)
-
-
-def _source_of(call: Call, value: Activation) -> Activation:
-    """Returns what QuantizeLinear read where that has just made the value, else the value."""
-    node = _maker(call, value)
-    if node is None or not isinstance(node.operation, ops.Quantized):
-        return value
-    return replace(value, number=node.inputs[0])
-
-
-def _wrapped(value: QuantizedValue, result: Result) -> Result:
-    return replace(value, real=result) if isinstance(result, Activation) else result
-
-
-def _quantized_constant(call: Call, value: Weight | Constant, parameters: Parameters) -> Integers:
-    """Quantizes a float constant as QuantizeLinear does."""
-    array = value.array.T if isinstance(value, Weight) and value.is_transposed else value.array
-    if array.dtype != np.float32:
-        raise UnsupportedCase("its use on other than floats")
-    scales, zero_points = _spread(call, array, parameters, call.integer("axis", 1))
-    if not np.isfinite(array).all():
-        raise unsupported(call, "quantizes a constant with NaN or infinite elements")
-    if parameters.dtype == "int32":
-        raise unsupported(call, "quantizes a constant to int32, expected uint8 or int8")
-    limits = np.iinfo(parameters.dtype)
-    with np.errstate(over="ignore"):  # infinities are clipped
-        shifted = np.rint(array / scales) + zero_points.astype(np.float32)
-    return Integers(np.clip(shifted, limits.min, limits.max).astype(parameters.dtype))
-
-
-def _dequantized(
-    call: Call, array: NDArray[Any], parameters: Parameters, *, axis: int | None = None
-) -> QuantizedConstant:
-    if array.dtype.name not in _INTEGERS or array.dtype.name != parameters.dtype:
-        found = f"reads {array.dtype.name} with parameters of {parameters.dtype}"
-        raise unsupported(call, f"{found}, expected int8, uint8 or int32")
-    along = call.integer("axis", 1) if axis is None else axis
-    return QuantizedConstant(array, *_spread(call, array, parameters, along))
-
-
-def _spread(
-    call: Call, array: NDArray[Any], parameters: Parameters, axis: int
-) -> tuple[NDArray[np.float32], NDArray[Any]]:
-    if parameters.is_per_tensor:
-        return parameters.along(0, array.ndim)
-    along = axis_of(axis, array.ndim)
-    if array.shape[along] != parameters.scales.size:
-        found = f"has {parameters.scales.size} scales for an axis of {array.shape[along]}"
-        raise unsupported(call, found)
-    return parameters.along(along, array.ndim)
-
-
-def _bias(
-    call: Call, array: NDArray[Any], source: QParams, weight: QuantizedConstant
-) -> QuantizedConstant:
-    """Returns the bias of QLinearConv, whose scale is that of the products."""
-    if array.dtype != np.int32 or array.ndim != 1:
-        raise unsupported(call, f"has a bias of {array.dtype.name}, expected int32")
-    scales = np.float32(source.scale) * np.broadcast_to(
-        weight.scales.reshape(-1), array.shape if weight.is_per_tensor else weight.scales.size
-    )
-    if scales.shape != array.shape:
-        raise unsupported(call, f"has {array.size} biases and {scales.size} scales")
-    return QuantizedConstant(array, scales, np.zeros(scales.shape, np.int64))
-
-
-def _scales_of_rows(call: Call, rows: Rows, other: Input | None) -> NDArray[np.float32] | None:
-    """Returns the scales [V, 1] where the same indices select them."""
-    if not isinstance(other, Activation):
-        return None
-    node = _maker(call, other)
-    if node is None or not isinstance(node.operation, ops.Embedding):
-        return None
-    scales = call.assembly.weight_array(node.operation.weight)
-    is_same = node.inputs[0] == rows.indices.number
-    if not is_same or scales.shape != (len(rows.table), 1) or scales.dtype != np.float32:
-        return None
-    return scales.astype(np.float32)
-
-
-def _moved(call: Call, array: NDArray[Any]) -> NDArray[Any] | None:
-    """Moves the elements of a constant; None for an operator that is not known here."""
-    match call.node.op_type:
-        case "Identity":
-            return array
-        case "Transpose":
-            order = call.integers("perm") or tuple(reversed(range(array.ndim)))
-            if sorted(order) != list(range(array.ndim)):
-                return None
-            return array.transpose(order)
-        case "Reshape":
-            wanted = [
-                array.shape[axis] if size == 0 and axis < array.ndim else size
-                for axis, size in enumerate(call.integers_in(1))
-            ]
-            try:
-                return array.reshape(wanted)
-            except ValueError:
-                return None
-        case _:
-            return None
+        return quantized(call, result, qparams, offset)
