@@ -171,6 +171,21 @@ def test_float_weights_that_the_file_quantizes_itself(tmp_path: Path) -> None:
     np.testing.assert_array_equal(weight, default_weight())
 
 
+def test_a_layer_whose_weights_the_file_leaves_in_floats_computes_in_floats(
+    tmp_path: Path,
+) -> None:
+    weight = np.random.default_rng(1).normal(0, 0.3, (OUTPUTS, INPUTS)).astype(np.float32)
+    parts = layer().with_constants(w_real=weight)
+    parts = parts.with_node("sums", "Gemm", "x_real w_real b", transB=1)
+    program = imported(parts, tmp_path)
+    kinds = [type(step).__name__ for step in program.steps]
+    assert "Linear" not in kinds
+    assert kinds.count("MatMul") == 1
+    assert kinds[-2:] == ["Quantize", "Dequantize"]
+    expected = run_onnxruntime(parts.save(tmp_path), IMAGES, optimize=False)
+    np.testing.assert_array_equal(run(program), expected)
+
+
 def test_a_float_bias_is_quantized_with_the_scale_of_the_products(tmp_path: Path) -> None:
     scales = np.asarray(layer().constants["b_scale"])
     parts = layer().with_constants(b_real=(default_bias() * scales).astype(np.float32))

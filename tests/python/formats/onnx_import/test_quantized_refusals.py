@@ -63,11 +63,16 @@ def test_several_scales_for_one_output(tmp_path: Path) -> None:
     assert "several scales for one output" in refused(parts, tmp_path)
 
 
-def test_weights_in_floats_under_quantized_values(tmp_path: Path) -> None:
-    reals = default_weight().astype(np.float32)
-    parts = layer().with_constants(w_real=reals).with_node("sums", "Gemm", "x_real w_real b")
-    message = refused(parts.with_node("sums", "Gemm", "x_real w_real b", transB=1), tmp_path)
-    assert "'sums' reads quantized values and has weights that are not" in message
+def test_float_weights_of_a_transposed_convolution(tmp_path: Path) -> None:
+    net = Net(3, 8, 8)
+    ends = (net.constant(X_SCALE), net.constant(np.uint8(128)))
+    x = net.node("DequantizeLinear", net.node("QuantizeLinear", "x", *ends), *ends)
+    y = net.node("ConvTranspose", x, net.weight(3, 3, 2, 2), strides=[2, 2])
+    y = net.node("DequantizeLinear", net.node("QuantizeLinear", y, *ends), *ends)
+    path = tmp_path / "net.onnx"
+    onnx.save(net.model(y), path)
+    with pytest.raises(InvalidModelError, match="has weights that are not quantized, and has no"):
+        read_quantized_onnx(path)
 
 
 def test_weights_of_int32(tmp_path: Path) -> None:

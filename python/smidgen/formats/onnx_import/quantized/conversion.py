@@ -95,10 +95,12 @@ def _problems(made: Plan, node: ExportedNode) -> Iterator[str]:
     if node.output not in made.plain or node.output in made.exact or has_float_step(node):
         return
     unread = [value for value in node.inputs if value not in made.exact]
+    found = "gives a value that is not quantized"
     if unread:
-        yield f"{_shown(node)} reads values that are not quantized, and has no step on floats"
-    else:
-        yield f"{_shown(node)} gives a value that is not quantized, and has no step on floats"
+        found = "reads values that are not quantized"
+    elif made.has_float_weights(node):
+        found = "has weights that are not quantized"
+    yield f"{_shown(node)} {found}, and has no step on floats"
 
 
 def _write(writer: Writer, node: ExportedNode) -> None:

@@ -9,7 +9,7 @@ of what only moves or bounds them, which changes no result. All other readers ta
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -76,6 +76,7 @@ class Plan:
 
     Attributes:
         shapes: Shape of each value.
+        integers: Names of the weights of which the file has integers.
         exact: Parameters of the values that bytes hold exactly.
         functions: The values that are functions of one exact value.
         targets: As which bytes other values are wanted, in order.
@@ -84,6 +85,7 @@ class Plan:
     """
 
     shapes: dict[int, Shape]
+    integers: Set[str]
     exact: dict[int, QParams] = field(default_factory=dict)
     functions: dict[int, Function] = field(default_factory=dict)
     targets: dict[int, dict[Target, None]] = field(default_factory=dict)
@@ -95,6 +97,8 @@ class Plan:
         read = node.inputs[:3] if isinstance(node.operation, Attention) else node.inputs
         if not isinstance(node.operation, _LAYERS) or any(v not in self.exact for v in read):
             return False
+        if self.has_float_weights(node):
+            return False
         shapes = [self.shapes[value] for value in node.inputs]
         match node.operation:
             case ops.Add():
@@ -105,6 +109,11 @@ class Plan:
                 )
             case _:
                 return True
+
+    def has_float_weights(self, node: ExportedNode) -> bool:
+        """Tells whether a node is a layer of which the file has no integers."""
+        layers = (ops.Conv2d, ops.ConvTranspose2d, ops.Linear)
+        return isinstance(node.operation, layers) and node.operation.weight not in self.integers
 
     def commutes(self, node: ExportedNode, target: Target | None = None) -> bool:
         """Tells whether bytes can be moved as a node moves values."""
@@ -144,7 +153,7 @@ def plan(
         PlanTooLargeError: It asks for more than a program may have.
     """
     shapes = dict(enumerate(inputs)) | {node.output: node.shape for node in nodes}
-    made = Plan(shapes)
+    made = Plan(shapes, constants.keys())
     numbers: dict[int, float] = {}
     for node in nodes:
         _find_exact(made, node, numbers, constants, weights)
