@@ -12,15 +12,17 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Self, get_args
 
 import numpy as np
 import onnx
 import onnxruntime
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from benchmarks.conversion import convert
+from benchmarks.digit_weights import digit_images, train_on_digits
 from benchmarks.environment import environment
 from benchmarks.exposed_model import GIVEN, expose
 from benchmarks.natural_images import natural_like
@@ -46,11 +48,18 @@ EXACT = PRODUCTS | {
 """These, and steps that compute nothing."""
 
 DEFAULT = (
-    ("resnet18", "random"),
-    ("mobilenet_v2", "random"),
-    ("efficientnet_lite0", "random"),
-    ("efficientnet_lite0", "pretrained"),
+    "resnet18:random:96:1000",
+    "resnet18:random:224:100",
+    "resnet18:digits:64:1000",
+    "mobilenet_v2:random:96:1000",
+    "mobilenet_v2:random:224:100",
+    "mobilenet_v2:digits:64:1000",
+    "efficientnet_lite0:random:96:1000",
+    "efficientnet_lite0:pretrained:96:1000",
+    "efficientnet_lite0:pretrained:224:100",
+    "mobilenet_v3_large:random:96:200",
 )
+DIGITS = "digits"
 CALIBRATION_SAMPLES, BATCH = 32, 20
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "portability.md"
 
@@ -150,19 +159,64 @@ def images(net: ImageNet, count: int, *, seed: int) -> Iterator[Arrays]:
         yield {net.input_name: np.concatenate([noise, smooth])}
 
 
-def make_program(name: str, weights: Weights, pixels: int) -> tuple[ImageNet, Program]:
-    """Returns a net for images of pixels x pixels, and its program.
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A net to compare.
 
-    Raises:
-        WeightsError: its pretrained weights are not there.
+    Attributes:
+        name: One of NETS.
+        weights: random, pretrained, or digits for those of `benchmarks.digit_weights`.
+        pixels: Height and width of its images.
+        images: How many.
     """
-    net = NETS[name]
-    assert isinstance(net, ImageNet), "only nets on images are compared"
-    net = replace(net, image_shape=(net.image_shape[0], pixels, pixels))
-    made = net.random() if weights == "random" else make_net(name, weights)
-    batches = list(images(net, CALIBRATION_SAMPLES, seed=1_000_000))
-    samples = {net.input_name: np.concatenate([batch[net.input_name] for batch in batches])}
-    return net, convert(made, samples)
+
+    name: str
+    weights: str
+    pixels: int
+    images: int
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Reads `resnet18:random:96:1000`."""
+        name, weights, pixels, count = [*text.split(":"), "", "", ""][:4]
+        is_known = name in NETS and weights in (*get_args(Weights), DIGITS)
+        if not is_known or not pixels.isdecimal() or not count.isdecimal():
+            raise SystemExit(f"{text} is no net, expected one such as {DEFAULT[0]}")
+        return cls(name, weights, int(pixels), int(count))
+
+    @property
+    def net(self) -> ImageNet:
+        """The net for images of this size."""
+        net = NETS[self.name]
+        assert isinstance(net, ImageNet), "only nets on images are compared"
+        return replace(net, image_shape=(net.image_shape[0], self.pixels, self.pixels))
+
+    def program(self) -> Program:
+        """Converts the net.
+
+        Raises:
+            WeightsError: its pretrained weights are not there.
+        """
+        net, made = self.net, self._made()
+        batches = [batch[net.input_name] for batch in self.batches(CALIBRATION_SAMPLES, 1_000_000)]
+        return convert(made, {net.input_name: np.concatenate(batches)})
+
+    def batches(self, count: int, seed: int = 0) -> Iterator[Arrays]:
+        """Yields the inputs."""
+        if self.weights != DIGITS:
+            yield from images(self.net, count, seed=seed)
+            return
+        digits = digit_images(count, self.pixels)
+        for start in range(0, count, BATCH):
+            yield {self.net.input_name: digits[start : start + BATCH]}
+
+    def _made(self) -> nn.Module:
+        if self.weights == DIGITS:
+            torch.manual_seed(0)
+            return train_on_digits(self.net.build(), self.pixels)
+        if self.weights == "random":
+            return self.net.random()
+        return make_net(self.name, "pretrained")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -170,33 +224,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parse(arguments)
     torch.set_num_threads(1)
     rows = []
-    for name, weights in [_net(text) for text in options.nets]:
-        for pixels, count in zip(options.pixels, options.images, strict=True):
-            net, program = make_program(name, weights, pixels)
-            found = compare(
-                program, images(net, count, seed=0), with_openvino=not options.without_openvino
-            )
-            rows.append((name, weights, pixels, found))
-            sys.stderr.write(f"{name} {weights} {pixels}: {found}\n")
+    for case in [Case.parse(text) for text in options.nets]:
+        batches = case.batches(case.images)
+        found = compare(case.program(), batches, with_openvino=not options.without_openvino)
+        rows.append((case.name, case.weights, case.pixels, found))
+        sys.stderr.write(f"{case}: {found}\n")
     text = tables(rows, PRODUCTS, EXACT, environment())
     options.out.write_text(fill(options.out.read_text(), text))
     return 0
 
 
-def _net(text: str) -> tuple[str, Weights]:
-    name, _, weights = text.partition(":")
-    found = next((known for known in get_args(Weights) if known == weights), None)
-    if name not in NETS or found is None:
-        raise SystemExit(f"{text} is no net, expected one such as resnet18:random")
-    return name, found
-
-
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    nets = [":".join(net) for net in DEFAULT]
-    parser.add_argument("--nets", nargs="+", default=nets, help="as resnet18:random")
-    parser.add_argument("--pixels", nargs="+", type=int, default=[96, 224], help="extents")
-    parser.add_argument("--images", nargs="+", type=int, default=[1000, 100], help="of each")
+    parser.add_argument("--nets", nargs="+", default=DEFAULT, help="net:weights:pixels:images")
     parser.add_argument("--without-openvino", action="store_true")
     parser.add_argument("--out", type=Path, default=PAGE)
     return parser.parse_args(arguments)

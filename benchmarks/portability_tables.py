@@ -9,6 +9,8 @@ from benchmarks.tally import Tally
 
 BEGIN, END = "<!-- measured -->\n", "<!-- end of measured -->\n"
 
+GROUPS = ("convolutions, linear", "moved", "sums, averages, functions")
+
 
 class Found(Protocol):
     """What was found of one net."""
@@ -38,7 +40,8 @@ def tables(
     """
     found = f"Measured on {environment['cpu']} at commit {environment['commit']}.\n\n"
     found += "Each step given the same inputs, different bytes of all bytes:\n\n"
-    found += "| net | weights | pixels | images | convolutions, linear | moved | sums, averages |\n"
+    columns = ["net", "weights", "pixels", "images", *GROUPS]
+    found += f"| {' | '.join(columns)} |\n"
     found += "|---|---|---|---|---|---|---|\n"
     for row in rows:
         alone = row[3].alone
@@ -51,8 +54,8 @@ def tables(
         found += f"| {' | '.join([*_head(row), *cells])} |\n"
     runtimes = list(dict.fromkeys(name for row in rows for name in row[3].agreements))
     found += "\nThe whole net, where differences are carried on, and the greatest output:\n\n"
-    columns = [f"same class, {name}" for name in runtimes]
-    found += f"| net | weights | pixels | images | all steps | {' | '.join(columns)} |\n"
+    columns = [*columns[:4], "all steps", *(f"same class, {name}" for name in runtimes)]
+    found += f"| {' | '.join(columns)} |\n"
     found += "|---" * (5 + len(runtimes)) + "|\n"
     for row in rows:
         agreements = [_agreement(row[3], name) for name in runtimes]

@@ -7,15 +7,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from benchmarks.conversion import convert
+from benchmarks.digit_weights import NOISE, SHIFT, digit_images, train_on_digits
 from benchmarks.exposed_model import GIVEN, expose
 from benchmarks.natural_images import natural_like
-from benchmarks.nets import NETS, ImageNet
+from benchmarks.nets import ImageNet
 from benchmarks.openvino_model import OpenvinoModel
 from benchmarks.portability import (
+    DEFAULT,
     EXACT,
     PRODUCTS,
+    Case,
     Comparison,
     compare,
     images,
@@ -24,6 +28,7 @@ from benchmarks.portability import (
 )
 from benchmarks.portability_tables import BEGIN, END, fill, tables
 from benchmarks.tally import Tally, tally
+from examples.digits.data import load_split
 from smidgen.engine import Engine, available_isas
 from smidgen.formats.onnx_export import export_onnx
 from smidgen.program import STEP_TYPES, DType, Program
@@ -156,13 +161,39 @@ def test_only_what_was_measured_is_replaced() -> None:
 def test_the_page_is_written(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(f"# Title\n{BEGIN}{END}")
-    options = ["--nets", "digits:random", "--pixels", "8", "--images", "24", "--without-openvino"]
+    options = ["--nets", "digits:random:8:24", "--without-openvino"]
     assert main([*options, "--out", str(page)]) == 0
     assert "| digits | random | 8 | 24 | 0 of " in page.read_text()
     assert "OpenVINO" not in page.read_text()
 
 
 def test_an_unknown_net_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SystemExit, match="resnet99:random is no net"):
-        main(["--nets", "resnet99:random", "--out", str(tmp_path / "page.md")])
-    assert "digits" in NETS
+    page = str(tmp_path / "page.md")
+    for text in ("resnet99:random:8:8", "resnet18:guessed:8:8", "resnet18:random:8", "resnet18"):
+        with pytest.raises(SystemExit, match=f"{text} is no net, expected one such as resnet18:"):
+            main(["--nets", text, "--out", page])
+
+
+def test_the_default_nets_are_known() -> None:
+    cases = [Case.parse(text) for text in DEFAULT]
+    assert {case.name for case in cases} >= {"resnet18", "mobilenet_v2", "efficientnet_lite0"}
+
+
+def test_digits_are_enlarged_and_copies_of_them_moved() -> None:
+    found = digit_images(600, 32)
+    assert (found.shape, found.dtype) == ((600, 3, 32, 32), np.dtype(np.float32))
+    count = len(load_split().test_images)
+    assert count == 500
+    moved = np.roll(found[:100], SHIFT, axis=3)
+    assert np.abs(found[count:] - moved).mean() < 3 * NOISE
+    assert np.abs(found[count:] - found[:100]).mean() > 3 * NOISE
+
+
+def test_a_net_learns_digits() -> None:
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(3, 16, 3, 2), nn.ReLU(), nn.Flatten(), nn.Linear(16 * 7 * 7, 10))
+    trained = train_on_digits(net, 16)
+    with torch.no_grad():
+        found = trained(torch.from_numpy(digit_images(500, 16))).argmax(1).numpy()
+    assert not trained.training
+    assert (found == load_split().test_labels).mean() > 0.85

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import grpc
 import numpy as np
+import onnx
 import pytest
 import torch
 from onnx import TensorProto, helper
@@ -120,3 +121,35 @@ def test_a_file_of_another_format_than_stated_is_refused(
     code, found = ending(caught.value)
     assert code is grpc.StatusCode.INVALID_ARGUMENT
     assert found.startswith(reason)
+
+
+def in_another_file(data: bytes) -> bytes:
+    """Returns the model with its first weight in a file of the server's."""
+    model = onnx.load_model_from_string(data)
+    weight = model.graph.initializer[0]
+    weight.ClearField("raw_data")
+    weight.data_location = TensorProto.EXTERNAL
+    weight.external_data.add(key="location", value="/etc/passwd")
+    return model.SerializeToString()
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (in_another_file, "ONNX_EXTERNAL_DATA"),
+        (lambda data: data[: len(data) // 2], "ONNX_MALFORMED"),
+        (lambda data: data + b"\xff\xff", "ONNX_MALFORMED"),
+        (lambda data: bytes(64), "ONNX_MALFORMED"),
+    ],
+    ids=["external", "truncated", "trailing", "zeros"],
+)
+def test_a_hostile_file_is_refused_and_nothing_is_stored(
+    server: RunningServer, onnx_file: bytes, change: Callable[[bytes], bytes], reason: str
+) -> None:
+    data = change(onnx_file)
+    with pytest.raises(grpc.RpcError) as caught:
+        server.upload_model("hostile", data, format=ONNX)
+    assert ending(caught.value) == (grpc.StatusCode.INVALID_ARGUMENT, reason)
+    assert "passwd" not in caught.value.details()
+    assert sha256(data) not in server.blobs()
+    assert server.leftovers() == []
