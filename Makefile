@@ -6,7 +6,7 @@ JOBS ?= 2
 SOURCES := $(shell find csrc -type f 2>/dev/null) CMakeLists.txt pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-python test-native check lint sanitize sanitize-address sanitize-thread soak bench proto reference format clean
+.PHONY: help setup demo test test-python test-native check lint sanitize sanitize-address sanitize-thread soak bench fuzz proto reference format clean
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -80,6 +80,16 @@ $(VENV)/.bench: $(VENV)/.dependencies requirements-bench.lock
 
 bench: setup $(VENV)/.bench ## Measure the engine against other runtimes on this machine
 	$(BIN)/python -m benchmarks.engine $(BENCH_FLAGS)
+
+$(VENV)/.fuzz: $(VENV)/.dependencies requirements-fuzz.lock
+	$(BIN)/pip install --quiet --no-deps --requirement requirements-fuzz.lock
+	@touch $@
+
+FUZZ_SECONDS ?= 60
+FUZZ_TARGETS ?= pt2 onnx artifact
+
+fuzz: setup $(VENV)/.fuzz ## Feed every reader mutated files, FUZZ_SECONDS each
+	for target in $(FUZZ_TARGETS); do $(BIN)/python -m fuzz $$target --seconds $(FUZZ_SECONDS) || exit 1; done
 
 proto: setup ## Generate the Python stubs from proto/
 	$(BIN)/python tools/generate_stubs.py

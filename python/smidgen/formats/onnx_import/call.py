@@ -115,11 +115,14 @@ class Call:
 
     def has(self, index: int) -> bool:
         """Tells whether an operand is given."""
-        return index < len(self.inputs) and self.inputs[index] is not None
+        return self._given(index) is not None
+
+    def _given(self, index: int) -> Input | None:
+        return self.inputs[index] if index < len(self.inputs) else None
 
     def operand(self, index: int) -> Input:
         """Returns an operand of any kind."""
-        value = self.inputs[index] if index < len(self.inputs) else None
+        value = self._given(index)
         if value is None:
             raise ArgumentError(f"it has no operand {index}")
         return value
@@ -153,7 +156,7 @@ class Call:
 
     def sizes(self, index: int) -> tuple[Size, ...]:
         """Returns an operand of integers, of which some may be the batch size."""
-        value = self.inputs[index] if index < len(self.inputs) else None
+        value = self.operand(index)
         if isinstance(value, Extents):
             return value.items
         return self.integers_in(index)

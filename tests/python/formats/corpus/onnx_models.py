@@ -561,6 +561,44 @@ ONNX_MODELS: dict[str, tuple[Callable[[], bytes], str]] = {
         ),
         R.BAD_ATTRIBUTE,
     ),
+    **{
+        f"{operator} of nothing": (
+            lambda operator=operator: of(helper.make_node(operator, [], ["z"])),
+            R.BAD_ATTRIBUTE,
+        )
+        for operator in (
+            "Gather",
+            "Unsqueeze",
+            "Squeeze",
+            "Slice",
+            "Reshape",
+            "Range",
+            "Where",
+            "Concat",
+            "Transpose",
+        )
+    },
+    "Gather by nothing": (
+        lambda: of(
+            helper.make_node("Shape", ["x"], ["s"]), helper.make_node("Gather", ["s"], ["z"])
+        ),
+        UNSUPPORTED,
+    ),
+    "Slice of a shape between several": (
+        lambda: of(
+            helper.make_node("Shape", ["x"], ["s"]),
+            helper.make_node("Slice", ["s", "i", "i"], ["z"]),
+            weights=(numpy_helper.from_array(np.array([0, 1]), "i"),),
+        ),
+        R.BAD_ATTRIBUTE,
+    ),
+    "Range from several numbers": (
+        lambda: of(
+            helper.make_node("Range", ["i", "i", "i"], ["z"]),
+            weights=(numpy_helper.from_array(np.array([1, 2]), "i"),),
+        ),
+        R.BAD_ATTRIBUTE,
+    ),
     "shapes that do not fit": (lambda: tensor(lambda w: w.dims.reverse()), R.SHAPE_MISMATCH),
     "unknown operator": (lambda: of(helper.make_node("Exec", ["x"], ["z"])), UNSUPPORTED),
     # bombs

@@ -60,7 +60,7 @@ def _all_extents(call: Call) -> list[Extents] | None:
 def gather(call: Call) -> Sequence[Result] | None:
     """Gather from a shape."""
     operands = _all_extents(call)
-    if operands is None or operands[0].is_scalar:
+    if operands is None or len(operands) != 2 or operands[0].is_scalar:
         return None
     items, indices = operands[0].items, operands[1]
     picked = []
@@ -73,7 +73,7 @@ def gather(call: Call) -> Sequence[Result] | None:
 
 def slice_(call: Call) -> Sequence[Result] | None:
     """Slice of a shape."""
-    data = as_extents(call.inputs[0])
+    data = as_extents(call.operand(0))
     if data is None or data.is_scalar:
         return None
     start, stop = call.one_integer_in(1), call.one_integer_in(2)
@@ -86,7 +86,7 @@ def slice_(call: Call) -> Sequence[Result] | None:
 def concat(call: Call) -> Sequence[Result] | None:
     """Concat of shapes."""
     operands = _all_extents(call)
-    if operands is None or any(operand.is_scalar for operand in operands):
+    if not operands or any(operand.is_scalar for operand in operands):
         return None
     count = sum(len(operand.items) for operand in operands)
     if count > MOST_EXTENTS:
@@ -96,13 +96,13 @@ def concat(call: Call) -> Sequence[Result] | None:
 
 def unsqueeze(call: Call) -> Sequence[Result] | None:
     """Unsqueeze of a number."""
-    data = as_extents(call.inputs[0])
+    data = as_extents(call.operand(0))
     return [Extents(data.items)] if data is not None and data.is_scalar else None
 
 
 def squeeze(call: Call) -> Sequence[Result] | None:
     """Squeeze of one number."""
-    data = as_extents(call.inputs[0])
+    data = as_extents(call.operand(0))
     if data is None or data.is_scalar or len(data.items) != 1:
         return None
     return [Extents(data.items, is_scalar=True)]
@@ -110,8 +110,8 @@ def squeeze(call: Call) -> Sequence[Result] | None:
 
 def reshape(call: Call) -> Sequence[Result] | None:
     """Reshape of a vector or number to a vector."""
-    data = as_extents(call.inputs[0])
-    if data is None or not isinstance(call.inputs[0], Extents):
+    data = as_extents(call.operand(0))
+    if data is None or not isinstance(call.operand(0), Extents):
         return None
     wanted = call.integers_in(1)
     if wanted not in ((-1,), (len(data.items),)):
@@ -121,7 +121,7 @@ def reshape(call: Call) -> Sequence[Result] | None:
 
 def cast(call: Call) -> Sequence[Result] | None:
     """Cast between integers."""
-    data = call.inputs[0]
+    data = call.operand(0)
     is_integer = call.integer("to") in (TensorProto.INT64, TensorProto.INT32)
     return [data] if isinstance(data, Extents) and is_integer else None
 
@@ -211,7 +211,7 @@ def equal(call: Call) -> Sequence[Result] | None:
 
 def where(call: Call) -> Sequence[Result] | None:
     """Where between shapes by constant truth values."""
-    condition, lhs, rhs = call.inputs[0], as_extents(call.inputs[1]), as_extents(call.inputs[2])
+    condition, lhs, rhs = call.operand(0), as_extents(call.operand(1)), as_extents(call.operand(2))
     if not isinstance(condition, Constant) or lhs is None or rhs is None:
         return None
     chosen = condition.array.reshape(-1)
@@ -229,7 +229,7 @@ def where(call: Call) -> Sequence[Result] | None:
 
 def product(call: Call) -> Sequence[Result]:
     """ReduceProd of a shape."""
-    data = as_extents(call.inputs[0])
+    data = as_extents(call.operand(0))
     if data is None:
         raise UnsupportedCase("a product of elements that are not a shape")
     is_scalar = call.integer("keepdims", 1) == 0

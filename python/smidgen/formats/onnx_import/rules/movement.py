@@ -26,7 +26,7 @@ _MOST_PIECES = 64
 
 def identity(call: Call) -> Sequence[Result]:
     """Identity."""
-    return [call.inputs[0]]
+    return [call.operand(0)]
 
 
 def reshape(call: Call) -> Sequence[Result]:

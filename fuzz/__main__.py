@@ -1,0 +1,77 @@
+"""Runs one target for a while: by atheris where it is installed, or by a loop of random recipes."""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+import time
+import traceback
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+CORPUS = Path(__file__).resolve().parent.parent / "tests" / "data" / "fuzz" / "inputs"
+FOUND = Path("build") / "fuzz"
+_MOST_BYTES = 512
+_MOST_MEGABYTES = 1024
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Fuzzes; returns 1 where a target raised."""
+    parser = argparse.ArgumentParser(prog="python -m fuzz", description=__doc__)
+    parser.add_argument("target", choices=("pt2", "onnx", "artifact"))
+    parser.add_argument("--seconds", type=int, default=60)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--engine", choices=("atheris", "loop"))
+    options = parser.parse_args(arguments)
+    engine = options.engine or ("atheris" if find_spec("atheris") else "loop")
+    (FOUND / options.target / "inputs").mkdir(parents=True, exist_ok=True)
+    run = _run_atheris if engine == "atheris" else _run_loop
+    return run(options.target, options.seconds, options.seed)
+
+
+def _run_atheris(target: str, seconds: int, seed: int) -> int:
+    import atheris  # noqa: PLC0415 - only where it is wanted; it hooks into the imports that follow
+
+    with atheris.instrument_imports(include=["smidgen"]):
+        from fuzz.targets import TARGETS  # noqa: PLC0415
+    found = FOUND / target
+    flags = [
+        f"-max_total_time={seconds}", f"-seed={seed}", f"-max_len={_MOST_BYTES}", "-timeout=20",
+        f"-rss_limit_mb={_MOST_MEGABYTES}", f"-artifact_prefix={found}/", "-print_final_stats=1",
+    ]  # fmt: skip
+    folders = [str(folder) for folder in (found / "inputs", CORPUS / target) if folder.is_dir()]
+    atheris.Setup([sys.argv[0], *flags, *folders], TARGETS[target])
+    atheris.Fuzz()
+    return 0
+
+
+def _run_loop(target: str, seconds: int, seed: int) -> int:
+    from fuzz.targets import TARGETS  # noqa: PLC0415 - after atheris, where that runs
+
+    chance = random.Random(seed)
+    kept = [path.read_bytes() for path in sorted((CORPUS / target).glob("*"))] or [b""]
+    end, count = time.monotonic() + seconds, 0
+    while time.monotonic() < end:
+        data = _mutated(chance, kept) if count >= len(kept) else kept[count]
+        count += 1
+        try:
+            TARGETS[target](data)
+        except Exception:
+            path = FOUND / target / f"failure-{count}"
+            path.write_bytes(data)
+            traceback.print_exc()
+            sys.stderr.write(f"The input is kept in {path}.\n")
+            return 1
+    sys.stderr.write(f"{target}: {count} inputs, none of them wrong\n")
+    return 0
+
+
+def _mutated(chance: random.Random, kept: Sequence[bytes]) -> bytes:
+    data = bytearray(chance.choice(kept) if chance.random() < 0.5 else b"")
+    data[chance.randrange(len(data) + 1) :] = chance.randbytes(chance.randrange(1, 40))
+    return bytes(data)
+
+
+sys.exit(main(sys.argv[1:]))

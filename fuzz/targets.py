@@ -1,0 +1,155 @@
+"""What is fuzzed: one function from bytes for each reader.
+
+A target raises what is wrong: any error but SmidgenError, or TooSlow. The engine bounds memory.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import onnx
+
+from fuzz.archives import read_entries, write_archive
+from fuzz.artifacts import seal, take_apart
+from fuzz.json_edits import edit
+from fuzz.protobuf_edits import edit_message
+from fuzz.recipe import Recipe
+from smidgen.artifact import load_artifact
+from smidgen.errors import SmidgenError
+from smidgen.formats.onnx_import import read_onnx
+from smidgen.formats.pt2 import read_pt2
+
+DATA = Path(__file__).resolve().parent.parent / "tests" / "data"
+MOST_SECONDS = 1.0
+
+Target = Callable[[bytes], None]
+
+
+class TooSlow(AssertionError):
+    """An input took more than a second of processor time."""
+
+
+def fuzz_pt2(data: bytes) -> None:
+    """Reads a .pt2 file that a recipe makes of a good one."""
+    _read(_pt2_file(Recipe(data)), read_pt2)
+
+
+def fuzz_onnx(data: bytes) -> None:
+    """Reads an ONNX file that a recipe makes of a good one."""
+    _read(_onnx_file(Recipe(data)), read_onnx)
+
+
+def fuzz_artifact(data: bytes) -> None:
+    """Reads an artifact that a recipe makes of a good one."""
+    _read(_artifact_file(Recipe(data)), load_artifact)
+
+
+TARGETS: Mapping[str, Target] = {
+    "pt2": fuzz_pt2,
+    "onnx": fuzz_onnx,
+    "artifact": fuzz_artifact,
+}
+
+
+def _read(contents: bytes, read: Callable[[Path], object]) -> None:
+    path = _scratch() / "input"
+    path.write_bytes(contents)
+    start = time.process_time()
+    with suppress(SmidgenError):
+        read(path)
+    seconds = time.process_time() - start
+    if seconds > MOST_SECONDS:
+        raise TooSlow(f"{len(contents)} bytes took {seconds:.2f} s")
+
+
+@cache
+def _scratch() -> Path:
+    return Path(tempfile.mkdtemp(prefix="smidgen-fuzz-"))
+
+
+@cache
+def _pt2_seeds() -> list[dict[str, bytes]]:
+    paths = sorted((DATA / "fuzz").glob("*.pt2"))
+    return [read_entries(path) for path in paths]
+
+
+@cache
+def _onnx_seeds() -> list[bytes]:
+    return [path.read_bytes() for path in sorted((DATA / "fuzz").glob("*.onnx"))]
+
+
+@cache
+def _artifact_seeds() -> list[tuple[bytes, dict[str, Any], Any]]:
+    paths = sorted(DATA.glob("artifact-*.smidgen"))
+    return [(path.read_bytes(), *take_apart(path)) for path in paths]
+
+
+def _pt2_file(recipe: Recipe) -> bytes:
+    entries = dict(recipe.pick(_pt2_seeds()))
+    texts = [name for name in entries if name.endswith(".json")]
+    match recipe.below(8):
+        case 0:
+            return _with_bytes_changed(write_archive(entries), recipe)
+        case 1:
+            name = recipe.pick(sorted(entries))
+            entries[name] = _with_bytes_changed(entries[name], recipe)
+        case 2:
+            name = recipe.pick(sorted(entries))
+            entries[name + recipe.take(6).decode("latin-1")] = entries.pop(name)
+        case 3:
+            entries[recipe.pick(texts)] = bytes(recipe.take(4096))
+        case choice:
+            # Most edits go to the program, and not to the tables of weights.
+            name = next(t for t in texts if "models/" in t) if choice > 4 else recipe.pick(texts)
+            document = json.loads(entries[name])
+            edit(_scope(document, recipe), recipe)
+            entries[name] = json.dumps(document).encode("utf-8", "surrogatepass")
+    return write_archive(entries)
+
+
+def _scope(document: Any, recipe: Recipe) -> Any:
+    """Returns the document or, more often, the part of it that says what is computed."""
+    graph = document.get("graph_module", {}).get("graph", document)
+    return recipe.pick([document, graph, graph.get("nodes", document), graph])
+
+
+def _onnx_file(recipe: Recipe) -> bytes:
+    seed = recipe.pick(_onnx_seeds())
+    match recipe.below(8):
+        case 0:
+            return recipe.take(4096)
+        case 1 | 2:
+            return _with_bytes_changed(seed, recipe)
+        case _:
+            model = onnx.ModelProto.FromString(seed)
+            edit_message(model if recipe.below(4) == 0 else model.graph, recipe)
+            return model.SerializePartialToString()
+
+
+def _artifact_file(recipe: Recipe) -> bytes:
+    contents, metadata, constants = recipe.pick(_artifact_seeds())
+    match recipe.below(8):
+        case 0 | 1:
+            return _with_bytes_changed(contents, recipe)
+        case choice:
+            changed = copy.deepcopy(metadata)
+            edit(changed["program"] if choice > 2 else changed, recipe)
+            if "program" not in changed:
+                return contents
+            return seal(changed, constants)
+
+
+def _with_bytes_changed(data: bytes, recipe: Recipe) -> bytes:
+    changed = bytearray(data)
+    while not recipe.is_over:
+        at, width = recipe.below(len(changed) + 1), recipe.below(5)
+        changed[at : at + recipe.below(5)] = recipe.take(width)
+    return bytes(changed)
