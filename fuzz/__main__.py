@@ -38,7 +38,8 @@ def _run_atheris(target: str, seconds: int, seed: int) -> int:
         from fuzz.targets import TARGETS  # noqa: PLC0415
     found = FOUND / target
     flags = [
-        f"-max_total_time={seconds}", f"-seed={seed}", f"-max_len={_MOST_BYTES}", "-timeout=20",
+        f"-max_total_time={seconds}", f"-seed={seed}", f"-max_len={_MOST_BYTES}", "-len_control=0",
+        "-timeout=20",
         f"-rss_limit_mb={_MOST_MEGABYTES}", f"-artifact_prefix={found}/", "-print_final_stats=1",
     ]  # fmt: skip
     folders = [str(folder) for folder in (found / "inputs", CORPUS / target) if folder.is_dir()]
