@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from smidgen.engine import Engine
+from smidgen.errors import InvalidModelError
 from smidgen.formats.onnx_import import read_quantized_onnx
 from smidgen.program import (
     Conv2d,
@@ -404,6 +405,53 @@ def test_a_maximum_of_floats(tmp_path: Path) -> None:
     images = np.random.default_rng(5).normal(0, 1, (3, 2, 7, 8)).astype(np.float32)
     program = read_quantized_onnx(path)
     np.testing.assert_array_equal(run(program, images), run_onnxruntime(path, images))
+
+
+@pytest.mark.parametrize("includes", [0, 1])
+@pytest.mark.parametrize("pads", [[0, 0, 0, 0], [1, 1, 1, 1]])
+def test_a_mean_of_floats(pads: list[int], includes: int, tmp_path: Path) -> None:
+    net = Net(2, 7, 8)
+    pool = {"kernel_shape": [3, 2], "strides": [2, 1], "count_include_pad": includes}
+    path = save(net, net.node("AveragePool", "x", pads=pads, **pool), tmp_path)
+    images = np.random.default_rng(5).normal(0, 1, (3, 2, 7, 8)).astype(np.float32)
+    found = run(read_quantized_onnx(path), images)
+    np.testing.assert_allclose(found, run_onnxruntime(path, images), atol=1e-6)
+
+
+def resized(net: Net, x: str, rows: float, columns: float, **attributes: str) -> str:
+    """Adds a Resize by factors."""
+    return net.node("Resize", x, "", net.constant(np.float32([1, 1, rows, columns])), **attributes)
+
+
+NEAREST = {
+    "mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor",
+}  # fmt: skip
+
+
+def test_a_nearest_resize_of_floats_repeats_pixels(tmp_path: Path) -> None:
+    net = Net(2, 3, 4)
+    path = save(net, resized(net, "x", 3, 2, **NEAREST), tmp_path)
+    images = np.random.default_rng(5).normal(0, 1, (3, 2, 3, 4)).astype(np.float32)
+    found = run(read_quantized_onnx(path), images)
+    np.testing.assert_array_equal(found, run_onnxruntime(path, images))
+
+
+@pytest.mark.parametrize("attributes", [NEAREST, {"mode": "linear"}])
+def test_another_resize_of_floats_is_refused(attributes: dict[str, str], tmp_path: Path) -> None:
+    net = Net(2, 4, 4)
+    path = save(net, resized(net, "x", 1.5, 1.5, **attributes), tmp_path)
+    with pytest.raises(InvalidModelError, match="gives floats in other than a whole multiple"):
+        read_quantized_onnx(path)
+
+
+@pytest.mark.parametrize("is_quantized", [True, False])
+def test_a_mean_that_reaches_past_the_end_is_refused(is_quantized: bool, tmp_path: Path) -> None:
+    net = Net(2, 8, 8)
+    x = quantized(net, "x", 0.02, 120) if is_quantized else "x"
+    y = net.node("AveragePool", x, kernel_shape=[3, 3], strides=[2, 2], ceil_mode=1)
+    path = save(net, quantized(net, y, 0.02, 120), tmp_path)
+    with pytest.raises(InvalidModelError, match="rounds its extent up"):
+        read_quantized_onnx(path)
 
 
 def test_a_table_of_rows_keeps_its_integers(tmp_path: Path) -> None:

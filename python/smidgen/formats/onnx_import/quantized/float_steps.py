@@ -272,6 +272,7 @@ _RULES: Mapping[type[Any], Callable[[Writer, ExportedNode], None]] = {
     **dict.fromkeys((ops.Unary, ops.Clamp, ops.Gelu, ops.LeakyRelu, ops.Elu, ops.Pow), _unary),
     **dict.fromkeys(_MOVING, _move),
     **dict.fromkeys((ops.Reduce, ops.GlobalAveragePool), _reduce),
+    ops.AveragePool: float_windows.write_average_pool,
     ops.BatchNorm: _batch_norm,
     ops.Cast: _cast,
     ops.Compare: _compare,
@@ -286,6 +287,7 @@ _RULES: Mapping[type[Any], Callable[[Writer, ExportedNode], None]] = {
     ops.LogSoftmax: _log_softmax,
     ops.MatMul: _product,
     ops.PRelu: _prelu,
+    ops.Resize: float_windows.write_repeated,
     ops.Softmax: _softmax,
     ops.Where: _where,
 }

@@ -19,6 +19,7 @@ from smidgen.formats.onnx_import.quantized.integer_steps import (
     layer_constants,
     pool_padding,
 )
+from smidgen.formats.onnx_import.quantized.plan import counts_whole_windows
 from smidgen.formats.onnx_import.quantized.weights import UnsupportedWeightsError
 from smidgen.formats.onnx_import.quantized.writer import Writer
 from smidgen.graph import operations as ops
@@ -192,6 +193,65 @@ def write_max_pool(writer: Writer, node: ExportedNode) -> None:
     geometry = (pool.kernel, pool.stride, padding, pool.dilation)
     taps = _Windows(writer, node, None).taps(writer.plain(number), shape, geometry, _LOWEST)
     _write_chain(writer, node, taps, "maximum")
+
+
+def write_average_pool(writer: Writer, node: ExportedNode) -> None:
+    """Writes the sum of all taps divided by how many of them count."""
+    pool = node.operation
+    assert isinstance(pool, ops.AveragePool)
+    number = node.inputs[0]
+    shape = writer.plan.shapes[number]
+    if not counts_whole_windows(pool, shape, node.shape):
+        raise UnsupportedWeightsError("rounds its extent up, expected ceil_mode 0")
+    geometry = (pool.kernel, pool.stride, both_ends(pool.padding), (1, 1))
+    taps = _Windows(writer, node, None).taps(writer.plain(number), shape, geometry, 0.0)
+    total = taps[0]
+    for tap in taps[1:]:
+        output = writer.new_plain(node, "sum", node.shape)
+        writer.add(steps.Binary(total, tap, output, "add"))
+        total = output
+    counts = writer.plain_constant(node, "counts", _counts(pool, shape, node.shape))
+    writer.add(steps.Binary(total, counts, writer.define_plain(node), "div"))
+
+
+def repeats_pixels(resize: ops.Resize, source: Shape) -> bool:
+    """Tells whether a resize writes every pixel a whole number of times."""
+    extents = [extent or 1 for extent in source[2:]]
+    factors = tuple(size / extent for size, extent in zip(resize.size, extents, strict=True))
+    is_whole = all(factor.is_integer() for factor in factors)
+    return resize.mode != "bilinear" and is_whole and resize.scales in (None, factors)
+
+
+def write_repeated(writer: Writer, node: ExportedNode) -> None:
+    """Writes an image of another size in which every pixel is repeated."""
+    resize = node.operation
+    assert isinstance(resize, ops.Resize)
+    number = node.inputs[0]
+    batch, channels, height, width = writer.plan.shapes[number]
+    if not repeats_pixels(resize, (batch, channels, height, width)):
+        raise UnsupportedWeightsError("gives floats in other than a whole multiple of the size")
+    rows, columns = resize.size[0] // (height or 1), resize.size[1] // (width or 1)
+    apart: Shape = (batch, channels, height, 1, width, 1)
+    repeated: Shape = (batch, channels, height, rows, width, columns)
+    pixels, copies = (
+        writer.new_plain(node, role, shape)
+        for role, shape in (("pixels", apart), ("copies", repeated))
+    )
+    writer.add(steps.Reshape(writer.plain(number), pixels, extents_of(apart)))
+    writer.add(steps.Expand(pixels, copies, extents_of(repeated)))
+    writer.add(steps.Reshape(copies, writer.define_plain(node), extents_of(node.shape)))
+
+
+def _counts(pool: ops.AveragePool, source: Shape, target: Shape) -> np.ndarray:
+    """Returns the number of values of each window, [OH, OW], or one number for all."""
+    if pool.count_include_pad or pool.padding == (0, 0):
+        return np.full(1, pool.kernel[0] * pool.kernel[1], np.float32)
+    along = []
+    for axis in (0, 1):
+        starts = np.arange(target[axis + 2] or 1) * pool.stride[axis] - pool.padding[axis]
+        ends = np.minimum(starts + pool.kernel[axis], source[axis + 2] or 1)
+        along.append(ends - np.maximum(starts, 0))
+    return np.asarray(np.outer(*along), np.float32)
 
 
 def _write_chain(writer: Writer, node: ExportedNode, parts: Sequence[str], function: str) -> None:

@@ -37,7 +37,7 @@ _LAYERS = (
     ops.Conv2d, ops.ConvTranspose2d, ops.Linear, ops.Add, ops.Multiply, ops.AveragePool,
     ops.GlobalAveragePool, ops.Resize, Attention,
 )  # fmt: skip
-LAYERS_WITHOUT_FLOATS = (ops.ConvTranspose2d, ops.AveragePool, ops.Resize, Attention)
+LAYERS_WITHOUT_FLOATS = (ops.ConvTranspose2d, Attention)
 
 
 _MOST_TARGETS = 4 * MOST_STEPS
@@ -103,6 +103,8 @@ class Plan:
         match node.operation:
             case ops.Add():
                 return shapes[0] == shapes[1]
+            case ops.AveragePool() as pool:
+                return counts_whole_windows(pool, shapes[0], node.shape)
             case ops.Multiply():
                 return shapes[0] == shapes[1] or any(
                     _scales_channels(*pair) for pair in (shapes, shapes[::-1])
@@ -125,6 +127,16 @@ class Plan:
                 return value == 0.0 and held
             case _:
                 return isinstance(node.operation, _MOVING) and node.dtype == FLOAT32
+
+
+def counts_whole_windows(pool: ops.AveragePool, source: Shape, target: Shape) -> bool:
+    """Tells whether no window of a pool reaches past the end, as where its extent is rounded up."""
+    return all(
+        ((source[axis + 2] or 1) + 2 * pool.padding[axis] - pool.kernel[axis]) // pool.stride[axis]
+        + 1
+        == target[axis + 2]
+        for axis in (0, 1)
+    )
 
 
 def target_of(operation: ops.Quantized) -> Target:
