@@ -223,6 +223,46 @@ def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
         assert f"{name!r}" in caught.value.message
 
 
+def refused_net(net: Net, output: str, folder: Path) -> str:
+    """Returns the message with which a net is refused."""
+    path = folder / "net.onnx"
+    onnx.save(net.model(output), path)
+    with pytest.raises((InvalidModelError, UnsupportedOperatorError)) as caught:
+        read_quantized_onnx(path)
+    return str(caught.value.message)
+
+
+def test_more_values_wanted_as_bytes_than_a_program_has_steps(tmp_path: Path) -> None:
+    net, x = Net(4, 4), "x"
+    for _ in range(130):
+        x = net.node("Transpose", x, perm=[0, 2, 1])
+    parts = []
+    for index in range(130):
+        ends = (net.constant(np.float32(0.1 + index / 1000)), net.constant(np.uint8(128)))
+        parts.append(net.node("DequantizeLinear", net.node("QuantizeLinear", x, *ends), *ends))
+    message = refused_net(net, net.node("Concat", *parts, axis=1), tmp_path)
+    assert "more than 16384 values are wanted as bytes" in message
+
+
+def test_one_constant_dequantized_again_and_again(tmp_path: Path) -> None:
+    net, x = Net(256), "x"
+    weight = net.constant(np.zeros((256, 256), np.int8))
+    ends = (net.constant(np.float32(0.1)), net.constant(np.int8(0)))
+    for _ in range(40):
+        x = net.node("Gemm", x, net.node("DequantizeLinear", weight, *ends))
+    assert "many times more constants than the file has" in refused_net(net, x, tmp_path)
+
+
+def test_many_problems_are_counted_beyond_the_first_ones(tmp_path: Path) -> None:
+    net, x = Net(2, 1, 1), "x"
+    weights = net.constant(np.full((2, 2, 1, 1), 0.25, np.float32))
+    for _ in range(11):
+        x = net.node("ConvTranspose", x, weights)
+    message = refused_net(net, x, tmp_path)
+    assert message.count("has no step on floats") == 8
+    assert message.endswith("; and 3 more.")
+
+
 @pytest.mark.parametrize(
     "operator",
     [
