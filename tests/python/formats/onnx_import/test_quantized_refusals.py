@@ -223,6 +223,87 @@ def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
         assert f"{name!r}" in caught.value.message
 
 
+def with_weights_made_by_quantization(weight: Any, **constants: Any) -> Parts:
+    """Returns a layer whose weights QuantizeLinear makes of these."""
+    parts = layer().with_constants(w_real=weight, **constants)
+    nodes = parts.with_node("w_made", "QuantizeLinear", "w_real w_scale w_zero", axis=0).nodes
+    ordered = replace(parts, nodes=(nodes[-1], *nodes[:-1]))
+    return ordered.with_node("w", "DequantizeLinear", "w_made w_scale w_zero", axis=0)
+
+
+def test_weights_that_are_quantized_from_no_numbers(tmp_path: Path) -> None:
+    weight = np.full((OUTPUTS, INPUTS), np.nan, np.float32)
+    message = refused(with_weights_made_by_quantization(weight), tmp_path)
+    assert "quantizes a constant with NaN or infinite elements" in message
+
+
+def test_weights_that_are_quantized_to_int32(tmp_path: Path) -> None:
+    weight = np.ones((OUTPUTS, INPUTS), np.float32)
+    parts = with_weights_made_by_quantization(weight, w_zero=np.zeros(OUTPUTS, np.int32))
+    assert "quantizes a constant to int32" in refused(parts, tmp_path)
+
+
+def test_weights_that_are_quantized_from_integers(tmp_path: Path) -> None:
+    parts = with_weights_made_by_quantization(np.ones((OUTPUTS, INPUTS), np.int64))
+    with pytest.raises(UnsupportedOperatorError, match="its use on other than floats"):
+        read_quantized_onnx(parts.save(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("bias", "found"),
+    [
+        (np.zeros(2, np.int64), "has a bias of int64, expected int32"),
+        (np.zeros((1, 2), np.int32), "has a bias of int32, expected int32"),
+        (np.zeros(3, np.int32), "has 3 biases and 2 scales"),
+    ],
+)
+def test_the_bias_of_an_operator_on_integers(bias: Any, found: str, tmp_path: Path) -> None:
+    net = Net(3, 4, 4)
+    ends = (net.constant(X_SCALE), net.constant(np.uint8(128)))
+    weight = [
+        net.constant(values)
+        for values in (
+            np.ones((2, 3, 1, 1), np.int8), np.full(2, W_SCALE), np.zeros(2, np.int8)
+        )
+    ]  # fmt: skip
+    x = net.node("QuantizeLinear", "x", *ends)
+    y = net.node("QLinearConv", x, *ends, *weight, *ends, net.constant(bias))
+    assert found in refused_net(net, net.node("DequantizeLinear", y, *ends), tmp_path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("Transpose", {"perm": [0, 0]}), ("Reshape", {}), ("Squeeze", {}), ("Identity", {}),
+    ],
+)  # fmt: skip
+def test_integers_that_are_moved_by_other_operators_are_no_weights(
+    change: tuple[str, dict[str, Any]], tmp_path: Path
+) -> None:
+    operator, attributes = change
+    parts = layer().with_constants(w_raw=default_weight(), shape=np.array([7, 7], np.int64))
+    inputs = "w_raw shape" if operator == "Reshape" else "w_raw"
+    nodes = parts.with_node("w_int2", operator, inputs, **attributes).nodes
+    parts = replace(parts, nodes=(nodes[-1], *nodes[:-1]))
+    parts = parts.with_node("w", "DequantizeLinear", "w_int2 w_scale w_zero", axis=0)
+    if operator == "Identity":
+        assert len(read_quantized_onnx(parts.save(tmp_path)).steps) == 3
+        return
+    with pytest.raises((InvalidModelError, UnsupportedOperatorError)) as caught:
+        read_quantized_onnx(parts.save(tmp_path))
+    assert operator in caught.value.message or "int64" in caught.value.message
+
+
+def test_rows_of_integers_without_scales(tmp_path: Path) -> None:
+    net = Net(4)
+    indices = net.node("Cast", net.node("Abs", "x"), to=7)
+    rows = net.node("Gather", net.constant(np.ones((5, 3), np.int8)), indices)
+    floats = net.node("Cast", rows, to=1)
+    for factor in (net.constant(np.float32(2)), net.node("Abs", "x")):
+        message = refused_net(net, net.node("Mul", floats, factor), tmp_path)
+        assert "rows of integers without a scale each" in message
+
+
 def refused_net(net: Net, output: str, folder: Path) -> str:
     """Returns the message with which a net is refused."""
     path = folder / "net.onnx"
