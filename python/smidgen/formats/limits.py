@@ -16,6 +16,7 @@ class Limits:
         string_length: Length of one string of the program.
         list_length: Items of one list of arguments or sizes.
         nodes: Operators of the graph.
+        fields: Fields of all messages of an ONNX file; a thousand nodes have thirty thousand.
         values_per_output: Stated tensors for each value that the graph defines.
         arguments: Arguments of one operator.
         rank: Dimensions of a tensor.
@@ -31,6 +32,7 @@ class Limits:
     string_length: int = 1 << 20
     list_length: int = 65_536
     nodes: int = 100_000
+    fields: int = 500_000
     values_per_output: int = 4
     arguments: int = 64
     rank: int = 8

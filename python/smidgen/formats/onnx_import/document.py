@@ -24,7 +24,6 @@ from smidgen.formats.onnx_import.wire import FIXED32, FIXED64, LENGTH, VARINT, F
 _M = TypeVar("_M", bound=Message)
 
 _MOST_DEPTH = 16
-_MOST_FIELDS = 500_000  # a thousand nodes have thirty thousand
 _GRAPH = ModelProto.DESCRIPTOR.fields_by_name["graph"].number
 _INITIALIZER = GraphProto.DESCRIPTOR.fields_by_name["initializer"].number
 _NODE = GraphProto.DESCRIPTOR.fields_by_name["node"].number
@@ -147,8 +146,8 @@ class _Walk:
         self._nodes += kind is GraphProto.DESCRIPTOR and field.number == _NODE
         if self._nodes > self._limits.nodes:
             raise refusal(OnnxReason.TOO_LARGE, f"it has more than {self._limits.nodes} nodes.")
-        if self._fields > _MOST_FIELDS:
-            raise refusal(OnnxReason.TOO_LARGE, f"it has more than {_MOST_FIELDS} fields.")
+        if self._fields > self._limits.fields:
+            raise refusal(OnnxReason.TOO_LARGE, f"it has more than {self._limits.fields} fields.")
 
 
 def _elements(descriptor: Any, field: Field) -> int:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from smidgen.formats.limits import Limits
 from smidgen.formats.onnx_import import read_onnx
 from smidgen.formats.pt2 import read_pt2
 from smidgen.formats.strict_json import parse_json
@@ -39,6 +40,10 @@ def _read_archive(path: Path, *, allow_deflate: bool) -> None:
     archive = ZipArchive(path, allow_deflate=allow_deflate, limits=limits)
     for name in archive.names:
         archive.read(name)
+
+
+def _read_onnx(path: Path) -> None:
+    read_onnx(path, limits=Limits(nodes=8_000, fields=50_000))
 
 
 def _read_text(path: Path) -> None:
@@ -76,7 +81,7 @@ _TABLES: Mapping[str, Mapping[str, HostileFile]] = {
         name: HostileFile(reason, partial(_write_pt2, make), read_pt2)
         for name, (make, reason) in PT2_BOMBS.items()
     },
-    "onnx": _bytes_table(ONNX_MODELS, read_onnx),
+    "onnx": _bytes_table(ONNX_MODELS, _read_onnx),
 }
 
 HOSTILE_FILES: Mapping[str, HostileFile] = {

@@ -36,20 +36,20 @@ def _parts(operator: str, **arguments: Any) -> Pt2File:
 
 
 def _many_outputs() -> Pt2File:
-    names = [f"y{index}" for index in range(8_000)]
+    names = [f"y{index}" for index in range(4_000)]
     values = {name: tensor(None, 3) for name in names} | {"x": tensor(None, 3)}
     return file_of([call("relu.default", *names, self=ref("x"))], values, "y0")
 
 
 def _unknown_nodes() -> Pt2File:
-    """Returns a file with 8,000 nodes of one operator that is not supported."""
-    nodes = [call("nothing.default", f"y{index}", self=ref("x")) for index in range(8_000)]
+    """Returns a file with 4,000 nodes of one operator that is not supported."""
+    nodes = [call("nothing.default", f"y{index}", self=ref("x")) for index in range(4_000)]
     return file_of(nodes, {"x": tensor(None, 3)}, "y0")
 
 
 def _written_aliases() -> Pt2File:
-    """Returns a file with 2,500 names of one value, and as many operators that write to it."""
-    count = 2_500
+    """Returns a file with 1,500 names of one value, and as many operators that write to it."""
+    count = 1_500
     nodes = [call("dropout.default", f"a{index}", input=ref("x"), p={"as_float": 0.5},
                   train={"as_bool": False}) for index in range(count)]  # fmt: skip
     nodes += [call("relu_.default", f"b{index}", self=ref("x")) for index in range(count)]
@@ -64,8 +64,8 @@ def _text(data: bytes) -> Pt2File:
 
 
 def _unused_values() -> Pt2File:
-    """Returns a file with 8,000 values that no operator defines."""
-    values = {f"ghost{index}": tensor(None, 3) for index in range(8_000)}
+    """Returns a file with 4,000 values that no operator defines."""
+    values = {f"ghost{index}": tensor(None, 3) for index in range(4_000)}
     return file_of([], values | {"x": tensor(None, 3)}, "x")
 
 
