@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,9 +95,23 @@ class BatchRange:
     axis: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class BatchMultiple:
+    """The batch size times a number above 1."""
+
+    factor: int
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """A value [N, k, ...] that the file sees as [N * k, ...]."""
+
+    value: Activation
+
+
 BATCH_SIZE = BatchSize.BATCH_SIZE
 Tensor: TypeAlias = "Activation | Weight | Constant"
-Operand: TypeAlias = "Tensor | BatchRange | Statistic | BatchSize | int"
+Operand: TypeAlias = "Tensor | Joined | BatchRange | Statistic | BatchSize | BatchMultiple | int"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +123,8 @@ class TypeNumber:
 
 
 Value: TypeAlias = (
-    "bool | int | float | str | Tensor | BatchRange | Statistic | BatchSize | TypeNumber"
-    " | tuple[Value, ...] | None"
+    "bool | int | float | str | Tensor | Joined | BatchRange | Statistic | BatchSize"
+    " | BatchMultiple | TypeNumber | tuple[Value, ...] | None"
 )
 
 
@@ -156,13 +170,34 @@ def optional(name: str, type_: Type, default: Value = None) -> Parameter:
     return Parameter(name, type_, default, is_required=False)
 
 
+class Known(Protocol):
+    """What is known of a model while its calls are read."""
+
+    def as_weight(self, value: Weight | Constant) -> Weight:
+        """Makes a weight of a constant."""
+
+    def repeated(self, value: Activation) -> Weight | Constant | None:
+        """Returns the constant [1, ...] that a value repeats for each sample, or None."""
+
+
 class Arguments:
     """The arguments of one call by name, each of its parameter's type.
 
     The accessors raise ArgumentError, or UnsupportedCase where torch would accept what is found.
+
+    Args:
+        parameters: The parameters of the operator.
+        given: The arguments that the call states.
+        known: What is known of the model so far; None where there is no model.
     """
 
-    def __init__(self, parameters: Sequence[Parameter], given: Mapping[str, Value]) -> None:
+    def __init__(
+        self,
+        parameters: Sequence[Parameter],
+        given: Mapping[str, Value],
+        known: Known | None = None,
+    ) -> None:
+        self._known = known
         types = {parameter.name: parameter.type for parameter in parameters}
         for name, value in given.items():
             if name not in types:
@@ -190,7 +225,11 @@ class Arguments:
 
     def tensor(self, name: str) -> Tensor:
         """Returns a tensor, computed or constant."""
-        value = self._values[name]
+        return self._plain(self._values[name], name)
+
+    def _plain(self, value: Value, name: str) -> Tensor:
+        if isinstance(value, Joined):
+            raise UnsupportedCase(f"{name} joins the samples with another axis")
         if not isinstance(value, Activation | Weight | Constant):
             raise UnsupportedCase(f"{name} must be a plain tensor")
         if isinstance(value, Weight) and value.is_transposed:
@@ -198,6 +237,13 @@ class Arguments:
         if value.dtype not in (FLOAT32, INT64, BOOL):
             raise UnsupportedCase(f"{name} has the element type {value.dtype}")
         return value
+
+    def constant(self, name: str) -> Weight | Constant | None:
+        """Returns a tensor's values: those of one sample where it is the same for each; or None."""
+        value = self.tensor(name)
+        if not isinstance(value, Activation):
+            return value
+        return None if self._known is None else self._known.repeated(value)
 
     def activations(self, name: str) -> tuple[Activation, ...]:
         """Returns a list of tensors that are computed from the inputs."""
@@ -208,14 +254,30 @@ class Arguments:
             raise UnsupportedCase(f"{name} must all be computed from the inputs")
         return found
 
+    def tensors(self, name: str) -> tuple[Tensor, ...]:
+        """Returns a list of at least one tensor, computed or constant."""
+        value = self._values[name]
+        items = value if isinstance(value, tuple) else ()
+        if not items:
+            raise ArgumentError(f"its argument {name!r} is an empty list")
+        return tuple(self._plain(item, name) for item in items)
+
     def weight(self, name: str) -> Weight:
         """Returns a float32 parameter, buffer or constant."""
         value = self._values[name]
+        if isinstance(value, Constant) and self._known is not None:
+            value = self._known.as_weight(value)
         if not isinstance(value, Weight):
             raise UnsupportedCase(f"{name} must be a constant weight")
         if value.dtype != FLOAT32:
             raise UnsupportedCase(f"{name} has the element type {value.dtype}, expected float32")
         return value
+
+    def new_weight(self, array: NDArray[Any]) -> str:
+        """Adds an array that follows from weights to the weights and returns its name."""
+        if self._known is None:
+            raise UnsupportedCase("a weight that has to be computed")
+        return self._known.as_weight(Constant(array)).name
 
     def plain_weight(self, name: str) -> str:
         """Returns the name of a weight that is not transposed."""
@@ -245,6 +307,8 @@ class Arguments:
         """Returns a list of extents."""
         value = self._values[name]
         items = value if isinstance(value, tuple) else ()
+        if any(isinstance(item, BatchMultiple) for item in items):
+            raise UnsupportedCase(f"{name} has a multiple of the batch size")
         return tuple(item for item in items if isinstance(item, int | BatchSize))
 
     def pair(self, name: str) -> Pair:
@@ -290,7 +354,7 @@ def _is_number(value: Value) -> bool:
 
 
 def _is_tensor(value: Value) -> bool:
-    return isinstance(value, Activation | Weight | Constant | BatchRange | Statistic)
+    return isinstance(value, Activation | Joined | Weight | Constant | BatchRange | Statistic)
 
 
 def _fits(expected: Type, value: Value) -> bool:  # noqa: PLR0911, PLR0912 - one line for each type
@@ -307,7 +371,7 @@ def _fits(expected: Type, value: Value) -> bool:  # noqa: PLR0911, PLR0912 - one
         case Type.INT:
             return _is_int(value)
         case Type.SIZE:
-            return _is_int(value) or isinstance(value, BatchSize)
+            return _is_int(value) or isinstance(value, BatchSize | BatchMultiple)
         case Type.INTS | Type.PAIR:
             return _is_int(value) or (items is not None and all(map(_is_int, items)))
         case Type.OPTIONAL_SIZES:
@@ -316,7 +380,7 @@ def _fits(expected: Type, value: Value) -> bool:  # noqa: PLR0911, PLR0912 - one
             return value is None or (items is not None and all(map(_is_number, items)))
         case Type.SIZES:
             return items is not None and all(
-                _is_int(item) or isinstance(item, BatchSize) for item in items
+                _is_int(item) or isinstance(item, BatchSize | BatchMultiple) for item in items
             )
         case Type.FLOAT:
             return _is_number(value)

@@ -26,8 +26,22 @@ from smidgen.graph.constant_folding import evaluate
 from smidgen.graph.dtypes import infer_dtype
 from smidgen.graph.exported import ExportedNode
 from smidgen.graph.lowering import Computed, Forwarded, Lowered, Reshaped, Several
+from smidgen.graph.operations import (
+    BOOL,
+    FLOAT32,
+    INT64,
+    Compare,
+    Embedding,
+    Expand,
+    Flatten,
+    Operation,
+    Reshape,
+    Shape,
+    Slice,
+    Transpose,
+)
 from smidgen.graph.operations import Constant as ConstantOperation
-from smidgen.graph.operations import Embedding, Flatten, Operation, Reshape, Shape
+from smidgen.graph.repetition import addition, for_one_sample, without_repetition, zeros
 from smidgen.graph.shapes import infer_shape
 from smidgen.graph.tensor_lowering import MOST_CONSTANT_ELEMENTS
 from smidgen.tensor_spec import TensorSpec
@@ -71,6 +85,9 @@ class Assembly:
         self._next_number = 0
         self._next_storage = 0
         self._kept_alive: list[Tensor] = []  # so that no id() is given twice
+        self._batch_source: Activation | None = None
+        self._repeated: dict[int, Weight | Constant] = {}
+        self._zeros: dict[tuple[int, str], Activation] = {}
         self.nodes: list[ExportedNode] = []
         self.constants: dict[str, NDArray[np.generic]] = {}
 
@@ -78,7 +95,10 @@ class Assembly:
         """Returns a new value in memory of its own: an input, or what is not understood."""
         number = self._next_number
         self._next_number += 1
-        return Activation(number, shape, self._new_storage(), dtype)
+        value = Activation(number, shape, self._new_storage(), dtype)
+        if self._batch_source is None and shape[:1] == (None,):
+            self._batch_source = value
+        return value
 
     def apply(self, origin: Origin, lowered: Lowered) -> list[Operand | None]:
         """Adds what a call means and returns its outputs; None for those that cannot be used.
@@ -88,7 +108,7 @@ class Assembly:
             ShapeError: The operations cannot read such values.
         """
         if isinstance(lowered, Computed):
-            result = self._compute(origin, lowered)
+            result = self._compute(origin, lowered, {})
             first = lowered.inputs[0]
             if (
                 lowered.shares_storage
@@ -105,33 +125,99 @@ class Assembly:
             operand = lowered.operand
             if lowered.is_copy and isinstance(operand, Activation):
                 operand = replace(operand, storage=self._new_storage())
+            if lowered.is_copy and isinstance(operand, Constant):
+                operand = Constant(operand.array.copy())
             if isinstance(operand, Constant):
                 self.charge(operand)
             return [operand]
         return []
 
-    def _compute(self, origin: Origin, lowered: Computed) -> Activation | Constant:
+    def _compute(
+        self, origin: Origin, lowered: Computed, done: dict[int, Activation | Constant]
+    ) -> Activation | Constant:
+        """Adds the operations of a value once, however often it is read."""
+        if id(lowered) not in done:
+            done[id(lowered)] = self._compute_anew(origin, lowered, done)
+        return done[id(lowered)]
+
+    def _compute_anew(
+        self, origin: Origin, lowered: Computed, done: dict[int, Activation | Constant]
+    ) -> Activation | Constant:
         inputs: list[Tensor] = [
-            self._compute(origin, value) if isinstance(value, Computed) else value
+            self._compute(origin, value, done) if isinstance(value, Computed) else value
             for value in lowered.inputs
         ]
         result: Activation | Constant
         for operation in lowered.operations:
             if any(isinstance(value, Activation) for value in inputs):
-                values = [self.as_activation(origin, value) for value in inputs]
-                result = self._append(origin, operation, values)
+                result = self._apply(origin, operation, inputs)
+            elif isinstance(operation, Expand) and None in operation.shape:
+                folded = self._fold(Expand(tuple(n or 1 for n in operation.shape)), inputs)
+                result = self._repeat(origin, folded)
             else:
                 result = self._fold(operation, inputs)
             inputs = [result]
+        return result
+
+    def _apply(self, origin: Origin, operation: Operation, inputs: Sequence[Tensor]) -> Activation:
+        """Adds an operation on values of which at least one is computed from the inputs."""
+        sources = [
+            self._repeated.get(value.number) if isinstance(value, Activation) else None
+            for value in inputs
+        ]
+        if any(source is not None for source in sources):
+            constants = [
+                value if isinstance(value, Weight | Constant) else source
+                for value, source in zip(inputs, sources, strict=True)
+            ]
+            folded = self._fold_repeated(operation, constants)
+            if folded is not None:
+                return self._repeat(origin, folded)
+            inputs = without_repetition(operation, inputs, sources)
+        values = [self.as_activation(origin, value) for value in inputs]
+        return self._append(origin, operation, values)
+
+    def _fold_repeated(
+        self, operation: Operation, inputs: Sequence[Weight | Constant | None]
+    ) -> Constant | None:
+        """Evaluates an operation on constants that each sample repeats; None if that is not all."""
+        known = [value for value in inputs if value is not None]
+        single = for_one_sample(operation)
+        if len(known) != len(inputs) or single is None:
+            return None
+        try:
+            folded = self._fold(single, known)
+        except UnsupportedCase:
+            return None
+        return folded if folded.shape[:1] == (1,) else None
+
+    def _repeat(self, origin: Origin, constant: Weight | Constant) -> Activation:
+        """Makes a value [N, ...] of a constant [1, ...]."""
+        rank, dtype = len(constant.shape), constant.dtype
+        if (rank, dtype) not in self._zeros:
+            source = self._batch_source
+            if source is None:
+                raise UnsupportedCase("a constant repeated for each sample of no input")
+            picked: Activation = source
+            for operation in zeros(source, rank, dtype):
+                operands = (picked, picked) if isinstance(operation, Compare) else (picked,)
+                picked = self._append(origin, operation, operands)
+            self._zeros[rank, dtype] = picked
+        value = self.as_activation(origin, constant)
+        result = self._append(origin, addition(dtype), (value, self._zeros[rank, dtype]))
+        self._repeated[result.number] = constant
         return result
 
     def _fold(self, operation: Operation, inputs: Sequence[Tensor]) -> Constant:
         """Evaluates an operation on constants."""
         arrays = [value.array for value in inputs if isinstance(value, Weight | Constant)]
         shape = infer_shape(operation, [array.shape for array in arrays], self._weight_shapes)
-        infer_dtype(operation, [array.dtype.name for array in arrays])
-        self._count(math.prod(extent or 1 for extent in shape))
-        result = Constant(evaluate(operation, arrays, self._weight_arrays))
+        if not isinstance(operation, Slice | Transpose):  # which are views and take no memory
+            self._count(math.prod(extent or 1 for extent in shape))
+        array = evaluate(operation, arrays, self._weight_arrays)
+        if array.dtype.name not in (FLOAT32, INT64, BOOL):
+            raise UnsupportedCase(f"a constant of {array.dtype}")
+        result = Constant(array)
         self._charged.add(id(result))
         self._kept_alive.append(result)
         return result
@@ -182,6 +268,10 @@ class Assembly:
         """Returns the elements of a weight or constant that an operation names."""
         return self._weight_arrays[name]
 
+    def repeated(self, value: Activation) -> Weight | Constant | None:
+        """Returns the constant [1, ...] that a value repeats for each sample, or None."""
+        return self._repeated.get(value.number)
+
     def _add_array(self, name: str, array: NDArray[np.generic], source: Tensor) -> None:
         self.constants[name] = array
         self._weight_arrays[name] = array
@@ -196,6 +286,9 @@ class Assembly:
             if not np.may_share_memory(reshaped.array, source.array):
                 self.charge(reshaped)  # transposed elements are copied
             return reshaped
+        if source.number in self._repeated and shape[:1] == (None,):
+            repeated = self._repeated[source.number]
+            return self._repeat(origin, Constant(repeated.array.reshape([n or 1 for n in shape])))
         before = self._origins.get(source.number, source)
         if shape == before.shape:
             return replace(source, number=before.number, shape=shape)

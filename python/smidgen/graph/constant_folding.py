@@ -13,12 +13,18 @@ from smidgen.graph.operations import (
     Add,
     Binary,
     Cast,
+    Clamp,
     Compare,
+    Concat,
     Embedding,
     Expand,
+    Linear,
+    MatMul,
     Multiply,
     Operation,
     OpKind,
+    Pow,
+    Reduce,
     Reshape,
     Slice,
     Transpose,
@@ -33,6 +39,30 @@ _BINARY: Mapping[OpKind, Callable[[Array, Array], Array]] = {
     OpKind.DIV: np.divide,
     OpKind.AND: np.logical_and,
     OpKind.OR: np.logical_or,
+    OpKind.MINIMUM: np.minimum,
+    OpKind.MAXIMUM: np.maximum,
+}
+_UNARY: Mapping[OpKind, Callable[[Array], Array]] = {
+    OpKind.NOT: np.logical_not,
+    OpKind.NEG: np.negative,
+    OpKind.ABS: np.abs,
+    OpKind.EXP: np.exp,
+    OpKind.LOG: np.log,
+    OpKind.SQRT: np.sqrt,
+    OpKind.RECIPROCAL: np.reciprocal,
+    OpKind.RSQRT: lambda x: np.reciprocal(np.sqrt(x)),
+    OpKind.SIN: np.sin,
+    OpKind.COS: np.cos,
+    OpKind.TANH: np.tanh,
+    OpKind.FLOOR: np.floor,
+    OpKind.RELU: lambda x: np.maximum(x, x.dtype.type(0)),
+    OpKind.SIGMOID: lambda x: np.reciprocal(1 + np.exp(-x)),
+}
+_REDUCTIONS: Mapping[str, Callable[..., Array]] = {
+    "sum": np.sum,
+    "mean": np.mean,
+    "maximum": np.max,
+    "minimum": np.min,
 }
 _COMPARISONS: Mapping[str, Callable[[Array, Array], Array]] = {
     "eq": np.equal,
@@ -59,10 +89,11 @@ def evaluate(operation: Operation, inputs: Sequence[Array], weights: Mapping[str
         result = _evaluate(operation, inputs, weights)
     if result is None:
         raise UnsupportedCase("its inputs are all constant")
-    return result
+    # NumPy computes functions of integers in float64, torch in float32.
+    return result.astype(np.float32) if result.dtype == np.float64 else result
 
 
-def _evaluate(  # noqa: PLR0911 - one line for each operation
+def _evaluate(  # noqa: PLR0911, PLR0912 - one line for each operation
     operation: Operation, inputs: Sequence[Array], weights: Mapping[str, Array]
 ) -> Array | None:
     first = inputs[0]
@@ -71,7 +102,7 @@ def _evaluate(  # noqa: PLR0911 - one line for each operation
             return np.add(*inputs)
         case Multiply():
             return np.multiply(*inputs)
-        case Binary(kind):
+        case Binary(kind) if kind in _BINARY:
             return _BINARY[kind](*inputs)
         case Compare(function):
             return _COMPARISONS[function](*inputs)
@@ -79,8 +110,21 @@ def _evaluate(  # noqa: PLR0911 - one line for each operation
             return np.where(*inputs)
         case Cast(dtype):
             return first.astype(dtype)
-        case Unary(OpKind.NOT):
-            return np.logical_not(first)
+        case MatMul():
+            return np.matmul(*inputs)
+        case Linear(weight, bias, is_transposed):
+            matrix = weights[weight] if is_transposed else weights[weight].T
+            return np.matmul(first, matrix) + (0 if bias is None else weights[bias])
+        case Concat(axis):
+            return np.concatenate(inputs, axis)
+        case Unary(kind) if kind in _UNARY:
+            return _UNARY[kind](first)
+        case Clamp(minimum, maximum):
+            return np.clip(first, minimum, maximum)
+        case Pow(exponent):
+            return np.power(first, exponent, dtype=first.dtype)
+        case Reduce(function, axes, keep_dims) if function in _REDUCTIONS:
+            return _REDUCTIONS[function](first, axis=axes, keepdims=keep_dims)
         case Embedding(weight):
             table = weights[weight]
             if first.size and not 0 <= first.min() <= first.max() < len(table):

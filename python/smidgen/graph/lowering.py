@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from smidgen.graph import operations as ops
 from smidgen.graph.arguments import (
@@ -145,7 +146,7 @@ def product(second: str, arguments: Arguments) -> Lowered:
 def _linear(
     arguments: Arguments, x: str, weight_name: str, bias: str | None, *, is_transposed: bool
 ) -> Computed:
-    weight, value = arguments.weight(weight_name), arguments.activation(x)
+    weight, value = arguments.weight(weight_name), arguments.tensor(x)
     if len(value.shape) < 2 or len(weight.shape) != 2:
         raise UnsupportedCase(f"a product of {len(value.shape)} by {len(weight.shape)} dimensions")
     operation = ops.Linear(
@@ -153,7 +154,17 @@ def _linear(
         arguments.optional_weight(bias) if bias else None,
         weight.is_transposed != is_transposed,
     )
-    return Computed((operation,), (value,))
+    if len(value.shape) != 4:
+        return Computed((operation,), (value,))
+    # Four axes are those of images, whose channels come second.
+    batch, rows, columns, features = value.shape
+    outputs = weight.shape[operation.is_transposed]
+    operations = (
+        ops.Reshape((batch, (rows or 1) * (columns or 1), features)),
+        operation,
+        ops.Reshape((batch, rows, columns, outputs)),
+    )
+    return Computed(operations, (value,))
 
 
 def batch_norm(arguments: Arguments) -> Lowered:
@@ -187,7 +198,7 @@ def _running(arguments: Arguments, name: str) -> str | None:
 def clamp(arguments: Arguments) -> Lowered:
     """aten.clamp.default, aten.clamp_min.default, aten.clamp_max.default."""
     bounds = arguments.optional_number("min"), arguments.optional_number("max")
-    return Computed((_clamp(*bounds),), (arguments.activation("self"),))
+    return Computed((_clamp(*bounds),), (arguments.tensor("self"),))
 
 
 def hardtanh(arguments: Arguments) -> Lowered:
@@ -267,7 +278,7 @@ def multiply(arguments: Arguments) -> Lowered:
 
 def concat(arguments: Arguments) -> Lowered:
     """aten.cat.default."""
-    inputs = arguments.activations("tensors")
+    inputs = arguments.tensors("tensors")
     axis = axis_of(arguments.integer("dim"), len(inputs[0].shape))
     if any(value.shape[axis : axis + 1] == (None,) for value in inputs):
         raise UnsupportedCase("concatenation along the dynamic batch")
@@ -299,7 +310,7 @@ def _pool_geometry(arguments: Arguments) -> tuple[ops.Pair, ops.Pair, ops.Pair]:
 
 
 def adaptive_average_pool(arguments: Arguments) -> Lowered:
-    """aten.adaptive_avg_pool2d.default, for output sizes that divide the input evenly."""
+    """aten.adaptive_avg_pool2d.default."""
     value = arguments.activation("self")
     wanted, found = arguments.pair("output_size"), value.shape[2:]
     if len(value.shape) != 4 or min(wanted) < 1:
@@ -310,9 +321,27 @@ def adaptive_average_pool(arguments: Arguments) -> Lowered:
         return Forwarded(value, is_copy=True)
     sizes = [size or 1 for size in found]
     if any(size % parts for size, parts in zip(sizes, wanted, strict=True)):
-        raise UnsupportedCase(f"output size {wanted}, which does not divide {show(found)} evenly")
+        return _uneven_average(value, wanted)
     kernel = (sizes[0] // wanted[0], sizes[1] // wanted[1])
     return Computed((ops.AveragePool(kernel, kernel),), (value,))
+
+
+def _uneven_average(value: Activation, wanted: ops.Pair) -> Computed:
+    """Averages over windows of different sizes by products with matrices of their shares."""
+    rows, columns = (
+        shares(extent or 1, parts) for extent, parts in zip(value.shape[2:], wanted, strict=True)
+    )
+    narrowed = Computed((ops.MatMul(),), (value, Constant(np.ascontiguousarray(columns.T))))
+    return Computed((ops.MatMul(),), (Constant(rows), narrowed))
+
+
+def shares(extent: int, parts: int) -> NDArray[np.float32]:
+    """Returns the matrix [parts, extent] of averages over adaptive windows."""
+    matrix = np.zeros((parts, extent), np.float32)
+    for part in range(parts):
+        start, stop = part * extent // parts, -(-(part + 1) * extent // parts)
+        matrix[part, start:stop] = 1.0 / (stop - start)
+    return matrix
 
 
 def mean(arguments: Arguments) -> Lowered:
@@ -376,6 +405,7 @@ def to_dtype(arguments: Arguments) -> Lowered:
     """aten.to.dtype, aten.to.device and aten.to.dtype_layout."""
     dtype, value = arguments["dtype"], arguments.tensor("self")
     name = dtype.name if isinstance(dtype, TypeNumber) else value.dtype
+    name = INT64 if name == "int32" else name  # a position that int32 holds is no other in int64
     if name == value.dtype:
         return Forwarded(value, is_copy=arguments.flag("copy"))
     if name not in (FLOAT32, INT64, BOOL):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from smidgen.graph.arguments import Arguments, Parameter, Value
+from smidgen.graph.arguments import Arguments, Known, Parameter, Value
 from smidgen.graph.lowering import Lowered
 
 Lower = Callable[[Arguments], Lowered]
@@ -31,11 +31,15 @@ class Operator:
         base = self.name.split(".", 1)[0]
         return base.endswith("_") and not base.startswith("__")
 
-    def call(self, arguments: Mapping[str, Value]) -> Lowered:
+    def call(self, arguments: Mapping[str, Value], known: Known | None = None) -> Lowered:
         """Returns what a call with these arguments means.
+
+        Args:
+            arguments: The arguments that the call states.
+            known: What is known of the model so far; None where there is no model.
 
         Raises:
             ArgumentError: The arguments do not fit the parameters.
             UnsupportedCase: The call is legal and not supported.
         """
-        return self.lower(Arguments(self.parameters, arguments))
+        return self.lower(Arguments(self.parameters, arguments, known))

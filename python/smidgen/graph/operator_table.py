@@ -10,7 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 
-from smidgen.graph import lowering, tensor_operators, vision_lowering, vision_operators
+from smidgen.graph import (
+    lowering,
+    sequence_operators,
+    tensor_operators,
+    vision_lowering,
+    vision_operators,
+)
 from smidgen.graph.arguments import Arguments, Parameter, Type, optional, required
 from smidgen.graph.lowering import Computed, Lowered
 from smidgen.graph.operations import OpKind
@@ -25,7 +31,7 @@ def find_operator(target: str) -> Operator | None:
 
 
 def _apply_unary(kind: OpKind, arguments: Arguments) -> Lowered:
-    return Computed((lowering.unary(kind),), (arguments.activation("self"),))
+    return Computed((lowering.unary(kind),), (arguments.tensor("self"),))
 
 
 _SELF = required("self", Type.TENSOR)
@@ -130,6 +136,7 @@ _ROWS: dict[str, tuple[tuple[Parameter, ...], Lower]] = {
         lowering.add,
     ),
     "mul.Tensor": ((_SELF, required("other", Type.TENSOR_OR_NUMBER)), lowering.multiply),
+    "multiply.Tensor": ((_SELF, required("other", Type.TENSOR_OR_NUMBER)), lowering.multiply),
     "cat.default": (_TENSORS, lowering.concat),
     "concat.default": (_TENSORS, lowering.concat),
     "max_pool2d.default": (_MAX_POOL, lowering.max_pool),
@@ -192,7 +199,7 @@ def _in_place(name: str) -> str:
     return f"{base}_.{overload}"
 
 
-_ALL_ROWS = _ROWS | tensor_operators.ROWS | vision_operators.ROWS
+_ALL_ROWS = _ROWS | tensor_operators.ROWS | vision_operators.ROWS | sequence_operators.ROWS
 
 OPERATORS: Mapping[str, Operator] = {
     name: Operator(name, parameters, lower)

@@ -6,11 +6,13 @@ Needs no torch.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
 from smidgen.graph import operations as ops
 from smidgen.graph.arguments import (
+    Activation,
     ArgumentError,
     Arguments,
     BatchRange,
@@ -20,6 +22,7 @@ from smidgen.graph.arguments import (
     TypeNumber,
     UnsupportedCase,
     Value,
+    Weight,
 )
 from smidgen.graph.lowering import (
     Computed,
@@ -68,20 +71,58 @@ def softmax(arguments: Arguments) -> Lowered:
 
 
 def attention(arguments: Arguments) -> Lowered:
-    """aten.scaled_dot_product_attention.default of four axes, without dropout."""
-    operands = [arguments.tensor(name) for name in ("query", "key", "value")]
-    if any(len(operand.shape) != 4 for operand in operands):
+    """aten.scaled_dot_product_attention.default of four axes, without dropout.
+
+    With five, [N, windows, heads, tokens, features], the windows have heads of their own.
+    """
+    operands: list[Tensor | Computed] = [
+        arguments.tensor(name) for name in ("query", "key", "value")
+    ]
+    shapes = [arguments.tensor(name).shape for name in ("query", "key", "value")]
+    if {len(shape) for shape in shapes} not in ({4}, {5}):
         raise UnsupportedCase("an attention of other than four axes")
     if arguments.number("dropout_p") != 0 or arguments.flag("enable_gqa"):
         raise UnsupportedCase("attention with dropout or grouped queries")
     if arguments["attn_mask"] is not None:
         operands.append(arguments.tensor("attn_mask"))
-    features = operands[0].shape[3] or 1
+        shapes.append(arguments.tensor("attn_mask").shape)
+    query = shapes[0]
+    has_windows = len(query) == 5
+    if has_windows:
+        heads = (query[1] or 1, query[2] or 1)
+        operands = [
+            _heads_of_windows(operand, shape, heads)
+            for operand, shape in zip(operands, shapes, strict=True)
+        ]
     scale = arguments.optional_number("scale")
     operation = ops.ScaledDotProductAttention(
-        1.0 / math.sqrt(features) if scale is None else scale, arguments.flag("is_causal")
+        1.0 / math.sqrt(query[-1] or 1) if scale is None else scale, arguments.flag("is_causal")
     )
+    if has_windows:
+        result = (*query[:4], shapes[2][4])
+        return Computed((operation, ops.Reshape(result)), tuple(operands))
     return Computed((operation,), tuple(operands))
+
+
+def _heads_of_windows(
+    value: Tensor | Computed, shape: Shape, heads: tuple[int, int]
+) -> Tensor | Computed:
+    """Joins windows and heads of an operand; what lacks one of these axes is repeated along it."""
+    if len(shape) < 3:
+        return value
+    if len(shape) > 5:
+        raise UnsupportedCase("an attention mask of more than five axes")
+    whole = (*(1,) * (5 - len(shape)), *shape)
+    reached = (whole[0], *heads, *whole[3:])
+    operations: list[ops.Operation] = []
+    if len(shape) != 5:
+        operations.append(ops.Reshape(whole))
+    if whole[1:3] == (1, 1):
+        return Computed((ops.Reshape((whole[0], 1, *whole[3:])),), (value,))
+    if whole != reached:
+        operations.append(ops.Expand(reached))
+    operations.append(ops.Reshape((whole[0], heads[0] * heads[1], *whole[3:])))
+    return Computed(tuple(operations), (value,))
 
 
 def binary(kind: OpKind, arguments: Arguments) -> Lowered:
@@ -139,9 +180,22 @@ def compare(function: str, arguments: Arguments) -> Lowered:
 
 def where(arguments: Arguments) -> Lowered:
     """aten.where.self, aten.where.ScalarOther and their like."""
-    condition = arguments.tensor("condition")
+    condition, choices = arguments.tensor("condition"), [arguments["self"], arguments["other"]]
+    if any(isinstance(choice, Weight | Constant) and choice.dtype == INT64 for choice in choices):
+        integers = [_integers(arguments, name) for name in ("self", "other")]
+        return Computed((ops.Where(),), (_as_bool(condition), *integers))
     inputs = [_tensor_or_number(arguments, name) for name in ("self", "other")]
     return Computed((ops.Where(),), (_as_bool(condition), *inputs))
+
+
+def _integers(arguments: Arguments, name: str) -> Tensor:
+    value = arguments[name]
+    if isinstance(value, int):
+        return Constant(np.array(value, np.int64))
+    tensor = arguments.tensor(name)
+    if tensor.dtype != INT64:
+        raise UnsupportedCase(f"a choice of {tensor.dtype} and int64")
+    return tensor
 
 
 def masked_fill(arguments: Arguments) -> Lowered:
@@ -184,19 +238,32 @@ def arange(arguments: Arguments) -> Lowered:
 
 
 def filled(number: float | None, arguments: Arguments) -> Lowered:
-    """aten.new_ones, aten.ones, aten.zeros and aten.full with a constant shape."""
-    shape = arguments.sizes("size")
-    extents = [extent for extent in shape if isinstance(extent, int)]
-    if len(extents) != len(shape) or math.prod(extents) > MOST_CONSTANT_ELEMENTS:
-        raise UnsupportedCase("a filled tensor of dynamic size")
+    """aten.new_ones, aten.ones, aten.zeros and aten.full."""
+    sizes = arguments.sizes("size")
+    shape = tuple(None if isinstance(size, BatchSize) else size for size in sizes)
     value = arguments.number("fill_value") if number is None else number
     dtype = arguments["dtype"]
     name = dtype.name if isinstance(dtype, TypeNumber) else FLOAT32
     if dtype is None and "self" in arguments:
         name = arguments.tensor("self").dtype
-    if name not in (FLOAT32, INT64, BOOL):
-        raise UnsupportedCase(f"a filled tensor of {name}")
-    return Forwarded(Constant(np.full(extents, value, name)))
+    return _filled(value, shape, name)
+
+
+def filled_like(number: float | None, arguments: Arguments) -> Lowered:
+    """aten.zeros_like, aten.ones_like and aten.full_like."""
+    like, dtype = arguments.tensor("self"), arguments["dtype"]
+    value = arguments.number("fill_value") if number is None else number
+    return _filled(value, like.shape, dtype.name if isinstance(dtype, TypeNumber) else like.dtype)
+
+
+def _filled(value: float, shape: Shape, dtype: str) -> Lowered:
+    extents = [1 if extent is None else extent for extent in shape]
+    if math.prod(extents) > MOST_CONSTANT_ELEMENTS:
+        raise UnsupportedCase("a filled tensor of many elements")
+    if dtype not in (FLOAT32, INT64, BOOL):
+        raise UnsupportedCase(f"a filled tensor of {dtype}")
+    constant = Constant(np.full(extents, value, dtype))
+    return Computed((ops.Expand(shape),), (constant,)) if None in shape else Forwarded(constant)
 
 
 def slice_axis(arguments: Arguments) -> Lowered:
@@ -265,8 +332,6 @@ def _expanded(value: Tensor | Computed, shape: Shape) -> Lowered:
         raise ArgumentError(str(error)) from None
     if target == value.shape:
         return Forwarded(value)
-    if None in target and None not in value.shape:
-        raise UnsupportedCase("a constant repeated for each sample")
     return Computed((ops.Expand(target),), (value,), shares_storage=True)
 
 
@@ -274,6 +339,8 @@ def index(arguments: Arguments) -> Lowered:
     """aten.index.Tensor by whole ranges along axes of their own: a reshape."""
     value, indices = arguments.tensor("self"), arguments["indices"]
     items = indices if isinstance(indices, tuple) else ()
+    if not isinstance(value, Activation) and all(isinstance(i, Weight | Constant) for i in items):
+        return _constant_index(value, [i for i in items if isinstance(i, Weight | Constant)])
     axes = [_range_axis(item, extent) for item, extent in zip(items, value.shape, strict=False)]
     rank = max((_rank(item) for item in items), default=0)
     is_whole = len(items) == len(value.shape) and None not in axes
@@ -291,6 +358,14 @@ def index(arguments: Arguments) -> Lowered:
     if None in shape[1:]:
         raise UnsupportedCase("an axis before the dynamic batch")
     return Reshaped(value, tuple(shape))
+
+
+def _constant_index(value: Weight | Constant, items: Sequence[Weight | Constant]) -> Lowered:
+    """Selects elements of a constant by constant indices, as NumPy does."""
+    try:
+        return Forwarded(Constant(np.ascontiguousarray(value.array[tuple(i.array for i in items)])))
+    except IndexError as error:
+        raise ArgumentError(str(error)) from None
 
 
 def _rank(item: Value) -> int:

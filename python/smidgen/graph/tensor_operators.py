@@ -20,6 +20,7 @@ _PLACEMENT = tuple(optional(name, Type.IGNORED) for name in ("layout", "device",
 _MOVING = tuple(optional(name, Type.IGNORED) for name in ("non_blocking", "memory_format"))
 _COPY = optional("copy", Type.BOOL, False)
 _FILLED = (required("size", Type.SIZES), _DTYPE, *_PLACEMENT)
+_LIKE = (_SELF, _DTYPE, *_PLACEMENT, optional("memory_format", Type.IGNORED))
 _WHERE = tuple(required(name, Type.TENSOR_OR_NUMBER) for name in ("self", "other"))
 _ADDITIVE = (_SELF, _OPERAND, _ALPHA)
 
@@ -101,6 +102,12 @@ ROWS: dict[str, tuple[tuple[Parameter, ...], Lower]] = {
     "full.default": (
         (_FILLED[0], required("fill_value", Type.FLOAT), *_FILLED[1:]),
         partial(tensor_lowering.filled, None),
+    ),
+    "zeros_like.default": (_LIKE, partial(tensor_lowering.filled_like, 0)),
+    "ones_like.default": (_LIKE, partial(tensor_lowering.filled_like, 1)),
+    "full_like.default": (
+        (_SELF, required("fill_value", Type.FLOAT), *_LIKE[1:]),
+        partial(tensor_lowering.filled_like, None),
     ),
     "slice.Tensor": (
         (_SELF, optional("dim", Type.INT, 0), optional("start", Type.OPTIONAL_NUMBER),

@@ -8,8 +8,18 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 from smidgen.graph import operations as ops
-from smidgen.graph.arguments import Activation, ArgumentError, Arguments, UnsupportedCase
+from smidgen.graph.arguments import (
+    Activation,
+    ArgumentError,
+    Arguments,
+    Constant,
+    UnsupportedCase,
+    Weight,
+)
 from smidgen.graph.lowering import (
     Computed,
     Forwarded,
@@ -20,6 +30,7 @@ from smidgen.graph.lowering import (
     operand_pair,
 )
 from smidgen.graph.operations import OpKind
+from smidgen.graph.sequence_lowering import extended
 from smidgen.graph.shapes import show
 
 _MOST_PARTS = 4096
@@ -83,7 +94,7 @@ def conv_transpose2d(arguments: Arguments) -> Lowered:
 def resize(mode: str, arguments: Arguments) -> Lowered:
     """aten.upsample_nearest2d, aten._upsample_nearest_exact2d and aten.upsample_bilinear2d."""
     name = "self" if "self" in arguments else "input"
-    value = arguments.activation(name)
+    value = arguments.tensor(name)
     if len(value.shape) != 4:
         raise ArgumentError(f"it resizes the shape {show(value.shape)}")
     scales = _scales(arguments)
@@ -97,8 +108,45 @@ def resize(mode: str, arguments: Arguments) -> Lowered:
         )
     else:
         height, width = _size(arguments)
+    if not isinstance(value, Activation):
+        if mode != "bilinear":
+            raise UnsupportedCase("a constant resized by other than bilinear interpolation")
+        return Forwarded(_resized(value, (height, width), scales, aligns_corners=aligns))
     operation = ops.Resize(mode, (height, width), scales, aligns)
     return Computed((operation,), (value,))
+
+
+def _resized(
+    value: Weight | Constant,
+    size: ops.Pair,
+    scales: tuple[float, float] | None,
+    *,
+    aligns_corners: bool,
+) -> Constant:
+    """Resizes a constant image, such as a table of positions."""
+    rows, columns = (
+        _interpolation(extent, count, scale, aligns_corners=aligns_corners)
+        for extent, count, scale in zip(value.shape[2:], size, scales or (None, None), strict=True)
+    )
+    return Constant((rows @ value.array.astype(np.float64) @ columns.T).astype(np.float32))
+
+
+def _interpolation(
+    extent: int, count: int, scale: float | None, *, aligns_corners: bool
+) -> NDArray[np.float64]:
+    """Returns the matrix [count, extent] of linear interpolation."""
+    places = np.arange(count)
+    if aligns_corners:
+        sources = places * ((extent - 1) / max(count - 1, 1))
+    else:
+        step = 1 / scale if scale else extent / count
+        sources = np.maximum((places + 0.5) * step - 0.5, 0.0)
+    low = np.minimum(sources.astype(np.int64), extent - 1)
+    high = np.minimum(low + 1, extent - 1)
+    matrix = np.zeros((count, extent))
+    np.add.at(matrix, (places, low), 1 - (sources - low))
+    np.add.at(matrix, (places, high), sources - low)
+    return matrix
 
 
 def _size(arguments: Arguments) -> ops.Pair:
@@ -189,9 +237,7 @@ def adaptive_max_pool(arguments: Arguments) -> Lowered:
 
 
 def pad(arguments: Arguments) -> Lowered:
-    """aten.pad.default with a constant, and aten.constant_pad_nd.default."""
-    if "mode" in arguments and arguments["mode"] != "constant":
-        raise UnsupportedCase(f"the padding {arguments['mode']}")
+    """aten.pad.default and aten.constant_pad_nd.default."""
     value, amounts = arguments.activation("self"), arguments.integers("pad")
     if len(amounts) % 2 or len(amounts) > 2 * len(value.shape):
         raise ArgumentError(f"it pads by {amounts}")
@@ -202,6 +248,13 @@ def pad(arguments: Arguments) -> Lowered:
     number = 0.0 if arguments["value"] is None else arguments.number("value")
     if value.shape[:1] == (None,) and pads[0] != (0, 0):
         raise UnsupportedCase("a padding of the dynamic batch")
+    mode = "constant"
+    if "mode" in arguments:
+        mode = str(arguments["mode"])
+    if mode in ("reflect", "replicate", "circular"):
+        return extended(value, pads, mode)
+    if mode != "constant":
+        raise UnsupportedCase(f"the padding {mode}")
     return Computed((ops.Pad(tuple(pads), number),), (value,))
 
 

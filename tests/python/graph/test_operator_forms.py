@@ -295,17 +295,13 @@ LAYERS: dict[str, tuple[Function, nn.Module]] = {
     "weight as operand": (lambda x, norm: x * norm.weight, nn.LayerNorm(8)),
 }
 REFUSED: dict[str, tuple[Function, str]] = {
-    "batch flattened away": (lambda x: x.flatten(0, 1), "aten.flatten.using_ints"),
+    "joined samples mixed": (lambda x: x.flatten(0, 1).amax(0), "joined with another axis"),
+    "joined samples with others": (lambda x: x.flatten(0, 1) + x[:, 0].mean(), "aten.mean"),
     "batch concatenated": (lambda x: torch.cat([x, x], 0), "aten.cat.default"),
     "scaled addition": (lambda x: torch.add(x, x, alpha=2), "alpha other than 1"),
-    "uneven adaptive pool": (lambda x: F.adaptive_avg_pool2d(x, 3), "output size (3, 3)"),
     "padding on one side": (
         lambda x: F.conv2d(x, torch.ones(1, 4, 2, 2), padding="same"),
         "aten.conv2d.padding",
-    ),
-    "transposed convolution": (
-        lambda x: F.conv_transpose2d(x, torch.ones(4, 1, 2, 2)),
-        "aten.conv_transpose2d",
     ),
     "permutation of samples": (lambda x: x.permute(1, 0, 2, 3), "an axis before the dynamic batch"),
     "view of written memory": (_base_of_view_written, "has written to"),

@@ -104,7 +104,7 @@ class Call:
         """
         operator = find_operator(PREFIX + target)
         assert operator is not None, target
-        return self.assembly.apply(self.origin, operator.call(arguments))
+        return self.assembly.apply(self.origin, operator.call(arguments, self.assembly))
 
     def one(self, target: str, /, **arguments: Value) -> Tensor:
         """Adds a call and returns its first output, which is a tensor."""

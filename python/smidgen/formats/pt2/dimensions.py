@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from smidgen.formats.limits import Limits
 from smidgen.formats.pt2.reasons import Pt2Reason, refusal
 from smidgen.formats.pt2.records import Extent, RangeConstraint, SymExpr, TensorMeta
-from smidgen.formats.pt2.symbols import Expression, Symbol, parse_expression
+from smidgen.formats.pt2.symbols import Expression, Operation, Symbol, parse_expression
 from smidgen.graph.operations import Shape
 
 
@@ -51,6 +51,22 @@ class Dimensions:
             found = f"{name!r} has an extent of {expression}, expected 1 to {self._limits.extent}."
             raise refusal(Pt2Reason.SHAPE_MISMATCH, found)
         return expression
+
+    def batch_multiple(self, extent: Extent) -> int | None:
+        """Returns how many times the batch size an extent is, or None if it is no multiple."""
+        expression = self._expression(extent)
+        if not isinstance(expression, Operation) or expression.head != "Mul":
+            return None
+        factor = 1
+        symbols = 0
+        for argument in expression.arguments:
+            if isinstance(argument, Symbol) and argument.name == self.batch_symbol:
+                symbols += 1
+            elif isinstance(argument, int):
+                factor *= argument
+            else:
+                return None
+        return factor if symbols == 1 else None
 
     def batch_range(
         self, constraints: Mapping[str, RangeConstraint]

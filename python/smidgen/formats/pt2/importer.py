@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from smidgen.errors import InvalidModelError
 from smidgen.formats.pt2.dimensions import Dimensions
@@ -27,13 +30,17 @@ from smidgen.formats.pt2.records import (
     TensorMeta,
     TensorRef,
 )
+from smidgen.formats.pt2.usage import unused_nodes
 from smidgen.formats.unsupported import UnsupportedOperators
+from smidgen.graph import joining
 from smidgen.graph.arguments import (
     BATCH_SIZE,
     Activation,
     ArgumentError,
+    BatchMultiple,
     BatchSize,
     Constant,
+    Joined,
     Operand,
     Statistic,
     TypeNumber,
@@ -43,11 +50,23 @@ from smidgen.graph.arguments import (
 )
 from smidgen.graph.assembly import Assembly, Origin
 from smidgen.graph.operations import BOOL, FLOAT32, INT64, Shape
+from smidgen.graph.operator import Operator
 from smidgen.graph.operator_table import find_operator, supported_names
 from smidgen.graph.shapes import ShapeError, show
 
 _MOST_SECONDARY_OUTPUTS = 8  # of the flash attention operators
 _VALUE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,255}")
+_EXTENT_ARITHMETIC = {
+    f"_operator.{name}": name for name in ("mul", "floordiv", "add", "sub")
+}  # of symbolic sizes
+_MOST_WRITTEN_CONSTANTS = 256
+
+
+@dataclass(frozen=True, slots=True)
+class _Stale:
+    """A view of a constant that an operator, the writer, has written to through another view."""
+
+    writer: str
 
 
 class _Unknown:
@@ -79,7 +98,8 @@ class GraphImporter:
         self._graph = graph
         self._dimensions = dimensions
         self.assembly = Assembly(weights.values())
-        self._values: dict[str, Operand | _Unknown | None] = {}
+        self._values: dict[str, Operand | _Stale | _Unknown | None] = {}
+        self._written_constants = 0
         self._memory = WrittenMemory()
         self._unsupported = UnsupportedOperators(supported_names())
         for name, weight in weights.items():
@@ -92,7 +112,11 @@ class GraphImporter:
             raise refusal(
                 Pt2Reason.UNSUPPORTED_SIGNATURE, f"the input {name!r} is a single number."
             )
-        value = self.assembly.new_activation(shape, self._stated_dtype(name))
+        dtype = self._stated_dtype(name)
+        if dtype == INT64 and DTYPES[self.meta(name).dtype][0] != INT64:
+            found = f"the input {name!r} has the element type int32, expected int64."
+            raise refusal(Pt2Reason.UNSUPPORTED_DTYPE, found)
+        value = self.assembly.new_activation(shape, dtype)
         self._define(name, value)
         return value
 
@@ -103,12 +127,15 @@ class GraphImporter:
             UnsupportedOperatorError: Names all operators that are not supported.
             InvalidModelError: With a PT2_ reason.
         """
-        for node in self._graph.nodes:
-            if find_operator(node.target) is None:
+        dead = unused_nodes(self._graph)
+        for index, node in enumerate(self._graph.nodes):
+            if index in dead:
+                continue
+            if find_operator(node.target) is None and node.target not in _EXTENT_ARITHMETIC:
                 self._add_unsupported(node, "")
         try:
-            for node in self._graph.nodes:
-                self._import(node)
+            for index, node in enumerate(self._graph.nodes):
+                self._import(node, is_needed=index not in dead)
         except InvalidModelError:
             # What follows an unsupported operator may well look wrong; its cause is told first.
             self._unsupported.raise_if_any()
@@ -130,19 +157,20 @@ class GraphImporter:
             self._unsupported.raise_if_any()
             raise
 
-    def _import(self, node: RawNode) -> None:
+    def _import(self, node: RawNode, *, is_needed: bool = True) -> None:
         operator = find_operator(node.target)
-        if operator is None:
+        if operator is None and node.target not in _EXTENT_ARITHMETIC:
             self._define_as_stated(node)
             return
         try:
             arguments = dict(self._arguments(node))
-            results = self.assembly.apply(_origin(node), operator.call(arguments))
+            results = self._results(node, operator, arguments)
         except _UnknownOperand:
             self._define_as_stated(node)
             return
         except UnsupportedCase as case:
-            self._add_unsupported(node, str(case))
+            if is_needed:
+                self._add_unsupported(node, str(case))
             self._define_as_stated(node)
             return
         except (ArgumentError, ShapeError) as error:
@@ -153,9 +181,34 @@ class GraphImporter:
             )
             found = f"the operator {node.target[:80]} at {_label(node)!r} is not valid: {error}."
             raise refusal(reason, found, node=_label(node)) from None
-        if operator.is_in_place:
+        if operator is not None and operator.is_in_place:
             self._rebind(node, arguments[operator.parameters[0].name], results[0])
         self._define_outputs(node, results)
+
+    def _results(
+        self, node: RawNode, operator: Operator | None, arguments: Mapping[str, Value]
+    ) -> list[Operand | None]:
+        """Returns what a call gives; samples may be joined with another axis."""
+        if operator is None:
+            function = _EXTENT_ARITHMETIC[node.target]
+            extent = joining.computed_extent(function, [*arguments.values()])
+            return [extent if isinstance(extent, int | BatchSize | BatchMultiple) else None]
+        viewed = joining.view(operator.name, arguments)
+        if viewed is not None:
+            lowered, is_joined = viewed
+            results = self.assembly.apply(_origin(node), lowered)
+            return [_joined(value) for value in results] if is_joined else results
+        if not any(isinstance(value, Joined) for value in arguments.values()):
+            return self.assembly.apply(_origin(node), operator.call(arguments, self.assembly))
+        source = arguments.get("self")
+        if operator.name == "sym_size.int" and isinstance(source, Joined):
+            axis = arguments.get("dim")
+            return [joining.size(source, axis if isinstance(axis, int) else 0)]
+        if operator.is_in_place:
+            raise UnsupportedCase("writing to samples that are joined with another axis")
+        parted = joining.parted(operator.name, arguments)
+        results = self.assembly.apply(_origin(node), operator.call(parted, self.assembly))
+        return [_joined(value) for value in results]
 
     def _add_unsupported(self, node: RawNode, detail: str) -> None:
         self._unsupported.add(
@@ -200,18 +253,40 @@ class GraphImporter:
         value = self._values[name]
         if isinstance(value, _Unknown):
             raise _UnknownOperand
+        if isinstance(value, _Stale):
+            raise UnsupportedCase(
+                f"its use of {name!r}, a view of memory that {value.writer!r} has written to"
+            )
         if isinstance(value, Activation):
             return self._memory.current(value, name)
+        if isinstance(value, Joined):
+            return replace(value, value=self._memory.current(value.value, name))
         return value
 
     def _rebind(self, node: RawNode, written: Value, result: Operand | None) -> None:
         """Makes all names of what was written to stand for the result."""
         if isinstance(written, Weight | Statistic) and isinstance(result, Statistic):
             return
+        if isinstance(written, Weight | Constant) and result is written:
+            return  # nothing was written: detach_ gives the value itself
+        if isinstance(written, Constant) and isinstance(result, Constant):
+            self._rebind_constant(node, written, result)
+            return
         if not isinstance(written, Activation) or not isinstance(result, Activation):
             found = f"{_label(node)!r} writes to something that is not computed from the inputs."
             raise refusal(Pt2Reason.MUTATION_UNSUPPORTED, found)
         self._memory.write(written, result, _label(node))
+
+    def _rebind_constant(self, node: RawNode, written: Constant, result: Constant) -> None:
+        """Binds all names of a constant to what was written over it."""
+        self._written_constants += 1
+        if self._written_constants > _MOST_WRITTEN_CONSTANTS:
+            raise UnsupportedCase(f"more than {_MOST_WRITTEN_CONSTANTS} writes to constants")
+        for name, value in self._values.items():
+            if value is written:
+                self._values[name] = result
+            elif isinstance(value, Constant) and np.may_share_memory(value.array, written.array):
+                self._values[name] = _Stale(_label(node))
 
     def _define_outputs(self, node: RawNode, results: Sequence[Operand | None]) -> None:
         names = list(_output_names(node))
@@ -251,12 +326,30 @@ class GraphImporter:
             if dtype != value.dtype:
                 found = f"{name!r} is stated to be {dtype}, but is {value.dtype}."
                 raise refusal(Pt2Reason.UNSUPPORTED_DTYPE, found)
+        elif isinstance(value, Joined):
+            self._check_joined(name, value.value)
+        elif isinstance(value, BatchMultiple):
+            stated_extent = self._graph.sym_int_values.get(name)
+            if (
+                stated_extent is None
+                or self._dimensions.batch_multiple(stated_extent) != value.factor
+            ):
+                found = f"the symbolic integer {name!r} is not stated to be what it is."
+                raise refusal(Pt2Reason.SHAPE_MISMATCH, found)
         elif isinstance(value, BatchSize | int):
             extent = self._graph.sym_int_values.get(name)
             expected = None if value is BATCH_SIZE else value
             if extent is None or self._dimensions.extent(extent, name) != expected:
                 found = f"the symbolic integer {name!r} is not stated to be what it is."
                 raise refusal(Pt2Reason.SHAPE_MISMATCH, found)
+
+    def _check_joined(self, name: str, value: Activation) -> None:
+        meta = self.meta(name)
+        rest = tuple(self._dimensions.extent(size, name) for size in meta.sizes[1:])
+        factor = self._dimensions.batch_multiple(meta.sizes[0]) if meta.sizes else None
+        if (None, factor, *rest) != value.shape or self._stated_dtype(name) != value.dtype:
+            found = f"{name!r} is not stated to be {show(value.shape)} with two axes joined."
+            raise refusal(Pt2Reason.SHAPE_MISMATCH, found)
 
     def _stated_shape(self, name: str) -> Shape:
         meta = self.meta(name)
@@ -268,6 +361,8 @@ class GraphImporter:
     def _stated_dtype(self, name: str) -> str:
         number = self.meta(name).dtype
         dtype = DTYPES.get(number, (str(number),))[0]
+        if dtype == "int32":
+            return INT64  # no position or count that int32 holds is another in int64
         if dtype not in (FLOAT32, INT64, BOOL):
             found = f"{name!r} has the element type {dtype}, expected float32, int64 or bool."
             raise refusal(Pt2Reason.UNSUPPORTED_DTYPE, found)
@@ -287,6 +382,10 @@ class GraphImporter:
         if unused:
             found = f"{len(unused)} stated values are never defined, such as {unused[0][:64]!r}."
             raise refusal(Pt2Reason.UNUSED_VALUE, found)
+
+
+def _joined(value: Operand | None) -> Operand | None:
+    return Joined(value) if isinstance(value, Activation) else value
 
 
 def _origin(node: RawNode) -> Origin:

@@ -31,7 +31,7 @@ from smidgen.formats.pt2.records import (
 )
 from smidgen.formats.pt2.schema import decode_payloads, decode_program
 from smidgen.formats.strict_json import parse_json
-from smidgen.graph.arguments import Activation, Statistic, Weight
+from smidgen.graph.arguments import Activation, Joined, Statistic, Weight
 from smidgen.graph.assembly import input_specs, output_specs, renumber
 from smidgen.graph.exported import ExportedModel
 from smidgen.graph.operations import weight_names
@@ -192,6 +192,9 @@ class _ModelReader:
                     raise refusal(Pt2Reason.MUTATION_UNSUPPORTED, found)
             elif isinstance(value, Activation):
                 outputs.append(value)
+            elif isinstance(value, Joined):
+                found = f"the output {spec.arg.name[:64]!r} joins the samples with another axis."
+                raise refusal(Pt2Reason.UNSUPPORTED_SIGNATURE, found)
             else:
                 found = f"the output {spec.arg.name[:64]!r} does not depend on the inputs."
                 raise refusal(Pt2Reason.UNSUPPORTED_SIGNATURE, found)

@@ -1,0 +1,210 @@
+"""Values whose first axis joins the samples with a second axis. Needs no torch.
+
+Many models treat the tokens of all samples, the heads of an attention or the windows of an image as
+samples of their own: they view [N, k, ...] as [N * k, ...], compute, and view it back. Here such a
+value keeps its two axes; the file's axes behind the first one are those one further on.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from smidgen.graph.arguments import (
+    BATCH_SIZE,
+    Activation,
+    ArgumentError,
+    BatchMultiple,
+    BatchSize,
+    Joined,
+    UnsupportedCase,
+    Value,
+)
+from smidgen.graph.lowering import Reshaped
+from smidgen.graph.operations import Shape
+from smidgen.graph.shapes import show
+
+_VIEWS = {"view.default": "size", "_unsafe_view.default": "size", "reshape.default": "shape"}
+_FLATTEN = "flatten.using_ints"
+_AXES = {
+    "transpose.int": ("dim0", "dim1"),
+    **dict.fromkeys(
+        (
+            "softmax.int", "_softmax.default", "slice.Tensor", "select.int", "squeeze.dim",
+            "unsqueeze.default", "chunk.default", "split.Tensor", "split_with_sizes.default",
+            "unbind.int", "mean.dim", "sum.dim_IntList", "linalg_vector_norm.default",
+        ),
+        ("dim",),
+    ),
+}  # fmt: skip
+"""Operators that name axes, by the arguments that do."""
+_PERMUTE = "permute.default"
+_ELEMENTWISE = frozenset({
+    "relu.default", "gelu.default", "silu.default", "tanh.default", "sigmoid.default",
+    "neg.default", "exp.default", "sqrt.default", "rsqrt.default", "pow.Tensor_Scalar",
+    "add.Tensor", "sub.Tensor", "mul.Tensor", "div.Tensor", "dropout.default", "clone.default",
+    "contiguous.default", "alias.default", "detach.default", "to.dtype", "masked_fill.Scalar",
+    "linear.default", "addmm.default", "mm.default", "matmul.default", "bmm.default",
+    "baddbmm.default", "layer_norm.default", "scaled_dot_product_attention.default",
+    "_assert_tensor_metadata.default", "hardswish.default", "hardtanh.default",
+    "clamp.default", "clamp_min.default", "expand_as.default", "clamp_max.default",
+})  # fmt: skip
+"""Operators that work on the last axes or on each element."""
+
+
+def view(name: str, arguments: Mapping[str, Value]) -> tuple[Reshaped, bool] | None:
+    """Tells what a view that joins or parts the samples means, and whether its result is joined.
+
+    Args:
+        name: The operator's name without the prefix.
+        arguments: What it is called with.
+
+    Returns:
+        None if the operator is no such view.
+
+    Raises:
+        UnsupportedCase: The samples are joined with other than the next axes.
+    """
+    source = arguments.get("self")
+    value = source.value if isinstance(source, Joined) else source
+    if not isinstance(value, Activation) or value.shape[:1] != (None,):
+        return None
+    if name == _FLATTEN:
+        sizes = _flattened(value.shape[isinstance(source, Joined) :], arguments)
+    elif name in _VIEWS and isinstance(found := arguments.get(_VIEWS[name]), tuple):
+        sizes = found
+    else:
+        return None
+    if not sizes:
+        return None
+    shape = _resolved(value.shape, sizes)
+    if not isinstance(source, Joined) and (shape is None or shape[1] == 1):
+        return None
+    if shape is None:
+        raise UnsupportedCase(f"joined samples {show(value.shape)} viewed otherwise")
+    is_joined = shape[1] != 1
+    return Reshaped(value, shape if is_joined else (None, *shape[2:])), is_joined
+
+
+def _flattened(shape: Shape, arguments: Mapping[str, Value]) -> tuple[Value, ...]:
+    """Returns the sizes that flattening from the first axis on gives; none for others."""
+    first, last = arguments.get("start_dim", 0), arguments.get("end_dim", -1)
+    if not isinstance(last, int) or first not in (0, -len(shape)):
+        return ()
+    last = last % len(shape)
+    return (-1, *shape[last + 1 :]) if last else ()
+
+
+def _resolved(shape: Shape, sizes: Sequence[Value]) -> Shape | None:
+    """Returns [N, k, ...] for sizes [N * k, ...], or None if they are no such sizes."""
+    count = math.prod(extent or 1 for extent in shape)
+    first, rest = sizes[0], sizes[1:]
+    extents = [size for size in rest if isinstance(size, int)]
+    if len(extents) != len(rest) or extents.count(-1) > 1 or 0 in extents:
+        return None
+    known = math.prod(extent for extent in extents if extent != -1)
+    if first == -1 and -1 not in extents:
+        factor = count // known
+    elif isinstance(first, BatchSize | BatchMultiple):
+        factor = 1 if isinstance(first, BatchSize) else first.factor
+    else:
+        return None
+    missing = count // (factor * known) if factor else 0
+    resolved = tuple(missing if extent == -1 else extent for extent in extents)
+    if factor * math.prod(resolved) != count or min(resolved, default=1) < 1:
+        return None
+    return (None, factor, *resolved)
+
+
+def parted(name: str, arguments: Mapping[str, Value]) -> dict[str, Value]:
+    """Returns the arguments of a call as they are for values that keep their two axes.
+
+    Args:
+        name: The operator's name without the prefix.
+        arguments: What it is called with; at least one is joined.
+
+    Raises:
+        UnsupportedCase: The operator may mix what is joined.
+    """
+    if name not in _ELEMENTWISE and name not in _AXES and name != _PERMUTE:
+        raise UnsupportedCase("samples that are joined with another axis")
+    values = [value for value in arguments.values() if isinstance(value, Activation | Joined)]
+    factors = {value.value.shape[1] for value in values if isinstance(value, Joined)}
+    has_others = any(isinstance(value, Activation) and None in value.shape for value in values)
+    if len(factors) != 1 or has_others:
+        raise UnsupportedCase("samples that are joined with different axes")
+    result = {
+        key: value.value if isinstance(value, Joined) else value for key, value in arguments.items()
+    }
+    if name == _PERMUTE:
+        return result | {"dims": _permutation(arguments["dims"])}
+    return result | {key: _moved(arguments[key]) for key in _AXES.get(name, ()) if key in arguments}
+
+
+def _permutation(dims: Value) -> Value:
+    order = [axis for axis in dims if isinstance(axis, int)] if isinstance(dims, tuple) else []
+    order = [axis % len(order) for axis in order]
+    if order[:1] != [0]:
+        raise UnsupportedCase("an axis before the dynamic batch")
+    return (0, *(axis + 1 for axis in order))
+
+
+def _moved(axes: Value) -> Value:
+    """Counts axes from the front behind both axes that the file joins."""
+    if isinstance(axes, tuple):
+        return tuple(_moved(axis) for axis in axes)
+    if not isinstance(axes, int):
+        raise UnsupportedCase("an operator over all axes of joined samples")
+    if axes == 0:
+        raise UnsupportedCase("an axis of the samples")
+    return axes + 1 if axes > 0 else axes
+
+
+def size(value: Joined, axis: int) -> BatchMultiple | int:
+    """Returns an extent of a joined value as the file sees it."""
+    extents = value.value.shape[1:]
+    if not -len(extents) <= axis < len(extents):
+        raise ArgumentError(f"it uses axis {axis} of {len(extents)}")
+    extent = extents[axis] or 1
+    return BatchMultiple(extent) if axis % len(extents) == 0 else extent
+
+
+def computed_extent(function: str, numbers: Sequence[Value]) -> Value:
+    """Returns what arithmetic of extents gives.
+
+    Args:
+        function: `mul`, `floordiv`, `add` or `sub`.
+        numbers: The two numbers.
+
+    Raises:
+        UnsupportedCase: It is neither a number nor a multiple of the batch size.
+    """
+    if len(numbers) != 2:
+        raise UnsupportedCase("arithmetic of other than two extents")
+    first, second = numbers
+    if isinstance(first, int) and isinstance(second, int) and second:
+        return {
+            "mul": first * second, "floordiv": first // second, "add": first + second,
+            "sub": first - second,
+        }[function]  # fmt: skip
+    if function == "mul" and isinstance(first, int):
+        first, second = second, first
+    factor = _factor(first)
+    if factor is not None and isinstance(second, int) and second > 0:
+        if function == "mul":
+            return _multiple(factor * second)
+        if function == "floordiv" and factor % second == 0:
+            return _multiple(factor // second)
+    if function == "floordiv" and factor is not None and second == BATCH_SIZE:
+        return factor
+    raise UnsupportedCase("arithmetic of the batch size")
+
+
+def _factor(value: Value) -> int | None:
+    if isinstance(value, BatchSize):
+        return 1
+    return value.factor if isinstance(value, BatchMultiple) else None
+
+
+def _multiple(factor: int) -> BatchSize | BatchMultiple:
+    return BATCH_SIZE if factor == 1 else BatchMultiple(factor)

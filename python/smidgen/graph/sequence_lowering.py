@@ -1,0 +1,434 @@
+"""What calls of the ATen operators of signals and of constant indices mean. Needs no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from smidgen.graph import operations as ops
+from smidgen.graph.arguments import (
+    Activation,
+    ArgumentError,
+    Arguments,
+    Constant,
+    Tensor,
+    TypeNumber,
+    UnsupportedCase,
+    Weight,
+)
+from smidgen.graph.lowering import (
+    Computed,
+    Forwarded,
+    Lowered,
+    Reshaped,
+    axis_of,
+    operand_pair,
+    resolve_sizes,
+    shares,
+)
+from smidgen.graph.operations import FLOAT32, INT64, OpKind, Shape
+from smidgen.graph.shapes import show
+
+_MOST_RUNS = 256
+"""Parts of a tensor that constant indices may select."""
+
+
+def conv1d(arguments: Arguments) -> Lowered:
+    """aten.conv1d: a convolution of images of one row."""
+    value, weight = arguments.activation("input"), arguments.weight("weight")
+    if len(value.shape) != 3 or len(weight.shape) != 3:
+        raise UnsupportedCase(f"a signal of the shape {show(value.shape)}")
+    stride, dilation = (_only(arguments, name) for name in ("stride", "dilation"))
+    before, behind = _padding(arguments, weight.shape[2], dilation)
+    batch, channels, length = value.shape
+    image: list[ops.Operation] = [ops.Reshape((batch, channels, 1, length))]
+    if before != behind:
+        image.append(ops.Pad(((0, 0), (0, 0), (0, 0), (before, behind))))
+    padding = before if before == behind else 0
+    kernel = arguments.new_weight(weight.array.reshape(*weight.shape[:2], 1, weight.shape[2]))
+    image.append(
+        ops.Conv2d(
+            kernel, arguments.optional_weight("bias"), (1, stride), (0, padding), (1, dilation),
+            arguments.integer("groups"),
+        )
+    )  # fmt: skip
+    reached = (length or 1) + before + behind - dilation * (weight.shape[2] - 1) - 1
+    count = reached // max(stride, 1) + 1
+    return Computed((*image, ops.Reshape((batch, weight.shape[0], count))), (value,))
+
+
+def _only(arguments: Arguments, name: str) -> int:
+    found = arguments.integers(name)
+    if len(found) != 1:
+        raise ArgumentError(f"it has {len(found)} numbers {name!r}, expected one")
+    return found[0]
+
+
+def _padding(arguments: Arguments, kernel: int, dilation: int) -> tuple[int, int]:
+    padding = arguments["padding"]
+    if padding == "valid":
+        return 0, 0
+    if padding == "same":
+        total = dilation * (kernel - 1)
+        return total // 2, total - total // 2
+    if isinstance(padding, str):
+        raise ArgumentError("its padding is neither 'valid' nor 'same'")
+    amount = _only(arguments, "padding")
+    return amount, amount
+
+
+def average_pool_of_depth(arguments: Arguments) -> Lowered:
+    """aten.avg_pool3d.default over the depth alone, as normalization over channels has it."""
+    value, kernel = arguments.activation("self"), arguments.integers("kernel_size")
+    stride = arguments.integers("stride") or kernel
+    padding = _three(arguments.integers("padding"))
+    if (
+        len(value.shape) != 5
+        or _three(kernel)[1:] != (1, 1)
+        or _three(stride)[1:] != (1, 1)
+        or padding[1:] != (0, 0)
+        or arguments["divisor_override"] is not None
+        or arguments.flag("ceil_mode")
+    ):
+        raise UnsupportedCase("an average over other than the depth")
+    _, channels, depth, height, width = (extent or 1 for extent in value.shape)
+    window, step = _three(kernel)[0], _three(stride)[0]
+    count = (depth + 2 * padding[0] - window) // max(step, 1) + 1
+    pool = ops.AveragePool(
+        (window, 1), (step, 1), (padding[0], 0),
+        count_include_pad=arguments.flag("count_include_pad"),
+    )  # fmt: skip
+    first = value.shape[0]
+    operations = (
+        ops.Reshape((first, channels, depth, height * width)),
+        pool,
+        ops.Reshape((first, channels, count, height, width)),
+    )
+    return Computed(operations, (value,))
+
+
+def _three(numbers: Sequence[int]) -> tuple[int, ...]:
+    return tuple(numbers) * 3 if len(numbers) == 1 else tuple(numbers)
+
+
+def running_sum(arguments: Arguments) -> Lowered:
+    """aten.cumsum.default along the last axis: a product with a triangle of ones.
+
+    Sums of integers up to 2^24 are exact in float32, which no count of tokens comes near.
+    """
+    value, dtype = arguments.tensor("self"), arguments["dtype"]
+    rank = len(value.shape)
+    axis = axis_of(arguments.integer("dim"), rank)
+    extent = value.shape[axis]
+    if axis != rank - 1 or rank < 2 or extent is None:
+        raise UnsupportedCase("a running sum along other than the last axis")
+    stated = dtype.name if isinstance(dtype, TypeNumber) else value.dtype
+    wanted = INT64 if stated == "bool" else stated
+    triangle = Constant(np.triu(np.ones((extent, extent), np.float32)))
+    operations: list[ops.Operation] = [ops.MatMul()]
+    if wanted != FLOAT32:
+        operations.append(ops.Cast(wanted))
+    summand = value if value.dtype == FLOAT32 else Computed((ops.Cast(FLOAT32),), (value,))
+    return Computed(tuple(operations), (summand, triangle))
+
+
+def gather(arguments: Arguments) -> Lowered:
+    """aten.gather.default of a constant by constant indices, or by any where it is one number."""
+    index, table = arguments.tensor("index"), arguments.constant("self")
+    rank = len(arguments.tensor("self").shape)
+    axis = axis_of(arguments.integer("dim"), rank)
+    if table is not None and (table.array == table.array.flat[0]).all():
+        number = Constant(np.full((1,) * rank, table.array.flat[0]))
+        return Computed((ops.Expand(index.shape),), (number,))
+    value = arguments["self"]
+    if not isinstance(value, Weight | Constant) or isinstance(index, Activation):
+        raise UnsupportedCase("elements selected one by one, other than of a constant")
+    if rank != len(index.shape) or not _are_inside(index.array, value.shape[axis]):
+        raise ArgumentError(f"it selects {show(index.shape)} of {show(value.shape)}")
+    smaller = tuple(slice(extent if at != axis else None) for at, extent in enumerate(index.shape))
+    return Forwarded(Constant(np.take_along_axis(value.array[smaller], index.array, axis)))
+
+
+def _are_inside(indices: np.typing.NDArray[np.generic], extent: int) -> bool:
+    return bool((indices >= 0).all() and (indices < extent).all())  # type: ignore[operator]
+
+
+def index_select(arguments: Arguments) -> Lowered:
+    """aten.index_select.default by constant indices."""
+    value, index = arguments.tensor("self"), arguments.tensor("index")
+    if isinstance(index, Activation) or len(index.shape) > 1:
+        raise UnsupportedCase("indices that are computed")
+    return selected(value, axis_of(arguments.integer("dim"), len(value.shape)), index)
+
+
+def selected(value: Tensor, axis: int, index: Weight | Constant) -> Lowered:
+    """Selects elements of an axis by constant indices, run by run.
+
+    Args:
+        value: What to select of.
+        axis: The axis.
+        index: Integers of any shape, which takes the place of the axis.
+
+    Raises:
+        ArgumentError: There is no such element.
+        UnsupportedCase: The indices have no pattern.
+    """
+    extent = value.shape[axis]
+    indices = index.array.astype(np.int64)
+    if extent is None:
+        raise UnsupportedCase("a selection of samples")
+    if not _are_inside(indices + extent, 2 * extent) or not indices.size:
+        raise ArgumentError(f"it selects elements of {extent} that are not there")
+    indices = np.where(indices < 0, indices + extent, indices)
+    shape: Shape = (*value.shape[:axis], *index.shape, *value.shape[axis + 1 :])
+    if not isinstance(value, Activation):
+        return Forwarded(Constant(np.take(value.array, indices, axis)))
+    joined = _picked(value, value.shape, axis, indices.ravel().tolist())
+    if len(index.shape) == 1:
+        return joined
+    return Computed((*joined.operations, ops.Reshape(shape)), joined.inputs)
+
+
+def extended(value: Activation, pads: Sequence[ops.Pair], mode: str) -> Lowered:
+    """Pads with elements of the tensor itself.
+
+    Args:
+        value: What to pad.
+        pads: How many before and behind along each axis.
+        mode: `reflect`, `replicate` or `circular`.
+
+    Raises:
+        ArgumentError: There are not as many elements to take.
+    """
+    found: Activation | Computed = value
+    shape = value.shape
+    for axis, (before, behind) in enumerate(pads):
+        extent = shape[axis]
+        if before == behind == 0 or extent is None:
+            continue
+        places = np.arange(-before, extent + behind)
+        if mode == "replicate":
+            indices = places.clip(0, extent - 1)
+        elif mode == "circular":
+            indices = places % extent
+        else:
+            indices = np.abs(places)
+            indices = np.where(indices >= extent, 2 * (extent - 1) - indices, indices)
+        if not _are_inside(indices, extent):
+            raise ArgumentError(f"it pads {extent} elements by {before} and {behind}")
+        found = _picked(found, shape, axis, indices.tolist())
+        shape = (*shape[:axis], len(indices), *shape[axis + 1 :])
+    return found if isinstance(found, Computed) else Forwarded(value, is_copy=True)
+
+
+def _picked(
+    value: Activation | Computed, shape: Shape, axis: int, indices: Sequence[int]
+) -> Computed:
+    """Concatenates runs of elements along an axis."""
+    runs = list(_runs(indices))
+    if len(runs) > _MOST_RUNS:
+        raise UnsupportedCase(f"{len(runs)} runs of constant indices, at most {_MOST_RUNS}")
+    parts = [_part(value, shape, axis, run) for run in runs]
+    return parts[0] if len(parts) == 1 else Computed((ops.Concat(axis),), tuple(parts))
+
+
+def _runs(indices: Sequence[int]) -> Iterator[tuple[int, int, int]]:
+    """Yields first index, step and count of runs of indices with a constant step of 0 or more."""
+    at = 0
+    while at < len(indices):
+        step = indices[at + 1] - indices[at] if at + 1 < len(indices) else 1
+        end = at + 1
+        while step >= 0 and end < len(indices) and indices[end] - indices[end - 1] == step:
+            end += 1
+        yield indices[at], max(step, 0), end - at
+        at = end
+
+
+def _part(
+    value: Activation | Computed, shape: Shape, axis: int, run: tuple[int, int, int]
+) -> Computed:
+    first, step, count = run
+    if step == 0 and count > 1:
+        repeated = (*shape[:axis], count, *shape[axis + 1 :])
+        return Computed((ops.Slice(axis, first, first + 1), ops.Expand(repeated)), (value,))
+    stop = first + (count - 1) * step + 1
+    return Computed((ops.Slice(axis, first, stop, max(step, 1)),), (value,))
+
+
+def extreme(function: str, arguments: Arguments) -> Lowered:
+    """aten.max.dim and aten.min.dim, of which the indices cannot be used."""
+    value = arguments.tensor("self")
+    axis = axis_of(arguments.integer("dim"), len(value.shape))
+    if axis == 0:
+        raise UnsupportedCase("a reduction over the samples")
+    operation = ops.Reduce(function, (axis,), arguments.flag("keepdim"))
+    return Computed((operation,), (value,), statistics=(None,))
+
+
+def larger(kind: OpKind, arguments: Arguments) -> Lowered:
+    """aten.max.other and aten.min.other."""
+    return Computed((ops.Binary(kind),), operand_pair(arguments))
+
+
+def repeat(arguments: Arguments) -> Lowered:
+    """aten.repeat.default: a constant for each sample, or axes several times."""
+    value, repeats = arguments.tensor("self"), arguments.sizes("repeats")
+    new = len(repeats) - len(value.shape)
+    if new < 0:
+        raise ArgumentError(f"it repeats {show(value.shape)} by {len(repeats)} numbers")
+    extents: Shape = (*(1,) * new, *value.shape)
+    operations: list[ops.Operation] = [ops.Reshape(extents)] if new else []
+    target: list[int | None] = []
+    for axis, (times, extent) in enumerate(zip(repeats, extents, strict=True)):
+        if times == 1:
+            target.append(extent)
+        elif extent == 1:
+            target.append(times if isinstance(times, int) else None)
+        elif isinstance(times, int) and times > 1 and axis > 0 and isinstance(value, Activation):
+            raise UnsupportedCase("an axis of several elements repeated")
+        else:
+            raise UnsupportedCase("the samples repeated")
+    if tuple(target) == extents and not new:
+        return Forwarded(value, is_copy=True)
+    return Computed((*operations, ops.Expand(tuple(target))), (value,))
+
+
+def unflatten(arguments: Arguments) -> Lowered:
+    """aten.unflatten.int."""
+    value, sizes = arguments.tensor("self"), arguments.sizes("sizes")
+    axis = axis_of(arguments.integer("dim"), len(value.shape))
+    split = resolve_sizes((value.shape[axis],), sizes)
+    if None in split[1:] or (axis and None in split):
+        raise UnsupportedCase("an axis before the dynamic batch")
+    return Reshaped(value, (*value.shape[:axis], *split, *value.shape[axis + 1 :]))
+
+
+def sum_of_all(arguments: Arguments) -> Lowered:
+    """aten.sum.default of a constant."""
+    value = arguments.tensor("self")
+    if isinstance(value, Activation) or arguments["dtype"] is not None:
+        raise UnsupportedCase("a sum over the samples")
+    return Forwarded(Constant(np.asarray(value.array.sum(dtype=value.array.dtype))))
+
+
+def added_product(arguments: Arguments) -> Lowered:
+    """aten.baddbmm.default: beta * self + alpha * batch1 @ batch2."""
+    first, second = arguments.tensor("batch1"), arguments.tensor("batch2")
+    product = Computed((ops.MatMul(),), (first, second))
+    addend = _scaled(arguments.tensor("self"), arguments.number("beta"))
+    return Computed((ops.Add(),), (addend, _scaled(product, arguments.number("alpha"))))
+
+
+def _scaled(value: Tensor | Computed, factor: float) -> Tensor | Computed:
+    if factor == 1:
+        return value
+    return Computed((ops.Multiply(),), (value, Constant(np.array(factor, np.float32))))
+
+
+def weight_norm(arguments: Arguments) -> Lowered:
+    """aten._weight_norm.default of constants: v * g / |v|, the norm over all axes but one."""
+    direction, length = arguments.weight("v").array, arguments.weight("g").array
+    kept = axis_of(arguments.integer("dim"), direction.ndim)
+    axes = tuple(axis for axis in range(direction.ndim) if axis != kept)
+    norm = np.sqrt(np.square(direction.astype(np.float64)).sum(axis=axes, keepdims=True))
+    return Forwarded(Constant((direction * (length / norm)).astype(np.float32)))
+
+
+def constant_power(arguments: Arguments) -> Lowered:
+    """aten.pow.Tensor_Tensor of constants."""
+    base, exponent = arguments.tensor("self"), arguments.tensor("exponent")
+    if isinstance(base, Activation) or isinstance(exponent, Activation):
+        raise UnsupportedCase("a power that is computed")
+    dtype = FLOAT32 if FLOAT32 in (base.dtype, exponent.dtype) else INT64
+    return Forwarded(Constant(np.power(base.array, exponent.array).astype(dtype)))
+
+
+def roll(arguments: Arguments) -> Lowered:
+    """aten.roll.default along one axis after the other."""
+    shifts, dims = arguments.integers("shifts"), arguments.integers("dims")
+    value = arguments.tensor("self")
+    if len(shifts) != len(dims):
+        raise UnsupportedCase("a rotation over all axes")
+    if not isinstance(value, Activation):
+        return Forwarded(Constant(np.roll(value.array, shifts, dims)))
+    found: Activation | Computed = value
+    for shift, dim in zip(shifts, dims, strict=True):
+        axis = axis_of(dim, len(value.shape))
+        extent = value.shape[axis]
+        if extent is None:
+            raise UnsupportedCase("a rotation of the samples")
+        start = -shift % extent
+        if start:
+            indices = [(place + start) % extent for place in range(extent)]
+            found = _picked(found, value.shape, axis, indices)
+    return found if isinstance(found, Computed) else Forwarded(value, is_copy=True)
+
+
+def adaptive_average_pool1d(arguments: Arguments) -> Lowered:
+    """aten.adaptive_avg_pool1d.default: a product with the matrix of shares, or a mean."""
+    value, wanted = arguments.activation("self"), _only(arguments, "output_size")
+    extent = value.shape[-1]
+    if len(value.shape) != 3 or extent is None or wanted < 1:
+        raise ArgumentError(f"it pools {show(value.shape)} to {wanted}")
+    if wanted == 1:
+        return Computed((ops.Reduce("mean", (2,), keep_dims=True),), (value,))
+    return Computed((ops.MatMul(),), (value, Constant(shares(extent, wanted).T.copy())))
+
+
+def unfold(arguments: Arguments) -> Lowered:
+    """aten.im2col.default: what each place of a window sees becomes channels."""
+    value = arguments.activation("self")
+    kernel, dilation, padding, stride = (
+        arguments.pair(name) for name in ("kernel_size", "dilation", "padding", "stride")
+    )
+    if len(value.shape) != 4:
+        raise UnsupportedCase(f"windows of the shape {show(value.shape)}")
+    batch, channels, height, width = value.shape
+    sizes = [(height or 1) + 2 * padding[0], (width or 1) + 2 * padding[1]]
+    counts = [
+        (size - step * (window - 1) - 1) // jump + 1
+        for size, window, step, jump in zip(sizes, kernel, dilation, stride, strict=True)
+    ]
+    if min(*kernel, *dilation, *stride, *counts) < 1:
+        raise ArgumentError(f"it has windows of {kernel} in {show(value.shape)}")
+    pads = ((0, 0), (0, 0), (padding[0],) * 2, (padding[1],) * 2)
+    padded = value if padding == (0, 0) else Computed((ops.Pad(pads),), (value,))
+    parts = []
+    for row in range(kernel[0]):
+        for column in range(kernel[1]):
+            top, left = row * dilation[0], column * dilation[1]
+            operations = (
+                ops.Slice(2, top, top + (counts[0] - 1) * stride[0] + 1, stride[0]),
+                ops.Slice(3, left, left + (counts[1] - 1) * stride[1] + 1, stride[1]),
+                ops.Reshape((batch, channels, 1, counts[0] * counts[1])),
+            )
+            parts.append(Computed(operations, (padded,)))
+    seen = (batch, (channels or 1) * len(parts), counts[0] * counts[1])
+    return Computed((ops.Concat(2), ops.Reshape(seen)), tuple(parts))
+
+
+def fold(arguments: Arguments) -> Lowered:
+    """aten.col2im.default of windows that neither overlap nor leave anything out."""
+    value = arguments.activation("self")
+    size, kernel, stride = (
+        arguments.pair(name) for name in ("output_size", "kernel_size", "stride")
+    )
+    is_plain = arguments.pair("padding") == (0, 0) and arguments.pair("dilation") == (1, 1)
+    if len(value.shape) != 3 or kernel != stride or not is_plain or min(*kernel, *size) < 1:
+        raise UnsupportedCase("windows that overlap")
+    if size[0] % kernel[0] or size[1] % kernel[1]:
+        raise UnsupportedCase("windows that leave something out")
+    rows, columns = size[0] // kernel[0], size[1] // kernel[1]
+    batch, channels = value.shape[0], (value.shape[1] or 1) // (kernel[0] * kernel[1])
+    operations = (
+        ops.Reshape((batch, channels, *kernel, rows, columns)),
+        ops.Transpose((0, 1, 4, 2, 5, 3)),
+        ops.Reshape((batch, channels, *size)),
+    )
+    return Computed(operations, (value,))
+
+
+def reshape_as(arguments: Arguments) -> Lowered:
+    """aten.reshape_as.default."""
+    return Reshaped(arguments.tensor("self"), arguments.tensor("other").shape)
