@@ -51,7 +51,7 @@ def _draw(module: nn.Module, generator: torch.Generator) -> None:
         gain = 1.0 if isinstance(module, nn.Linear) else 2.0
         weight.normal_(0.0, math.sqrt(gain / fan_in), generator=generator)
     elif isinstance(module, nn.Embedding):
-        weight.normal_(0.0, 1.0, generator=generator)
+        module.weight.normal_(0.0, 1.0, generator=generator)
     elif isinstance(module, _NORMS) and isinstance(weight, torch.Tensor):
         weight.uniform_(0.5, 1.0, generator=generator)
     else:

@@ -24,6 +24,10 @@ class UnsupportedCase(Exception):
     """An operator that is supported is used in a way that is not."""
 
 
+class TooManyConstants(UnsupportedCase):
+    """Constants would take more memory than a model needs, whether an output needs them or not."""
+
+
 @dataclass(frozen=True, slots=True)
 class Activation:
     """A value of the graph.

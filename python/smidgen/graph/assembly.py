@@ -19,6 +19,7 @@ from smidgen.graph.arguments import (
     Constant,
     Operand,
     Tensor,
+    TooManyConstants,
     UnsupportedCase,
     Weight,
 )
@@ -237,7 +238,7 @@ class Assembly:
     def _count(self, elements: int) -> None:
         self._constant_elements += elements
         if self._constant_elements > MOST_CONSTANT_ELEMENTS:
-            raise UnsupportedCase(f"more than {MOST_CONSTANT_ELEMENTS} constant elements")
+            raise TooManyConstants(f"more than {MOST_CONSTANT_ELEMENTS} constant elements")
 
     def as_activation(self, origin: Origin, value: Tensor) -> Activation:
         """Makes a value of the graph of a weight or constant; the same one for the same."""

@@ -111,10 +111,10 @@ def _evaluate(  # noqa: PLR0911, PLR0912 - one line for each operation
         case Cast(dtype):
             return first.astype(dtype)
         case MatMul():
-            return np.matmul(*inputs)
+            return np.asarray(np.matmul(*inputs))
         case Linear(weight, bias, is_transposed):
             matrix = weights[weight] if is_transposed else weights[weight].T
-            return np.matmul(first, matrix) + (0 if bias is None else weights[bias])
+            return np.asarray(np.matmul(first, matrix) + (0 if bias is None else weights[bias]))
         case Concat(axis):
             return np.concatenate(inputs, axis)
         case Unary(kind) if kind in _UNARY:

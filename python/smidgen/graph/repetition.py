@@ -15,7 +15,6 @@ from dataclasses import replace
 from smidgen.graph.arguments import Activation, Constant, Weight
 from smidgen.graph.operations import (
     BOOL,
-    FLOAT32,
     INT64,
     Add,
     Binary,
@@ -109,4 +108,4 @@ def zeros(source: Activation, rank: int, dtype: str) -> tuple[Operation, ...]:
 
 def addition(dtype: str) -> Operation:
     """Returns the operation that leaves a value as it is where the other is zero."""
-    return {BOOL: Binary(OpKind.OR), FLOAT32: Add(), INT64: Add()}[dtype]
+    return Binary(OpKind.OR) if dtype == BOOL else Add()

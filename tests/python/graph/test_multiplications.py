@@ -44,6 +44,7 @@ def test_each_kind_of_product_is_counted(tmp_path: Path) -> None:
         "conv2d": 3 * 10 * 4 * 6 * (2 * 3 * 3),
         "conv_transpose2d": 3 * 4 * 6 * 8 * (6 * 2 * 2),
         "linear": 3 * 4 * 6 * 5 * 8,
+        "reshape": 0,
         "transpose": 0,
         "matmul": 3 * 4 * 6 * 6 * 8,
         "scaled_dot_product_attention": 2 * 3 * 4 * 6 * 6 * 8,

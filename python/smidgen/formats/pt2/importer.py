@@ -43,6 +43,7 @@ from smidgen.graph.arguments import (
     Joined,
     Operand,
     Statistic,
+    TooManyConstants,
     TypeNumber,
     UnsupportedCase,
     Value,
@@ -169,7 +170,7 @@ class GraphImporter:
             self._define_as_stated(node)
             return
         except UnsupportedCase as case:
-            if is_needed:
+            if is_needed or isinstance(case, TooManyConstants):
                 self._add_unsupported(node, str(case))
             self._define_as_stated(node)
             return

@@ -8,12 +8,12 @@ from functools import partial
 from pathlib import Path
 
 from smidgen.formats.limits import Limits
-from smidgen.formats.onnx_import import read_onnx
+from smidgen.formats.onnx_import import read_onnx, read_quantized_onnx
 from smidgen.formats.pt2 import read_pt2
 from smidgen.formats.strict_json import parse_json
 from smidgen.formats.zip_archive import ZipArchive, ZipLimits
 from tests.python.formats.corpus.archives import ARCHIVES, DEFLATED
-from tests.python.formats.corpus.onnx_models import ONNX_MODELS
+from tests.python.formats.corpus.onnx_models import ONNX_MODELS, QUANTIZED_MODELS
 from tests.python.formats.corpus.pt2_bombs import PT2_BOMBS
 from tests.python.formats.corpus.pt2_models import PT2_MODELS, good_file
 from tests.python.formats.corpus.texts import TEXTS
@@ -82,6 +82,7 @@ _TABLES: Mapping[str, Mapping[str, HostileFile]] = {
         for name, (make, reason) in PT2_BOMBS.items()
     },
     "onnx": _bytes_table(ONNX_MODELS, _read_onnx),
+    "quantized onnx": _bytes_table(QUANTIZED_MODELS, read_quantized_onnx),
 }
 
 HOSTILE_FILES: Mapping[str, HostileFile] = {

@@ -620,4 +620,23 @@ ONNX_MODELS: dict[str, tuple[Callable[[], bytes], str]] = {
     "repeated constants": (_tiled, UNSUPPORTED),
     "split into 2^31 parts": (_split, UNSUPPORTED),
     "many unsupported nodes": (_unknown_nodes, UNSUPPORTED),
+    "a quantized model": (
+        lambda: of(
+            helper.make_node("QuantizeLinear", ["x", "s"], ["q"]),
+            helper.make_node("DequantizeLinear", ["q", "s"], ["z"]),
+            weights=(numpy_helper.from_array(np.float32(0.5), "s"),),
+        ),
+        R.QUANTIZED_MODEL,
+    ),
+}
+
+QUANTIZED_MODELS: dict[str, tuple[bytes | Callable[[], bytes], str]] = {
+    "scales of blocks": (
+        lambda: of(
+            helper.make_node("QuantizeLinear", ["x", "s"], ["q"], axis=1),
+            helper.make_node("DequantizeLinear", ["q", "s"], ["z"], axis=1),
+            weights=(numpy_helper.from_array(np.full(3, 0.5, np.float32), "s"),),
+        ),
+        R.UNSUPPORTED_QUANTIZATION,
+    ),
 }
