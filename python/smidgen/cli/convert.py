@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import RenderableType
 
 from smidgen.cli import options
-from smidgen.cli.documents import to_document
+from smidgen.cli.documents import Json, to_document
 from smidgen.cli.exits import UsageError
 from smidgen.cli.following import follow
 from smidgen.cli.output import emit
@@ -29,7 +30,8 @@ _TRAINING = (
     "quantization_loss_weight",
     "seed",
 )
-_ONLY_LOCAL = ("train", "method", *_TRAINING)
+_ONLY_LOCAL = ("quantized", "train", "method", *_TRAINING)
+_NOT_QUANTIZED = ("calibration", "evaluation_dataset", "train", "method", *_TRAINING)
 _ONLY_REMOTE = ("train_job", "detach", "validate_only")
 _WITHOUT_LOCAL = (
     "a server converts what `smidgen calibrate` or `smidgen train-qat` made; "
@@ -70,6 +72,14 @@ def convert(
     local: Annotated[
         bool, typer.Option("--local", help="Convert here, without a server; needs torch.")
     ] = False,
+    quantized: Annotated[
+        bool,
+        typer.Option(
+            "--quantized",
+            help="With --local: the ONNX model is quantized already; keep its scales. "
+            "Needs neither samples nor torch.",
+        ),
+    ] = False,
     train: Annotated[
         Path | None,
         typer.Option(exists=True, dir_okay=False, help="Train on this labelled file."),
@@ -109,6 +119,10 @@ def convert(
         emit(to_document(job), job_view(job), as_json=as_json)
         return
     refuse_given(context, _ONLY_REMOTE, "a conversion with --local has no job")
+    if quantized:
+        refuse_given(context, _NOT_QUANTIZED, "a quantized model keeps the scales that it has")
+        emit(*_convert_quantized(Path(model), out), as_json=as_json)
+        return
     if train is None:
         refuse_given(context, _TRAINING, "nothing is trained without --train")
     require_torch()
@@ -133,6 +147,12 @@ def convert(
         quiet=as_json,
     )
     emit(document, view, as_json=as_json)
+
+
+def _convert_quantized(model: Path, out: Path | None) -> tuple[Json, RenderableType]:
+    from smidgen.cli.quantized_conversion import convert_quantized_file  # noqa: PLC0415 (slow)
+
+    return convert_quantized_file(model, _needed_path(str(out or ""), "--out"))
 
 
 def _convert_on_server(

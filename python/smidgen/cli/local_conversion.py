@@ -7,13 +7,12 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Group, RenderableType
+from rich.console import RenderableType
 
 from smidgen import pipeline
-from smidgen.artifact import save_artifact
 from smidgen.cli.documents import Json
 from smidgen.cli.output import note
-from smidgen.cli.views import facts, report_view
+from smidgen.cli.quantized_conversion import write_conversion
 from smidgen.config import CalibrationConfig, QATConfig
 from smidgen.formats.dataset import Dataset, read_dataset
 from smidgen.progress import TrainingProgress
@@ -50,15 +49,7 @@ def convert_file(
             on_progress=_ignore if quiet else _tell,
         )
     conversion = pipeline.convert(float_model, profile, trained, evaluation=held_out)
-    digest = save_artifact(conversion.program, out)
-    document: Json = {
-        "path": str(out),
-        "sha256": digest,
-        "size_bytes": out.stat().st_size,
-        "report": conversion.report.to_dict(),
-    }
-    view = Group(facts([("File", out), ("SHA-256", digest)]), report_view(conversion.report))
-    return document, view
+    return write_conversion(conversion, out)
 
 
 def _batches(

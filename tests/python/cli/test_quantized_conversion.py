@@ -1,0 +1,45 @@
+"""`smidgen convert --local --quantized` takes the scales of the file."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from smidgen.artifact import load_artifact
+from smidgen.program import interpret
+from tests.python.cli.conftest import Smidgen
+from tests.python.formats.onnx_import.quantized_files import run_onnxruntime
+from tests.python.formats.onnx_import.quantized_layers import INPUTS, layer
+
+
+def test_the_artifact_gives_what_onnxruntime_gives(offline: Smidgen, tmp_path: Path) -> None:
+    path, out = layer().save(tmp_path), tmp_path / "m.smidgen"
+
+    document = offline("convert", "--local", path, "--quantized", "--out", out, "--json").document
+
+    assert document["sha256"] == hashlib.sha256(out.read_bytes()).hexdigest()
+    assert [node["op"] for node in document["report"]["nodes"]] == [
+        "Quantize",
+        "Linear",
+        "Dequantize",
+    ]
+    x = np.random.default_rng(0).normal(size=(3, INPUTS)).astype(np.float32)
+    program = load_artifact(out)
+    found = interpret(program, {"x": x})[program.outputs[0]]
+    np.testing.assert_array_equal(found, run_onnxruntime(path, x))
+
+
+@pytest.mark.parametrize("option", [("--calibration", "x.npz"), ("--epochs", "2")])
+def test_a_quantized_model_takes_no_samples(
+    offline: Smidgen, tmp_path: Path, option: tuple[str, str]
+) -> None:
+    path, out = layer().save(tmp_path), tmp_path / "m.smidgen"
+
+    result = offline("convert", "--local", path, "--quantized", "--out", out, *option)
+
+    assert result.code == 2
+    assert "keeps the scales" in result.err
+    assert not out.exists()
