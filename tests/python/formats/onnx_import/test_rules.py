@@ -385,6 +385,8 @@ def test_all_that_is_not_supported_is_told_at_once(tmp_path: Path) -> None:
     ("case", "reason"),
     [
         (one("Conv", IMAGE, {"w": rng_array((6, 3, 3, 3))}), "ONNX_SHAPE_MISMATCH"),
+        (one("Gemm", MATRIX, {"w": rng_array((6,))}), "ONNX_SHAPE_MISMATCH"),
+        (one("Gemm", MATRIX, {"w": rng_array((6, 2, 2))}), "ONNX_SHAPE_MISMATCH"),
         (one("Conv", IMAGE, CONV, strides=[0, 1]), "ONNX_BAD_ATTRIBUTE"),
         (one("Conv", IMAGE, CONV, pads=[1, 1]), "ONNX_BAD_ATTRIBUTE"),
         (one("Reshape", IMAGE, {"s": ints(0, 0, 0, 0, 0)}), "ONNX_BAD_ATTRIBUTE"),

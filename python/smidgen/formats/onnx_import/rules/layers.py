@@ -16,6 +16,7 @@ from smidgen.graph.arguments import (
     UnsupportedCase,
     Weight,
 )
+from smidgen.graph.shapes import ShapeError
 
 
 def weight_of(call: Call, index: int) -> Weight:
@@ -93,6 +94,8 @@ def gemm(call: Call) -> Sequence[Result]:
             result = call.one("mul.Tensor", self=result, other=alpha)
         return [_with_addend(call, result, beta)]
     weight = call.assembly.as_weight(second if alpha == 1 else _scaled(second, alpha))
+    if len(weight.shape) != 2:
+        raise ShapeError(f"it multiplies by a constant of the shape {list(weight.shape)}")
     if not is_transposed:
         transposed = call.one("t.default", self=weight)
         assert isinstance(transposed, Weight)
@@ -195,7 +198,7 @@ def group_normalization(call: Call) -> Sequence[Result]:
 def layer_normalization(call: Call) -> Sequence[Result]:
     """LayerNormalization over the last axis."""
     shape, axis = call.shape(0), call.integer("axis", -1)
-    if axis not in (-1, len(shape) - 1):
+    if not shape or axis not in (-1, len(shape) - 1):
         raise UnsupportedCase("a normalization of other than the last axis")
     return call.aten(
         "layer_norm.default",
