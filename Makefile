@@ -6,7 +6,7 @@ JOBS ?= 2
 SOURCES := $(shell find csrc -type f 2>/dev/null) CMakeLists.txt pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-python test-native check lint sanitize sanitize-address sanitize-thread soak bench fuzz proto reference format clean
+.PHONY: help setup demo test test-python test-native check lint sanitize sanitize-address sanitize-thread soak bench coverage-models fuzz proto reference format clean
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -90,6 +90,12 @@ FUZZ_TARGETS ?= pt2 onnx artifact
 
 fuzz: setup $(VENV)/.fuzz ## Feed every reader mutated files, FUZZ_SECONDS each
 	for target in $(FUZZ_TARGETS); do $(BIN)/python -m fuzz $$target --seconds $(FUZZ_SECONDS) || exit 1; done
+
+$(VENV)/.coverage-models: $(VENV)/.dependencies requirements-coverage.lock
+	$(BIN)/pip install --quiet --no-deps --requirement requirements-coverage.lock
+	@touch $@
+
+coverage-models: setup $(VENV)/.coverage-models ## Install the architectures that python -m benchmarks.coverage takes
 
 proto: setup ## Generate the Python stubs from proto/
 	$(BIN)/python tools/generate_stubs.py

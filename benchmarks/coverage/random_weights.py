@@ -45,7 +45,8 @@ def randomize(model: nn.Module, inputs: tuple[torch.Tensor, ...], seed: int = 0)
 
 
 def _draw(module: nn.Module, generator: torch.Generator) -> None:
-    weight, bias = getattr(module, "weight", None), getattr(module, "bias", None)
+    weight: object = getattr(module, "weight", None)
+    bias: object = getattr(module, "bias", None)
     if isinstance(module, (*_CONVOLUTIONS, nn.Linear)) and isinstance(weight, torch.Tensor):
         fan_in = weight[0].numel()
         gain = 1.0 if isinstance(module, nn.Linear) else 2.0

@@ -114,7 +114,8 @@ def _evaluate(  # noqa: PLR0911, PLR0912 - one line for each operation
             return np.asarray(np.matmul(*inputs))
         case Linear(weight, bias, is_transposed):
             matrix = weights[weight] if is_transposed else weights[weight].T
-            return np.asarray(np.matmul(first, matrix) + (0 if bias is None else weights[bias]))
+            product: Array = np.matmul(first, matrix)
+            return product if bias is None else np.add(product, weights[bias])
         case Concat(axis):
             return np.concatenate(inputs, axis)
         case Unary(kind) if kind in _UNARY:
