@@ -26,7 +26,7 @@ def main() -> int:
     trials = _trials(architectures, formats)
     rows = run_trials(trials, options.processes, _print, options.results)
     if not options.names:
-        write_report(_REPORT, rows)
+        write_report(_REPORT, rows, len(trials))
     return int(any(failure_of(row) for row in rows))
 
 

@@ -61,14 +61,22 @@ def failure_of(row: Row) -> str | None:
     return None
 
 
-def write_report(path: Path, rows: Sequence[Row]) -> None:
-    """Writes the page."""
-    path.write_text("\n".join(_lines(rows)) + "\n")
+def write_report(path: Path, rows: Sequence[Row], planned: int) -> None:
+    """Writes the page.
+
+    Args:
+        path: Where to.
+        rows: The trials that were run.
+        planned: How many trials the whole run has; the page tells if some are missing.
+    """
+    path.write_text("\n".join(_lines(rows, planned)) + "\n")
 
 
-def _lines(rows: Sequence[Row]) -> Iterator[str]:
+def _lines(rows: Sequence[Row], planned: int) -> Iterator[str]:
     yield _HEAD + "\n".join(f"| {name} | {least:g} dB |" for name, least in LEAST_SQNR_DB.items())
     yield _WHY
+    if len(rows) < planned:
+        yield f"This run was stopped after {len(rows)} of {planned} trials.\n"
     for file_format, title in _TITLES.items():
         of_format = [row for row in rows if row.file_format is file_format]
         if not of_format:
