@@ -224,6 +224,19 @@ CASES: dict[str, Case] = {
     "gather of rows": Case(
         [node("Gather", ["w", "x"], ["y"])], {"x": np.array([[0, 2], [1, 1]])},
         {"w": rng_array((3, 5))}),
+    "gatherelements of a constant": Case(
+        [node("GatherElements", ["w", "i"], ["g"], axis=1), node("Add", ["x", "g"], ["y"])],
+        MATRIX, {"w": rng_array((1, 9)), "i": np.array([[8, 0, 3, 3, 1, 2]])}),
+    "isnan": Case(
+        [node("Sqrt", ["x"], ["r"]), node("IsNaN", ["r"], ["n"]),
+         node("Where", ["n", "zero", "r"], ["y"])], IMAGE, {"zero": np.float32(0)}),
+    "shape of a shape": Case(
+        [node("Shape", ["z"], ["s"]), node("Shape", ["s"], ["rank"]),
+         node("ConstantOfShape", ["rank"], ["ones"], value=helper.make_tensor(
+             "v", TensorProto.INT64, (1,), [1])),
+         node("Equal", ["s", "one"], ["c"]), node("Where", ["c", "ones", "s"], ["t"]),
+         node("Expand", ["x", "t"], ["y"])],
+        {"x": rng_array((2, 4, 1, 1)), "z": rng_array((2, 4, 3, 5))}, {"one": ints(1)}),
     "expand": one("Expand", {"x": rng_array((2, 1, 3))}, {"s": ints(1, 4, 1)}),
     "tile": one("Tile", {"x": rng_array((2, 1, 3))}, {"r": ints(1, 4, 2)}),
     "pad": one("Pad", IMAGE, {"p": ints(0, 1, 0, 2, 0, 0, 1, 0), "v": np.float32(0.5)}),

@@ -142,6 +142,11 @@ def swish(call: Call) -> Sequence[Result]:
     return call.aten("mul.Tensor", self=value, other=call.one("sigmoid.default", self=scaled))
 
 
+def is_nan(call: Call) -> Sequence[Result]:
+    """IsNaN: only NaN differs from itself."""
+    return call.aten("ne.Tensor", self=call.input(0), other=call.input(0))
+
+
 def power(call: Call) -> Sequence[Result]:
     """Pow with a constant exponent."""
     if call.input(0).dtype != FLOAT32:

@@ -45,8 +45,9 @@ def first_of(on_extents: Attempt, on_tensors: Rule) -> Rule:
 
 
 def shape(call: Call) -> Sequence[Result]:
-    """Shape."""
-    extents = extents_of(call.shape(0)).items
+    """Shape, of a shape too."""
+    value = call.operand(0)
+    extents = extents_of(value.shape if isinstance(value, Extents) else call.shape(0)).items
     end = call.integer("end", len(extents))
     return [Extents(extents[call.integer("start", 0) : end])]
 

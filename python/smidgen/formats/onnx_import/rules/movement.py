@@ -12,10 +12,12 @@ from smidgen.formats.onnx_import.call import Call, Result
 from smidgen.graph.arguments import (
     Activation,
     ArgumentError,
+    BatchRange,
     BatchSize,
     Constant,
     Tensor,
     UnsupportedCase,
+    Weight,
 )
 from smidgen.graph.lowering import axis_of
 from smidgen.graph.operations import INT64
@@ -71,14 +73,23 @@ def _axes(call: Call, index: int) -> tuple[int, ...] | None:
 
 
 def unsqueeze(call: Call) -> Sequence[Result]:
-    """Unsqueeze."""
-    value, axes = call.input(0), _axes(call, 1)
+    """Unsqueeze, of the numbers of the samples too."""
+    axes = _axes(call, 1)
     if axes is None:
         raise ArgumentError("it has no axes")
-    rank = len(value.shape) + len(axes)
+    numbers = call.operand(0)
+    value: Result = numbers if isinstance(numbers, BatchRange) else call.input(0)
+    rank = (numbers.rank if isinstance(numbers, BatchRange) else len(call.shape(0))) + len(axes)
     for axis in sorted(axis_of(axis, rank) for axis in axes):
-        value = call.one("unsqueeze.default", self=value, dim=axis)
+        assert isinstance(value, Activation | Weight | Constant | BatchRange)
+        (value,) = call.aten("unsqueeze.default", self=value, dim=axis)
     return [value]
+
+
+def gather_elements(call: Call) -> Sequence[Result]:
+    """GatherElements."""
+    axis = call.integer("axis", 0)
+    return call.aten("gather.default", self=call.input(0), dim=axis, index=call.input(1))
 
 
 def squeeze(call: Call) -> Sequence[Result]:
