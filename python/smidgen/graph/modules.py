@@ -226,8 +226,19 @@ class Slice(nn.Module):
         return x[(slice(None),) * self.axis + (slice(self.start, self.stop, self.step),)]
 
 
+def square_root(x: torch.Tensor) -> torch.Tensor:
+    """Returns the square root, whose slope at 0 is 0 here.
+
+    Norms end with it. At a vector of zeros, which quantization makes of small ones, its own slope
+    is infinite and that of the sum of squares 0, so that training would go on with NaN; torch's
+    norms have the slope 0 there.
+    """
+    is_zero = x == 0
+    return torch.where(is_zero, x.detach(), torch.sqrt(torch.where(is_zero, 1.0, x)))
+
+
 _FUNCTIONS: dict[OpKind, Callable[[torch.Tensor], torch.Tensor]] = {
-    OpKind.SQRT: torch.sqrt,
+    OpKind.SQRT: square_root,
     OpKind.NEG: torch.neg,
     OpKind.ABS: torch.abs,
     OpKind.EXP: torch.exp,

@@ -162,6 +162,24 @@ def test_strided_weights_are_read_in_their_order(tmp_path: Path) -> None:
     assert graph.v0.weight.is_contiguous()
 
 
+def test_the_norm_of_zeros_has_the_gradient_that_torch_gives_it(tmp_path: Path) -> None:
+    class Norm(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.scale = nn.Parameter(torch.ones(4))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.linalg.vector_norm(x * self.scale, dim=-1)
+
+    _, graph = _import(export(tmp_path / "m.pt2", Norm().eval(), torch.randn(2, 3, 4)))
+    rows = torch.tensor([[[0.0] * 4, [3.0, 0.0, 4.0, 0.0]]]).requires_grad_()
+
+    graph(rows).sum().backward()
+
+    assert rows.grad is not None
+    assert rows.grad.tolist() == [[[0.0] * 4, pytest.approx([0.6, 0.0, 0.8, 0.0])]]
+
+
 def test_the_printed_table_names_nodes_as_the_graph_does(tmp_path: Path) -> None:
     network, example = _network("functional", training=False)
     model, graph = _import(export(tmp_path / "m.pt2", network, example))
