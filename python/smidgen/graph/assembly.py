@@ -24,6 +24,7 @@ from smidgen.graph.arguments import (
     Weight,
 )
 from smidgen.graph.constant_folding import evaluate
+from smidgen.graph.constant_limit import MOST_CONSTANT_ELEMENTS
 from smidgen.graph.dtypes import infer_dtype
 from smidgen.graph.exported import ExportedNode
 from smidgen.graph.lowering import Computed, Forwarded, Lowered, Reshaped, Several
@@ -44,7 +45,6 @@ from smidgen.graph.operations import (
 from smidgen.graph.operations import Constant as ConstantOperation
 from smidgen.graph.repetition import addition, for_one_sample, without_repetition, zeros
 from smidgen.graph.shapes import infer_shape
-from smidgen.graph.tensor_lowering import MOST_CONSTANT_ELEMENTS
 from smidgen.tensor_spec import TensorSpec
 
 

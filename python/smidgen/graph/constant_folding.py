@@ -83,10 +83,15 @@ def evaluate(operation: Operation, inputs: Sequence[Array], weights: Mapping[str
         weights: The arrays of weights by name.
 
     Raises:
-        UnsupportedCase: The operation is none of those that models apply to constants.
+        UnsupportedCase: The operation is none of those that models apply to constants, or not to
+            elements of this type.
     """
-    with np.errstate(all="ignore"):
-        result = _evaluate(operation, inputs, weights)
+    try:
+        with np.errstate(all="ignore"):
+            result = _evaluate(operation, inputs, weights)
+    except TypeError:
+        types = ", ".join(sorted({value.dtype.name for value in inputs}))
+        raise UnsupportedCase(f"constants of the type {types}") from None
     if result is None:
         raise UnsupportedCase("its inputs are all constant")
     # NumPy computes functions of integers in float64, torch in float32.

@@ -25,6 +25,7 @@ from smidgen.graph.arguments import (
     UnsupportedCase,
     Weight,
 )
+from smidgen.graph.constant_limit import check_constant
 from smidgen.graph.operations import BOOL, FLOAT32, INT64, OpKind, Shape
 from smidgen.graph.shapes import element_count, show
 
@@ -337,6 +338,7 @@ def _uneven_average(value: Activation, wanted: ops.Pair) -> Computed:
 
 def shares(extent: int, parts: int) -> NDArray[np.float32]:
     """Returns the matrix [parts, extent] of averages over adaptive windows."""
+    check_constant(parts, extent)
     matrix = np.zeros((parts, extent), np.float32)
     for part in range(parts):
         start, stop = part * extent // parts, -(-(part + 1) * extent // parts)

@@ -8,6 +8,7 @@ import numpy as np
 
 from smidgen.graph import operations as ops
 from smidgen.graph.arguments import (
+    MAX_EXTENT,
     Activation,
     ArgumentError,
     Arguments,
@@ -17,6 +18,7 @@ from smidgen.graph.arguments import (
     UnsupportedCase,
     Weight,
 )
+from smidgen.graph.constant_limit import check_constant
 from smidgen.graph.lowering import (
     Computed,
     Forwarded,
@@ -28,10 +30,14 @@ from smidgen.graph.lowering import (
     shares,
 )
 from smidgen.graph.operations import FLOAT32, INT64, OpKind, Shape
-from smidgen.graph.shapes import show
+from smidgen.graph.shapes import broadcast, show
 
 _MOST_RUNS = 256
 """Parts of a tensor that constant indices may select."""
+_MOST_WINDOW = 1024
+"""Places of a window whose elements become channels."""
+
+_Run = tuple[int, int, int]
 
 
 def conv1d(arguments: Arguments) -> Lowered:
@@ -125,6 +131,7 @@ def running_sum(arguments: Arguments) -> Lowered:
         raise UnsupportedCase("a running sum along other than the last axis")
     stated = dtype.name if isinstance(dtype, TypeNumber) else value.dtype
     wanted = INT64 if stated == "bool" else stated
+    check_constant(extent, extent)
     triangle = Constant(np.triu(np.ones((extent, extent), np.float32)))
     operations: list[ops.Operation] = [ops.MatMul()]
     if wanted != FLOAT32:
@@ -138,7 +145,7 @@ def gather(arguments: Arguments) -> Lowered:
     index, table = arguments.tensor("index"), arguments.constant("self")
     rank = len(arguments.tensor("self").shape)
     axis = axis_of(arguments.integer("dim"), rank)
-    if table is not None and (table.array == table.array.flat[0]).all():
+    if table is not None and table.array.size and (table.array == table.array.flat[0]).all():
         number = Constant(np.full((1,) * rank, table.array.flat[0]))
         return Computed((ops.Expand(index.shape),), (number,))
     value = arguments["self"]
@@ -183,8 +190,9 @@ def selected(value: Tensor, axis: int, index: Weight | Constant) -> Lowered:
     indices = np.where(indices < 0, indices + extent, indices)
     shape: Shape = (*value.shape[:axis], *index.shape, *value.shape[axis + 1 :])
     if not isinstance(value, Activation):
+        check_constant(*(extent or 1 for extent in shape))
         return Forwarded(Constant(np.take(value.array, indices, axis)))
-    joined = _picked(value, value.shape, axis, indices.ravel().tolist())
+    joined = _picked(value, value.shape, axis, list(_runs(indices.ravel().tolist())))
     if len(index.shape) == 1:
         return joined
     return Computed((*joined.operations, ops.Reshape(shape)), joined.inputs)
@@ -207,33 +215,41 @@ def extended(value: Activation, pads: Sequence[ops.Pair], mode: str) -> Lowered:
         extent = shape[axis]
         if before == behind == 0 or extent is None:
             continue
-        places = np.arange(-before, extent + behind)
-        if mode == "replicate":
-            indices = places.clip(0, extent - 1)
-        elif mode == "circular":
-            indices = places % extent
-        else:
-            indices = np.abs(places)
-            indices = np.where(indices >= extent, 2 * (extent - 1) - indices, indices)
-        if not _are_inside(indices, extent):
+        most = {"reflect": extent - 1, "circular": extent}.get(mode, MAX_EXTENT)
+        if max(before, behind) > most:
             raise ArgumentError(f"it pads {extent} elements by {before} and {behind}")
-        found = _picked(found, shape, axis, indices.tolist())
-        shape = (*shape[:axis], len(indices), *shape[axis + 1 :])
+        found = _picked(found, shape, axis, _extended_runs(extent, before, behind, mode))
+        shape = (*shape[:axis], before + extent + behind, *shape[axis + 1 :])
     return found if isinstance(found, Computed) else Forwarded(value, is_copy=True)
 
 
+def _extended_runs(extent: int, before: int, behind: int, mode: str) -> list[_Run]:
+    """Returns the runs of elements that an axis has with the padding."""
+    whole = (0, 1, extent)
+    if mode == "replicate":
+        runs = [(0, 0, before), whole, (extent - 1, 0, behind)]
+    elif mode == "circular":
+        runs = [(extent - before, 1, before), whole, (0, 1, behind)]
+    else:
+        if before + behind >= _MOST_RUNS:
+            raise UnsupportedCase(f"a reflection of {before + behind} elements")
+        front = [(place, 1, 1) for place in range(before, 0, -1)]
+        back = [(extent - 2 - place, 1, 1) for place in range(behind)]
+        runs = [*front, whole, *back]
+    return [run for run in runs if run[2]]
+
+
 def _picked(
-    value: Activation | Computed, shape: Shape, axis: int, indices: Sequence[int]
+    value: Activation | Computed, shape: Shape, axis: int, runs: Sequence[_Run]
 ) -> Computed:
     """Concatenates runs of elements along an axis."""
-    runs = list(_runs(indices))
     if len(runs) > _MOST_RUNS:
         raise UnsupportedCase(f"{len(runs)} runs of constant indices, at most {_MOST_RUNS}")
     parts = [_part(value, shape, axis, run) for run in runs]
     return parts[0] if len(parts) == 1 else Computed((ops.Concat(axis),), tuple(parts))
 
 
-def _runs(indices: Sequence[int]) -> Iterator[tuple[int, int, int]]:
+def _runs(indices: Sequence[int]) -> Iterator[_Run]:
     """Yields first index, step and count of runs of indices with a constant step of 0 or more."""
     at = 0
     while at < len(indices):
@@ -245,9 +261,7 @@ def _runs(indices: Sequence[int]) -> Iterator[tuple[int, int, int]]:
         at = end
 
 
-def _part(
-    value: Activation | Computed, shape: Shape, axis: int, run: tuple[int, int, int]
-) -> Computed:
+def _part(value: Activation | Computed, shape: Shape, axis: int, run: _Run) -> Computed:
     first, step, count = run
     if step == 0 and count > 1:
         repeated = (*shape[:axis], count, *shape[axis + 1 :])
@@ -277,6 +291,8 @@ def repeat(arguments: Arguments) -> Lowered:
     new = len(repeats) - len(value.shape)
     if new < 0:
         raise ArgumentError(f"it repeats {show(value.shape)} by {len(repeats)} numbers")
+    if any(isinstance(times, int) and times < 1 for times in repeats):
+        raise ArgumentError(f"it repeats {show(value.shape)} less than once")
     extents: Shape = (*(1,) * new, *value.shape)
     operations: list[ops.Operation] = [ops.Reshape(extents)] if new else []
     target: list[int | None] = []
@@ -331,6 +347,11 @@ def weight_norm(arguments: Arguments) -> Lowered:
     direction, length = arguments.weight("v").array, arguments.weight("g").array
     kept = axis_of(arguments.integer("dim"), direction.ndim)
     axes = tuple(axis for axis in range(direction.ndim) if axis != kept)
+    lengths = tuple(n if axis == kept else 1 for axis, n in enumerate(direction.shape))
+    if length.shape != lengths:
+        raise ArgumentError(
+            f"it has lengths of the shape {list(length.shape)}, not {list(lengths)}"
+        )
     norm = np.sqrt(np.square(direction.astype(np.float64)).sum(axis=axes, keepdims=True))
     return Forwarded(Constant((direction * (length / norm)).astype(np.float32)))
 
@@ -341,6 +362,9 @@ def constant_power(arguments: Arguments) -> Lowered:
     if isinstance(base, Activation) or isinstance(exponent, Activation):
         raise UnsupportedCase("a power that is computed")
     dtype = FLOAT32 if FLOAT32 in (base.dtype, exponent.dtype) else INT64
+    check_constant(*(extent or 0 for extent in broadcast(base.shape, exponent.shape)))
+    if dtype == INT64 and (exponent.array < 0).any():
+        raise UnsupportedCase("a negative power of integers")
     return Forwarded(Constant(np.power(base.array, exponent.array).astype(dtype)))
 
 
@@ -350,18 +374,17 @@ def roll(arguments: Arguments) -> Lowered:
     value = arguments.tensor("self")
     if len(shifts) != len(dims):
         raise UnsupportedCase("a rotation over all axes")
+    axes = [axis_of(dim, len(value.shape)) for dim in dims]
     if not isinstance(value, Activation):
-        return Forwarded(Constant(np.roll(value.array, shifts, dims)))
+        return Forwarded(Constant(np.roll(value.array, shifts, axes)))
     found: Activation | Computed = value
-    for shift, dim in zip(shifts, dims, strict=True):
-        axis = axis_of(dim, len(value.shape))
+    for shift, axis in zip(shifts, axes, strict=True):
         extent = value.shape[axis]
         if extent is None:
             raise UnsupportedCase("a rotation of the samples")
         start = -shift % extent
         if start:
-            indices = [(place + start) % extent for place in range(extent)]
-            found = _picked(found, value.shape, axis, indices)
+            found = _picked(found, value.shape, axis, [(start, 1, extent - start), (0, 1, start)])
     return found if isinstance(found, Computed) else Forwarded(value, is_copy=True)
 
 
@@ -392,6 +415,8 @@ def unfold(arguments: Arguments) -> Lowered:
     ]
     if min(*kernel, *dilation, *stride, *counts) < 1:
         raise ArgumentError(f"it has windows of {kernel} in {show(value.shape)}")
+    if kernel[0] * kernel[1] > _MOST_WINDOW:
+        raise UnsupportedCase(f"windows of {kernel}, expected at most {_MOST_WINDOW} places")
     pads = ((0, 0), (0, 0), (padding[0],) * 2, (padding[1],) * 2)
     padded = value if padding == (0, 0) else Computed((ops.Pad(pads),), (value,))
     parts = []

@@ -60,7 +60,10 @@ def infer_shape(operation: Operation, inputs: Sequence[Shape], weights: WeightSh
     Raises:
         ShapeError: The operation cannot read such values.
     """
-    return _rule(operation, inputs, weights)
+    shape = _rule(operation, inputs, weights)
+    if any(extent is not None and extent < 0 for extent in shape):
+        raise ShapeError(f"an operation gives the shape {show(shape)}")
+    return shape
 
 
 def element_count(shape: Shape) -> int:

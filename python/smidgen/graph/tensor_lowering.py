@@ -24,6 +24,7 @@ from smidgen.graph.arguments import (
     Value,
     Weight,
 )
+from smidgen.graph.constant_limit import MOST_CONSTANT_ELEMENTS, check_constant
 from smidgen.graph.lowering import (
     Computed,
     Forwarded,
@@ -34,9 +35,6 @@ from smidgen.graph.lowering import (
 )
 from smidgen.graph.operations import BOOL, FLOAT32, INT64, OpKind, Shape
 from smidgen.graph.shapes import ShapeError, broadcast
-
-MOST_CONSTANT_ELEMENTS = 1 << 22
-"""Elements of one constant that is evaluated while a file is read."""
 
 
 def embedding(arguments: Arguments) -> Lowered:
@@ -258,8 +256,7 @@ def filled_like(number: float | None, arguments: Arguments) -> Lowered:
 
 def _filled(value: float, shape: Shape, dtype: str) -> Lowered:
     extents = [1 if extent is None else extent for extent in shape]
-    if math.prod(extents) > MOST_CONSTANT_ELEMENTS:
-        raise UnsupportedCase("a filled tensor of many elements")
+    check_constant(*extents)
     if dtype not in (FLOAT32, INT64, BOOL):
         raise UnsupportedCase(f"a filled tensor of {dtype}")
     constant = Constant(np.full(extents, value, dtype))
@@ -362,6 +359,14 @@ def index(arguments: Arguments) -> Lowered:
 
 def _constant_index(value: Weight | Constant, items: Sequence[Weight | Constant]) -> Lowered:
     """Selects elements of a constant by constant indices, as NumPy does."""
+    if len(items) > len(value.shape):
+        raise ArgumentError(f"it selects by {len(items)} axes of {len(value.shape)}")
+    if all(item.dtype == INT64 for item in items):
+        # Truth values cannot select more than there is; integers can.
+        selected = broadcast(*(item.shape for item in items))
+        check_constant(*(extent or 0 for extent in selected), *value.shape[len(items) :])
+    elif len(items) != 1:
+        raise UnsupportedCase("a selection by other than integers")
     try:
         return Forwarded(Constant(np.ascontiguousarray(value.array[tuple(i.array for i in items)])))
     except IndexError as error:

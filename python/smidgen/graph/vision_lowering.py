@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from smidgen.graph import operations as ops
 from smidgen.graph.arguments import (
+    MAX_EXTENT,
     Activation,
     ArgumentError,
     Arguments,
@@ -20,6 +21,7 @@ from smidgen.graph.arguments import (
     UnsupportedCase,
     Weight,
 )
+from smidgen.graph.constant_limit import check_constant
 from smidgen.graph.lowering import (
     Computed,
     Forwarded,
@@ -124,6 +126,9 @@ def _resized(
     aligns_corners: bool,
 ) -> Constant:
     """Resizes a constant image, such as a table of positions."""
+    if min(*value.shape, *size) < 1:
+        raise ArgumentError(f"it resizes the shape {show(value.shape)} to {size}")
+    check_constant(*value.shape[:2], size[0], max(size[1], value.shape[3]))
     rows, columns = (
         _interpolation(extent, count, scale, aligns_corners=aligns_corners)
         for extent, count, scale in zip(value.shape[2:], size, scales or (None, None), strict=True)
@@ -135,12 +140,13 @@ def _interpolation(
     extent: int, count: int, scale: float | None, *, aligns_corners: bool
 ) -> NDArray[np.float64]:
     """Returns the matrix [count, extent] of linear interpolation."""
+    check_constant(count, extent)
     places = np.arange(count)
     if aligns_corners:
         sources = places * ((extent - 1) / max(count - 1, 1))
     else:
         step = 1 / scale if scale else extent / count
-        sources = np.maximum((places + 0.5) * step - 0.5, 0.0)
+        sources = np.clip((places + 0.5) * step - 0.5, 0.0, extent - 1.0)
     low = np.minimum(sources.astype(np.int64), extent - 1)
     high = np.minimum(low + 1, extent - 1)
     matrix = np.zeros((count, extent))
@@ -162,12 +168,16 @@ def _scales(arguments: Arguments) -> tuple[float, float] | None:
         vertical, horizontal = (arguments.optional_number(f"scales_{axis}") for axis in "hw")
         if vertical is None or horizontal is None:
             return None
-        return vertical, horizontal
+        return _checked_scales((vertical, horizontal))
     if arguments["scale_factors"] is None:
         return None
     scales = arguments.numbers("scale_factors")
-    if len(scales) != 2 or min(scales) <= 0:
-        raise ArgumentError(f"it has the scales {scales}")
+    return _checked_scales(scales)
+
+
+def _checked_scales(scales: Sequence[float]) -> tuple[float, float]:
+    if len(scales) != 2 or min(scales) <= 0 or max(scales) > MAX_EXTENT:
+        raise ArgumentError(f"it has the scales {tuple(scales)}")
     return scales[0], scales[1]
 
 

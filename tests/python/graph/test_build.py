@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import fx, nn
 
+from smidgen.errors import UnsupportedOperatorError
 from smidgen.formats.pt2 import ExportedModel, read_pt2
 from smidgen.graph.build import build_graph
 from smidgen.graph.operations import OpKind
@@ -160,6 +161,26 @@ def test_strided_weights_are_read_in_their_order(tmp_path: Path) -> None:
     _, graph = _import(export(tmp_path / "m.pt2", network, inputs, dynamic=False))
     _assert_close(graph(inputs), network(inputs))
     assert graph.v0.weight.is_contiguous()
+
+
+def test_a_flood_of_writes_to_a_constant_is_refused(tmp_path: Path) -> None:
+    class Writes(nn.Module):
+        def __init__(self, count: int) -> None:
+            super().__init__()
+            self.count = count
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            counter = torch.zeros(4)
+            for _ in range(self.count):
+                counter.add_(1.0)
+            return x + counter
+
+    inputs = torch.randn(2, 4)
+    _, graph = _import(export(tmp_path / "few.pt2", Writes(3).eval(), inputs))
+    _assert_close(graph(inputs), inputs + 3)
+    path = export(tmp_path / "many.pt2", Writes(300).eval(), inputs)
+    with pytest.raises(UnsupportedOperatorError, match="more than 256 writes to constants"):
+        read_pt2(path)
 
 
 def test_the_norm_of_zeros_has_the_gradient_that_torch_gives_it(tmp_path: Path) -> None:

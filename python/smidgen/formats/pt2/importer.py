@@ -166,6 +166,8 @@ class GraphImporter:
         try:
             arguments = dict(self._arguments(node))
             results = self._results(node, operator, arguments)
+            if operator is not None and operator.is_in_place:
+                self._rebind(node, arguments[operator.parameters[0].name], results[0])
         except _UnknownOperand:
             self._define_as_stated(node)
             return
@@ -182,8 +184,6 @@ class GraphImporter:
             )
             found = f"the operator {node.target[:80]} at {_label(node)!r} is not valid: {error}."
             raise refusal(reason, found, node=_label(node)) from None
-        if operator is not None and operator.is_in_place:
-            self._rebind(node, arguments[operator.parameters[0].name], results[0])
         self._define_outputs(node, results)
 
     def _results(

@@ -19,9 +19,9 @@ from smidgen.graph.arguments import (
     UnsupportedCase,
     Weight,
 )
+from smidgen.graph.constant_limit import MOST_CONSTANT_ELEMENTS
 from smidgen.graph.lowering import axis_of
 from smidgen.graph.operations import INT64
-from smidgen.graph.tensor_lowering import MOST_CONSTANT_ELEMENTS
 
 _MOST_PIECES = 64
 
