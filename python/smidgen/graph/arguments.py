@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from smidgen.graph.operations import BOOL, FLOAT32, INT64, Pair, Shape
 
 MAX_EXTENT = (1 << 31) - 1
+_MOST_FLOAT = float(np.finfo(np.float32).max)
 
 
 class ArgumentError(ValueError):
@@ -240,6 +241,8 @@ class Arguments:
             raise UnsupportedCase(f"{name} must not be a transposed weight")
         if value.dtype not in (FLOAT32, INT64, BOOL):
             raise UnsupportedCase(f"{name} has the element type {value.dtype}")
+        if 0 in value.shape:
+            raise UnsupportedCase(f"{name} is empty")
         return value
 
     def constant(self, name: str) -> Weight | Constant | None:
@@ -275,6 +278,8 @@ class Arguments:
             raise UnsupportedCase(f"{name} must be a constant weight")
         if value.dtype != FLOAT32:
             raise UnsupportedCase(f"{name} has the element type {value.dtype}, expected float32")
+        if 0 in value.shape:
+            raise UnsupportedCase(f"{name} is empty")
         return value
 
     def new_weight(self, array: NDArray[Any]) -> str:
@@ -325,10 +330,12 @@ class Arguments:
         return items[0], items[-1]
 
     def number(self, name: str) -> float:
-        """Returns a finite number."""
+        """Returns a finite number that float32 holds."""
         value = self._values[name]
         if not isinstance(value, int | float) or not math.isfinite(value):
             raise ArgumentError(f"its argument {name!r} is not a finite number")
+        if abs(value) > _MOST_FLOAT:
+            raise UnsupportedCase(f"{name} is {value}, beyond float32")
         return float(value)
 
     def numbers(self, name: str) -> tuple[float, ...]:

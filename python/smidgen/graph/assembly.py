@@ -44,7 +44,7 @@ from smidgen.graph.operations import (
 )
 from smidgen.graph.operations import Constant as ConstantOperation
 from smidgen.graph.repetition import addition, for_one_sample, without_repetition, zeros
-from smidgen.graph.shapes import infer_shape
+from smidgen.graph.shapes import ShapeError, infer_shape, show
 from smidgen.tensor_spec import TensorSpec
 
 
@@ -283,7 +283,10 @@ class Assembly:
         """Reshapes what was there before any other reshaping, so that chains of them collapse."""
         shape, source = lowered.shape, lowered.input
         if not isinstance(source, Activation):
-            reshaped = Constant(source.array.reshape([extent or 1 for extent in shape]))
+            extents = [1 if extent is None else extent for extent in shape]
+            if min(extents, default=1) < 1 or math.prod(extents) != source.array.size:
+                raise ShapeError(f"the shape {show(source.shape)} is reshaped to {show(shape)}")
+            reshaped = Constant(source.array.reshape(extents))
             if not np.may_share_memory(reshaped.array, source.array):
                 self.charge(reshaped)  # transposed elements are copied
             return reshaped

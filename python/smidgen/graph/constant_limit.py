@@ -22,7 +22,8 @@ def check_constant(*extents: int) -> None:
     """
     if min(extents, default=0) < 0:
         raise ArgumentError(f"it makes a constant of the shape {list(extents)}")
-    if math.prod(extents) > MOST_CONSTANT_ELEMENTS:
+    # NumPy bounds the other extents of an empty array too.
+    if math.prod(max(extent, 1) for extent in extents) > MOST_CONSTANT_ELEMENTS:
         raise TooManyConstants(
             f"a constant of the shape {list(extents)}, more than {MOST_CONSTANT_ELEMENTS} elements"
         )

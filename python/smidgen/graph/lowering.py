@@ -259,8 +259,10 @@ def operand_pair(arguments: Arguments) -> tuple[Tensor | Computed, Tensor | Comp
     first, other = arguments.tensor("self"), arguments["other"]
     if isinstance(other, int | float):
         if isinstance(other, float) and first.dtype != FLOAT32:
-            return _cast(first, FLOAT32), Constant(np.array(other, np.float32))
-        return first, Constant(np.array(arguments.number("other"), first.dtype))
+            number = arguments.number("other")
+            return _cast(first, FLOAT32), Constant(np.array(number, np.float32))
+        exact = other if isinstance(other, int) else arguments.number("other")
+        return first, Constant(np.array(exact, first.dtype))
     second = arguments.tensor("other")
     for dtype in (FLOAT32, INT64, BOOL):
         if dtype in (first.dtype, second.dtype):

@@ -143,6 +143,8 @@ def running_sum(arguments: Arguments) -> Lowered:
 def gather(arguments: Arguments) -> Lowered:
     """aten.gather.default of a constant by constant indices, or by any where it is one number."""
     index, table = arguments.tensor("index"), arguments.constant("self")
+    if index.dtype != INT64:
+        raise ArgumentError(f"it selects by elements of the type {index.dtype}")
     rank = len(arguments.tensor("self").shape)
     axis = axis_of(arguments.integer("dim"), rank)
     if table is not None and table.array.size and (table.array == table.array.flat[0]).all():
@@ -164,8 +166,8 @@ def _are_inside(indices: np.typing.NDArray[np.generic], extent: int) -> bool:
 def index_select(arguments: Arguments) -> Lowered:
     """aten.index_select.default by constant indices."""
     value, index = arguments.tensor("self"), arguments.tensor("index")
-    if isinstance(index, Activation) or len(index.shape) > 1:
-        raise UnsupportedCase("indices that are computed")
+    if isinstance(index, Activation) or len(index.shape) > 1 or index.dtype != INT64:
+        raise UnsupportedCase("indices that are computed, or are no integers")
     return selected(value, axis_of(arguments.integer("dim"), len(value.shape)), index)
 
 
@@ -353,7 +355,9 @@ def weight_norm(arguments: Arguments) -> Lowered:
             f"it has lengths of the shape {list(length.shape)}, not {list(lengths)}"
         )
     norm = np.sqrt(np.square(direction.astype(np.float64)).sum(axis=axes, keepdims=True))
-    return Forwarded(Constant((direction * (length / norm)).astype(np.float32)))
+    with np.errstate(all="ignore"):  # what is not finite is refused with the weights
+        scaled = (direction * (length / norm)).astype(np.float32)
+    return Forwarded(Constant(scaled))
 
 
 def constant_power(arguments: Arguments) -> Lowered:
@@ -365,14 +369,16 @@ def constant_power(arguments: Arguments) -> Lowered:
     check_constant(*(extent or 0 for extent in broadcast(base.shape, exponent.shape)))
     if dtype == INT64 and (exponent.array < 0).any():
         raise UnsupportedCase("a negative power of integers")
-    return Forwarded(Constant(np.power(base.array, exponent.array).astype(dtype)))
+    with np.errstate(all="ignore"):  # what is not finite is refused with the weights
+        power = np.power(base.array, exponent.array).astype(dtype)
+    return Forwarded(Constant(power))
 
 
 def roll(arguments: Arguments) -> Lowered:
     """aten.roll.default along one axis after the other."""
     shifts, dims = arguments.integers("shifts"), arguments.integers("dims")
     value = arguments.tensor("self")
-    if len(shifts) != len(dims):
+    if not shifts or len(shifts) != len(dims):
         raise UnsupportedCase("a rotation over all axes")
     axes = [axis_of(dim, len(value.shape)) for dim in dims]
     if not isinstance(value, Activation):

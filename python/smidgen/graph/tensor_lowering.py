@@ -259,6 +259,8 @@ def _filled(value: float, shape: Shape, dtype: str) -> Lowered:
     check_constant(*extents)
     if dtype not in (FLOAT32, INT64, BOOL):
         raise UnsupportedCase(f"a filled tensor of {dtype}")
+    if dtype == INT64 and abs(value) >= 1 << 63:
+        raise UnsupportedCase(f"a filled tensor of {value}, beyond int64")
     constant = Constant(np.full(extents, value, dtype))
     return Computed((ops.Expand(shape),), (constant,)) if None in shape else Forwarded(constant)
 
@@ -359,7 +361,7 @@ def index(arguments: Arguments) -> Lowered:
 
 def _constant_index(value: Weight | Constant, items: Sequence[Weight | Constant]) -> Lowered:
     """Selects elements of a constant by constant indices, as NumPy does."""
-    if len(items) > len(value.shape):
+    if not 0 < len(items) <= len(value.shape):
         raise ArgumentError(f"it selects by {len(items)} axes of {len(value.shape)}")
     if all(item.dtype == INT64 for item in items):
         # Truth values cannot select more than there is; integers can.
