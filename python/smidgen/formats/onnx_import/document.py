@@ -17,9 +17,10 @@ from google.protobuf.message import DecodeError, Message
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto
 
 from smidgen.formats.limits import Limits
-from smidgen.formats.onnx_import.reasons import OnnxReason, refusal
+from smidgen.formats.onnx_import.reasons import OnnxReason
 from smidgen.formats.onnx_import.tensors import TensorRecord, refuse_external, tensor_record
 from smidgen.formats.onnx_import.wire import FIXED32, FIXED64, LENGTH, VARINT, Field, fields
+from smidgen.formats.refusal import refusal
 
 _M = TypeVar("_M", bound=Message)
 

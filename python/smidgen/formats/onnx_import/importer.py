@@ -18,8 +18,9 @@ from smidgen.formats.onnx_import.call import (
     attributes_of,
     label_of,
 )
-from smidgen.formats.onnx_import.reasons import OnnxReason, refusal
+from smidgen.formats.onnx_import.reasons import OnnxReason
 from smidgen.formats.onnx_import.rules import RULES
+from smidgen.formats.refusal import refusal
 from smidgen.formats.unsupported import UnsupportedOperators
 from smidgen.graph.arguments import (
     Activation,

@@ -16,9 +16,10 @@ from smidgen.formats.limits import DEFAULT_LIMITS, Limits
 from smidgen.formats.onnx_import.call import Rule, plain
 from smidgen.formats.onnx_import.document import OnnxDocument, parse_document
 from smidgen.formats.onnx_import.importer import OnnxImporter
-from smidgen.formats.onnx_import.reasons import OnnxReason, refusal
+from smidgen.formats.onnx_import.reasons import OnnxReason
 from smidgen.formats.onnx_import.rules import RULES
 from smidgen.formats.onnx_import.tensors import decode_tensor, stated_bytes
+from smidgen.formats.refusal import refusal, refuse_not_finite
 from smidgen.graph.arguments import Activation, Weight
 from smidgen.graph.assembly import input_specs, output_specs, renumber
 from smidgen.graph.exported import ExportedModel
@@ -114,7 +115,7 @@ class ModelReader:
         }
         arrays |= importer.assembly.constants
         used = {name for node in nodes for name in weight_names(node.operation)}
-        _check_finite(arrays, used)
+        refuse_not_finite(arrays, used, OnnxReason.BAD_WEIGHT)
         parameters = [
             weights[name].array for name in used & weights.keys() if _is_parameter(weights[name])
         ]
@@ -197,11 +198,3 @@ def _name(name: str) -> str:
             OnnxReason.BAD_NAME, f"a tensor has the name {name[:80]!r}, expected printable text."
         )
     return name
-
-
-def _check_finite(weights: Mapping[str, NDArray[np.generic]], used: set[str]) -> None:
-    for name in sorted(used):
-        if not np.isfinite(weights[name]).all():
-            raise refusal(
-                OnnxReason.BAD_WEIGHT, f"the weight {name[:80]!r} has NaN or infinite elements."
-            )

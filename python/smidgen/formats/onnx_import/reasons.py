@@ -1,10 +1,8 @@
-"""The stable reasons for which an ONNX model is refused, and how the errors are made."""
+"""The stable reasons for which an ONNX model is refused."""
 
 from __future__ import annotations
 
 from enum import StrEnum
-
-from smidgen.errors import InvalidModelError
 
 
 class OnnxReason(StrEnum):
@@ -32,14 +30,3 @@ class OnnxReason(StrEnum):
     SHAPE_MISMATCH = "ONNX_SHAPE_MISMATCH"
     QUANTIZED_MODEL = "ONNX_QUANTIZED_MODEL"
     UNSUPPORTED_QUANTIZATION = "ONNX_UNSUPPORTED_QUANTIZATION"
-
-
-def refusal(reason: OnnxReason, found: str, **metadata: str | int | float) -> InvalidModelError:
-    """Makes the error for a file that is refused.
-
-    Args:
-        reason: Its stable reason.
-        found: What was found and what was expected, a sentence.
-        metadata: The variable parts of the sentence.
-    """
-    return InvalidModelError(f"The model cannot be read: {found}", reason=reason.value, **metadata)

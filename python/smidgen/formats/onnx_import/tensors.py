@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from onnx import TensorProto
 
 from smidgen.formats.limits import Limits
-from smidgen.formats.onnx_import.reasons import OnnxReason, refusal
+from smidgen.formats.onnx_import.reasons import OnnxReason
 from smidgen.formats.onnx_import.wire import fields, unpack_varints
+from smidgen.formats.refusal import refusal
 
 _RAW_DATA = TensorProto.DESCRIPTOR.fields_by_name["raw_data"].number
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from smidgen.formats.onnx_import.reasons import OnnxReason, refusal
+from smidgen.formats.onnx_import.reasons import OnnxReason
+from smidgen.formats.refusal import refusal
 
 VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
 _MOST_VARINT_BYTES = 10

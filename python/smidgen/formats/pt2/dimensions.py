@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from smidgen.formats.limits import Limits
-from smidgen.formats.pt2.reasons import Pt2Reason, refusal
+from smidgen.formats.pt2.reasons import Pt2Reason
 from smidgen.formats.pt2.records import Extent, RangeConstraint, SymExpr, TensorMeta
 from smidgen.formats.pt2.symbols import Expression, Operation, Symbol, parse_expression
+from smidgen.formats.refusal import refusal
 from smidgen.graph.operations import Shape
 
 

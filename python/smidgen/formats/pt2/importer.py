@@ -18,7 +18,7 @@ from smidgen.formats.pt2.dimensions import Dimensions
 from smidgen.formats.pt2.memory import WrittenMemory
 from smidgen.formats.pt2.payload import DTYPES, STRIDED
 from smidgen.formats.pt2.provenance import module_path, source_line
-from smidgen.formats.pt2.reasons import Pt2Reason, refusal
+from smidgen.formats.pt2.reasons import Pt2Reason
 from smidgen.formats.pt2.records import (
     Argument,
     Device,
@@ -31,6 +31,7 @@ from smidgen.formats.pt2.records import (
     TensorRef,
 )
 from smidgen.formats.pt2.usage import unused_nodes
+from smidgen.formats.refusal import refusal
 from smidgen.formats.unsupported import UnsupportedOperators
 from smidgen.graph import joining
 from smidgen.graph.arguments import (

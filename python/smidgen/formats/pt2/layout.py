@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from smidgen.formats.limits import Limits
-from smidgen.formats.pt2.reasons import Pt2Reason, refusal
+from smidgen.formats.pt2.reasons import Pt2Reason
+from smidgen.formats.refusal import refusal
 from smidgen.formats.zip_archive import ZipArchive, ZipLimits
 
 MODEL = "models/model.json"

@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from smidgen.formats.pt2.reasons import Pt2Reason, refusal
+from smidgen.formats.pt2.reasons import Pt2Reason
 from smidgen.formats.pt2.records import CallSignature
+from smidgen.formats.refusal import refusal
 from smidgen.formats.strict_json import JsonValue, parse_json
 
 _MAX_DEPTH = 16

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from smidgen.formats.limits import Limits
-from smidgen.formats.pt2.reasons import Pt2Reason, refusal
+from smidgen.formats.pt2.reasons import Pt2Reason
 from smidgen.formats.pt2.records import Extent, Payload, TensorMeta
+from smidgen.formats.refusal import refusal
 
 Weight = NDArray[np.generic]
 

@@ -6,8 +6,6 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from smidgen.formats.limits import DEFAULT_LIMITS, Limits
 from smidgen.formats.pt2 import naming
 from smidgen.formats.pt2.dimensions import Dimensions
@@ -15,7 +13,7 @@ from smidgen.formats.pt2.importer import GraphImporter
 from smidgen.formats.pt2.layout import CONSTANTS_TABLE, MODEL, WEIGHTS_TABLE, Pt2Archive, open_pt2
 from smidgen.formats.pt2.payload import DTYPES, read_weights
 from smidgen.formats.pt2.payload import Weight as WeightArray
-from smidgen.formats.pt2.reasons import Pt2Reason, refusal
+from smidgen.formats.pt2.reasons import Pt2Reason
 from smidgen.formats.pt2.records import (
     Argument,
     BufferMutation,
@@ -30,6 +28,7 @@ from smidgen.formats.pt2.records import (
     WeightInput,
 )
 from smidgen.formats.pt2.schema import decode_payloads, decode_program
+from smidgen.formats.refusal import refusal, refuse_not_finite
 from smidgen.formats.strict_json import parse_json
 from smidgen.graph.arguments import Activation, Joined, Statistic, Weight
 from smidgen.graph.assembly import input_specs, output_specs, renumber
@@ -87,7 +86,7 @@ class _ModelReader:
         nodes, output_values = renumber(importer.assembly.nodes, outputs, len(inputs))
         weights |= importer.assembly.constants
         used = {name for node in nodes for name in weight_names(node.operation)}
-        _check_finite(weights, used)
+        refuse_not_finite(weights, used, Pt2Reason.BAD_WEIGHT)
         count, size = self._parameter_totals()
         return ExportedModel(
             inputs=input_specs(input_names, inputs, nodes, weights),
@@ -212,11 +211,3 @@ class _ModelReader:
         }
         arrays = tensors.values()
         return sum(array.size for array in arrays), sum(array.nbytes for array in arrays)
-
-
-def _check_finite(weights: Mapping[str, WeightArray], used: set[str]) -> None:
-    for name in sorted(used):
-        if not np.isfinite(weights[name]).all():
-            raise refusal(
-                Pt2Reason.BAD_WEIGHT, f"the weight {name!r} has NaN or infinite elements."
-            )

@@ -1,10 +1,8 @@
-"""The stable reasons for which an exported model is refused, and how the errors are made."""
+"""The stable reasons for which an exported model is refused."""
 
 from __future__ import annotations
 
 from enum import StrEnum
-
-from smidgen.errors import InvalidModelError
 
 
 class Pt2Reason(StrEnum):
@@ -39,14 +37,3 @@ class Pt2Reason(StrEnum):
     BAD_ARGUMENT = "PT2_BAD_ARGUMENT"
     MUTATION_UNSUPPORTED = "PT2_MUTATION_UNSUPPORTED"
     SHAPE_MISMATCH = "PT2_SHAPE_MISMATCH"
-
-
-def refusal(reason: Pt2Reason, found: str, **metadata: str | int | float) -> InvalidModelError:
-    """Makes the error for a file that is refused.
-
-    Args:
-        reason: Its stable reason.
-        found: What was found and what was expected, a sentence.
-        metadata: The variable parts of the sentence.
-    """
-    return InvalidModelError(f"The model cannot be read: {found}", reason=reason.value, **metadata)

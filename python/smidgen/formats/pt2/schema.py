@@ -26,7 +26,8 @@ from smidgen.formats.pt2.decoding import (
     union,
 )
 from smidgen.formats.pt2.decoding import record as strict_record
-from smidgen.formats.pt2.reasons import Pt2Reason, refusal
+from smidgen.formats.pt2.reasons import Pt2Reason
+from smidgen.formats.refusal import refusal
 from smidgen.formats.strict_json import JsonValue
 
 T = TypeVar("T")

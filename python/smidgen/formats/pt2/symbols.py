@@ -10,7 +10,8 @@ import re
 from dataclasses import dataclass
 from typing import NoReturn, TypeAlias
 
-from smidgen.formats.pt2.reasons import Pt2Reason, refusal
+from smidgen.formats.pt2.reasons import Pt2Reason
+from smidgen.formats.refusal import refusal
 
 MAX_LENGTH, MAX_DEPTH, MAX_SYMBOLS = 4096, 32, 64
 _MAX_EXPONENT = 8

@@ -18,7 +18,8 @@ from smidgen.formats.onnx_import.quantized.plan import Plan, PlanTooLargeError, 
 from smidgen.formats.onnx_import.quantized.weights import UnsupportedWeightsError
 from smidgen.formats.onnx_import.quantized.writer import Writer
 from smidgen.formats.onnx_import.quantized.written_out import join_functions
-from smidgen.formats.onnx_import.reasons import OnnxReason, refusal
+from smidgen.formats.onnx_import.reasons import OnnxReason
+from smidgen.formats.refusal import refusal
 from smidgen.graph import operations as ops
 from smidgen.graph.exported import ExportedNode
 from smidgen.program import Program, verify

@@ -13,7 +13,8 @@ from onnx import TensorProto
 from smidgen.errors import InvalidModelError
 from smidgen.formats.onnx_import.call import Call, Extents, label_of
 from smidgen.formats.onnx_import.quantized.operands import INT8_OFFSET
-from smidgen.formats.onnx_import.reasons import OnnxReason, refusal
+from smidgen.formats.onnx_import.reasons import OnnxReason
+from smidgen.formats.refusal import refusal
 from smidgen.graph.arguments import Constant, Weight
 from smidgen.qparams import LARGEST_SCALE, SMALLEST_SCALE, QParams
 

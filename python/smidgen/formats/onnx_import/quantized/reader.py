@@ -15,7 +15,8 @@ from smidgen.formats.onnx_import.quantized.conversion import write_program
 from smidgen.formats.onnx_import.quantized.model import QuantizedModel
 from smidgen.formats.onnx_import.quantized.rules import QuantizedRules
 from smidgen.formats.onnx_import.reader import ModelReader, mapped, plain_weight
-from smidgen.formats.onnx_import.reasons import OnnxReason, refusal
+from smidgen.formats.onnx_import.reasons import OnnxReason
+from smidgen.formats.refusal import refusal
 from smidgen.graph.arguments import Weight
 from smidgen.program import Program
 

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from smidgen.formats.onnx_import.call import Call, Result, label_of
-from smidgen.formats.onnx_import.reasons import OnnxReason, refusal
+from smidgen.formats.onnx_import.reasons import OnnxReason
+from smidgen.formats.refusal import refusal
 from smidgen.graph.arguments import Activation, ArgumentError, Constant, UnsupportedCase
 from smidgen.graph.lowering import axis_of
 
