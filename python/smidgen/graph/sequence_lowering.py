@@ -413,13 +413,15 @@ def unfold(arguments: Arguments) -> Lowered:
     )
     if len(value.shape) != 4:
         raise UnsupportedCase(f"windows of the shape {show(value.shape)}")
+    if min(*kernel, *dilation, *stride) < 1 or min(padding) < 0:
+        raise ArgumentError(f"it has windows of {kernel}, strides {stride} and padding {padding}")
     batch, channels, height, width = value.shape
     sizes = [(height or 1) + 2 * padding[0], (width or 1) + 2 * padding[1]]
     counts = [
         (size - step * (window - 1) - 1) // jump + 1
         for size, window, step, jump in zip(sizes, kernel, dilation, stride, strict=True)
     ]
-    if min(*kernel, *dilation, *stride, *counts) < 1:
+    if min(counts) < 1:
         raise ArgumentError(f"it has windows of {kernel} in {show(value.shape)}")
     if kernel[0] * kernel[1] > _MOST_WINDOW:
         raise UnsupportedCase(f"windows of {kernel}, expected at most {_MOST_WINDOW} places")

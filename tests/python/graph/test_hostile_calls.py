@@ -85,6 +85,10 @@ CALLS: dict[str, tuple[str, dict[str, Any]]] = {
         "im2col.default",
         {"self": IMAGE, "kernel_size": (1 << 20, 1 << 20), "dilation": (1, 1),
          "padding": (1 << 20, 1 << 20), "stride": (1, 1)}),
+    "windows without a stride": (
+        "im2col.default",
+        {"self": IMAGE, "kernel_size": (2, 2), "dilation": (1, 1), "padding": (0, 0),
+         "stride": (0, 1)}),
     "repetition by nothing": ("repeat.default", {"self": [None, 1, 4], "repeats": (1, 0, 1)}),
     "negative repetition": ("repeat.default", {"self": constant(1, 4), "repeats": (-5, 1)}),
     "negative expansion": ("expand.default", {"self": constant(1, 4), "size": (-5, 4)}),
