@@ -14,12 +14,20 @@ ONEDNN_LEVELS: Mapping[str, str] = {
 }
 # The same for the kernels that are PyTorch's own.
 ATEN_LEVELS: Mapping[str, str] = {"avx512vnni": "avx512", "avxvnni": "avx2", "avx2": "avx2"}
+# The same for MKL, which multiplies PyTorch's float matrices: none of its levels above AVX2 changes
+# that but AVX-512, which stays free where we use it ourselves.
+MKL_LEVELS: Mapping[str, str] = {"avxvnni": "AVX2", "avx2": "AVX2"}
+_PYTORCH: Mapping[str, Mapping[str, str]] = {
+    "ONEDNN_MAX_CPU_ISA": ONEDNN_LEVELS,
+    "ATEN_CPU_CAPABILITY": ATEN_LEVELS,
+    "MKL_ENABLE_INSTRUCTIONS": MKL_LEVELS,
+}
 # The variables that runtimes read. ONNX Runtime has none: it uses all that the CPU has but AMX,
 # which the kernels of its package do not know.
 _VARIABLES: Mapping[str, Mapping[str, Mapping[str, str]]] = {
     "openvino": {"ONEDNN_MAX_CPU_ISA": ONEDNN_LEVELS},
-    "inductor": {"ONEDNN_MAX_CPU_ISA": ONEDNN_LEVELS, "ATEN_CPU_CAPABILITY": ATEN_LEVELS},
-    "pytorch": {"ONEDNN_MAX_CPU_ISA": ONEDNN_LEVELS, "ATEN_CPU_CAPABILITY": ATEN_LEVELS},
+    "inductor": _PYTORCH,
+    "pytorch": _PYTORCH,
 }
 
 

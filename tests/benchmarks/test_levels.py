@@ -17,11 +17,16 @@ def test_openvino_is_limited_to_our_level(isa: str, level: str) -> None:
 
 
 @pytest.mark.parametrize("runtime", ["inductor", "pytorch"])
-def test_pytorch_is_limited_in_onednn_and_in_its_own_kernels(runtime: str) -> None:
+def test_pytorch_is_limited_in_onednn_in_its_own_kernels_and_in_mkl(runtime: str) -> None:
     assert level_limits(runtime, "avxvnni") == {
         "ONEDNN_MAX_CPU_ISA": "AVX2_VNNI",
         "ATEN_CPU_CAPABILITY": "avx2",
+        "MKL_ENABLE_INSTRUCTIONS": "AVX2",
     }
+
+
+def test_mkl_keeps_avx512_where_the_engine_has_it() -> None:
+    assert "MKL_ENABLE_INSTRUCTIONS" not in level_limits("pytorch", "avx512vnni")
 
 
 @pytest.mark.parametrize("runtime", ["openvino", "inductor", "pytorch"])
