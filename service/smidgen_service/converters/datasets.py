@@ -52,3 +52,8 @@ def dataset_to_message(dataset: DatasetRecord) -> pb.Dataset:
         arrays=[spec_to_message(spec) for spec in dataset.arrays],
         create_time=timestamp(dataset.create_time),
     )
+
+
+def optional_dataset(name: str, field: str) -> str | None:
+    """Returns the id of a dataset that a request may name."""
+    return names.parse_dataset(name, field=field) if name else None

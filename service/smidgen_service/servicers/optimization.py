@@ -10,14 +10,14 @@ from grpc import aio
 from smidgen.v1 import job_service_pb2, optimization_service_pb2_grpc
 from smidgen.v1 import optimization_service_pb2 as pb
 from smidgen_service import names
-from smidgen_service.converters.jobs import job_to_message
-from smidgen_service.converters.optimization import (
+from smidgen_service.converters.calibrations import (
     batches_from_messages,
     calibration_request,
     calibration_to_message,
-    convert_request,
-    train_request,
 )
+from smidgen_service.converters.conversion import convert_request
+from smidgen_service.converters.jobs import job_to_message
+from smidgen_service.converters.training import train_request
 from smidgen_service.handlers.calibration import CalibrationHandler
 from smidgen_service.handlers.optimization import OptimizationHandler
 from smidgen_service.servicers.streams import first_message

@@ -12,7 +12,7 @@ from smidgen.report import NodeReport, ParityCertificate, QuantizationReport
 from smidgen.tensor_spec import TensorSpec
 from smidgen.v1 import job_service_pb2
 from smidgen.v1 import optimization_service_pb2 as pb
-from smidgen_service.converters import jobs, optimization
+from smidgen_service.converters import calibrations, conversion, jobs, training
 from smidgen_service.converters.reports import report_to_message
 from smidgen_service.converters.scalars import duration, request_key, timestamp
 from smidgen_service.converters.tensors import (
@@ -59,11 +59,11 @@ def test_every_enum_value_has_a_counterpart() -> None:
 
 
 def test_absent_options_take_their_defaults() -> None:
-    assert optimization.qat_config(pb.QATConfig()) == QATConfig()
+    assert training.qat_config(pb.QATConfig()) == QATConfig()
 
 
 def test_present_zeros_are_kept() -> None:
-    config = optimization.qat_config(
+    config = training.qat_config(
         pb.QATConfig(
             fine_tune_epochs=0,
             quantization_loss_weight=0,
@@ -79,7 +79,7 @@ def test_present_zeros_are_kept() -> None:
 
 def test_calibration_header() -> None:
     header = pb.CalibrateHeader(model="models/m", method=pb.OBSERVER_METHOD_MOVING_AVERAGE)
-    request = optimization.calibration_request(header)
+    request = calibrations.calibration_request(header)
     assert request.config.method is ObserverMethod.MOVING_AVERAGE
     assert request.config.averaging_constant == 0.1
     assert request.dataset_id is None
@@ -96,7 +96,7 @@ def test_waiting_is_no_part_of_a_conversion() -> None:
         )
         for seconds in (1, 2)
     )
-    first, second = (optimization.convert_request(message) for message in (short, long))
+    first, second = (conversion.convert_request(message) for message in (short, long))
     assert first.key == second.key
     assert (first.wait_s, second.wait_s) == (1.5, 2.5)
 
