@@ -19,6 +19,7 @@ from smidgen.cli import (
     inspect,
     jobs,
     models,
+    report,
     serve,
     train,
     transfer,
@@ -39,7 +40,19 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     add_completion=False,
 )
-for module in (serve, health, transfer, calibrate, train, convert, infer, bench, inspect, export):
+for module in (
+    serve,
+    health,
+    transfer,
+    calibrate,
+    train,
+    convert,
+    report,
+    infer,
+    bench,
+    inspect,
+    export,
+):
     module.register(app)
 app.add_typer(models.app, name="models")
 app.add_typer(datasets.app, name="datasets")

@@ -24,6 +24,7 @@ from smidgen.client.names import (
 )
 from smidgen.client.paging import pages
 from smidgen.client.patience import Patience
+from smidgen.client.report_documents import report_document
 from smidgen.client.requests import Batch, new_request_id
 from smidgen.client.results import InferResult, decode_result
 from smidgen.client.uploads import (
@@ -35,6 +36,7 @@ from smidgen.client.uploads import (
 )
 from smidgen.client.watching import JobWatch
 from smidgen.config import CalibrationConfig, ObserverMethod, QATConfig
+from smidgen.html_report.document import ReportDocument
 from smidgen.v1 import dataset_service_pb2 as datasets_pb
 from smidgen.v1 import job_service_pb2 as jobs_pb
 from smidgen.v1 import model_service_pb2 as models_pb
@@ -386,6 +388,12 @@ class Client:
                 )
         request = models_pb.GetModelVersionRequest(name=name)
         return self._caller.unary(self._models.GetModelVersion, request)
+
+    def report_document(self, version: models_pb.ModelVersion) -> ReportDocument:
+        """Gathers all that a page on a converted version shows; see smidgen.html_report.render."""
+        calibration = self.get_calibration(version.calibration) if version.calibration else None
+        events = self.watch_job(version.train_job) if version.train_job else iter(())
+        return report_document(version, calibration, events)
 
     def list_versions(self, model: str) -> Iterator[models_pb.ModelVersion]:
         """Yields a model's versions, newest first."""

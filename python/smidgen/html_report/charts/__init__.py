@@ -1,0 +1,1 @@
+"""Charts as SVG inside the page, which asks the network for nothing."""

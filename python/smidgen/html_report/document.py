@@ -1,0 +1,74 @@
+"""What a report shows, gathered from wherever it is kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from smidgen.report import QuantizationReport
+
+
+@dataclass(frozen=True, slots=True)
+class CurvePoint:
+    """Where training stood after some steps.
+
+    Attributes:
+        step: Optimizer steps done.
+        stage: What training was doing, in lower case.
+        task_loss: Mean task loss since the point before; None if not measured.
+        quantization_loss: The same of the quantization loss, not weighted.
+        accuracy: On the held-out split, 0 to 1; None between evaluations.
+    """
+
+    step: int
+    stage: str
+    task_loss: float | None = None
+    quantization_loss: float | None = None
+    accuracy: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ActivationView:
+    """The range that calibration chose for an activation.
+
+    Attributes:
+        node: Name in the imported graph.
+        low: Least real value that is not clipped.
+        high: Largest.
+        scale: Step between two integers.
+        zero_point: The integer of 0.
+        edges: Ends of the histogram; equal if there is none.
+        counts: Values in each bin between the edges; empty if there is none.
+        clipped_share: Share of the values outside the range; None if not known.
+    """
+
+    node: str
+    low: float
+    high: float
+    scale: float
+    zero_point: int
+    edges: tuple[float, float] = (0.0, 0.0)
+    counts: tuple[int, ...] = ()
+    clipped_share: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReportDocument:
+    """All that one page shows.
+
+    Attributes:
+        title: What was converted, for instance `models/digits/versions/2`.
+        report: What quantization did.
+        facts: Names and values for the page's end: digests, jobs, times.
+        activations: Ranges, in execution order; empty without a calibration.
+        calibration: One line on how they came about; may be empty.
+        warnings: What calibration warned of.
+        curve: Training in the order of steps; empty without training.
+    """
+
+    title: str
+    report: QuantizationReport
+    facts: tuple[tuple[str, str], ...] = ()
+    activations: tuple[ActivationView, ...] = ()
+    calibration: str = ""
+    warnings: tuple[str, ...] = ()
+    curve: tuple[CurvePoint, ...] = ()

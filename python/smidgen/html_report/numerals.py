@@ -1,0 +1,30 @@
+"""Numbers for people."""
+
+from __future__ import annotations
+
+_UNITS = ("B", "KiB", "MiB", "GiB")
+
+
+def size(count: int) -> str:
+    """Returns bytes in the unit that leaves up to four digits."""
+    value, unit = float(count), 0
+    while value >= 1024 and unit + 1 < len(_UNITS):
+        value, unit = value / 1024, unit + 1
+    return f"{value:.0f} {_UNITS[unit]}" if unit == 0 else f"{value:.1f} {_UNITS[unit]}"
+
+
+def percent(share: float, digits: int = 1) -> str:
+    """Returns a share of 1 in percent."""
+    return f"{100 * share:.{digits}f} %"
+
+
+def short(value: float) -> str:
+    """Returns up to four digits."""
+    return f"{value:.4g}"
+
+
+def duration(microseconds: float) -> str:
+    """Returns a time in the unit that suits it."""
+    if microseconds >= 1000:
+        return f"{microseconds / 1000:.2f} ms"
+    return f"{microseconds:.1f} µs"

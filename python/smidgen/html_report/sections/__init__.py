@@ -1,0 +1,1 @@
+"""The parts of the page. Each returns None where there is nothing to show."""
