@@ -21,7 +21,8 @@ from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from smidgen.durable_file import write_durably
-from smidgen.errors import ArtifactError, ProgramError
+from smidgen.errors import ArtifactError, InvalidModelError, ProgramError
+from smidgen.formats.strict_json import parse_json
 from smidgen.program import Program, index_counts, verify
 from smidgen.program.codec import program_from_document, program_to_document
 from smidgen.tensor_spec import TensorSpec
@@ -149,12 +150,13 @@ def _read_metadata(file: BinaryIO, size: int) -> tuple[dict[str, Any], str]:
                 "this is not an artifact: it has no safetensors header; upload a file that "
                 "Smidgen's convert wrote"
             )
-        header = json.loads(file.read(length))
-        metadata = json.loads(header["__metadata__"][METADATA_KEY])
+        header: Any = parse_json(file.read(length), label="its header")
+        text = header["__metadata__"][METADATA_KEY].encode()
+        metadata: Any = parse_json(text, label="its program")
         version, sha256, document = (
             metadata[key] for key in ("format_version", "sha256", "program")
         )
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (InvalidModelError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ArtifactError(
             "this is a container of another kind, not an artifact; upload a file that Smidgen's "
             "convert wrote"

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -118,6 +119,23 @@ def test_another_digest_is_refused() -> None:
 def test_metadata_of_the_wrong_form_is_refused(change: dict[str, object]) -> None:
     with pytest.raises(ArtifactError):
         decode_artifact(rewrite(change))
+
+
+def test_a_header_of_4_mib_took_hundreds_of_megabytes() -> None:
+    # Nothing counted the objects of the header, nor those in the text of its program.
+    chains = b",".join([b'{"":' * 60 + b"0" + b"}" * 60] * 12_000)
+    hidden = json.dumps({"__metadata__": {"smidgen": chains.replace(b'"', b"").decode()}}).encode()
+    for text in (b"[" + chains + b"]", hidden):
+        data = len(text).to_bytes(8, "little") + text
+        tracemalloc.start()
+        try:
+            with pytest.raises(ArtifactError) as caught:
+                decode_artifact(data)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert caught.value.reason == "INVALID_ARTIFACT"
+        assert peak < 64 << 20
 
 
 def test_a_plain_safetensors_file_is_refused() -> None:

@@ -18,6 +18,15 @@ TEXTS: dict[str, tuple[bytes, str]] = {
     "levels without end": (b"[" * 100_000, R.TOO_DEEP),
     "objects without end": (b'{"a":' * 70_000, R.TOO_DEEP),
     "many empty objects": (b"[" + b"{}," * 1_500_000 + b"{}]", R.TOO_LARGE),
+    "many objects within objects": (
+        b"[" + b",".join([b'{"":' * 60 + b"0" + b"}" * 60] * 6_667) + b"]",
+        R.TOO_LARGE,
+    ),
+    "many quotes": (b"[" + b'""' * 2_000_001 + b"]", R.TOO_LARGE),
+    "long text with a character beyond ASCII": (
+        b'["' + b"a" * (8 << 20) + "\N{BRAIN}".encode() + b'"]',
+        R.TOO_LARGE,
+    ),
     "many numbers": (b"[" + b"0," * 1_500_000 + b"0]", R.TOO_LARGE),
     "nothing": (b"", R.MALFORMED),
     "trailing comma": (b"[1,]", R.MALFORMED),
