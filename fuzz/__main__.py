@@ -14,21 +14,33 @@ from pathlib import Path
 CORPUS = Path(__file__).resolve().parent.parent / "tests" / "data" / "fuzz" / "inputs"
 FOUND = Path("build") / "fuzz"
 _MOST_BYTES = 512
-_MOST_MEGABYTES = 1024
+_MOST_MEGABYTES = 384
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Fuzzes; returns 1 where a target raised."""
+    """Fuzzes, or sorts the inputs that it found; returns 1 where a target raised."""
     parser = argparse.ArgumentParser(prog="python -m fuzz", description=__doc__)
     parser.add_argument("target", choices=("pt2", "onnx", "artifact"))
     parser.add_argument("--seconds", type=int, default=60)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--engine", choices=("atheris", "loop"))
+    parser.add_argument("--keep", action="store_true", help="keep what the last runs found")
     options = parser.parse_args(arguments)
+    if options.keep:
+        return _keep(options.target)
     engine = options.engine or ("atheris" if find_spec("atheris") else "loop")
     (FOUND / options.target / "inputs").mkdir(parents=True, exist_ok=True)
     run = _run_atheris if engine == "atheris" else _run_loop
     return run(options.target, options.seconds, options.seed)
+
+
+def _keep(target: str) -> int:
+    from fuzz.keeping import keep  # noqa: PLC0415 - after atheris, where that runs
+    from fuzz.targets import TARGETS  # noqa: PLC0415
+
+    count, reached = keep(TARGETS[target], FOUND / target / "inputs", CORPUS / target)
+    sys.stderr.write(f"{target}: kept {count} inputs that reach {reached} pairs of lines\n")
+    return 0
 
 
 def _run_atheris(target: str, seconds: int, seed: int) -> int:
@@ -51,6 +63,7 @@ def _run_atheris(target: str, seconds: int, seed: int) -> int:
 def _run_loop(target: str, seconds: int, seed: int) -> int:
     from fuzz.targets import TARGETS  # noqa: PLC0415 - after atheris, where that runs
 
+    sys.stderr.write(f"{target}: no atheris here, so random recipes of seed {seed}\n")
     chance = random.Random(seed)
     kept = [path.read_bytes() for path in sorted((CORPUS / target).glob("*"))] or [b""]
     end, count = time.monotonic() + seconds, 0

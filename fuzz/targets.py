@@ -1,12 +1,13 @@
 """What is fuzzed: one function from bytes for each reader.
 
-A target raises what is wrong: any error but SmidgenError, or TooSlow. The engine bounds memory.
+A target raises what is wrong: any error but SmidgenError, TooSlow, or TooLarge.
 """
 
 from __future__ import annotations
 
 import copy
 import json
+import resource
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -24,11 +25,14 @@ from fuzz.protobuf_edits import edit_message
 from fuzz.recipe import Recipe
 from smidgen.artifact import load_artifact
 from smidgen.errors import SmidgenError
-from smidgen.formats.onnx_import import read_onnx
+from smidgen.formats.onnx_import import read_onnx, read_quantized_onnx
+from smidgen.formats.onnx_import.rules import RULES
 from smidgen.formats.pt2 import read_pt2
+from smidgen.graph.operator_table import OPERATORS, PREFIX
 
 DATA = Path(__file__).resolve().parent.parent / "tests" / "data"
 MOST_SECONDS = 1.0
+MOST_GROWN_BYTES = 128 << 20  # files are small; the first that is read imports the reader's modules
 
 Target = Callable[[bytes], None]
 
@@ -37,14 +41,20 @@ class TooSlow(AssertionError):
     """An input took more than a second of processor time."""
 
 
+class TooLarge(AssertionError):
+    """An input took more memory than a small file may."""
+
+
 def fuzz_pt2(data: bytes) -> None:
     """Reads a .pt2 file that a recipe makes of a good one."""
     _read(_pt2_file(Recipe(data)), read_pt2)
 
 
 def fuzz_onnx(data: bytes) -> None:
-    """Reads an ONNX file that a recipe makes of a good one."""
-    _read(_onnx_file(Recipe(data)), read_onnx)
+    """Reads an ONNX file that a recipe makes of a good one, as a float and as a quantized model."""
+    contents = _onnx_file(Recipe(data))
+    _read(contents, read_onnx)
+    _read(contents, read_quantized_onnx)
 
 
 def fuzz_artifact(data: bytes) -> None:
@@ -62,12 +72,19 @@ TARGETS: Mapping[str, Target] = {
 def _read(contents: bytes, read: Callable[[Path], object]) -> None:
     path = _scratch() / "input"
     path.write_bytes(contents)
-    start = time.process_time()
+    start, peak = time.process_time(), _peak_bytes()
     with suppress(SmidgenError):
         read(path)
-    seconds = time.process_time() - start
+    seconds, grown = time.process_time() - start, _peak_bytes() - peak
     if seconds > MOST_SECONDS:
         raise TooSlow(f"{len(contents)} bytes took {seconds:.2f} s")
+    if grown > MOST_GROWN_BYTES:
+        raise TooLarge(f"{len(contents)} bytes took {grown} bytes of memory more than any before")
+
+
+def _peak_bytes() -> int:
+    """Returns the most memory that the process ever had."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 @cache
@@ -88,7 +105,7 @@ def _onnx_seeds() -> list[bytes]:
 
 @cache
 def _artifact_seeds() -> list[tuple[bytes, dict[str, Any], Any]]:
-    paths = sorted(DATA.glob("artifact-*.smidgen"))
+    paths = sorted(DATA.glob("artifact-*.smidgen")) + sorted((DATA / "fuzz").glob("*.smidgen"))
     return [(path.read_bytes(), *take_apart(path)) for path in paths]
 
 
@@ -110,6 +127,9 @@ def _pt2_file(recipe: Recipe) -> bytes:
             # Most edits go to the program, and not to the tables of weights.
             name = next(t for t in texts if "models/" in t) if choice > 4 else recipe.pick(texts)
             document = json.loads(entries[name])
+            if choice == 7:
+                nodes = document["graph_module"]["graph"]["nodes"]
+                recipe.pick(nodes)["target"] = PREFIX + recipe.pick(sorted(OPERATORS))
             edit(_scope(document, recipe), recipe)
             entries[name] = json.dumps(document).encode("utf-8", "surrogatepass")
     return write_archive(entries)
@@ -128,8 +148,10 @@ def _onnx_file(recipe: Recipe) -> bytes:
             return recipe.take(4096)
         case 1 | 2:
             return _with_bytes_changed(seed, recipe)
-        case _:
+        case choice:
             model = onnx.ModelProto.FromString(seed)
+            if choice > 5:
+                recipe.pick(model.graph.node).op_type = recipe.pick(sorted(RULES))
             edit_message(model if recipe.below(4) == 0 else model.graph, recipe)
             return model.SerializePartialToString()
 

@@ -14,23 +14,25 @@ from fuzz.archives import read_entries, write_archive
 from fuzz.artifacts import seal, take_apart
 from fuzz.json_edits import edit
 from fuzz.recipe import Recipe
-from fuzz.targets import DATA, TARGETS, TooSlow
+from fuzz.targets import DATA, TARGETS, TooLarge, TooSlow
 from smidgen.artifact import decode_artifact
 from smidgen.errors import ArtifactError, InvalidModelError
-from smidgen.formats.onnx_import import read_onnx
+from smidgen.formats.onnx_import import read_onnx, read_quantized_onnx
 from smidgen.formats.pt2 import read_pt2
 
 INPUTS = sorted((DATA / "fuzz" / "inputs").rglob("*.bin"))
 
 
 def test_the_good_files_are_read(tmp_path: Path) -> None:
-    for path in sorted((DATA / "fuzz").glob("*.onnx")):
+    for path in (DATA / "fuzz" / "conv.onnx", DATA / "fuzz" / "encoder.onnx"):
         assert len(read_onnx(path).nodes) >= 15
+    for path in (DATA / "fuzz").glob("*qdq.onnx"):
+        assert len(read_quantized_onnx(path).steps) >= 12
     for path in sorted((DATA / "fuzz").glob("*.pt2")):
         copy = tmp_path / path.name
         copy.write_bytes(write_archive(read_entries(path)))
         assert read_pt2(copy).nodes == read_pt2(path).nodes
-    for path in DATA.glob("artifact-*.smidgen"):
+    for path in (*DATA.glob("artifact-*.smidgen"), *(DATA / "fuzz").glob("*.smidgen")):
         assert decode_artifact(seal(*take_apart(path))).steps
 
 
@@ -54,6 +56,15 @@ def test_a_reader_that_fails_is_found(name: str, monkeypatch: pytest.MonkeyPatch
 def test_a_reader_that_is_slow_is_found(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(targets, "MOST_SECONDS", -1.0)
     with pytest.raises(TooSlow):
+        TARGETS[name](b"\x01" * 20)
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_a_reader_that_takes_much_memory_is_found(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(targets, "MOST_GROWN_BYTES", -1)
+    with pytest.raises(TooLarge):
         TARGETS[name](b"\x01" * 20)
 
 
