@@ -3,10 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 JOBS ?= 2
+ENGINE := build/engine
 SOURCES := $(shell find csrc -type f 2>/dev/null) CMakeLists.txt pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-python test-native check lint sanitize sanitize-address sanitize-thread soak bench coverage-models fuzz proto reference format clean
+.PHONY: help setup demo test test-python test-native check lint sanitize sanitize-address sanitize-thread soak bench coverage-models fuzz fuzz-corpus proto reference format clean
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,7 +21,7 @@ $(VENV)/.dependencies: requirements.lock
 	@touch $@
 
 $(VENV)/.installed: $(VENV)/.dependencies $(SOURCES)
-	PATH="$(CURDIR)/$(BIN):$$PATH" CMAKE_BUILD_PARALLEL_LEVEL=$(JOBS) $(BIN)/pip install --quiet --no-build-isolation --no-deps --editable .
+	PATH="$(CURDIR)/$(BIN):$$PATH" CMAKE_BUILD_PARALLEL_LEVEL=$(JOBS) $(BIN)/pip install --quiet --no-build-isolation --no-deps --config-settings build-dir=$(ENGINE) --config-settings cmake.define.SMIDGEN_BUILD_TESTS=OFF --editable .
 	@touch $@
 
 demo: setup ## Train, calibrate, quantize and serve a real model, and show what it brought
@@ -31,10 +32,11 @@ test: test-native test-python ## Run all tests
 test-python: setup
 	$(BIN)/python $(COVERAGE) -m pytest --numprocesses $(JOBS) --dist loadfile $(PYTEST_FLAGS)
 
+# The tests join the build that the engine was installed from, so that nothing is compiled a second time.
 test-native: setup
-	$(BIN)/cmake -S . -B build/native -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja -DSMIDGEN_BUILD_TESTS=ON -DSMIDGEN_BUILD_PYTHON=OFF
-	$(BIN)/cmake --build build/native --parallel $(JOBS)
-	$(BIN)/ctest --test-dir build/native --output-on-failure --parallel $(JOBS)
+	$(BIN)/cmake -S . -B $(ENGINE) -DSMIDGEN_BUILD_TESTS=ON
+	$(BIN)/cmake --build $(ENGINE) --parallel $(JOBS)
+	$(BIN)/ctest --test-dir $(ENGINE) --output-on-failure --parallel $(JOBS)
 
 SANITIZED = $(BIN)/cmake -S . -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja -DSMIDGEN_BUILD_TESTS=ON -DSMIDGEN_BUILD_PYTHON=OFF -DSMIDGEN_WERROR=ON
 
@@ -68,11 +70,14 @@ lint: setup
 	$(BIN)/python tools/check_includes.py
 	find csrc tests/csrc \( -name '*.cc' -o -name '*.h' -o -name '*.inc' \) -print0 | xargs -0 $(BIN)/clang-format --dry-run --Werror
 
-check: lint sanitize ## Run all that CI runs: lint, types, sanitizers, all tests with coverage
+check: setup $(VENV)/.fuzz ## Run all that CI runs: lint, types, fuzzing, sanitizers, all tests with coverage
+	$(MAKE) --jobs $(JOBS) --output-sync=target lint fuzz
+	$(MAKE) sanitize
 	$(BIN)/python -m coverage erase
 	$(MAKE) test COVERAGE="-m coverage run"
 	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report --skip-covered
+	$(BIN)/python tools/check_coverage.py
 
 $(VENV)/.bench: $(VENV)/.dependencies requirements-bench.lock
 	$(BIN)/pip install --quiet --no-deps --requirement requirements-bench.lock
@@ -81,15 +86,23 @@ $(VENV)/.bench: $(VENV)/.dependencies requirements-bench.lock
 bench: setup $(VENV)/.bench ## Measure the engine against other runtimes on this machine
 	$(BIN)/python -m benchmarks.engine $(BENCH_FLAGS)
 
+# Not every interpreter has a wheel of atheris; without it, `python -m fuzz` says so and draws random recipes.
 $(VENV)/.fuzz: $(VENV)/.dependencies requirements-fuzz.lock
-	$(BIN)/pip install --quiet --no-deps --requirement requirements-fuzz.lock
+	-$(BIN)/pip install --quiet --no-deps --requirement requirements-fuzz.lock
 	@touch $@
 
 FUZZ_SECONDS ?= 60
 FUZZ_TARGETS ?= pt2 onnx artifact
+FUZZ_RUNS := $(addprefix fuzz-,$(FUZZ_TARGETS))
+.PHONY: $(FUZZ_RUNS)
 
-fuzz: setup $(VENV)/.fuzz ## Feed every reader mutated files, FUZZ_SECONDS each
-	for target in $(FUZZ_TARGETS); do $(BIN)/python -m fuzz $$target --seconds $(FUZZ_SECONDS) || exit 1; done
+fuzz: $(FUZZ_RUNS) ## Feed every reader mutated files, FUZZ_SECONDS each
+
+$(FUZZ_RUNS): fuzz-%: setup $(VENV)/.fuzz
+	$(BIN)/python -m fuzz $* --seconds $(FUZZ_SECONDS)
+
+fuzz-corpus: fuzz ## Fuzz, and keep the smallest inputs that reach all that was reached
+	for target in $(FUZZ_TARGETS); do $(BIN)/python -m fuzz $$target --keep || exit 1; done
 
 $(VENV)/.coverage-models: $(VENV)/.dependencies requirements-coverage.lock
 	$(BIN)/pip install --quiet --no-deps --requirement requirements-coverage.lock
