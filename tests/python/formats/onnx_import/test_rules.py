@@ -119,6 +119,11 @@ CASES: dict[str, Case] = {
         beta=2.0),
     "gemm with one number": one(
         "Gemm", MATRIX, {"w": rng_array((6, 4)), "b": np.float32(0.25).reshape(())}),
+    "gemm that leaves its third operand out": one(
+        "Gemm", MATRIX, {"w": rng_array((6, 4)), "b": rng_array((1, 4))}, beta=0.0),
+    "gemm with an addend for each place": Case(
+        [node("Gemm", ["x", "w", "z"], ["y"], alpha=2.0, beta=-0.5)],
+        {"x": MATRIX["x"], "z": rng_array((3, 4), 1)}, {"w": rng_array((6, 4), 2)}),
     "matmul": one("MatMul", TOKENS, {"w": rng_array((6, 4))}),
     "matmul of two values": one(
         "MatMul", {"x": rng_array((2, 3, 4, 5)), "z": rng_array((2, 3, 5, 6))}),
@@ -208,6 +213,26 @@ CASES: dict[str, Case] = {
         [node("Unsqueeze", ["x", "a"], ["u"]), node("Squeeze", ["u", "a"], ["v"]),
          node("Unsqueeze", ["v", "b"], ["y"])], TOKENS, {"a": ints(1, -1), "b": ints(2)}),
     "concat": one("Concat", PAIR, axis=1),
+    "concat of constants": Case(
+        [node("Concat", ["a", "b"], ["c"], axis=-1), node("Add", ["x", "c"], ["y"])],
+        MATRIX, {"a": rng_array((1, 2)), "b": rng_array((1, 4), 1)}),
+    "gather from a constant": Case(
+        [node("Gather", ["w", "i"], ["g"], axis=1), node("Add", ["x", "g"], ["y"])],
+        MATRIX, {"w": rng_array((1, 3)), "i": ints(-1, 0, 2, 1, 1, -3)}),
+    "tile of a constant": Case(
+        [node("Tile", ["w", "r"], ["t"]), node("Add", ["x", "t"], ["y"])],
+        MATRIX, {"w": rng_array((1, 3)), "r": ints(1, 2)}),
+    "tile of several": one("Tile", TOKENS, {"r": ints(1, 2, 3)}),
+    "range of numbers": Case(
+        [node("Range", ["a", "b", "c"], ["r"]), node("Cast", ["r"], ["f"], to=TensorProto.FLOAT),
+         node("Mul", ["x", "f"], ["y"])],
+        MATRIX, {"a": np.array(7), "b": np.array(-5), "c": np.array(-2)}),
+    "quotients of sizes round to zero": Case(
+        [node("Shape", ["x"], ["s"], start=1, end=2), node("Sub", ["s", "nine"], ["less"]),
+         node("Div", ["less", "two"], ["half"]),
+         node("Cast", ["half"], ["f"], to=TensorProto.FLOAT),
+         node("Mul", ["x", "f"], ["y"])],
+        MATRIX, {"nine": ints(9), "two": ints(2)}),
     "split": Case(
         [node("Split", ["x", "s"], ["a", "b"], axis=1), node("Concat", ["b", "a"], ["y"], axis=1)],
         IMAGE, {"s": ints(1, 3)}),
@@ -365,6 +390,31 @@ UNSUPPORTED: dict[str, tuple[str, Case]] = {
     "Slice (a slice from the end to the beginning)": (
         "backwards", one("Slice", IMAGE, {"s": ints(-1), "e": ints(0), "a": ints(2),
                                           "t": ints(-1)})),
+    "ConvTranspose (a convolution of 1 dimensions)": (
+        "convtranspose1d", one("ConvTranspose", TOKENS, {"w": rng_array((5, 3, 2))})),
+    "ConvTranspose (a transposed convolution by its output shape)": (
+        "output shape", one("ConvTranspose", IMAGE, {"w": rng_array((4, 2, 3, 3))},
+                            output_shape=[18, 16])),
+    "Tile (4097 repetitions of an axis)": ("tile", one("Tile", TOKENS, {"r": ints(1, 1, 4097)})),
+    "Gather (indices of 2 axes)": (
+        "gather", one("Gather", IMAGE, {"i": np.array([[0, 1]])}, axis=1)),
+    "Gather (computed indices into other than the rows of a constant)": (
+        "computed", one("Gather", {"x": np.array([[0, 2], [1, 1]])}, {"w": rng_array((3, 5))},
+                        names=["w", "x"], axis=1)),
+    "Range (a range from 0 to 9223372036854775807)": (
+        "range", Case([node("Range", ["a", "b", "c"], ["r"]), node("Add", ["x", "r"], ["y"])],
+                      IMAGE, {"a": np.array(0), "b": np.array(2**63 - 1), "c": np.array(1)})),
+    "Range (a range up to the batch size that does not begin at 0)": (
+        "range of samples", Case(
+            [node("Shape", ["x"], ["s"], end=1), node("Range", ["a", "s", "a"], ["r"]),
+             node("Add", ["x", "r"], ["y"])], IMAGE, {"a": np.array(1)})),
+    "ReduceProd (a product of elements that are not a shape)": (
+        "product", one("ReduceProd", IMAGE, axes=[2])),
+    "Mul (arithmetic with the batch size)": (
+        "batch", Case(
+            [node("Shape", ["x"], ["s"], end=1), node("Mul", ["s", "two"], ["t"]),
+             node("Concat", ["t", "minus"], ["r"], axis=0), node("Reshape", ["x", "r"], ["y"])],
+            IMAGE, {"two": ints(2), "minus": ints(-1)})),
     "TopK": ("topk", Case([node("TopK", ["x", "k"], ["y", "i"])], IMAGE, {"k": ints(1)})),
 }  # fmt: skip
 
@@ -407,6 +457,29 @@ def test_all_that_is_not_supported_is_told_at_once(tmp_path: Path) -> None:
         (one("LeakyRelu", IMAGE, alpha=1), "ONNX_BAD_ATTRIBUTE"),
         (one("Add", {"x": IMAGE["x"], "z": TOKENS["x"]}), "ONNX_SHAPE_MISMATCH"),
         (one("Concat", IMAGE, axis=7), "ONNX_BAD_ATTRIBUTE"),
+        (one("ConvTranspose", IMAGE, {"w": rng_array((4, 2, 3, 3))}, output_padding=[1]),
+         "ONNX_BAD_ATTRIBUTE"),
+        (one("DepthToSpace", IMAGE, blocksize=3), "ONNX_BAD_ATTRIBUTE"),
+        (one("DepthToSpace", TOKENS, blocksize=2), "ONNX_BAD_ATTRIBUTE"),
+        (one("SpaceToDepth", IMAGE, blocksize=2), "ONNX_BAD_ATTRIBUTE"),
+        (one("Gather", IMAGE, {"i": ints(4)}, axis=1), "ONNX_BAD_ATTRIBUTE"),
+        (one("Gather", IMAGE, {"i": ints(-5)}, axis=1), "ONNX_BAD_ATTRIBUTE"),
+        (one("Pad", IMAGE, {"p": ints(0, 1, 1)}), "ONNX_BAD_ATTRIBUTE"),
+        (one("Slice", IMAGE, {"s": ints(1, 2), "e": ints(4), "a": ints(2)}), "ONNX_BAD_ATTRIBUTE"),
+        (Case([node("Concat", ["a", "b"], ["c"], axis=0), node("Add", ["x", "c"], ["y"])], IMAGE,
+              {"a": rng_array((1, 2)), "b": rng_array((1, 3))}), "ONNX_BAD_ATTRIBUTE"),
+        (Case([node("Concat", ["a", "b"], ["c"], axis=0), node("Add", ["x", "c"], ["y"])], IMAGE,
+              {"a": rng_array((1, 2)), "b": rng_array((2,))}), "ONNX_BAD_ATTRIBUTE"),
+        (Case([node("Shape", ["x"], ["s"]), node("Gather", ["s", "i"], ["n"]),
+               node("Reshape", ["x", "n"], ["y"])], IMAGE, {"i": ints(4)}), "ONNX_BAD_ATTRIBUTE"),
+        (Case([node("Shape", ["x"], ["s"], start=1), node("Div", ["s", "zero"], ["n"]),
+               node("Reshape", ["x", "n"], ["y"])], IMAGE, {"zero": ints(0)}),
+         "ONNX_BAD_ATTRIBUTE"),
+        (Case([node("Shape", ["x"], ["s"]), node("Add", ["s", "two"], ["n"]),
+               node("Reshape", ["x", "n"], ["y"])], IMAGE, {"two": ints(1, 2)}),
+         "ONNX_BAD_ATTRIBUTE"),
+        (Case([node("ConstantOfShape", ["s"], ["c"]), node("Add", ["x", "c"], ["y"])], IMAGE,
+              {"s": ints(2, -1)}), "ONNX_BAD_ATTRIBUTE"),
     ],
 )  # fmt: skip
 def test_a_call_that_is_not_valid_is_refused(case: Case, reason: str, tmp_path: Path) -> None:
