@@ -18,9 +18,10 @@ from smidgen.passes.operators import (
     operands,
     pair,
 )
+from smidgen.program.step_fields import reached_padding
+from smidgen.program.steps import Padding
 
 FLOAT32 = "float32"
-Padding = tuple[int, int, int, int]
 
 
 def check_convertible(graph: fx.GraphModule) -> None:
@@ -70,25 +71,15 @@ def plain_problem(graph: fx.GraphModule, node: fx.Node) -> str | None:
 
 
 def max_pool_padding(pool: nn.MaxPool2d, source: fx.Node, node: fx.Node) -> Padding:
-    """Returns top, left, bottom and right padding of a max pool.
-
-    A pool that rounds its extent up reads past the end, which is padding at bottom and right.
-    """
-    geometry = zip(
-        _spatial(source),
-        _spatial(node),
-        pair(pool.kernel_size),
-        pair(pool.stride),
-        pair(pool.padding),
-        pair(pool.dilation),
-        strict=True,
+    """Returns top, left, bottom and right padding of a max pool."""
+    return reached_padding(
+        tuple(source.meta["shape"]),
+        tuple(node.meta["shape"]),
+        kernel=pair(pool.kernel_size),
+        stride=pair(pool.stride),
+        padding=pair(pool.padding),
+        dilation=pair(pool.dilation),
     )
-    ends = []
-    for extent, count, kernel, stride, padding, dilation in geometry:
-        reached = (count - 1) * stride + dilation * (kernel - 1) + 1
-        ends.append(max(padding, reached - extent - padding))
-    top, left = pair(pool.padding)
-    return (top, left, ends[0], ends[1])
 
 
 def step_problem(graph: fx.GraphModule, node: fx.Node) -> str | None:

@@ -12,6 +12,7 @@ from smidgen.functional import quantize_weight
 from smidgen.layer_quantization import quantize_layer
 from smidgen.passes.fold_batch_norm import Layer, by_output, like_layer
 from smidgen.passes.operators import module_of, operands, pair
+from smidgen.program.step_fields import both_ends
 from smidgen.program_writer.writer import ProgramWriter
 from smidgen.qparams import symmetric_weight_scales
 
@@ -20,7 +21,6 @@ def conv2d(writer: ProgramWriter, node: fx.Node) -> None:
     """Writes a convolution with its fused clamp."""
     conv = module_of(writer.graph, node)
     assert isinstance(conv, nn.Conv2d)
-    vertical, horizontal = pair(conv.padding)
     weight, weight_scale, bias = _constants(writer, node, conv)
     qmin, qmax = writer.clamp(node)
     writer.add(
@@ -31,7 +31,7 @@ def conv2d(writer: ProgramWriter, node: fx.Node) -> None:
             weight_scale=weight_scale,
             bias=bias,
             stride=pair(conv.stride),
-            padding=(vertical, horizontal, vertical, horizontal),
+            padding=both_ends(pair(conv.padding)),
             dilation=pair(conv.dilation),
             groups=conv.groups,
             qmin=qmin,
@@ -44,7 +44,6 @@ def conv_transpose2d(writer: ProgramWriter, node: fx.Node) -> None:
     """Writes a transposed convolution with its fused clamp."""
     conv = module_of(writer.graph, node)
     assert isinstance(conv, nn.ConvTranspose2d)
-    vertical, horizontal = pair(conv.padding)
     weight, weight_scale, bias = _constants(writer, node, conv)
     qmin, qmax = writer.clamp(node)
     writer.add(
@@ -55,7 +54,7 @@ def conv_transpose2d(writer: ProgramWriter, node: fx.Node) -> None:
             weight_scale=weight_scale,
             bias=bias,
             stride=pair(conv.stride),
-            padding=(vertical, horizontal, vertical, horizontal),
+            padding=both_ends(pair(conv.padding)),
             output_padding=pair(conv.output_padding),
             dilation=pair(conv.dilation),
             groups=conv.groups,

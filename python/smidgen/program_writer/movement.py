@@ -9,13 +9,14 @@ from smidgen import program as steps
 from smidgen.forms import Form
 from smidgen.graph import modules
 from smidgen.passes.operators import concat_axis, module_of, operands
-from smidgen.program_writer.writer import ProgramWriter, fields_of, shape_of
+from smidgen.program.step_fields import requested_shape
+from smidgen.program_writer.writer import ProgramWriter, shape_of
 
 
 def reshape(writer: ProgramWriter, node: fx.Node) -> None:
     """Writes a reshape."""
     source = writer.read(operands(node)[0], writer.form(node))
-    writer.add(steps.Reshape(source, writer.define(node), fields_of(shape_of(node))))
+    writer.add(steps.Reshape(source, writer.define(node), requested_shape(shape_of(node))))
 
 
 def concat(writer: ProgramWriter, node: fx.Node) -> None:
@@ -47,7 +48,7 @@ def slice_axis(writer: ProgramWriter, node: fx.Node) -> None:
 def expand(writer: ProgramWriter, node: fx.Node) -> None:
     """Writes a broadcast."""
     source = writer.read(operands(node)[0], writer.form(node))
-    writer.add(steps.Expand(source, writer.define(node), fields_of(shape_of(node))))
+    writer.add(steps.Expand(source, writer.define(node), requested_shape(shape_of(node))))
 
 
 def pad(writer: ProgramWriter, node: fx.Node) -> None:

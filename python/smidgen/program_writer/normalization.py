@@ -12,7 +12,8 @@ from smidgen import program as steps
 from smidgen.forms import Form
 from smidgen.passes.fold_batch_norm import statistics_factor
 from smidgen.passes.operators import module_of, operands
-from smidgen.program_writer.writer import ProgramWriter, fields_of, shape_of
+from smidgen.program.step_fields import requested_shape
+from smidgen.program_writer.writer import ProgramWriter, shape_of
 
 
 def batch_norm(writer: ProgramWriter, node: fx.Node) -> None:
@@ -52,10 +53,10 @@ def group_norm(writer: ProgramWriter, node: fx.Node) -> None:
     writer.add(steps.Reshape(source, rows, (0, module.num_groups, features)))
     writer.add(steps.LayerNorm(rows, normal, float(np.float32(module.eps))))
     if module.weight is None:
-        writer.add(steps.Reshape(normal, writer.define(node), fields_of(shape)))
+        writer.add(steps.Reshape(normal, writer.define(node), requested_shape(shape)))
         return
     reshaped, scaled = writer.plain(node, "normal", shape), writer.plain(node, "scaled", shape)
-    writer.add(steps.Reshape(normal, reshaped, fields_of(shape)))
+    writer.add(steps.Reshape(normal, reshaped, requested_shape(shape)))
     factor = _by_channel(writer, node, "factor", module.weight)
     offset = _by_channel(writer, node, "offset", module.bias)
     writer.add(steps.Binary(reshaped, factor, scaled, "mul"))

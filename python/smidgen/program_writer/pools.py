@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 from torch import fx, nn
 
 from smidgen import program as steps
@@ -11,6 +10,7 @@ from smidgen.forms import Form
 from smidgen.graph import modules
 from smidgen.graph.operations import OpKind
 from smidgen.passes.operators import UNBOUNDED, clamp_of, module_of, operands, pair
+from smidgen.program.step_fields import both_ends, pixel_ratio
 from smidgen.program_writer.elementwise import plain_clamp
 from smidgen.program_writer.writer import ProgramWriter, shape_of
 
@@ -44,14 +44,13 @@ def average_pool(writer: ProgramWriter, node: fx.Node) -> None:
         return
     pool = module_of(writer.graph, node)
     assert isinstance(pool, nn.AvgPool2d)
-    vertical, horizontal = pair(pool.padding)
     writer.add(
         steps.AveragePool2d(
             input=source,
             output=output,
             kernel=pair(pool.kernel_size),
             stride=pair(pool.stride),
-            padding=(vertical, horizontal, vertical, horizontal),
+            padding=both_ends(pair(pool.padding)),
             count_include_pad=pool.count_include_pad,
             qmin=qmin,
             qmax=qmax,
@@ -89,10 +88,5 @@ def resize(writer: ProgramWriter, node: fx.Node) -> None:
 
 
 def _ratio(module: modules.Resize, extent: int, axis: int) -> float:
-    """Returns the pixels of the image for each of the result, in float32 as torch has them."""
-    size = module.size[axis]
-    if module.align_corners:
-        return float(np.float32(extent - 1) / np.float32(size - 1)) if size > 1 else 0.0
-    if module.scales is not None:
-        return float(np.float32(1.0 / module.scales[axis]))
-    return float(np.float32(extent) / np.float32(size))
+    scale = None if module.scales is None else module.scales[axis]
+    return pixel_ratio(extent, module.size[axis], scale, align_corners=module.align_corners)

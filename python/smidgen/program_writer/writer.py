@@ -15,6 +15,7 @@ from smidgen.functional import quantize
 from smidgen.lookup_tables import requantizing_table
 from smidgen.passes.operators import SOURCE_KINDS, Kind, clamp_of, kind_of
 from smidgen.program import Program
+from smidgen.program.step_fields import requested_shape
 from smidgen.program_builder import ProgramBuilder
 from smidgen.qparams import QParams
 from smidgen.tensor_names import free_name
@@ -134,7 +135,7 @@ class ProgramWriter:
                 self.add(steps.Dequantize(self.read(value, Form.QUANTIZED), name))
             else:  # an input or constant, or the same value a second time
                 source = self.read(value, Form.PLAIN)
-                self.add(steps.Reshape(source, name, fields_of(shape_of(value))))
+                self.add(steps.Reshape(source, name, requested_shape(shape_of(value))))
 
     def finish(self, lineage: Mapping[str, str]) -> Program:
         """Returns the program."""
@@ -186,11 +187,6 @@ class ProgramWriter:
 def shape_of(node: fx.Node) -> Shape:
     """Returns the shape of a node's value."""
     return tuple(node.meta["shape"])
-
-
-def fields_of(shape: Shape) -> tuple[int, ...]:
-    """Returns a shape as Reshape and Expand take it: only the batch is unknown, and it stays."""
-    return tuple(0 if extent is None else extent for extent in shape)
 
 
 def output_nodes(node: fx.Node) -> tuple[fx.Node, ...]:

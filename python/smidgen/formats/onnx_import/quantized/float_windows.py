@@ -13,9 +13,6 @@ import numpy as np
 
 from smidgen import program as steps
 from smidgen.formats.onnx_import.quantized.integer_steps import (
-    Pads,
-    both_ends,
-    extents_of,
     layer_constants,
     pool_padding,
 )
@@ -25,6 +22,8 @@ from smidgen.formats.onnx_import.quantized.writer import Writer
 from smidgen.graph import operations as ops
 from smidgen.graph.exported import ExportedNode
 from smidgen.graph.operations import Pair, Shape
+from smidgen.program.step_fields import both_ends, requested_shape
+from smidgen.program.steps import Padding
 from smidgen.qparams import QParams
 
 _LOWEST = float(np.finfo(np.float32).min)
@@ -40,7 +39,7 @@ class _Windows:
         self._qparams = qparams
 
     def taps(
-        self, source: str, shape: Shape, geometry: tuple[Pair, Pair, Pads, Pair], fill: float
+        self, source: str, shape: Shape, geometry: tuple[Pair, Pair, Padding, Pair], fill: float
     ) -> list[str]:
         """Returns one tensor [N, C, OH, OW] for each tap, row by row.
 
@@ -72,7 +71,9 @@ class _Windows:
             return self._writer.new_plain(self._node, role, shape)
         return self._writer.new_bytes(self._node, role, shape, self._qparams)
 
-    def _padded(self, source: str, shape: Shape, padding: Pads, fill: float) -> tuple[str, Shape]:
+    def _padded(
+        self, source: str, shape: Shape, padding: Padding, fill: float
+    ) -> tuple[str, Shape]:
         if not any(padding):
             return source, shape
         top, left, bottom, right = padding
@@ -128,7 +129,7 @@ def _write_products(writer: Writer, node: ExportedNode, conv: ops.Conv2d) -> Non
     places = (height or 1) * (width or 1)
     rows_shape = (batch, places, channels)
     rows = windows.declared("rows", rows_shape)
-    writer.add(steps.Reshape(pixels, rows, extents_of(rows_shape)))
+    writer.add(steps.Reshape(pixels, rows, requested_shape(rows_shape)))
     sums = writer.new_plain(node, "sums", (batch, places, outputs))
     if is_exact:
         writer.add(steps.Linear(rows, sums, *_row_constants(writer, node, conv)))
@@ -136,7 +137,7 @@ def _write_products(writer: Writer, node: ExportedNode, conv: ops.Conv2d) -> Non
         _write_float_products(writer, node, conv, (rows, sums))
     joined = (batch, height, width, outputs)
     image = writer.new_plain(node, "image", joined)
-    writer.add(steps.Reshape(sums, image, extents_of(joined)))
+    writer.add(steps.Reshape(sums, image, requested_shape(joined)))
     writer.add(steps.Transpose(image, writer.define_plain(node), (0, 3, 1, 2)))
 
 
@@ -237,9 +238,9 @@ def write_repeated(writer: Writer, node: ExportedNode) -> None:
         writer.new_plain(node, role, shape)
         for role, shape in (("pixels", apart), ("copies", repeated))
     )
-    writer.add(steps.Reshape(writer.plain(number), pixels, extents_of(apart)))
-    writer.add(steps.Expand(pixels, copies, extents_of(repeated)))
-    writer.add(steps.Reshape(copies, writer.define_plain(node), extents_of(node.shape)))
+    writer.add(steps.Reshape(writer.plain(number), pixels, requested_shape(apart)))
+    writer.add(steps.Expand(pixels, copies, requested_shape(repeated)))
+    writer.add(steps.Reshape(copies, writer.define_plain(node), requested_shape(node.shape)))
 
 
 def _counts(pool: ops.AveragePool, source: Shape, target: Shape) -> np.ndarray:
@@ -256,7 +257,7 @@ def _counts(pool: ops.AveragePool, source: Shape, target: Shape) -> np.ndarray:
 
 def _write_chain(writer: Writer, node: ExportedNode, parts: Sequence[str], function: str) -> None:
     if len(parts) == 1:
-        writer.add(steps.Reshape(parts[0], writer.define_plain(node), extents_of(node.shape)))
+        writer.add(steps.Reshape(parts[0], writer.define_plain(node), requested_shape(node.shape)))
         return
     result = parts[0]
     for index, part in enumerate(parts[1:], 2):
@@ -266,6 +267,6 @@ def _write_chain(writer: Writer, node: ExportedNode, parts: Sequence[str], funct
         result = output
 
 
-def _geometry(writer: Writer, conv: ops.Conv2d) -> tuple[Pair, Pair, Pads, Pair]:
+def _geometry(writer: Writer, conv: ops.Conv2d) -> tuple[Pair, Pair, Padding, Pair]:
     height, width = writer.weights[conv.weight].shape[2:]
     return (height, width), conv.stride, both_ends(conv.padding), conv.dilation

@@ -23,10 +23,16 @@ from smidgen.formats.onnx_import.quantized.weights import (
 from smidgen.formats.onnx_import.quantized.writer import Writer
 from smidgen.graph import operations as ops
 from smidgen.graph.exported import ExportedNode
-from smidgen.graph.operations import Pair, Shape
+from smidgen.graph.operations import Shape
 from smidgen.layer_quantization import check_accumulators
+from smidgen.program.step_fields import (
+    both_ends,
+    pixel_ratio,
+    reached_padding,
+    requested_shape,
+)
+from smidgen.program.steps import Padding
 
-Pads = tuple[int, int, int, int]
 _IMAGE_RANK = 4  # of what linear steps do not read, as their channels lie innermost
 
 
@@ -90,7 +96,7 @@ def moving_step(  # noqa: PLR0911 - one for each
         case ops.Slice(axis, start, stop, step):
             return steps.Slice(source, output, axis, start, stop, step)
         case ops.Expand():
-            return steps.Expand(source, output, extents_of(node.shape))
+            return steps.Expand(source, output, requested_shape(node.shape))
         case ops.Pad(pads, value):
             return steps.Pad(source, output, pads, float(np.float32(value)))
         case ops.Concat(axis):
@@ -103,12 +109,7 @@ def moving_step(  # noqa: PLR0911 - one for each
             fields = (resize.mode, resize.size, ratio, resize.align_corners)
             return steps.Resize(source, output, *fields)
         case _:
-            return steps.Reshape(source, output, extents_of(node.shape))
-
-
-def extents_of(shape: Shape) -> tuple[int, ...]:
-    """Returns a shape as Reshape and Expand take it: only the batch is unknown, and it stays."""
-    return tuple(0 if extent is None else extent for extent in shape)
+            return steps.Reshape(source, output, requested_shape(node.shape))
 
 
 def _write_layer(writer: Writer, node: ExportedNode, target: Target) -> None:
@@ -206,12 +207,12 @@ def _write_linear_of_images(writer: Writer, node: ExportedNode, target: Target) 
     number = node.inputs[0]
     joined, made = (_joined(writer.plan.shapes[number]), _joined(node.shape))
     rows = writer.new_bytes(node, "rows", joined, writer.plan.exact[number])
-    writer.add(steps.Reshape(writer.bytes_of(number), rows, extents_of(joined)))
+    writer.add(steps.Reshape(writer.bytes_of(number), rows, requested_shape(joined)))
     constants = layer_constants(writer, node, node.operation)
     products = writer.new_bytes(node, "products", made, target.qparams)
     writer.add(_layer_step(node.operation, rows, products, constants, target))
     output = writer.define_target(node, target)
-    writer.add(steps.Reshape(products, output, extents_of(node.shape)))
+    writer.add(steps.Reshape(products, output, requested_shape(node.shape)))
 
 
 def _joined(shape: Shape) -> Shape:
@@ -251,26 +252,16 @@ def _write_attention(writer: Writer, node: ExportedNode, attention: Attention, o
     )
 
 
-def both_ends(padding: Pair) -> Pads:
-    """Returns a padding that is the same at both ends as top, left, bottom and right."""
-    return (*padding, *padding)
-
-
-def pool_padding(pool: ops.MaxPool, source: Shape, target: Shape) -> Pads:
-    """Returns the padding; a pool that rounds its extent up reads past the end."""
-    ends = []
-    for axis in (0, 1):
-        extent, count = source[axis + 2] or 1, target[axis + 2] or 1
-        reached = (count - 1) * pool.stride[axis] + pool.dilation[axis] * (pool.kernel[axis] - 1)
-        ends.append(max(pool.padding[axis], reached + 1 - extent - pool.padding[axis]))
-    return (*pool.padding, ends[0], ends[1])
+def pool_padding(pool: ops.MaxPool, source: Shape, target: Shape) -> Padding:
+    """Returns the padding of a max pool; one that rounds its extent up reads past the end."""
+    return reached_padding(
+        source, target, kernel=pool.kernel, stride=pool.stride, padding=pool.padding,
+        dilation=pool.dilation,
+    )  # fmt: skip
 
 
 def _ratio(resize: ops.Resize, source: Shape, axis: int) -> float:
-    """Returns the pixels of the image for each of the result, in float32."""
-    extent, size = source[axis + 2] or 1, resize.size[axis]
-    if resize.align_corners:
-        return float(np.float32(extent - 1) / np.float32(size - 1)) if size > 1 else 0.0
-    if resize.scales is not None:
-        return float(np.float32(1.0 / resize.scales[axis]))
-    return float(np.float32(extent) / np.float32(size))
+    scale = None if resize.scales is None else resize.scales[axis]
+    return pixel_ratio(
+        source[axis + 2] or 1, resize.size[axis], scale, align_corners=resize.align_corners
+    )

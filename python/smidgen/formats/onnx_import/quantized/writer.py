@@ -15,6 +15,7 @@ from smidgen.functional import dequantize, quantize
 from smidgen.graph.exported import ExportedModel, ExportedNode
 from smidgen.graph.operations import FLOAT32, Shape
 from smidgen.program import Program
+from smidgen.program.step_fields import requested_shape
 from smidgen.program_builder import ProgramBuilder
 from smidgen.qparams import QParams
 from smidgen.tensor_spec import TensorSpec
@@ -156,8 +157,7 @@ class Writer:
             if number in self._bytes and number not in self._plain:
                 self.add(steps.Dequantize(self._bytes[number], output))
                 continue
-            extents = tuple(0 if extent is None else extent for extent in shape)
-            self.add(steps.Reshape(self.plain(number), output, extents))
+            self.add(steps.Reshape(self.plain(number), output, requested_shape(shape)))
         names = tuple(spec.name for spec in outputs)
         return self._builder.finish(self._inputs, names, {})
 
