@@ -96,6 +96,7 @@ class Calibrator:
             )
         names = activation_names(self._graph)
         ranges = {names[node]: observer.range for node, observer in self._observers.items()}
+        averages = self._config.method is ObserverMethod.MOVING_AVERAGE
         return CalibrationProfile(
             model_sha256=self._model.exported.sha256,
             method=self._config.method,
@@ -103,6 +104,7 @@ class Calibrator:
             batch_count=self._batch_count,
             ranges=ranges,
             warnings=tuple(self._warnings(ranges)),
+            averaging_constant=self._config.averaging_constant if averages else None,
         )
 
     def _warnings(self, ranges: Mapping[str, ActivationRange]) -> Iterable[str]:

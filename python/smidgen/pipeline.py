@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from smidgen.evaluation import Arrays, accuracy, batches
 from smidgen.float_execution import first_float_output, float_values
 from smidgen.float_model import FloatModel, check_belongs, load_model
 from smidgen.formats.dataset import Dataset
+from smidgen.origin import calibration_origin, training_origin
 from smidgen.passes import fuse_for_inference, quantize_dynamically
 from smidgen.profile import ActivationRange, CalibrationProfile
 from smidgen.program import Program
@@ -200,10 +200,10 @@ def _lineage(
 ) -> dict[str, str]:
     return {
         "model_sha256": model.exported.sha256,
-        "profile_sha256": hashlib.sha256(profile.to_json()).hexdigest(),
         "method": "ptq" if trained is None else "qat",
-        "calibration_method": profile.method.value,
         "activations": activations.value,
+        **calibration_origin(profile if trained is None else trained.profile),
+        **training_origin(None if trained is None else trained.config),
     }
 
 

@@ -38,6 +38,8 @@ class CalibrationProfile:
         batch_count: Batches seen, at least 1.
         ranges: One range for each activation by its node in the imported graph, in execution order.
         warnings: What deserves attention, for people.
+        averaging_constant: Weight of a new batch in the moving average; None for other methods, and
+            in profiles of releases that did not keep it.
     """
 
     model_sha256: str
@@ -46,10 +48,11 @@ class CalibrationProfile:
     batch_count: int
     ranges: Mapping[str, ActivationRange]
     warnings: tuple[str, ...] = ()
+    averaging_constant: float | None = None
 
     def to_json(self) -> bytes:
         """Encodes the profile; equal profiles give equal bytes."""
-        document = {
+        document: dict[str, Any] = {
             "format_version": FORMAT_VERSION,
             "model_sha256": self.model_sha256,
             "method": self.method.value,
@@ -58,6 +61,8 @@ class CalibrationProfile:
             "ranges": {name: asdict(entry) for name, entry in self.ranges.items()},
             "warnings": list(self.warnings),
         }
+        if self.averaging_constant is not None:
+            document["averaging_constant"] = self.averaging_constant
         return json.dumps(document, separators=(",", ":"), allow_nan=False).encode()
 
     @staticmethod
@@ -88,6 +93,7 @@ def _decode(document: dict[str, Any]) -> CalibrationProfile:
         str(name): ActivationRange(low=float(entry["low"]), high=float(entry["high"]))
         for name, entry in document["ranges"].items()
     }
+    constant = document.get("averaging_constant")
     return CalibrationProfile(
         model_sha256=str(document["model_sha256"]),
         method=ObserverMethod(document["method"]),
@@ -95,4 +101,5 @@ def _decode(document: dict[str, Any]) -> CalibrationProfile:
         batch_count=int(document["batch_count"]),
         ranges=ranges,
         warnings=tuple(str(text) for text in document["warnings"]),
+        averaging_constant=None if constant is None else float(constant),
     )

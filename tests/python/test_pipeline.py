@@ -13,11 +13,12 @@ from sklearn.datasets import load_digits
 from torch import nn
 
 from smidgen.artifact import decode_artifact, encode_artifact
-from smidgen.config import QATConfig
+from smidgen.config import CalibrationConfig, ObserverMethod, QATConfig
 from smidgen.engine import available_isas
 from smidgen.errors import CalibrationError, EngineError, TrainingError
 from smidgen.float_model import FloatModel
 from smidgen.formats.dataset import Dataset
+from smidgen.formats.onnx_export import export_onnx, read_metadata
 from smidgen.pipeline import (
     calibrate,
     convert,
@@ -28,6 +29,7 @@ from smidgen.pipeline import (
     save_trained,
     train_qat,
 )
+from smidgen.profile import CalibrationProfile
 from smidgen.program import Lookup, Program
 from smidgen.progress import Stage
 from smidgen.verification import check_parity, random_samples
@@ -178,6 +180,45 @@ def test_lineage_names_the_parents(model_path: Path) -> None:
     assert lineage["calibration_method"] == "min_max"
     assert lineage["activations"] == "static"
     assert lineage["job"] == "jobs/7"
+    assert lineage["calibration_samples"] == "64"
+    assert lineage["calibration_batches"] == "1"
+    assert not [key for key in lineage if key.startswith("qat.")]
+
+
+def test_lineage_of_a_trained_program_has_the_options_in_every_file(
+    model_path: Path, tmp_path: Path
+) -> None:
+    model = load_model(model_path)
+    data = _digits(slice(0, 64))
+    calibration = CalibrationConfig(ObserverMethod.MOVING_AVERAGE, averaging_constant=0.3)
+    profile = calibrate(model, data.batches(model.exported.inputs, 32), calibration)
+    config = QATConfig(epochs=1, fine_tune_epochs=0, learning_rate=2e-3, seed=7)
+    save_trained(train_qat(model, profile, data, config), tmp_path / "trained")
+    kept = CalibrationProfile.from_json(profile.to_json())
+
+    program = convert(model, kept, load_trained(tmp_path / "trained")).program
+
+    stated = {key: value for key, value in program.lineage.items() if "sha256" not in key}
+    assert stated == {
+        "method": "qat",
+        "activations": "static",
+        "calibration_method": "moving_average",
+        "calibration_samples": "64",
+        "calibration_batches": "2",
+        "averaging_constant": "0.3",
+        "qat.epochs": "1",
+        "qat.fine_tune_epochs": "0",
+        "qat.batch_size": "32",
+        "qat.learning_rate": "0.002",
+        "qat.fine_tune_learning_rate": "0.0002",
+        "qat.task_loss": "cross_entropy",
+        "qat.quantization_loss_weight": "0.5",
+        "qat.evaluation_fraction": "0.1",
+        "qat.seed": "7",
+    }
+    assert decode_artifact(encode_artifact(program)).lineage == program.lineage
+    exported = read_metadata(export_onnx(program))
+    assert {key: exported[f"lineage.{key}"] for key in program.lineage} == program.lineage
 
 
 def test_parts_of_another_model_are_refused(

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import safetensors
 import torch
 from safetensors.torch import save
 
-from smidgen.errors import TrainingError
+from smidgen.config import QATConfig, TaskLoss
+from smidgen.errors import InvalidConfigError, TrainingError
 from smidgen.profile import CalibrationProfile
 
 FORMAT_VERSION = 1
@@ -51,12 +54,14 @@ class TrainedModel:
         profile: The calibration that training started from.
         summary: What training found out.
         state: State dict of the prepared graph.
+        config: How it was trained; None in files of releases that did not keep it.
     """
 
     model_sha256: str
     profile: CalibrationProfile
     summary: TrainingSummary
     state: Mapping[str, torch.Tensor]
+    config: QATConfig | None = None
 
     @property
     def float_accuracy(self) -> float | None:
@@ -94,12 +99,14 @@ def save_trained(trained: TrainedModel, path: Path) -> None:
 
     The file appears whole or not at all: it is written beside its place, synced and renamed.
     """
-    document = {
+    document: dict[str, object] = {
         "format_version": FORMAT_VERSION,
         "model_sha256": trained.model_sha256,
         "profile": trained.profile.to_json().decode(),
         "summary": {name: getattr(trained.summary, name) for name in TrainingSummary.__slots__},
     }
+    if trained.config is not None:
+        document["config"] = dataclasses.asdict(trained.config)
     # One entry, because safetensors does not keep the order of several.
     metadata = {"smidgen": json.dumps(document, separators=(",", ":"))}
     # Copies, because tied weights share memory and a safetensors file cannot.
@@ -115,7 +122,9 @@ def load_trained(path: Path) -> TrainedModel:
     """
     try:
         return _read(path)
-    except (safetensors.SafetensorError, ValueError, KeyError, TypeError) as error:
+    except (
+        InvalidConfigError, safetensors.SafetensorError, ValueError, KeyError, TypeError
+    ) as error:  # fmt: skip
         raise TrainingError(
             f"{path.name} is not a trained model; train the model again",
             reason="INVALID_TRAINED_MODEL",
@@ -133,7 +142,14 @@ def _read(path: Path) -> TrainedModel:
         profile=CalibrationProfile.from_json(document["profile"].encode()),
         summary=TrainingSummary(**document["summary"]),
         state=state,
+        config=_config(document.get("config")),
     )
+
+
+def _config(options: Mapping[str, Any] | None) -> QATConfig | None:
+    if options is None:
+        return None
+    return QATConfig(**{**options, "task_loss": TaskLoss(options["task_loss"])})
 
 
 def _write_atomically(path: Path, content: bytes) -> None:

@@ -110,6 +110,7 @@ class _Keeper:
             model_sha256=self._model.exported.sha256,
             profile=self._profile,
             state=self._state,
+            config=self._task.config,
             summary=TrainingSummary(
                 float_accuracy=self._float_accuracy,
                 accuracy=self._best.accuracy,
