@@ -171,7 +171,7 @@ bool Conv2d::reads_in_place(const TensorView& x, const Part& part) const {
   const bool has_segments = part.is_winograd ||
                             packed_.front().shape.segments == geometry_.window.taps() ||
                             x.pixel_pitch == geometry_.in_channels ||
-                            kernel().padded(geometry_.in_channels) == geometry_.in_channels;
+                            packed_.front().may_cut_segments(geometry_.in_channels);
   return has_segments && value_bytes(part) == 1 && x.border.contains(border_of(geometry_.window));
 }
 

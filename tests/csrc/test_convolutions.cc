@@ -86,6 +86,25 @@ TEST(convolutions_with_windows_of_every_form_equal_the_definition) {
   });
 }
 
+// The pairs of groups of the kernel for the last columns lay across two taps of a window of even
+// width, although the taps were read apart: only whether the main kernel's groups do was asked.
+TEST(taps_of_even_windows_over_pixels_with_gaps_were_multiplied_with_each_others_weights) {
+  test::Random random(26);
+  std::size_t number = 0;  // of a window; multiples of 3 have gaps between pixels
+  for (const Index width : {Index{2}, Index{3}, Index{4}}) {
+    for (const Index in : {Index{4}, Index{12}, Index{16}, Index{36}}) {
+      for (const Index out : {Index{1}, Index{8}, Index{17}}) {
+        const Window window{.kernel = {2, width}, .padding = {0, 1, 1, 0}};
+        const Conv2dGeometry geometry{in, out, 1, window};
+        const Layer layer = make_layer({in, out, 1}, window, number, random);
+        check_convolution(geometry, layer, number,
+                          [&](Isa isa) { return Conv2d(geometry, layer.view(), isa); });
+        number += 3;
+      }
+    }
+  }
+}
+
 TEST(depthwise_convolutions_with_windows_of_every_form_equal_the_definition) {
   test::Random random(24);
   for_each_window([&](const Window& window, std::size_t number) {

@@ -35,6 +35,14 @@ struct PackedGemm {
   AlignedBuffer column_sums;   // as many int32, and
   AlignedBuffer float_bias;    // as many float32, for rows with scales of their own
 
+  /// Whether segments may be read as several of `length` values each: no kernel's groups lie
+  /// across.
+  bool may_cut_segments(Index length) const {
+    const bool has_tail = shape.n % choice.main->nr != 0;
+    return choice.main->padded(length) == length &&
+           (!has_tail || choice.tail->padded(length) == length);
+  }
+
   bool can_raise() const { return lowerings.size() > 0; }
   Index panel_bytes() const { return k_groups * choice.main->nr * choice.main->depth; }
 };
