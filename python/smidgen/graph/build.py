@@ -19,7 +19,7 @@ from torch import fx, nn
 from smidgen.graph import modules
 from smidgen.graph import operations as ops
 from smidgen.graph.exported import ExportedModel, ExportedNode
-from smidgen.graph.modules import Clamp
+from smidgen.graph.modules import Clamp, LastAxisBatchNorm
 from smidgen.graph.operations import OpKind, Shape
 
 _UNARY_MODULES: Mapping[OpKind, Callable[[], nn.Module]] = {
@@ -191,7 +191,13 @@ class _Builder:
     def _batch_norm(self, operation: ops.BatchNorm, *, rank: int) -> nn.Module:
         mean, variance = self._buffer(operation.running_mean), self._buffer(operation.running_var)
         has_affine = operation.weight is not None and operation.bias is not None
-        module_class = nn.BatchNorm2d if rank == 4 else nn.BatchNorm1d
+        module_class = (
+            LastAxisBatchNorm
+            if operation.channels_last
+            else nn.BatchNorm2d
+            if rank == 4
+            else nn.BatchNorm1d
+        )
         module = module_class(len(mean), operation.eps, operation.momentum, affine=has_affine)
         if operation.weight is not None and operation.bias is not None:
             module.weight = self._parameter(operation.weight)

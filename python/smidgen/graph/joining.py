@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from smidgen.graph.arguments import (
     BATCH_SIZE,
@@ -17,15 +18,19 @@ from smidgen.graph.arguments import (
     BatchMultiple,
     BatchSize,
     Joined,
+    Operand,
     UnsupportedCase,
     Value,
 )
-from smidgen.graph.lowering import Reshaped
+from smidgen.graph.assembly import Assembly, Origin
+from smidgen.graph.lowering import Reshaped, batch_norm_of_joined
 from smidgen.graph.operations import Shape
+from smidgen.graph.operator import Operator
 from smidgen.graph.shapes import show
 
 _VIEWS = {"view.default": "size", "_unsafe_view.default": "size", "reshape.default": "shape"}
 _FLATTEN = "flatten.using_ints"
+_RESHAPE_AS = "reshape_as.default"
 _AXES = {
     "transpose.int": ("dim0", "dim1"),
     **dict.fromkeys(
@@ -50,6 +55,8 @@ _ELEMENTWISE = frozenset({
     "clamp.default", "clamp_min.default", "expand_as.default", "clamp_max.default",
 })  # fmt: skip
 """Operators that work on the last axes or on each element."""
+_BATCH_NORMS = frozenset({"batch_norm.default", "_native_batch_norm_legit_no_training.default"})
+"""Operators that work on axis 1, which of rows is the last one."""
 
 
 def view(name: str, arguments: Mapping[str, Value]) -> tuple[Reshaped, bool] | None:
@@ -71,6 +78,8 @@ def view(name: str, arguments: Mapping[str, Value]) -> tuple[Reshaped, bool] | N
         return None
     if name == _FLATTEN:
         sizes = _flattened(value.shape[isinstance(source, Joined) :], arguments)
+    elif name == _RESHAPE_AS:
+        sizes = _sizes_of(arguments.get("other"))
     elif name in _VIEWS and isinstance(found := arguments.get(_VIEWS[name]), tuple):
         sizes = found
     else:
@@ -95,6 +104,15 @@ def _flattened(shape: Shape, arguments: Mapping[str, Value]) -> tuple[Value, ...
     return (-1, *shape[last + 1 :]) if last else ()
 
 
+def _sizes_of(value: Value) -> tuple[Value, ...]:
+    """Returns a value's sizes as the file sees them; none for what is no computed value."""
+    if isinstance(value, Joined):
+        return (size(value, 0), *value.value.shape[2:])
+    if not isinstance(value, Activation) or value.shape[:1] != (None,):
+        return ()
+    return (BATCH_SIZE, *value.shape[1:])
+
+
 def _resolved(shape: Shape, sizes: Sequence[Value]) -> Shape | None:
     """Returns [N, k, ...] for sizes [N * k, ...], or None if they are no such sizes."""
     count = math.prod(extent or 1 for extent in shape)
@@ -116,6 +134,44 @@ def _resolved(shape: Shape, sizes: Sequence[Value]) -> Shape | None:
     return (None, factor, *resolved)
 
 
+def apply(
+    assembly: Assembly, origin: Origin, operator: Operator, arguments: Mapping[str, Value]
+) -> list[Operand | None]:
+    """Adds a call to a model, of which any argument may join the samples with another axis.
+
+    Args:
+        assembly: The model.
+        origin: Where the call stands.
+        operator: What is called.
+        arguments: What it is called with.
+
+    Raises:
+        UnsupportedCase: The operator may mix what is joined.
+    """
+    viewed = view(operator.name, arguments)
+    if viewed is not None:
+        lowered, is_joined = viewed
+        results = assembly.apply(origin, lowered)
+        return [_joined(value) for value in results] if is_joined else results
+    if not any(isinstance(value, Joined) for value in arguments.values()):
+        return assembly.apply(origin, operator.call(arguments, assembly))
+    source = arguments.get("self")
+    if operator.name == "sym_size.int" and isinstance(source, Joined):
+        axis = arguments.get("dim")
+        return [size(source, axis if isinstance(axis, int) else 0)]
+    if operator.is_in_place:
+        raise UnsupportedCase("writing to samples that are joined with another axis")
+    found = parted(operator.name, arguments)
+    if operator.name in _BATCH_NORMS:
+        operator = replace(operator, lower=batch_norm_of_joined)
+    results = assembly.apply(origin, operator.call(found, assembly))
+    return [_joined(value) for value in results]
+
+
+def _joined(value: Operand | None) -> Operand | None:
+    return Joined(value) if isinstance(value, Activation) else value
+
+
 def parted(name: str, arguments: Mapping[str, Value]) -> dict[str, Value]:
     """Returns the arguments of a call as they are for values that keep their two axes.
 
@@ -126,7 +182,8 @@ def parted(name: str, arguments: Mapping[str, Value]) -> dict[str, Value]:
     Raises:
         UnsupportedCase: The operator may mix what is joined.
     """
-    if name not in _ELEMENTWISE and name not in _AXES and name != _PERMUTE:
+    known = (*_AXES, *_ELEMENTWISE, *_BATCH_NORMS, _PERMUTE)
+    if name not in known:
         raise UnsupportedCase("samples that are joined with another axis")
     values = [value for value in arguments.values() if isinstance(value, Activation | Joined)]
     factors = {value.value.shape[1] for value in values if isinstance(value, Joined)}

@@ -173,6 +173,15 @@ def batch_norm(arguments: Arguments) -> Lowered:
 
     Whether it was exported in training mode does not matter: the graph's own mode decides.
     """
+    return _batch_norm(arguments, channels_last=False)
+
+
+def batch_norm_of_joined(arguments: Arguments) -> Lowered:
+    """The same of rows [N * k, C], which are kept as [N, k, C]."""
+    return _batch_norm(arguments, channels_last=True)
+
+
+def _batch_norm(arguments: Arguments, *, channels_last: bool) -> Lowered:
     mean, variance = (_running(arguments, f"running_{name}") for name in ("mean", "var"))
     weight, bias = arguments.optional_weight("weight"), arguments.optional_weight("bias")
     if mean is None or variance is None:
@@ -183,9 +192,9 @@ def batch_norm(arguments: Arguments) -> Lowered:
     if not 0 <= momentum <= 1 or eps < 0:
         raise ArgumentError(f"it has momentum {momentum} and eps {eps}")
     value = arguments.activation("input")
-    if len(value.shape) not in (2, 4):
+    if len(value.shape) not in ((3,) if channels_last else (2, 4)):
         raise UnsupportedCase(f"batch normalization of {len(value.shape)} dimensions")
-    operation = ops.BatchNorm(weight, bias, mean, variance, momentum, eps)
+    operation = ops.BatchNorm(weight, bias, mean, variance, momentum, eps, channels_last)
     statistics = (None, None, Statistic(mean), Statistic(variance))
     return Computed((operation,), (value,), statistics=statistics)
 

@@ -40,6 +40,14 @@ class Function(nn.Module):
         return _FUNCTIONS[self.kind](x)
 
 
+class LastAxisBatchNorm(nn.BatchNorm1d):
+    """Batch normalization of [N, k, C] by statistics over both axes in front."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Normalizes each of the C channels."""
+        return super().forward(x.transpose(1, 2)).transpose(1, 2)
+
+
 class Pow(nn.Module):
     """x to the power of a constant."""
 

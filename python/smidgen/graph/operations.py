@@ -146,7 +146,11 @@ class Linear:
 
 @dataclass(frozen=True, slots=True)
 class BatchNorm:
-    """Batch normalization over axis 1 by running statistics; weight and bias come together."""
+    """Batch normalization by running statistics; weight and bias come together.
+
+    Attributes:
+        channels_last: The channels are the last axis, and not axis 1.
+    """
 
     kind: ClassVar[OpKind] = OpKind.BATCH_NORM
     weight: str | None
@@ -155,6 +159,7 @@ class BatchNorm:
     running_var: str
     momentum: float = 0.1
     eps: float = 1e-5
+    channels_last: bool = False
 
 
 @dataclass(frozen=True, slots=True)

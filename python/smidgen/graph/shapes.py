@@ -184,10 +184,11 @@ def _(operation: Linear, inputs: Sequence[Shape], weights: WeightShapes) -> Shap
 @_rule.register
 def _(operation: BatchNorm, inputs: Sequence[Shape], weights: WeightShapes) -> Shape:
     shape = inputs[0]
-    if len(shape) not in (2, 4) or shape[1] is None:
+    ranks, axis = ((3,), -1) if operation.channels_last else ((2, 4), 1)
+    if len(shape) not in ranks or (channels := shape[axis]) is None:
         raise ShapeError(f"a batch normalization reads the shape {show(shape)}")
     for name in weight_names(operation):
-        _check_vector("batch normalization's weight", name, shape[1], weights)
+        _check_vector("batch normalization's weight", name, channels, weights)
     return shape
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import fx, nn
 
+from smidgen.graph.modules import LastAxisBatchNorm
 from smidgen.graph.operations import OpKind
 from smidgen.passes.operators import Kind, kind_of, module_of, pair
 from smidgen.passes.rewriter import Rewriter, has_one_user, only_input
@@ -140,9 +141,13 @@ def is_folded_later(source: fx.GraphModule, node: fx.Node) -> bool:
     layer = module_of(source, node)
     if not isinstance(layer, Layer) or not has_one_user(node):
         return False
-    if isinstance(layer, nn.Linear) and len(node.meta["shape"]) != 2:
-        return False  # batch norm takes axis 1 for the channels, linear the last one
-    return kind_of(next(iter(node.users))) is Kind.BATCH_NORM
+    user = next(iter(node.users))
+    if kind_of(user) is not Kind.BATCH_NORM:
+        return False
+    if isinstance(module_of(source, user), LastAxisBatchNorm):
+        return isinstance(layer, nn.Linear)
+    # Other batch norms take axis 1 for the channels, linear the last one.
+    return not isinstance(layer, nn.Linear) or len(node.meta["shape"]) == 2
 
 
 def _layer(source: fx.GraphModule, node: fx.Node) -> Layer:

@@ -10,6 +10,7 @@ from torch import fx, nn
 
 from smidgen import program as steps
 from smidgen.forms import Form
+from smidgen.graph.modules import LastAxisBatchNorm
 from smidgen.passes.fold_batch_norm import statistics_factor
 from smidgen.passes.operators import module_of, operands
 from smidgen.program.step_fields import requested_shape
@@ -29,15 +30,18 @@ def batch_norm(writer: ProgramWriter, node: fx.Node) -> None:
     shape = shape_of(node)
     source = writer.read(operands(node)[0], Form.PLAIN)
     scaled = writer.plain(node, "scaled", shape)
-    scale = _by_channel(writer, node, "factor", factor)
-    shift = _by_channel(writer, node, "offset", offset)
+    axis = -1 if isinstance(module, LastAxisBatchNorm) else 1
+    scale = _by_channel(writer, node, "factor", factor, axis)
+    shift = _by_channel(writer, node, "offset", offset, axis)
     writer.add(steps.Binary(source, scale, scaled, "mul"))
     writer.add(steps.Binary(scaled, shift, writer.define(node), "add"))
 
 
-def _by_channel(writer: ProgramWriter, node: fx.Node, role: str, values: torch.Tensor) -> str:
-    """Adds one number for each channel, axis 1, as a tensor that broadcasts."""
-    spread = (-1, *(1,) * (len(shape_of(node)) - 2))
+def _by_channel(
+    writer: ProgramWriter, node: fx.Node, role: str, values: torch.Tensor, axis: int = 1
+) -> str:
+    """Adds one number for each channel, axis 1 or the last one, as a tensor that broadcasts."""
+    spread = (-1, *(1,) * (len(shape_of(node)) - 2 if axis == 1 else 0))
     return writer.plain_constant(node, role, np.array(values.detach().numpy().reshape(spread)))
 
 

@@ -195,22 +195,7 @@ class GraphImporter:
             function = _EXTENT_ARITHMETIC[node.target]
             extent = joining.computed_extent(function, [*arguments.values()])
             return [extent if isinstance(extent, int | BatchSize | BatchMultiple) else None]
-        viewed = joining.view(operator.name, arguments)
-        if viewed is not None:
-            lowered, is_joined = viewed
-            results = self.assembly.apply(_origin(node), lowered)
-            return [_joined(value) for value in results] if is_joined else results
-        if not any(isinstance(value, Joined) for value in arguments.values()):
-            return self.assembly.apply(_origin(node), operator.call(arguments, self.assembly))
-        source = arguments.get("self")
-        if operator.name == "sym_size.int" and isinstance(source, Joined):
-            axis = arguments.get("dim")
-            return [joining.size(source, axis if isinstance(axis, int) else 0)]
-        if operator.is_in_place:
-            raise UnsupportedCase("writing to samples that are joined with another axis")
-        parted = joining.parted(operator.name, arguments)
-        results = self.assembly.apply(_origin(node), operator.call(parted, self.assembly))
-        return [_joined(value) for value in results]
+        return joining.apply(self.assembly, _origin(node), operator, arguments)
 
     def _add_unsupported(self, node: RawNode, detail: str) -> None:
         self._unsupported.add(
@@ -384,10 +369,6 @@ class GraphImporter:
         if unused:
             found = f"{len(unused)} stated values are never defined, such as {unused[0][:64]!r}."
             raise refusal(Pt2Reason.UNUSED_VALUE, found)
-
-
-def _joined(value: Operand | None) -> Operand | None:
-    return Joined(value) if isinstance(value, Activation) else value
 
 
 def _origin(node: RawNode) -> Origin:

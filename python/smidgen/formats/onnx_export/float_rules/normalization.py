@@ -15,14 +15,18 @@ from smidgen.graph.operations import BatchNorm, Dropout, GroupNorm, LayerNorm
 def _batch_norm(write: Write) -> None:
     norm: BatchNorm = write.operation
     channels = write.graph.array(norm.running_mean).size
-    inputs = [
-        *write.names,
+    weights = [
         _filled(write, norm.weight, channels, 1.0),
         _filled(write, norm.bias, channels, 0.0),
         write.graph.weight(norm.running_mean),
         write.graph.weight(norm.running_var),
     ]
-    write.node("BatchNormalization", inputs, epsilon=norm.eps)
+    if not norm.channels_last:
+        write.node("BatchNormalization", [*write.names, *weights], epsilon=norm.eps)
+        return
+    moved = write.graph.node("Transpose", write.names, perm=(0, 2, 1))
+    normal = write.graph.node("BatchNormalization", [moved, *weights], epsilon=norm.eps)
+    write.node("Transpose", [normal], perm=(0, 2, 1))
 
 
 def _layer_norm(write: Write) -> None:
