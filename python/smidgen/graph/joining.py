@@ -246,7 +246,7 @@ def computed_extent(function: str, numbers: Sequence[Value]) -> Value:
         }[function]  # fmt: skip
     if function == "mul" and isinstance(first, int):
         first, second = second, first
-    factor = _factor(first)
+    factor = factor_of(first)
     if factor is not None and isinstance(second, int) and second > 0:
         if function == "mul":
             return _multiple(factor * second)
@@ -257,7 +257,8 @@ def computed_extent(function: str, numbers: Sequence[Value]) -> Value:
     raise UnsupportedCase("arithmetic of the batch size")
 
 
-def _factor(value: Value) -> int | None:
+def factor_of(value: Value) -> int | None:
+    """Returns how often an extent is the batch size; None for what is a number."""
     if isinstance(value, BatchSize):
         return 1
     return value.factor if isinstance(value, BatchMultiple) else None

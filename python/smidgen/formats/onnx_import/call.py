@@ -12,13 +12,16 @@ from onnx import AttributeProto, NodeProto, TensorProto
 
 from smidgen.formats.limits import Limits
 from smidgen.formats.onnx_import.tensors import TensorRecord, decode_tensor
+from smidgen.graph import joining
 from smidgen.graph.arguments import (
     BATCH_SIZE,
     Activation,
     ArgumentError,
+    BatchMultiple,
     BatchRange,
     BatchSize,
     Constant,
+    Joined,
     Operand,
     Tensor,
     UnsupportedCase,
@@ -32,7 +35,7 @@ from smidgen.graph.operator_table import PREFIX, find_operator
 MOST_EXTENTS = 4096
 _MOST_INTEGER = (1 << 63) - 1
 
-Size: TypeAlias = "int | BatchSize"
+Size: TypeAlias = "int | BatchSize | BatchMultiple"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +62,43 @@ class Extents:
         return () if self.is_scalar else (len(self.items),)
 
 
+@dataclass(frozen=True, slots=True)
+class IfBatchIs:
+    """A truth value that is known for each batch size: whether it is a number, 1 or more."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Truth values of which at least one depends on the batch size."""
+
+    items: tuple[bool | IfBatchIs, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SamplePlaces:
+    """Integers factor * n + offset, with n the number of the sample: places among joined samples.
+
+    Attributes:
+        factor: How many places a sample has.
+        offsets: int64 [1, ...]; the integers have the batch size in place of the 1.
+    """
+
+    factor: int
+    offsets: Constant
+
+    @property
+    def shape(self) -> Shape:
+        """The shape of the integers."""
+        return (None, *self.offsets.shape[1:])
+
+
 class Foreign:
     """A value that only rules of its own understand; to all others it is not supported."""
 
 
-Input: TypeAlias = "Tensor | Extents | BatchRange | Foreign"
+Input: TypeAlias = "Tensor | Joined | Extents | Comparison | BatchRange | SamplePlaces | Foreign"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +139,7 @@ class Call:
         """
         operator = find_operator(PREFIX + target)
         assert operator is not None, target
-        return self.assembly.apply(self.origin, operator.call(arguments, self.assembly))
+        return joining.apply(self.assembly, self.origin, operator, arguments)
 
     def one(self, target: str, /, **arguments: Value) -> Tensor:
         """Adds a call and returns its first output, which is a tensor."""
@@ -132,8 +167,12 @@ class Call:
         value = self.operand(index)
         if isinstance(value, Extents):
             return as_constant(value)
-        if isinstance(value, BatchRange):
+        if isinstance(value, BatchRange | SamplePlaces):
             raise UnsupportedCase("its use of the numbers of the samples")
+        if isinstance(value, Comparison):
+            raise UnsupportedCase("its use of a comparison of the batch size")
+        if isinstance(value, Joined):
+            raise UnsupportedCase("samples that are joined with another axis")
         if isinstance(value, Foreign):
             raise UnsupportedCase("its use of integers that QuantizeLinear gives")
         return value
@@ -235,7 +274,7 @@ class Call:
         return found
 
 
-Result: TypeAlias = "Operand | Extents | Foreign | None"
+Result: TypeAlias = "Operand | Extents | Comparison | SamplePlaces | Foreign | None"
 Rule: TypeAlias = Callable[[Call], "Sequence[Result]"]
 
 

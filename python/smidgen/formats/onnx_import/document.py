@@ -25,6 +25,7 @@ from smidgen.formats.refusal import refusal
 _M = TypeVar("_M", bound=Message)
 
 _MOST_DEPTH = 16
+_GRAPH_DEPTH = 1
 _GRAPH = ModelProto.DESCRIPTOR.fields_by_name["graph"].number
 _INITIALIZER = GraphProto.DESCRIPTOR.fields_by_name["initializer"].number
 _NODE = GraphProto.DESCRIPTOR.fields_by_name["node"].number
@@ -46,6 +47,9 @@ _LEAST_BYTES: Mapping[int, int] = {VARINT: 1, FIXED32: 4, FIXED64: 8}
 LEAST_OPSET, MOST_OPSET = 13, 28
 _LEAST_IR, _MOST_IR = 7, 14
 _DEFAULT_DOMAINS = ("", "ai.onnx")
+
+BRANCHES = ("else_branch", "then_branch")
+"""The graphs of an If, by whether its condition holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +89,7 @@ def parse_document(data: memoryview, limits: Limits) -> OnnxDocument:
             continue
         graphs += 1
         graph_parts: list[memoryview] = []
-        for part in walk.message(field.payload, GraphProto.DESCRIPTOR, 1):
+        for part in walk.message(field.payload, GraphProto.DESCRIPTOR, _GRAPH_DEPTH):
             is_tensor = part.number == _INITIALIZER and part.payload is not None
             (initializers if is_tensor else graph_parts).append(
                 part.payload if is_tensor and part.payload is not None else part.encoded
@@ -137,7 +141,12 @@ class _Walk:
             # The fields of the graph itself are walked by whoever asked for those of the model.
             is_graph = kind is ModelProto.DESCRIPTOR and field.number == _GRAPH
             if inner is not None and field.payload is not None and not is_graph:
-                is_tensor = kind is GraphProto.DESCRIPTOR and field.number == _INITIALIZER
+                # Tensors of a branch are parsed by protobuf like all else, so they are counted.
+                is_tensor = (
+                    kind is GraphProto.DESCRIPTOR
+                    and field.number == _INITIALIZER
+                    and depth == _GRAPH_DEPTH
+                )
                 for _ in self.message(field.payload, inner, depth + 1, is_initializer=is_tensor):
                     pass
             yield field
@@ -228,7 +237,9 @@ def _check_graph(graph: GraphProto) -> None:
 
 def _check_attribute(node: NodeProto, attribute: AttributeProto) -> None:
     label = f"the attribute {attribute.name[:80]!r} of the node {node.name[:80]!r}"
-    if attribute.HasField("g") or len(attribute.graphs):
+    if node.op_type == "If" and attribute.name in BRANCHES and attribute.HasField("g"):
+        _check_branch(attribute.g, label)
+    elif attribute.HasField("g") or len(attribute.graphs):
         raise refusal(
             OnnxReason.CONTROL_FLOW,
             f"{label} is a graph, as of {node.op_type[:80]!r}. Export the model without control "
@@ -240,6 +251,17 @@ def _check_attribute(node: NodeProto, attribute: AttributeProto) -> None:
         raise refusal(OnnxReason.UNSUPPORTED_TYPE, f"{label} is a type or a reference.")
     for tensor in (attribute.t, *attribute.tensors):
         refuse_external(tensor, label)
+
+
+def _check_branch(branch: GraphProto, label: str) -> None:
+    """Checks a graph that runs in place of an If, if its condition is known: see importer."""
+    if len(branch.input) or len(branch.initializer):
+        raise refusal(
+            OnnxReason.CONTROL_FLOW,
+            f"{label} is a graph with inputs or tensors of its own. Export the model without "
+            "control flow.",
+        )
+    _check_graph(branch)
 
 
 def _initializers(tensors: list[memoryview], limits: Limits) -> dict[str, TensorRecord]:

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Mapping, Sequence
 
-from onnx import NodeProto
+from onnx import GraphProto, NodeProto
 
 from smidgen.errors import InvalidModelError
 from smidgen.formats.limits import Limits
 from smidgen.formats.onnx_import.call import (
     Call,
+    Comparison,
     Extents,
     Foreign,
     Input,
     Result,
     Rule,
+    SamplePlaces,
     attributes_of,
     label_of,
 )
+from smidgen.formats.onnx_import.document import BRANCHES
 from smidgen.formats.onnx_import.reasons import OnnxReason
 from smidgen.formats.onnx_import.rules import RULES
 from smidgen.formats.refusal import refusal
@@ -27,11 +31,12 @@ from smidgen.graph.arguments import (
     ArgumentError,
     BatchRange,
     Constant,
+    Joined,
     UnsupportedCase,
     Weight,
 )
 from smidgen.graph.assembly import Assembly
-from smidgen.graph.operations import Shape
+from smidgen.graph.operations import BOOL, Shape
 from smidgen.graph.shapes import ShapeError
 
 
@@ -44,6 +49,25 @@ class _UnknownOperand(Exception):
 
 
 _UNKNOWN = _Unknown()
+_IF = "If"
+
+
+def _chosen_branch(node: NodeProto, inputs: Sequence[Input | None]) -> GraphProto:
+    branches = {name: item.g for name, item in attributes_of(node).items() if name in BRANCHES}
+    if len(inputs) != 1 or len(branches) != len(BRANCHES):
+        raise ArgumentError("it has other than one condition and two branches")
+    condition = inputs[0]
+    is_known = isinstance(condition, Constant | Weight) and condition.dtype == BOOL
+    if not is_known or condition.array.size != 1:
+        raise refusal(
+            OnnxReason.CONTROL_FLOW,
+            f"the condition of the If at {label_of(node)!r} does not follow from the file alone. "
+            "Export the model without control flow.",
+        )
+    branch = branches[BRANCHES[int(condition.array.reshape(-1)[0])]]
+    if len(branch.output) != len(node.output):
+        raise ArgumentError(f"its branch has {len(branch.output)} outputs of {len(node.output)}")
+    return branch
 
 
 class OnnxImporter:
@@ -69,7 +93,7 @@ class OnnxImporter:
         self.assembly = Assembly(weights.values())
         self._opset = opset
         self._limits = limits
-        self._values: dict[str, Input | _Unknown] = dict(weights)
+        self._values: ChainMap[str, Input | _Unknown] = ChainMap(dict(weights))
         self._rules = rules
         self._unsupported = UnsupportedOperators(sorted(rules))
 
@@ -86,23 +110,29 @@ class OnnxImporter:
             UnsupportedOperatorError: Names all operators that are not supported.
             InvalidModelError: With an ONNX_ reason.
         """
-        for node in nodes:
-            if node.op_type not in self._rules:
-                self._unsupported.add(node.op_type, label_of(node), "", "")
         try:
-            for node in nodes:
-                self._import(node)
+            self._import_all(nodes)
         except InvalidModelError:
             # What follows an unsupported operator may well look wrong; its cause is told first.
             self._unsupported.raise_if_any()
             raise
         self._unsupported.raise_if_any()
 
+    def _import_all(self, nodes: Sequence[NodeProto]) -> None:
+        for node in nodes:
+            if node.op_type not in self._rules and node.op_type != _IF:
+                self._unsupported.add(node.op_type, label_of(node), "", "")
+        for node in nodes:
+            self._import(node)
+
     def output(self, name: str) -> Activation:
         """Returns what the name of an output stands for."""
         found = self._values.get(name)
         if isinstance(found, Foreign):
             shown = "is in integers, expected one that DequantizeLinear gives"
+            raise refusal(OnnxReason.BAD_SIGNATURE, f"the output {name[:80]!r} {shown}.")
+        if isinstance(found, Joined):
+            shown = "joins the samples with another axis, expected one of the samples alone"
             raise refusal(OnnxReason.BAD_SIGNATURE, f"the output {name[:80]!r} {shown}.")
         if not isinstance(found, Activation):
             shown = "is not defined" if found is None else "does not depend on the inputs"
@@ -126,7 +156,9 @@ class OnnxImporter:
         try:
             inputs = tuple(self._value(name) if name else None for name in node.input)
             rule = self._rules.get(node.op_type)
-            if rule is not None:
+            if node.op_type == _IF:
+                results = self._of_branch(node, inputs)
+            elif rule is not None:
                 call = Call(
                     node, self._opset, inputs, self.assembly, self._limits, attributes_of(node)
                 )
@@ -149,6 +181,21 @@ class OnnxImporter:
             if name:
                 self._define(name, results[index] if index < len(results) else _UNKNOWN)
 
+    def _of_branch(
+        self, node: NodeProto, inputs: Sequence[Input | None]
+    ) -> list[Result | _Unknown]:
+        """Imports the branch of an If that its condition, which must be known, chooses.
+
+        Returns what its outputs stand for; the other names of the branch end with it.
+        """
+        branch = _chosen_branch(node, inputs)
+        self._values = self._values.new_child()
+        try:
+            self._import_all(branch.node)
+            return [self._values.get(item.name) or self._value(item.name) for item in branch.output]
+        finally:
+            self._values = self._values.parents
+
     def _charged(
         self, results: Sequence[Result], inputs: Sequence[Input | None]
     ) -> list[Result | _Unknown]:
@@ -162,6 +209,15 @@ class OnnxImporter:
         if name in self._values:
             raise refusal(OnnxReason.DUPLICATE_VALUE, f"the value {name[:80]!r} is defined twice.")
         is_usable = isinstance(
-            value, Activation | Weight | Constant | Extents | BatchRange | Foreign
+            value,
+            Activation
+            | Joined
+            | Weight
+            | Constant
+            | Extents
+            | Comparison
+            | BatchRange
+            | SamplePlaces
+            | Foreign,
         )
         self._values[name] = value if is_usable else _UNKNOWN  # type: ignore[assignment]

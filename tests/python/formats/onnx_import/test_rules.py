@@ -194,6 +194,12 @@ CASES: dict[str, Case] = {
         pads=[0, 0, 1, 1]),
     "averagepool padded behind with padding": one(
         "AveragePool", IMAGE, kernel_shape=[2, 2], pads=[0, 0, 1, 1], count_include_pad=1),
+    "averagepool over the depth": one(
+        "AveragePool", {"x": rng_array((2, 3, 7, 4, 5))}, kernel_shape=[3, 1, 1],
+        strides=[2, 1, 1]),
+    "averagepool over the depth with all said": one(
+        "AveragePool", {"x": rng_array((2, 3, 7, 4, 5))}, kernel_shape=[3, 1, 1], pads=[0] * 6,
+        dilations=[1, 1, 1], ceil_mode=0, opset=19),
     "globalaveragepool": one("GlobalAveragePool", IMAGE),
     "globalaveragepool of tokens": one("GlobalAveragePool", TOKENS),
     "globalmaxpool": one("GlobalMaxPool", IMAGE),
@@ -244,6 +250,14 @@ CASES: dict[str, Case] = {
     "slice": one("Slice", IMAGE, {"s": ints(1, 0), "e": ints(4, -1), "a": ints(2, 3)}),
     "slice with steps": one(
         "Slice", IMAGE, {"s": ints(1), "e": ints(1 << 62), "a": ints(3), "t": ints(2)}),
+    "slice of a constant backwards": Case(
+        [node("Slice", ["c", "s", "e", "a", "t"], ["r"]), node("Add", ["x", "r"], ["y"])],
+        {"x": rng_array((3, 4))},
+        {"c": rng_array((2, 6)), "s": ints(-1, 9), "e": ints(-(1 << 63), -5), "a": ints(0, 1),
+         "t": ints(-2, -1)}),
+    "slice of a constant backwards from before it": Case(
+        [node("Slice", ["c", "s", "e", "a", "t"], ["r"]), node("Add", ["x", "r"], ["y"])],
+        MATRIX, {"c": rng_array((6,)), "s": ints(-9), "e": ints(-9), "a": ints(0), "t": ints(-1)}),
     "gather of one": one("Gather", IMAGE, {"i": np.array(-1)}, axis=2),
     "gather of several": one("Gather", IMAGE, {"i": ints(3, 0, 1, 1)}, axis=1),
     "gather of rows": Case(
@@ -415,6 +429,20 @@ UNSUPPORTED: dict[str, tuple[str, Case]] = {
             [node("Shape", ["x"], ["s"], end=1), node("Mul", ["s", "two"], ["t"]),
              node("Concat", ["t", "minus"], ["r"], axis=0), node("Reshape", ["x", "r"], ["y"])],
             IMAGE, {"two": ints(2), "minus": ints(-1)})),
+    "Where (a choice by whether the batch size is 2)": (
+        "batch", Case([node("Shape", ["x"], ["s"]), node("Equal", ["s", "c"], ["e"]),
+                       node("Where", ["e", "o", "s"], ["t"]), node("Reshape", ["x", "t"], ["y"])],
+                      MATRIX, {"c": ints(2, 6), "o": ints(3, 6)})),
+    "Cast (its use of a comparison of the batch size)": (
+        "truth", Case([node("Shape", ["x"], ["s"]), node("Equal", ["s", "c"], ["e"]),
+                       node("Cast", ["e"], ["f"], to=TensorProto.FLOAT),
+                       node("Add", ["x", "f"], ["y"])], {"x": rng_array((3, 2))},
+                      {"c": ints(2, 6)})),
+    "AveragePool (padding or dilations of an average over volumes)": (
+        "volumes", one("AveragePool", {"x": rng_array((2, 3, 7, 4, 5))}, kernel_shape=[3, 1, 1],
+                       pads=[1, 0, 0, 1, 0, 0])),
+    "AveragePool (an average over other than the depth)": (
+        "depth", one("AveragePool", {"x": rng_array((2, 3, 7, 4, 5))}, kernel_shape=[3, 2, 1])),
     "TopK": ("topk", Case([node("TopK", ["x", "k"], ["y", "i"])], IMAGE, {"k": ints(1)})),
 }  # fmt: skip
 

@@ -7,6 +7,7 @@ read; each function returns None where an operand is something else.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from onnx import TensorProto
@@ -14,9 +15,12 @@ from onnx import TensorProto
 from smidgen.formats.onnx_import.call import (
     MOST_EXTENTS,
     Call,
+    Comparison,
     Extents,
+    IfBatchIs,
     Result,
     Rule,
+    SamplePlaces,
     Size,
     as_extents,
     extents_of,
@@ -24,11 +28,14 @@ from smidgen.formats.onnx_import.call import (
 from smidgen.graph.arguments import (
     BATCH_SIZE,
     ArgumentError,
+    BatchMultiple,
     BatchRange,
     BatchSize,
     Constant,
+    Joined,
     UnsupportedCase,
 )
+from smidgen.graph.joining import computed_extent, factor_of
 
 Attempt = Callable[[Call], "Sequence[Result] | None"]
 MOST_RANGE = 1 << 22
@@ -46,10 +53,22 @@ def first_of(on_extents: Attempt, on_tensors: Rule) -> Rule:
 
 def shape(call: Call) -> Sequence[Result]:
     """Shape, of a shape too."""
-    value = call.operand(0)
-    extents = extents_of(value.shape if isinstance(value, Extents) else call.shape(0)).items
+    extents = _extents(call).items
     end = call.integer("end", len(extents))
     return [Extents(extents[call.integer("start", 0) : end])]
+
+
+def _extents(call: Call) -> Extents:
+    value = call.operand(0)
+    if isinstance(value, Joined):
+        return Extents((BatchMultiple(value.value.shape[1] or 1), *_integers(value)))
+    if isinstance(value, SamplePlaces):
+        return extents_of(value.shape)
+    return extents_of(value.shape if isinstance(value, Extents) else call.shape(0))
+
+
+def _integers(value: Joined) -> list[int]:
+    return [extent for extent in value.value.shape[2:] if extent is not None]
 
 
 def _all_extents(call: Call) -> list[Extents] | None:
@@ -127,7 +146,22 @@ def cast(call: Call) -> Sequence[Result] | None:
     return [data] if isinstance(data, Extents) and is_integer else None
 
 
+@dataclass(frozen=True, slots=True)
+class _Pairs:
+    """The numbers that an operator of two shapes brings together."""
+
+    items: tuple[tuple[Size, Size], ...]
+    is_scalar: bool
+
+
 def _binary(function: Callable[[Size, Size], Size], call: Call) -> Sequence[Result] | None:
+    pairs = _pairs(call)
+    if pairs is None:
+        return None
+    return [Extents(tuple(function(*pair) for pair in pairs.items), pairs.is_scalar)]
+
+
+def _pairs(call: Call) -> _Pairs | None:
     operands = _all_extents(call)
     if operands is None or len(operands) != 2:
         return None
@@ -140,13 +174,19 @@ def _binary(function: Callable[[Size, Size], Size], call: Call) -> Sequence[Resu
         rhs.items * (count if len(rhs.items) == 1 else 1),
         strict=True,
     )
-    return [Extents(tuple(function(*pair) for pair in pairs), lhs.is_scalar and rhs.is_scalar)]
+    return _Pairs(tuple(pairs), lhs.is_scalar and rhs.is_scalar)
 
 
 def _only_integers(lhs: Size, rhs: Size) -> tuple[int, int]:
-    if isinstance(lhs, BatchSize) or isinstance(rhs, BatchSize):
+    if not isinstance(lhs, int) or not isinstance(rhs, int):
         raise UnsupportedCase("arithmetic with the batch size")
     return lhs, rhs
+
+
+def _with_batch(function: str, lhs: Size, rhs: Size) -> Size:
+    found = computed_extent(function, (lhs, rhs))
+    assert isinstance(found, int | BatchSize | BatchMultiple)
+    return found
 
 
 def _add(lhs: Size, rhs: Size) -> Size:
@@ -166,18 +206,20 @@ def _sub(lhs: Size, rhs: Size) -> Size:
 def _mul(lhs: Size, rhs: Size) -> Size:
     if 1 in (lhs, rhs):
         return rhs if lhs == 1 else lhs
-    first, second = _only_integers(lhs, rhs)
-    return first * second
+    if isinstance(lhs, int) and isinstance(rhs, int):
+        return lhs * rhs
+    return _with_batch("mul", lhs, rhs)
 
 
 def _div(lhs: Size, rhs: Size) -> Size:
     if rhs == 1:
         return lhs
-    first, second = _only_integers(lhs, rhs)
-    if second == 0:
+    if rhs == 0:
         raise ArgumentError("it divides by 0")
-    quotient = abs(first) // abs(second)
-    return quotient if (first < 0) == (second < 0) else -quotient
+    if not isinstance(lhs, int) or not isinstance(rhs, int):
+        return _with_batch("floordiv", lhs, rhs)
+    quotient = abs(lhs) // abs(rhs)
+    return quotient if (lhs < 0) == (rhs < 0) else -quotient
 
 
 def add(call: Call) -> Sequence[Result] | None:
@@ -200,32 +242,61 @@ def div(call: Call) -> Sequence[Result] | None:
     return _binary(_div, call)
 
 
+def _equal(lhs: Size, rhs: Size) -> bool | IfBatchIs:
+    for size, other in ((lhs, rhs), (rhs, lhs)):
+        factor = factor_of(size)
+        if factor is not None and isinstance(other, int):
+            is_possible = other > 0 and other % factor == 0
+            return IfBatchIs(other // factor) if is_possible else False
+    return lhs == rhs
+
+
 def equal(call: Call) -> Sequence[Result] | None:
-    """Equal of shapes; the batch size equals no number but itself."""
-    result = _binary(lambda lhs, rhs: int(lhs == rhs), call)
-    if result is None:
+    """Equal of shapes; the batch size is at least 1, and may be any such number."""
+    pairs = _pairs(call)
+    if pairs is None:
         return None
-    extents = result[0]
-    assert isinstance(extents, Extents)
-    return [Constant(np.array(extents.items, np.bool_).reshape(extents.shape))]
+    items = tuple(_equal(*pair) for pair in pairs.items)
+    if any(isinstance(item, IfBatchIs) for item in items):
+        return [Comparison(items)]
+    return [Constant(np.array(items, np.bool_).reshape(() if pairs.is_scalar else -1))]
 
 
 def where(call: Call) -> Sequence[Result] | None:
     """Where between shapes by constant truth values."""
     condition, lhs, rhs = call.operand(0), as_extents(call.operand(1)), as_extents(call.operand(2))
-    if not isinstance(condition, Constant) or lhs is None or rhs is None:
+    if not isinstance(condition, Constant | Comparison) or lhs is None or rhs is None:
         return None
-    chosen = condition.array.reshape(-1)
-    count = max(chosen.size, len(lhs.items), len(rhs.items))
-    if {chosen.size, len(lhs.items), len(rhs.items)} - {1, count}:
+    chosen = _truths(condition)
+    count = max(len(chosen), len(lhs.items), len(rhs.items))
+    if {len(chosen), len(lhs.items), len(rhs.items)} - {1, count}:
         raise ArgumentError("it chooses between shapes of other lengths")
     items = tuple(
-        (lhs if chosen[index % chosen.size] else rhs).items[
-            index % len((lhs if chosen[index % chosen.size] else rhs).items)
-        ]
+        _choice(*(values[index % len(values)] for values in (chosen, lhs.items, rhs.items)))
         for index in range(count)
     )
     return [Extents(items, is_scalar=lhs.is_scalar and rhs.is_scalar)]
+
+
+def _truths(condition: Constant | Comparison) -> Sequence[bool | IfBatchIs]:
+    if isinstance(condition, Comparison):
+        return condition.items
+    if condition.array.size > MOST_EXTENTS:
+        raise UnsupportedCase(f"a choice between {condition.array.size} numbers")
+    return [bool(item) for item in condition.array.reshape(-1)]
+
+
+def _choice(truth: bool | IfBatchIs, lhs: Size, rhs: Size) -> Size:
+    if isinstance(truth, IfBatchIs):
+        # If both are the same for such a batch, the second is right for every batch.
+        if _for_batch(truth.number, lhs) == _for_batch(truth.number, rhs):
+            return rhs
+        raise UnsupportedCase(f"a choice by whether the batch size is {truth.number}")
+    return lhs if truth else rhs
+
+
+def _for_batch(batch: int, size: Size) -> int:
+    return size if isinstance(size, int) else batch * (factor_of(size) or 1)
 
 
 def product(call: Call) -> Sequence[Result]:
@@ -239,7 +310,7 @@ def product(call: Call) -> Sequence[Result]:
 
 def size(call: Call) -> Sequence[Result]:
     """Size."""
-    return [Extents((_product(extents_of(call.shape(0)).items),), is_scalar=True)]
+    return [Extents((_product(_extents(call).items),), is_scalar=True)]
 
 
 def _product(items: Sequence[Size]) -> Size:

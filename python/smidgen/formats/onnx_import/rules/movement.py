@@ -147,9 +147,20 @@ def slice_(call: Call) -> Sequence[Result]:
         raise ArgumentError("it has other numbers of starts, ends, axes and steps")
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
         if step < 0:
-            raise UnsupportedCase("a slice from the end to the beginning")
+            value = _backwards(value, axis_of(axis, len(value.shape)), start, end, step)
+            continue
         value = call.one("slice.Tensor", self=value, dim=axis, start=start, end=end, step=step)
     return [value]
+
+
+def _backwards(value: Tensor, axis: int, start: int, end: int, step: int) -> Constant:
+    """Returns a slice of a constant from the end to the beginning."""
+    if isinstance(value, Activation) or (isinstance(value, Weight) and value.is_transposed):
+        raise UnsupportedCase("a slice from the end to the beginning")
+    extent = value.shape[axis]
+    first = min(max(start + extent * (start < 0), 0), extent - 1)
+    last = min(max(end + extent * (end < 0), -1), extent - 1)
+    return Constant(np.take(value.array, np.arange(first, last, step, dtype=np.int64), axis))
 
 
 def gather(call: Call) -> Sequence[Result]:

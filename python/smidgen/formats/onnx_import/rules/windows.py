@@ -10,6 +10,9 @@ from smidgen.graph.arguments import ArgumentError, Tensor, UnsupportedCase
 from smidgen.graph.operations import Pair
 from smidgen.graph.shapes import ShapeError, show
 
+_VOLUME_RANK = 5
+_UNPADDED = ("NOTSET", "VALID")
+
 
 @dataclass(frozen=True, slots=True)
 class Window:
@@ -91,7 +94,9 @@ def max_pool(call: Call) -> Sequence[Result]:
 
 
 def average_pool(call: Call) -> Sequence[Result]:
-    """AveragePool of images."""
+    """AveragePool of images, or along the depth of volumes."""
+    if len(call.shape(0)) == _VOLUME_RANK:
+        return _average_over_depth(call)
     window = window_of(call, call.integers("kernel_shape") or ())
     if window.dilation != (1, 1):
         raise UnsupportedCase("dilations of an average")
@@ -110,6 +115,25 @@ def average_pool(call: Call) -> Sequence[Result]:
         padding=padding,
         ceil_mode=ceil_mode,
         count_include_pad=includes,
+    )
+
+
+def _average_over_depth(call: Call) -> Sequence[Result]:
+    """Averages along the depth alone, as in a local response normalization."""
+    kernel = call.integers("kernel_shape") or ()
+    strides = call.integers("strides") or (1, 1, 1)
+    dilations = call.integers("dilations") or (1, 1, 1)
+    pads = call.integers("pads") or (0,) * 6
+    if not len(kernel) == len(strides) == len(dilations) == 3 or len(pads) != 6:
+        raise ArgumentError("it has other than three axes of a volume")
+    if any(pads) or set(dilations) != {1} or call.text("auto_pad", "NOTSET") not in _UNPADDED:
+        raise UnsupportedCase("padding or dilations of an average over volumes")
+    return call.aten(
+        "avg_pool3d.default",
+        self=call.input(0),
+        kernel_size=kernel,
+        stride=strides,
+        ceil_mode=call.integer("ceil_mode", 0) != 0,
     )
 
 
