@@ -88,7 +88,8 @@ _THROUGH_ONNX = frozenset({
     "densenet121", "dla34", "vovnet27s", "regnety002", "squeezenet_v1_1",
     "mobilenet_w1", "mobilenetv2_w1", "mobilenetv3_small_w1", "ghostnet", "shufflenet_g3_w1",
     "shufflenetv2_w1", "efficientnet_b0", "inceptionv3", "fastscnn_cityscapes", "unet_cityscapes",
-    "simplepose_resnet18_coco",
+    "simplepose_resnet18_coco", "resnet50", "mobilenetv3_large_w1", "darknet_ref",
+    "bisenet_resnet18_celebamaskhq", "lwopenpose2d_mobilenet_cmupan_coco", "centernet_resnet18_voc",
 })  # fmt: skip
 _LAST_POOLS = ("features.final_pool", "output.final_pool", "output.avg_pool", ".final_block.pool")
 _FEATURES = 256

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -85,11 +86,10 @@ def _text(
     *,
     base: Mapping[str, Any] = _TEXT,
     family: str = "encoder",
-    through_onnx: bool = False,
     **options: Any,
 ) -> Architecture:
     made = partial(_make, _TextNet, model, config, {**base, **options})
-    return Architecture(name, "transformers", family, (_IDS, _MASK), made, through_onnx)
+    return Architecture(name, "transformers", family, (_IDS, _MASK), made)
 
 
 def _image(
@@ -100,18 +100,17 @@ def _image(
     size: int = 32,
     base: Mapping[str, Any] = _PATCHES,
     family: str = "vision transformer",
-    through_onnx: bool = False,
     **options: Any,
 ) -> Architecture:
     made = partial(_make, _ImageNet, model, config, {**base, **options})
     inputs = (Input("pixel_values", (3, size, size)),)
-    return Architecture(name, "transformers", family, inputs, made, through_onnx)
+    return Architecture(name, "transformers", family, inputs, made)
 
 
 _TEXTS = (
-    _text("bert", "BertModel", "BertConfig", through_onnx=True),
+    _text("bert", "BertModel", "BertConfig"),
     _text("bert-eager", "BertModel", "BertConfig", attn_implementation="eager"),
-    _text("distilbert", "DistilBertModel", "DistilBertConfig", through_onnx=True,
+    _text("distilbert", "DistilBertModel", "DistilBertConfig",
           base={"vocab_size": _WORDS, "dim": 64, "n_layers": 2, "n_heads": 4, "hidden_dim": 128,
                 "max_position_embeddings": 32}),
     _text("albert", "AlbertModel", "AlbertConfig", embedding_size=32),
@@ -151,7 +150,7 @@ _TEXTS = (
 )  # fmt: skip
 _STAGES: Mapping[str, Any] = {"hidden_sizes": [16, 32, 48, 64], "depths": [1, 1, 1, 1]}
 _IMAGES = (
-    _image("vit", "ViTModel", "ViTConfig", through_onnx=True),
+    _image("vit", "ViTModel", "ViTConfig"),
     _image("deit", "DeiTModel", "DeiTConfig"),
     _image("beit", "BeitModel", "BeitConfig", use_absolute_position_embeddings=True,
            layer_scale_init_value=0.5),
@@ -165,7 +164,7 @@ _IMAGES = (
     _image("swinv2", "Swinv2Model", "Swinv2Config", size=64,
            base={"image_size": 64, "patch_size": 4, "embed_dim": 24, "depths": [2, 2],
                  "num_heads": [2, 4], "window_size": 4}),
-    _image("convnext", "ConvNextModel", "ConvNextConfig", size=64, through_onnx=True,
+    _image("convnext", "ConvNextModel", "ConvNextConfig", size=64,
            base={**_STAGES, "layer_scale_init_value": 0.5}),
     _image("convnextv2", "ConvNextV2Model", "ConvNextV2Config", size=64, base=_STAGES),
     _image("mobilevit", "MobileViTModel", "MobileViTConfig", size=64,
@@ -188,7 +187,7 @@ _IMAGES = (
            base={"embedding_size": 16, "hidden_sizes": [16, 32, 48, 64], "depths": [1, 1, 1, 1],
                  "groups_width": 16}),
     _image("resnet-hf", "ResNetModel", "ResNetConfig", size=64, family="classifier",
-           through_onnx=True, base={**_STAGES, "embedding_size": 16}),
+           base={**_STAGES, "embedding_size": 16}),
     _image("mobilenet-v1-hf", "MobileNetV1Model", "MobileNetV1Config", size=64,
            family="classifier", base={"image_size": 64, "depth_multiplier": 0.5}),
     _image("mobilenet-v2-hf", "MobileNetV2Model", "MobileNetV2Config", size=64,
@@ -233,4 +232,14 @@ _SPEECH = (
     ),
 )  # fmt: skip
 
-ARCHITECTURES = (*_TEXTS, *_IMAGES, *_SPEECH)
+_THROUGH_ONNX = frozenset({
+    "bert", "distilbert", "albert", "electra", "roberta", "mobilebert", "mpnet", "squeezebert",
+    "t5-encoder", "gpt2", "opt", "llama", "vit", "deit", "beit", "dinov2", "clip-vision", "swin",
+    "levit", "convnext", "convnextv2", "mobilevit", "segformer", "poolformer", "pvt", "regnet-hf",
+    "resnet-hf", "dpt", "wav2vec2", "whisper-encoder",
+})  # fmt: skip
+
+ARCHITECTURES = tuple(
+    replace(architecture, through_onnx=architecture.name in _THROUGH_ONNX)
+    for architecture in (*_TEXTS, *_IMAGES, *_SPEECH)
+)

@@ -8,7 +8,7 @@ value keeps its two axes; the file's axes behind the first one are those one fur
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from smidgen.graph.arguments import (
@@ -17,13 +17,15 @@ from smidgen.graph.arguments import (
     ArgumentError,
     BatchMultiple,
     BatchSize,
+    Constant,
     Joined,
     Operand,
     UnsupportedCase,
     Value,
+    Weight,
 )
 from smidgen.graph.assembly import Assembly, Origin
-from smidgen.graph.lowering import Reshaped, batch_norm_of_joined
+from smidgen.graph.lowering import Reshaped, axis_of, batch_norm_of_joined
 from smidgen.graph.operations import Shape
 from smidgen.graph.operator import Operator
 from smidgen.graph.shapes import show
@@ -36,7 +38,8 @@ _AXES = {
     **dict.fromkeys(
         (
             "softmax.int", "_softmax.default", "slice.Tensor", "select.int", "squeeze.dim",
-            "unsqueeze.default", "chunk.default", "split.Tensor", "split_with_sizes.default",
+            "squeeze.dims", "unsqueeze.default", "log_softmax.int", "chunk.default",
+            "split.Tensor", "split_with_sizes.default",
             "unbind.int", "mean.dim", "sum.dim_IntList", "linalg_vector_norm.default",
         ),
         ("dim",),
@@ -44,6 +47,8 @@ _AXES = {
 }  # fmt: skip
 """Operators that name axes, by the arguments that do."""
 _PERMUTE = "permute.default"
+_UNSQUEEZE = "unsqueeze.default"
+_MATMUL = "matmul.default"
 _ELEMENTWISE = frozenset({
     "relu.default", "gelu.default", "silu.default", "tanh.default", "sigmoid.default",
     "neg.default", "exp.default", "sqrt.default", "rsqrt.default", "pow.Tensor_Scalar",
@@ -53,10 +58,20 @@ _ELEMENTWISE = frozenset({
     "baddbmm.default", "layer_norm.default", "scaled_dot_product_attention.default",
     "_assert_tensor_metadata.default", "hardswish.default", "hardtanh.default",
     "clamp.default", "clamp_min.default", "expand_as.default", "clamp_max.default",
+    "abs.default", "cos.default", "erf.default", "floor.default", "hardsigmoid.default",
+    "log.default", "logical_and.default", "logical_not.default", "logical_or.default",
+    "mish.default", "reciprocal.default", "round.default", "sin.default", "softplus.default",
+    "leaky_relu.default", "elu.default", "where.self", "eq.Tensor", "ne.Tensor", "gt.Tensor",
+    "ge.Tensor", "lt.Tensor", "le.Tensor", "maximum.default", "minimum.default",
 })  # fmt: skip
 """Operators that work on the last axes or on each element."""
 _BATCH_NORMS = frozenset({"batch_norm.default", "_native_batch_norm_legit_no_training.default"})
 """Operators that work on axis 1, which of rows is the last one."""
+_PRODUCTS = frozenset({
+    "linear.default", "addmm.default", "mm.default", "layer_norm.default",
+    *_BATCH_NORMS,
+})  # fmt: skip
+"""Those of them with constants that do not broadcast."""
 
 
 def view(name: str, arguments: Mapping[str, Value]) -> tuple[Reshaped, bool] | None:
@@ -193,9 +208,25 @@ def parted(name: str, arguments: Mapping[str, Value]) -> dict[str, Value]:
     result = {
         key: value.value if isinstance(value, Joined) else value for key, value in arguments.items()
     }
+    (rank,) = {len(value.value.shape) - 1 for value in values if isinstance(value, Joined)} or {0}
+    _check_constants(name, arguments.values(), rank)
     if name == _PERMUTE:
         return result | {"dims": _permutation(arguments["dims"])}
-    return result | {key: _moved(arguments[key]) for key in _AXES.get(name, ()) if key in arguments}
+    counted = rank + (name == _UNSQUEEZE)
+    named = (key for key in _AXES.get(name, ()) if key in arguments)
+    return result | {key: _moved(arguments[key], counted) for key in named}
+
+
+def _check_constants(name: str, values: Iterable[Value], rank: int) -> None:
+    """Refuses constants that meet the axis of the joined samples, whose extent is not known."""
+    for value in values:
+        if name in _PRODUCTS or not isinstance(value, Activation | Weight | Constant):
+            continue
+        is_matrix = name == _MATMUL and len(value.shape) == 2
+        if len(value.shape) > rank or (
+            len(value.shape) == rank and value.shape[0] != 1 and not is_matrix
+        ):
+            raise UnsupportedCase("a constant along samples that are joined with another axis")
 
 
 def _permutation(dims: Value) -> Value:
@@ -206,15 +237,16 @@ def _permutation(dims: Value) -> Value:
     return (0, *(axis + 1 for axis in order))
 
 
-def _moved(axes: Value) -> Value:
-    """Counts axes from the front behind both axes that the file joins."""
+def _moved(axes: Value, rank: int) -> Value:
+    """Counts axes of a number of them from the front, behind both axes that the file joins."""
     if isinstance(axes, tuple):
-        return tuple(_moved(axis) for axis in axes)
+        return tuple(_moved(axis, rank) for axis in axes)
     if not isinstance(axes, int):
         raise UnsupportedCase("an operator over all axes of joined samples")
-    if axes == 0:
+    axis = axis_of(axes, rank)
+    if axis == 0:
         raise UnsupportedCase("an axis of the samples")
-    return axes + 1 if axes > 0 else axes
+    return axis + 1
 
 
 def size(value: Joined, axis: int) -> BatchMultiple | int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,7 +53,8 @@ class Extents:
     def __post_init__(self) -> None:
         if len(self.items) > MOST_EXTENTS:
             raise UnsupportedCase(f"a shape of {len(self.items)} numbers")
-        if any(isinstance(item, int) and abs(item) > _MOST_INTEGER for item in self.items):
+        factors = (item.factor if isinstance(item, BatchMultiple) else item for item in self.items)
+        if any(isinstance(item, int) and abs(item) > _MOST_INTEGER for item in factors):
             raise ArgumentError("it gives an integer beyond 64 bits")
 
     @property
@@ -95,7 +96,13 @@ class SamplePlaces:
 
 
 class Foreign:
-    """A value that only rules of its own understand; to all others it is not supported."""
+    """A value that only rules of its own understand; to all others it is not supported.
+
+    Attributes:
+        shown: What it is, for messages.
+    """
+
+    shown: ClassVar[str] = "integers that QuantizeLinear gives"
 
 
 Input: TypeAlias = "Tensor | Joined | Extents | Comparison | BatchRange | SamplePlaces | Foreign"
@@ -143,8 +150,15 @@ class Call:
 
     def one(self, target: str, /, **arguments: Value) -> Tensor:
         """Adds a call and returns its first output, which is a tensor."""
+        result = self.one_value(target, **arguments)
+        if isinstance(result, Joined):
+            raise UnsupportedCase("samples that are joined with another axis")
+        return result
+
+    def one_value(self, target: str, /, **arguments: Value) -> Tensor | Joined:
+        """Adds a call and returns its first output, of which samples may be joined."""
         result = self.aten(target, **arguments)[0]
-        if not isinstance(result, Activation | Weight | Constant):
+        if not isinstance(result, Activation | Joined | Weight | Constant):
             raise UnsupportedCase("what it is used for")
         return result
 
@@ -174,8 +188,16 @@ class Call:
         if isinstance(value, Joined):
             raise UnsupportedCase("samples that are joined with another axis")
         if isinstance(value, Foreign):
-            raise UnsupportedCase("its use of integers that QuantizeLinear gives")
+            raise UnsupportedCase(f"its use of {value.shown}")
         return value
+
+    def value(self, index: int) -> Tensor | Joined:
+        """Returns an operand as a tensor, of which the samples may be joined with another axis.
+
+        What is done with it goes through `aten`, which knows what that means.
+        """
+        value = self.operand(index)
+        return value if isinstance(value, Joined) else self.input(index)
 
     def optional_input(self, index: int) -> Tensor | None:
         """Returns an operand, or None where it is left out."""
@@ -320,6 +342,13 @@ def as_extents(value: Input | None) -> Extents | None:
 def extents_of(shape: Shape) -> Extents:
     """Returns a shape as integers."""
     return Extents(tuple(BATCH_SIZE if extent is None else extent for extent in shape))
+
+
+def extents_as_seen(value: Tensor | Joined) -> Extents:
+    """Returns a tensor's shape as the file sees it, where samples are joined with an axis."""
+    if not isinstance(value, Joined):
+        return extents_of(value.shape)
+    return Extents((joining.size(value, 0), *extents_of(value.value.shape[2:]).items))
 
 
 def plain(value: Tensor) -> Tensor:

@@ -57,8 +57,11 @@ def _chosen_branch(node: NodeProto, inputs: Sequence[Input | None]) -> GraphProt
     if len(inputs) != 1 or len(branches) != len(BRANCHES):
         raise ArgumentError("it has other than one condition and two branches")
     condition = inputs[0]
-    is_known = isinstance(condition, Constant | Weight) and condition.dtype == BOOL
-    if not is_known or condition.array.size != 1:
+    if (
+        not isinstance(condition, Constant | Weight)
+        or condition.dtype != BOOL
+        or condition.array.size != 1
+    ):
         raise refusal(
             OnnxReason.CONTROL_FLOW,
             f"the condition of the If at {label_of(node)!r} does not follow from the file alone. "
@@ -129,7 +132,7 @@ class OnnxImporter:
         """Returns what the name of an output stands for."""
         found = self._values.get(name)
         if isinstance(found, Foreign):
-            shown = "is in integers, expected one that DequantizeLinear gives"
+            shown = f"is of {found.shown}, expected real numbers, or integers of other operators"
             raise refusal(OnnxReason.BAD_SIGNATURE, f"the output {name[:80]!r} {shown}.")
         if isinstance(found, Joined):
             shown = "joins the samples with another axis, expected one of the samples alone"

@@ -104,6 +104,12 @@ CASES: dict[str, Case] = {
         [node("Constant", [], ["w"], value=helper.make_tensor(
             "w", TensorProto.FLOAT, (2, 4, 1, 1), np.arange(8.0, dtype=np.float32))),
          node("Conv", ["x", "w"], ["y"])], IMAGE),
+    "conv of signals": one(
+        "Conv", TOKENS, {"w": rng_array((4, 5, 3)), "b": rng_array((4,))}, strides=[2],
+        pads=[1, 1], dilations=[1], kernel_shape=[3]),
+    "conv of signals padded behind": one(
+        "Conv", {"x": rng_array((2, 4, 9))}, {"w": rng_array((6, 2, 2))}, pads=[0, 1],
+        dilations=[2], group=2),
     "convtranspose": one("ConvTranspose", IMAGE, {"w": rng_array((4, 5, 3, 3))}, strides=[2, 2]),
     "convtranspose with pads": one(
         "ConvTranspose", IMAGE, {"w": rng_array((4, 5, 3, 3)), "b": rng_array((5,))},
@@ -276,6 +282,18 @@ CASES: dict[str, Case] = {
          node("Equal", ["s", "one"], ["c"]), node("Where", ["c", "ones", "s"], ["t"]),
          node("Expand", ["x", "t"], ["y"])],
         {"x": rng_array((2, 4, 1, 1)), "z": rng_array((2, 4, 3, 5))}, {"one": ints(1)}),
+    "constantofshape of the batch": Case(
+        [node("Shape", ["x"], ["s"]),
+         node("ConstantOfShape", ["s"], ["c"], value=helper.make_tensor(
+             "v", TensorProto.FLOAT, (1,), [0.5])),
+         node("Concat", ["c", "x"], ["y"], axis=1)], MATRIX),
+    "cumsum": one("CumSum", MATRIX, {"a": np.array(1)}),
+    "cumsum from behind": one("CumSum", TOKENS, {"a": np.array(-1)}, reverse=0),
+    "mod of extents": Case(
+        [node("Shape", ["x"], ["s"], start=1), node("Mod", ["s", "four"], ["m"]),
+         node("Add", ["m", "two"], ["t"]), node("Concat", ["minus", "t"], ["u"], axis=0),
+         node("Reshape", ["x", "u"], ["y"])],
+        MATRIX, {"four": ints(4), "two": ints(4), "minus": ints(-1)}),
     "expand": one("Expand", {"x": rng_array((2, 1, 3))}, {"s": ints(1, 4, 1)}),
     "tile": one("Tile", {"x": rng_array((2, 1, 3))}, {"r": ints(1, 4, 2)}),
     "pad": one("Pad", IMAGE, {"p": ints(0, 1, 0, 2, 0, 0, 1, 0), "v": np.float32(0.5)}),
@@ -290,6 +308,12 @@ CASES: dict[str, Case] = {
     "resize to the nearest exactly": one(
         "Resize", IMAGE, {"s": ints(2, 4, 13, 12)}, names=["x", "", "", "s"],
         nearest_mode="round_prefer_ceil"),
+    "resize to the same size": one(
+        "Resize", IMAGE, {"s": ints(2, 4, 9, 8)}, names=["x", "", "", "s"], mode="cubic",
+        cubic_coeff_a=-0.75),
+    "resize to the same size between corners": one(
+        "Resize", IMAGE, {"s": ints(2, 4, 9, 8)}, names=["x", "", "", "s"], mode="cubic",
+        coordinate_transformation_mode="align_corners"),
     "resize linearly": one(
         "Resize", IMAGE, {"s": np.array([1, 1, 2, 3], np.float32)}, names=["x", "", "s"],
         mode="linear"),
@@ -390,13 +414,23 @@ def refusal(
 
 
 UNSUPPORTED: dict[str, tuple[str, Case]] = {
-    "Conv (a convolution of 1 dimensions)": (
-        "conv1d", one("Conv", TOKENS, {"w": rng_array((3, 5, 2))})),
+    "Conv (a convolution of 3 dimensions)": (
+        "conv3d", one("Conv", {"x": rng_array((2, 3, 4, 4, 4))}, {"w": rng_array((2, 3, 2, 2, 2))},
+                      strides=[1, 1, 1])),
+    "Conv (padding of signals by their length)": (
+        "conv1d", one("Conv", TOKENS, {"w": rng_array((3, 5, 2))}, auto_pad="SAME_UPPER")),
+    "CumSum (a running sum without the element itself": (
+        "cumsum", one("CumSum", MATRIX, {"a": np.array(1)}, exclusive=1)),
+    "Mod (a remainder of elements that are not a shape)": ("mod", one("Mod", PAIR, fmod=0)),
+    "Mod (a remainder with the sign of what is divided)": ("fmod", one("Mod", PAIR, fmod=1)),
     "Pad (the padding reflect)": (
         "pad", one("Pad", IMAGE, {"p": ints(0, 0, 1, 1, 0, 0, 1, 1)}, mode="reflect")),
     "Resize (the mode cubic of half_pixel)": (
         "cubic", one("Resize", IMAGE, {"s": np.array([1, 1, 2, 2], np.float32)},
                      names=["x", "", "s"], mode="cubic")),
+    "Resize (the mode cubic of tf_crop_and_resize)": (
+        "crop", one("Resize", IMAGE, {"s": ints(2, 4, 9, 8)}, names=["x", "", "", "s"],
+                    mode="cubic", coordinate_transformation_mode="tf_crop_and_resize")),
     "Gather (single samples of the dynamic batch)": (
         "samples", one("Gather", IMAGE, {"i": np.array(0)}, axis=0)),
     "BatchNormalization (a training mode)": (

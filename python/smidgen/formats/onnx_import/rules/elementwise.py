@@ -14,6 +14,7 @@ from smidgen.graph.arguments import (
     Activation,
     ArgumentError,
     Constant,
+    Joined,
     Tensor,
     TypeNumber,
     UnsupportedCase,
@@ -31,23 +32,27 @@ _DTYPES: Mapping[int, str] = {
 
 def unary(target: str, **arguments: Value) -> Rule:
     """Makes the rule of a function of one number."""
-    return lambda call: call.aten(target, self=call.input(0), **arguments)
+    return lambda call: call.aten(target, self=call.value(0), **arguments)
 
 
 def binary(target: str) -> Rule:
     """Makes the rule of a function of two numbers."""
 
     def rule(call: Call) -> Sequence[Result]:
-        return call.aten(target, self=call.input(0), other=call.input(1))
+        return call.aten(target, self=call.value(0), other=call.value(1))
 
     return rule
 
 
 def divide(call: Call) -> Sequence[Result]:
     """Div of floats."""
-    if INT64 in (call.input(0).dtype, call.input(1).dtype):
+    if INT64 in (_dtype(call.value(0)), _dtype(call.value(1))):
         raise UnsupportedCase("a division of integers")
     return binary("div.Tensor")(call)
+
+
+def _dtype(value: Tensor | Joined) -> str:
+    return value.value.dtype if isinstance(value, Joined) else value.dtype
 
 
 def extreme(target: str, bound: str) -> Rule:
@@ -73,7 +78,7 @@ def _extreme_of(call: Call, target: str, bound: str, lhs: Tensor, rhs: Tensor) -
 
 def clip(call: Call) -> Sequence[Result]:
     """Clip between constant bounds."""
-    value = call.input(0)
+    value = call.value(0)
     bounds: list[float | None] = []
     for index in (1, 2):
         number = call.number_in(index) if call.has(index) else None
@@ -87,11 +92,11 @@ def clip(call: Call) -> Sequence[Result]:
 def hard_sigmoid(call: Call) -> Sequence[Result]:
     """HardSigmoid: clamp(alpha x + beta, 0, 1); with 1/6 and 1/2 it is torch's."""
     alpha, beta = call.number("alpha", 0.2), call.number("beta", 0.5)
-    value = call.input(0)
+    value = call.value(0)
     if math.isclose(alpha, 1 / 6, rel_tol=1e-5) and beta == 0.5:
         return call.aten("hardsigmoid.default", self=value)
-    scaled = call.one("mul.Tensor", self=value, other=alpha)
-    moved = call.one("add.Tensor", self=scaled, other=beta)
+    scaled = call.one_value("mul.Tensor", self=value, other=alpha)
+    moved = call.one_value("add.Tensor", self=scaled, other=beta)
     return call.aten("clamp.default", self=moved, min=0.0, max=1.0)
 
 
@@ -117,7 +122,7 @@ def selu(call: Call) -> Sequence[Result]:
 def gelu(call: Call) -> Sequence[Result]:
     """Gelu."""
     approximate = call.text("approximate", "none")
-    return call.aten("gelu.default", self=call.input(0), approximate=approximate)
+    return call.aten("gelu.default", self=call.value(0), approximate=approximate)
 
 
 def ceil(call: Call) -> Sequence[Result]:
@@ -149,9 +154,9 @@ def is_nan(call: Call) -> Sequence[Result]:
 
 def power(call: Call) -> Sequence[Result]:
     """Pow with a constant exponent."""
-    if call.input(0).dtype != FLOAT32:
+    if _dtype(call.value(0)) != FLOAT32:
         raise UnsupportedCase("a power of integers")
-    return call.aten("pow.Tensor_Scalar", self=call.input(0), exponent=call.number_in(1))
+    return call.aten("pow.Tensor_Scalar", self=call.value(0), exponent=call.number_in(1))
 
 
 def cast(call: Call) -> Sequence[Result]:
@@ -159,9 +164,10 @@ def cast(call: Call) -> Sequence[Result]:
     wanted = call.integer("to")
     if wanted not in _DTYPES:
         raise UnsupportedCase(f"a change of the element type to {type_name(wanted)}")
+    value = call.value(0)
     return call.aten(
         "to.dtype",
-        self=plain(call.input(0)),
+        self=value if isinstance(value, Joined) else plain(value),
         dtype=TypeNumber("scalar_type", _DTYPES[wanted]),
     )
 
@@ -174,14 +180,14 @@ def cast_like(call: Call) -> Sequence[Result]:
 def where(call: Call) -> Sequence[Result]:
     """Where."""
     names = zip(("condition", "self", "other"), range(3), strict=True)
-    operands = {name: call.input(index) for name, index in names}
+    operands = {name: call.value(index) for name, index in names}
     return call.aten("where.self", **operands)
 
 
 def dropout(call: Call) -> Sequence[Result]:
     """Dropout: nothing but in training, which the graph's own mode decides."""
     ratio = call.number_in(1) if call.has(1) else 0.5
-    return call.aten("dropout.default", input=call.input(0), p=ratio, train=False)
+    return call.aten("dropout.default", input=call.value(0), p=ratio, train=False)
 
 
 def constant(call: Call) -> Sequence[Result]:

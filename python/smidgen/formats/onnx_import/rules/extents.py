@@ -23,6 +23,7 @@ from smidgen.formats.onnx_import.call import (
     SamplePlaces,
     Size,
     as_extents,
+    extents_as_seen,
     extents_of,
 )
 from smidgen.graph.arguments import (
@@ -32,7 +33,6 @@ from smidgen.graph.arguments import (
     BatchRange,
     BatchSize,
     Constant,
-    Joined,
     UnsupportedCase,
 )
 from smidgen.graph.joining import computed_extent, factor_of
@@ -41,12 +41,15 @@ Attempt = Callable[[Call], "Sequence[Result] | None"]
 MOST_RANGE = 1 << 22
 
 
-def first_of(on_extents: Attempt, on_tensors: Rule) -> Rule:
-    """Returns the rule of an operator that exporters apply to shapes too."""
+def first_of(*attempts: Attempt, on_tensors: Rule) -> Rule:
+    """Returns the rule of an operator that exporters apply to shapes and the like too."""
 
     def rule(call: Call) -> Sequence[Result]:
-        found = on_extents(call)
-        return on_tensors(call) if found is None else found
+        for attempt in attempts:
+            found = attempt(call)
+            if found is not None:
+                return found
+        return on_tensors(call)
 
     return rule
 
@@ -60,15 +63,9 @@ def shape(call: Call) -> Sequence[Result]:
 
 def _extents(call: Call) -> Extents:
     value = call.operand(0)
-    if isinstance(value, Joined):
-        return Extents((BatchMultiple(value.value.shape[1] or 1), *_integers(value)))
-    if isinstance(value, SamplePlaces):
+    if isinstance(value, Extents | SamplePlaces):
         return extents_of(value.shape)
-    return extents_of(value.shape if isinstance(value, Extents) else call.shape(0))
-
-
-def _integers(value: Joined) -> list[int]:
-    return [extent for extent in value.value.shape[2:] if extent is not None]
+    return extents_as_seen(call.value(0))
 
 
 def _all_extents(call: Call) -> list[Extents] | None:
@@ -222,6 +219,26 @@ def _div(lhs: Size, rhs: Size) -> Size:
     return quotient if (lhs < 0) == (rhs < 0) else -quotient
 
 
+def _mod(lhs: Size, rhs: Size) -> Size:
+    if rhs == 0:
+        raise ArgumentError("it divides by 0")
+    factor = factor_of(lhs)
+    if factor is not None and isinstance(rhs, int) and factor % rhs == 0:
+        return 0
+    first, second = _only_integers(lhs, rhs)
+    return first % second
+
+
+def mod(call: Call) -> Sequence[Result]:
+    """Mod of shapes, with the sign of the divisor."""
+    if call.integer("fmod", 0):
+        raise UnsupportedCase("a remainder with the sign of what is divided")
+    found = _binary(_mod, call)
+    if found is None:
+        raise UnsupportedCase("a remainder of elements that are not a shape")
+    return found
+
+
 def add(call: Call) -> Sequence[Result] | None:
     """Add of shapes."""
     return _binary(_add, call)
@@ -272,7 +289,11 @@ def where(call: Call) -> Sequence[Result] | None:
     if {len(chosen), len(lhs.items), len(rhs.items)} - {1, count}:
         raise ArgumentError("it chooses between shapes of other lengths")
     items = tuple(
-        _choice(*(values[index % len(values)] for values in (chosen, lhs.items, rhs.items)))
+        _choice(
+            chosen[index % len(chosen)],
+            lhs.items[index % len(lhs.items)],
+            rhs.items[index % len(rhs.items)],
+        )
         for index in range(count)
     )
     return [Extents(items, is_scalar=lhs.is_scalar and rhs.is_scalar)]
@@ -305,15 +326,16 @@ def product(call: Call) -> Sequence[Result]:
     if data is None:
         raise UnsupportedCase("a product of elements that are not a shape")
     is_scalar = call.integer("keepdims", 1) == 0
-    return [Extents((_product(data.items),), is_scalar=is_scalar)]
+    return [Extents((product_of(data.items),), is_scalar=is_scalar)]
 
 
 def size(call: Call) -> Sequence[Result]:
     """Size."""
-    return [Extents((_product(_extents(call).items),), is_scalar=True)]
+    return [Extents((product_of(_extents(call).items),), is_scalar=True)]
 
 
-def _product(items: Sequence[Size]) -> Size:
+def product_of(items: Sequence[Size]) -> Size:
+    """Returns the product of extents."""
     result: Size = 1
     for item in items:
         result = _mul(result, item)

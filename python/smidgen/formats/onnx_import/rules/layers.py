@@ -6,12 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from smidgen.formats.onnx_import.call import Call, Result
+from smidgen.formats.onnx_import.call import Call, Result, extents_as_seen
 from smidgen.formats.onnx_import.rules.windows import padded, window_of
 from smidgen.graph.arguments import (
     Activation,
     ArgumentError,
     Constant,
+    Joined,
     Tensor,
     UnsupportedCase,
     Weight,
@@ -32,8 +33,10 @@ def _optional_weight(call: Call, index: int) -> Weight | None:
 
 
 def conv(call: Call) -> Sequence[Result]:
-    """Conv of images."""
+    """Conv of images or signals."""
     weight = weight_of(call, 1)
+    if len(weight.shape) == 3:
+        return _conv_of_signals(call, weight)
     if len(weight.shape) != 4:
         raise UnsupportedCase(f"a convolution of {len(weight.shape) - 2} dimensions")
     window = window_of(call, weight.shape[2:])
@@ -46,6 +49,34 @@ def conv(call: Call) -> Sequence[Result]:
         stride=window.stride,
         padding=padding,
         dilation=window.dilation,
+        groups=call.integer("group", 1),
+    )
+
+
+def _conv_of_signals(call: Call, weight: Weight) -> Sequence[Result]:
+    """Conv along one axis."""
+    lengths = {
+        name: call.integers(name) or default
+        for name, default in (("strides", (1,)), ("dilations", (1,)), ("pads", (0, 0)))
+    }
+    before, behind = lengths["pads"] if len(lengths["pads"]) == 2 else (-1, -1)
+    kernel = call.integers("kernel_shape") or weight.shape[2:]
+    if min(before, behind) < 0 or tuple(kernel) != weight.shape[2:]:
+        raise ArgumentError(f"it has the pads {lengths['pads']} and the kernel {list(kernel)}")
+    if call.text("auto_pad", "NOTSET") not in ("NOTSET", "VALID"):
+        raise UnsupportedCase("padding of signals by their length")
+    value = call.input(0)
+    if before != behind:
+        value = call.one("constant_pad_nd.default", self=value, pad=(before, behind))
+        before = 0
+    return call.aten(
+        "conv1d.default",
+        input=value,
+        weight=weight,
+        bias=_optional_weight(call, 2),
+        stride=lengths["strides"],
+        padding=(before,),
+        dilation=lengths["dilations"],
         groups=call.integer("group", 1),
     )
 
@@ -81,7 +112,7 @@ def conv_transpose(call: Call) -> Sequence[Result]:
 
 def gemm(call: Call) -> Sequence[Result]:
     """Gemm: alpha A' B' + beta C."""
-    first, second = call.input(0), call.input(1)
+    first, second = call.value(0), call.input(1)
     alpha, beta = call.number("alpha", 1.0), call.number("beta", 1.0)
     if call.integer("transA", 0):
         first = call.one("t.default", self=first)
@@ -89,9 +120,9 @@ def gemm(call: Call) -> Sequence[Result]:
     if isinstance(second, Activation):
         if is_transposed:
             second = call.one("t.default", self=second)
-        result = call.one("matmul.default", self=first, other=second)
+        result = call.one_value("matmul.default", self=first, other=second)
         if alpha != 1:
-            result = call.one("mul.Tensor", self=result, other=alpha)
+            result = call.one_value("mul.Tensor", self=result, other=alpha)
         return [_with_addend(call, result, beta)]
     weight = call.assembly.as_weight(second if alpha == 1 else _scaled(second, alpha))
     if len(weight.shape) != 2:
@@ -101,7 +132,7 @@ def gemm(call: Call) -> Sequence[Result]:
         assert isinstance(transposed, Weight)
         weight = transposed
     bias = _bias(call, beta, outputs=weight.shape[1] if weight.is_transposed else weight.shape[0])
-    result = call.one("linear.default", input=first, weight=weight, bias=bias)
+    result = call.one_value("linear.default", input=first, weight=weight, bias=bias)
     return [result if bias is not None else _with_addend(call, result, beta)]
 
 
@@ -122,18 +153,18 @@ def _bias(call: Call, beta: float, outputs: int) -> Weight | None:
     return call.assembly.as_weight(_scaled(Constant(flat), beta))
 
 
-def _with_addend(call: Call, value: Tensor, beta: float) -> Tensor:
+def _with_addend(call: Call, value: Tensor | Joined, beta: float) -> Tensor | Joined:
     addend = call.optional_input(2)
     if addend is None or beta == 0:
         return value
     if beta != 1:
         addend = call.one("mul.Tensor", self=addend, other=beta)
-    return call.one("add.Tensor", self=value, other=addend)
+    return call.one_value("add.Tensor", self=value, other=addend)
 
 
 def matmul(call: Call) -> Sequence[Result]:
     """MatMul."""
-    first, second = call.input(0), call.input(1)
+    first, second = call.value(0), call.value(1)
     if isinstance(second, Constant) and len(second.shape) == 2:
         second = call.assembly.as_weight(second)
     return call.aten("matmul.default", self=first, other=second)
@@ -147,7 +178,7 @@ def batch_normalization(call: Call) -> Sequence[Result]:
     # ONNX weighs the old statistic by its momentum, torch the new one.
     return call.aten(
         "batch_norm.default",
-        input=call.input(0),
+        input=call.value(0),
         weight=weight,
         bias=bias,
         running_mean=mean,
@@ -197,13 +228,14 @@ def group_normalization(call: Call) -> Sequence[Result]:
 
 def layer_normalization(call: Call) -> Sequence[Result]:
     """LayerNormalization over the last axis."""
-    shape, axis = call.shape(0), call.integer("axis", -1)
-    if not shape or axis not in (-1, len(shape) - 1):
+    value, axis = call.value(0), call.integer("axis", -1)
+    shape = extents_as_seen(value).items
+    if not shape or axis not in (-1, len(shape) - 1) or not isinstance(shape[-1], int):
         raise UnsupportedCase("a normalization of other than the last axis")
     return call.aten(
         "layer_norm.default",
-        input=call.input(0),
-        normalized_shape=(shape[-1] or 1,),
+        input=value,
+        normalized_shape=(shape[-1],),
         weight=weight_of(call, 1),
         bias=_optional_weight(call, 2),
         eps=call.number("epsilon", 1e-5),

@@ -8,20 +8,24 @@ from itertools import groupby
 
 import numpy as np
 
-from smidgen.formats.onnx_import.call import Call, Result
+from smidgen.formats.onnx_import.call import Call, Result, extents_as_seen
+from smidgen.formats.onnx_import.rules.extents import product_of
 from smidgen.graph.arguments import (
+    BATCH_SIZE,
     Activation,
     ArgumentError,
     BatchRange,
     BatchSize,
     Constant,
+    Joined,
     Tensor,
+    TypeNumber,
     UnsupportedCase,
     Weight,
 )
 from smidgen.graph.constant_limit import MOST_CONSTANT_ELEMENTS
 from smidgen.graph.lowering import axis_of
-from smidgen.graph.operations import INT64
+from smidgen.graph.operations import BOOL, FLOAT32, INT64
 
 _MOST_PIECES = 64
 
@@ -33,37 +37,33 @@ def identity(call: Call) -> Sequence[Result]:
 
 def reshape(call: Call) -> Sequence[Result]:
     """Reshape; 0 stands for the extent that was there."""
-    value, wanted = call.input(0), call.sizes(1)
+    value, wanted = call.value(0), call.sizes(1)
     if not call.integer("allowzero", 0):
-        before = value.shape
+        before = extents_as_seen(value).items
         if any(size == 0 and axis >= len(before) for axis, size in enumerate(wanted)):
             raise ArgumentError(f"it keeps extents that {len(before)} dimensions lack")
-        batch = BatchSize.BATCH_SIZE
-        wanted = tuple(
-            size if size != 0 else batch if before[axis] is None else before[axis] or 1
-            for axis, size in enumerate(wanted)
-        )
+        wanted = tuple(size if size != 0 else before[axis] for axis, size in enumerate(wanted))
     return call.aten("reshape.default", self=value, shape=wanted)
 
 
 def flatten(call: Call) -> Sequence[Result]:
     """Flatten into two axes."""
-    value = call.input(0)
-    axis = call.integer("axis", 1)
-    if axis == 1 and len(value.shape) >= 2:
+    value, axis = call.value(0), call.integer("axis", 1)
+    extents = extents_as_seen(value).items
+    if axis == 1 and len(extents) >= 2 and not isinstance(value, Joined):
         return call.aten("flatten.using_ints", self=value, start_dim=1)
-    if None in value.shape:
-        raise UnsupportedCase(f"flattening the samples, at axis {axis}")
-    extents = [extent or 1 for extent in value.shape]
     cut = axis if axis >= 0 else axis + len(extents)
-    shape = (math.prod(extents[:cut]), math.prod(extents[cut:]))
+    if BATCH_SIZE in extents and cut == 0:
+        raise UnsupportedCase(f"flattening the samples, at axis {axis}")
+    shape = (product_of(extents[:cut]), product_of(extents[cut:]))
     return call.aten("reshape.default", self=value, shape=shape)
 
 
 def transpose(call: Call) -> Sequence[Result]:
     """Transpose."""
-    value = call.input(0)
-    order = call.integers("perm") or tuple(reversed(range(len(value.shape))))
+    value = call.value(0)
+    rank = len(extents_as_seen(value).items)
+    order = call.integers("perm") or tuple(reversed(range(rank)))
     return call.aten("permute.default", self=value, dims=order)
 
 
@@ -78,10 +78,14 @@ def unsqueeze(call: Call) -> Sequence[Result]:
     if axes is None:
         raise ArgumentError("it has no axes")
     numbers = call.operand(0)
-    value: Result = numbers if isinstance(numbers, BatchRange) else call.input(0)
-    rank = (numbers.rank if isinstance(numbers, BatchRange) else len(call.shape(0))) + len(axes)
-    for axis in sorted(axis_of(axis, rank) for axis in axes):
-        assert isinstance(value, Activation | Weight | Constant | BatchRange)
+    value: Result
+    if isinstance(numbers, BatchRange):
+        value, rank = numbers, numbers.rank
+    else:
+        value = call.value(0)
+        rank = len(extents_as_seen(value).items)
+    for axis in sorted(axis_of(axis, rank + len(axes)) for axis in axes):
+        assert isinstance(value, Activation | Joined | Weight | Constant | BatchRange)
         (value,) = call.aten("unsqueeze.default", self=value, dim=axis)
     return [value]
 
@@ -97,7 +101,7 @@ def squeeze(call: Call) -> Sequence[Result]:
     axes = _axes(call, 1)
     if axes is None:
         return call.aten("squeeze.default", self=call.input(0))
-    return call.aten("squeeze.dims", self=call.input(0), dim=axes)
+    return call.aten("squeeze.dims", self=call.value(0), dim=axes)
 
 
 def concat(call: Call) -> Sequence[Result]:
@@ -110,7 +114,7 @@ def concat(call: Call) -> Sequence[Result]:
     arrays = [value.array for value in values if not isinstance(value, Activation)]
     if len({array.ndim for array in arrays}) != 1 or not arrays[0].ndim:
         raise ArgumentError("it joins tensors of other numbers of axes")
-    _check_size(sum(array.size for array in arrays))
+    check_size(sum(array.size for array in arrays))
     try:
         joined = np.concatenate(arrays, axis_of(axis, arrays[0].ndim))
     except ValueError as error:
@@ -118,7 +122,7 @@ def concat(call: Call) -> Sequence[Result]:
     return [Constant(joined)]
 
 
-def _check_size(elements: int) -> None:
+def check_size(elements: int) -> None:
     """Refuses a large constant before it is made."""
     if elements > MOST_CONSTANT_ELEMENTS:
         raise UnsupportedCase(f"more than {MOST_CONSTANT_ELEMENTS} constant elements")
@@ -126,12 +130,13 @@ def _check_size(elements: int) -> None:
 
 def split(call: Call) -> Sequence[Result]:
     """Split by sizes, or into as many parts as there are outputs."""
-    value, axis = call.input(0), call.integer("axis", 0)
+    value, axis = call.value(0), call.integer("axis", 0)
     sizes = call.integers_in(1) if call.has(1) else call.integers("split")
     if sizes is None:
-        extent = value.shape[axis_of(axis, len(value.shape))]
+        extents = extents_as_seen(value).items
+        extent = extents[axis_of(axis, len(extents))]
         count = call.integer("num_outputs", call.output_count)
-        if extent is None or count < 1:
+        if not isinstance(extent, int) or count < 1:
             raise UnsupportedCase("splitting the dynamic batch")
         size = -(-extent // count)
         return call.aten("split.Tensor", self=value, split_size=size, dim=axis)
@@ -140,23 +145,27 @@ def split(call: Call) -> Sequence[Result]:
 
 def slice_(call: Call) -> Sequence[Result]:
     """Slice."""
-    value, starts, ends = call.input(0), call.integers_in(1), call.integers_in(2)
+    value, starts, ends = call.value(0), call.integers_in(1), call.integers_in(2)
     axes = call.integers_in(3) if call.has(3) else tuple(range(len(starts)))
     steps = call.integers_in(4) if call.has(4) else (1,) * len(starts)
     if not len(starts) == len(ends) == len(axes) == len(steps):
         raise ArgumentError("it has other numbers of starts, ends, axes and steps")
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
         if step < 0:
-            value = _backwards(value, axis_of(axis, len(value.shape)), start, end, step)
+            value = _backwards(value, axis, start, end, step)
             continue
-        value = call.one("slice.Tensor", self=value, dim=axis, start=start, end=end, step=step)
+        numbers = {"start": start, "end": end, "step": step}
+        value = call.one_value("slice.Tensor", self=value, dim=axis, **numbers)
     return [value]
 
 
-def _backwards(value: Tensor, axis: int, start: int, end: int, step: int) -> Constant:
+def _backwards(value: Tensor | Joined, axis: int, start: int, end: int, step: int) -> Constant:
     """Returns a slice of a constant from the end to the beginning."""
-    if isinstance(value, Activation) or (isinstance(value, Weight) and value.is_transposed):
+    if not isinstance(value, Constant | Weight) or (
+        isinstance(value, Weight) and value.is_transposed
+    ):
         raise UnsupportedCase("a slice from the end to the beginning")
+    axis = axis_of(axis, len(value.shape))
     extent = value.shape[axis]
     first = min(max(start + extent * (start < 0), 0), extent - 1)
     last = min(max(end + extent * (end < 0), -1), extent - 1)
@@ -183,16 +192,16 @@ def gather(call: Call) -> Sequence[Result]:
         raise ArgumentError(f"it gathers from {extent} elements by others")
     places = np.where(places < 0, places + extent, places)
     if not isinstance(data, Activation):
-        _check_size(places.size * (data.array.size // max(data.array.shape[axis], 1)))
+        check_size(places.size * (data.array.size // max(data.array.shape[axis], 1)))
         return [Constant(np.take(data.array, places, axis))]
     if places.ndim == 0:
         return call.aten("select.int", self=data, dim=axis, index=int(places))
     if places.ndim > 1:
         raise UnsupportedCase(f"indices of {places.ndim} axes")
-    return [_pieces(call, data, axis, [int(place) for place in places])]
+    return [pieces(call, data, axis, [int(place) for place in places])]
 
 
-def _pieces(call: Call, data: Activation, axis: int, places: Sequence[int]) -> Tensor:
+def pieces(call: Call, data: Activation, axis: int, places: Sequence[int]) -> Tensor:
     """Returns elements of an axis, as a concatenation of the runs among them."""
     runs = [
         [place for _, place in run]
@@ -235,7 +244,7 @@ def tile(call: Call) -> Sequence[Result]:
         if not isinstance(count, int) or not 1 <= count <= _MOST_PIECES:
             raise UnsupportedCase(f"{count} repetitions of an axis")
         if not isinstance(value, Activation):
-            _check_size(value.array.size * count)
+            check_size(value.array.size * count)
             value = Constant(np.concatenate([value.array] * count, axis))
             continue
         value = call.one("cat.default", tensors=(value,) * count, dim=axis)
@@ -307,11 +316,11 @@ def _image(value: Tensor) -> tuple[int | BatchSize, int, int, int]:
 
 
 def constant_of_shape(call: Call) -> Sequence[Result]:
-    """ConstantOfShape of a constant shape."""
+    """ConstantOfShape of a shape whose first extent may be the batch size."""
     sizes = call.sizes(0)
     extents = [size for size in sizes if isinstance(size, int)]
-    if len(extents) != len(sizes) or math.prod(extents) > MOST_CONSTANT_ELEMENTS:
-        raise UnsupportedCase("a filled tensor of dynamic size")
+    if math.prod(extents) > MOST_CONSTANT_ELEMENTS:
+        raise UnsupportedCase(f"more than {MOST_CONSTANT_ELEMENTS} constant elements")
     if min(extents, default=0) < 0:
         raise ArgumentError(f"it fills the shape {extents}")
     value = call.tensor_attribute("value")
@@ -319,5 +328,9 @@ def constant_of_shape(call: Call) -> Sequence[Result]:
     if np.size(number) != 1:
         raise ArgumentError("it fills with other than one number")
     dtype = np.asarray(number).dtype
-    wanted = np.int64 if dtype.kind in "iu" else dtype if dtype.kind == "b" else np.float32
+    wanted = INT64 if dtype.kind in "iu" else BOOL if dtype.kind == "b" else FLOAT32
+    if len(extents) != len(sizes):
+        number = np.asarray(number).reshape(()).item()
+        named = TypeNumber("scalar_type", wanted)
+        return call.aten("full.default", size=sizes, fill_value=float(number), dtype=named)
     return [Constant(np.full(extents, np.asarray(number).reshape(()), wanted))]

@@ -12,14 +12,20 @@ _NEAREST = {
     ("half_pixel", "round_prefer_ceil"): "_upsample_nearest_exact2d.vec",
 }
 
+_PLACES = ("coordinate_transformation_mode", "half_pixel")
+_EXACT_PLACES = ("half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric")
+"""By these each pixel comes from itself where the size stays, and every mode keeps it then."""
+
 
 def resize(call: Call) -> Sequence[Result]:
     """Resize of height and width, nearest or bilinear, as torch does it."""
     value, shape = call.input(0), call.shape(0)
     if len(shape) != 4 or call.integer("antialias", 0) or call.integers("axes") is not None:
         raise UnsupportedCase("a resizing of other than images, or against aliases")
-    target, extra = _target(call)
     size = _output_size(call)
+    if size == shape[2:] and call.text(*_PLACES) in _EXACT_PLACES:
+        return [value]
+    target, extra = _target(call)
     if size is not None:
         return call.aten(target, input=value, output_size=size, scale_factors=None, **extra)
     scales = tuple(float(scale) for scale in call.array(2).reshape(-1))
@@ -30,7 +36,7 @@ def resize(call: Call) -> Sequence[Result]:
 
 def _target(call: Call) -> tuple[str, dict[str, Value]]:
     mode = call.text("mode", "nearest")
-    places = call.text("coordinate_transformation_mode", "half_pixel")
+    places = call.text(*_PLACES)
     if mode == "nearest":
         rounding = call.text("nearest_mode", "round_prefer_floor")
         if (places, rounding) not in _NEAREST:
