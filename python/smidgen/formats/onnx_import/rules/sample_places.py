@@ -20,7 +20,6 @@ from smidgen.graph.arguments import (
     BatchRange,
     Constant,
     Joined,
-    Tensor,
     UnsupportedCase,
 )
 from smidgen.graph.lowering import axis_of
@@ -91,14 +90,14 @@ def gather(call: Call) -> Sequence[Result] | None:
     sizes = extents_as_seen(data).items
     if axis_of(call.integer("axis", 0), len(sizes)) != 0:
         raise UnsupportedCase("the numbers of the samples along another axis")
-    rows: Tensor = _rows(call, data, places.factor)
+    rows = _rows(call, data, places.factor)
     offsets = places.offsets.array.reshape(-1)
     if not offsets.size or not 0 <= offsets.min() <= offsets.max() < places.factor:
         raise UnsupportedCase("places of other samples")
-    if not np.array_equal(offsets, np.arange(places.factor)):
-        rows = pieces(call, rows, 1, [int(offset) for offset in offsets])
+    is_whole = np.array_equal(offsets, np.arange(places.factor))
+    picked = rows if is_whole else pieces(call, rows, 1, [int(offset) for offset in offsets])
     shape = (BATCH_SIZE, *places.offsets.shape[1:], *sizes[1:])
-    return call.aten("reshape.default", self=rows, shape=shape)
+    return call.aten("reshape.default", self=picked, shape=shape)
 
 
 def _rows(call: Call, data: object, factor: int) -> Activation:
