@@ -49,6 +49,10 @@ def _spatial_gate(x: torch.Tensor) -> torch.Tensor:
     return x * torch.sigmoid(pooled.sum(1, keepdim=True))
 
 
+def _unpooled(x: torch.Tensor) -> torch.Tensor:
+    return F.max_unpool2d(*F.max_pool2d(x, 2, return_indices=True), 2)
+
+
 def _manual_norm(x: torch.Tensor) -> torch.Tensor:
     centred = x - x.mean((2, 3), keepdim=True)
     return centred * torch.rsqrt(centred.square().mean((2, 3), keepdim=True) + 1e-3)
@@ -136,6 +140,15 @@ def test_plain_operators_are_an_island(import_model: ImportModel, name: str) -> 
     # The input, and what the last convolution reads; nothing in between.
     assert kinds.count(Quantize) == 2
     _assert_near(program, model, sqnr=28)
+
+
+def test_an_unpool_is_an_island(import_model: ImportModel) -> None:
+    torch.manual_seed(0)
+    model = import_model(_Between(_unpooled, 8, None), (3, 8, 8))
+    program = _convert(model, _samples())
+    assert [type(step) for step in program.steps].count(Quantize) == 2
+    # Elements that rounding makes equal move within their window, which is a loss of its own.
+    _assert_near(program, model, sqnr=24)
 
 
 @pytest.mark.parametrize("name", INTEGER)

@@ -81,6 +81,19 @@ class Statistic:
     buffer: str
 
 
+@dataclass(frozen=True, slots=True)
+class PoolIndices:
+    """Where the greatest elements of windows stand; the second output of a pool.
+
+    Attributes:
+        source: The images [N, C, H, W].
+        window: Height and width of windows that lie side by side, or None for others.
+    """
+
+    source: Activation
+    window: Pair | None
+
+
 class BatchSize(Enum):
     """The symbolic batch size."""
 
@@ -116,7 +129,9 @@ class Joined:
 
 BATCH_SIZE = BatchSize.BATCH_SIZE
 Tensor: TypeAlias = "Activation | Weight | Constant"
-Operand: TypeAlias = "Tensor | Joined | BatchRange | Statistic | BatchSize | BatchMultiple | int"
+Operand: TypeAlias = (
+    "Tensor | Joined | BatchRange | Statistic | PoolIndices | BatchSize | BatchMultiple | int"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +143,7 @@ class TypeNumber:
 
 
 Value: TypeAlias = (
-    "bool | int | float | str | Tensor | Joined | BatchRange | Statistic | BatchSize"
+    "bool | int | float | str | Tensor | Joined | BatchRange | Statistic | PoolIndices | BatchSize"
     " | BatchMultiple | TypeNumber | tuple[Value, ...] | None"
 )
 
@@ -365,7 +380,9 @@ def _is_number(value: Value) -> bool:
 
 
 def _is_tensor(value: Value) -> bool:
-    return isinstance(value, Activation | Joined | Weight | Constant | BatchRange | Statistic)
+    return isinstance(
+        value, Activation | Joined | Weight | Constant | BatchRange | Statistic | PoolIndices
+    )
 
 
 def _fits(expected: Type, value: Value) -> bool:  # noqa: PLR0911, PLR0912 - one line for each type

@@ -19,6 +19,7 @@ from smidgen.graph.arguments import (
     BatchSize,
     Constant,
     Operand,
+    PoolIndices,
     Statistic,
     Tensor,
     TypeNumber,
@@ -46,7 +47,7 @@ class Computed:
     operations: tuple[ops.Operation, ...]
     inputs: tuple[Tensor | Computed, ...]
     shares_storage: bool = False
-    statistics: tuple[Statistic | None, ...] = ()
+    statistics: tuple[Statistic | PoolIndices | None, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,7 +303,11 @@ def max_pool(arguments: Arguments) -> Lowered:
     operation = ops.MaxPool(
         *_pool_geometry(arguments), arguments.pair("dilation"), arguments.flag("ceil_mode")
     )
-    return Computed((operation,), (arguments.activation("self"),), statistics=(None,))
+    value = arguments.activation("self")
+    is_plain = operation.padding == (0, 0) and operation.dilation == (1, 1)
+    window = operation.kernel if operation.kernel == operation.stride else None
+    indices = PoolIndices(value, window if is_plain else None)
+    return Computed((operation,), (value,), statistics=(indices,))
 
 
 def average_pool(arguments: Arguments) -> Lowered:

@@ -18,6 +18,7 @@ from smidgen.graph.arguments import (
     ArgumentError,
     Arguments,
     Constant,
+    PoolIndices,
     UnsupportedCase,
     Weight,
 )
@@ -179,6 +180,42 @@ def _checked_scales(scales: Sequence[float]) -> tuple[float, float]:
     if len(scales) != 2 or min(scales) <= 0 or max(scales) > MAX_EXTENT:
         raise ArgumentError(f"it has the scales {tuple(scales)}")
     return scales[0], scales[1]
+
+
+def max_unpool(arguments: Arguments) -> Lowered:
+    """aten.max_unpool2d.default of windows side by side: each value where its greatest one stood.
+
+    The first of several greatest elements of a window counts, as in the pool.
+    """
+    value, indices = arguments.activation("self"), arguments["indices"]
+    if not isinstance(indices, PoolIndices) or indices.window is None:
+        raise UnsupportedCase("indices other than those of a pool of windows side by side")
+    source, (rows, columns) = indices.source, indices.window
+    if len(value.shape) != 4 or len(source.shape) != 4:
+        raise UnsupportedCase(f"an unpooling of the shape {show(value.shape)}")
+    batch, channels, height, width = value.shape
+    size = ((height or 1) * rows, (width or 1) * columns)
+    if source.shape != (batch, channels, *size) or arguments.pair("output_size") != size:
+        found = f"{show(source.shape)} pooled to {show(value.shape)}"
+        raise UnsupportedCase(f"windows that do not fill the images: {found}")
+    if rows * columns > _MOST_PARTS:
+        raise UnsupportedCase(f"windows of {rows} x {columns}")
+    windows = (
+        ops.Reshape((batch, channels, height, rows, width, columns)),
+        ops.Transpose((0, 1, 2, 4, 3, 5)),
+        ops.Reshape((batch, channels, height, width, rows * columns)),
+    )
+    first = Computed((*windows, ops.Reduce("argmax", (4,), keep_dims=True)), (source,))
+    places = Constant(np.arange(rows * columns, dtype=np.int64))
+    is_first = Computed((ops.Compare("eq"),), (first, places))
+    spread = Computed((ops.Reshape((batch, channels, height, width, 1)),), (value,))
+    images = (
+        ops.Where(),
+        ops.Reshape((batch, channels, height, width, rows, columns)),
+        ops.Transpose((0, 1, 2, 4, 3, 5)),
+        ops.Reshape((batch, channels, *size)),
+    )
+    return Computed(images, (is_first, spread, Constant(np.array(0.0, np.float32))))
 
 
 def argmax(arguments: Arguments) -> Lowered:

@@ -48,6 +48,10 @@ ROWS: dict[str, tuple[tuple[Parameter, ...], Lower]] = {
         (_SELF, optional("dim", Type.INTS, ()), _KEEP),
         partial(lowering.reduce, "minimum"),
     ),
+    "max_unpool2d.default": (
+        (_SELF, required("indices", Type.TENSOR), required("output_size", Type.PAIR)),
+        vision_lowering.max_unpool,
+    ),
     "argmax.default": (
         (_SELF, optional("dim", Type.OPTIONAL_NUMBER), _KEEP),
         vision_lowering.argmax,

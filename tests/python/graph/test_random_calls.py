@@ -23,6 +23,7 @@ from smidgen.graph.arguments import (
     Constant,
     Joined,
     Parameter,
+    PoolIndices,
     Statistic,
     Type,
     TypeNumber,
@@ -121,7 +122,8 @@ class Draw:
         if kind < 10:
             return self._chance.choice(self._weights)
         value = self._assembly.new_activation((None, 4, 8, 8), "float32")
-        return self._chance.choice([BatchRange(), Statistic("w0"), Joined(value)])
+        places = PoolIndices(value, self._chance.choice([(2, 2), (0, 1), (8, 8), None]))
+        return self._chance.choice([BatchRange(), Statistic("w0"), Joined(value), places])
 
     def _constant(self) -> Constant:
         shape, dtype = self._chance.choice(CONSTANT_SHAPES), self._chance.choice(DTYPES)

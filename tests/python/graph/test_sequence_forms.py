@@ -80,6 +80,17 @@ def _scaled_sum_of_constants(x: torch.Tensor) -> torch.Tensor:
     return F.conv2d(F.pad(x, (1, 1, 1, 1), "reflect"), kernel, groups=CHANNELS)
 
 
+def _unpooled(x: torch.Tensor) -> torch.Tensor:
+    pooled, places = F.max_pool2d(x, 2, return_indices=True)
+    return F.max_unpool2d(pooled.cos(), places, 2)
+
+
+def _unpooled_after_writing(x: torch.Tensor) -> torch.Tensor:
+    pooled, places = F.max_pool2d(x, 2, return_indices=True)
+    x.neg_().relu_()
+    return F.max_unpool2d(pooled, places, 2) + x
+
+
 FORMS: dict[str, Function] = {
     "conv1d": lambda x: F.conv1d(_signal(x), _image(4, 1, 3)[:, :, 0], _RAMP[:6], 2, 1, 2),
     "conv1d of groups": lambda x: F.conv1d(_signal(x), _image(2, 1, 3)[:, :, 0], groups=2),
@@ -140,6 +151,12 @@ FORMS: dict[str, Function] = {
     "constant resized to corners": lambda x: (
         x + F.interpolate(_image(4, 3, 5)[:1], (6, 8), mode="bilinear", align_corners=True)
     ),
+    "unpool": _unpooled,
+    "unpool with ties": lambda x: _unpooled(x.clamp(min=0.5)),
+    "unpool of a written image": lambda x: _unpooled_after_writing(x + 0),
+    "unpool of uneven windows": lambda x: F.max_unpool2d(
+        *F.max_pool2d(x, (3, 2), return_indices=True), (3, 2)
+    ),
     "windows": _windows,
     "heads": _heads,
     "tokens joined": lambda x: F.linear(
@@ -181,6 +198,22 @@ REFUSED: dict[str, tuple[Function, str]] = {
     "overlapping windows": (lambda x: F.fold(F.unfold(x, 3), (6, 8), 3), "windows that overlap"),
     "average over volumes": (
         lambda x: F.avg_pool3d(x.unsqueeze(1), 2).flatten(1), "other than the depth"
+    ),
+    "unpool of windows that overlap": (
+        lambda x: F.max_unpool2d(*F.max_pool2d(x, 2, 1, return_indices=True), 2, 1),
+        "a pool of windows side by side"
+    ),
+    "unpool to larger images": (
+        lambda x: torch.ops.aten.max_unpool2d(
+            *F.max_pool2d(x, (4, 2), return_indices=True), (6, 8)
+        ),
+        "do not fill the images"
+    ),
+    "unpool by other indices": (
+        lambda x: F.max_unpool2d(x, x.long(), 1, 1), "a pool of windows side by side"
+    ),
+    "indices as numbers": (
+        lambda x: F.max_pool2d(x, 2, return_indices=True)[1].float(), "must be a plain tensor"
     ),
     "samples rolled": (lambda x: x.roll(1, 0), "a rotation of the samples"),
 }  # fmt: skip

@@ -132,7 +132,7 @@ class OnnxImporter:
         """Returns what the name of an output stands for."""
         found = self._values.get(name)
         if isinstance(found, Foreign):
-            shown = f"is of {found.shown}, expected real numbers, or integers of other operators"
+            shown = f"is {found.shown}, expected real numbers, such as DequantizeLinear gives"
             raise refusal(OnnxReason.BAD_SIGNATURE, f"the output {name[:80]!r} {shown}.")
         if isinstance(found, Joined):
             shown = "joins the samples with another axis, expected one of the samples alone"

@@ -379,7 +379,7 @@ def test_an_output_of_bytes(tmp_path: Path) -> None:
     parts = replace(parts, nodes=nodes)
     parts = parts.with_node("y", "QuantizeLinear", "sums y_scale y_zero")
     message = refused(parts, tmp_path, "ONNX_BAD_SIGNATURE")
-    assert "the output 'y' is in integers" in message
+    assert "the output 'y' is integers that QuantizeLinear gives" in message
 
 
 def test_scales_of_rows_that_are_found_while_running(tmp_path: Path) -> None:
