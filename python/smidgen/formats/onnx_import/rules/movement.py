@@ -169,7 +169,8 @@ def _backwards(value: Tensor | Joined, axis: int, start: int, end: int, step: in
     extent = value.shape[axis]
     first = min(max(start + extent * (start < 0), 0), extent - 1)
     last = min(max(end + extent * (end < 0), -1), extent - 1)
-    return Constant(np.take(value.array, np.arange(first, last, step, dtype=np.int64), axis))
+    cut = slice(first, None if last < 0 else last, step)
+    return Constant(value.array[(slice(None),) * axis + (cut,)])
 
 
 def gather(call: Call) -> Sequence[Result]:
