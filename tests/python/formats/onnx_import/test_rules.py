@@ -458,9 +458,9 @@ UNSUPPORTED: dict[str, tuple[str, Case]] = {
              node("Add", ["x", "r"], ["y"])], IMAGE, {"a": np.array(1)})),
     "ReduceProd (a product of elements that are not a shape)": (
         "product", one("ReduceProd", IMAGE, axes=[2])),
-    "Mul (arithmetic with the batch size)": (
+    "Sub (arithmetic with the batch size)": (
         "batch", Case(
-            [node("Shape", ["x"], ["s"], end=1), node("Mul", ["s", "two"], ["t"]),
+            [node("Shape", ["x"], ["s"], end=1), node("Sub", ["s", "two"], ["t"]),
              node("Concat", ["t", "minus"], ["r"], axis=0), node("Reshape", ["x", "r"], ["y"])],
             IMAGE, {"two": ints(2), "minus": ints(-1)})),
     "Where (a choice by whether the batch size is 2)": (
