@@ -6,11 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smidgen.functional.elementary import maximum
+from smidgen.functional.exact_products import BYTE_PRODUCT, exact_dtype
 from smidgen.functional.quantized import round_and_clamp
 from smidgen.functional.types import F32, U8
 
 _SCORE_STEPS = np.float32(float.fromhex("0x1.715476p+11"))  # 2048 / ln(2)
 _MOST_STEPS = 32767  # beyond any weight
+_MOST_WEIGHT = 255
 _LOWEST = np.finfo(np.float32).min
 
 # 128 * 255 * 2^-x for 0 <= x < 1 as a polynomial of x
@@ -48,8 +50,9 @@ def attention(
     Shapes: query, key and value [N, H, S, D]; mask broadcasts to [N, H, S, S]. Returns
     [N, H, S, D].
     """
-    centred = query.astype(np.int64) - query_zero_point
-    products = centred @ (key.astype(np.int64) - 128).swapaxes(2, 3)
+    dtype = exact_dtype(query.shape[3], BYTE_PRODUCT)
+    centred = query.astype(dtype) - dtype.type(query_zero_point)
+    products = (centred @ (key.astype(dtype) - dtype.type(128)).swapaxes(2, 3)).astype(np.int64)
     # NaN and infinities come from masks of such numbers alone.
     with np.errstate(all="ignore"):
         scores = products.astype(np.int32).astype(np.float32) * score_multiplier
@@ -58,7 +61,9 @@ def attention(
         is_number = np.where(np.isnan(scores), np.float32(-np.inf), scores)
         weights = _weights(is_number.max(axis=3, keepdims=True) - scores)
         totals = weights.sum(axis=3, keepdims=True)
-        sums = (weights @ (value.astype(np.int64) - value_zero_point)).astype(np.int32)
+        dtype = exact_dtype(value.shape[2], _MOST_WEIGHT * 255)
+        centred = value.astype(dtype) - dtype.type(value_zero_point)
+        sums = (weights.astype(dtype) @ centred).astype(np.int64).astype(np.int32)
         multipliers = value_multiplier / totals.astype(np.int32).astype(np.float32)
         averages = sums.astype(np.float32) * multipliers
     return round_and_clamp(averages, zero_point, 0, 255)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from smidgen.functional import elementary
+from smidgen.functional.exact_products import BYTE_PRODUCT, exact_dtype
 from smidgen.functional.movement import gather
 from smidgen.functional.quantized import quantize
-from smidgen.functional.types import F32, I8, I64
+from smidgen.functional.types import F32, I8, I32, I64
 
 
 def matmul(lhs: F32, rhs: F32, *, transpose_rhs: bool) -> F32:
@@ -62,13 +63,14 @@ def dynamic_linear(x: F32, weight: I8, weight_scale: F32, bias: F32) -> F32:
     scale, zero_point = row_qparams(x)
     rows = x.reshape(-1, x.shape[-1])
     scale, zero_point = scale.reshape(-1), zero_point.reshape(-1)
+    dtype = exact_dtype(x.shape[-1], BYTE_PRODUCT)
     centred = np.stack(
         [
-            quantize(row, float(s), int(z)).astype(np.int64) - int(z)
+            quantize(row, float(s), int(z)).astype(dtype) - dtype.type(z)
             for row, s, z in zip(rows, scale, zero_point, strict=True)
         ]
     )
-    acc = (centred @ weight.astype(np.int64).T).astype(np.int32)
+    acc: I32 = (centred @ weight.astype(dtype).T).astype(np.int64).astype(np.int32)
     with np.errstate(all="ignore"):
         scaled = acc.astype(np.float32) * (scale[:, None] * weight_scale) + bias
     return scaled.reshape(*x.shape[:-1], -1)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from smidgen.functional.types import F32, I8, I32, U8
+from smidgen.functional.exact_products import BYTE_PRODUCT, exact_dtype
+from smidgen.functional.types import F32, I8, I32, I64, U8
 
 
 def round_and_clamp(t: F32, zero_point: int, qmin: int, qmax: int) -> U8:
@@ -104,24 +105,27 @@ def convolve(
     Returns [N, O, OH, OW] int32.
     """
     top, left, bottom, right = padding
-    centred = np.pad(
-        x.astype(np.int64) - zero_point, ((0, 0), (0, 0), (top, bottom), (left, right))
-    )
     out_channels, group_channels, kernel_h, kernel_w = weight.shape
-    out_h = window_count(x.shape[2], kernel_h, stride[0], top + bottom, dilation[0])
-    out_w = window_count(x.shape[3], kernel_w, stride[1], left + right, dilation[1])
-    acc = np.zeros((x.shape[0], out_channels, out_h, out_w), np.int64)
-    per_group = out_channels // groups
-    for group in range(groups):
-        channels = slice(group * group_channels, (group + 1) * group_channels)
-        outs = slice(group * per_group, (group + 1) * per_group)
-        for kh in range(kernel_h):
-            for kw in range(kernel_w):
-                rows = _every(stride[0], out_h, start=kh * dilation[0])
-                cols = _every(stride[1], out_w, start=kw * dilation[1])
-                taps = weight[outs, :, kh, kw].astype(np.int64)
-                acc[:, outs] += np.einsum("nchw,oc->nohw", centred[:, channels, rows, cols], taps)
-    return (acc + bias.astype(np.int64).reshape(1, -1, 1, 1)).astype(np.int32)
+    images, _, height, width = x.shape
+    out_h = window_count(height, kernel_h, stride[0], top + bottom, dilation[0])
+    out_w = window_count(width, kernel_w, stride[1], left + right, dilation[1])
+    dtype = exact_dtype(group_channels * kernel_h * kernel_w, BYTE_PRODUCT)
+    centred = np.pad(
+        x.astype(dtype) - dtype.type(zero_point), ((0, 0), (0, 0), (top, bottom), (left, right))
+    )
+    grouped = centred.reshape(images, groups, group_channels, *centred.shape[2:])
+    taps = weight.reshape(groups, -1, group_channels, kernel_h, kernel_w).astype(dtype)
+    acc = np.zeros((images, groups, out_channels // groups, out_h * out_w), dtype)
+    is_depthwise = group_channels == 1
+    for kh in range(kernel_h):
+        for kw in range(kernel_w):
+            rows = _every(stride[0], out_h, start=kh * dilation[0])
+            cols = _every(stride[1], out_w, start=kw * dilation[1])
+            window = grouped[..., rows, cols].reshape(images, groups, group_channels, -1)
+            # Matrices of one column take BLAS longer than they take to multiply.
+            acc += taps[..., kh, kw] * window if is_depthwise else taps[..., kh, kw] @ window
+    total: I64 = acc.reshape(images, out_channels, out_h, out_w).astype(np.int64)
+    return (total + bias.astype(np.int64).reshape(1, -1, 1, 1)).astype(np.int32)
 
 
 def multiply_accumulate(x: U8, zero_point: int, weight: I8, bias: I32) -> I32:
@@ -129,8 +133,10 @@ def multiply_accumulate(x: U8, zero_point: int, weight: I8, bias: I32) -> I32:
 
     Shapes: x [N, I]; weight [O, I]; bias [O]. Returns [N, O] int32.
     """
-    centred = x.astype(np.int64) - zero_point
-    return (centred @ weight.astype(np.int64).T + bias.astype(np.int64)).astype(np.int32)
+    dtype = exact_dtype(x.shape[1], BYTE_PRODUCT)
+    centred = x.astype(dtype) - dtype.type(zero_point)
+    acc: I64 = (centred @ weight.astype(dtype).T).astype(np.int64)
+    return (acc + bias.astype(np.int64)).astype(np.int32)
 
 
 def add(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from smidgen.functional.exact_products import BYTE_PRODUCT, exact_dtype
 from smidgen.functional.types import F32, I8, I32, U8
 
 WEIGHT_BITS = 11
@@ -33,23 +34,24 @@ def convolve_transposed(
     top, left, bottom, right = padding
     whole_h = rows + dilation[0] * (kernel_h - 1) + output_padding[0]
     whole_w = columns + dilation[1] * (kernel_w - 1) + output_padding[1]
-    acc = np.zeros((images, per_group * groups, whole_h, whole_w), np.int64)
-    centred = x.astype(np.int64) - zero_point
     group_channels = channels // groups
-    for group in range(groups):
-        inputs = slice(group * group_channels, (group + 1) * group_channels)
-        outs = slice(group * per_group, (group + 1) * per_group)
-        for kh in range(kernel_h):
-            for kw in range(kernel_w):
-                first_row, first_column = kh * dilation[0], kw * dilation[1]
-                taps = weight[inputs, :, kh, kw].astype(np.int64)
-                acc[
-                    :,
-                    outs,
-                    first_row : first_row + rows : stride[0],
-                    first_column : first_column + columns : stride[1],
-                ] += np.einsum("nchw,co->nohw", centred[:, inputs], taps)
-    cut = acc[:, :, top : whole_h - bottom, left : whole_w - right]
+    # No pixel of the output meets a tap twice.
+    dtype = exact_dtype(group_channels * kernel_h * kernel_w, BYTE_PRODUCT)
+    centred = x.astype(dtype) - dtype.type(zero_point)
+    grouped = centred.reshape(images, groups, group_channels, height * width)
+    taps = weight.astype(dtype).reshape(groups, group_channels, per_group, kernel_h, kernel_w)
+    acc = np.zeros((images, per_group * groups, whole_h, whole_w), dtype)
+    for kh in range(kernel_h):
+        for kw in range(kernel_w):
+            first_row, first_column = kh * dilation[0], kw * dilation[1]
+            product = taps[..., kh, kw].swapaxes(1, 2) @ grouped
+            acc[
+                :,
+                :,
+                first_row : first_row + rows : stride[0],
+                first_column : first_column + columns : stride[1],
+            ] += product.reshape(images, -1, height, width)
+    cut = acc[:, :, top : whole_h - bottom, left : whole_w - right].astype(np.int64)
     return (cut + bias.astype(np.int64).reshape(1, -1, 1, 1)).astype(np.int32)
 
 
