@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import fx
 
@@ -126,7 +127,9 @@ def convert(
     )
     on_stage(Stage.VERIFY)
     inputs = None if evaluation is None else evaluation.inputs_for(model.exported.inputs)
-    certificate = check_parity(program, _parity_samples(program, inputs, model))
+    certificate = check_parity(
+        program, _parity_samples(program, inputs, model), threads=torch.get_num_threads()
+    )
     float_accuracy, quantized_accuracy = _accuracies(model, program, evaluation)
     noise = {} if inputs is None else _noise(model, graph, program, inputs)
     report = QuantizationReport(

@@ -45,11 +45,15 @@ class ParityCertificate:
         sample_count: Samples compared.
         max_difference: Largest absolute difference of any output element; 0.
         isas: Instruction sets compared.
+        differing_bytes: Bytes of all tensors at all instruction sets that differ; 0.
+        compared_bytes: Bytes of all tensors at all instruction sets.
     """
 
     sample_count: int
     max_difference: int
     isas: tuple[str, ...]
+    differing_bytes: int = 0
+    compared_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
