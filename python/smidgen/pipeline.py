@@ -7,21 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import fx
 
 from smidgen.artifact import encode_artifact
 from smidgen.calibration import Calibrator, calibrate
-from smidgen.classification import check_class_labels
+from smidgen.certificate import prove
 from smidgen.config import Activations, QATConfig
 from smidgen.conversion import Conversion
 from smidgen.convert import activation_qparams, convert_graph
 from smidgen.convertible import check_convertible
-from smidgen.engine import Engine
 from smidgen.errors import TrainingError
-from smidgen.evaluation import Arrays, accuracy, batches
-from smidgen.float_execution import first_float_output, float_values
+from smidgen.evaluation import Arrays, batches
+from smidgen.float_execution import float_values
 from smidgen.float_model import FloatModel, check_belongs, load_model
 from smidgen.formats.dataset import Dataset
 from smidgen.origin import calibration_origin, training_origin
@@ -29,19 +27,13 @@ from smidgen.passes import fuse_for_inference, quantize_dynamically
 from smidgen.profile import ActivationRange, CalibrationProfile
 from smidgen.program import Program
 from smidgen.progress import Stage
-from smidgen.qat.prepare import finish_qat, prepare_qat
+from smidgen.qat.prepare import finish_qat, prepare_fused, prepare_qat
 from smidgen.qat.trained import TrainedModel, load_trained, save_trained
 from smidgen.qat.training import train_qat
 from smidgen.quantization_report import report_nodes
 from smidgen.quantized_import import import_quantized
 from smidgen.report import QuantizationReport
-from smidgen.verification import (
-    check_parity,
-    random_samples,
-    real_values,
-    sample_count,
-    sqnr_db,
-)
+from smidgen.verification import real_values, sample_count, sqnr_db
 
 __all__ = [
     "Calibrator",
@@ -115,7 +107,7 @@ def convert(
     """
     check_belongs(model, profile)
     on_stage(Stage.CONVERT)
-    graph, ranges = _quantizable(model, profile, trained)
+    graph, ranges, prepared = _quantizable(model, profile, trained)
     if activations is Activations.DYNAMIC:
         graph = quantize_dynamically(graph)
     program = convert_graph(
@@ -126,19 +118,19 @@ def convert(
         lineage={**_lineage(model, profile, trained, activations), **(lineage or {})},
     )
     on_stage(Stage.VERIFY)
-    inputs = None if evaluation is None else evaluation.inputs_for(model.exported.inputs)
-    certificate = check_parity(
-        program, _parity_samples(program, inputs, model), threads=torch.get_num_threads()
-    )
-    float_accuracy, quantized_accuracy = _accuracies(model, program, evaluation)
-    noise = {} if inputs is None else _noise(model, graph, program, inputs)
+    if activations is Activations.DYNAMIC:
+        prepared = None  # fake quantization simulates static activations alone
+    elif prepared is None:
+        prepared = prepare_fused(graph, ranges).eval()
+    proof = prove(model, program, prepared, evaluation)
+    noise = {} if evaluation is None else _noise(model, graph, program, evaluation)
     report = QuantizationReport(
         nodes=report_nodes(model.graph, graph, activation_qparams(graph, ranges), noise),
         float_bytes=model.exported.parameter_bytes,
         artifact_bytes=len(encode_artifact(program)),
-        parity=certificate,
-        float_accuracy=float_accuracy,
-        quantized_accuracy=quantized_accuracy,
+        parity=proof.certificate,
+        float_accuracy=proof.float_accuracy,
+        quantized_accuracy=proof.quantized_accuracy,
     )
     return Conversion(program=program, report=report)
 
@@ -174,10 +166,10 @@ def quantize(
 
 def _quantizable(
     model: FloatModel, profile: CalibrationProfile, trained: TrainedModel | None
-) -> tuple[fx.GraphModule, Mapping[str, ActivationRange]]:
-    """Returns the fused graph with final weights, and the final ranges."""
+) -> tuple[fx.GraphModule, Mapping[str, ActivationRange], fx.GraphModule | None]:
+    """Returns the fused graph with final weights, the final ranges, and the graph that trained."""
     if trained is None:
-        return fuse_for_inference(model.graph), profile.ranges
+        return fuse_for_inference(model.graph), profile.ranges, None
     if trained.model_sha256 != model.exported.sha256:
         raise TrainingError(
             f"the trained model comes from the model {trained.model_sha256}, expected "
@@ -192,7 +184,7 @@ def _quantizable(
             "the trained weights do not fit the model; train it again",
             reason="INVALID_TRAINED_MODEL",
         ) from error
-    return finish_qat(prepared.eval())
+    return *finish_qat(prepared.eval()), prepared
 
 
 def _lineage(
@@ -210,53 +202,15 @@ def _lineage(
     }
 
 
-def _parity_samples(program: Program, inputs: Arrays | None, model: FloatModel) -> Arrays:
-    """Takes half of the samples from the evaluation data, if there is any, and invents the rest."""
-    count = sample_count(program)
-    samples = random_samples(program, count)
-    if inputs is None:
-        return samples
-    _, stop, batch = next(iter(batches(inputs, model.exported.inputs, count)))
-    taken = min(stop, max(1, count // 2))
-    return {name: np.concatenate([batch[name][:taken], samples[name][taken:]]) for name in samples}
-
-
-def _accuracies(
-    model: FloatModel, program: Program, evaluation: Dataset | None
-) -> tuple[float | None, float | None]:
-    """Returns the accuracies of the float model and the program, where labels are classes."""
-    if evaluation is None or evaluation.labels is None:
-        return None, None
-    labels = evaluation.labels
-    are_classes = np.issubdtype(labels.dtype, np.integer) and labels.ndim == 1
-    if not are_classes or len(model.exported.outputs[0].shape) != 2:
-        return None, None
-    specs = model.exported.inputs
-    check_class_labels(labels, model.exported.outputs[0])
-    inputs = evaluation.inputs_for(specs)
-    engine, first = Engine(program), program.outputs[0]
-
-    def predict_float(batch: Arrays) -> NDArray[np.float32]:
-        return first_float_output(model.graph, batch, specs)
-
-    def predict_quantized(batch: Arrays) -> NDArray[np.float32]:
-        return engine.run(batch)[first]
-
-    return (
-        accuracy(predict_float, inputs, labels, specs),
-        accuracy(predict_quantized, inputs, labels, specs),
-    )
-
-
 def _noise(
-    model: FloatModel, graph: fx.GraphModule, program: Program, inputs: Arrays
+    model: FloatModel, graph: fx.GraphModule, program: Program, evaluation: Dataset
 ) -> Mapping[str, float | None]:
     """Measures each node's ratio of signal to quantization noise on a few samples.
 
     The signal is what the graph computes in float with the weights that were quantized.
     """
     specs = model.exported.inputs
-    _, _, batch = next(iter(batches(inputs, specs, sample_count(program))))
+    _, _, batch = next(iter(batches(evaluation.inputs_for(specs), specs, sample_count(program))))
     quantized = real_values(program, batch)
     signals = float_values(graph, batch, specs)
     return {name: sqnr_db(signals[name], quantized[name]) for name in signals.keys() & quantized}

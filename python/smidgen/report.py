@@ -38,6 +38,56 @@ class NodeReport:
 
 
 @dataclass(frozen=True, slots=True)
+class Distance:
+    """How far the values of two models are apart.
+
+    Attributes:
+        max_lsb: Largest difference in levels of the quantized tensor.
+        differing: Values that are not equal.
+        elements: Values compared.
+    """
+
+    max_lsb: int
+    differing: int
+    elements: int
+
+
+@dataclass(frozen=True, slots=True)
+class FakeQuantizedParity:
+    """How close the engine is to the fake-quantized model, which training simulates it with.
+
+    Attributes:
+        sample_count: Samples compared.
+        layers: All layers together, each given the engine's own inputs; at most 1 level apart.
+        worst_layer: Node of the layer with the largest difference; empty if none differs.
+        free_running: All layers together, each given what the layer before it gave.
+        top1_agreement: Share of the samples of which both say the same class; None without classes.
+    """
+
+    sample_count: int
+    layers: Distance
+    worst_layer: str
+    free_running: Distance
+    top1_agreement: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FloatParity:
+    """How close the engine is to the float model, on evaluation samples.
+
+    Attributes:
+        sample_count: Samples compared.
+        top1_agreement: Share of the samples of which both say the same class; None without classes.
+        output_sqnr_db: Signal to quantization noise ratio of the first output in dB; None where
+            either is zero.
+    """
+
+    sample_count: int
+    top1_agreement: float | None = None
+    output_sqnr_db: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ParityCertificate:
     """Proof that the engine equals the reference interpreter.
 
@@ -47,6 +97,9 @@ class ParityCertificate:
         isas: Instruction sets compared.
         differing_bytes: Bytes of all tensors at all instruction sets that differ; 0.
         compared_bytes: Bytes of all tensors at all instruction sets.
+        fake_quantized: How close the engine is to what training simulates; None where nothing does,
+            as with dynamic activations or for an imported program.
+        float_model: How close the engine is to the float model; None without evaluation data.
     """
 
     sample_count: int
@@ -54,6 +107,20 @@ class ParityCertificate:
     isas: tuple[str, ...]
     differing_bytes: int = 0
     compared_bytes: int = 0
+    fake_quantized: FakeQuantizedParity | None = None
+    float_model: FloatParity | None = None
+
+    @staticmethod
+    def from_dict(document: Mapping[str, Any]) -> ParityCertificate:
+        """Rebuilds what asdict returned, also after a trip through JSON."""
+        fields = {**document, "isas": tuple(document["isas"])}
+        fake, float_model = fields.get("fake_quantized"), fields.get("float_model")
+        if fake is not None:
+            distances = {name: Distance(**fake[name]) for name in ("layers", "free_running")}
+            fields["fake_quantized"] = FakeQuantizedParity(**{**fake, **distances})
+        if float_model is not None:
+            fields["float_model"] = FloatParity(**float_model)
+        return ParityCertificate(**fields)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +153,5 @@ class QuantizationReport:
         fields = dict(document)
         fields["nodes"] = tuple(NodeReport(**node) for node in fields["nodes"])
         if fields["parity"] is not None:
-            parity = fields["parity"]
-            fields["parity"] = ParityCertificate(**{**parity, "isas": tuple(parity["isas"])})
+            fields["parity"] = ParityCertificate.from_dict(fields["parity"])
         return QuantizationReport(**fields)

@@ -12,7 +12,12 @@ from rich.table import Table
 
 from smidgen.client.reports import decode_report
 from smidgen.client.tensors import decode_spec
-from smidgen.report import ParityCertificate, QuantizationReport
+from smidgen.report import (
+    Distance,
+    FakeQuantizedParity,
+    ParityCertificate,
+    QuantizationReport,
+)
 from smidgen.v1 import dataset_service_pb2 as datasets_pb
 from smidgen.v1 import job_service_pb2 as jobs_pb
 from smidgen.v1 import model_service_pb2 as models_pb
@@ -171,7 +176,7 @@ def report_view(report: QuantizationReport) -> RenderableType:
         ("Artifact", size(report.artifact_bytes) if report.artifact_bytes else ""),
         ("Float accuracy", _share(report.float_accuracy)),
         ("Integer accuracy", _share(report.quantized_accuracy)),
-        ("Engine = reference", _parity(report.parity) if report.parity else ""),
+        *(_certificate(report.parity) if report.parity else []),
     ]
     return Group(nodes, facts(pairs))
 
@@ -239,8 +244,46 @@ def _share(value: float | None) -> str:
     return "" if value is None else f"{value:.4f}"
 
 
-def _parity(parity: ParityCertificate) -> str:
-    return (
-        f"largest difference {parity.max_difference} over {parity.sample_count} samples "
-        f"on {', '.join(parity.isas)}"
-    )
+def _certificate(parity: ParityCertificate) -> list[tuple[str, object]]:
+    bytes_ = f"; {parity.differing_bytes} of {parity.compared_bytes} bytes differ"
+    pairs: list[tuple[str, object]] = [
+        (
+            "Engine = reference",
+            f"largest difference {parity.max_difference} over {parity.sample_count} samples "
+            f"on {', '.join(parity.isas)}{bytes_ if parity.compared_bytes else ''}",
+        )
+    ]
+    if parity.fake_quantized is not None:
+        pairs += _fake_quantized(parity.fake_quantized)
+    if parity.float_model is not None:
+        against = parity.float_model
+        ratio = against.output_sqnr_db
+        parts = [
+            "" if ratio is None else f"SQNR {ratio:.1f} dB",
+            _agreement(against.top1_agreement),
+        ]
+        over = f"over {against.sample_count} samples"
+        pairs.append(("Engine and float", " ".join([*filter(None, parts), over])))
+    return pairs
+
+
+def _fake_quantized(parity: FakeQuantizedParity) -> list[tuple[str, object]]:
+    worst = f", most at {parity.worst_layer}" if parity.worst_layer else ""
+    agreement = _agreement(parity.top1_agreement)
+    return [
+        ("Fake-quantized layers", f"{_distance(parity.layers)}{worst}"),
+        (
+            "Fake-quantized model",
+            f"{_distance(parity.free_running)}; {agreement or 'compared'} over "
+            f"{parity.sample_count} samples",
+        ),
+    ]
+
+
+def _distance(distance: Distance) -> str:
+    share = 100 * distance.differing / max(distance.elements, 1)
+    return f"at most {distance.max_lsb} LSB, {share:.3g} % of {distance.elements} values differ"
+
+
+def _agreement(share: float | None) -> str:
+    return "" if share is None else f"same class {100 * share:.4g} %"

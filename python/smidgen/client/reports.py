@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from smidgen.report import NodeReport, ParityCertificate, QuantizationReport
+from smidgen.report import (
+    Distance,
+    FakeQuantizedParity,
+    FloatParity,
+    NodeReport,
+    ParityCertificate,
+    QuantizationReport,
+)
 from smidgen.v1 import report_pb2 as pb
 
 
@@ -36,4 +43,35 @@ def _decode_node(node: pb.NodeReport) -> NodeReport:
 
 
 def _decode_parity(parity: pb.ParityCertificate) -> ParityCertificate:
-    return ParityCertificate(parity.sample_count, parity.max_difference, tuple(parity.isas))
+    has_fake, has_float = parity.HasField("fake_quantized"), parity.HasField("float_model")
+    return ParityCertificate(
+        sample_count=parity.sample_count,
+        max_difference=parity.max_difference,
+        isas=tuple(parity.isas),
+        differing_bytes=parity.differing_bytes,
+        compared_bytes=parity.compared_bytes,
+        fake_quantized=_decode_fake_quantized(parity.fake_quantized) if has_fake else None,
+        float_model=_decode_float(parity.float_model) if has_float else None,
+    )
+
+
+def _decode_fake_quantized(parity: pb.FakeQuantizedParity) -> FakeQuantizedParity:
+    return FakeQuantizedParity(
+        sample_count=parity.sample_count,
+        layers=_decode_distance(parity.layers),
+        worst_layer=parity.worst_layer,
+        free_running=_decode_distance(parity.free_running),
+        top1_agreement=parity.top1_agreement if parity.HasField("top1_agreement") else None,
+    )
+
+
+def _decode_float(parity: pb.FloatParity) -> FloatParity:
+    return FloatParity(
+        sample_count=parity.sample_count,
+        top1_agreement=parity.top1_agreement if parity.HasField("top1_agreement") else None,
+        output_sqnr_db=parity.output_sqnr_db if parity.HasField("output_sqnr_db") else None,
+    )
+
+
+def _decode_distance(distance: pb.Distance) -> Distance:
+    return Distance(distance.max_lsb, distance.differing, distance.elements)

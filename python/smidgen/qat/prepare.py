@@ -41,10 +41,6 @@ _QAT_LAYERS: dict[type[nn.Module], Any] = {
 def prepare_qat(source: fx.GraphModule, ranges: Mapping[str, ActivationRange]) -> fx.GraphModule:
     """Returns an independent copy of an imported graph that simulates its integer program.
 
-    Weights are fake-quantized in their layers. Activations are fake-quantized where
-    place_quantization says: at inputs and behind fused layers, sums, averages, functions and
-    concatenations; max pooling and reshapes have nothing to round.
-
     Args:
         source: The imported graph.
         ranges: Where each activation's range starts, by the names of activation_names.
@@ -52,7 +48,23 @@ def prepare_qat(source: fx.GraphModule, ranges: Mapping[str, ActivationRange]) -
     Raises:
         CalibrationError: a range is missing.
     """
-    fused = fuse_for_training(source)
+    return prepare_fused(fuse_for_training(source), ranges)
+
+
+def prepare_fused(fused: fx.GraphModule, ranges: Mapping[str, ActivationRange]) -> fx.GraphModule:
+    """Returns a graph that simulates the integer program of a fused one.
+
+    Weights are fake-quantized in their layers. Activations are fake-quantized where
+    place_quantization says: at inputs and behind fused layers, sums, averages, functions and
+    concatenations; max pooling and reshapes have nothing to round.
+
+    Args:
+        fused: What fuse_for_training or fuse_for_inference returns; its modules are shared.
+        ranges: Where each activation's range starts, by the names of activation_names.
+
+    Raises:
+        CalibrationError: a range is missing.
+    """
     rewriter = Rewriter(fused)
     for node in fused.graph.nodes:
         module = module_of(fused, node)

@@ -81,21 +81,150 @@ class NodeReport(_message.Message):
 Global___NodeReport: _TypeAlias = NodeReport  # noqa: Y015
 
 @_typing.final
+class Distance(_message.Message):
+    """How far the values of two models are apart."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MAX_LSB_FIELD_NUMBER: _builtins.int
+    DIFFERING_FIELD_NUMBER: _builtins.int
+    ELEMENTS_FIELD_NUMBER: _builtins.int
+    max_lsb: _builtins.int
+    """Largest difference, in levels of the quantized tensor."""
+    differing: _builtins.int
+    """Values that are not equal."""
+    elements: _builtins.int
+    """Values compared."""
+    def __init__(
+        self,
+        *,
+        max_lsb: _builtins.int = ...,
+        differing: _builtins.int = ...,
+        elements: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["differing", b"differing", "elements", b"elements", "max_lsb", b"max_lsb"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Distance: _TypeAlias = Distance  # noqa: Y015
+
+@_typing.final
+class FakeQuantizedParity(_message.Message):
+    """How close the engine is to the fake-quantized model, which is what training simulates it with."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SAMPLE_COUNT_FIELD_NUMBER: _builtins.int
+    LAYERS_FIELD_NUMBER: _builtins.int
+    WORST_LAYER_FIELD_NUMBER: _builtins.int
+    FREE_RUNNING_FIELD_NUMBER: _builtins.int
+    TOP1_AGREEMENT_FIELD_NUMBER: _builtins.int
+    sample_count: _builtins.int
+    """Samples compared: of the evaluation dataset, or invented ones without such a dataset."""
+    worst_layer: _builtins.str
+    """Node of the layer with the largest difference; empty if none differs."""
+    top1_agreement: _builtins.float
+    """Share of the samples of which both say the same class, 0 to 1. Absent if the first output has no classes."""
+    @_builtins.property
+    def layers(self) -> Global___Distance:
+        """All layers together, each given the engine's own inputs. More than 1 level apart is an error of the simulation."""
+
+    @_builtins.property
+    def free_running(self) -> Global___Distance:
+        """All layers together, each given what the layer before it gave, so that differences spread."""
+
+    def __init__(
+        self,
+        *,
+        sample_count: _builtins.int = ...,
+        layers: Global___Distance | None = ...,
+        worst_layer: _builtins.str = ...,
+        free_running: Global___Distance | None = ...,
+        top1_agreement: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_top1_agreement", b"_top1_agreement", "free_running", b"free_running", "layers", b"layers", "top1_agreement", b"top1_agreement"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_top1_agreement", b"_top1_agreement", "free_running", b"free_running", "layers", b"layers", "sample_count", b"sample_count", "top1_agreement", b"top1_agreement", "worst_layer", b"worst_layer"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__top1_agreement: _TypeAlias = _typing.Literal["top1_agreement"]  # noqa: Y015
+    _WhichOneofArgType__top1_agreement: _TypeAlias = _typing.Literal["_top1_agreement", b"_top1_agreement"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__top1_agreement) -> _WhichOneofReturnType__top1_agreement | None: ...
+
+Global___FakeQuantizedParity: _TypeAlias = FakeQuantizedParity  # noqa: Y015
+
+@_typing.final
+class FloatParity(_message.Message):
+    """How close the engine is to the float model, on samples of the evaluation dataset."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SAMPLE_COUNT_FIELD_NUMBER: _builtins.int
+    TOP1_AGREEMENT_FIELD_NUMBER: _builtins.int
+    OUTPUT_SQNR_DB_FIELD_NUMBER: _builtins.int
+    sample_count: _builtins.int
+    """Samples compared: all if their labels are classes, else as many as there is time for."""
+    top1_agreement: _builtins.float
+    """Share of the samples of which both say the same class, 0 to 1. Absent if the first output has no classes."""
+    output_sqnr_db: _builtins.float
+    """Signal to quantization noise ratio of the first output, in dB. Absent where either is zero."""
+    def __init__(
+        self,
+        *,
+        sample_count: _builtins.int = ...,
+        top1_agreement: _builtins.float | None = ...,
+        output_sqnr_db: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_output_sqnr_db", b"_output_sqnr_db", "_top1_agreement", b"_top1_agreement", "output_sqnr_db", b"output_sqnr_db", "top1_agreement", b"top1_agreement"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_output_sqnr_db", b"_output_sqnr_db", "_top1_agreement", b"_top1_agreement", "output_sqnr_db", b"output_sqnr_db", "sample_count", b"sample_count", "top1_agreement", b"top1_agreement"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__output_sqnr_db: _TypeAlias = _typing.Literal["output_sqnr_db"]  # noqa: Y015
+    _WhichOneofArgType__output_sqnr_db: _TypeAlias = _typing.Literal["_output_sqnr_db", b"_output_sqnr_db"]  # noqa: Y015
+    _WhichOneofReturnType__top1_agreement: _TypeAlias = _typing.Literal["top1_agreement"]  # noqa: Y015
+    _WhichOneofArgType__top1_agreement: _TypeAlias = _typing.Literal["_top1_agreement", b"_top1_agreement"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__output_sqnr_db) -> _WhichOneofReturnType__output_sqnr_db | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__top1_agreement) -> _WhichOneofReturnType__top1_agreement | None: ...
+
+Global___FloatParity: _TypeAlias = FloatParity  # noqa: Y015
+
+@_typing.final
 class ParityCertificate(_message.Message):
-    """Proof that the engine and the reference interpreter agree."""
+    """Proof that the engine and the reference interpreter agree, and how close both are to the models before."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     SAMPLE_COUNT_FIELD_NUMBER: _builtins.int
     MAX_DIFFERENCE_FIELD_NUMBER: _builtins.int
     ISAS_FIELD_NUMBER: _builtins.int
+    DIFFERING_BYTES_FIELD_NUMBER: _builtins.int
+    COMPARED_BYTES_FIELD_NUMBER: _builtins.int
+    FAKE_QUANTIZED_FIELD_NUMBER: _builtins.int
+    FLOAT_MODEL_FIELD_NUMBER: _builtins.int
     sample_count: _builtins.int
-    """Number of samples compared, at least 1."""
+    """Number of samples on which engine and reference were compared, at least 1."""
     max_difference: _builtins.int
     """Largest absolute difference of any output byte. 0, or the conversion would have failed."""
+    differing_bytes: _builtins.int
+    """Bytes in which the engine differs from the reference, counted over all tensors and instruction sets. 0, or the
+    conversion would have failed.
+    """
+    compared_bytes: _builtins.int
+    """Bytes compared, over all tensors and instruction sets."""
     @_builtins.property
     def isas(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Instruction sets compared against the reference, for instance `portable`, `avx512vnni`."""
+
+    @_builtins.property
+    def fake_quantized(self) -> Global___FakeQuantizedParity:
+        """Engine and fake-quantized model. Absent where nothing is simulated: with dynamic activations, for imported programs."""
+
+    @_builtins.property
+    def float_model(self) -> Global___FloatParity:
+        """Engine and float model. Absent without an evaluation dataset."""
 
     def __init__(
         self,
@@ -103,10 +232,14 @@ class ParityCertificate(_message.Message):
         sample_count: _builtins.int = ...,
         max_difference: _builtins.int = ...,
         isas: _abc.Iterable[_builtins.str] | None = ...,
+        differing_bytes: _builtins.int = ...,
+        compared_bytes: _builtins.int = ...,
+        fake_quantized: Global___FakeQuantizedParity | None = ...,
+        float_model: Global___FloatParity | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["fake_quantized", b"fake_quantized", "float_model", b"float_model"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["isas", b"isas", "max_difference", b"max_difference", "sample_count", b"sample_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["compared_bytes", b"compared_bytes", "differing_bytes", b"differing_bytes", "fake_quantized", b"fake_quantized", "float_model", b"float_model", "isas", b"isas", "max_difference", b"max_difference", "sample_count", b"sample_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

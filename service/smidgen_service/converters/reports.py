@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from smidgen.report import NodeReport, ParityCertificate, QuantizationReport
+from smidgen.report import (
+    Distance,
+    FakeQuantizedParity,
+    NodeReport,
+    ParityCertificate,
+    QuantizationReport,
+)
 from smidgen.v1 import report_pb2
 
 
@@ -34,8 +40,35 @@ def _node(node: NodeReport) -> report_pb2.NodeReport:
 
 
 def _parity(parity: ParityCertificate) -> report_pb2.ParityCertificate:
+    fake, float_model = parity.fake_quantized, parity.float_model
     return report_pb2.ParityCertificate(
         sample_count=parity.sample_count,
         max_difference=parity.max_difference,
         isas=parity.isas,
+        differing_bytes=parity.differing_bytes,
+        compared_bytes=parity.compared_bytes,
+        fake_quantized=None if fake is None else _fake_quantized(fake),
+        float_model=None
+        if float_model is None
+        else report_pb2.FloatParity(
+            sample_count=float_model.sample_count,
+            top1_agreement=float_model.top1_agreement,
+            output_sqnr_db=float_model.output_sqnr_db,
+        ),
+    )
+
+
+def _fake_quantized(parity: FakeQuantizedParity) -> report_pb2.FakeQuantizedParity:
+    return report_pb2.FakeQuantizedParity(
+        sample_count=parity.sample_count,
+        layers=_distance(parity.layers),
+        worst_layer=parity.worst_layer,
+        free_running=_distance(parity.free_running),
+        top1_agreement=parity.top1_agreement,
+    )
+
+
+def _distance(distance: Distance) -> report_pb2.Distance:
+    return report_pb2.Distance(
+        max_lsb=distance.max_lsb, differing=distance.differing, elements=distance.elements
     )

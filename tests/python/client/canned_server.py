@@ -426,7 +426,23 @@ def convert_job() -> jobs_pb.Job:
     report = plan()
     report.artifact_bytes = 1000
     report.parity.CopyFrom(
-        report_pb2.ParityCertificate(sample_count=8, max_difference=0, isas=["portable", "avx2"])
+        report_pb2.ParityCertificate(
+            sample_count=8,
+            max_difference=0,
+            isas=["portable", "avx2"],
+            differing_bytes=0,
+            compared_bytes=4096,
+            fake_quantized=report_pb2.FakeQuantizedParity(
+                sample_count=4,
+                layers=report_pb2.Distance(max_lsb=1, differing=3, elements=2000),
+                worst_layer="v2",
+                free_running=report_pb2.Distance(max_lsb=5, differing=100, elements=2000),
+                top1_agreement=0.75,
+            ),
+            float_model=report_pb2.FloatParity(
+                sample_count=9, top1_agreement=1.0, output_sqnr_db=31.25
+            ),
+        )
     )
     report.float_accuracy, report.quantized_accuracy = 0.98, 0.97
     return jobs_pb.Job(

@@ -1,7 +1,14 @@
 from __future__ import annotations
 
 from smidgen.client.reports import decode_report
-from smidgen.report import NodeReport, ParityCertificate, QuantizationReport
+from smidgen.report import (
+    Distance,
+    FakeQuantizedParity,
+    FloatParity,
+    NodeReport,
+    ParityCertificate,
+    QuantizationReport,
+)
 from smidgen.v1 import report_pb2 as pb
 
 
@@ -21,7 +28,17 @@ def test_every_field_of_a_report_is_read() -> None:
         nodes=(node, NodeReport("v1", "batch_norm", False, reason="FOLDED")),
         float_bytes=40,
         artifact_bytes=900,
-        parity=ParityCertificate(8, 0, ("portable", "avx2")),
+        parity=ParityCertificate(
+            8,
+            0,
+            ("portable", "avx2"),
+            differing_bytes=0,
+            compared_bytes=1 << 40,
+            fake_quantized=FakeQuantizedParity(
+                4, Distance(1, 3, 2000), "v2", Distance(5, 100, 2000), top1_agreement=0.0
+            ),
+            float_model=FloatParity(9, top1_agreement=0.5, output_sqnr_db=0.0),
+        ),
         float_accuracy=0.0,
         quantized_accuracy=0.5,
     )
@@ -30,6 +47,17 @@ def test_every_field_of_a_report_is_read() -> None:
         if entry["sqnr_db"] is None:
             del entry["sqnr_db"]
     assert decode_report(pb.QuantizationReport(**document)) == report
+
+
+def test_a_certificate_may_lack_what_was_not_compared() -> None:
+    message = pb.QuantizationReport(float_bytes=7)
+    message.parity.sample_count = 2
+    message.parity.fake_quantized.sample_count = 1
+    parity = decode_report(message).parity
+    assert parity is not None
+    assert parity.float_model is None
+    nothing = Distance(0, 0, 0)
+    assert parity.fake_quantized == FakeQuantizedParity(1, nothing, "", nothing)
 
 
 def test_what_is_absent_is_none() -> None:

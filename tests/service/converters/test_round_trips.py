@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from google.protobuf.duration_pb2 import Duration
 
+from smidgen.client.reports import decode_report
 from smidgen.config import ObserverMethod, QATConfig, TaskLoss
 from smidgen.progress import Stage
-from smidgen.report import NodeReport, ParityCertificate, QuantizationReport
+from smidgen.report import (
+    Distance,
+    FakeQuantizedParity,
+    FloatParity,
+    NodeReport,
+    ParityCertificate,
+    QuantizationReport,
+)
 from smidgen.tensor_spec import TensorSpec
 from smidgen.v1 import job_service_pb2
 from smidgen.v1 import optimization_service_pb2 as pb
@@ -125,6 +136,28 @@ def test_report_keeps_absent_values_absent() -> None:
     full = QuantizationReport(nodes=nodes, float_bytes=4, parity=parity, float_accuracy=0.0)
     assert list(report_to_message(full).parity.isas) == ["portable", "avx2"]
     assert report_to_message(full).HasField("float_accuracy")
+    assert not report_to_message(full).parity.HasField("fake_quantized")
+    assert not report_to_message(full).parity.HasField("float_model")
+
+
+def test_certificates_come_back_from_messages_and_json() -> None:
+    fake = FakeQuantizedParity(4, Distance(1, 3, 9), "v2", Distance(5, 8, 9), top1_agreement=0.0)
+    certificates = [
+        ParityCertificate(4, 0, ("avx2",), 0, 1 << 40, fake, FloatParity(9, 0.5, 31.0)),
+        ParityCertificate(4, 0, ("avx2",), 0, 7, replace(fake, top1_agreement=None)),
+        ParityCertificate(4, 0, ("avx2",), 0, 7, None, FloatParity(9)),
+    ]
+    for certificate in certificates:
+        report = QuantizationReport(nodes=(), float_bytes=4, parity=certificate)
+        assert decode_report(report_to_message(report)) == report
+        assert QuantizationReport.from_dict(json.loads(json.dumps(report.to_dict()))) == report
+
+
+def test_reports_of_earlier_releases_are_read() -> None:
+    document = QuantizationReport((), 4, parity=ParityCertificate(4, 0, ("avx2",))).to_dict()
+    for field in ("differing_bytes", "compared_bytes", "fake_quantized", "float_model"):
+        del document["parity"][field]
+    assert QuantizationReport.from_dict(document).parity == ParityCertificate(4, 0, ("avx2",))
 
 
 def test_failed_job() -> None:
