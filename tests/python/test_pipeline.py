@@ -106,6 +106,11 @@ def test_digits_keep_their_accuracy(model_path: Path, tmp_path: Path) -> None:
         assert report.parity is not None
         assert report.parity.isas == available_isas()
         assert report.parity.max_difference == 0
+        assert report.parity.fake_quantized is not None
+        assert report.parity.fake_quantized.layers.max_lsb <= 1
+        assert report.parity.fake_quantized.top1_agreement == 1.0
+        assert report.parity.float_model is not None
+        assert report.parity.float_model.sample_count == len(evaluation.arrays["inputs"])
         assert report.artifact_bytes == len(encode_artifact(conversion.program))
     assert calibrated.program.lineage["method"] == "ptq"
     assert final.program.lineage["method"] == "qat"

@@ -121,6 +121,9 @@ def test_conversion_reports_what_it_found(model: FloatModel) -> None:
     report = conversion.report
     assert report.parity is not None
     assert report.parity.max_difference == 0
+    fake = report.parity.fake_quantized
+    assert fake is not None
+    assert fake.layers.max_lsb <= 1
     attention = [node for node in report.nodes if node.op == "scaled_dot_product_attention"]
     assert all(node.sqnr_db is None or node.sqnr_db > 20 for node in attention)
     residuals = [node for node in report.nodes if node.op == "layer_norm"]

@@ -19,9 +19,10 @@ from smidgen.passes import fuse_for_inference
 from smidgen.passes.operators import module_of
 from smidgen.program import Conv2d, DType, Linear, Program
 from smidgen.qat.comparison import compare_fake_quantized, distance, run_freely
-from smidgen.qat.fake_quantize import FakeQuantize
+from smidgen.qat.fake_quantize import FakeQuantize, Requantize
 from smidgen.qat.prepare import prepare_fused, prepare_qat
 from smidgen.report import Distance
+from tests.python.graph.networks import NETWORKS, randomize
 
 
 class _Net(nn.Module):
@@ -89,6 +90,26 @@ def test_every_layer_is_at_most_one_level_apart(prepared: fx.GraphModule, progra
     assert all(layer.max_lsb <= 1 for layer in layers.values())
     assert all(layer.differing < 0.01 * layer.elements for layer in layers.values())
     assert sum(layer.elements for layer in layers.values()) > 100_000
+
+
+@pytest.mark.parametrize("net", NETWORKS)
+def test_no_rounded_value_of_a_network_is_left_out(
+    net: str, import_model: Callable[..., FloatModel]
+) -> None:
+    torch.manual_seed(0)
+    kind, shape = NETWORKS[net]
+    model = import_model(randomize(kind()), shape)
+    x = np.random.default_rng(1).normal(size=(8, *shape)).astype(np.float32)
+    name = model.exported.inputs[0].name
+    profile = calibrate(model, [{name: x}])
+    graph = fuse_for_inference(model.graph)
+    exported = model.exported
+    program = convert_graph(graph, profile.ranges, inputs=exported.inputs, outputs=exported.outputs)
+    prepared = prepare_fused(graph, profile.ranges).eval()
+    layers = compare_fake_quantized(prepared, program, {name: x[:2]})
+    modules = [module_of(prepared, node) for node in prepared.graph.nodes]
+    assert len(layers) == sum(isinstance(m, FakeQuantize | Requantize) for m in modules)
+    assert all(layer.max_lsb <= 1 for layer in layers.values())
 
 
 def test_folded_graph_is_as_close(model: FloatModel, program: Program) -> None:
