@@ -15,6 +15,7 @@
 #include "base/error.h"
 #include "base/isa.h"
 #include "bindings/program.h"
+#include "bindings/training.h"
 #include "engine/engine.h"
 #include "kernels/peak/measure.h"
 
@@ -302,6 +303,7 @@ PYBIND11_MODULE(_engine, module) {
       py::arg("isa"));
   define_program(module);
   define_engine(module);
+  bindings::define_training(module);
 }
 
 }  // namespace smidgen

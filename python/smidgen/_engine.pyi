@@ -43,3 +43,42 @@ class Engine:
     def describe_plan(
         self, shapes: Sequence[Sequence[int]], outputs: Sequence[int]
     ) -> dict[str, Any]: ...
+
+class FakeQuantizer:
+    def __init__(self, isa: str | None) -> None: ...
+    def round(
+        self,
+        x: NDArray[np.float32],
+        scale: float,
+        low: float,
+        high: float,
+        least: float,
+        most: float,
+        blocked: float | None,
+        out: NDArray[np.float32],
+        bits: NDArray[np.uint8],
+        threads: int,
+    ) -> None: ...
+    def round_weight(
+        self,
+        weight: NDArray[np.float32],
+        out: NDArray[np.float32],
+        bits: NDArray[np.uint8],
+        scales: NDArray[np.float32],
+        threads: int,
+    ) -> None: ...
+    def pass_gradient(
+        self,
+        gradient: NDArray[np.float32],
+        bits: NDArray[np.uint8],
+        out: NDArray[np.float32],
+        threads: int,
+    ) -> None: ...
+    def pass_weight_gradient(
+        self,
+        gradient: NDArray[np.float32],
+        bits: NDArray[np.uint8],
+        out: NDArray[np.float32],
+        threads: int,
+    ) -> None: ...
+    def value_range(self, x: NDArray[np.float32], threads: int) -> tuple[float, float]: ...

@@ -20,7 +20,11 @@ class MovingAverageObserver:
 
     def observe(self, values: torch.Tensor) -> None:
         """Moves the range towards that of these values."""
-        low, high = (float(end) for end in torch.aminmax(values.detach()))
+        low, high = torch.aminmax(values.detach())
+        self.observe_range(float(low), float(high))
+
+    def observe_range(self, low: float, high: float) -> None:
+        """Moves the range towards that of values from `low` to `high`."""
         if self._range is not None:
             low = self._range.low + self.averaging_constant * (low - self._range.low)
             high = self._range.high + self.averaging_constant * (high - self._range.high)

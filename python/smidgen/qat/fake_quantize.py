@@ -6,42 +6,21 @@ what its converted program computes.
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
 import torch
 from torch import nn
 
 from smidgen.errors import TrainingError
 from smidgen.observers import MovingAverageObserver
+from smidgen.passes.operators import UNBOUNDED
 from smidgen.profile import ActivationRange
-from smidgen.qparams import LARGEST_SCALE, SMALLEST_SCALE, UINT8_MAX, WEIGHT_QMAX, QParams
+from smidgen.qat.rounding import Rounding, round_activation, value_range
+from smidgen.qparams import QParams
 
 AVERAGING_CONSTANT = 0.05
 """Weight of a training batch in the moving average of a range that calibration has begun."""
-
-
-class _RoundInRange(torch.autograd.Function):
-    """clamp(round(t), low, high); the gradient is 1 where low <= t <= high and 0 elsewhere."""
-
-    @staticmethod
-    def forward(
-        ctx: torch.autograd.function.FunctionCtx, t: torch.Tensor, low: float, high: float
-    ) -> torch.Tensor:
-        """Rounds half to even; NaN becomes low."""
-        bounded = torch.where(t > low, t, low).clamp_(max=high)
-        ctx.save_for_backward(bounded == t)
-        return bounded.round_()
-
-    @staticmethod
-    def backward(
-        ctx: torch.autograd.function.BackwardCFunction, gradient: torch.Tensor
-    ) -> tuple[torch.Tensor, None, None]:
-        """Passes the gradient through, as if rounding changed nothing."""
-        (is_inside,) = ctx.saved_tensors
-        return gradient * is_inside, None, None
-
-
-def _round_in_range(t: torch.Tensor, low: float, high: float) -> torch.Tensor:
-    rounded: torch.Tensor = _RoundInRange.apply(t, low, high)  # type: ignore[no-untyped-call]  # torch has no type for it
-    return rounded
 
 
 def fake_quantize(x: torch.Tensor, scale: float, zero_point: int) -> torch.Tensor:
@@ -49,27 +28,7 @@ def fake_quantize(x: torch.Tensor, scale: float, zero_point: int) -> torch.Tenso
 
     Equals functional.dequantize(functional.quantize(x)); the gradient reaches x inside the range.
     """
-    # A tensor, because division by a Python number may be done in another precision.
-    divisor = torch.tensor(scale, dtype=torch.float32)
-    low, high = float(-zero_point), float(UINT8_MAX - zero_point)
-    return _round_in_range(x / divisor, low, high) * divisor
-
-
-def weight_scales(weight: torch.Tensor) -> torch.Tensor:
-    """Returns qparams.symmetric_weight_scales(weight): [O] float32, constant to the gradient."""
-    largest = weight.detach().flatten(1).abs().amax(dim=1).double()
-    scales = (largest / WEIGHT_QMAX).clamp(SMALLEST_SCALE, LARGEST_SCALE)
-    return torch.where(largest == 0.0, 1.0, scales).float()
-
-
-def fake_quantize_weight(weight: torch.Tensor) -> torch.Tensor:
-    """Rounds weights [O, ...] to those that int8 with one scale for each output channel can hold.
-
-    Equals functional.quantize_weight times the scales.
-    """
-    scales = weight_scales(weight).reshape(-1, *([1] * (weight.dim() - 1)))
-    limit = float(WEIGHT_QMAX)
-    return _round_in_range(weight / scales, -limit, limit) * scales
+    return round_activation(x, Rounding.to_uint8(QParams(scale, zero_point)))
 
 
 class FakeQuantize(nn.Module):
@@ -77,13 +36,24 @@ class FakeQuantize(nn.Module):
 
     Attributes:
         ends: Buffer [2] float64, the range [low, high]; what a state dict keeps.
+        bounds: The clamp of the operator before, done here in the same pass; infinite for none.
+        overwrites: Whether nobody but this module reads what it is given, neither in the forward
+            nor in a backward pass, so that the result may take its place.
     """
 
     ends: torch.Tensor
 
-    def __init__(self, start: ActivationRange) -> None:
+    def __init__(
+        self,
+        start: ActivationRange,
+        *,
+        bounds: tuple[float, float] = UNBOUNDED,
+        overwrites: bool = False,
+    ) -> None:
         super().__init__()
         self.register_buffer("ends", torch.tensor([start.low, start.high], dtype=torch.float64))
+        self.bounds = bounds
+        self.overwrites = overwrites
 
     @property
     def range(self) -> ActivationRange:
@@ -97,21 +67,24 @@ class FakeQuantize(nn.Module):
         return self.range.qparams
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Returns x as uint8 would hold it, in float32."""
+        """Returns x, clamped to the bounds, as uint8 would hold it, in float32."""
         if self.training:
             self._observe(x)
-        qparams = self.qparams
-        return fake_quantize(x, qparams.scale, qparams.zero_point)
+        rounding = Rounding.to_uint8(self.qparams, self.bounds)
+        return round_activation(x, rounding, overwrites=self.overwrites)
 
     def _observe(self, x: torch.Tensor) -> None:
+        least, most = (float(np.float32(bound)) for bound in self.bounds)
+        # This order of the operands keeps a NaN.
+        low, high = (min(max(end, least), most) for end in value_range(x))
         observer = MovingAverageObserver(AVERAGING_CONSTANT, start=self.range)
-        observer.observe(x)
-        moved = torch.tensor([observer.range.low, observer.range.high], dtype=torch.float64)
-        if not bool(torch.isfinite(moved).all()):
+        observer.observe_range(low, high)
+        moved = observer.range
+        if not (math.isfinite(moved.low) and math.isfinite(moved.high)):
             raise TrainingError(
                 "an activation is no longer finite during training; lower the learning rate"
             )
-        self.ends.copy_(moved)
+        self.ends.copy_(torch.tensor([moved.low, moved.high], dtype=torch.float64))
 
 
 class Requantize(nn.Module):
@@ -126,5 +99,4 @@ class Requantize(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Returns x as uint8 would hold it, in float32."""
-        qparams = self._source[0].qparams
-        return fake_quantize(x, qparams.scale, qparams.zero_point)
+        return round_activation(x, Rounding.to_uint8(self._source[0].qparams))

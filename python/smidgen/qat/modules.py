@@ -15,7 +15,7 @@ from smidgen.passes.fold_batch_norm import (
     statistics_factor,
 )
 from smidgen.passes.operators import ConvBatchNorm2d, pair
-from smidgen.qat.fake_quantize import fake_quantize_weight
+from smidgen.qat.rounding import round_weight
 
 
 class QATConv2d(nn.Module):
@@ -27,7 +27,7 @@ class QATConv2d(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Maps [N, C, H, W] to [N, O, OH, OW]."""
-        return convolve(self.layer, x, fake_quantize_weight(self.layer.weight), self.layer.bias)
+        return convolve(self.layer, x, round_weight(self.layer.weight), self.layer.bias)
 
     def folded(self) -> Layer:
         """Returns the plain layer that conversion quantizes."""
@@ -44,7 +44,7 @@ class QATConvTranspose2d(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Maps [N, C, H, W] to [N, O, OH, OW]."""
         layer = self.layer
-        weight = like_layer(layer, fake_quantize_weight(by_output(layer)))
+        weight = like_layer(layer, round_weight(by_output(layer)))
         stride, padding, extra = layer.stride, pair(layer.padding), layer.output_padding
         return functional.conv_transpose2d(
             x, weight, layer.bias, stride, padding, extra, layer.groups, layer.dilation
@@ -64,7 +64,7 @@ class QATLinear(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Maps [N, I] to [N, O]."""
-        return functional.linear(x, fake_quantize_weight(self.layer.weight), self.layer.bias)
+        return functional.linear(x, round_weight(self.layer.weight), self.layer.bias)
 
     def folded(self) -> Layer:
         """Returns the plain layer that conversion quantizes."""
@@ -90,10 +90,10 @@ class QATConvBatchNorm2d(nn.Module):
         """Maps [N, C, H, W] to [N, O, OH, OW]."""
         if not self.training:
             weight, bias = fold_statistics(self.layer.weight, self.layer.bias, self.batch_norm)
-            return convolve(self.layer, x, fake_quantize_weight(weight), bias)
+            return convolve(self.layer, x, round_weight(weight), bias)
         factor = statistics_factor(self.batch_norm)
         weight = self.layer.weight * factor.reshape(-1, 1, 1, 1)
-        scaled = convolve(self.layer, x, fake_quantize_weight(weight), None)
+        scaled = convolve(self.layer, x, round_weight(weight), None)
         # A channel with gamma 0 is constant: its scaled output is 0, whatever it is divided by.
         divisor = torch.where(factor == 0.0, 1.0, factor)
         y = scaled / divisor.reshape(1, -1, 1, 1)

@@ -10,12 +10,15 @@ from torch import fx, nn
 from smidgen.forms import assign_forms
 from smidgen.passes import fuse_for_training
 from smidgen.passes.operators import (
+    CLAMPABLE_KINDS,
     UNBOUNDED,
     Clamped,
     ConvBatchNorm2d,
     clamp_of,
     is_interpolation,
+    kind_of,
     module_of,
+    operands,
 )
 from smidgen.passes.rewriter import Rewriter
 from smidgen.placement import check_ranges, place_quantization
@@ -88,6 +91,7 @@ def finish_qat(
     """
     rewriter = Rewriter(prepared)
     ranges: dict[str, ActivationRange] = {}
+    clamps = _clamps(prepared)
     for node in prepared.graph.nodes:
         module = module_of(prepared, node)
         if isinstance(module, FakeQuantize):
@@ -96,11 +100,24 @@ def finish_qat(
         elif isinstance(module, Requantize):
             rewriter.skip(node, node.all_input_nodes[0])
         elif isinstance(module, QATLayer):
-            layer = _with_clamp(module.folded(), clamp_of(prepared, node))
+            layer = _with_clamp(module.folded(), clamps[node])
             rewriter.call(node, layer, tuple(node.all_input_nodes), like=node)
+        elif module is not None and clamps[node] != UNBOUNDED:
+            layer = _with_clamp(module, clamps[node])
+            rewriter.call(node, layer, tuple(operands(node)), like=node)
         else:
             rewriter.copy(node)
     return rewriter.finish(), ranges
+
+
+def _clamps(prepared: fx.GraphModule) -> dict[fx.Node, tuple[float, float]]:
+    """Returns the clamp of each node, whether it is done there or where it is fake-quantized."""
+    clamps = {node: clamp_of(prepared, node) for node in prepared.graph.nodes}
+    for node in prepared.graph.nodes:
+        module = module_of(prepared, node)
+        if isinstance(module, FakeQuantize) and module.bounds != UNBOUNDED:
+            clamps[node.all_input_nodes[0]] = module.bounds
+    return clamps
 
 
 def _with_clamp(layer: nn.Module, bounds: tuple[float, float]) -> nn.Module:
@@ -131,7 +148,24 @@ def _insert_fake_quantization(
         node.replace_all_uses_with(
             inserted, delete_user_cb=lambda user, readers=readers: user.name in readers
         )
+        if node.name == point and list(node.users) == [inserted]:
+            _take_over(prepared, node, modules[point])
     prepared.recompile()
+
+
+def _take_over(prepared: fx.GraphModule, node: fx.Node, reader: FakeQuantize) -> None:
+    """Lets the only reader of a node clamp its value and write over it.
+
+    That saves passes over the activation, and memory that is used for the first time in each step,
+    which costs more than the passes. None of these operators needs its output to find gradients.
+    """
+    if kind_of(node) not in CLAMPABLE_KINDS:
+        return
+    reader.bounds = clamp_of(prepared, node)
+    reader.overwrites = True
+    module = module_of(prepared, node)
+    if module is not None:
+        prepared.set_submodule(str(node.target), module)
 
 
 def _insert_behind(

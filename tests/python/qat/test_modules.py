@@ -8,8 +8,8 @@ from torch import nn
 
 from smidgen.passes.fold_batch_norm import folded_layer
 from smidgen.passes.operators import ConvBatchNorm2d
-from smidgen.qat.fake_quantize import fake_quantize_weight
 from smidgen.qat.modules import QATConv2d, QATConvBatchNorm2d, QATLinear
+from smidgen.qat.rounding import round_weight
 
 
 def _conv_batch_norm(*, bias: bool = True, groups: int = 1) -> ConvBatchNorm2d:
@@ -33,7 +33,7 @@ def test_eval_equals_the_folded_convolution(bias: bool, groups: int) -> None:
     module = QATConvBatchNorm2d(fused).eval()
     folded = folded_layer(fused.conv, fused.batch_norm)
     with torch.no_grad():
-        folded.weight.copy_(fake_quantize_weight(folded.weight))
+        folded.weight.copy_(round_weight(folded.weight))
         x = torch.randn(3, 4, 8, 8)
         assert torch.equal(module(x), folded(x))
         assert torch.equal(
@@ -91,7 +91,7 @@ def test_plain_layers_use_quantized_weights() -> None:
     x, z = torch.randn(2, 2, 9, 9), torch.randn(2, 5)
     found_conv, found_linear = QATConv2d(conv)(x), QATLinear(linear)(z)
     with torch.no_grad():
-        conv.weight.copy_(fake_quantize_weight(conv.weight))
-        linear.weight.copy_(fake_quantize_weight(linear.weight))
+        conv.weight.copy_(round_weight(conv.weight))
+        linear.weight.copy_(round_weight(linear.weight))
     assert torch.equal(found_conv, conv(x))
     assert torch.equal(found_linear, linear(z))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -14,7 +15,7 @@ from smidgen.convert import convert_graph
 from smidgen.errors import CalibrationError
 from smidgen.float_model import FloatModel
 from smidgen.passes import fuse_for_inference
-from smidgen.passes.operators import module_of
+from smidgen.passes.operators import Clamped, module_of
 from smidgen.program import interpret
 from smidgen.qat.fake_quantize import FakeQuantize
 from smidgen.qat.modules import QATConvBatchNorm2d, QATLinear
@@ -61,6 +62,48 @@ def test_activations_are_quantized_where_they_are_computed(model: FloatModel) ->
     ]
     ranges = [module.range for module in modules if isinstance(module, FakeQuantize)]
     assert ranges == list(profile.ranges.values())
+
+
+def test_an_operator_is_clamped_and_overwritten_by_its_only_reader(model: FloatModel) -> None:
+    profile = calibrate(model, [{"x": _input().numpy()}])
+    prepared = prepare_qat(model.graph, profile.ranges)
+    found = [
+        (module.bounds, module.overwrites)
+        for module in prepared.modules()
+        if isinstance(module, FakeQuantize)
+    ]
+    unbounded = (-math.inf, math.inf)
+    assert found == [(unbounded, False), ((0.0, math.inf), True), (unbounded, True)]
+    assert not any(isinstance(module, Clamped) for module in prepared.modules())
+    x = _input()
+    before = x.clone()
+    prepared.train()(x).sum().backward()
+    assert torch.equal(x, before)
+
+
+class _Island(nn.Module):
+    """A sum of floats that a convolution reads quantized and a softmax as it is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(2, 2, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = torch.softmax(x, dim=-1)
+        y = y + torch.softmax(y * y, dim=-1)
+        return torch.softmax(self.conv(y), dim=-1) + torch.softmax(y, dim=-1)
+
+
+def test_what_others_read_is_not_overwritten(import_model: ImportModel) -> None:
+    model = import_model(_Island(), (2, 6, 6))
+    profile = calibrate(model, [{"x": _input().numpy()}])
+    prepared = prepare_qat(model.graph, profile.ranges)
+    overwritten = {
+        node.all_input_nodes[0].name: module.overwrites
+        for node in prepared.graph.nodes
+        if isinstance(module := module_of(prepared, node), FakeQuantize)
+    }
+    assert list(overwritten.values()) == [False, True]  # the sum, the convolution
 
 
 def test_finishing_what_was_not_trained_gives_the_folded_model(model: FloatModel) -> None:

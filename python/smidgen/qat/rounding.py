@@ -1,0 +1,228 @@
+"""Rounding of tensors to what integers can hold, with a straight-through gradient.
+
+CPU tensors of float32 go through the engine's kernels: one pass forward, which also keeps one bit
+a value, and one pass backward. All others go through torch, which gives the same numbers.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from smidgen import _engine
+from smidgen.passes.operators import UNBOUNDED, clamp
+from smidgen.qparams import LARGEST_SCALE, SMALLEST_SCALE, UINT8_MAX, WEIGHT_QMAX, QParams
+
+BITS_OF_BYTE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Rounding:
+    """Clamps and rounds: scale * clamp(round(clamp(x, *bounds) / scale), low, high).
+
+    Rounds half to even; a NaN becomes scale * low. The gradient is 1 where neither clamp changes
+    the value, and 0 elsewhere; if the bounds are those of a ReLU, it is 0 at 0 too.
+
+    Attributes:
+        scale: A positive float32 value.
+        low: The smallest integer.
+        high: The largest integer.
+        bounds: Smallest and largest value before quantization; infinite where there is none.
+    """
+
+    scale: float
+    low: float
+    high: float
+    bounds: tuple[float, float] = UNBOUNDED
+
+    @classmethod
+    def to_uint8(cls, qparams: QParams, bounds: tuple[float, float] = UNBOUNDED) -> Rounding:
+        """Returns what quantizing and dequantizing an activation does."""
+        low, high = float(-qparams.zero_point), float(UINT8_MAX - qparams.zero_point)
+        return cls(qparams.scale, low, high, bounds)
+
+    @property
+    def blocked(self) -> float | None:
+        """The value within the bounds whose gradient does not pass."""
+        return 0.0 if self.bounds == (0.0, math.inf) else None
+
+
+def round_activation(
+    x: torch.Tensor, rounding: Rounding, *, overwrites: bool = False
+) -> torch.Tensor:
+    """Rounds a tensor of any shape.
+
+    Args:
+        x: What to round.
+        rounding: How.
+        overwrites: Whether the values may take the place of those of x, which nobody then may read
+            any more, its own backward pass included.
+    """
+    if not _is_for_kernels(x):
+        # A tensor, because division by a Python number may be done in another precision.
+        divisor = torch.tensor(rounding.scale, dtype=torch.float32, device=x.device)
+        return _round_by_torch(clamp(x, *rounding.bounds), divisor, rounding.low, rounding.high)
+    rounded: torch.Tensor = _RoundActivation.apply(x, rounding, overwrites)  # type: ignore[no-untyped-call]  # torch has no type for it
+    return rounded
+
+
+def round_weight(weight: torch.Tensor) -> torch.Tensor:
+    """Rounds weights [O, ...] to int8 at the scales of weight_scales."""
+    if not _is_for_kernels(weight) or weight.numel() == 0:
+        scales = weight_scales(weight).reshape(-1, *([1] * (weight.dim() - 1)))
+        limit = float(WEIGHT_QMAX)
+        return _round_by_torch(weight, scales, -limit, limit)
+    rounded: torch.Tensor = _RoundWeight.apply(weight)  # type: ignore[no-untyped-call]  # torch has no type for it
+    return rounded
+
+
+def weight_scales(weight: torch.Tensor) -> torch.Tensor:
+    """Returns qparams.symmetric_weight_scales(weight): [O] float32, constant to the gradient."""
+    largest = weight.detach().flatten(1).abs().amax(dim=1).double()
+    scales = (largest / WEIGHT_QMAX).clamp(SMALLEST_SCALE, LARGEST_SCALE)
+    return torch.where(largest == 0.0, 1.0, scales).float()
+
+
+def value_range(x: torch.Tensor) -> tuple[float, float]:
+    """Returns the smallest and the largest value, both NaN if there is a NaN; x is not empty."""
+    values = x.detach()
+    if not _is_for_kernels(x):
+        low, high = torch.aminmax(values)
+        return float(low), float(high)
+    return _kernels().value_range(_array(_dense(values)), torch.get_num_threads())
+
+
+class _RoundActivation(torch.autograd.Function):
+    """round_activation by the engine."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, rounding: Rounding, overwrites: bool) -> torch.Tensor:
+        """Writes the rounded values and keeps the bits."""
+        dense = _dense(x)
+        # To write over a view would be a matter of its base too.
+        is_own = dense is x and not x._is_view()
+        out = x if overwrites and is_own else torch.empty_like(dense)
+        if out is x:
+            ctx.mark_dirty(x)
+        bits = torch.empty(_bit_bytes(x.numel()), dtype=torch.uint8)
+        least, most = rounding.bounds
+        _kernels().round(
+            _array(dense),
+            scale=rounding.scale,
+            low=rounding.low,
+            high=rounding.high,
+            least=least,
+            most=most,
+            blocked=rounding.blocked,
+            out=_array(out),
+            bits=bits.numpy(),
+            threads=torch.get_num_threads(),
+        )
+        ctx.save_for_backward(bits)
+        ctx.is_channels_last = not dense.is_contiguous()
+        return out
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None, None]:
+        """Passes the gradient through, as if rounding changed nothing."""
+        (bits,) = ctx.saved_tensors
+        order = torch.channels_last if ctx.is_channels_last else torch.contiguous_format
+        dense = gradient.contiguous(memory_format=order)
+        out = torch.empty_like(dense)
+        _kernels().pass_gradient(_array(dense), bits.numpy(), _array(out), torch.get_num_threads())
+        return out, None, None
+
+
+class _RoundWeight(torch.autograd.Function):
+    """round_weight by the engine."""
+
+    @staticmethod
+    def forward(ctx: Any, weight: torch.Tensor) -> torch.Tensor:
+        """Writes the rounded values and keeps the bits of each row."""
+        dense = weight.contiguous()
+        rows = len(weight)
+        out = torch.empty_like(dense)
+        scales = torch.empty(rows)
+        bits = torch.empty(rows * _bit_bytes(weight.numel() // rows), dtype=torch.uint8)
+        _kernels().round_weight(
+            _array(dense), _array(out), bits.numpy(), scales.numpy(), torch.get_num_threads()
+        )
+        ctx.save_for_backward(bits)
+        return out
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
+        """Passes the gradient through, as if rounding changed nothing."""
+        (bits,) = ctx.saved_tensors
+        dense = gradient.contiguous()
+        out = torch.empty_like(dense)
+        _kernels().pass_weight_gradient(
+            _array(dense), bits.numpy(), _array(out), torch.get_num_threads()
+        )
+        return out
+
+
+class _RoundByTorch(torch.autograd.Function):
+    """clamp(round(x / divisor), low, high) * divisor; the divisor is constant to the gradient."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: torch.Tensor, divisor: torch.Tensor, low: float, high: float
+    ) -> torch.Tensor:
+        """Rounds half to even; NaN becomes low."""
+        quotient = x / divisor
+        bounded = torch.where(quotient > low, quotient, low).clamp_(max=high)
+        ctx.save_for_backward(bounded == quotient)
+        # Integers have one zero: adding 0 makes it that.
+        return bounded.round_().add_(0.0) * divisor
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None, None, None]:
+        """Passes the gradient through, as if rounding changed nothing."""
+        (is_inside,) = ctx.saved_tensors
+        return gradient.masked_fill(~is_inside, 0.0), None, None, None
+
+
+def _round_by_torch(
+    x: torch.Tensor, divisor: torch.Tensor, low: float, high: float
+) -> torch.Tensor:
+    rounded: torch.Tensor = _RoundByTorch.apply(x, divisor, low, high)  # type: ignore[no-untyped-call]  # torch has no type for it
+    return rounded
+
+
+@functools.cache
+def _kernels() -> _engine.FakeQuantizer:
+    return _engine.FakeQuantizer(isa=None)
+
+
+def _is_for_kernels(x: torch.Tensor) -> bool:
+    is_plain = type(x) in (torch.Tensor, torch.nn.Parameter)
+    return is_plain and x.device.type == "cpu" and x.dtype is torch.float32
+
+
+def _dense(x: torch.Tensor) -> torch.Tensor:
+    """Returns x, or a copy where its values do not lie one after the other in some order."""
+    is_channels_last = x.is_contiguous(memory_format=torch.channels_last) if x.dim() == 4 else False
+    return x if is_channels_last else x.contiguous()
+
+
+def _array(x: torch.Tensor) -> NDArray[np.float32]:
+    """Returns the values of what _dense returned, in the order of memory, without a copy."""
+    values = x.detach()
+    array: NDArray[np.float32] = (
+        values if x.is_contiguous() else values.permute(0, 2, 3, 1)
+    ).numpy()
+    return array
+
+
+def _bit_bytes(count: int) -> int:
+    return -(-count // BITS_OF_BYTE)
