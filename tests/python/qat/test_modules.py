@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from smidgen.passes.fold_batch_norm import folded_layer
+from smidgen.passes.fold_batch_norm import folded_layer, statistics_factor
 from smidgen.passes.operators import ConvBatchNorm2d
 from smidgen.qat.modules import QATConv2d, QATConvBatchNorm2d, QATLinear
 from smidgen.qat.rounding import round_weight
@@ -60,6 +60,17 @@ def test_training_is_near_float_training() -> None:
     expected = fused.batch_norm(fused.conv(x))
     found = QATConvBatchNorm2d(fused).train()(x)
     assert float((found - expected).detach().abs().max()) < 0.1
+
+
+def test_training_rounds_the_folded_weights() -> None:
+    fused = _conv_batch_norm()
+    x = torch.randn(16, 4, 8, 8)
+    factor = statistics_factor(fused.batch_norm).reshape(-1, 1, 1, 1)
+    rounded = round_weight(fused.conv.weight * factor)
+    scaled = nn.functional.conv2d(x, rounded, padding=1) / factor.reshape(1, -1, 1, 1)
+    assert fused.conv.bias is not None
+    expected = fused.batch_norm(scaled + fused.conv.bias.reshape(1, -1, 1, 1))
+    assert torch.allclose(QATConvBatchNorm2d(fused).train()(x), expected, atol=1e-5)
 
 
 def test_channel_with_gamma_zero_is_its_bias() -> None:
