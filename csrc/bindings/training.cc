@@ -77,18 +77,21 @@ void round(const FakeQuantizer& self, const Floats& x, float scale, float low, f
   self.round(from, range, to, passing, threads);
 }
 
-void round_weight(const FakeQuantizer& self, const Floats& weight, Floats& out, Bytes& bits,
-                  Floats& scales, int threads) {
+void round_weight(const FakeQuantizer& self, const Floats& weight,
+                  const std::optional<Floats>& factors, Floats& out, Bytes& bits, Floats& scales,
+                  int threads) {
   check_threads(threads);
   const py::ssize_t rows = scales.size();
   check_count("out", out.size(), weight.size());
   check_count("bits", bits.size(), rows * ops::bit_bytes(row_length(weight, rows)));
+  if (factors) check_count("factors", factors->size(), rows);
   const auto from = values_of(weight);
+  const auto multipliers = factors ? values_of(*factors) : std::span<const float>();
   const auto to = writable(out);
   const auto passing = writable(bits);
   const auto chosen = writable(scales);
   const py::gil_scoped_release released;
-  self.round_weight(from, to, passing, chosen, threads);
+  self.round_weight(from, multipliers, to, passing, chosen, threads);
 }
 
 void pass_gradient(const FakeQuantizer& self, const Floats& gradient, const Bytes& bits,
@@ -134,8 +137,9 @@ void define_training(py::module_& module) {
       .def("round", &round, py::arg("x").noconvert(), py::arg("scale"), py::arg("low"),
            py::arg("high"), py::arg("least"), py::arg("most"), py::arg("blocked"),
            py::arg("out").noconvert(), py::arg("bits").noconvert(), py::arg("threads"))
-      .def("round_weight", &round_weight, py::arg("weight").noconvert(), py::arg("out").noconvert(),
-           py::arg("bits").noconvert(), py::arg("scales").noconvert(), py::arg("threads"))
+      .def("round_weight", &round_weight, py::arg("weight").noconvert(),
+           py::arg("factors").noconvert(), py::arg("out").noconvert(), py::arg("bits").noconvert(),
+           py::arg("scales").noconvert(), py::arg("threads"))
       .def("pass_gradient", &pass_gradient, py::arg("gradient").noconvert(),
            py::arg("bits").noconvert(), py::arg("out").noconvert(), py::arg("threads"))
       .def("pass_weight_gradient", &pass_weight_gradient, py::arg("gradient").noconvert(),

@@ -62,20 +62,36 @@ void FakeQuantizer::round(std::span<const float> x, const FakeQuantizeRange& ran
   });
 }
 
-void FakeQuantizer::round_weight(std::span<const float> weight, std::span<float> out,
-                                 std::span<std::uint8_t> bits, std::span<float> scales,
-                                 int threads) const noexcept {
-  const auto rows = static_cast<Index>(scales.size());
-  const Index length = size_of(weight) / rows;
+float FakeQuantizer::round_row(std::span<const float> x, std::span<float> out,
+                               std::uint8_t* bits) const noexcept {
+  const float scale = weight_scale(variant_.range_kernel(size_of(x), x.data()));
+  variant_.kernel(size_of(x), x.data(), weight_range(scale), out.data(), bits);
+  return scale;
+}
+
+float FakeQuantizer::round_row(std::span<const float> x, float factor, std::span<float> out,
+                               std::uint8_t* bits) const noexcept {
+  std::ranges::transform(x, out.begin(), [=](float value) { return value * factor; });
+  const float scale = round_row(out, out, bits);
+  const float divisor = factor == 0.0F ? 1.0F : factor;
+  for (float& value : out) value /= divisor;
+  return scale;
+}
+
+void FakeQuantizer::round_weight(std::span<const float> weight, std::span<const float> factors,
+                                 std::span<float> out, std::span<std::uint8_t> bits,
+                                 std::span<float> scales, int threads) const noexcept {
+  const std::size_t length = weight.size() / scales.size();
   const int parts = parts_of(size_of(weight), threads);
   team_.run(threads, parts, [&](int part) {
-    const auto [begin, end] = partition(rows, 1, part, parts);
-    for (Index row = begin; row < end; ++row) {
-      const float* const x = weight.data() + row * length;
-      float& scale = scales[static_cast<std::size_t>(row)];
-      scale = weight_scale(variant_.range_kernel(length, x));
-      variant_.kernel(length, x, weight_range(scale), out.data() + row * length,
-                      bits.data() + row * bit_bytes(length));
+    const auto [begin, end] = partition(static_cast<Index>(scales.size()), 1, part, parts);
+    for (auto row = static_cast<std::size_t>(begin); row < static_cast<std::size_t>(end); ++row) {
+      const auto x = weight.subspan(row * length, length);
+      const auto to = out.subspan(row * length, length);
+      std::uint8_t* const passing =
+          bits.data() + static_cast<Index>(row) * bit_bytes(static_cast<Index>(length));
+      scales[row] =
+          factors.empty() ? round_row(x, to, passing) : round_row(x, factors[row], to, passing);
     }
   });
 }

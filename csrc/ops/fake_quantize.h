@@ -26,8 +26,10 @@ class FakeQuantizer {
 
   /// Rounds weights [rows, length] to int8 with one scale for each row: its largest magnitude
   /// divided by 127, within [2^-60, 2^60], and 1 for zeros only. The bits of each row begin a byte.
-  void round_weight(std::span<const float> weight, std::span<float> out,
-                    std::span<std::uint8_t> bits, std::span<float> scales,
+  /// With factors, one a row, rows are multiplied by them before, and divided by them, or by 1 for
+  /// 0, after.
+  void round_weight(std::span<const float> weight, std::span<const float> factors,
+                    std::span<float> out, std::span<std::uint8_t> bits, std::span<float> scales,
                     int threads) const noexcept;
 
   void pass_gradient(std::span<const float> gradient, std::span<const std::uint8_t> bits,
@@ -42,6 +44,11 @@ class FakeQuantizer {
   kernels::ValueRange value_range(std::span<const float> x, int threads) const;
 
  private:
+  float round_row(std::span<const float> x, std::span<float> out,
+                  std::uint8_t* bits) const noexcept;
+  float round_row(std::span<const float> x, float factor, std::span<float> out,
+                  std::uint8_t* bits) const noexcept;
+
   const kernels::FakeQuantizeVariant& variant_;
   OpenMpTeam team_;
 };

@@ -62,6 +62,7 @@ class FakeQuantizer:
     def round_weight(
         self,
         weight: NDArray[np.float32],
+        factors: NDArray[np.float32] | None,
         out: NDArray[np.float32],
         bits: NDArray[np.uint8],
         scales: NDArray[np.float32],

@@ -223,7 +223,7 @@ TEST(weights_are_rounded_by_a_scale_for_each_row) {
         std::vector<float> passed(weight.size());
         std::vector<float> scales(kRows);
         std::vector<std::uint8_t> bits(static_cast<std::size_t>(kRows * ops::bit_bytes(length)));
-        quantizer.round_weight(weight, out, bits, scales, threads);
+        quantizer.round_weight(weight, {}, out, bits, scales, threads);
         quantizer.pass_weight_gradient(weight, kRows, bits, passed, threads);
         CHECK_EQUAL(scales[0], 1.0F);
         for (std::size_t i = 0; i < weight.size(); ++i) {
@@ -234,6 +234,35 @@ TEST(weights_are_rounded_by_a_scale_for_each_row) {
           CHECK(are_same(passed[i], expected.passes ? weight[i] : 0.0F));
         }
       }
+    }
+  }
+}
+
+TEST(weights_are_rounded_between_a_factor_and_its_inverse) {
+  constexpr Index kRows = 5;
+  constexpr Index kLength = 19;
+  const std::vector<float> factors = {0.3F, -7.0F, 0.0F, 1e-30F, 1.0F};
+  test::Random random(7);
+  std::vector<float> weight(static_cast<std::size_t>(kRows * kLength));
+  for (float& value : weight) value = static_cast<float>(random.between(-1000, 1000)) * 1e-3F;
+  std::vector<float> scaled = weight;
+  for (std::size_t i = 0; i < weight.size(); ++i) scaled[i] *= factors[i / kLength];
+  for (const Isa isa : available_isas()) {
+    test::set_context(name_of(isa));
+    const ops::FakeQuantizer quantizer(isa);
+    std::vector<float> out(weight.size());
+    std::vector<float> expected(weight.size());
+    std::vector<float> scales(kRows);
+    std::vector<float> expected_scales(kRows);
+    std::vector<std::uint8_t> bits(static_cast<std::size_t>(kRows * ops::bit_bytes(kLength)));
+    std::vector<std::uint8_t> expected_bits(bits.size());
+    quantizer.round_weight(weight, factors, out, bits, scales, 2);
+    quantizer.round_weight(scaled, {}, expected, expected_bits, expected_scales, 1);
+    CHECK(scales == expected_scales);
+    CHECK(bits == expected_bits);
+    for (std::size_t i = 0; i < weight.size(); ++i) {
+      const float factor = factors[i / kLength];
+      CHECK(are_same(out[i], expected[i] / (factor == 0.0F ? 1.0F : factor)));
     }
   }
 }

@@ -92,11 +92,9 @@ class QATConvBatchNorm2d(nn.Module):
         if not self.training:
             weight, bias = fold_statistics(self.layer.weight, self.layer.bias, self.batch_norm)
             return convolve(self.layer, x, round_weight(weight), bias)
-        factor = statistics_factor(self.batch_norm)
-        weight = self.layer.weight * factor.reshape(-1, 1, 1, 1)
         # A channel with gamma 0 is constant: its weights are 0, whatever they are divided by.
-        divisor = torch.where(factor == 0.0, 1.0, factor).reshape(-1, 1, 1, 1)
-        y = convolve(self.layer, x, round_weight(weight) / divisor, self.layer.bias)
+        weight = round_weight(self.layer.weight, statistics_factor(self.batch_norm))
+        y = convolve(self.layer, x, weight, self.layer.bias)
         normalized: torch.Tensor = self.batch_norm(y)
         return normalized
 

@@ -66,19 +66,25 @@ def round_activation(
     """
     if not _is_for_kernels(x):
         # A tensor, because division by a Python number may be done in another precision.
-        divisor = torch.tensor(rounding.scale, dtype=torch.float32, device=x.device)
-        return _round_by_torch(clamp(x, *rounding.bounds), divisor, rounding.low, rounding.high)
+        scale = torch.tensor(rounding.scale, dtype=torch.float32, device=x.device)
+        limits = (rounding.low, rounding.high)
+        return _round_by_torch(clamp(x, *rounding.bounds), scale, limits)
     rounded: torch.Tensor = _RoundActivation.apply(x, rounding, overwrites)  # type: ignore[no-untyped-call]  # torch has no type for it
     return rounded
 
 
-def round_weight(weight: torch.Tensor) -> torch.Tensor:
-    """Rounds weights [O, ...] to int8 at the scales of weight_scales."""
+def round_weight(weight: torch.Tensor, factor: torch.Tensor | None = None) -> torch.Tensor:
+    """Rounds weights [O, ...] to int8 at the scales of weight_scales.
+
+    Args:
+        weight: What to round.
+        factor: [O]; what each output channel is multiplied by before, and divided by after, but
+            for 0. A part of the grid, as the scales are: constant to the gradient.
+    """
+    factor = None if factor is None else factor.detach()
     if not _is_for_kernels(weight) or weight.numel() == 0:
-        scales = weight_scales(weight).reshape(-1, *([1] * (weight.dim() - 1)))
-        limit = float(WEIGHT_QMAX)
-        return _round_by_torch(weight, scales, -limit, limit)
-    rounded: torch.Tensor = _RoundWeight.apply(weight)  # type: ignore[no-untyped-call]  # torch has no type for it
+        return _round_weight_by_torch(weight, factor)
+    rounded: torch.Tensor = _RoundWeight.apply(weight, factor)  # type: ignore[no-untyped-call]  # torch has no type for it
     return rounded
 
 
@@ -144,7 +150,7 @@ class _RoundWeight(torch.autograd.Function):
     """round_weight by the engine."""
 
     @staticmethod
-    def forward(ctx: Any, weight: torch.Tensor) -> torch.Tensor:
+    def forward(ctx: Any, weight: torch.Tensor, factor: torch.Tensor | None) -> torch.Tensor:
         """Writes the rounded values and keeps the bits of each row."""
         dense = weight.contiguous()
         rows = len(weight)
@@ -152,14 +158,19 @@ class _RoundWeight(torch.autograd.Function):
         scales = torch.empty(rows)
         bits = torch.empty(rows * _bit_bytes(weight.numel() // rows), dtype=torch.uint8)
         _kernels().round_weight(
-            _array(dense), _array(out), bits.numpy(), scales.numpy(), torch.get_num_threads()
+            _array(dense),
+            factors=None if factor is None else _array(factor.contiguous()),
+            out=_array(out),
+            bits=bits.numpy(),
+            scales=scales.numpy(),
+            threads=torch.get_num_threads(),
         )
         ctx.save_for_backward(bits)
         return out
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
         """Passes the gradient through, as if rounding changed nothing."""
         (bits,) = ctx.saved_tensors
         dense = gradient.contiguous()
@@ -167,22 +178,28 @@ class _RoundWeight(torch.autograd.Function):
         _kernels().pass_weight_gradient(
             _array(dense), bits.numpy(), _array(out), torch.get_num_threads()
         )
-        return out
+        return out, None
 
 
 class _RoundByTorch(torch.autograd.Function):
-    """clamp(round(x / divisor), low, high) * divisor; the divisor is constant to the gradient."""
+    """clamp(round(x * factor / scale), low, high) * scale / factor; only x has a gradient."""
 
     @staticmethod
     def forward(
-        ctx: Any, x: torch.Tensor, divisor: torch.Tensor, low: float, high: float
+        ctx: Any,
+        x: torch.Tensor,
+        scale: torch.Tensor,
+        limits: tuple[float, float],
+        factor: torch.Tensor | None,
     ) -> torch.Tensor:
-        """Rounds half to even; NaN becomes low."""
-        quotient = x / divisor
+        """Rounds half to even; NaN becomes the lower limit."""
+        low, high = limits
+        quotient = (x if factor is None else x * factor) / scale
         bounded = torch.where(quotient > low, quotient, low).clamp_(max=high)
         ctx.save_for_backward(bounded == quotient)
         # Integers have one zero: adding 0 makes it that.
-        return bounded.round_().add_(0.0) * divisor
+        rounded = bounded.round_().add_(0.0) * scale
+        return rounded if factor is None else rounded / torch.where(factor == 0.0, 1.0, factor)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
@@ -193,10 +210,22 @@ class _RoundByTorch(torch.autograd.Function):
 
 
 def _round_by_torch(
-    x: torch.Tensor, divisor: torch.Tensor, low: float, high: float
+    x: torch.Tensor,
+    scale: torch.Tensor,
+    limits: tuple[float, float],
+    factor: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    rounded: torch.Tensor = _RoundByTorch.apply(x, divisor, low, high)  # type: ignore[no-untyped-call]  # torch has no type for it
+    rounded: torch.Tensor = _RoundByTorch.apply(x, scale, limits, factor)  # type: ignore[no-untyped-call]  # torch has no type for it
     return rounded
+
+
+def _round_weight_by_torch(weight: torch.Tensor, factor: torch.Tensor | None) -> torch.Tensor:
+    by_channel = (-1, *([1] * (weight.dim() - 1)))
+    if factor is not None:
+        factor = factor.reshape(by_channel)
+    scales = weight_scales(weight if factor is None else weight * factor).reshape(by_channel)
+    limit = float(WEIGHT_QMAX)
+    return _round_by_torch(weight, scales, (-limit, limit), factor)
 
 
 @functools.cache

@@ -52,16 +52,35 @@ def test_the_engine_equals_torch(
 
 
 @settings(max_examples=100, deadline=None)
-@given(hnp.arrays(np.float32, st.tuples(st.integers(1, 4), st.integers(1, 40)), elements=finite))
-def test_the_engine_equals_torch_on_weights(weight: NDArray[np.float32]) -> None:
+@given(
+    hnp.arrays(np.float32, st.tuples(st.integers(1, 4), st.integers(1, 40)), elements=finite),
+    st.none() | st.lists(st.just(0.0) | st.floats(-8.0, 8.0, width=32), min_size=4, max_size=4),
+)
+def test_the_engine_equals_torch_on_weights(
+    weight: NDArray[np.float32], factors: list[float] | None
+) -> None:
+    factor = None if factors is None else torch.tensor(factors[: len(weight)])
     found = []
     for tensor in (torch.from_numpy(weight), torch.from_numpy(weight).as_subclass(_ForTorch)):
         leaf = tensor.clone().requires_grad_()
-        rounded = round_weight(leaf)
+        rounded = round_weight(leaf, factor)
         (gradient,) = torch.autograd.grad(rounded.sum(), leaf)
         plain = [t.detach().as_subclass(torch.Tensor).numpy() for t in (rounded, gradient)]
         found.append([values.tobytes() for values in plain])
     assert found[0] == found[1]
+
+
+def test_factors_scale_the_grid_of_weights() -> None:
+    weight = torch.randn(4, 9, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    factor = torch.tensor([0.5, -3.0, 0.0, 1.0], requires_grad=True)
+    column = factor.detach().reshape(-1, 1)
+    found = round_weight(weight, factor)
+    expected = round_weight(weight * column) / torch.where(column == 0.0, 1.0, column)
+    assert torch.equal(found, expected)
+    found.sum().backward()
+    assert weight.grad is not None
+    assert torch.equal(weight.grad, torch.ones(4, 9))
+    assert factor.grad is None
 
 
 @pytest.mark.parametrize("isa", available_isas())
@@ -181,7 +200,9 @@ def test_arrays_that_do_not_belong_together_are_refused() -> None:
             kernels.pass_gradient(x, written, out, threads)
     weight, scales = np.zeros((3, 4), np.float32), np.zeros(2, np.float32)
     with pytest.raises(EngineError, match="each of 2 rows"):
-        kernels.round_weight(weight, weight, np.zeros(3, np.uint8), scales, 1)
+        kernels.round_weight(weight, None, weight, np.zeros(3, np.uint8), scales, 1)
+    with pytest.raises(EngineError, match="factors has 2 elements, expected 3"):
+        kernels.round_weight(weight, scales, weight, np.zeros(3, np.uint8), weight[:, 0].copy(), 1)
     with pytest.raises(EngineError):
         kernels.pass_weight_gradient(weight, np.zeros(4, np.uint8), weight, 1)
     with pytest.raises(EngineError, match="empty"):
