@@ -14,9 +14,16 @@ from smidgen.config import CalibrationConfig, ObserverMethod
 from smidgen.errors import CalibrationError
 from smidgen.histogram import Histogram
 from smidgen.ranges import CHOICES, choose_range
+from smidgen.ranges.clipping import clipped_share
 from smidgen.statistics import ActivationStatistics, merge_statistics
 
-__all__ = ["ActivationRange", "CalibrationProfile", "make_profile", "merge_profiles"]
+__all__ = [
+    "ActivationRange",
+    "CalibrationProfile",
+    "check_derivable",
+    "make_profile",
+    "merge_profiles",
+]
 
 FORMAT_VERSION = 2
 MOST_VALUES = 1 << 53
@@ -37,6 +44,8 @@ class CalibrationProfile:
         percentile: Percent of the values that the method PERCENTILE did not clip at one end.
         statistics: What was kept of each activation's values, by the names of ranges; empty where
             nothing was.
+        clipped_shares: The share of each activation's values outside its range, 0 to 1, counted in
+            cells of the histogram; empty where no statistics were kept.
     """
 
     model_sha256: str
@@ -47,29 +56,12 @@ class CalibrationProfile:
     warnings: tuple[str, ...] = ()
     percentile: float = CalibrationConfig().percentile
     statistics: Mapping[str, ActivationStatistics] = field(default_factory=dict)
+    clipped_shares: Mapping[str, float] = field(default_factory=dict)
 
     def histogram(self, name: str) -> Histogram | None:
         """Returns how often values of an activation occur, or None if that was not kept."""
         found = self.statistics.get(name)
         return None if found is None else found.histogram
-
-    def clipped_share(self, name: str) -> float | None:
-        """Returns the share of an activation's values outside its range, or None if unknown.
-
-        Counted in whole cells of the histogram.
-        """
-        histogram, chosen = self.histogram(name), self.ranges[name]
-        if histogram is None:
-            return None
-        edges = histogram.edges
-        # What lies between a range of one sign and 0 is representable.
-        low, high = min(chosen.low, 0.0), max(chosen.high, 0.0)
-        outside = (edges[1:] <= low) | (edges[:-1] >= high)
-        if low == self.statistics[name].low:
-            outside[0] = False
-        if high == self.statistics[name].high:
-            outside[-1] = False
-        return float(histogram.counts[outside].sum()) / histogram.total
 
     def with_method(self, config: CalibrationConfig) -> CalibrationProfile:
         """Returns the profile with ranges that another method chooses, without running the model.
@@ -78,7 +70,7 @@ class CalibrationProfile:
             CalibrationError: PROFILE_WITHOUT_STATISTICS, or METHOD_NEEDS_SAMPLES for the moving
                 average, which depends on the order of batches.
         """
-        _check_method(config)
+        check_derivable(config)
         _check_statistics(self)
         return make_profile(
             self.model_sha256, self.statistics, config, self.sample_count, self.batch_count
@@ -101,6 +93,7 @@ class CalibrationProfile:
             "sample_count": self.sample_count,
             "batch_count": self.batch_count,
             "ranges": {name: asdict(entry) for name, entry in self.ranges.items()},
+            "clipped_shares": dict(self.clipped_shares),
             "warnings": list(self.warnings),
         }
         return json.dumps(document, separators=(",", ":"), allow_nan=False).encode()
@@ -150,6 +143,9 @@ def make_profile(
         warnings=tuple(calibration_warnings(statistics, sample_count, batch_count)),
         percentile=config.percentile,
         statistics=statistics,
+        clipped_shares={
+            name: clipped_share(found, ranges[name]) for name, found in statistics.items()
+        },
     )
 
 
@@ -169,7 +165,7 @@ def merge_profiles(
             METHOD_NEEDS_SAMPLES for the moving average.
     """
     config = config or _common_method(left, right)
-    _check_method(config)
+    check_derivable(config)
     for profile in (left, right):
         _check_statistics(profile)
     _check_same_model(left, right)
@@ -202,7 +198,12 @@ def _common_method(left: CalibrationProfile, right: CalibrationProfile) -> Calib
     return CalibrationConfig(method=left.method, percentile=left.percentile)
 
 
-def _check_method(config: CalibrationConfig) -> None:
+def check_derivable(config: CalibrationConfig) -> None:
+    """Checks that a method's ranges follow from statistics.
+
+    Raises:
+        CalibrationError: METHOD_NEEDS_SAMPLES for the moving average.
+    """
     if config.method not in CHOICES:
         raise CalibrationError(
             f"the method {config.method.value} depends on the order of batches and does not follow "
@@ -252,5 +253,8 @@ def _decode(document: dict[str, Any]) -> CalibrationProfile:
         batch_count=int(document["batch_count"]),
         ranges=ranges,
         warnings=tuple(str(text) for text in document["warnings"]),
-        percentile=float(document["percentile"]) if version > 1 else CalibrationConfig().percentile,
+        percentile=float(document.get("percentile", CalibrationConfig().percentile)),
+        clipped_shares={
+            str(name): float(share) for name, share in document.get("clipped_shares", {}).items()
+        },
     )

@@ -146,7 +146,7 @@ def test_profile_of_the_first_version_is_read() -> None:
     assert found.ranges == {"x": ActivationRange(-1.0, 2.5)}
     assert found.warnings == ("careful",)
     assert found.histogram("x") is None
-    assert found.clipped_share("x") is None
+    assert found.clipped_shares == {}
     with pytest.raises(CalibrationError) as caught:
         found.with_method(CalibrationConfig())
     assert caught.value.reason == "PROFILE_WITHOUT_STATISTICS"
@@ -165,6 +165,6 @@ def test_clipped_share_counts_what_lies_outside() -> None:
     found = profile([float(i) for i in range(-100, 100)], config)
     chosen = found.ranges["x"]
     outside = sum(not chosen.low <= i <= chosen.high for i in range(-100, 100))
-    assert found.clipped_share("x") == outside / 200 == 0.2
-    assert profile([1.0, 2.0, 3.0]).clipped_share("x") == 0.0
-    assert profile([-3.0, -1.0]).clipped_share("x") == 0.0
+    assert found.clipped_shares["x"] == outside / 200 == 0.2
+    assert profile([1.0, 2.0, 3.0]).clipped_shares["x"] == 0.0
+    assert profile([-3.0, -1.0]).clipped_shares["x"] == 0.0
