@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -14,16 +15,18 @@ from smidgen.config import CalibrationConfig, ObserverMethod
 from smidgen.convertible import check_convertible
 from smidgen.errors import CalibrationError, InvalidTensorError
 from smidgen.float_model import FloatModel
-from smidgen.observers import Observer, make_observer
+from smidgen.histogram import capacity_for
+from smidgen.observers import HistogramObserver, MovingAverageObserver
 from smidgen.passes import fuse_for_inference
+from smidgen.passes.operators import Kind, kind_of
 from smidgen.placement import place_quantization
-from smidgen.profile import ActivationRange, CalibrationProfile
+from smidgen.profile import CalibrationProfile, make_profile
 from smidgen.tensor_names import activation_names
 from smidgen.tensor_spec import TensorSpec
 
 Batch = Mapping[str, NDArray[Any]]
 
-FEW_SAMPLES = 32
+_CHANNEL_AXES = {Kind.CONV: 1, Kind.CONV_TRANSPOSE: 1, Kind.LINEAR: -1}
 
 
 def calibrate(
@@ -60,8 +63,9 @@ class Calibrator:
         self._graph = fuse_for_inference(model.graph)
         check_convertible(self._graph)
         points = set(place_quantization(self._graph).values())
-        self._observers: dict[str, Observer] = {
-            node.name: make_observer(self._config)
+        capacity = capacity_for(len(points))
+        self._observers = {
+            node.name: _Observers(node, capacity, self._config)
             for node in self._graph.graph.nodes
             if node.name in points
         }
@@ -95,51 +99,62 @@ class Calibrator:
                 reason="NO_CALIBRATION_SAMPLES",
             )
         names = activation_names(self._graph)
-        ranges = {names[node]: observer.range for node, observer in self._observers.items()}
-        averages = self._config.method is ObserverMethod.MOVING_AVERAGE
-        return CalibrationProfile(
-            model_sha256=self._model.exported.sha256,
-            method=self._config.method,
-            sample_count=self._sample_count,
-            batch_count=self._batch_count,
-            ranges=ranges,
-            warnings=tuple(self._warnings(ranges)),
-            averaging_constant=self._config.averaging_constant if averages else None,
+        found = {names[node]: observers for node, observers in self._observers.items()}
+        return make_profile(
+            self._model.exported.sha256,
+            {name: observers.histogram.statistics for name, observers in found.items()},
+            self._config,
+            self._sample_count,
+            self._batch_count,
+            averages={
+                name: observers.average.range
+                for name, observers in found.items()
+                if observers.average is not None
+            },
         )
 
-    def _warnings(self, ranges: Mapping[str, ActivationRange]) -> Iterable[str]:
-        if self._sample_count < FEW_SAMPLES:
-            yield (
-                f"only {self._sample_count} samples were seen; "
-                f"at least {FEW_SAMPLES} give more reliable ranges"
-            )
-        if self._batch_count == 1 and self._config.method is ObserverMethod.MOVING_AVERAGE:
-            yield "the moving average saw one batch, so it averages nothing; send several"
-        for name, found in ranges.items():
-            if found.low == found.high:
-                yield f"activation {name} is {found.low:g} in all samples; its range is a guess"
+
+class _Observers:
+    """What looks at one activation."""
+
+    def __init__(self, node: fx.Node, capacity: int, config: CalibrationConfig) -> None:
+        self.histogram = HistogramObserver(
+            capacity=capacity, channel_axis=_CHANNEL_AXES.get(kind_of(node))
+        )
+        self.average = (
+            MovingAverageObserver(config.averaging_constant)
+            if config.method is ObserverMethod.MOVING_AVERAGE
+            else None
+        )
+
+    def observe(self, values: torch.Tensor, low: float, high: float) -> None:
+        self.histogram.observe(values, low, high)
+        if self.average is not None:
+            self.average.follow(low, high)
 
 
 class _ObservingInterpreter(fx.Interpreter):
-    """Runs a graph and shows each quantized activation to its observer."""
+    """Runs a graph and shows each quantized activation to its observers."""
 
-    def __init__(self, graph: fx.GraphModule, observers: Mapping[str, Observer]) -> None:
+    def __init__(self, graph: fx.GraphModule, observers: Mapping[str, _Observers]) -> None:
         super().__init__(graph)
         self._observers = observers
 
     def run_node(self, n: fx.Node) -> Any:
         """Runs one node and observes its output."""
         value = super().run_node(n)
-        observer = self._observers.get(n.name)
-        if observer is not None:
-            if not bool(torch.isfinite(value).all()):
+        observers = self._observers.get(n.name)
+        if observers is not None:
+            # The ends are NaN or infinite if any value is.
+            low, high = (float(end) for end in torch.aminmax(value))
+            if not (math.isfinite(low) and math.isfinite(high)):
                 raise CalibrationError(
                     f"activation {n.name} ({n.meta.get('module_path', '')}) is not finite for "
                     "finite inputs; check the model's weights",
                     reason="ACTIVATION_NOT_FINITE",
                     node=n.name,
                 )
-            observer.observe(value)
+            observers.observe(value, low, high)
         return value
 
 

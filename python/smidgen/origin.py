@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 
-from smidgen.config import QATConfig
+from smidgen.config import ObserverMethod, QATConfig
 from smidgen.profile import CalibrationProfile
 
 
@@ -29,6 +29,8 @@ def calibration_origin(profile: CalibrationProfile) -> dict[str, str]:
     }
     if profile.averaging_constant is not None:
         found["averaging_constant"] = repr(profile.averaging_constant)
+    if profile.method is ObserverMethod.PERCENTILE:
+        found["percentile"] = repr(profile.percentile)
     return found
 
 

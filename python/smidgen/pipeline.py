@@ -221,16 +221,22 @@ def _calibration_batches(
     calibration: Dataset | NDArray[np.float32] | Mapping[str, NDArray[Any]],
 ) -> Iterator[Mapping[str, NDArray[Any]]]:
     specs = model.exported.inputs
-    inputs: Arrays
+    fixed = specs[0].shape[0]
+    size = fixed or CALIBRATION_BATCH_SIZE
+    cut: Iterator[Mapping[str, NDArray[Any]]]
     if isinstance(calibration, Dataset):
-        inputs = calibration.inputs_for(specs)
+        cut = calibration.batches(specs, size)
     elif isinstance(calibration, np.ndarray):
-        inputs = {specs[0].name: calibration}
+        cut = _rows({specs[0].name: calibration}, size)
     else:
-        inputs = calibration
-    count = min((len(array) for array in inputs.values()), default=0)
-    size = specs[0].shape[0] or CALIBRATION_BATCH_SIZE
-    for start in range(0, count, size):
+        cut = _rows(calibration, size)
+    for batch in cut:
         # The last batch of a model with a fixed batch size may be short, and calibrate refuses it.
-        if specs[0].shape[0] is None or start + size <= count:
-            yield {name: array[start : start + size] for name, array in inputs.items()}
+        if fixed is None or all(len(rows) == fixed for rows in batch.values()):
+            yield batch
+
+
+def _rows(inputs: Mapping[str, NDArray[Any]], size: int) -> Iterator[Mapping[str, NDArray[Any]]]:
+    count = min((len(array) for array in inputs.values()), default=0)
+    for start in range(0, count, size):
+        yield {name: array[start : start + size] for name, array in inputs.items()}

@@ -15,6 +15,7 @@ from smidgen.config import CalibrationConfig, ObserverMethod
 from smidgen.errors import CalibrationError, InvalidTensorError
 from smidgen.float_model import FloatModel, check_belongs
 from smidgen.profile import ActivationRange, CalibrationProfile
+from smidgen.profile_file import decode_profile, encode_profile
 
 ImportModel = Callable[..., FloatModel]
 
@@ -46,7 +47,8 @@ def test_ranges_are_those_of_all_batches(doubled: FloatModel) -> None:
     assert low_high == [ActivationRange(low=-3, high=4), ActivationRange(low=0, high=8)]
     assert (profile.sample_count, profile.batch_count) == (3, 2)
     assert profile.model_sha256 == doubled.exported.sha256
-    assert CalibrationProfile.from_json(profile.to_json()) == profile
+    assert CalibrationProfile.from_json(profile.to_json()) == profile.without_statistics()
+    assert decode_profile(encode_profile(profile)) == profile
 
 
 def test_streaming_equals_the_one_call(doubled: FloatModel) -> None:
@@ -95,7 +97,37 @@ def test_warnings(doubled: FloatModel) -> None:
     assert "one batch" in one_batch
     assert "is 0 in all samples" in constant
     many = {"x": np.random.default_rng(0).normal(size=(32, 2)).astype(np.float32)}
-    assert calibrate(doubled, [many]).warnings == ()
+    assert calibrate(doubled, [many, many]).warnings == ()
+
+
+def test_dead_and_constant_channels_are_named(import_model: ImportModel) -> None:
+    linear = nn.Linear(2, 12)
+    with torch.no_grad():
+        linear.weight.zero_()
+        linear.weight[3, 0] = 1.0
+        linear.bias.fill_(-1.0)
+        linear.bias[3] = 0.0
+    samples = np.random.default_rng(0).normal(size=(40, 2)).astype(np.float32)
+    batches = [{"input": samples[:20]}, {"input": samples[20:]}]
+    (constant,) = calibrate(import_model(nn.Sequential(linear), (2,)), batches).warnings
+    assert constant.startswith("11 of 12 channels of ")
+    assert "never change in all samples (0, 1, 2, 4, 5, 6, 7, 8 and 3 more)" in constant
+    (dead,) = calibrate(import_model(nn.Sequential(linear, nn.ReLU()), (2,)), batches).warnings
+    assert "are dead in all samples (0, 1, 2, 4, 5, 6, 7, 8 and 3 more)" in dead
+
+
+def test_every_method_finds_a_range_within_what_was_seen(doubled: FloatModel) -> None:
+    samples = np.random.default_rng(0).standard_t(3, size=(4000, 2)).astype(np.float32)
+    batches = [{"x": part} for part in np.split(samples, 4)]
+    whole = calibrate(doubled, batches)
+    for method in ObserverMethod:
+        profile = calibrate(doubled, batches, CalibrationConfig(method=method, percentile=99.0))
+        assert profile.statistics == whole.statistics
+        for name, found in profile.ranges.items():
+            assert whole.ranges[name].low <= found.low <= found.high <= whole.ranges[name].high
+        if method is not ObserverMethod.MOVING_AVERAGE:
+            config = CalibrationConfig(method=method, percentile=99.0)
+            assert encode_profile(whole.with_method(config)) == encode_profile(profile)
 
 
 def test_profile_of_another_model_is_refused(

@@ -21,6 +21,7 @@ TORCH_FREE = (
     "smidgen.formats.onnx_import",
     "smidgen.formats.pt2",
     "smidgen.profile",
+    "smidgen.profile_file",
     "smidgen.program",
     "smidgen.progress",
     "smidgen.quantized_import",

@@ -54,6 +54,96 @@ def test_dataset_gives_the_same_ranges_as_its_batches(
     assert stored.ranges == streamed.ranges
 
 
+def test_bases_are_merged_and_chosen_anew_without_samples(
+    server: RunningServer, images: np.ndarray
+) -> None:
+    first = server.calibrate(SMALL, images[:32], images[32:48])
+    second = server.calibrate(SMALL, images[48:64])
+    whole = server.calibrate(SMALL, images[:48], images[48:64])
+
+    merged = server.calibrate(SMALL, base_calibrations=[second.name, first.name])
+    assert (merged.sample_count, merged.batch_count) == (64, 3)
+    assert merged.base_calibrations == [second.name, first.name]
+    assert merged.ranges == whole.ranges
+    assert histograms(server, merged) == histograms(server, whole)
+
+    extended = server.calibrate(SMALL, images[48:64], base_calibrations=[first.name])
+    assert extended.ranges == whole.ranges
+    assert histograms(server, extended) == histograms(server, whole)
+
+    method = pb.OBSERVER_METHOD_SQUARED_ERROR
+    derived = server.calibrate(SMALL, base_calibrations=[whole.name], method=method)
+    observed = server.calibrate(SMALL, images[:48], images[48:64], method=method)
+    assert derived.method == method
+    assert derived.ranges == observed.ranges != whole.ranges
+    assert derived.sha256 == observed.sha256
+    assert sum(entry.clipped_share for entry in derived.ranges) > 0
+    assert server.leftovers() == []
+
+
+def test_stored_data_extend_a_base(
+    server: RunningServer, images: np.ndarray, dataset_file: Callable[..., bytes]
+) -> None:
+    server.upload_dataset("more", dataset_file(inputs=images[8:]))
+    base = server.calibrate(SMALL, images[:8])
+    extended = server.calibrate(SMALL, dataset="datasets/more", base_calibrations=[base.name])
+    assert extended.ranges == server.calibrate(SMALL, images).ranges
+    assert extended.sample_count == len(images)
+
+
+def test_histograms_come_when_asked_for(server: RunningServer, images: np.ndarray) -> None:
+    calibration = server.calibrate(
+        SMALL, images, method=pb.OBSERVER_METHOD_PERCENTILE, percentile=90.0
+    )
+    assert calibration.percentile == 90.0
+    assert not any(entry.HasField("histogram") for entry in calibration.ranges)
+    for entry in histograms(server, calibration):
+        counts = entry.histogram.counts
+        assert sum(counts) > 0
+        assert entry.histogram.low + entry.histogram.width * len(counts) >= entry.max
+        assert entry.histogram.low <= entry.min
+        assert entry.clipped_share <= 0.2
+
+
+def histograms(server: RunningServer, calibration: pb.Calibration) -> list[pb.TensorRange]:
+    request = pb.GetCalibrationRequest(name=calibration.name, include_histograms=True)
+    return list(server.optimization.GetCalibration(request).ranges)
+
+
+@pytest.mark.parametrize(
+    ("fields", "code", "reason"),
+    [
+        ({"base_calibrations": ["calibrations/gone"]}, "NOT_FOUND", "CALIBRATION_NOT_FOUND"),
+        ({"base_calibrations": ["c"]}, "INVALID_ARGUMENT", "INVALID_NAME"),
+        ({"base_calibrations": ["calibrations/c"] * 17}, "INVALID_ARGUMENT", "TOO_MANY_BASES"),
+        (
+            {"base_calibrations": ["calibrations/c"], "method": pb.OBSERVER_METHOD_MOVING_AVERAGE},
+            "INVALID_ARGUMENT",
+            "METHOD_NEEDS_SAMPLES",
+        ),
+        ({"percentile": 50.0}, "INVALID_ARGUMENT", "INVALID_CONFIG"),
+        ({"percentile": float("nan")}, "INVALID_ARGUMENT", "INVALID_CONFIG"),
+    ],
+)
+def test_bad_bases_are_refused(
+    server: RunningServer, fields: dict[str, Any], code: str, reason: str
+) -> None:
+    with pytest.raises(grpc.RpcError) as caught:
+        server.calibrate(SMALL, **fields)
+    assert ending(caught.value) == (grpc.StatusCode[code], reason)
+
+
+def test_base_of_another_model_is_refused(
+    server: RunningServer, model_file: bytes, images: np.ndarray
+) -> None:
+    server.upload_model("other", model_file)
+    base = server.calibrate("models/other", images[:4])
+    with pytest.raises(grpc.RpcError) as caught:
+        server.calibrate(SMALL, base_calibrations=[base.name])
+    refused = (grpc.StatusCode.FAILED_PRECONDITION, "CALIBRATION_OF_OTHER_MODEL")
+    assert ending(caught.value) == refused
+
+
 def bad_batches() -> Iterator[Any]:
     good = np.zeros((2, 1, 8, 8), np.float32)
     not_finite = good.copy()

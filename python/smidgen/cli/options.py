@@ -19,6 +19,7 @@ DEFAULT_LEARNING_RATE = _QAT.learning_rate
 DEFAULT_LAMBDA = _QAT.quantization_loss_weight
 DEFAULT_EVALUATION_FRACTION = _QAT.evaluation_fraction
 DEFAULT_AVERAGING_CONSTANT = CalibrationConfig().averaging_constant
+DEFAULT_PERCENTILE = CalibrationConfig().percentile
 
 Server = Annotated[
     str, typer.Option("--server", envvar="SMIDGEN_SERVER", help="Address of the server, host:port.")
@@ -32,6 +33,9 @@ Version = Annotated[int | None, typer.Option(help="Version of the model; the new
 Method = Annotated[ObserverMethod, typer.Option(help="How ranges are estimated.")]
 AveragingConstant = Annotated[
     float, typer.Option(help="Weight of a new batch in the moving average, above 0 to 1.")
+]
+Percentile = Annotated[
+    float, typer.Option(help="Percent of the values that percentile keeps at either end, to 100.")
 ]
 Epochs = Annotated[int, typer.Option(help="Passes with fake quantization.")]
 FineTuneEpochs = Annotated[

@@ -109,9 +109,16 @@ def calibration_view(calibration: optimization_pb.Calibration) -> RenderableType
     """Shows a calibration with its ranges."""
     method = optimization_pb.ObserverMethod.Name(calibration.method)
     ranges = listing(
-        ("Activation", "Min", "Max", "Scale", "Zero point"),
+        ("Activation", "Min", "Max", "Scale", "Zero point", "Clipped"),
         (
-            (r.node, f"{r.min:.5g}", f"{r.max:.5g}", f"{r.scale:.5g}", r.zero_point)
+            (
+                r.node,
+                f"{r.min:.5g}",
+                f"{r.max:.5g}",
+                f"{r.scale:.5g}",
+                r.zero_point,
+                f"{r.clipped_share:.3%}" if r.HasField("clipped_share") else "",
+            )
             for r in calibration.ranges
         ),
     )
@@ -121,6 +128,7 @@ def calibration_view(calibration: optimization_pb.Calibration) -> RenderableType
             ("Model", calibration.model),
             ("Method", method.removeprefix("OBSERVER_METHOD_").lower()),
             ("Samples", f"{calibration.sample_count} in {calibration.batch_count} batches"),
+            *(("Base", base) for base in calibration.base_calibrations),
             *(("Warning", warning) for warning in calibration.warnings),
             ("Created", moment(calibration.create_time)),
         ]

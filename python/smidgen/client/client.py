@@ -222,14 +222,26 @@ class Client:
         *,
         method: ObserverMethod = ObserverMethod.MIN_MAX,
         averaging_constant: float = 0.1,
+        percentile: float = 99.99,
+        bases: Sequence[str] = (),
         validate_only: bool = False,
     ) -> optimization_pb.Calibration:
         """Streams batches, each at most 64 MiB, to the server, which stores nothing of them.
 
+        Args:
+            model: The model.
+            batches: Samples. With bases there may be none: then these are merged, and their ranges
+                chosen anew, without running the model.
+            method: How ranges are estimated.
+            averaging_constant: Weight of a new batch in the moving average.
+            percentile: Percent of the values that ObserverMethod.PERCENTILE keeps at either end.
+            bases: Calibrations of the model whose statistics are merged in.
+            validate_only: Whether to store nothing.
+
         Raises: RemoteError; InvalidTensorError; what iterating over batches raises.
         """
-        config = CalibrationConfig(method, averaging_constant)
-        header = requests.calibrate_header(model, config, validate_only=validate_only)
+        config = CalibrationConfig(method, averaging_constant, percentile)
+        header = requests.calibrate_header(model, config, bases=bases, validate_only=validate_only)
         messages = requests.calibrate_requests(header, batches)
         return self._caller.send(self._optimization.Calibrate, messages)
 
@@ -240,12 +252,14 @@ class Client:
         *,
         method: ObserverMethod = ObserverMethod.MIN_MAX,
         averaging_constant: float = 0.1,
+        percentile: float = 99.99,
+        bases: Sequence[str] = (),
         validate_only: bool = False,
     ) -> optimization_pb.Calibration:
-        """Calibrates on a stored dataset. Raises: RemoteError."""
-        config = CalibrationConfig(method, averaging_constant)
+        """Calibrates on a stored dataset; the options are calibrate's. Raises: RemoteError."""
+        config = CalibrationConfig(method, averaging_constant, percentile)
         header = requests.calibrate_header(
-            model, config, dataset=dataset, validate_only=validate_only
+            model, config, dataset=dataset, bases=bases, validate_only=validate_only
         )
         return self._caller.send(self._optimization.Calibrate, [header])
 
@@ -419,9 +433,13 @@ class Client:
         )
         self._caller.unary(self._datasets.DeleteDataset, request)
 
-    def get_calibration(self, calibration: str) -> optimization_pb.Calibration:
-        """Returns a calibration."""
-        request = optimization_pb.GetCalibrationRequest(name=calibration_name(calibration))
+    def get_calibration(
+        self, calibration: str, *, histograms: bool = False
+    ) -> optimization_pb.Calibration:
+        """Returns a calibration, with the histogram of each activation if asked."""
+        request = optimization_pb.GetCalibrationRequest(
+            name=calibration_name(calibration), include_histograms=histograms
+        )
         return self._caller.unary(self._optimization.GetCalibration, request)
 
     def list_calibrations(self) -> Iterator[optimization_pb.Calibration]:

@@ -24,6 +24,9 @@ Batch = NDArray[Any] | Mapping[str, NDArray[Any]]
 _METHODS = {
     ObserverMethod.MIN_MAX: pb.OBSERVER_METHOD_MIN_MAX,
     ObserverMethod.MOVING_AVERAGE: pb.OBSERVER_METHOD_MOVING_AVERAGE,
+    ObserverMethod.PERCENTILE: pb.OBSERVER_METHOD_PERCENTILE,
+    ObserverMethod.ENTROPY: pb.OBSERVER_METHOD_ENTROPY,
+    ObserverMethod.SQUARED_ERROR: pb.OBSERVER_METHOD_SQUARED_ERROR,
 }
 _TASK_LOSSES = {
     TaskLoss.CROSS_ENTROPY: pb.TASK_LOSS_CROSS_ENTROPY,
@@ -37,7 +40,12 @@ def new_request_id() -> str:
 
 
 def calibrate_header(
-    model: str, config: CalibrationConfig, *, dataset: str = "", validate_only: bool = False
+    model: str,
+    config: CalibrationConfig,
+    *,
+    dataset: str = "",
+    bases: Sequence[str] = (),
+    validate_only: bool = False,
 ) -> pb.CalibrateRequest:
     """Builds the first message of a calibration."""
     return pb.CalibrateRequest(
@@ -48,6 +56,8 @@ def calibrate_header(
             dataset=dataset_name(dataset) if dataset else "",
             request_id=new_request_id(),
             validate_only=validate_only,
+            percentile=config.percentile,
+            base_calibrations=[calibration_name(base) for base in bases],
         )
     )
 

@@ -9,10 +9,18 @@ from smidgen.config.checks import check_within
 
 
 class ObserverMethod(enum.StrEnum):
-    """How calibration estimates the range of an activation."""
+    """How calibration estimates the range of an activation.
+
+    MIN_MAX: the smallest and the largest value. MOVING_AVERAGE: that of each batch, averaged.
+    PERCENTILE: without a small share of the values at either end. ENTROPY: the range whose 256
+    levels tell most of the distribution. SQUARED_ERROR: that with the least mean squared error.
+    """
 
     MIN_MAX = "min_max"
     MOVING_AVERAGE = "moving_average"
+    PERCENTILE = "percentile"
+    ENTROPY = "entropy"
+    SQUARED_ERROR = "squared_error"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +30,13 @@ class CalibrationConfig:
     Attributes:
         method: How ranges are estimated.
         averaging_constant: Weight of a new batch in the moving average, in (0, 1].
+        percentile: Percent of the values that PERCENTILE does not clip at one end, in (50, 100].
     """
 
     method: ObserverMethod = ObserverMethod.MIN_MAX
     averaging_constant: float = 0.1
+    percentile: float = 99.99
 
     def __post_init__(self) -> None:
         check_within("averaging_constant", self.averaging_constant, above=0.0, most=1.0)
+        check_within("percentile", self.percentile, above=50.0, most=100.0)

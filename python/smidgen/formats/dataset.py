@@ -7,6 +7,8 @@ inputs any integers that fit, those of bool inputs bool.
 
 from __future__ import annotations
 
+import json
+import mmap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -18,6 +20,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from smidgen.errors import InvalidDatasetError
+from smidgen.formats.mapped_pages import PART_BYTES, drop_pages
 from smidgen.formats.npy import parse_npy
 from smidgen.formats.zip_archive import ZipArchive, ZipLimits
 from smidgen.tensor_spec import TensorSpec
@@ -33,9 +36,23 @@ _INPUT_DTYPES = {
 }
 """The element types that an input's samples may have, by that of the input."""
 
+_SAFETENSORS_DTYPES = {
+    "F16": "<f2",
+    "F32": "<f4",
+    "F64": "<f8",
+    "U8": "|u1",
+    "I8": "|i1",
+    "U16": "<u2",
+    "I16": "<i2",
+    "U32": "<u4",
+    "I32": "<i4",
+    "U64": "<u8",
+    "I64": "<i8",
+    "BOOL": "|b1",
+}
+
 _HOW_TO_NAME = "Name its arrays as the model's inputs."
 _HOW_TO_NAME_ONE = f"Call the array of samples {ONLY_INPUT!r}, or as the model's input."
-_CHECKED_ELEMENTS = 1 << 22
 _MAX_HEADER_BYTES = 1 << 20
 
 
@@ -92,6 +109,8 @@ class Dataset:
     ) -> Iterator[dict[str, NDArray[Any]]]:
         """Yields the samples in order by the names of the inputs; the last batch may be smaller.
 
+        Memory does not grow with the number of samples of a mapped file.
+
         Raises:
             InvalidDatasetError: As inputs_for.
         """
@@ -99,6 +118,8 @@ class Dataset:
         for start in range(0, self.sample_count, batch_size):
             rows = slice(start, start + batch_size)
             yield {spec.name: _as_input(arrays[spec.name][rows], spec) for spec in inputs}
+            for array in arrays.values():
+                drop_pages(array[rows])
 
     def _array_for(self, spec: TensorSpec, inputs: Sequence[TensorSpec]) -> Array:
         array = self.arrays.get(spec.name)
@@ -157,7 +178,7 @@ def read_dataset(
     *,
     limits: DatasetLimits | None = None,
 ) -> Dataset:
-    """Reads a data set. Uncompressed arrays of a .npz file are views of the mapped file.
+    """Reads a data set. Its arrays are views of the mapped file, but for compressed ones.
 
     Args:
         path: The file. It must not change while the data set is in use.
@@ -220,19 +241,31 @@ def _read_safetensors(path: Path, limits: DatasetLimits) -> dict[str, Array]:
         header_bytes = int.from_bytes(file.read(8), "little")
     if header_bytes > min(size, _MAX_HEADER_BYTES):
         _malformed(f"its header is stated to have {header_bytes} bytes")
-    arrays: dict[str, Array] = {}
     try:
+        # The library checks the header, and that the arrays cover the rest of the file.
         with safe_open(path, framework="np") as file:
             names = sorted(file.keys())
-            if len(names) > limits.arrays:
-                _too_large(f"it has {len(names)} arrays, at most {limits.arrays} are allowed")
-            for name in names:
-                _check_name(name)
-                arrays[name] = file.get_tensor(name)
-    except (SafetensorError, TypeError, AttributeError, OverflowError) as error:
-        # Element types that numpy lacks, such as bfloat16, end in errors of other kinds.
+    except (SafetensorError, OverflowError) as error:
         _malformed(f"the safetensors library says: {str(error)[:200]}")
+    if len(names) > limits.arrays:
+        _too_large(f"it has {len(names)} arrays, at most {limits.arrays} are allowed")
+    with path.open("rb") as opened:
+        data = memoryview(mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ))
+    header = json.loads(bytes(data[8 : 8 + header_bytes]))
+    arrays: dict[str, Array] = {}
+    for name in names:
+        _check_name(name)
+        arrays[name] = _mapped(header[name], data[8 + header_bytes :], name)
     return arrays
+
+
+def _mapped(entry: Mapping[str, Any], data: memoryview, name: str) -> Array:
+    """Returns an array of a safetensors file as a view of it."""
+    dtype = _SAFETENSORS_DTYPES.get(entry["dtype"])
+    if dtype is None:
+        _malformed(f"the array {name!r} has elements of type {entry['dtype']!r}")
+    start, stop = entry["data_offsets"]
+    return np.frombuffer(data[start:stop], dtype).reshape(entry["shape"])
 
 
 def _check_name(name: str) -> None:
@@ -247,14 +280,17 @@ def _check_finite(name: str, array: Array) -> None:
     # NaN is within no bound, and float64 must not become infinite as float32.
     narrow = np.float16 if array.dtype == np.float16 else np.float32
     bound = np.finfo(narrow).max.astype(array.dtype)
-    for start in range(0, flat.size, _CHECKED_ELEMENTS):
-        if not (np.abs(flat[start : start + _CHECKED_ELEMENTS]) <= bound).all():
+    count = PART_BYTES // array.itemsize
+    for start in range(0, flat.size, count):
+        part = flat[start : start + count]
+        if not (np.abs(part) <= bound).all():
             raise InvalidDatasetError(
                 f"The array {name!r} has NaN or infinite elements, or ones beyond the range of "
                 "float32. Remove these samples.",
                 reason="DATASET_NOT_FINITE",
                 array=name,
             )
+        drop_pages(part)
 
 
 def _sample_count(arrays: Mapping[str, Array]) -> int:

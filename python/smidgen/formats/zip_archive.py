@@ -17,7 +17,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NoReturn
 
+import numpy as np
+
 from smidgen.errors import InvalidModelError, SmidgenError
+from smidgen.formats.mapped_pages import PART_BYTES, drop_pages
 
 _STORED, _DEFLATED = 0, 8
 _ENCRYPTED, _DESCRIPTOR, _DEFLATE_LEVEL, _UTF8 = 1, 1 << 3, 0b110, 1 << 11
@@ -56,6 +59,17 @@ class ZipReason(StrEnum):
     TOO_LARGE = "ZIP_TOO_LARGE"
     TOO_MANY_ENTRIES = "ZIP_TOO_MANY_ENTRIES"
     UNSUPPORTED_FLAGS = "ZIP_UNSUPPORTED_FLAGS"
+
+
+def _crc32(data: memoryview) -> int:
+    """Returns the CRC-32 without keeping all of a large entry in memory."""
+    crc = 0
+    for start in range(0, len(data), PART_BYTES):
+        part = data[start : start + PART_BYTES]
+        crc = zlib.crc32(part, crc)
+        if len(data) > PART_BYTES:
+            drop_pages(np.frombuffer(part, np.uint8))
+    return crc
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +152,7 @@ class ZipArchive:
         data = self._data[entry.data_start : entry.data_end]
         if entry.method == _DEFLATED:
             data = memoryview(self._inflate(entry, data))
-        if zlib.crc32(data) != entry.crc:
+        if _crc32(data) != entry.crc:
             self._fail(ZipReason.BAD_CRC, f"entry {name!r} is damaged: its CRC-32 does not match")
         return data
 

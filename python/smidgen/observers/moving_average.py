@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from smidgen.profile import ActivationRange
+from smidgen.activation_range import ActivationRange
 
 
 class MovingAverageObserver:
@@ -21,10 +21,10 @@ class MovingAverageObserver:
     def observe(self, values: torch.Tensor) -> None:
         """Moves the range towards that of these values."""
         low, high = torch.aminmax(values.detach())
-        self.observe_range(float(low), float(high))
+        self.follow(float(low), float(high))
 
-    def observe_range(self, low: float, high: float) -> None:
-        """Moves the range towards that of values from `low` to `high`."""
+    def follow(self, low: float, high: float) -> None:
+        """Moves the range towards [low, high], the ends of one batch."""
         if self._range is not None:
             low = self._range.low + self.averaging_constant * (low - self._range.low)
             high = self._range.high + self.averaging_constant * (high - self._range.high)

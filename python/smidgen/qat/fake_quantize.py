@@ -78,7 +78,7 @@ class FakeQuantize(nn.Module):
         # This order of the operands keeps a NaN.
         low, high = (min(max(end, least), most) for end in value_range(x))
         observer = MovingAverageObserver(AVERAGING_CONSTANT, start=self.range)
-        observer.observe_range(low, high)
+        observer.follow(low, high)
         moved = observer.range
         if not (math.isfinite(moved.low) and math.isfinite(moved.high)):
             raise TrainingError(

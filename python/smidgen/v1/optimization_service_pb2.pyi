@@ -34,6 +34,12 @@ class _ObserverMethodEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Observ
     """The smallest and the largest value seen."""
     OBSERVER_METHOD_MOVING_AVERAGE: _ObserverMethod.ValueType  # 2
     """Exponential moving average of each batch's smallest and largest value."""
+    OBSERVER_METHOD_PERCENTILE: _ObserverMethod.ValueType  # 3
+    """Clips at most a share of 1 - percentile / 100 of the values at either end."""
+    OBSERVER_METHOD_ENTROPY: _ObserverMethod.ValueType  # 4
+    """The range whose 256 levels tell most of the distribution, by Kullback-Leibler divergence."""
+    OBSERVER_METHOD_SQUARED_ERROR: _ObserverMethod.ValueType  # 5
+    """The range with the least mean squared error of rounding and clipping."""
 
 class ObserverMethod(_ObserverMethod, metaclass=_ObserverMethodEnumTypeWrapper):
     """How ranges are estimated."""
@@ -44,6 +50,12 @@ OBSERVER_METHOD_MIN_MAX: ObserverMethod.ValueType  # 1
 """The smallest and the largest value seen."""
 OBSERVER_METHOD_MOVING_AVERAGE: ObserverMethod.ValueType  # 2
 """Exponential moving average of each batch's smallest and largest value."""
+OBSERVER_METHOD_PERCENTILE: ObserverMethod.ValueType  # 3
+"""Clips at most a share of 1 - percentile / 100 of the values at either end."""
+OBSERVER_METHOD_ENTROPY: ObserverMethod.ValueType  # 4
+"""The range whose 256 levels tell most of the distribution, by Kullback-Leibler divergence."""
+OBSERVER_METHOD_SQUARED_ERROR: ObserverMethod.ValueType  # 5
+"""The range with the least mean squared error of rounding and clipping."""
 Global___ObserverMethod: _TypeAlias = ObserverMethod  # noqa: Y015
 
 class _TaskLoss:
@@ -71,6 +83,38 @@ TASK_LOSS_MSE: TaskLoss.ValueType  # 2
 Global___TaskLoss: _TypeAlias = TaskLoss  # noqa: Y015
 
 @_typing.final
+class Histogram(_message.Message):
+    """How often the values of one activation occur: cell i holds values from low + i * width to low + (i + 1) * width."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LOW_FIELD_NUMBER: _builtins.int
+    WIDTH_FIELD_NUMBER: _builtins.int
+    COUNTS_FIELD_NUMBER: _builtins.int
+    low: _builtins.float
+    """Lower end of the first cell."""
+    width: _builtins.float
+    """Width of a cell, a power of two."""
+    @_builtins.property
+    def counts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Values in each cell."""
+
+    def __init__(
+        self,
+        *,
+        low: _builtins.float = ...,
+        width: _builtins.float = ...,
+        counts: _abc.Iterable[_builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "low", b"low", "width", b"width"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Histogram: _TypeAlias = Histogram  # noqa: Y015
+
+@_typing.final
 class TensorRange(_message.Message):
     """Range of one activation tensor."""
 
@@ -81,6 +125,8 @@ class TensorRange(_message.Message):
     MAX_FIELD_NUMBER: _builtins.int
     SCALE_FIELD_NUMBER: _builtins.int
     ZERO_POINT_FIELD_NUMBER: _builtins.int
+    CLIPPED_SHARE_FIELD_NUMBER: _builtins.int
+    HISTOGRAM_FIELD_NUMBER: _builtins.int
     node: _builtins.str
     """The node whose output this is, in the imported graph; the model's inputs go by their own names."""
     min: _builtins.float
@@ -91,6 +137,14 @@ class TensorRange(_message.Message):
     """Scale that follows from the range: real = scale * (q - zero_point)."""
     zero_point: _builtins.int
     """Zero point that follows from the range, 0 to 255."""
+    clipped_share: _builtins.float
+    """Share of the values seen that lie outside the range, 0 to 1, counted in cells of the histogram. Absent where no
+    statistics were kept: in calibrations of earlier versions.
+    """
+    @_builtins.property
+    def histogram(self) -> Global___Histogram:
+        """Set by GetCalibration with include_histograms, where statistics were kept."""
+
     def __init__(
         self,
         *,
@@ -99,12 +153,16 @@ class TensorRange(_message.Message):
         max: _builtins.float = ...,
         scale: _builtins.float = ...,
         zero_point: _builtins.int = ...,
+        clipped_share: _builtins.float | None = ...,
+        histogram: Global___Histogram | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_clipped_share", b"_clipped_share", "clipped_share", b"clipped_share", "histogram", b"histogram"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["max", b"max", "min", b"min", "node", b"node", "scale", b"scale", "zero_point", b"zero_point"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_clipped_share", b"_clipped_share", "clipped_share", b"clipped_share", "histogram", b"histogram", "max", b"max", "min", b"min", "node", b"node", "scale", b"scale", "zero_point", b"zero_point"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__clipped_share: _TypeAlias = _typing.Literal["clipped_share"]  # noqa: Y015
+    _WhichOneofArgType__clipped_share: _TypeAlias = _typing.Literal["_clipped_share", b"_clipped_share"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__clipped_share) -> _WhichOneofReturnType__clipped_share | None: ...
 
 Global___TensorRange: _TypeAlias = TensorRange  # noqa: Y015
 
@@ -123,6 +181,8 @@ class Calibration(_message.Message):
     WARNINGS_FIELD_NUMBER: _builtins.int
     SHA256_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
+    BASE_CALIBRATIONS_FIELD_NUMBER: _builtins.int
+    PERCENTILE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Resource name, `calibrations/{calibration}`. Output only."""
     model: _builtins.str
@@ -135,6 +195,8 @@ class Calibration(_message.Message):
     """Number of batches seen. Output only."""
     sha256: _builtins.str
     """SHA-256 of the stored profile, 64 lower-case hexadecimal digits. Output only."""
+    percentile: _builtins.float
+    """Percent of the values that OBSERVER_METHOD_PERCENTILE does not clip at one end. 0 for other methods. Output only."""
     @_builtins.property
     def ranges(self) -> _containers.RepeatedCompositeFieldContainer[Global___TensorRange]:
         """One range an activation tensor, in execution order. Output only."""
@@ -146,6 +208,10 @@ class Calibration(_message.Message):
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When the calibration was made. Output only."""
+
+    @_builtins.property
+    def base_calibrations(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The calibrations whose statistics were merged in, `calibrations/{calibration}`; they may be gone. Output only."""
 
     def __init__(
         self,
@@ -159,10 +225,12 @@ class Calibration(_message.Message):
         warnings: _abc.Iterable[_builtins.str] | None = ...,
         sha256: _builtins.str = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
+        base_calibrations: _abc.Iterable[_builtins.str] | None = ...,
+        percentile: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch_count", b"batch_count", "create_time", b"create_time", "method", b"method", "model", b"model", "name", b"name", "ranges", b"ranges", "sample_count", b"sample_count", "sha256", b"sha256", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["base_calibrations", b"base_calibrations", "batch_count", b"batch_count", "create_time", b"create_time", "method", b"method", "model", b"model", "name", b"name", "percentile", b"percentile", "ranges", b"ranges", "sample_count", b"sample_count", "sha256", b"sha256", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -180,6 +248,8 @@ class CalibrateHeader(_message.Message):
     DATASET_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    PERCENTILE_FIELD_NUMBER: _builtins.int
+    BASE_CALIBRATIONS_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """The model, `models/{model}`. Required."""
     method: Global___ObserverMethod.ValueType
@@ -192,6 +262,17 @@ class CalibrateHeader(_message.Message):
     """UUID that makes the call idempotent. Default: none."""
     validate_only: _builtins.bool
     """Checks the header and the batches and stores nothing. Default: false."""
+    percentile: _builtins.float
+    """Percent of the values that OBSERVER_METHOD_PERCENTILE does not clip at one end, above 50 to 100. Default (0): 99.99.
+    Other methods ignore it.
+    """
+    @_builtins.property
+    def base_calibrations(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Calibrations of the same model to merge in, `calibrations/{calibration}`, at most 16; the order does not matter.
+        Without data the result has their statistics alone, which gives them another method or joins several. Not together
+        with OBSERVER_METHOD_MOVING_AVERAGE. Default: none.
+        """
+
     def __init__(
         self,
         *,
@@ -201,10 +282,12 @@ class CalibrateHeader(_message.Message):
         dataset: _builtins.str = ...,
         request_id: _builtins.str = ...,
         validate_only: _builtins.bool = ...,
+        percentile: _builtins.float = ...,
+        base_calibrations: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["averaging_constant", b"averaging_constant", "dataset", b"dataset", "method", b"method", "model", b"model", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["averaging_constant", b"averaging_constant", "base_calibrations", b"base_calibrations", "dataset", b"dataset", "method", b"method", "model", b"model", "percentile", b"percentile", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -273,16 +356,20 @@ class GetCalibrationRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
+    INCLUDE_HISTOGRAMS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`calibrations/{calibration}`. Required."""
+    include_histograms: _builtins.bool
+    """Returns the histogram of each activation too; not for models of more than 16384 activations. Default: false."""
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
+        include_histograms: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["include_histograms", b"include_histograms", "name", b"name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

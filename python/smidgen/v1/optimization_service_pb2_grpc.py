@@ -69,9 +69,11 @@ class OptimizationServiceServicer:
 
     def Calibrate(self, request_iterator, context):
         """Runs observers over representative data. The first message is the header, all others are batches; with a dataset in
-        the header there are no batches. Batches are observed as they arrive and never stored.
-        Errors: NOT_FOUND (model, dataset), INVALID_ARGUMENT (shape, type, length, NaN, no sample at all). A stream that
-        breaks leaves nothing behind. Idempotent by request_id.
+        the header there are no batches. Batches are observed as they arrive and never stored. With base_calibrations in the
+        header their statistics are merged in; then there may be no data at all, and the model is not run.
+        Errors: NOT_FOUND (model, dataset, base), INVALID_ARGUMENT (shape, type, length, NaN, no sample at all; a base
+        without statistics, or bases and the moving average), FAILED_PRECONDITION (a base is another model's). A stream
+        that breaks leaves nothing behind. Idempotent by request_id.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

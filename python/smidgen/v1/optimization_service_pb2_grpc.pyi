@@ -36,9 +36,11 @@ class OptimizationServiceStub:
     def __new__(cls, channel: _aio.Channel) -> OptimizationServiceAsyncStub: ...
     Calibrate: _grpc.StreamUnaryMultiCallable[_optimization_service_pb2.CalibrateRequest, _optimization_service_pb2.Calibration]
     """Runs observers over representative data. The first message is the header, all others are batches; with a dataset in
-    the header there are no batches. Batches are observed as they arrive and never stored.
-    Errors: NOT_FOUND (model, dataset), INVALID_ARGUMENT (shape, type, length, NaN, no sample at all). A stream that
-    breaks leaves nothing behind. Idempotent by request_id.
+    the header there are no batches. Batches are observed as they arrive and never stored. With base_calibrations in the
+    header their statistics are merged in; then there may be no data at all, and the model is not run.
+    Errors: NOT_FOUND (model, dataset, base), INVALID_ARGUMENT (shape, type, length, NaN, no sample at all; a base
+    without statistics, or bases and the moving average), FAILED_PRECONDITION (a base is another model's). A stream
+    that breaks leaves nothing behind. Idempotent by request_id.
     """
     GetCalibration: _grpc.UnaryUnaryMultiCallable[_optimization_service_pb2.GetCalibrationRequest, _optimization_service_pb2.Calibration]
     """Returns one calibration. Errors: NOT_FOUND. Idempotent."""
@@ -62,9 +64,11 @@ class OptimizationServiceAsyncStub(OptimizationServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     Calibrate: _aio.StreamUnaryMultiCallable[_optimization_service_pb2.CalibrateRequest, _optimization_service_pb2.Calibration]  # type: ignore[assignment]
     """Runs observers over representative data. The first message is the header, all others are batches; with a dataset in
-    the header there are no batches. Batches are observed as they arrive and never stored.
-    Errors: NOT_FOUND (model, dataset), INVALID_ARGUMENT (shape, type, length, NaN, no sample at all). A stream that
-    breaks leaves nothing behind. Idempotent by request_id.
+    the header there are no batches. Batches are observed as they arrive and never stored. With base_calibrations in the
+    header their statistics are merged in; then there may be no data at all, and the model is not run.
+    Errors: NOT_FOUND (model, dataset, base), INVALID_ARGUMENT (shape, type, length, NaN, no sample at all; a base
+    without statistics, or bases and the moving average), FAILED_PRECONDITION (a base is another model's). A stream
+    that breaks leaves nothing behind. Idempotent by request_id.
     """
     GetCalibration: _aio.UnaryUnaryMultiCallable[_optimization_service_pb2.GetCalibrationRequest, _optimization_service_pb2.Calibration]  # type: ignore[assignment]
     """Returns one calibration. Errors: NOT_FOUND. Idempotent."""
@@ -91,9 +95,11 @@ class OptimizationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_optimization_service_pb2.Calibration, _abc.Awaitable[_optimization_service_pb2.Calibration]]:
         """Runs observers over representative data. The first message is the header, all others are batches; with a dataset in
-        the header there are no batches. Batches are observed as they arrive and never stored.
-        Errors: NOT_FOUND (model, dataset), INVALID_ARGUMENT (shape, type, length, NaN, no sample at all). A stream that
-        breaks leaves nothing behind. Idempotent by request_id.
+        the header there are no batches. Batches are observed as they arrive and never stored. With base_calibrations in the
+        header their statistics are merged in; then there may be no data at all, and the model is not run.
+        Errors: NOT_FOUND (model, dataset, base), INVALID_ARGUMENT (shape, type, length, NaN, no sample at all; a base
+        without statistics, or bases and the moving average), FAILED_PRECONDITION (a base is another model's). A stream
+        that breaks leaves nothing behind. Idempotent by request_id.
         """
 
     @_abc_1.abstractmethod

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 from smidgen.config import CalibrationConfig, ObserverMethod
+from smidgen.histogram import Histogram
+from smidgen.profile import CalibrationProfile
 from smidgen.v1 import optimization_service_pb2 as pb
 from smidgen_service import names
 from smidgen_service.converters.datasets import optional_dataset
@@ -20,11 +22,15 @@ _METHODS = {
     pb.OBSERVER_METHOD_UNSPECIFIED: ObserverMethod.MIN_MAX,
     pb.OBSERVER_METHOD_MIN_MAX: ObserverMethod.MIN_MAX,
     pb.OBSERVER_METHOD_MOVING_AVERAGE: ObserverMethod.MOVING_AVERAGE,
+    pb.OBSERVER_METHOD_PERCENTILE: ObserverMethod.PERCENTILE,
+    pb.OBSERVER_METHOD_ENTROPY: ObserverMethod.ENTROPY,
+    pb.OBSERVER_METHOD_SQUARED_ERROR: ObserverMethod.SQUARED_ERROR,
 }
-_METHOD_ENUMS = {
-    ObserverMethod.MIN_MAX: pb.OBSERVER_METHOD_MIN_MAX,
-    ObserverMethod.MOVING_AVERAGE: pb.OBSERVER_METHOD_MOVING_AVERAGE,
-}
+_METHOD_ENUMS = {method: number for number, method in _METHODS.items() if number}
+
+MOST_BASES = 16
+MOST_HISTOGRAMS = 1 << 14
+"""Up to here capacity_for bounds the cells of all together, and so the message."""
 
 
 def calibration_request(header: pb.CalibrateHeader) -> CalibrationRequest:
@@ -47,12 +53,25 @@ def calibration_request(header: pb.CalibrateHeader) -> CalibrationRequest:
         config=CalibrationConfig(
             method=method,
             averaging_constant=header.averaging_constant or defaults.averaging_constant,
+            percentile=header.percentile or defaults.percentile,
         ),
         dataset_id=optional_dataset(header.dataset, "header.dataset"),
+        base_ids=_base_ids(header.base_calibrations),
         request_id=names.check_request_id(header.request_id),
         header_sha256=body_sha256(header),
         validate_only=header.validate_only,
     )
+
+
+def _base_ids(bases: Sequence[str]) -> tuple[str, ...]:
+    if len(bases) > MOST_BASES:
+        raise InvalidArgumentError(
+            f"there are {len(bases)} base calibrations, expected at most {MOST_BASES}; "
+            "merge some of them first",
+            field="header.base_calibrations",
+            reason="TOO_MANY_BASES",
+        )
+    return tuple(names.parse_calibration(base, field="header.base_calibrations") for base in bases)
 
 
 async def batches_from_messages(
@@ -72,26 +91,36 @@ async def batches_from_messages(
 def calibration_to_message(calibration: CalibrationRecord) -> pb.Calibration:
     """Returns a calibration as a message."""
     profile = calibration.profile
-    ranges = []
-    for node, found in profile.ranges.items():
-        qparams = found.qparams
-        ranges.append(
-            pb.TensorRange(
-                node=node,
-                min=found.low,
-                max=found.high,
-                scale=float(qparams.scale),
-                zero_point=int(qparams.zero_point),
-            )
-        )
     return pb.Calibration(
         name=names.calibration_name(calibration.id),
         model=names.model_name(calibration.model_id),
         method=_METHOD_ENUMS[profile.method],
         sample_count=profile.sample_count,
         batch_count=profile.batch_count,
-        ranges=ranges,
+        ranges=[_range_to_message(profile, node) for node in profile.ranges],
         warnings=profile.warnings,
         sha256=calibration.sha256,
         create_time=timestamp(calibration.create_time),
+        base_calibrations=[names.calibration_name(base) for base in calibration.bases],
+        percentile=profile.percentile if profile.method is ObserverMethod.PERCENTILE else 0.0,
     )
+
+
+def _range_to_message(profile: CalibrationProfile, node: str) -> pb.TensorRange:
+    found, histogram = profile.ranges[node], profile.histogram(node)
+    qparams = found.qparams
+    return pb.TensorRange(
+        node=node,
+        min=found.low,
+        max=found.high,
+        scale=float(qparams.scale),
+        zero_point=int(qparams.zero_point),
+        clipped_share=profile.clipped_shares.get(node),
+        histogram=_histogram_to_message(histogram)
+        if histogram is not None and len(profile.ranges) <= MOST_HISTOGRAMS
+        else None,
+    )
+
+
+def _histogram_to_message(histogram: Histogram) -> pb.Histogram:
+    return pb.Histogram(low=histogram.low, width=histogram.width, counts=histogram.counts.tolist())

@@ -6,17 +6,19 @@ import hashlib
 import sqlite3
 import uuid
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from smidgen.config import CalibrationConfig
 from smidgen.errors import CalibrationError
 from smidgen.extras import require_torch
 from smidgen.formats.model_file import FLOAT_FORMATS
-from smidgen.profile import CalibrationProfile
+from smidgen.profile import check_derivable
+from smidgen.profile_file import decode_profile
 from smidgen_service import names
 from smidgen_service.clock import Clock
 from smidgen_service.errors import FailedPreconditionError, InvalidArgumentError
 from smidgen_service.handlers.batches import Batch, digesting, encode_batch
+from smidgen_service.handlers.ownership import calibration_of
 from smidgen_service.handlers.streams import StreamReader
 from smidgen_service.jobs.calls import CallWorkers, WorkerCall
 from smidgen_service.store import calibrations, datasets, idempotency, models
@@ -38,15 +40,26 @@ class CalibrationRequest:
     """The header of a calibration.
 
     Attributes:
+        base_ids: Calibrations to merge in.
         header_sha256: Digest of the header; with the batches it makes the digest of the call.
     """
 
     model_id: str
     config: CalibrationConfig
     dataset_id: str | None
+    base_ids: tuple[str, ...]
     request_id: str | None
     header_sha256: str
     validate_only: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Inputs:
+    """What a calibration works with: rows, and the whole profiles of its bases."""
+
+    model: ModelRecord
+    dataset: DatasetRecord | None
+    bases: tuple[bytes, ...]
 
 
 class CalibrationHandler:
@@ -73,26 +86,39 @@ class CalibrationHandler:
     async def calibrate(
         self, request: CalibrationRequest, batches: AsyncIterator[Batch]
     ) -> CalibrationRecord:
-        """Observes the batches, or the stored dataset, and stores the ranges.
+        """Observes the batches, or the stored dataset, merges the bases and stores the ranges.
 
         Raises:
-            NotFoundError: the model or the dataset does not exist.
+            NotFoundError: the model, the dataset or a base does not exist.
+            FailedPreconditionError: a base is another model's.
             InvalidTensorError: a batch does not fit the model.
-            CalibrationError: there was no batch.
+            CalibrationError: there was neither a batch nor a base, or bases cannot be merged.
         """
         body = hashlib.sha256(request.header_sha256.encode())
         incoming = digesting(self._stream.read(batches), body)
         if await self._is_repeated(request):
             return await self._repeat(request, incoming, body)
-        model, dataset = await self._database.read(lambda tx: _inputs(tx, request))
-        check_trainable(model)
-        with self._blobs.pinned(model.sha256):
-            profile = await self._observe(request, model, dataset, incoming)
-        return await self._store(request, model, profile, body.hexdigest())
+        if request.base_ids:
+            check_derivable(request.config)
+        inputs = await self._database.read(lambda tx: _inputs(tx, request))
+        check_trainable(inputs.model)
+        with self._blobs.pinned(inputs.model.sha256):
+            whole = await self._observe(request, inputs, incoming)
+        return await self._store(request, inputs.model, whole, body.hexdigest())
 
     async def get(self, calibration_id: str) -> CalibrationRecord:
         """Returns a calibration."""
         return await self._database.read(lambda tx: calibrations.get(tx, calibration_id))
+
+    async def get_whole(self, calibration_id: str) -> CalibrationRecord:
+        """Returns a calibration with its statistics, where these were kept."""
+
+        def read(tx: sqlite3.Connection) -> CalibrationRecord:
+            record = calibrations.get(tx, calibration_id)
+            whole = calibrations.whole_profile(tx, calibration_id)
+            return record if whole is None else replace(record, profile=decode_profile(whole))
+
+        return await self._database.read(read)
 
     async def list(self, *, page_size: int, page_token: str) -> Page[CalibrationRecord]:
         """Returns a page of calibrations."""
@@ -119,16 +145,18 @@ class CalibrationHandler:
     async def _observe(
         self,
         request: CalibrationRequest,
-        model: ModelRecord,
-        dataset: DatasetRecord | None,
+        inputs: _Inputs,
         incoming: AsyncIterator[Batch],
-    ) -> CalibrationProfile:
-        model_path = await self._threads.run(self._blobs.verify, model.sha256)
-        fields = {
+    ) -> bytes:
+        """Returns the whole profile, encoded."""
+        model_path = await self._threads.run(self._blobs.verify, inputs.model.sha256)
+        dataset = inputs.dataset
+        fields: dict[str, object] = {
             "threads": self._workers.threads,
             "model": str(model_path),
             "method": request.config.method.value,
             "averaging_constant": request.config.averaging_constant,
+            "percentile": request.config.percentile,
             "dataset": None,
         }
         if dataset is not None:
@@ -137,42 +165,56 @@ class CalibrationHandler:
                 path = await self._threads.run(self._blobs.verify, dataset.sha256)
                 fields["dataset"] = {"path": str(path), "format": dataset.format.value}
                 async with self._workers.open() as call:
-                    await call.send("calibrate", fields)
-                    return await _profile(call)
-        return await self._observe_stream(model, fields, incoming)
+                    await self._begin(call, fields, inputs.bases)
+                    return await _whole_profile(call)
+        return await self._observe_stream(inputs, fields, incoming)
 
     async def _observe_stream(
-        self, model: ModelRecord, fields: dict[str, object], incoming: AsyncIterator[Batch]
-    ) -> CalibrationProfile:
-        first = await anext(incoming, None)
-        if first is None:
+        self, inputs: _Inputs, fields: dict[str, object], incoming: AsyncIterator[Batch]
+    ) -> bytes:
+        first, frame = await anext(incoming, None), None
+        if first is not None:
+            # Checked before a worker starts, which takes seconds.
+            frame = await self._threads.run(encode_batch, inputs.model, first)
+        elif not inputs.bases:
             raise CalibrationError(
-                "the stream ended without a batch; send at least one, or name a dataset",
+                "the stream ended without a batch; send at least one, or name a dataset or "
+                "calibrations to merge",
                 reason="NO_CALIBRATION_SAMPLES",
             )
-        # Checked before a worker starts, which takes seconds.
-        frame = await self._threads.run(encode_batch, model, first)
         async with self._workers.open() as call:
-            await call.send("calibrate", fields)
-            await _send_batch(call, *frame)
+            await self._begin(call, fields, inputs.bases)
+            if frame is not None:
+                await _send_batch(call, *frame)
             async for batch in incoming:
-                await _send_batch(call, *await self._threads.run(encode_batch, model, batch))
+                await _send_batch(call, *await self._threads.run(encode_batch, inputs.model, batch))
             await call.send("end", {})
-            return await _profile(call)
+            return await _whole_profile(call)
+
+    async def _begin(
+        self, call: WorkerCall, fields: dict[str, object], bases: tuple[bytes, ...]
+    ) -> None:
+        """Sends the task; the bases go through files of the worker's scratch directory."""
+        paths = [call.scratch / f"base-{number}.safetensors" for number in range(len(bases))]
+        for path, base in zip(paths, bases, strict=True):
+            await self._threads.run(path.write_bytes, base)
+        await call.send("calibrate", {**fields, "bases": [str(path) for path in paths]})
 
     async def _store(
         self,
         request: CalibrationRequest,
         model: ModelRecord,
-        profile: CalibrationProfile,
+        whole: bytes,
         body_sha256: str,
     ) -> CalibrationRecord:
+        profile = (await self._threads.run(decode_profile, whole)).without_statistics()
         record = CalibrationRecord(
             id=f"c-{uuid.uuid4().hex[:20]}",
             model_id=model.id,
             sha256=hashlib.sha256(profile.to_json()).hexdigest(),
             profile=profile,
             create_time=self._clock(),
+            bases=request.base_ids,
         )
         if request.validate_only:
             return record
@@ -189,7 +231,7 @@ class CalibrationHandler:
                     reason="MODEL_REPLACED",
                     resource_name=names.model_name(model.id),
                 )
-            calibrations.insert(tx, record)
+            calibrations.insert(tx, record, whole)
             name = names.calibration_name(record.id)
             idempotency.record(tx, key, name, now=record.create_time)
             return record
@@ -215,12 +257,27 @@ def check_trainable(model: ModelRecord) -> None:
     require_torch()
 
 
-def _inputs(
-    tx: sqlite3.Connection, request: CalibrationRequest
-) -> tuple[ModelRecord, DatasetRecord | None]:
+def _inputs(tx: sqlite3.Connection, request: CalibrationRequest) -> _Inputs:
     model = models.get(tx, request.model_id)
     dataset_id = request.dataset_id
-    return model, datasets.get(tx, dataset_id) if dataset_id is not None else None
+    return _Inputs(
+        model=model,
+        dataset=datasets.get(tx, dataset_id) if dataset_id is not None else None,
+        bases=tuple(_base(tx, model, base_id) for base_id in request.base_ids),
+    )
+
+
+def _base(tx: sqlite3.Connection, model: ModelRecord, calibration_id: str) -> bytes:
+    name = names.calibration_name(calibration_of(tx, model, calibration_id).id)
+    whole = calibrations.whole_profile(tx, calibration_id)
+    if whole is None:
+        raise FailedPreconditionError(
+            f"{name} has ranges alone and no statistics to merge, as those of earlier versions and "
+            "of very large models have; calibrate the model again",
+            reason="PROFILE_WITHOUT_STATISTICS",
+            resource_name=name,
+        )
+    return whole
 
 
 def _key(request: CalibrationRequest, body_sha256: str) -> RequestKey | None:
@@ -235,8 +292,8 @@ async def _send_batch(call: WorkerCall, tensors: list[dict[str, object]], payloa
     await call.expect("observed")
 
 
-async def _profile(call: WorkerCall) -> CalibrationProfile:
-    return CalibrationProfile.from_json((await call.expect("result")).payload)
+async def _whole_profile(call: WorkerCall) -> bytes:
+    return (await call.expect("result")).payload
 
 
 async def _refuse_batches(incoming: AsyncIterator[Batch]) -> None:

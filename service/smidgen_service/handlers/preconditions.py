@@ -9,7 +9,8 @@ from smidgen.config import QATConfig
 from smidgen_service import names
 from smidgen_service.errors import FailedPreconditionError
 from smidgen_service.handlers.calibration import check_trainable
-from smidgen_service.store import calibrations, datasets, jobs, models
+from smidgen_service.handlers.ownership import calibration_of
+from smidgen_service.store import datasets, jobs, models
 from smidgen_service.store.idempotency import RequestKey
 from smidgen_service.store.records import (
     CalibrationRecord,
@@ -68,7 +69,7 @@ def check_train(tx: sqlite3.Connection, request: TrainRequest) -> CheckedInputs:
     check_trainable(model)
     return CheckedInputs(
         model=model,
-        calibration=_calibration(tx, model, request.calibration_id),
+        calibration=calibration_of(tx, model, request.calibration_id),
         dataset=datasets.get(tx, request.dataset_id),
         evaluation=_dataset(tx, request.evaluation_dataset_id),
     )
@@ -90,25 +91,10 @@ def check_convert(tx: sqlite3.Connection, request: ConvertRequest) -> CheckedInp
     assert calibration_id is not None  # the request has one of the two
     return CheckedInputs(
         model=model,
-        calibration=_calibration(tx, model, calibration_id),
+        calibration=calibration_of(tx, model, calibration_id),
         dataset=None,
         evaluation=_dataset(tx, request.evaluation_dataset_id),
     )
-
-
-def _calibration(
-    tx: sqlite3.Connection, model: ModelRecord, calibration_id: str
-) -> CalibrationRecord:
-    calibration = calibrations.get(tx, calibration_id)
-    if (calibration.model_id, calibration.profile.model_sha256) != (model.id, model.sha256):
-        raise FailedPreconditionError(
-            f"{names.calibration_name(calibration_id)} belongs to "
-            f"{names.model_name(calibration.model_id)}, not to {names.model_name(model.id)}; "
-            "calibrate this model",
-            reason="CALIBRATION_OF_OTHER_MODEL",
-            resource_name=names.calibration_name(calibration_id),
-        )
-    return calibration
 
 
 def _training(tx: sqlite3.Connection, model: ModelRecord, job_id: str) -> JobRecord:

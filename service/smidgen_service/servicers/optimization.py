@@ -46,7 +46,8 @@ class OptimizationServicer(optimization_service_pb2_grpc.OptimizationServiceServ
     ) -> pb.Calibration:
         """Returns one calibration."""
         calibration_id = names.parse_calibration(request.name)
-        return calibration_to_message(await self._calibration.get(calibration_id))
+        get = self._calibration.get_whole if request.include_histograms else self._calibration.get
+        return calibration_to_message(await get(calibration_id))
 
     async def ListCalibrations(
         self, request: pb.ListCalibrationsRequest, context: Context

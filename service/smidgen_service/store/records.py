@@ -87,13 +87,20 @@ class DatasetRecord:
 
 @dataclass(frozen=True, slots=True)
 class CalibrationRecord:
-    """A stored calibration; sha256 is that of the encoded profile."""
+    """A stored calibration.
+
+    Attributes:
+        sha256: Digest of the profile's document.
+        profile: The profile without its statistics, which have a row of their own.
+        bases: Ids of the calibrations that were merged in.
+    """
 
     id: str
     model_id: str
     sha256: str
     profile: CalibrationProfile
     create_time: int
+    bases: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

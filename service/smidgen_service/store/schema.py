@@ -125,4 +125,16 @@ _FIRST = (
     """,
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST,)
+_CALIBRATION_STATISTICS = (
+    "ALTER TABLE calibrations ADD COLUMN bases TEXT NOT NULL DEFAULT '[]'",
+    # A table of its own, because lists of calibrations read whole rows.
+    """
+    CREATE TABLE calibration_statistics (
+        calibration_id TEXT PRIMARY KEY REFERENCES calibrations (id) ON DELETE CASCADE,
+        sha256 TEXT NOT NULL,
+        profile BLOB NOT NULL
+    ) STRICT
+    """,
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _CALIBRATION_STATISTICS)

@@ -87,6 +87,19 @@ def test_calibrate_on_a_stored_dataset(smidgen: Smidgen, state: State) -> None:
     assert state.calibrate_headers[0].dataset == "datasets/train"
 
 
+def test_calibrate_from_bases_alone(smidgen: Smidgen, state: State, images: Path) -> None:
+    method = ("--method", "entropy")
+    ended = smidgen("calibrate", "digits", "--base", "c7", "--base", "c8", *method)
+    assert ended.code == 0
+    assert "calibrations/c7" in ended.out
+    assert "1.250%" in ended.out
+    assert state.calibrate_headers[0].base_calibrations == ["calibrations/c7", "calibrations/c8"]
+    assert state.batches == []
+    assert smidgen("calibrate", "digits", images, "--base", "c7").code == 0
+    assert state.calibrate_headers[1].base_calibrations == ["calibrations/c7"]
+    assert len(state.batches) == 1
+
+
 def test_train_follows_the_job(smidgen: Smidgen, state: State) -> None:
     ended = smidgen("train-qat", "digits", "--calibration", "c1", "--dataset", "d", "--epochs", 3)
     assert ended.code == 0

@@ -12,4 +12,4 @@ def test_the_reference_names_options_defaults_and_choices() -> None:
     assert "## `smidgen train-qat MODEL`" in page
     assert "| `--calibration` | required | Calibration to start from. |" in page
     assert "| `--seed` | `0` |" in page
-    assert "One of `min_max`, `moving_average`." in page
+    assert "One of `min_max`, `moving_average`, `percentile`, `entropy`, `squared_error`." in page

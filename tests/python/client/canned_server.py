@@ -264,9 +264,15 @@ class Optimization(optimization_grpc.OptimizationServiceServicer):
             method=header.method,
             sample_count=sum(batch.inputs[0].shape[0] for batch in batches),
             batch_count=len(batches),
+            base_calibrations=header.base_calibrations,
             ranges=[
                 optimization_pb.TensorRange(
-                    node="image", min=-1.0, max=1.55, scale=0.01, zero_point=100
+                    node="image",
+                    min=-1.0,
+                    max=1.55,
+                    scale=0.01,
+                    zero_point=100,
+                    clipped_share=0.0125,
                 )
             ],
         )

@@ -72,6 +72,16 @@ def test_calibrate_on_a_stored_dataset_sends_no_batch(client: Client, state: Sta
     assert state.batches == []
 
 
+def test_calibrations_are_merged_without_samples(client: Client, state: State) -> None:
+    method = ObserverMethod.PERCENTILE
+    client.calibrate("digits", (), method=method, percentile=99.0, bases=["c1", "calibrations/c2"])
+    (header,) = state.calibrate_headers
+    assert header.base_calibrations == ["calibrations/c1", "calibrations/c2"]
+    assert header.method == optimization_pb.OBSERVER_METHOD_PERCENTILE
+    assert header.percentile == 99.0
+    assert state.batches == []
+
+
 def test_calibrate_refuses_a_bad_option_before_calling(client: Client, state: State) -> None:
     with pytest.raises(InvalidConfigError):
         client.calibrate("digits", [], averaging_constant=2.0)

@@ -156,7 +156,7 @@ def test_checkpoint_is_the_result(
     trained = train_qat(model, profile, dataset, CONFIG, checkpoint=path)
     loaded = load_trained(path)
     assert loaded.summary == trained.summary
-    assert loaded.profile == profile
+    assert loaded.profile == profile.without_statistics()
     assert loaded.model_sha256 == model.exported.sha256
     assert loaded.state.keys() == trained.state.keys()
     assert all(torch.equal(loaded.state[name], value) for name, value in trained.state.items())

@@ -93,7 +93,16 @@ def test_calibration_header() -> None:
     request = calibrations.calibration_request(header)
     assert request.config.method is ObserverMethod.MOVING_AVERAGE
     assert request.config.averaging_constant == 0.1
+    assert request.config.percentile == 99.99
     assert request.dataset_id is None
+    assert request.base_ids == ()
+
+
+def test_every_method_is_on_the_wire() -> None:
+    for method in ObserverMethod:
+        number = getattr(pb, f"OBSERVER_METHOD_{method.name}")
+        header = pb.CalibrateHeader(model="models/m", method=number)
+        assert calibrations.calibration_request(header).config.method is method
 
 
 def test_waiting_is_no_part_of_a_conversion() -> None:

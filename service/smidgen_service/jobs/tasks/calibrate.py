@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -13,27 +14,48 @@ from smidgen import pipeline
 from smidgen.config import CalibrationConfig, ObserverMethod
 from smidgen.errors import CalibrationError
 from smidgen.formats.dataset import Dataset
+from smidgen.pipeline import Calibrator
+from smidgen.profile import CalibrationProfile, merge_profiles
+from smidgen.profile_file import decode_profile, encode_profile
 from smidgen.tensor_spec import TensorSpec
 from smidgen_service.jobs.tasks.channel import Channel
 from smidgen_service.jobs.tasks.sources import dataset_of
 
 
 def calibrate(fields: Mapping[str, Any], channel: Channel) -> None:
-    """Calibrates on a dataset, or on the batches that the channel brings."""
-    model = pipeline.load_model(Path(fields["model"]))
+    """Calibrates on a dataset, or on the batches that the channel brings, and merges the bases."""
     config = CalibrationConfig(
         method=ObserverMethod(fields["method"]),
         averaging_constant=float(fields["averaging_constant"]),
+        percentile=float(fields["percentile"]),
     )
-    calibrator = pipeline.Calibrator(model, config)
-    if fields["dataset"] is not None:
-        for batch in _dataset_batches(dataset_of(fields["dataset"]), model.exported.inputs):
-            calibrator.observe(batch)
-    else:
-        for batch in _received_batches(channel):
-            calibrator.observe(batch)
-            channel.send("observed", {})
-    channel.send("result", {}, calibrator.finish().to_json())
+    # Before the data, so that bases that cannot be merged cost no time.
+    base = _merged([Path(path) for path in fields["bases"]], config)
+    found = _observed(Path(fields["model"]), config, fields["dataset"], channel)
+    profiles = [profile for profile in (base, found) if profile is not None]
+    channel.send("result", {}, encode_profile(reduce(merge_profiles, profiles)))
+
+
+def _merged(paths: Sequence[Path], config: CalibrationConfig) -> CalibrationProfile | None:
+    bases = [decode_profile(path.read_bytes()).with_method(config) for path in paths]
+    return reduce(merge_profiles, bases) if bases else None
+
+
+def _observed(
+    path: Path, config: CalibrationConfig, dataset: Mapping[str, Any] | None, channel: Channel
+) -> CalibrationProfile | None:
+    """Runs the model, or returns None where there are no samples."""
+    if dataset is not None:
+        model = pipeline.load_model(path)
+        return pipeline.calibrate(
+            model, _dataset_batches(dataset_of(dataset), model.exported.inputs), config
+        )
+    calibrator: Calibrator | None = None
+    for batch in _received_batches(channel):
+        calibrator = calibrator or Calibrator(pipeline.load_model(path), config)
+        calibrator.observe(batch)
+        channel.send("observed", {})
+    return None if calibrator is None else calibrator.finish()
 
 
 def _dataset_batches(
