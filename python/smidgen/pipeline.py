@@ -18,7 +18,7 @@ from smidgen.conversion import Conversion
 from smidgen.convert import activation_qparams, convert_graph
 from smidgen.convertible import check_convertible
 from smidgen.errors import TrainingError
-from smidgen.evaluation import Arrays, batches
+from smidgen.evaluation import batches
 from smidgen.float_execution import float_values
 from smidgen.float_model import FloatModel, check_belongs, load_model
 from smidgen.formats.dataset import Dataset
