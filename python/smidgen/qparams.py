@@ -68,14 +68,16 @@ def qparams_from_range(low: float, high: float) -> QParams:
     return QParams(scale=scale, zero_point=zero_point)
 
 
-def symmetric_weight_scales(weight: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Chooses one int8 scale for each output channel (axis 0), zero point 0.
+def symmetric_weight_scales(
+    weight: NDArray[np.float32], *, largest: int = WEIGHT_QMAX
+) -> NDArray[np.float32]:
+    """Chooses one scale for each output channel (axis 0), zero point 0.
 
-    Shapes: weight [O, ...] float32. Returns [O] float32: max|w| / 127, or 1 for zeros only.
+    Shapes: weight [O, ...] float32. Returns [O] float32: max|w| / largest, or 1 for zeros only.
 
     >>> symmetric_weight_scales(np.array([[127.0, -1.0], [0.0, 0.0]], np.float32))
     array([1., 1.], dtype=float32)
     """
-    largest = np.abs(weight.reshape(weight.shape[0], -1)).max(axis=1).astype(np.float64)
-    scales = np.clip(largest / WEIGHT_QMAX, SMALLEST_SCALE, LARGEST_SCALE)
-    return np.where(largest == 0.0, 1.0, scales).astype(np.float32)
+    ends = np.abs(weight.reshape(weight.shape[0], -1)).max(axis=1).astype(np.float64)
+    scales = np.clip(ends / largest, SMALLEST_SCALE, LARGEST_SCALE)
+    return np.where(ends == 0.0, 1.0, scales).astype(np.float32)

@@ -62,12 +62,14 @@ def weight_scales(weight: torch.Tensor) -> torch.Tensor:
     return torch.where(largest == 0.0, 1.0, scales).float()
 
 
-def fake_quantize_weight(weight: torch.Tensor) -> torch.Tensor:
+def fake_quantize_weight(weight: torch.Tensor, scales: torch.Tensor | None = None) -> torch.Tensor:
     """Rounds weights [O, ...] to those that int8 with one scale for each output channel can hold.
 
-    Equals functional.quantize_weight times the scales.
+    Equals functional.quantize_weight times the scales, which are weight_scales(weight) if None.
     """
-    scales = weight_scales(weight).reshape(-1, *([1] * (weight.dim() - 1)))
+    if scales is None:
+        scales = weight_scales(weight)
+    scales = scales.reshape(-1, *([1] * (weight.dim() - 1)))
     limit = float(WEIGHT_QMAX)
     return _round_in_range(weight / scales, -limit, limit) * scales
 

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from smidgen.config.precision import LayerPrecision
 from smidgen.passes.fold_batch_norm import (
     Layer,
     by_output,
@@ -15,19 +16,21 @@ from smidgen.passes.fold_batch_norm import (
     statistics_factor,
 )
 from smidgen.passes.operators import ConvBatchNorm2d, pair
-from smidgen.qat.fake_quantize import fake_quantize_weight
+from smidgen.qat.weight_grid import INT8, FakeQuantizeWeight
 
 
 class QATConv2d(nn.Module):
     """A convolution with fake-quantized weights."""
 
-    def __init__(self, conv: nn.Conv2d) -> None:
+    def __init__(self, conv: nn.Conv2d, precision: LayerPrecision = INT8) -> None:
         super().__init__()
         self.layer = conv
+        self.on_grid = FakeQuantizeWeight(precision)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Maps [N, C, H, W] to [N, O, OH, OW]."""
-        return convolve(self.layer, x, fake_quantize_weight(self.layer.weight), self.layer.bias)
+        layer = self.layer
+        return convolve(layer, x, self.on_grid(layer.weight, layer.bias), layer.bias)
 
     def folded(self) -> Layer:
         """Returns the plain layer that conversion quantizes."""
@@ -37,14 +40,15 @@ class QATConv2d(nn.Module):
 class QATConvTranspose2d(nn.Module):
     """A transposed convolution with fake-quantized weights."""
 
-    def __init__(self, conv: nn.ConvTranspose2d) -> None:
+    def __init__(self, conv: nn.ConvTranspose2d, precision: LayerPrecision = INT8) -> None:
         super().__init__()
         self.layer = conv
+        self.on_grid = FakeQuantizeWeight(precision)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Maps [N, C, H, W] to [N, O, OH, OW]."""
         layer = self.layer
-        weight = like_layer(layer, fake_quantize_weight(by_output(layer)))
+        weight = like_layer(layer, self.on_grid(by_output(layer), layer.bias))
         stride, padding, extra = layer.stride, pair(layer.padding), layer.output_padding
         return functional.conv_transpose2d(
             x, weight, layer.bias, stride, padding, extra, layer.groups, layer.dilation
@@ -58,13 +62,15 @@ class QATConvTranspose2d(nn.Module):
 class QATLinear(nn.Module):
     """A linear layer with fake-quantized weights."""
 
-    def __init__(self, linear: nn.Linear) -> None:
+    def __init__(self, linear: nn.Linear, precision: LayerPrecision = INT8) -> None:
         super().__init__()
         self.layer = linear
+        self.on_grid = FakeQuantizeWeight(precision)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Maps [N, I] to [N, O]."""
-        return functional.linear(x, fake_quantize_weight(self.layer.weight), self.layer.bias)
+        layer = self.layer
+        return functional.linear(x, self.on_grid(layer.weight, layer.bias), layer.bias)
 
     def folded(self) -> Layer:
         """Returns the plain layer that conversion quantizes."""
@@ -81,19 +87,20 @@ class QATConvBatchNorm2d(nn.Module):
     Source: Krishnamoorthi 2018, "Quantizing deep convolutional networks", section 3.2.2.
     """
 
-    def __init__(self, fused: ConvBatchNorm2d) -> None:
+    def __init__(self, fused: ConvBatchNorm2d, precision: LayerPrecision = INT8) -> None:
         super().__init__()
         self.layer = fused.conv
         self.batch_norm = fused.batch_norm
+        self.on_grid = FakeQuantizeWeight(precision)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Maps [N, C, H, W] to [N, O, OH, OW]."""
+        weight, bias = fold_statistics(self.layer.weight, self.layer.bias, self.batch_norm)
+        weight = self.on_grid(weight, bias)
         if not self.training:
-            weight, bias = fold_statistics(self.layer.weight, self.layer.bias, self.batch_norm)
-            return convolve(self.layer, x, fake_quantize_weight(weight), bias)
+            return convolve(self.layer, x, weight, bias)
         factor = statistics_factor(self.batch_norm)
-        weight = self.layer.weight * factor.reshape(-1, 1, 1, 1)
-        scaled = convolve(self.layer, x, fake_quantize_weight(weight), None)
+        scaled = convolve(self.layer, x, weight, None)
         # A channel with gamma 0 is constant: its scaled output is 0, whatever it is divided by.
         divisor = torch.where(factor == 0.0, 1.0, factor)
         y = scaled / divisor.reshape(1, -1, 1, 1)

@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import fx, nn
 
+from smidgen.config.precision import PrecisionConfig
 from smidgen.forms import assign_forms
 from smidgen.passes import fuse_for_training
 from smidgen.passes.operators import (
@@ -19,6 +20,7 @@ from smidgen.passes.operators import (
 )
 from smidgen.passes.rewriter import Rewriter
 from smidgen.placement import check_ranges, place_quantization
+from smidgen.precision import resolve_precision
 from smidgen.profile import ActivationRange
 from smidgen.qat.fake_quantize import FakeQuantize, Requantize
 from smidgen.qat.modules import (
@@ -30,6 +32,8 @@ from smidgen.qat.modules import (
 )
 from smidgen.tensor_names import activation_names
 
+INT8 = PrecisionConfig()
+
 _QAT_LAYERS: dict[type[nn.Module], Any] = {
     nn.Conv2d: QATConv2d,
     nn.ConvTranspose2d: QATConvTranspose2d,
@@ -38,7 +42,11 @@ _QAT_LAYERS: dict[type[nn.Module], Any] = {
 }
 
 
-def prepare_qat(source: fx.GraphModule, ranges: Mapping[str, ActivationRange]) -> fx.GraphModule:
+def prepare_qat(
+    source: fx.GraphModule,
+    ranges: Mapping[str, ActivationRange],
+    precision: PrecisionConfig = INT8,
+) -> fx.GraphModule:
     """Returns an independent copy of an imported graph that simulates its integer program.
 
     Weights are fake-quantized in their layers. Activations are fake-quantized where
@@ -48,11 +56,14 @@ def prepare_qat(source: fx.GraphModule, ranges: Mapping[str, ActivationRange]) -
     Args:
         source: The imported graph.
         ranges: Where each activation's range starts, by the names of activation_names.
+        precision: Bits of each layer's weights.
 
     Raises:
         CalibrationError: a range is missing.
+        InvalidConfigError: the precision does not fit the graph; see resolve_precision.
     """
     fused = fuse_for_training(source)
+    precisions = resolve_precision(fused, precision)
     rewriter = Rewriter(fused)
     for node in fused.graph.nodes:
         module = module_of(fused, node)
@@ -60,7 +71,7 @@ def prepare_qat(source: fx.GraphModule, ranges: Mapping[str, ActivationRange]) -
         if make is None:
             rewriter.copy(node)
         else:
-            layer = _with_clamp(make(module), clamp_of(fused, node))
+            layer = _with_clamp(make(module, precisions[node.name]), clamp_of(fused, node))
             rewriter.call(node, layer, tuple(node.all_input_nodes), like=node)
     prepared = rewriter.finish()
     _insert_fake_quantization(prepared, fused, ranges)
@@ -119,6 +130,11 @@ def _insert_fake_quantization(
         node.replace_all_uses_with(
             inserted, delete_user_cb=lambda user, readers=readers: user.name in readers
         )
+    for node in prepared.graph.nodes:
+        layer = module_of(prepared, node)
+        if isinstance(layer, QATLayer):
+            (read,) = nodes[node.name].all_input_nodes
+            layer.on_grid.source = modules[points[read.name]]
     prepared.recompile()
 
 
