@@ -7,13 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from smidgen.config.precision import LayerPrecision
+from smidgen.config.precision import INT8, LayerPrecision
 from smidgen.errors import UnsupportedOperatorError
 from smidgen.functional import quantize_bias
 from smidgen.qparams import QParams
 from smidgen.weight_grid import weight_grid
-
-INT8 = LayerPrecision()
 
 ACCUMULATOR_LIMIT = 2**31
 

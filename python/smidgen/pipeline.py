@@ -14,17 +14,19 @@ from torch import fx
 from smidgen.artifact import encode_artifact
 from smidgen.calibration import Calibrator, calibrate
 from smidgen.classification import check_class_labels
-from smidgen.config import Activations, QATConfig
+from smidgen.config import Activations, PrecisionConfig, QATConfig
+from smidgen.config.precision import ALL_INT8
 from smidgen.conversion import Conversion
 from smidgen.convert import activation_qparams, convert_graph
 from smidgen.convertible import check_convertible
 from smidgen.engine import Engine
-from smidgen.errors import TrainingError
+from smidgen.errors import InvalidConfigError, TrainingError
 from smidgen.evaluation import Arrays, accuracy, batches
 from smidgen.float_execution import first_float_output, float_values
 from smidgen.float_model import FloatModel, check_belongs, load_model
 from smidgen.formats.dataset import Dataset
 from smidgen.passes import fuse_for_inference, quantize_dynamically
+from smidgen.precision import resolve_precision
 from smidgen.profile import ActivationRange, CalibrationProfile
 from smidgen.program import Program
 from smidgen.progress import Stage
@@ -61,16 +63,22 @@ __all__ = [
 CALIBRATION_BATCH_SIZE = 64
 
 
-def plan(model: FloatModel, profile: CalibrationProfile | None = None) -> QuantizationReport:
+def plan(
+    model: FloatModel,
+    profile: CalibrationProfile | None = None,
+    precision: PrecisionConfig | None = None,
+) -> QuantizationReport:
     """Says which nodes would be quantized, without converting.
 
     Args:
         model: The float model.
         profile: Ranges, for the scales in the report.
+        precision: Bits of each layer's weights; int8 throughout if None.
 
     Raises:
         UnsupportedOperatorError: nodes cannot be converted; the message names all of them.
         CalibrationError: the profile is another model's.
+        InvalidConfigError: the precision does not fit the model.
     """
     fused = fuse_for_inference(model.graph)
     check_convertible(fused)
@@ -79,7 +87,9 @@ def plan(model: FloatModel, profile: CalibrationProfile | None = None) -> Quanti
         check_belongs(model, profile)
         qparams = dict(activation_qparams(fused, profile.ranges))
     return QuantizationReport(
-        nodes=report_nodes(model.graph, fused, qparams, {}),
+        nodes=report_nodes(
+            model.graph, fused, qparams, {}, resolve_precision(fused, precision or ALL_INT8)
+        ),
         float_bytes=model.exported.parameter_bytes,
     )
 
@@ -92,6 +102,7 @@ def convert(
     evaluation: Dataset | None = None,
     lineage: Mapping[str, str] | None = None,
     activations: Activations = Activations.STATIC,
+    precision: PrecisionConfig | None = None,
     on_stage: Callable[[Stage], None] = lambda _: None,
 ) -> Conversion:
     """Writes the integer program, compares engine and reference on it and reports.
@@ -103,6 +114,8 @@ def convert(
         evaluation: Samples to measure noise on, and accuracies if it has class labels.
         lineage: Further entries for the program's lineage.
         activations: How the inputs of linear layers get their scale.
+        precision: Bits of each layer's weights; int8 throughout if None. A trained model has its
+            own.
         on_stage: Called with CONVERT and VERIFY when these begin.
 
     Raises:
@@ -110,9 +123,11 @@ def convert(
         CalibrationError: the profile is another model's.
         TrainingError: the trained model is another model's.
         InvalidDatasetError: the evaluation data does not fit the model.
+        InvalidConfigError: the precision does not fit the model, or is given for a trained one.
         EngineError: engine and reference differ.
     """
     check_belongs(model, profile)
+    precision = _precision(trained, precision)
     on_stage(Stage.CONVERT)
     graph, ranges = _quantizable(model, profile, trained)
     if activations is Activations.DYNAMIC:
@@ -123,6 +138,7 @@ def convert(
         inputs=model.exported.inputs,
         outputs=model.exported.outputs,
         lineage={**_lineage(model, profile, trained, activations), **(lineage or {})},
+        precision=precision,
     )
     on_stage(Stage.VERIFY)
     inputs = None if evaluation is None else evaluation.inputs_for(model.exported.inputs)
@@ -130,7 +146,13 @@ def convert(
     float_accuracy, quantized_accuracy = _accuracies(model, program, evaluation)
     noise = {} if inputs is None else _noise(model, graph, program, inputs)
     report = QuantizationReport(
-        nodes=report_nodes(model.graph, graph, activation_qparams(graph, ranges), noise),
+        nodes=report_nodes(
+            model.graph,
+            graph,
+            activation_qparams(graph, ranges),
+            noise,
+            resolve_precision(graph, precision),
+        ),
         float_bytes=model.exported.parameter_bytes,
         artifact_bytes=len(encode_artifact(program)),
         parity=certificate,
@@ -146,6 +168,7 @@ def quantize(
     *,
     training: Dataset | None = None,
     config: QATConfig | None = None,
+    precision: PrecisionConfig | None = None,
     evaluation: Dataset | None = None,
 ) -> Conversion:
     """Makes an integer program of a model file in one call.
@@ -156,6 +179,7 @@ def quantize(
             model with one input.
         training: Labelled samples for quantization-aware training; None converts without it.
         config: How to train.
+        precision: Bits of each layer's weights; int8 throughout if None.
         evaluation: Samples to report accuracy and noise on, and to evaluate training on.
 
     Raises:
@@ -165,8 +189,24 @@ def quantize(
     profile = calibrate(model, _calibration_batches(model, calibration))
     trained = None
     if training is not None:
-        trained = train_qat(model, profile, training, config, evaluation=evaluation)
-    return convert(model, profile, trained, evaluation=evaluation)
+        trained = train_qat(
+            model, profile, training, config, precision=precision, evaluation=evaluation
+        )
+        precision = None
+    return convert(model, profile, trained, precision=precision, evaluation=evaluation)
+
+
+def _precision(trained: TrainedModel | None, precision: PrecisionConfig | None) -> PrecisionConfig:
+    if trained is None:
+        return precision or ALL_INT8
+    if precision is not None:
+        raise InvalidConfigError(
+            "a precision is given and the trained model has one of its own; train for this "
+            "precision, or leave it out",
+            reason="PRECISION_GIVEN_TWICE",
+            field="precision",
+        )
+    return trained.precision
 
 
 def _quantizable(
@@ -181,7 +221,7 @@ def _quantizable(
             f"{model.exported.sha256}; train this model",
             reason="TRAINED_MODEL_MISMATCH",
         )
-    prepared = prepare_qat(model.graph, trained.profile.ranges)
+    prepared = prepare_qat(model.graph, trained.profile.ranges, trained.precision)
     try:
         prepared.load_state_dict(dict(trained.state))
     except RuntimeError as error:

@@ -7,12 +7,10 @@ from collections.abc import Mapping, Sequence
 
 from torch import fx, nn
 
-from smidgen.config.precision import LayerPrecision, Override, PrecisionConfig, WeightBits
+from smidgen.config.precision import INT8, LayerPrecision, Override, PrecisionConfig, WeightBits
 from smidgen.errors import InvalidConfigError
 from smidgen.passes.fold_batch_norm import Layer
 from smidgen.passes.operators import ConvBatchNorm2d, module_of
-
-INT8 = LayerPrecision()
 
 
 def resolve_precision(

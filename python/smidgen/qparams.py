@@ -12,6 +12,11 @@ from smidgen.errors import CalibrationError
 UINT8_MIN, UINT8_MAX = 0, 255
 INT8_MIN, INT8_MAX = -128, 127
 WEIGHT_QMAX = 127  # symmetric weights use [-127, 127], so that negation never leaves the range
+INT4_QMAX = 7  # likewise
+LARGEST_MULTIPLIER = WEIGHT_QMAX // INT4_QMAX
+"""int4 weights times a multiplier from 1 to this are int8 weights."""
+GROUP_SIZES = (0, 32, 64, 128, 256)
+"""How many int4 weights may share a multiplier; 0 for all of an output channel."""
 
 SMALLEST_SCALE = float(np.float32(2.0**-60))
 LARGEST_SCALE = float(np.float32(2.0**60))

@@ -12,13 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smidgen.config.precision import LayerPrecision, WeightBits
-from smidgen.qparams import LARGEST_SCALE, WEIGHT_QMAX, symmetric_weight_scales
+from smidgen.qparams import (
+    INT4_QMAX,
+    LARGEST_MULTIPLIER,
+    LARGEST_SCALE,
+    WEIGHT_QMAX,
+    symmetric_weight_scales,
+)
 
 LARGEST_BIAS = 2.0**30
 """Where a quantized bias ends, so that half of int32 is left for the products."""
 
-INT4_QMAX = 7  # symmetric, as int8 is
-LARGEST_MULTIPLIER = WEIGHT_QMAX // INT4_QMAX
 FINEST_QMAX = INT4_QMAX * LARGEST_MULTIPLIER
 
 _COUNTED_AT_A_TIME = 1 << 16

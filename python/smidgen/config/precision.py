@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from smidgen.errors import InvalidConfigError
+from smidgen.qparams import GROUP_SIZES
 
-GROUP_SIZES = (0, 32, 64, 128, 256)
 MOST_OVERRIDES = 64
 LONGEST_PATTERN = 200
 
@@ -48,6 +50,9 @@ class LayerPrecision:
             )
 
 
+INT8 = LayerPrecision()
+
+
 @dataclass(frozen=True, slots=True)
 class Override:
     """Another precision for the layers whose name fits.
@@ -80,7 +85,7 @@ class PrecisionConfig:
         overrides: Exceptions, at most 64; the last one that fits counts.
     """
 
-    default: LayerPrecision = LayerPrecision()
+    default: LayerPrecision = INT8
     overrides: tuple[Override, ...] = ()
 
     def __post_init__(self) -> None:
@@ -90,3 +95,28 @@ class PrecisionConfig:
                 "name several layers by one pattern",
                 field="overrides",
             )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the configuration as plain values."""
+        return asdict(self)
+
+    @staticmethod
+    def from_dict(fields: Mapping[str, Any]) -> PrecisionConfig:
+        """Rebuilds what to_dict returned.
+
+        Raises:
+            InvalidConfigError: a value is out of its range.
+            KeyError, TypeError, ValueError: the fields are others.
+        """
+        overrides = tuple(
+            Override(str(override["pattern"]), _layer_precision(override["precision"]))
+            for override in fields["overrides"]
+        )
+        return PrecisionConfig(_layer_precision(fields["default"]), overrides)
+
+
+ALL_INT8 = PrecisionConfig()
+
+
+def _layer_precision(fields: Mapping[str, Any]) -> LayerPrecision:
+    return LayerPrecision(WeightBits(fields["weights"]), int(fields["group_size"]))

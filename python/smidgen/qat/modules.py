@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from smidgen.config.precision import LayerPrecision
+from smidgen.config.precision import INT8, LayerPrecision
 from smidgen.passes.fold_batch_norm import (
     Layer,
     by_output,
@@ -16,7 +16,7 @@ from smidgen.passes.fold_batch_norm import (
     statistics_factor,
 )
 from smidgen.passes.operators import ConvBatchNorm2d, pair
-from smidgen.qat.weight_grid import INT8, FakeQuantizeWeight
+from smidgen.qat.weight_grid import FakeQuantizeWeight
 
 
 class QATConv2d(nn.Module):

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import fx, nn
 
-from smidgen.config.precision import PrecisionConfig
+from smidgen.config.precision import ALL_INT8, PrecisionConfig
 from smidgen.forms import assign_forms
 from smidgen.passes import fuse_for_training
 from smidgen.passes.operators import (
@@ -32,8 +32,6 @@ from smidgen.qat.modules import (
 )
 from smidgen.tensor_names import activation_names
 
-INT8 = PrecisionConfig()
-
 _QAT_LAYERS: dict[type[nn.Module], Any] = {
     nn.Conv2d: QATConv2d,
     nn.ConvTranspose2d: QATConvTranspose2d,
@@ -45,7 +43,7 @@ _QAT_LAYERS: dict[type[nn.Module], Any] = {
 def prepare_qat(
     source: fx.GraphModule,
     ranges: Mapping[str, ActivationRange],
-    precision: PrecisionConfig = INT8,
+    precision: PrecisionConfig = ALL_INT8,
 ) -> fx.GraphModule:
     """Returns an independent copy of an imported graph that simulates its integer program.
 

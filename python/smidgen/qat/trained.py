@@ -13,10 +13,11 @@ import safetensors
 import torch
 from safetensors.torch import save
 
-from smidgen.errors import TrainingError
+from smidgen.config.precision import ALL_INT8, PrecisionConfig
+from smidgen.errors import InvalidConfigError, TrainingError
 from smidgen.profile import CalibrationProfile
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # version 1, which is still read, has int8 weights only
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +52,14 @@ class TrainedModel:
         profile: The calibration that training started from.
         summary: What training found out.
         state: State dict of the prepared graph.
+        precision: Bits of each layer's weights, for which they were trained.
     """
 
     model_sha256: str
     profile: CalibrationProfile
     summary: TrainingSummary
     state: Mapping[str, torch.Tensor]
+    precision: PrecisionConfig = ALL_INT8
 
     @property
     def float_accuracy(self) -> float | None:
@@ -99,6 +102,7 @@ def save_trained(trained: TrainedModel, path: Path) -> None:
         "model_sha256": trained.model_sha256,
         "profile": trained.profile.to_json().decode(),
         "summary": {name: getattr(trained.summary, name) for name in TrainingSummary.__slots__},
+        "precision": trained.precision.to_dict(),
     }
     # One entry, because safetensors does not keep the order of several.
     metadata = {"smidgen": json.dumps(document, separators=(",", ":"))}
@@ -115,7 +119,13 @@ def load_trained(path: Path) -> TrainedModel:
     """
     try:
         return _read(path)
-    except (safetensors.SafetensorError, ValueError, KeyError, TypeError) as error:
+    except (
+        safetensors.SafetensorError,
+        InvalidConfigError,
+        ValueError,
+        KeyError,
+        TypeError,
+    ) as error:
         raise TrainingError(
             f"{path.name} is not a trained model; train the model again",
             reason="INVALID_TRAINED_MODEL",
@@ -126,13 +136,16 @@ def _read(path: Path) -> TrainedModel:
     with safetensors.safe_open(path, framework="pt") as file:
         document = json.loads((file.metadata() or {})["smidgen"])
         state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
-    if document["format_version"] != FORMAT_VERSION:
-        raise ValueError(f"format version {document['format_version']}")
+    version = document["format_version"]
+    if version not in range(1, FORMAT_VERSION + 1):
+        raise ValueError(f"format version {version}")
+    precision = document["precision"] if version > 1 else ALL_INT8.to_dict()
     return TrainedModel(
         model_sha256=str(document["model_sha256"]),
         profile=CalibrationProfile.from_json(document["profile"].encode()),
         summary=TrainingSummary(**document["summary"]),
         state=state,
+        precision=PrecisionConfig.from_dict(precision),
     )
 
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import torch
 
-from smidgen.config.precision import LayerPrecision, WeightBits
+from smidgen.config.precision import INT8, LayerPrecision, WeightBits
 from smidgen.qat.fake_quantize import FakeQuantize, fake_quantize_weight, weight_scales
 from smidgen.qparams import LARGEST_SCALE
 from smidgen.weight_grid import LARGEST_BIAS, weight_grid
-
-INT8 = LayerPrecision()
 
 
 class FakeQuantizeWeight:
