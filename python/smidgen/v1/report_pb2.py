@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17smidgen/v1/report.proto\x12\nsmidgen.v1\"\xe2\x01\n\nNodeReport\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x13\n\x0bmodule_path\x18\x02 \x01(\t\x12\n\n\x02op\x18\x03 \x01(\t\x12\x14\n\x0cis_quantized\x18\x04 \x01(\x08\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x14\n\x0coutput_scale\x18\x06 \x01(\x01\x12\x19\n\x11output_zero_point\x18\x07 \x01(\x05\x12\x13\n\x0b\x66loat_bytes\x18\x08 \x01(\x03\x12\x17\n\x0fquantized_bytes\x18\t \x01(\x03\x12\x14\n\x07sqnr_db\x18\n \x01(\x01H\x00\x88\x01\x01\x42\n\n\x08_sqnr_db\"O\n\x11ParityCertificate\x12\x14\n\x0csample_count\x18\x01 \x01(\x05\x12\x16\n\x0emax_difference\x18\x02 \x01(\x05\x12\x0c\n\x04isas\x18\x03 \x03(\t\"\xff\x01\n\x12QuantizationReport\x12%\n\x05nodes\x18\x01 \x03(\x0b\x32\x16.smidgen.v1.NodeReport\x12\x13\n\x0b\x66loat_bytes\x18\x02 \x01(\x03\x12\x16\n\x0e\x61rtifact_bytes\x18\x03 \x01(\x03\x12-\n\x06parity\x18\x04 \x01(\x0b\x32\x1d.smidgen.v1.ParityCertificate\x12\x1b\n\x0e\x66loat_accuracy\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\x1f\n\x12quantized_accuracy\x18\x06 \x01(\x01H\x01\x88\x01\x01\x42\x11\n\x0f_float_accuracyB\x15\n\x13_quantized_accuracyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17smidgen/v1/report.proto\x12\nsmidgen.v1\"\xf7\x01\n\nNodeReport\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x13\n\x0bmodule_path\x18\x02 \x01(\t\x12\n\n\x02op\x18\x03 \x01(\t\x12\x14\n\x0cis_quantized\x18\x04 \x01(\x08\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x14\n\x0coutput_scale\x18\x06 \x01(\x01\x12\x19\n\x11output_zero_point\x18\x07 \x01(\x05\x12\x13\n\x0b\x66loat_bytes\x18\x08 \x01(\x03\x12\x17\n\x0fquantized_bytes\x18\t \x01(\x03\x12\x14\n\x07sqnr_db\x18\n \x01(\x01H\x00\x88\x01\x01\x12\x13\n\x0bweight_bits\x18\x0e \x01(\x05\x42\n\n\x08_sqnr_db\"O\n\x11ParityCertificate\x12\x14\n\x0csample_count\x18\x01 \x01(\x05\x12\x16\n\x0emax_difference\x18\x02 \x01(\x05\x12\x0c\n\x04isas\x18\x03 \x03(\t\"\xff\x01\n\x12QuantizationReport\x12%\n\x05nodes\x18\x01 \x03(\x0b\x32\x16.smidgen.v1.NodeReport\x12\x13\n\x0b\x66loat_bytes\x18\x02 \x01(\x03\x12\x16\n\x0e\x61rtifact_bytes\x18\x03 \x01(\x03\x12-\n\x06parity\x18\x04 \x01(\x0b\x32\x1d.smidgen.v1.ParityCertificate\x12\x1b\n\x0e\x66loat_accuracy\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\x1f\n\x12quantized_accuracy\x18\x06 \x01(\x01H\x01\x88\x01\x01\x42\x11\n\x0f_float_accuracyB\x15\n\x13_quantized_accuracyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,9 +32,9 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'smidgen.v1.report_pb2', _gl
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_NODEREPORT']._serialized_start=40
-  _globals['_NODEREPORT']._serialized_end=266
-  _globals['_PARITYCERTIFICATE']._serialized_start=268
-  _globals['_PARITYCERTIFICATE']._serialized_end=347
-  _globals['_QUANTIZATIONREPORT']._serialized_start=350
-  _globals['_QUANTIZATIONREPORT']._serialized_end=605
+  _globals['_NODEREPORT']._serialized_end=287
+  _globals['_PARITYCERTIFICATE']._serialized_start=289
+  _globals['_PARITYCERTIFICATE']._serialized_end=368
+  _globals['_QUANTIZATIONREPORT']._serialized_start=371
+  _globals['_QUANTIZATIONREPORT']._serialized_end=626
 # @@protoc_insertion_point(module_scope)

@@ -125,4 +125,6 @@ _FIRST = (
     """,
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST,)
+_PRECISION = ("ALTER TABLE jobs ADD COLUMN precision TEXT",)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _PRECISION)
