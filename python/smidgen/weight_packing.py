@@ -83,10 +83,11 @@ def pack(name: str, packing: WeightPacking, weight: NDArray[Any]) -> NDArray[np.
     form = PackedWeight(packing, weight.shape)
     found = multipliers(name, packing, weight)
     rows = weight.reshape(len(weight), form.row)
-    quotients = rows // _spread(found, form).view(np.int8)
-    even = np.zeros((len(rows), 2 * ((form.row + 1) // 2)), np.uint8)
-    even[:, : form.row] = quotients.view(np.uint8) & 0xF
-    nibbles = even[:, ::2] | even[:, 1::2] << 4
+    even = np.zeros((len(rows), 2 * ((form.row + 1) // 2)), np.int8)
+    # In floats, which divide faster, and multiples without rounding.
+    even[:, : form.row] = rows / _spread(found, form).astype(np.float32)
+    pairs = even.view("<u2")
+    nibbles = (pairs & 0xF | pairs >> 4 & 0xF0).astype(np.uint8)
     return np.concatenate([nibbles, found[:, : form.group_count]], axis=1)
 
 
@@ -103,14 +104,14 @@ def unpack(name: str, weight: PackedWeight, stored: NDArray[Any]) -> NDArray[np.
             f"uint8 of shape {list(expected)}"
         )
     width = (weight.row + 1) // 2
-    nibbles = np.empty((len(stored), 2 * width), np.uint8)
-    nibbles[:, ::2] = stored[:, :width] & 0xF
-    nibbles[:, 1::2] = stored[:, :width] >> 4
+    pairs = stored[:, :width].astype("<u2")
+    nibbles = (pairs & 0xF | pairs << 4 & 0xF00).view(np.int8)
     # Sign extension of four bits: 8 to 15 stand for -8 to -1.
-    quotients = (nibbles ^ 8).view(np.int8) - np.int8(8)
+    quotients = (nibbles ^ 8) - np.int8(8)
     found = stored[:, width:] if weight.group_count else np.ones((len(stored), 1), np.uint8)
-    product = quotients[:, : weight.row].astype(np.int16) * _spread(found, weight)
-    unpacked = product.astype(np.int8).reshape(weight.shape)
+    # Products that leave int8 wrap, and are found below as others are.
+    product = quotients[:, : weight.row] * _spread(found, weight).view(np.int8)
+    unpacked = product.reshape(weight.shape)
     # One comparison finds all: -8, unknown multipliers, reducible ones, and padding that is not 0.
     if not np.array_equal(pack(name, weight.packing, unpacked), stored):
         raise ProgramError(f"the packed weight {name} is not in the form that packing gives")

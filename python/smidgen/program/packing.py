@@ -50,7 +50,7 @@ def multipliers(name: str, packing: WeightPacking, weight: NDArray[np.int8]) -> 
     fitting = np.concatenate(
         [
             np.bitwise_and.reduceat(
-                _FITTING[rows[start : start + at_a_time].view(np.uint8)],
+                np.take(_FITTING, rows[start : start + at_a_time].view(np.uint8), mode="clip"),
                 np.arange(0, rows.shape[1], size),
                 axis=1,
             )
