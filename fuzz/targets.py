@@ -16,10 +16,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 
 from fuzz.archives import read_entries, write_archive
-from fuzz.artifacts import seal, take_apart
+from fuzz.artifacts import Arrays, seal, take_apart
 from fuzz.json_edits import edit
 from fuzz.protobuf_edits import edit_message
 from fuzz.recipe import Recipe
@@ -161,12 +162,23 @@ def _artifact_file(recipe: Recipe) -> bytes:
     match recipe.below(8):
         case 0 | 1:
             return _with_bytes_changed(contents, recipe)
+        case 7:
+            return seal(metadata, _with_constants_changed(constants, recipe))
         case choice:
             changed = copy.deepcopy(metadata)
             edit(changed["program"] if choice > 2 else changed, recipe)
             if "program" not in changed:
                 return contents
             return seal(changed, constants)
+
+
+def _with_constants_changed(constants: Arrays, recipe: Recipe) -> Arrays:
+    """Returns the constants with bytes of some of them changed, as packed weights may be."""
+    changed = {name: value.copy() for name, value in constants.items()}
+    while not recipe.is_over:
+        flat = changed[recipe.pick(sorted(changed))].reshape(-1).view(np.uint8)
+        flat[recipe.below(len(flat))] = recipe.below(256)
+    return changed
 
 
 def _with_bytes_changed(data: bytes, recipe: Recipe) -> bytes:

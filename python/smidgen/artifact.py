@@ -24,12 +24,13 @@ from smidgen.durable_file import write_durably
 from smidgen.errors import ArtifactError, InvalidModelError, ProgramError
 from smidgen.formats.strict_json import parse_json
 from smidgen.program import Program, index_counts, verify
-from smidgen.program.codec import program_from_document, program_to_document
+from smidgen.program.codec import packed_weights, program_from_document, program_to_document
 from smidgen.tensor_spec import TensorSpec
+from smidgen.weight_packing import PackedWeight, stored_constants, unpacked_constants
 
 Arrays = dict[str, NDArray[np.generic]]
 
-FORMAT_VERSION = 2  # what this release writes; it reads all from 1 on
+FORMAT_VERSION = 3  # what this release writes; it reads all from 1 on
 METADATA_KEY = "smidgen"
 LARGEST_HEADER_BYTES = 4 << 20  # a program of a thousand steps takes a tenth
 
@@ -44,12 +45,12 @@ def encode_artifact(program: Program) -> bytes:
     document = program_to_document(program)
     # One entry only: the container's writer keeps metadata in a hash map, so that several entries
     # would come in any order and equal programs would give different bytes.
+    constants = stored_constants(program)
     metadata = {
         "format_version": FORMAT_VERSION,
-        "sha256": _content_digest(document, program.constants),
+        "sha256": _content_digest(document, constants),
         "program": document,
     }
-    constants = {name: np.ascontiguousarray(value) for name, value in program.constants.items()}
     return save_tensors(constants, {METADATA_KEY: _to_json(metadata)})
 
 
@@ -129,7 +130,8 @@ def _decode(file: BinaryIO, size: int, read_constants: Callable[[], Arrays]) -> 
                 "the artifact's contents do not match its SHA-256; get the file again",
                 reason="ARTIFACT_DIGEST_MISMATCH",
             )
-        program = program_from_document(document, constants)
+        packed = {name: PackedWeight(*form) for name, form in packed_weights(document).items()}
+        program = program_from_document(document, unpacked_constants(packed, constants))
         verify(program)
     except (ProgramError, SafetensorError) as error:
         raise ArtifactError(f"this is not a valid artifact: {error}") from error

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 
 from torch import fx
 
+from smidgen.config.precision import ALL_INT8, PrecisionConfig
 from smidgen.convertible import check_convertible
 from smidgen.placement import check_ranges, place_quantization
+from smidgen.precision import resolve_precision
 from smidgen.profile import ActivationRange
 from smidgen.program import Program, verify
 from smidgen.program_writer.rules import write_node
@@ -24,6 +26,7 @@ def convert_graph(
     inputs: tuple[TensorSpec, ...],
     outputs: tuple[TensorSpec, ...],
     lineage: Mapping[str, str] | None = None,
+    precision: PrecisionConfig = ALL_INT8,
 ) -> Program:
     """Writes the integer program of a graph that fuse_for_inference or training has left.
 
@@ -33,13 +36,17 @@ def convert_graph(
         inputs: The model's inputs in order.
         outputs: The model's outputs in order.
         lineage: Where the program comes from.
+        precision: Bits of each layer's weights.
 
     Raises:
         UnsupportedOperatorError: nodes cannot be converted; the message names all of them.
         CalibrationError: a range is missing.
+        InvalidConfigError: the precision does not fit the graph; see resolve_precision.
     """
     check_convertible(graph)
-    writer = ProgramWriter(graph, activation_qparams(graph, ranges), inputs, outputs)
+    precisions = resolve_precision(graph, precision)
+    qparams = activation_qparams(graph, ranges)
+    writer = ProgramWriter(graph, qparams, inputs, outputs, precisions)
     for node in graph.graph.nodes:
         write_node(writer, node)
     program = writer.finish(lineage or {})

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from smidgen.config.precision import INT8, LayerPrecision
 from smidgen.errors import UnsupportedOperatorError
-from smidgen.functional import quantize_bias, quantize_weight
-from smidgen.qparams import LARGEST_SCALE, QParams, symmetric_weight_scales
-
-LARGEST_BIAS = 2.0**30
-"""Where a quantized bias ends, so that half of int32 is left for the products."""
+from smidgen.functional import quantize_bias
+from smidgen.qparams import QParams
+from smidgen.weight_grid import weight_grid
 
 ACCUMULATOR_LIMIT = 2**31
 
@@ -33,9 +32,16 @@ class QuantizedLayer:
 
 
 def quantize_layer(
-    weight: NDArray[np.float32], bias: NDArray[np.float32] | None, source: QParams, *, node: str
+    weight: NDArray[np.float32],
+    bias: NDArray[np.float32] | None,
+    source: QParams,
+    precision: LayerPrecision = INT8,
+    *,
+    node: str,
 ) -> QuantizedLayer:
     """Quantizes a layer's parameters for an input with these qparams.
+
+    int4 weights are int8 weights too: multiples of their group's multiplier, see weight_grid.
 
     Shapes: weight [O, ...] float32, bias [O] float32.
 
@@ -44,26 +50,14 @@ def quantize_layer(
     """
     if bias is None:
         bias = np.zeros(weight.shape[0], np.float32)
-    scales = _scales_with_room_for_bias(symmetric_weight_scales(weight), bias, source.scale)
+    grid = weight_grid(weight, bias, source.scale, precision)
     quantized = QuantizedLayer(
-        weight=quantize_weight(weight, scales),
-        weight_scale=scales,
-        bias=quantize_bias(bias, source.scale, scales),
+        weight=grid.quantize(weight),
+        weight_scale=grid.scale,
+        bias=quantize_bias(bias, source.scale, grid.scale),
     )
     check_accumulators(quantized, source, node=node)
     return quantized
-
-
-def _scales_with_room_for_bias(
-    scales: NDArray[np.float32], bias: NDArray[np.float32], input_scale: float
-) -> NDArray[np.float32]:
-    """Widens the scale of channels whose bias would not fit into int32.
-
-    Such a channel has next to no weights, as batch norm leaves it when it has learned to ignore a
-    filter: its output is its bias, and coarser weights do not change it visibly.
-    """
-    needed = np.abs(bias.astype(np.float64)) / (input_scale * LARGEST_BIAS)
-    return np.minimum(np.maximum(scales, needed), LARGEST_SCALE).astype(np.float32)
 
 
 def check_accumulators(layer: QuantizedLayer, source: QParams, *, node: str) -> None:

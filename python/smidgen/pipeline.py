@@ -13,17 +13,19 @@ from torch import fx
 from smidgen.artifact import encode_artifact
 from smidgen.calibration import Calibrator, calibrate
 from smidgen.certificate import prove
-from smidgen.config import Activations, QATConfig
+from smidgen.config import Activations, PrecisionConfig, QATConfig
+from smidgen.config.precision import ALL_INT8
 from smidgen.conversion import Conversion
 from smidgen.convert import activation_qparams, convert_graph
 from smidgen.convertible import check_convertible
-from smidgen.errors import TrainingError
+from smidgen.errors import InvalidConfigError, TrainingError
 from smidgen.evaluation import batches
 from smidgen.float_execution import float_values
 from smidgen.float_model import FloatModel, check_belongs, load_model
 from smidgen.formats.dataset import Dataset
 from smidgen.origin import calibration_origin, training_origin
 from smidgen.passes import fuse_for_inference, quantize_dynamically
+from smidgen.precision import resolve_precision
 from smidgen.profile import ActivationRange, CalibrationProfile
 from smidgen.program import Program
 from smidgen.progress import Stage
@@ -54,16 +56,22 @@ __all__ = [
 CALIBRATION_BATCH_SIZE = 64
 
 
-def plan(model: FloatModel, profile: CalibrationProfile | None = None) -> QuantizationReport:
+def plan(
+    model: FloatModel,
+    profile: CalibrationProfile | None = None,
+    precision: PrecisionConfig | None = None,
+) -> QuantizationReport:
     """Says which nodes would be quantized, without converting.
 
     Args:
         model: The float model.
         profile: Ranges, for the scales in the report.
+        precision: Bits of each layer's weights; int8 throughout if None.
 
     Raises:
         UnsupportedOperatorError: nodes cannot be converted; the message names all of them.
         CalibrationError: the profile is another model's.
+        InvalidConfigError: the precision does not fit the model.
     """
     fused = fuse_for_inference(model.graph)
     check_convertible(fused)
@@ -72,7 +80,9 @@ def plan(model: FloatModel, profile: CalibrationProfile | None = None) -> Quanti
         check_belongs(model, profile)
         qparams = dict(activation_qparams(fused, profile.ranges))
     return QuantizationReport(
-        nodes=report_nodes(model.graph, fused, qparams, {}),
+        nodes=report_nodes(
+            model.graph, fused, qparams, {}, resolve_precision(fused, precision or ALL_INT8)
+        ),
         float_bytes=model.exported.parameter_bytes,
     )
 
@@ -85,6 +95,7 @@ def convert(
     evaluation: Dataset | None = None,
     lineage: Mapping[str, str] | None = None,
     activations: Activations = Activations.STATIC,
+    precision: PrecisionConfig | None = None,
     on_stage: Callable[[Stage], None] = lambda _: None,
 ) -> Conversion:
     """Writes the integer program, compares engine and reference on it and reports.
@@ -96,6 +107,8 @@ def convert(
         evaluation: Samples to measure noise on, and accuracies if it has class labels.
         lineage: Further entries for the program's lineage.
         activations: How the inputs of linear layers get their scale.
+        precision: Bits of each layer's weights; int8 throughout if None. A trained model has its
+            own.
         on_stage: Called with CONVERT and VERIFY when these begin.
 
     Raises:
@@ -103,9 +116,11 @@ def convert(
         CalibrationError: the profile is another model's.
         TrainingError: the trained model is another model's.
         InvalidDatasetError: the evaluation data does not fit the model.
+        InvalidConfigError: the precision does not fit the model, or is given for a trained one.
         EngineError: engine and reference differ.
     """
     check_belongs(model, profile)
+    precision = _precision(trained, precision)
     on_stage(Stage.CONVERT)
     graph, ranges, prepared = _quantizable(model, profile, trained)
     if activations is Activations.DYNAMIC:
@@ -116,16 +131,23 @@ def convert(
         inputs=model.exported.inputs,
         outputs=model.exported.outputs,
         lineage={**_lineage(model, profile, trained, activations), **(lineage or {})},
+        precision=precision,
     )
     on_stage(Stage.VERIFY)
     if activations is Activations.DYNAMIC:
         prepared = None  # fake quantization simulates static activations alone
     elif prepared is None:
-        prepared = prepare_fused(graph, ranges).eval()
+        prepared = prepare_fused(graph, ranges, precision).eval()
     proof = prove(model, program, prepared, evaluation)
     noise = {} if evaluation is None else _noise(model, graph, program, evaluation)
     report = QuantizationReport(
-        nodes=report_nodes(model.graph, graph, activation_qparams(graph, ranges), noise),
+        nodes=report_nodes(
+            model.graph,
+            graph,
+            activation_qparams(graph, ranges),
+            noise,
+            resolve_precision(graph, precision),
+        ),
         float_bytes=model.exported.parameter_bytes,
         artifact_bytes=len(encode_artifact(program)),
         parity=proof.certificate,
@@ -141,6 +163,7 @@ def quantize(
     *,
     training: Dataset | None = None,
     config: QATConfig | None = None,
+    precision: PrecisionConfig | None = None,
     evaluation: Dataset | None = None,
 ) -> Conversion:
     """Makes an integer program of a model file in one call.
@@ -151,6 +174,7 @@ def quantize(
             model with one input.
         training: Labelled samples for quantization-aware training; None converts without it.
         config: How to train.
+        precision: Bits of each layer's weights; int8 throughout if None.
         evaluation: Samples to report accuracy and noise on, and to evaluate training on.
 
     Raises:
@@ -160,8 +184,24 @@ def quantize(
     profile = calibrate(model, _calibration_batches(model, calibration))
     trained = None
     if training is not None:
-        trained = train_qat(model, profile, training, config, evaluation=evaluation)
-    return convert(model, profile, trained, evaluation=evaluation)
+        trained = train_qat(
+            model, profile, training, config, precision=precision, evaluation=evaluation
+        )
+        precision = None
+    return convert(model, profile, trained, precision=precision, evaluation=evaluation)
+
+
+def _precision(trained: TrainedModel | None, precision: PrecisionConfig | None) -> PrecisionConfig:
+    if trained is None:
+        return precision or ALL_INT8
+    if precision is not None:
+        raise InvalidConfigError(
+            "a precision is given and the trained model has one of its own; train for this "
+            "precision, or leave it out",
+            reason="PRECISION_GIVEN_TWICE",
+            field="precision",
+        )
+    return trained.precision
 
 
 def _quantizable(
@@ -176,7 +216,7 @@ def _quantizable(
             f"{model.exported.sha256}; train this model",
             reason="TRAINED_MODEL_MISMATCH",
         )
-    prepared = prepare_qat(model.graph, trained.profile.ranges)
+    prepared = prepare_qat(model.graph, trained.profile.ranges, trained.precision)
     try:
         prepared.load_state_dict(dict(trained.state))
     except RuntimeError as error:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from smidgen.program import DType, Program, Step, TensorInfo
+from smidgen.program import DType, Program, Step, TensorInfo, WeightPacking
 from smidgen.qparams import QParams
 
 Shape = tuple[int | None, ...]
@@ -20,6 +20,7 @@ class ProgramBuilder:
         self._tensors: dict[str, TensorInfo] = {}
         self._constants: dict[str, NDArray[np.generic]] = {}
         self._steps: list[Step] = []
+        self._packing: dict[str, WeightPacking] = {}
 
     def plain_tensor(self, name: str, shape: Shape, dtype: str) -> str:
         """Declares a tensor without a scale and returns its name."""
@@ -46,6 +47,10 @@ class ProgramBuilder:
         self._constants[name] = np.ascontiguousarray(value)
         return name
 
+    def pack(self, name: str, packing: WeightPacking) -> None:
+        """Says that a file may hold this constant in four bits."""
+        self._packing[name] = packing
+
     def step(self, step: Step) -> None:
         """Appends a step."""
         self._steps.append(step)
@@ -61,4 +66,5 @@ class ProgramBuilder:
             steps=tuple(self._steps),
             constants=self._constants,
             lineage=dict(lineage),
+            packing=self._packing,
         )

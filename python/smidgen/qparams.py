@@ -12,6 +12,11 @@ from smidgen.errors import CalibrationError
 UINT8_MIN, UINT8_MAX = 0, 255
 INT8_MIN, INT8_MAX = -128, 127
 WEIGHT_QMAX = 127  # symmetric weights use [-127, 127], so that negation never leaves the range
+INT4_QMAX = 7  # likewise
+LARGEST_MULTIPLIER = WEIGHT_QMAX // INT4_QMAX
+"""int4 weights times a multiplier from 1 to this are int8 weights."""
+GROUP_SIZES = (0, 32, 64, 128, 256)
+"""How many int4 weights may share a multiplier; 0 for all of an output channel."""
 
 SMALLEST_SCALE = float(np.float32(2.0**-60))
 LARGEST_SCALE = float(np.float32(2.0**60))
@@ -68,14 +73,16 @@ def qparams_from_range(low: float, high: float) -> QParams:
     return QParams(scale=scale, zero_point=zero_point)
 
 
-def symmetric_weight_scales(weight: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Chooses one int8 scale for each output channel (axis 0), zero point 0.
+def symmetric_weight_scales(
+    weight: NDArray[np.float32], *, largest: int = WEIGHT_QMAX
+) -> NDArray[np.float32]:
+    """Chooses one scale for each output channel (axis 0), zero point 0.
 
-    Shapes: weight [O, ...] float32. Returns [O] float32: max|w| / 127, or 1 for zeros only.
+    Shapes: weight [O, ...] float32. Returns [O] float32: max|w| / largest, or 1 for zeros only.
 
     >>> symmetric_weight_scales(np.array([[127.0, -1.0], [0.0, 0.0]], np.float32))
     array([1., 1.], dtype=float32)
     """
-    largest = np.abs(weight.reshape(weight.shape[0], -1)).max(axis=1).astype(np.float64)
-    scales = np.clip(largest / WEIGHT_QMAX, SMALLEST_SCALE, LARGEST_SCALE)
-    return np.where(largest == 0.0, 1.0, scales).astype(np.float32)
+    ends = np.abs(weight.reshape(weight.shape[0], -1)).max(axis=1).astype(np.float64)
+    scales = np.clip(ends / largest, SMALLEST_SCALE, LARGEST_SCALE)
+    return np.where(ends == 0.0, 1.0, scales).astype(np.float32)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from torch import fx
 
+from smidgen.config.precision import LayerPrecision, WeightBits
 from smidgen.forms import Form, Forms, assign_forms
 from smidgen.graph.operations import OpKind
 from smidgen.passes.fold_batch_norm import Layer, by_output
 from smidgen.passes.operators import Kind, kind_of, module_of
+from smidgen.program import WeightPacking
 from smidgen.qparams import QParams
 from smidgen.report import NodeReport
+from smidgen.weight_packing import PackedWeight
 
 NO_STEP_REASONS = {
     Kind.IDENTITY: "REMOVED",
@@ -28,6 +32,7 @@ def report_nodes(
     fused: fx.GraphModule,
     qparams: Mapping[str, QParams],
     sqnr_db: Mapping[str, float | None],
+    precisions: Mapping[str, LayerPrecision],
 ) -> tuple[NodeReport, ...]:
     """Reports each operation of the imported graph in execution order.
 
@@ -36,6 +41,7 @@ def report_nodes(
         fused: The graph with one node for each integer step.
         qparams: Parameters of the fused nodes' outputs; empty in a plan without ranges.
         sqnr_db: Measured ratios by fused node; empty if not measured.
+        precisions: Precision of the fused layers by node.
     """
     forms = assign_forms(fused)
     steps: dict[str, fx.Node] = {}
@@ -44,7 +50,14 @@ def report_nodes(
             steps[step.meta.get("sources", (step.name,))[0]] = step
     return tuple(
         _report(
-            imported, node, fused, steps.get(node.name), forms, qparams=qparams, sqnr_db=sqnr_db
+            imported,
+            node,
+            fused,
+            steps.get(node.name),
+            forms,
+            qparams=qparams,
+            sqnr_db=sqnr_db,
+            precisions=precisions,
         )
         for node in imported.graph.nodes
         if kind_of(node) not in (Kind.INPUT, Kind.OUTPUT)
@@ -60,8 +73,10 @@ def _report(
     *,
     qparams: Mapping[str, QParams],
     sqnr_db: Mapping[str, float | None],
+    precisions: Mapping[str, LayerPrecision],
 ) -> NodeReport:
     module = module_of(imported, node)
+    precision = None if step is None else precisions.get(step.name)
     is_quantized = step is not None and works_on_integers(step, forms)
     gives_integers = step is not None and forms.writes[step.name] is Form.QUANTIZED
     output = qparams.get(step.name) if step is not None and gives_integers else None
@@ -74,7 +89,10 @@ def _report(
         output_scale=0.0 if output is None else output.scale,
         output_zero_point=0 if output is None else output.zero_point,
         float_bytes=0 if module is None else sum(p.nbytes for p in module.parameters()),
-        quantized_bytes=0 if step is None else _bytes(fused, step, is_quantized=is_quantized),
+        quantized_bytes=0
+        if step is None
+        else _bytes(fused, step, precision, is_quantized=is_quantized),
+        weight_bits=0 if precision is None else precision.weights.width,
         sqnr_db=None if step is None else sqnr_db.get(step.name),
     )
 
@@ -92,11 +110,21 @@ def _reason(node: fx.Node, step: fx.Node | None, *, is_quantized: bool) -> str:
     return "" if is_quantized else "FLOAT"
 
 
-def _bytes(fused: fx.GraphModule, step: fx.Node, *, is_quantized: bool) -> int:
-    """Bytes of a step's constants: int8 weights, float32 scales and int32 bias, or a table."""
+def _bytes(
+    fused: fx.GraphModule, step: fx.Node, precision: LayerPrecision | None, *, is_quantized: bool
+) -> int:
+    """Bytes of a step's constants: weights, float32 scales and int32 bias, or a table."""
     layer = module_of(fused, step)
     if not is_quantized:
         return 0 if layer is None else sum(p.nbytes for p in layer.parameters())
     if isinstance(layer, Layer):
-        return layer.weight.numel() + 8 * by_output(layer).shape[0]
+        weight = by_output(layer)
+        return _weight_bytes(tuple(weight.shape), precision) + 8 * len(weight)
     return TABLE_BYTES if kind_of(step) in (Kind.UNARY, Kind.CLAMP) else 0
+
+
+def _weight_bytes(shape: tuple[int, ...], precision: LayerPrecision | None) -> int:
+    if precision is None or precision.weights is WeightBits.INT8:
+        return math.prod(shape)
+    packed = PackedWeight(WeightPacking(precision.group_size), shape)
+    return shape[0] * packed.row_bytes

@@ -23,6 +23,7 @@ class NodeReport:
         float_bytes: Bytes of the node's parameters in the float model.
         quantized_bytes: Bytes of the node's parameters in the program.
         sqnr_db: Signal to quantization noise ratio of the output in dB; None if not measured.
+        weight_bits: Bits of a layer's weights in the artifact, 8 or 4; 0 where there are none.
     """
 
     node: str
@@ -35,6 +36,7 @@ class NodeReport:
     float_bytes: int = 0
     quantized_bytes: int = 0
     sqnr_db: float | None = None
+    weight_bits: int = 0
 
 
 @dataclass(frozen=True, slots=True)

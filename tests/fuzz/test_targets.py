@@ -101,3 +101,11 @@ def test_a_recipe_stays_within_its_bounds() -> None:
     assert all(0 <= recipe.below(300) < 300 for _ in range(600))
     assert recipe.is_over
     assert (recipe.below(7), recipe.take(3), recipe.pick("ab")) == (0, b"", "a")
+
+
+def test_packed_weights_are_changed_behind_the_digest(monkeypatch: pytest.MonkeyPatch) -> None:
+    found: list[bytes] = []
+    monkeypatch.setattr(targets, "_read", lambda contents, _read: found.append(contents))
+    TARGETS["artifact"](bytes.fromhex("0207b6793a"))
+    with pytest.raises(ArtifactError, match=r"packed weight c\.w is not in the form"):
+        decode_artifact(found[0])

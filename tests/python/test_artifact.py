@@ -103,9 +103,9 @@ def rewrite(change: dict[str, object]) -> bytes:
 
 def test_another_format_version_is_named() -> None:
     with pytest.raises(
-        ArtifactError, match="format version 3, this release reads 1 to 2"
+        ArtifactError, match="format version 4, this release reads 1 to 3"
     ) as caught:
-        decode_artifact(rewrite({"format_version": 3}))
+        decode_artifact(rewrite({"format_version": 4}))
     assert caught.value.reason == "ARTIFACT_VERSION_UNSUPPORTED"
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from smidgen.artifact import encode_artifact, load_artifact
 from smidgen.program import interpret
-from tests.python.program.small_programs import every_step_program
+from tests.python.program.small_programs import every_step_program, int4_program
 
 DATA = Path(__file__).resolve().parent.parent / "data"
 
@@ -25,13 +25,20 @@ def outputs_digest(path: Path) -> str:
     return digest.hexdigest()
 
 
-@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("version", [1, 2, 3])
 def test_every_version_is_read(version: int) -> None:
     assert outputs_digest(DATA / f"artifact-v{version}.smidgen") == GOLDEN
 
 
 def test_the_latest_version_is_written() -> None:
-    assert encode_artifact(every_step_program()) == (DATA / "artifact-v2.smidgen").read_bytes()
+    assert encode_artifact(every_step_program()) == (DATA / "artifact-v3.smidgen").read_bytes()
 
 
+def test_packed_weights_are_read_and_written() -> None:
+    path = DATA / "artifact-v3-int4.smidgen"
+    assert outputs_digest(path) == GOLDEN_INT4
+    assert encode_artifact(int4_program()) == path.read_bytes()
+
+
+GOLDEN_INT4 = "b451d7f1debca4bd8d8ebe3e35c55b080fa2a9f8df8afc620eb4e5ab30f9611a"
 GOLDEN = "e8da643b33378cbfe639deb7f366a525de9590dbb132fb0165c2f1a7b5c2bf81"

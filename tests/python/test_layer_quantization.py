@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from smidgen import unary_functions
 from smidgen.errors import UnsupportedOperatorError
-from smidgen.layer_quantization import LARGEST_BIAS, quantize_layer
+from smidgen.layer_quantization import quantize_layer
 from smidgen.lookup_tables import function_table, requantizing_table
 from smidgen.qparams import QParams, qparams_from_range, symmetric_weight_scales
+from smidgen.weight_grid import LARGEST_BIAS
 
 SOURCE = QParams(scale=0.5, zero_point=10)
 floats = st.floats(-100, 100, width=32)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import RenderableType
 
-from smidgen.cli import options
+from smidgen.cli import options, precision
 from smidgen.cli.documents import Json, to_document
 from smidgen.cli.exits import UsageError
 from smidgen.cli.following import follow
@@ -17,7 +17,14 @@ from smidgen.cli.usage import check_folder, refuse_file, refuse_given
 from smidgen.cli.views import job_view
 from smidgen.client import Client, JobFailedError
 from smidgen.client.watching import FINAL_STATES
-from smidgen.config import CalibrationConfig, ObserverMethod, QATConfig, TaskLoss
+from smidgen.config import (
+    CalibrationConfig,
+    ObserverMethod,
+    PrecisionConfig,
+    QATConfig,
+    TaskLoss,
+    WeightBits,
+)
 from smidgen.extras import require_torch
 from smidgen.v1 import job_service_pb2 as pb
 
@@ -31,7 +38,14 @@ _TRAINING = (
     "seed",
 )
 _ONLY_LOCAL = ("quantized", "train", "method", *_TRAINING)
-_NOT_QUANTIZED = ("calibration", "evaluation_dataset", "train", "method", *_TRAINING)
+_NOT_QUANTIZED = (
+    "calibration",
+    "evaluation_dataset",
+    "train",
+    "method",
+    *_TRAINING,
+    *precision.PRECISION_OPTIONS,
+)
 _ONLY_REMOTE = ("train_job", "detach", "validate_only")
 _WITHOUT_LOCAL = (
     "a server converts what `smidgen calibrate` or `smidgen train-qat` made; "
@@ -92,6 +106,9 @@ def convert(
     task_loss: options.Loss = TaskLoss.CROSS_ENTROPY,
     quantization_loss_weight: options.LossWeight = options.DEFAULT_LAMBDA,
     seed: options.Seed = 0,
+    weights: precision.Weights = WeightBits.INT8,
+    group_size: precision.GroupSize = precision.DEFAULT_GROUP_SIZE,
+    override: precision.Overrides = None,
 ) -> None:
     """Turn a calibrated or trained model into an integer model.
 
@@ -100,6 +117,7 @@ def convert(
     """
     if out is not None:
         check_folder(out)
+    wanted = precision.precision_config(weights, group_size, override)
     if not local:
         refuse_file(model)
         refuse_given(context, _ONLY_LOCAL, _WITHOUT_LOCAL)
@@ -109,6 +127,7 @@ def convert(
             calibration=calibration,
             train_job=train_job,
             evaluation_dataset=evaluation_dataset,
+            precision=wanted,
             wait=not (detach or validate_only),
             validate_only=validate_only,
             quiet=as_json,
@@ -144,6 +163,7 @@ def convert(
             quantization_loss_weight=quantization_loss_weight,
             seed=seed,
         ),
+        precision=wanted,
         quiet=as_json,
     )
     emit(document, view, as_json=as_json)
@@ -162,6 +182,7 @@ def _convert_on_server(
     calibration: str,
     train_job: str,
     evaluation_dataset: str,
+    precision: PrecisionConfig | None,
     wait: bool,
     validate_only: bool,
     quiet: bool,
@@ -172,6 +193,7 @@ def _convert_on_server(
             calibration=calibration,
             train_job=train_job,
             evaluation_dataset=evaluation_dataset,
+            precision=precision,
             validate_only=validate_only,
         )
         if not wait:

@@ -13,7 +13,7 @@ from smidgen import pipeline
 from smidgen.cli.documents import Json
 from smidgen.cli.output import note
 from smidgen.cli.quantized_conversion import write_conversion
-from smidgen.config import CalibrationConfig, QATConfig
+from smidgen.config import CalibrationConfig, PrecisionConfig, QATConfig
 from smidgen.formats.dataset import Dataset, read_dataset
 from smidgen.progress import TrainingProgress
 from smidgen.tensor_spec import TensorSpec
@@ -28,6 +28,7 @@ def convert_file(
     evaluation: Path | None,
     calibration_config: CalibrationConfig,
     config: QATConfig,
+    precision: PrecisionConfig | None,
     quiet: bool,
 ) -> tuple[Json, RenderableType]:
     """Calibrates, trains if there is data for it, converts, and writes the artifact.
@@ -45,10 +46,17 @@ def convert_file(
             profile,
             read_dataset(train),
             config,
+            precision=precision,
             evaluation=held_out,
             on_progress=_ignore if quiet else _tell,
         )
-    conversion = pipeline.convert(float_model, profile, trained, evaluation=held_out)
+    conversion = pipeline.convert(
+        float_model,
+        profile,
+        trained,
+        precision=None if train else precision,
+        evaluation=held_out,
+    )
     return write_conversion(conversion, out)
 
 

@@ -6,13 +6,13 @@ from typing import Annotated
 
 import typer
 
-from smidgen.cli import options
+from smidgen.cli import options, precision
 from smidgen.cli.documents import to_document
 from smidgen.cli.following import follow
 from smidgen.cli.output import emit
 from smidgen.cli.views import job_view
 from smidgen.client import Client
-from smidgen.config import QATConfig, TaskLoss
+from smidgen.config import QATConfig, TaskLoss, WeightBits
 
 
 def register(app: typer.Typer) -> None:
@@ -37,6 +37,9 @@ def train_qat(
     quantization_loss_weight: options.LossWeight = options.DEFAULT_LAMBDA,
     evaluation_fraction: options.EvaluationFraction = options.DEFAULT_EVALUATION_FRACTION,
     seed: options.Seed = 0,
+    weights: precision.Weights = WeightBits.INT8,
+    group_size: precision.GroupSize = precision.DEFAULT_GROUP_SIZE,
+    override: precision.Overrides = None,
     detach: options.Detach = False,
     cancel_on_interrupt: options.CancelOnInterrupt = False,
     validate_only: options.ValidateOnly = False,
@@ -65,6 +68,7 @@ def train_qat(
             dataset=dataset,
             evaluation_dataset=evaluation_dataset,
             config=config,
+            precision=precision.precision_config(weights, group_size, override),
             validate_only=validate_only,
         )
         if not (detach or validate_only):

@@ -165,13 +165,14 @@ def job_view(job: jobs_pb.Job) -> RenderableType:
 def report_view(report: QuantizationReport) -> RenderableType:
     """Shows what was quantized and what it brought."""
     nodes = listing(
-        ("Node", "Module", "Operator", "Quantized", "Float", "Integer", "SQNR"),
+        ("Node", "Module", "Operator", "Quantized", "Bits", "Float", "Integer", "SQNR"),
         (
             (
                 node.node,
                 node.module_path,
                 node.op,
                 "yes" if node.is_quantized else node.reason,
+                str(node.weight_bits) if node.weight_bits else "",
                 size(node.float_bytes) if node.float_bytes else "",
                 size(node.quantized_bytes) if node.quantized_bytes else "",
                 "" if node.sqnr_db is None else f"{node.sqnr_db:.1f} dB",

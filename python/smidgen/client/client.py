@@ -35,7 +35,7 @@ from smidgen.client.uploads import (
     model_format,
 )
 from smidgen.client.watching import JobWatch
-from smidgen.config import CalibrationConfig, ObserverMethod, QATConfig
+from smidgen.config import CalibrationConfig, ObserverMethod, PrecisionConfig, QATConfig
 from smidgen.html_report.document import ReportDocument
 from smidgen.v1 import dataset_service_pb2 as datasets_pb
 from smidgen.v1 import job_service_pb2 as jobs_pb
@@ -271,6 +271,7 @@ class Client:
         dataset: str,
         evaluation_dataset: str = "",
         config: QATConfig | None = None,
+        precision: PrecisionConfig | None = None,
         validate_only: bool = False,
     ) -> jobs_pb.Job:
         """Starts quantization-aware training and returns the job. Raises: RemoteError."""
@@ -280,6 +281,7 @@ class Client:
             dataset=dataset,
             evaluation_dataset=evaluation_dataset,
             config=config or QATConfig(),
+            precision=precision,
             validate_only=validate_only,
         )
         return self._caller.unary(self._optimization.TrainQAT, request)
@@ -291,6 +293,7 @@ class Client:
         calibration: str = "",
         train_job: str = "",
         evaluation_dataset: str = "",
+        precision: PrecisionConfig | None = None,
         wait_s: float = 0.0,
         validate_only: bool = False,
     ) -> jobs_pb.Job:
@@ -301,6 +304,7 @@ class Client:
             calibration: Ranges for post-training quantization.
             train_job: A TrainQAT job that has succeeded, instead of calibration.
             evaluation_dataset: Labelled data to report accuracies on.
+            precision: Bits of each layer's weights; a train_job has its own.
             wait_s: How long the server waits for the end before it answers, 0 to 600 seconds.
             validate_only: Whether to check and answer with a plan only.
 
@@ -311,6 +315,7 @@ class Client:
             calibration=calibration,
             train_job=train_job,
             evaluation_dataset=evaluation_dataset,
+            precision=precision,
             wait_s=wait_s,
             validate_only=validate_only,
         )

@@ -38,6 +38,7 @@ def _decode_node(node: pb.NodeReport) -> NodeReport:
         output_zero_point=node.output_zero_point,
         float_bytes=node.float_bytes,
         quantized_bytes=node.quantized_bytes,
+        weight_bits=node.weight_bits,
         sqnr_db=node.sqnr_db if node.HasField("sqnr_db") else None,
     )
 

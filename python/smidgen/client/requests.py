@@ -13,10 +13,19 @@ from numpy.typing import NDArray
 from smidgen.client.channel import MAX_MESSAGE_BYTES
 from smidgen.client.names import calibration_name, dataset_name, job_name, model_name
 from smidgen.client.tensors import encode_tensors
-from smidgen.config import CalibrationConfig, ObserverMethod, QATConfig, TaskLoss
+from smidgen.config import (
+    CalibrationConfig,
+    LayerPrecision,
+    ObserverMethod,
+    PrecisionConfig,
+    QATConfig,
+    TaskLoss,
+    WeightBits,
+)
 from smidgen.errors import InvalidConfigError, InvalidTensorError
 from smidgen.v1 import inference_service_pb2 as inference_pb
 from smidgen.v1 import optimization_service_pb2 as pb
+from smidgen.v1 import precision_pb2 as precision_pb
 
 Batch = NDArray[Any] | Mapping[str, NDArray[Any]]
 """Samples for a model with one input, or for each input by name."""
@@ -27,6 +36,10 @@ _METHODS = {
     ObserverMethod.PERCENTILE: pb.OBSERVER_METHOD_PERCENTILE,
     ObserverMethod.ENTROPY: pb.OBSERVER_METHOD_ENTROPY,
     ObserverMethod.SQUARED_ERROR: pb.OBSERVER_METHOD_SQUARED_ERROR,
+}
+_WEIGHT_BITS = {
+    WeightBits.INT8: precision_pb.WEIGHT_BITS_INT8,
+    WeightBits.INT4: precision_pb.WEIGHT_BITS_INT4,
 }
 _TASK_LOSSES = {
     TaskLoss.CROSS_ENTROPY: pb.TASK_LOSS_CROSS_ENTROPY,
@@ -91,6 +104,25 @@ def encode_qat_config(config: QATConfig) -> pb.QATConfig:
     )
 
 
+def encode_precision(config: PrecisionConfig) -> precision_pb.PrecisionConfig:
+    """Writes the precision of layers as the wire has it."""
+    return precision_pb.PrecisionConfig(
+        default=_encode_layer_precision(config.default),
+        overrides=[
+            precision_pb.PrecisionOverride(
+                pattern=override.pattern, precision=_encode_layer_precision(override.precision)
+            )
+            for override in config.overrides
+        ],
+    )
+
+
+def _encode_layer_precision(precision: LayerPrecision) -> precision_pb.LayerPrecision:
+    return precision_pb.LayerPrecision(
+        weights=_WEIGHT_BITS[precision.weights], group_size=precision.group_size
+    )
+
+
 def train_qat_request(
     model: str,
     *,
@@ -98,6 +130,7 @@ def train_qat_request(
     dataset: str,
     evaluation_dataset: str,
     config: QATConfig,
+    precision: PrecisionConfig | None,
     validate_only: bool,
 ) -> pb.TrainQATRequest:
     """Builds the request that starts training."""
@@ -107,6 +140,7 @@ def train_qat_request(
         dataset=dataset_name(dataset),
         evaluation_dataset=dataset_name(evaluation_dataset) if evaluation_dataset else "",
         config=encode_qat_config(config),
+        precision=None if precision is None else encode_precision(precision),
         request_id=new_request_id(),
         validate_only=validate_only,
     )
@@ -118,6 +152,7 @@ def convert_request(
     calibration: str,
     train_job: str,
     evaluation_dataset: str,
+    precision: PrecisionConfig | None,
     wait_s: float,
     validate_only: bool,
 ) -> pb.ConvertRequest:
@@ -136,6 +171,7 @@ def convert_request(
     request = pb.ConvertRequest(
         name=model_name(model),
         evaluation_dataset=dataset_name(evaluation_dataset) if evaluation_dataset else "",
+        precision=None if precision is None else encode_precision(precision),
         wait=wait,
         request_id=new_request_id(),
         validate_only=validate_only,

@@ -49,12 +49,18 @@ def fold_statistics(
     Shapes: weight [O, ...], bias [O]. Returns the weight and bias of one layer that does both.
     """
     factor = statistics_factor(batch_norm)
+    folded_weight = weight * factor.reshape(-1, *([1] * (weight.dim() - 1)))
+    return folded_weight, statistics_bias(bias, batch_norm, factor)
+
+
+def statistics_bias(
+    bias: torch.Tensor | None, batch_norm: BatchNorm, factor: torch.Tensor
+) -> torch.Tensor:
+    """Returns the bias that fold_statistics gives, with the factor of statistics_factor."""
     assert batch_norm.running_mean is not None
     offset = -batch_norm.running_mean if bias is None else bias - batch_norm.running_mean
-    folded_bias = offset * factor
-    if batch_norm.bias is not None:
-        folded_bias = folded_bias + batch_norm.bias
-    return weight * factor.reshape(-1, *([1] * (weight.dim() - 1))), folded_bias
+    folded = offset * factor
+    return folded if batch_norm.bias is None else folded + batch_norm.bias
 
 
 def statistics_factor(batch_norm: BatchNorm) -> torch.Tensor:

@@ -47,7 +47,7 @@ from smidgen.program.steps import (
     step_constants,
     step_inputs,
 )
-from smidgen.program.types import DType, Program, TensorInfo
+from smidgen.program.types import DType, Program, TensorInfo, WeightPacking
 from smidgen.program.verify import verify
 
 __all__ = [
@@ -92,6 +92,7 @@ __all__ = [
     "TensorInfo",
     "Transpose",
     "Unary",
+    "WeightPacking",
     "Where",
     "index_counts",
     "interpret",

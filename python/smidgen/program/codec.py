@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from smidgen.errors import ProgramError
 from smidgen.program.steps import STEP_TYPES, Step
-from smidgen.program.types import DType, Program, TensorInfo
+from smidgen.program.types import DType, Program, TensorInfo, WeightPacking
+from smidgen.qparams import GROUP_SIZES
 
 _STEP_TYPES_BY_NAME = {step_type.__name__: step_type for step_type in STEP_TYPES}
 
@@ -26,6 +27,10 @@ def program_to_document(program: Program) -> dict[str, Any]:
             {"op": type(step).__name__, **dataclasses.asdict(step)} for step in program.steps
         ],
         "lineage": dict(sorted(program.lineage.items())),
+        "packing": {
+            name: {"group_size": packing.group_size, "shape": list(program.constants[name].shape)}
+            for name, packing in sorted(program.packing.items())
+        },
     }
 
 
@@ -34,11 +39,20 @@ def program_from_document(
 ) -> Program:
     """Rebuilds what program_to_document returned; `verify` must still look at the result.
 
+    Args:
+        document: The document.
+        constants: The constants, those that are packed in a file unpacked.
+
     Raises:
         ProgramError: the document has another form.
     """
+    packed = packed_weights(document)
     try:
-        _expect_keys(document, {"inputs", "outputs", "tensors", "steps", "lineage"})
+        _expect_keys(
+            document,
+            {"inputs", "outputs", "tensors", "steps", "lineage", "packing"},
+            optional={"packing"},  # which files before version 3 lack
+        )
         tensors = [_decode_tensor(entry) for entry in document["tensors"]]
         program = Program(
             inputs=_texts(document["inputs"]),
@@ -47,12 +61,42 @@ def program_from_document(
             steps=tuple(_decode_step(entry) for entry in document["steps"]),
             constants=dict(constants),
             lineage={_text(k): _text(v) for k, v in document["lineage"].items()},
+            packing={name: packing for name, (packing, _) in packed.items()},
         )
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise ProgramError(f"the program's JSON has another form than expected: {error}") from error
     if len(program.tensors) != len(tensors):
         raise ProgramError("two tensors share one name")
     return program
+
+
+def packed_weights(
+    document: dict[str, Any],
+) -> Mapping[str, tuple[WeightPacking, tuple[int, ...]]]:
+    """Returns which constants a file holds packed, and their shapes as int8.
+
+    Raises:
+        ProgramError: the document has another form.
+    """
+    try:
+        return {
+            _text(name): _decode_packing(entry)
+            for name, entry in document.get("packing", {}).items()
+        }
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ProgramError(f"the program's packing has another form than expected: {error}") from (
+            error
+        )
+
+
+def _decode_packing(entry: dict[str, Any]) -> tuple[WeightPacking, tuple[int, ...]]:
+    _expect_keys(entry, {"group_size", "shape"})
+    group_size, shape = _integer(entry["group_size"]), _tuple(_integer)(entry["shape"])
+    if group_size not in GROUP_SIZES:
+        raise ValueError(f"found groups of {group_size}, expected {GROUP_SIZES}")
+    if not len(shape) >= 2 or min(shape) < 1:
+        raise ValueError(f"found the shape {list(shape)[:8]}, expected [O, ...]")
+    return WeightPacking(group_size), shape
 
 
 def _decode_tensor(entry: dict[str, Any]) -> TensorInfo:

@@ -49,6 +49,19 @@ class TensorInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class WeightPacking:
+    """How a file may hold an int8 weight [O, ...] in four bits; it changes nothing that runs.
+
+    Attributes:
+        group_size: How many weights along the flattened axes behind O share a multiplier from 1 to
+            18, of which all are multiples within [-7, 7]: 32, 64, 128 or 256. 0 for weights that
+            are within [-7, 7] themselves.
+    """
+
+    group_size: int
+
+
+@dataclass(frozen=True, slots=True)
 class Program:
     """An integer program; docs/arithmetic.md defines what each step computes.
 
@@ -59,6 +72,7 @@ class Program:
         steps: In an order in which every tensor is written before it is read.
         constants: Weights, biases, weight scales and tables; steps refer to them by name.
         lineage: Where the program comes from: parent digests and configuration.
+        packing: The int8 weights that a file holds in four bits, by name of the constant.
     """
 
     inputs: tuple[str, ...]
@@ -67,6 +81,7 @@ class Program:
     steps: tuple[Step, ...]
     constants: Mapping[str, NDArray[np.generic]]
     lineage: Mapping[str, str] = field(default_factory=dict)
+    packing: Mapping[str, WeightPacking] = field(default_factory=dict)
 
     def tensor(self, name: str) -> TensorInfo:
         """Returns the tensor of this name."""

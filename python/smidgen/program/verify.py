@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smidgen.errors import ProgramError
+from smidgen.program.packing import check_packing
 from smidgen.program.rules import RULES
 from smidgen.program.rules.expectations import ACCUMULATOR_LIMIT, expect, is_scale, shapes_agree
 from smidgen.program.steps import Step, step_inputs
@@ -44,6 +45,9 @@ def verify(program: Program) -> None:
         _verify_step(program, index, step, written)
     for name, constant in program.constants.items():
         _check_constant(name, constant)
+    for name, packing in program.packing.items():
+        expect(name in program.constants, f"packed weight {name} is not among the constants")
+        check_packing(name, packing, program.constants[name])
     expect(len(program.outputs) > 0, "the program has no outputs")
     for name in program.outputs:
         expect(name in written, f"output {name} is never written")

@@ -8,13 +8,12 @@ from torch import fx, nn
 
 from smidgen import program as steps
 from smidgen.forms import Form
-from smidgen.functional import quantize_weight
 from smidgen.layer_quantization import quantize_layer
 from smidgen.passes.fold_batch_norm import Layer, by_output, like_layer
 from smidgen.passes.operators import module_of, operands, pair
 from smidgen.program.step_fields import both_ends
 from smidgen.program_writer.writer import ProgramWriter
-from smidgen.qparams import symmetric_weight_scales
+from smidgen.weight_grid import weight_grid
 
 
 def conv2d(writer: ProgramWriter, node: fx.Node) -> None:
@@ -69,14 +68,14 @@ def dynamic_linear(writer: ProgramWriter, node: fx.Node) -> None:
     layer = module_of(writer.graph, node)
     assert isinstance(layer, nn.Linear)
     weight = layer.weight.detach().numpy()
-    scales = symmetric_weight_scales(weight)
+    grid = weight_grid(weight, None, None, writer.precisions[node.name])
     bias = np.zeros(len(weight), np.float32) if layer.bias is None else layer.bias.detach().numpy()
     writer.add(
         steps.DynamicLinear(
             input=writer.read(operands(node)[0], Form.PLAIN),
             output=writer.define(node),
-            weight=writer.constant(f"{node.name}.weight", quantize_weight(weight, scales)),
-            weight_scale=writer.constant(f"{node.name}.weight_scale", scales),
+            weight=writer.weight(node, grid.quantize(weight)),
+            weight_scale=writer.constant(f"{node.name}.weight_scale", grid.scale),
             bias=writer.constant(f"{node.name}.bias", bias),
         )
     )
@@ -107,10 +106,11 @@ def _constants(writer: ProgramWriter, node: fx.Node, layer: Layer) -> tuple[str,
     source = writer.qparams[operands(node)[0].name]
     bias = None if layer.bias is None else layer.bias.detach().numpy()
     weight = by_output(layer).detach().numpy()
-    quantized = quantize_layer(weight, bias, source, node=node.name)
+    precision = writer.precisions[node.name]
+    quantized = quantize_layer(weight, bias, source, precision, node=node.name)
     ordered = like_layer(layer, torch.from_numpy(quantized.weight)).numpy()
     return (
-        writer.constant(f"{node.name}.weight", ordered),
+        writer.weight(node, ordered),
         writer.constant(f"{node.name}.weight_scale", quantized.weight_scale),
         writer.constant(f"{node.name}.bias", quantized.bias),
     )

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import fx
 
 from smidgen import program as steps
+from smidgen.config.precision import LayerPrecision, WeightBits
 from smidgen.forms import Form, assign_forms
 from smidgen.functional import quantize
 from smidgen.lookup_tables import requantizing_table
@@ -34,6 +35,7 @@ class ProgramWriter:
     Attributes:
         graph: The fused graph.
         qparams: Parameters of the quantized values by node name.
+        precisions: Precision of the convolutions and linear layers by node name.
     """
 
     def __init__(
@@ -42,9 +44,11 @@ class ProgramWriter:
         qparams: Mapping[str, QParams],
         inputs: tuple[TensorSpec, ...],
         outputs: tuple[TensorSpec, ...],
+        precisions: Mapping[str, LayerPrecision],
     ) -> None:
         self.graph = graph
         self.qparams = qparams
+        self.precisions = precisions
         self._forms = assign_forms(graph)
         self._builder = ProgramBuilder()
         self._inputs = tuple(spec.name for spec in inputs)
@@ -65,6 +69,14 @@ class ProgramWriter:
     def constant(self, name: str, value: NDArray[np.generic]) -> str:
         """Adds a constant and returns its name."""
         return self._builder.constant(name, value)
+
+    def weight(self, node: fx.Node, value: NDArray[np.int8]) -> str:
+        """Adds a layer's weight, which files pack if it is int4, and returns its name."""
+        name = self.constant(f"{node.name}.weight", value)
+        precision = self.precisions[node.name]
+        if precision.weights is WeightBits.INT4:
+            self._builder.pack(name, steps.WeightPacking(precision.group_size))
+        return name
 
     def read(self, node: fx.Node, form: Form) -> str:
         """Returns the tensor that holds a node's value in a form."""

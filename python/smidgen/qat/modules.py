@@ -6,28 +6,32 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from smidgen.config.precision import INT8, LayerPrecision
 from smidgen.passes.fold_batch_norm import (
     Layer,
     by_output,
     fold_statistics,
     layer_like,
     like_layer,
+    statistics_bias,
     statistics_factor,
 )
 from smidgen.passes.operators import ConvBatchNorm2d, pair
-from smidgen.qat.rounding import round_weight
+from smidgen.qat.weight_grid import FakeQuantizeWeight
 
 
 class QATConv2d(nn.Module):
     """A convolution with fake-quantized weights."""
 
-    def __init__(self, conv: nn.Conv2d) -> None:
+    def __init__(self, conv: nn.Conv2d, precision: LayerPrecision = INT8) -> None:
         super().__init__()
         self.layer = conv
+        self.on_grid = FakeQuantizeWeight(precision)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Maps [N, C, H, W] to [N, O, OH, OW]."""
-        return convolve(self.layer, x, round_weight(self.layer.weight), self.layer.bias)
+        layer = self.layer
+        return convolve(layer, x, self.on_grid(layer.weight, layer.bias), layer.bias)
 
     def folded(self) -> Layer:
         """Returns the plain layer that conversion quantizes."""
@@ -37,14 +41,15 @@ class QATConv2d(nn.Module):
 class QATConvTranspose2d(nn.Module):
     """A transposed convolution with fake-quantized weights."""
 
-    def __init__(self, conv: nn.ConvTranspose2d) -> None:
+    def __init__(self, conv: nn.ConvTranspose2d, precision: LayerPrecision = INT8) -> None:
         super().__init__()
         self.layer = conv
+        self.on_grid = FakeQuantizeWeight(precision)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Maps [N, C, H, W] to [N, O, OH, OW]."""
         layer = self.layer
-        weight = like_layer(layer, round_weight(by_output(layer)))
+        weight = like_layer(layer, self.on_grid(by_output(layer), layer.bias))
         stride, padding, extra = layer.stride, pair(layer.padding), layer.output_padding
         return functional.conv_transpose2d(
             x, weight, layer.bias, stride, padding, extra, layer.groups, layer.dilation
@@ -58,13 +63,15 @@ class QATConvTranspose2d(nn.Module):
 class QATLinear(nn.Module):
     """A linear layer with fake-quantized weights."""
 
-    def __init__(self, linear: nn.Linear) -> None:
+    def __init__(self, linear: nn.Linear, precision: LayerPrecision = INT8) -> None:
         super().__init__()
         self.layer = linear
+        self.on_grid = FakeQuantizeWeight(precision)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Maps [N, I] to [N, O]."""
-        return functional.linear(x, round_weight(self.layer.weight), self.layer.bias)
+        layer = self.layer
+        return functional.linear(x, self.on_grid(layer.weight, layer.bias), layer.bias)
 
     def folded(self) -> Layer:
         """Returns the plain layer that conversion quantizes."""
@@ -82,19 +89,23 @@ class QATConvBatchNorm2d(nn.Module):
     output is divided, which is the same but for rounding and costs two passes over it.
     """
 
-    def __init__(self, fused: ConvBatchNorm2d) -> None:
+    def __init__(self, fused: ConvBatchNorm2d, precision: LayerPrecision = INT8) -> None:
         super().__init__()
         self.layer = fused.conv
         self.batch_norm = fused.batch_norm
+        self.on_grid = FakeQuantizeWeight(precision)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Maps [N, C, H, W] to [N, O, OH, OW]."""
+        layer = self.layer
         if not self.training:
-            weight, bias = fold_statistics(self.layer.weight, self.layer.bias, self.batch_norm)
-            return convolve(self.layer, x, round_weight(weight), bias)
+            weight, bias = fold_statistics(layer.weight, layer.bias, self.batch_norm)
+            return convolve(layer, x, self.on_grid(weight, bias), bias)
+        factor = statistics_factor(self.batch_norm)
+        bias = statistics_bias(layer.bias, self.batch_norm, factor)
         # A channel with gamma 0 is constant: its weights are 0, whatever they are divided by.
-        weight = round_weight(self.layer.weight, statistics_factor(self.batch_norm))
-        y = convolve(self.layer, x, weight, self.layer.bias)
+        weight = self.on_grid(layer.weight, bias, factor)
+        y = convolve(layer, x, weight, layer.bias)
         normalized: torch.Tensor = self.batch_norm(y)
         return normalized
 

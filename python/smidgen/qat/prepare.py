@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import fx, nn
 
+from smidgen.config.precision import ALL_INT8, PrecisionConfig
 from smidgen.forms import assign_forms
 from smidgen.passes import fuse_for_training
 from smidgen.passes.operators import (
@@ -22,6 +23,7 @@ from smidgen.passes.operators import (
 )
 from smidgen.passes.rewriter import Rewriter
 from smidgen.placement import check_ranges, place_quantization
+from smidgen.precision import resolve_precision
 from smidgen.profile import ActivationRange
 from smidgen.qat.fake_quantize import FakeQuantize, Requantize
 from smidgen.qat.modules import (
@@ -41,20 +43,30 @@ _QAT_LAYERS: dict[type[nn.Module], Any] = {
 }
 
 
-def prepare_qat(source: fx.GraphModule, ranges: Mapping[str, ActivationRange]) -> fx.GraphModule:
+def prepare_qat(
+    source: fx.GraphModule,
+    ranges: Mapping[str, ActivationRange],
+    precision: PrecisionConfig = ALL_INT8,
+) -> fx.GraphModule:
     """Returns an independent copy of an imported graph that simulates its integer program.
 
     Args:
         source: The imported graph.
         ranges: Where each activation's range starts, by the names of activation_names.
+        precision: Bits of each layer's weights.
 
     Raises:
         CalibrationError: a range is missing.
+        InvalidConfigError: the precision does not fit the graph; see resolve_precision.
     """
-    return prepare_fused(fuse_for_training(source), ranges)
+    return prepare_fused(fuse_for_training(source), ranges, precision)
 
 
-def prepare_fused(fused: fx.GraphModule, ranges: Mapping[str, ActivationRange]) -> fx.GraphModule:
+def prepare_fused(
+    fused: fx.GraphModule,
+    ranges: Mapping[str, ActivationRange],
+    precision: PrecisionConfig = ALL_INT8,
+) -> fx.GraphModule:
     """Returns a graph that simulates the integer program of a fused one.
 
     Weights are fake-quantized in their layers. Activations are fake-quantized where
@@ -64,10 +76,13 @@ def prepare_fused(fused: fx.GraphModule, ranges: Mapping[str, ActivationRange]) 
     Args:
         fused: What fuse_for_training or fuse_for_inference returns; its modules are shared.
         ranges: Where each activation's range starts, by the names of activation_names.
+        precision: Bits of each layer's weights.
 
     Raises:
         CalibrationError: a range is missing.
+        InvalidConfigError: the precision does not fit the graph; see resolve_precision.
     """
+    precisions = resolve_precision(fused, precision)
     rewriter = Rewriter(fused)
     for node in fused.graph.nodes:
         module = module_of(fused, node)
@@ -75,7 +90,7 @@ def prepare_fused(fused: fx.GraphModule, ranges: Mapping[str, ActivationRange]) 
         if make is None:
             rewriter.copy(node)
         else:
-            layer = _with_clamp(make(module), clamp_of(fused, node))
+            layer = _with_clamp(make(module, precisions[node.name]), clamp_of(fused, node))
             rewriter.call(node, layer, tuple(node.all_input_nodes), like=node)
     prepared = rewriter.finish()
     _insert_fake_quantization(prepared, fused, ranges)
@@ -150,6 +165,11 @@ def _insert_fake_quantization(
         )
         if node.name == point and list(node.users) == [inserted]:
             _take_over(prepared, node, modules[point])
+    for node in prepared.graph.nodes:
+        layer = module_of(prepared, node)
+        if isinstance(layer, QATLayer):
+            (read,) = nodes[node.name].all_input_nodes
+            layer.on_grid.source = modules[points[read.name]]
     prepared.recompile()
 
 

@@ -73,19 +73,28 @@ def round_activation(
     return rounded
 
 
-def round_weight(weight: torch.Tensor, factor: torch.Tensor | None = None) -> torch.Tensor:
+def round_weight(
+    weight: torch.Tensor,
+    factor: torch.Tensor | None = None,
+    least_scales: torch.Tensor | None = None,
+) -> torch.Tensor:
     """Rounds weights [O, ...] to int8 at the scales of weight_scales.
 
     Args:
         weight: What to round.
         factor: [O]; what each output channel is multiplied by before, and divided by after, but
             for 0. A part of the grid, as the scales are: constant to the gradient.
+        least_scales: [O] float64; scales that are smaller are widened to these, as far as scales
+            go. Few layers have such, and those go through torch.
     """
     factor = None if factor is None else factor.detach()
     if not _is_for_kernels(weight) or weight.numel() == 0:
-        return _round_weight_by_torch(weight, factor)
-    rounded: torch.Tensor = _RoundWeight.apply(weight, factor)  # type: ignore[no-untyped-call]  # torch has no type for it
-    return rounded
+        return _round_weight_by_torch(weight, factor, least_scales)
+    rounded, scales = _RoundWeight.apply(weight, factor)  # type: ignore[no-untyped-call]  # torch has no type for it
+    if least_scales is not None and bool((scales.double() < least_scales).any()):
+        return _round_weight_by_torch(weight, factor, least_scales)
+    own: torch.Tensor = rounded
+    return own
 
 
 def weight_scales(weight: torch.Tensor) -> torch.Tensor:
@@ -150,8 +159,10 @@ class _RoundWeight(torch.autograd.Function):
     """round_weight by the engine."""
 
     @staticmethod
-    def forward(ctx: Any, weight: torch.Tensor, factor: torch.Tensor | None) -> torch.Tensor:
-        """Writes the rounded values and keeps the bits of each row."""
+    def forward(
+        ctx: Any, weight: torch.Tensor, factor: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Writes the rounded values and the scales, and keeps the bits of each row."""
         dense = weight.contiguous()
         rows = len(weight)
         out = torch.empty_like(dense)
@@ -166,11 +177,12 @@ class _RoundWeight(torch.autograd.Function):
             threads=torch.get_num_threads(),
         )
         ctx.save_for_backward(bits)
-        return out
+        ctx.mark_non_differentiable(scales)
+        return out, scales
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
+    def backward(ctx: Any, gradient: torch.Tensor, _scales: None) -> tuple[torch.Tensor, None]:
         """Passes the gradient through, as if rounding changed nothing."""
         (bits,) = ctx.saved_tensors
         dense = gradient.contiguous()
@@ -219,13 +231,18 @@ def _round_by_torch(
     return rounded
 
 
-def _round_weight_by_torch(weight: torch.Tensor, factor: torch.Tensor | None) -> torch.Tensor:
+def _round_weight_by_torch(
+    weight: torch.Tensor, factor: torch.Tensor | None, least_scales: torch.Tensor | None
+) -> torch.Tensor:
     by_channel = (-1, *([1] * (weight.dim() - 1)))
     if factor is not None:
         factor = factor.reshape(by_channel)
-    scales = weight_scales(weight if factor is None else weight * factor).reshape(by_channel)
+    scales = weight_scales(weight if factor is None else weight * factor)
+    if least_scales is not None:
+        widened = torch.maximum(scales.double(), least_scales)
+        scales = widened.clamp(max=LARGEST_SCALE).float()
     limit = float(WEIGHT_QMAX)
-    return _round_by_torch(weight, scales, (-limit, limit), factor)
+    return _round_by_torch(weight, scales.reshape(by_channel), (-limit, limit), factor)
 
 
 @functools.cache

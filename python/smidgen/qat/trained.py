@@ -16,10 +16,11 @@ import torch
 from safetensors.torch import save
 
 from smidgen.config import QATConfig, TaskLoss
+from smidgen.config.precision import ALL_INT8, PrecisionConfig
 from smidgen.errors import InvalidConfigError, TrainingError
 from smidgen.profile import CalibrationProfile
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # version 1, which is still read, has int8 weights only
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,7 @@ class TrainedModel:
         summary: What training found out.
         state: State dict of the prepared graph.
         config: How it was trained; None in files of releases that did not keep it.
+        precision: Bits of each layer's weights, for which they were trained.
     """
 
     model_sha256: str
@@ -62,6 +64,7 @@ class TrainedModel:
     summary: TrainingSummary
     state: Mapping[str, torch.Tensor]
     config: QATConfig | None = None
+    precision: PrecisionConfig = ALL_INT8
 
     @property
     def float_accuracy(self) -> float | None:
@@ -104,6 +107,7 @@ def save_trained(trained: TrainedModel, path: Path) -> None:
         "model_sha256": trained.model_sha256,
         "profile": trained.profile.to_json().decode(),
         "summary": {name: getattr(trained.summary, name) for name in TrainingSummary.__slots__},
+        "precision": trained.precision.to_dict(),
     }
     if trained.config is not None:
         document["config"] = dataclasses.asdict(trained.config)
@@ -123,8 +127,12 @@ def load_trained(path: Path) -> TrainedModel:
     try:
         return _read(path)
     except (
-        InvalidConfigError, safetensors.SafetensorError, ValueError, KeyError, TypeError
-    ) as error:  # fmt: skip
+        safetensors.SafetensorError,
+        InvalidConfigError,
+        ValueError,
+        KeyError,
+        TypeError,
+    ) as error:
         raise TrainingError(
             f"{path.name} is not a trained model; train the model again",
             reason="INVALID_TRAINED_MODEL",
@@ -135,14 +143,17 @@ def _read(path: Path) -> TrainedModel:
     with safetensors.safe_open(path, framework="pt") as file:
         document = json.loads((file.metadata() or {})["smidgen"])
         state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
-    if document["format_version"] != FORMAT_VERSION:
-        raise ValueError(f"format version {document['format_version']}")
+    version = document["format_version"]
+    if version not in range(1, FORMAT_VERSION + 1):
+        raise ValueError(f"format version {version}")
+    precision = document["precision"] if version > 1 else ALL_INT8.to_dict()
     return TrainedModel(
         model_sha256=str(document["model_sha256"]),
         profile=CalibrationProfile.from_json(document["profile"].encode()),
         summary=TrainingSummary(**document["summary"]),
         state=state,
         config=_config(document.get("config")),
+        precision=PrecisionConfig.from_dict(precision),
     )
 
 

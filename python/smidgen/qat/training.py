@@ -9,7 +9,8 @@ from pathlib import Path
 import torch
 
 from smidgen.classification import correct_count
-from smidgen.config import QATConfig
+from smidgen.config import PrecisionConfig, QATConfig
+from smidgen.config.precision import ALL_INT8
 from smidgen.float_model import FloatModel, check_belongs
 from smidgen.formats.dataset import Dataset
 from smidgen.profile import CalibrationProfile
@@ -34,6 +35,7 @@ def train_qat(
     dataset: Dataset,
     config: QATConfig | None = None,
     *,
+    precision: PrecisionConfig | None = None,
     evaluation: Dataset | None = None,
     on_progress: Callable[[TrainingProgress], None] = lambda _: None,
     should_stop: Callable[[], bool] = lambda: False,
@@ -50,6 +52,7 @@ def train_qat(
         profile: Ranges to start from.
         dataset: Samples with labels.
         config: How to train; the defaults if None.
+        precision: Bits of each layer's weights; int8 throughout if None.
         evaluation: Samples to evaluate each epoch on; a held-out share of `dataset` if None.
         on_progress: Called about every 10 steps and at the end of each epoch.
         should_stop: Asked before every step.
@@ -59,18 +62,26 @@ def train_qat(
     Raises:
         InvalidDatasetError: a dataset does not fit the model or the loss.
         CalibrationError: the profile is another model's.
+        InvalidConfigError: the precision does not fit the model.
         TrainingError: a loss or a gradient is not finite.
         Stopped: should_stop said so; the checkpoint is written.
     """
     config = config or QATConfig()
+    precision = precision or ALL_INT8
     check_belongs(model, profile)
     generator = torch.Generator().manual_seed(config.seed)
     batch_size = model.exported.inputs[0].shape[0] or config.batch_size
     with training_state(model.graph, batch_size):
         task = _make_task(
-            model, profile, dataset, config, evaluation=evaluation, generator=generator
+            model,
+            profile,
+            dataset,
+            config,
+            precision=precision,
+            evaluation=evaluation,
+            generator=generator,
         )
-        keeper = _Keeper(model, profile, task, checkpoint)
+        keeper = _Keeper(model, profile, precision, task, checkpoint)
         trainer = Trainer(task, generator, on_progress, should_stop)
         try:
             for epoch, result in trainer.epochs():
@@ -88,11 +99,13 @@ class _Keeper:
         self,
         model: FloatModel,
         profile: CalibrationProfile,
+        precision: PrecisionConfig,
         task: Task,
         checkpoint: Path | None,
     ) -> None:
         self._model = model
         self._profile = profile
+        self._precision = precision
         self._task = task
         self._checkpoint = checkpoint
         self._float_accuracy = _teacher_accuracy(task)
@@ -119,6 +132,7 @@ class _Keeper:
                 best_epoch=self._epoch,
                 step_count=step,
             ),
+            precision=self._precision,
         )
 
     def save(self, step: int) -> None:
@@ -139,6 +153,7 @@ def _make_task(
     dataset: Dataset,
     config: QATConfig,
     *,
+    precision: PrecisionConfig,
     evaluation: Dataset | None,
     generator: torch.Generator,
 ) -> Task:
@@ -156,7 +171,7 @@ def _make_task(
     teacher = copy.deepcopy(model.graph).eval()
     training_teacher = teacher_outputs(teacher, training, batch_size)
     return Task(
-        prepared=prepare_qat(model.graph, profile.ranges),
+        prepared=prepare_qat(model.graph, profile.ranges, precision),
         training=training,
         evaluation=training if held_out is None else held_out,
         is_held_out=held_out is not None,

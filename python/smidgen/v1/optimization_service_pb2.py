@@ -25,44 +25,45 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from smidgen.v1 import job_service_pb2 as smidgen_dot_v1_dot_job__service__pb2
+from smidgen.v1 import precision_pb2 as smidgen_dot_v1_dot_precision__pb2
 from smidgen.v1 import tensor_pb2 as smidgen_dot_v1_dot_tensor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%smidgen/v1/optimization_service.proto\x12\nsmidgen.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1csmidgen/v1/job_service.proto\x1a\x17smidgen/v1/tensor.proto\"7\n\tHistogram\x12\x0b\n\x03low\x18\x01 \x01(\x01\x12\r\n\x05width\x18\x02 \x01(\x01\x12\x0e\n\x06\x63ounts\x18\x03 \x03(\x03\"\xb0\x01\n\x0bTensorRange\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x0b\n\x03min\x18\x02 \x01(\x01\x12\x0b\n\x03max\x18\x03 \x01(\x01\x12\r\n\x05scale\x18\x04 \x01(\x01\x12\x12\n\nzero_point\x18\x05 \x01(\x05\x12\x1a\n\rclipped_share\x18\x06 \x01(\x01H\x00\x88\x01\x01\x12(\n\thistogram\x18\x07 \x01(\x0b\x32\x15.smidgen.v1.HistogramB\x10\n\x0e_clipped_share\"\xac\x02\n\x0b\x43\x61libration\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12*\n\x06method\x18\x03 \x01(\x0e\x32\x1a.smidgen.v1.ObserverMethod\x12\x14\n\x0csample_count\x18\x04 \x01(\x03\x12\x13\n\x0b\x62\x61tch_count\x18\x05 \x01(\x03\x12\'\n\x06ranges\x18\x06 \x03(\x0b\x32\x17.smidgen.v1.TensorRange\x12\x10\n\x08warnings\x18\x07 \x03(\t\x12\x0e\n\x06sha256\x18\x08 \x01(\t\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11\x62\x61se_calibrations\x18\n \x03(\t\x12\x12\n\npercentile\x18\x0b \x01(\x01\"\xd3\x01\n\x0f\x43\x61librateHeader\x12\r\n\x05model\x18\x01 \x01(\t\x12*\n\x06method\x18\x02 \x01(\x0e\x32\x1a.smidgen.v1.ObserverMethod\x12\x1a\n\x12\x61veraging_constant\x18\x03 \x01(\x01\x12\x0f\n\x07\x64\x61taset\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12\x15\n\rvalidate_only\x18\x06 \x01(\x08\x12\x12\n\npercentile\x18\x07 \x01(\x01\x12\x19\n\x11\x62\x61se_calibrations\x18\x08 \x03(\t\"6\n\x10\x43\x61librationBatch\x12\"\n\x06inputs\x18\x01 \x03(\x0b\x32\x12.smidgen.v1.Tensor\"x\n\x10\x43\x61librateRequest\x12-\n\x06header\x18\x01 \x01(\x0b\x32\x1b.smidgen.v1.CalibrateHeaderH\x00\x12-\n\x05\x62\x61tch\x18\x02 \x01(\x0b\x32\x1c.smidgen.v1.CalibrationBatchH\x00\x42\x06\n\x04part\"A\n\x15GetCalibrationRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x1a\n\x12include_histograms\x18\x02 \x01(\x08\"@\n\x17ListCalibrationsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"b\n\x18ListCalibrationsResponse\x12-\n\x0c\x63\x61librations\x18\x01 \x03(\x0b\x32\x17.smidgen.v1.Calibration\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xd0\x02\n\tQATConfig\x12\x0e\n\x06\x65pochs\x18\x01 \x01(\x05\x12\x1d\n\x10\x66ine_tune_epochs\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12\x12\n\nbatch_size\x18\x03 \x01(\x05\x12\x15\n\rlearning_rate\x18\x04 \x01(\x01\x12\x1f\n\x17\x66ine_tune_learning_rate\x18\x05 \x01(\x01\x12\'\n\ttask_loss\x18\x06 \x01(\x0e\x32\x14.smidgen.v1.TaskLoss\x12%\n\x18quantization_loss_weight\x18\x07 \x01(\x01H\x01\x88\x01\x01\x12 \n\x13\x65valuation_fraction\x18\x08 \x01(\x01H\x02\x88\x01\x01\x12\x0c\n\x04seed\x18\t \x01(\x03\x42\x13\n\x11_fine_tune_epochsB\x1b\n\x19_quantization_loss_weightB\x16\n\x14_evaluation_fraction\"\xb3\x01\n\x0fTrainQATRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x63\x61libration\x18\x02 \x01(\t\x12\x0f\n\x07\x64\x61taset\x18\x03 \x01(\t\x12\x1a\n\x12\x65valuation_dataset\x18\x04 \x01(\t\x12%\n\x06\x63onfig\x18\x05 \x01(\x0b\x32\x15.smidgen.v1.QATConfig\x12\x12\n\nrequest_id\x18\x06 \x01(\t\x12\x15\n\rvalidate_only\x18\x07 \x01(\x08\"\xc4\x01\n\x0e\x43onvertRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x15\n\x0b\x63\x61libration\x18\x02 \x01(\tH\x00\x12\x13\n\ttrain_job\x18\x03 \x01(\tH\x00\x12\x1a\n\x12\x65valuation_dataset\x18\x04 \x01(\t\x12\'\n\x04wait\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\nrequest_id\x18\x06 \x01(\t\x12\x15\n\rvalidate_only\x18\x07 \x01(\x08\x42\x08\n\x06source*\xd2\x01\n\x0eObserverMethod\x12\x1f\n\x1bOBSERVER_METHOD_UNSPECIFIED\x10\x00\x12\x1b\n\x17OBSERVER_METHOD_MIN_MAX\x10\x01\x12\"\n\x1eOBSERVER_METHOD_MOVING_AVERAGE\x10\x02\x12\x1e\n\x1aOBSERVER_METHOD_PERCENTILE\x10\x03\x12\x1b\n\x17OBSERVER_METHOD_ENTROPY\x10\x04\x12!\n\x1dOBSERVER_METHOD_SQUARED_ERROR\x10\x05*U\n\x08TaskLoss\x12\x19\n\x15TASK_LOSS_UNSPECIFIED\x10\x00\x12\x1b\n\x17TASK_LOSS_CROSS_ENTROPY\x10\x01\x12\x11\n\rTASK_LOSS_MSE\x10\x02\x32\xfa\x02\n\x13OptimizationService\x12\x44\n\tCalibrate\x12\x1c.smidgen.v1.CalibrateRequest\x1a\x17.smidgen.v1.Calibration(\x01\x12L\n\x0eGetCalibration\x12!.smidgen.v1.GetCalibrationRequest\x1a\x17.smidgen.v1.Calibration\x12]\n\x10ListCalibrations\x12#.smidgen.v1.ListCalibrationsRequest\x1a$.smidgen.v1.ListCalibrationsResponse\x12\x38\n\x08TrainQAT\x12\x1b.smidgen.v1.TrainQATRequest\x1a\x0f.smidgen.v1.Job\x12\x36\n\x07\x43onvert\x12\x1a.smidgen.v1.ConvertRequest\x1a\x0f.smidgen.v1.Jobb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%smidgen/v1/optimization_service.proto\x12\nsmidgen.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1csmidgen/v1/job_service.proto\x1a\x1asmidgen/v1/precision.proto\x1a\x17smidgen/v1/tensor.proto\"7\n\tHistogram\x12\x0b\n\x03low\x18\x01 \x01(\x01\x12\r\n\x05width\x18\x02 \x01(\x01\x12\x0e\n\x06\x63ounts\x18\x03 \x03(\x03\"\xb0\x01\n\x0bTensorRange\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x0b\n\x03min\x18\x02 \x01(\x01\x12\x0b\n\x03max\x18\x03 \x01(\x01\x12\r\n\x05scale\x18\x04 \x01(\x01\x12\x12\n\nzero_point\x18\x05 \x01(\x05\x12\x1a\n\rclipped_share\x18\x06 \x01(\x01H\x00\x88\x01\x01\x12(\n\thistogram\x18\x07 \x01(\x0b\x32\x15.smidgen.v1.HistogramB\x10\n\x0e_clipped_share\"\xac\x02\n\x0b\x43\x61libration\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12*\n\x06method\x18\x03 \x01(\x0e\x32\x1a.smidgen.v1.ObserverMethod\x12\x14\n\x0csample_count\x18\x04 \x01(\x03\x12\x13\n\x0b\x62\x61tch_count\x18\x05 \x01(\x03\x12\'\n\x06ranges\x18\x06 \x03(\x0b\x32\x17.smidgen.v1.TensorRange\x12\x10\n\x08warnings\x18\x07 \x03(\t\x12\x0e\n\x06sha256\x18\x08 \x01(\t\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11\x62\x61se_calibrations\x18\n \x03(\t\x12\x12\n\npercentile\x18\x0b \x01(\x01\"\xd3\x01\n\x0f\x43\x61librateHeader\x12\r\n\x05model\x18\x01 \x01(\t\x12*\n\x06method\x18\x02 \x01(\x0e\x32\x1a.smidgen.v1.ObserverMethod\x12\x1a\n\x12\x61veraging_constant\x18\x03 \x01(\x01\x12\x0f\n\x07\x64\x61taset\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12\x15\n\rvalidate_only\x18\x06 \x01(\x08\x12\x12\n\npercentile\x18\x07 \x01(\x01\x12\x19\n\x11\x62\x61se_calibrations\x18\x08 \x03(\t\"6\n\x10\x43\x61librationBatch\x12\"\n\x06inputs\x18\x01 \x03(\x0b\x32\x12.smidgen.v1.Tensor\"x\n\x10\x43\x61librateRequest\x12-\n\x06header\x18\x01 \x01(\x0b\x32\x1b.smidgen.v1.CalibrateHeaderH\x00\x12-\n\x05\x62\x61tch\x18\x02 \x01(\x0b\x32\x1c.smidgen.v1.CalibrationBatchH\x00\x42\x06\n\x04part\"A\n\x15GetCalibrationRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x1a\n\x12include_histograms\x18\x02 \x01(\x08\"@\n\x17ListCalibrationsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"b\n\x18ListCalibrationsResponse\x12-\n\x0c\x63\x61librations\x18\x01 \x03(\x0b\x32\x17.smidgen.v1.Calibration\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xd0\x02\n\tQATConfig\x12\x0e\n\x06\x65pochs\x18\x01 \x01(\x05\x12\x1d\n\x10\x66ine_tune_epochs\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12\x12\n\nbatch_size\x18\x03 \x01(\x05\x12\x15\n\rlearning_rate\x18\x04 \x01(\x01\x12\x1f\n\x17\x66ine_tune_learning_rate\x18\x05 \x01(\x01\x12\'\n\ttask_loss\x18\x06 \x01(\x0e\x32\x14.smidgen.v1.TaskLoss\x12%\n\x18quantization_loss_weight\x18\x07 \x01(\x01H\x01\x88\x01\x01\x12 \n\x13\x65valuation_fraction\x18\x08 \x01(\x01H\x02\x88\x01\x01\x12\x0c\n\x04seed\x18\t \x01(\x03\x42\x13\n\x11_fine_tune_epochsB\x1b\n\x19_quantization_loss_weightB\x16\n\x14_evaluation_fraction\"\xe3\x01\n\x0fTrainQATRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x63\x61libration\x18\x02 \x01(\t\x12\x0f\n\x07\x64\x61taset\x18\x03 \x01(\t\x12\x1a\n\x12\x65valuation_dataset\x18\x04 \x01(\t\x12%\n\x06\x63onfig\x18\x05 \x01(\x0b\x32\x15.smidgen.v1.QATConfig\x12\x12\n\nrequest_id\x18\x06 \x01(\t\x12\x15\n\rvalidate_only\x18\x07 \x01(\x08\x12.\n\tprecision\x18\x08 \x01(\x0b\x32\x1b.smidgen.v1.PrecisionConfig\"\xf4\x01\n\x0e\x43onvertRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x15\n\x0b\x63\x61libration\x18\x02 \x01(\tH\x00\x12\x13\n\ttrain_job\x18\x03 \x01(\tH\x00\x12\x1a\n\x12\x65valuation_dataset\x18\x04 \x01(\t\x12\'\n\x04wait\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\nrequest_id\x18\x06 \x01(\t\x12\x15\n\rvalidate_only\x18\x07 \x01(\x08\x12.\n\tprecision\x18\x08 \x01(\x0b\x32\x1b.smidgen.v1.PrecisionConfigB\x08\n\x06source*\xd2\x01\n\x0eObserverMethod\x12\x1f\n\x1bOBSERVER_METHOD_UNSPECIFIED\x10\x00\x12\x1b\n\x17OBSERVER_METHOD_MIN_MAX\x10\x01\x12\"\n\x1eOBSERVER_METHOD_MOVING_AVERAGE\x10\x02\x12\x1e\n\x1aOBSERVER_METHOD_PERCENTILE\x10\x03\x12\x1b\n\x17OBSERVER_METHOD_ENTROPY\x10\x04\x12!\n\x1dOBSERVER_METHOD_SQUARED_ERROR\x10\x05*U\n\x08TaskLoss\x12\x19\n\x15TASK_LOSS_UNSPECIFIED\x10\x00\x12\x1b\n\x17TASK_LOSS_CROSS_ENTROPY\x10\x01\x12\x11\n\rTASK_LOSS_MSE\x10\x02\x32\xfa\x02\n\x13OptimizationService\x12\x44\n\tCalibrate\x12\x1c.smidgen.v1.CalibrateRequest\x1a\x17.smidgen.v1.Calibration(\x01\x12L\n\x0eGetCalibration\x12!.smidgen.v1.GetCalibrationRequest\x1a\x17.smidgen.v1.Calibration\x12]\n\x10ListCalibrations\x12#.smidgen.v1.ListCalibrationsRequest\x1a$.smidgen.v1.ListCalibrationsResponse\x12\x38\n\x08TrainQAT\x12\x1b.smidgen.v1.TrainQATRequest\x1a\x0f.smidgen.v1.Job\x12\x36\n\x07\x43onvert\x12\x1a.smidgen.v1.ConvertRequest\x1a\x0f.smidgen.v1.Jobb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'smidgen.v1.optimization_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_OBSERVERMETHOD']._serialized_start=2058
-  _globals['_OBSERVERMETHOD']._serialized_end=2268
-  _globals['_TASKLOSS']._serialized_start=2270
-  _globals['_TASKLOSS']._serialized_end=2355
-  _globals['_HISTOGRAM']._serialized_start=173
-  _globals['_HISTOGRAM']._serialized_end=228
-  _globals['_TENSORRANGE']._serialized_start=231
-  _globals['_TENSORRANGE']._serialized_end=407
-  _globals['_CALIBRATION']._serialized_start=410
-  _globals['_CALIBRATION']._serialized_end=710
-  _globals['_CALIBRATEHEADER']._serialized_start=713
-  _globals['_CALIBRATEHEADER']._serialized_end=924
-  _globals['_CALIBRATIONBATCH']._serialized_start=926
-  _globals['_CALIBRATIONBATCH']._serialized_end=980
-  _globals['_CALIBRATEREQUEST']._serialized_start=982
-  _globals['_CALIBRATEREQUEST']._serialized_end=1102
-  _globals['_GETCALIBRATIONREQUEST']._serialized_start=1104
-  _globals['_GETCALIBRATIONREQUEST']._serialized_end=1169
-  _globals['_LISTCALIBRATIONSREQUEST']._serialized_start=1171
-  _globals['_LISTCALIBRATIONSREQUEST']._serialized_end=1235
-  _globals['_LISTCALIBRATIONSRESPONSE']._serialized_start=1237
-  _globals['_LISTCALIBRATIONSRESPONSE']._serialized_end=1335
-  _globals['_QATCONFIG']._serialized_start=1338
-  _globals['_QATCONFIG']._serialized_end=1674
-  _globals['_TRAINQATREQUEST']._serialized_start=1677
-  _globals['_TRAINQATREQUEST']._serialized_end=1856
-  _globals['_CONVERTREQUEST']._serialized_start=1859
-  _globals['_CONVERTREQUEST']._serialized_end=2055
-  _globals['_OPTIMIZATIONSERVICE']._serialized_start=2358
-  _globals['_OPTIMIZATIONSERVICE']._serialized_end=2736
+  _globals['_OBSERVERMETHOD']._serialized_start=2182
+  _globals['_OBSERVERMETHOD']._serialized_end=2392
+  _globals['_TASKLOSS']._serialized_start=2394
+  _globals['_TASKLOSS']._serialized_end=2479
+  _globals['_HISTOGRAM']._serialized_start=201
+  _globals['_HISTOGRAM']._serialized_end=256
+  _globals['_TENSORRANGE']._serialized_start=259
+  _globals['_TENSORRANGE']._serialized_end=435
+  _globals['_CALIBRATION']._serialized_start=438
+  _globals['_CALIBRATION']._serialized_end=738
+  _globals['_CALIBRATEHEADER']._serialized_start=741
+  _globals['_CALIBRATEHEADER']._serialized_end=952
+  _globals['_CALIBRATIONBATCH']._serialized_start=954
+  _globals['_CALIBRATIONBATCH']._serialized_end=1008
+  _globals['_CALIBRATEREQUEST']._serialized_start=1010
+  _globals['_CALIBRATEREQUEST']._serialized_end=1130
+  _globals['_GETCALIBRATIONREQUEST']._serialized_start=1132
+  _globals['_GETCALIBRATIONREQUEST']._serialized_end=1197
+  _globals['_LISTCALIBRATIONSREQUEST']._serialized_start=1199
+  _globals['_LISTCALIBRATIONSREQUEST']._serialized_end=1263
+  _globals['_LISTCALIBRATIONSRESPONSE']._serialized_start=1265
+  _globals['_LISTCALIBRATIONSRESPONSE']._serialized_end=1363
+  _globals['_QATCONFIG']._serialized_start=1366
+  _globals['_QATCONFIG']._serialized_end=1702
+  _globals['_TRAINQATREQUEST']._serialized_start=1705
+  _globals['_TRAINQATREQUEST']._serialized_end=1932
+  _globals['_CONVERTREQUEST']._serialized_start=1935
+  _globals['_CONVERTREQUEST']._serialized_end=2179
+  _globals['_OPTIMIZATIONSERVICE']._serialized_start=2482
+  _globals['_OPTIMIZATIONSERVICE']._serialized_end=2860
 # @@protoc_insertion_point(module_scope)

@@ -10,6 +10,7 @@ from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from smidgen.v1 import precision_pb2 as _precision_pb2
 from smidgen.v1 import tensor_pb2 as _tensor_pb2
 import builtins as _builtins
 import sys
@@ -511,6 +512,7 @@ class TrainQATRequest(_message.Message):
     CONFIG_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    PRECISION_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The model, `models/{model}`. Required."""
     calibration: _builtins.str
@@ -529,6 +531,10 @@ class TrainQATRequest(_message.Message):
     def config(self) -> Global___QATConfig:
         """How to train. Default: all defaults."""
 
+    @_builtins.property
+    def precision(self) -> _precision_pb2.PrecisionConfig:
+        """Bits of each layer's weights, for training and for the conversion of its result. Default: 8 bits throughout."""
+
     def __init__(
         self,
         *,
@@ -539,10 +545,11 @@ class TrainQATRequest(_message.Message):
         config: Global___QATConfig | None = ...,
         request_id: _builtins.str = ...,
         validate_only: _builtins.bool = ...,
+        precision: _precision_pb2.PrecisionConfig | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["config", b"config"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["config", b"config", "precision", b"precision"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["calibration", b"calibration", "config", b"config", "dataset", b"dataset", "evaluation_dataset", b"evaluation_dataset", "name", b"name", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calibration", b"calibration", "config", b"config", "dataset", b"dataset", "evaluation_dataset", b"evaluation_dataset", "name", b"name", "precision", b"precision", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -561,6 +568,7 @@ class ConvertRequest(_message.Message):
     WAIT_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    PRECISION_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The model, `models/{model}`. Required."""
     calibration: _builtins.str
@@ -579,6 +587,12 @@ class ConvertRequest(_message.Message):
     def wait(self) -> _duration_pb2.Duration:
         """How long to wait for the job to end before answering, 0 to 600 s. Default: 0."""
 
+    @_builtins.property
+    def precision(self) -> _precision_pb2.PrecisionConfig:
+        """Bits of each layer's weights. Default: 8 bits throughout, or with train_job what it was trained for; both at once are
+        an error, PRECISION_GIVEN_TWICE.
+        """
+
     def __init__(
         self,
         *,
@@ -589,10 +603,11 @@ class ConvertRequest(_message.Message):
         wait: _duration_pb2.Duration | None = ...,
         request_id: _builtins.str = ...,
         validate_only: _builtins.bool = ...,
+        precision: _precision_pb2.PrecisionConfig | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["calibration", b"calibration", "source", b"source", "train_job", b"train_job", "wait", b"wait"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["calibration", b"calibration", "precision", b"precision", "source", b"source", "train_job", b"train_job", "wait", b"wait"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["calibration", b"calibration", "evaluation_dataset", b"evaluation_dataset", "name", b"name", "request_id", b"request_id", "source", b"source", "train_job", b"train_job", "validate_only", b"validate_only", "wait", b"wait"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calibration", b"calibration", "evaluation_dataset", b"evaluation_dataset", "name", b"name", "precision", b"precision", "request_id", b"request_id", "source", b"source", "train_job", b"train_job", "validate_only", b"validate_only", "wait", b"wait"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_source: _TypeAlias = _typing.Literal["calibration", "train_job"]  # noqa: Y015
     _WhichOneofArgType_source: _TypeAlias = _typing.Literal["source", b"source"]  # noqa: Y015

@@ -34,6 +34,7 @@ class NodeReport(_message.Message):
     FLOAT_BYTES_FIELD_NUMBER: _builtins.int
     QUANTIZED_BYTES_FIELD_NUMBER: _builtins.int
     SQNR_DB_FIELD_NUMBER: _builtins.int
+    WEIGHT_BITS_FIELD_NUMBER: _builtins.int
     node: _builtins.str
     """The node's name in the imported graph."""
     module_path: _builtins.str
@@ -56,6 +57,8 @@ class NodeReport(_message.Message):
     """Bytes of the node's parameters in the artifact."""
     sqnr_db: _builtins.float
     """Signal to quantization noise ratio of the node's output on the calibration sample, in dB. Absent if not measured."""
+    weight_bits: _builtins.int
+    """Bits of a layer's weights in the artifact, 8 or 4. 0 where there are none."""
     def __init__(
         self,
         *,
@@ -69,10 +72,11 @@ class NodeReport(_message.Message):
         float_bytes: _builtins.int = ...,
         quantized_bytes: _builtins.int = ...,
         sqnr_db: _builtins.float | None = ...,
+        weight_bits: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_sqnr_db", b"_sqnr_db", "sqnr_db", b"sqnr_db"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_sqnr_db", b"_sqnr_db", "float_bytes", b"float_bytes", "is_quantized", b"is_quantized", "module_path", b"module_path", "node", b"node", "op", b"op", "output_scale", b"output_scale", "output_zero_point", b"output_zero_point", "quantized_bytes", b"quantized_bytes", "reason", b"reason", "sqnr_db", b"sqnr_db"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_sqnr_db", b"_sqnr_db", "float_bytes", b"float_bytes", "is_quantized", b"is_quantized", "module_path", b"module_path", "node", b"node", "op", b"op", "output_scale", b"output_scale", "output_zero_point", b"output_zero_point", "quantized_bytes", b"quantized_bytes", "reason", b"reason", "sqnr_db", b"sqnr_db", "weight_bits", b"weight_bits"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__sqnr_db: _TypeAlias = _typing.Literal["sqnr_db"]  # noqa: Y015
     _WhichOneofArgType__sqnr_db: _TypeAlias = _typing.Literal["_sqnr_db", b"_sqnr_db"]  # noqa: Y015

@@ -5,6 +5,7 @@ from __future__ import annotations
 from smidgen.v1 import optimization_service_pb2 as pb
 from smidgen_service import names
 from smidgen_service.converters.datasets import optional_dataset
+from smidgen_service.converters.precision import precision_config
 from smidgen_service.converters.scalars import request_key
 from smidgen_service.errors import InvalidArgumentError
 from smidgen_service.handlers.preconditions import ConvertRequest
@@ -14,7 +15,8 @@ def convert_request(message: pb.ConvertRequest) -> ConvertRequest:
     """Returns a request for conversion.
 
     Raises:
-        InvalidArgumentError: a name is malformed or no source is set.
+        InvalidArgumentError: a name is malformed, no source is set, or a precision besides a job.
+        InvalidConfigError: an option of the precision is out of its range.
     """
     source = message.WhichOneof("source")
     if source is None:
@@ -22,6 +24,14 @@ def convert_request(message: pb.ConvertRequest) -> ConvertRequest:
             "neither calibration nor train_job is set; name one of them",
             field="source",
             reason="SOURCE_MISSING",
+        )
+    has_precision = message.HasField("precision")
+    if has_precision and source == "train_job":
+        raise InvalidArgumentError(
+            "both precision and train_job are set, and the job was trained for a precision of its "
+            "own; leave precision out",
+            field="precision",
+            reason="PRECISION_GIVEN_TWICE",
         )
     body = pb.ConvertRequest()
     body.CopyFrom(message)
@@ -35,6 +45,7 @@ def convert_request(message: pb.ConvertRequest) -> ConvertRequest:
         train_job_id=names.parse_job(message.train_job, field="train_job")
         if source == "train_job"
         else None,
+        precision=precision_config(message.precision) if has_precision else None,
         evaluation_dataset_id=optional_dataset(message.evaluation_dataset, "evaluation_dataset"),
         wait_s=message.wait.seconds + message.wait.nanos * 1e-9,
         key=request_key("Convert", body, message.request_id),

@@ -36,6 +36,7 @@ def _node(node: NodeReport) -> report_pb2.NodeReport:
         float_bytes=node.float_bytes,
         quantized_bytes=node.quantized_bytes,
         sqnr_db=node.sqnr_db,
+        weight_bits=node.weight_bits,
     )
 
 

@@ -6,6 +6,7 @@ from smidgen.config import QATConfig, TaskLoss
 from smidgen.v1 import optimization_service_pb2 as pb
 from smidgen_service import names
 from smidgen_service.converters.datasets import optional_dataset
+from smidgen_service.converters.precision import precision_config
 from smidgen_service.converters.scalars import request_key
 from smidgen_service.errors import InvalidArgumentError
 from smidgen_service.handlers.preconditions import TrainRequest
@@ -30,6 +31,7 @@ def train_request(message: pb.TrainQATRequest) -> TrainRequest:
         dataset_id=names.parse_dataset(message.dataset, field="dataset"),
         evaluation_dataset_id=optional_dataset(message.evaluation_dataset, "evaluation_dataset"),
         config=qat_config(message.config),
+        precision=precision_config(message.precision) if message.HasField("precision") else None,
         key=request_key("TrainQAT", message, message.request_id),
         validate_only=message.validate_only,
     )

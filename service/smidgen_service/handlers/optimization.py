@@ -6,8 +6,9 @@ import asyncio
 import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
-from smidgen.config import QATConfig
+from smidgen.config import PrecisionConfig, QATConfig
 from smidgen.formats.dataset import read_dataset
 from smidgen.report import QuantizationReport
 from smidgen.training_data import check_training_data
@@ -81,7 +82,7 @@ class OptimizationHandler:
         checked = await self._database.read(lambda tx: check_train(tx, request))
         await self._check_data(checked, request.config)
         if request.validate_only:
-            return await self._plan(JobKind.TRAIN_QAT, checked)
+            return await self._plan(JobKind.TRAIN_QAT, checked, request.precision)
         job = JobRecord(
             id=_new_id(),
             kind=JobKind.TRAIN_QAT,
@@ -91,6 +92,7 @@ class OptimizationHandler:
             dataset_id=request.dataset_id,
             evaluation_dataset_id=request.evaluation_dataset_id,
             config=_plain(request.config),
+            precision=_plain_precision(request.precision),
         )
         return await self._runner.submit(
             job, request.key, lambda tx: recheck(check_train(tx, request), checked)
@@ -115,7 +117,7 @@ class OptimizationHandler:
         checked = await self._database.read(lambda tx: check_convert(tx, request))
         await self._check_data(checked, None)
         if request.validate_only:
-            return await self._plan(JobKind.CONVERT, checked)
+            return await self._plan(JobKind.CONVERT, checked, request.precision)
         job = JobRecord(
             id=_new_id(),
             kind=JobKind.CONVERT,
@@ -124,6 +126,7 @@ class OptimizationHandler:
             create_time=self._clock(),
             evaluation_dataset_id=request.evaluation_dataset_id,
             train_job_id=request.train_job_id,
+            precision=_plain_precision(request.precision),
         )
         stored = await self._runner.submit(
             job, request.key, lambda tx: recheck(check_convert(tx, request), checked)
@@ -166,16 +169,24 @@ class OptimizationHandler:
         else:
             loaded.inputs_for(model.inputs)
 
-    async def _plan(self, kind: JobKind, checked: CheckedInputs) -> JobPlan:
+    async def _plan(
+        self, kind: JobKind, checked: CheckedInputs, precision: PrecisionConfig | None
+    ) -> JobPlan:
         with self._blobs.pinned(checked.model.sha256):
             path = await self._threads.run(self._blobs.verify, checked.model.sha256)
-            report = await self._workers.plan(path, checked.calibration.profile.to_json())
+            report = await self._workers.plan(
+                path, checked.calibration.profile.to_json(), _plain_precision(precision)
+            )
         return JobPlan(kind, checked.model.id, QuantizationReport.from_dict(report))
 
 
 def _plain(config: QATConfig) -> Mapping[str, str | int | float | None]:
     fields: dict[str, str | int | float | None] = asdict(config)
     return {**fields, "task_loss": config.task_loss.value}
+
+
+def _plain_precision(precision: PrecisionConfig | None) -> Mapping[str, Any] | None:
+    return None if precision is None else precision.to_dict()
 
 
 def _new_id() -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import dataclass
 
-from smidgen.config import QATConfig
+from smidgen.config import PrecisionConfig, QATConfig
 from smidgen_service import names
 from smidgen_service.errors import FailedPreconditionError
 from smidgen_service.handlers.calibration import check_trainable
@@ -31,6 +31,7 @@ class TrainRequest:
     dataset_id: str
     evaluation_dataset_id: str | None
     config: QATConfig
+    precision: PrecisionConfig | None
     key: RequestKey | None
     validate_only: bool
 
@@ -42,6 +43,7 @@ class ConvertRequest:
     model_id: str
     calibration_id: str | None
     train_job_id: str | None
+    precision: PrecisionConfig | None
     evaluation_dataset_id: str | None
     wait_s: float
     key: RequestKey | None

@@ -69,12 +69,19 @@ class CallWorkers:
             finally:
                 shutil.rmtree(scratch, ignore_errors=True)
 
-    async def plan(self, model: Path, profile: bytes) -> Mapping[str, Any]:
+    async def plan(
+        self, model: Path, profile: bytes, precision: Mapping[str, Any] | None
+    ) -> Mapping[str, Any]:
         """Returns the report of a plan as plain values."""
         async with self.open() as call:
             profile_path = call.scratch / "profile.json"
             profile_path.write_bytes(profile)
-            fields = {"model": str(model), "profile": str(profile_path), "threads": self._threads}
+            fields = {
+                "model": str(model),
+                "profile": str(profile_path),
+                "precision": precision,
+                "threads": self._threads,
+            }
             await call.send("plan", fields)
             frame = await call.expect("result")
         report: Mapping[str, Any] = frame.fields["report"]

@@ -108,6 +108,7 @@ class JobWork:
             "dataset": self._dataset_fields(inputs.dataset),
             "evaluation": self._dataset_fields(inputs.evaluation),
             "config": dict(job.config) if job.config is not None else None,
+            "precision": dict(job.precision) if job.precision is not None else None,
             "trained": str(scratch / _TRAINED)
             if job.kind is JobKind.TRAIN_QAT
             else (str(self._blobs.verify(trained)) if trained is not None else None),

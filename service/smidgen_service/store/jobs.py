@@ -29,8 +29,8 @@ def insert(tx: sqlite3.Connection, job: JobRecord) -> JobRecord:
     """Adds a queued job with its first event."""
     tx.execute(
         "INSERT INTO jobs (id, kind, state, progress, model_id, calibration_id, dataset_id,"
-        " evaluation_dataset_id, train_job_id, config, last_sequence, create_time)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?)",
+        " evaluation_dataset_id, train_job_id, config, precision, last_sequence, create_time)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?)",
         (
             job.id,
             job.kind.value,
@@ -42,6 +42,7 @@ def insert(tx: sqlite3.Connection, job: JobRecord) -> JobRecord:
             job.evaluation_dataset_id,
             job.train_job_id,
             json.dumps(dict(job.config)) if job.config is not None else None,
+            json.dumps(dict(job.precision)) if job.precision is not None else None,
             job.create_time,
         ),
     )
@@ -200,6 +201,7 @@ def _decode(row: sqlite3.Row) -> JobRecord:
         evaluation_dataset_id=row["evaluation_dataset_id"],
         train_job_id=row["train_job_id"],
         config=json.loads(row["config"]) if row["config"] is not None else None,
+        precision=json.loads(row["precision"]) if row["precision"] is not None else None,
         state=JobState(row["state"]),
         stage=Stage(row["stage"]) if row["stage"] is not None else None,
         progress=row["progress"],

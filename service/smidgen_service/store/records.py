@@ -6,6 +6,7 @@ import enum
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from smidgen.formats.dataset import DatasetFormat
 from smidgen.formats.model_file import ModelFormat
@@ -137,7 +138,7 @@ class ConvertResult:
 
 @dataclass(frozen=True, slots=True)
 class JobRecord:
-    """A stored job, and what it was asked to do. `config` is that of training, as plain values."""
+    """A stored job, and what it was asked to do; `config` and `precision` are plain values."""
 
     id: str
     kind: JobKind
@@ -148,6 +149,7 @@ class JobRecord:
     evaluation_dataset_id: str | None = None
     train_job_id: str | None = None
     config: Mapping[str, str | int | float | None] | None = None
+    precision: Mapping[str, Any] | None = None
     state: JobState = JobState.QUEUED
     stage: Stage | None = None
     progress: float = 0.0

@@ -137,4 +137,6 @@ _CALIBRATION_STATISTICS = (
     """,
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _CALIBRATION_STATISTICS)
+_PRECISION = ("ALTER TABLE jobs ADD COLUMN precision TEXT",)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _CALIBRATION_STATISTICS, _PRECISION)

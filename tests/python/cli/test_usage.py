@@ -29,6 +29,7 @@ def samples(tmp_path: Path) -> Path:
         ),
         (("convert", "m.pt2", "--local", "--train-job", "j", "--detach"), "--train-job, --detach"),
         (("convert", "m.pt2", "--local", "--task-loss", "mse"), "--task-loss"),
+        (("convert", "m.onnx", "--local", "--quantized", "--weights", "int4"), "--weights"),
         (("calibrate", "digits", "--dataset", "d", "--samples", 10), "--samples"),
         (("infer", "digits", "SAMPLES", "--threads", 1), "--threads"),
         (("infer", "--local", "m.smidgen", "SAMPLES", "--version", 1), "--version"),

@@ -23,6 +23,7 @@ def test_every_field_of_a_report_is_read() -> None:
         float_bytes=40,
         quantized_bytes=12,
         sqnr_db=31.5,
+        weight_bits=4,
     )
     report = QuantizationReport(
         nodes=(node, NodeReport("v1", "batch_norm", False, reason="FOLDED")),

@@ -22,6 +22,7 @@ from smidgen.program import (
     Reshape,
     Step,
     TensorInfo,
+    WeightPacking,
 )
 
 
@@ -96,6 +97,22 @@ def every_step_program(seed: int = 0) -> Program:
         steps=steps,
         constants=constants,
         lineage={"model_sha256": "00" * 32},
+    )
+
+
+def int4_program() -> Program:
+    """Returns that program with int4 weights: the first layer in groups, the last per channel."""
+    program, rng = every_step_program(), np.random.default_rng(1)
+    multipliers = np.repeat(rng.integers(1, 19, (8, 1)), 27, axis=1)
+    convolution = rng.integers(-7, 8, (8, 27)) * multipliers
+    constants = {
+        "c.w": convolution.astype(np.int8).reshape(8, 3, 3, 3),
+        "l.w": rng.integers(-7, 8, (5, 16), np.int8),
+    }
+    return dataclasses.replace(
+        program,
+        constants={**program.constants, **constants},
+        packing={"c.w": WeightPacking(32), "l.w": WeightPacking(0)},
     )
 
 

@@ -10,7 +10,16 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 
 from smidgen.client.reports import decode_report
-from smidgen.config import ObserverMethod, QATConfig, TaskLoss
+from smidgen.client.requests import encode_precision
+from smidgen.config import (
+    LayerPrecision,
+    ObserverMethod,
+    Override,
+    PrecisionConfig,
+    QATConfig,
+    TaskLoss,
+    WeightBits,
+)
 from smidgen.progress import Stage
 from smidgen.report import (
     Distance,
@@ -21,9 +30,9 @@ from smidgen.report import (
     QuantizationReport,
 )
 from smidgen.tensor_spec import TensorSpec
-from smidgen.v1 import job_service_pb2
+from smidgen.v1 import job_service_pb2, precision_pb2
 from smidgen.v1 import optimization_service_pb2 as pb
-from smidgen_service.converters import calibrations, conversion, jobs, training
+from smidgen_service.converters import calibrations, conversion, jobs, precision, training
 from smidgen_service.converters.reports import report_to_message
 from smidgen_service.converters.scalars import duration, request_key, timestamp
 from smidgen_service.converters.tensors import (
@@ -119,6 +128,33 @@ def test_waiting_is_no_part_of_a_conversion() -> None:
     first, second = (conversion.convert_request(message) for message in (short, long))
     assert first.key == second.key
     assert (first.wait_s, second.wait_s) == (1.5, 2.5)
+
+
+PRECISIONS = [
+    PrecisionConfig(),
+    PrecisionConfig(
+        LayerPrecision(WeightBits.INT4, 0),
+        (
+            Override("layer4.*", LayerPrecision()),
+            Override("head", LayerPrecision(WeightBits.INT4, 256)),
+        ),
+    ),
+]
+
+
+@pytest.mark.parametrize("config", PRECISIONS)
+def test_precision_round_trips(config: PrecisionConfig) -> None:
+    assert precision.precision_config(encode_precision(config)) == config
+    assert PrecisionConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+
+def test_groups_have_a_default() -> None:
+    message = precision_pb2.PrecisionConfig(
+        default=precision_pb2.LayerPrecision(weights=precision_pb2.WEIGHT_BITS_INT4)
+    )
+    expected = PrecisionConfig(LayerPrecision(WeightBits.INT4, 128))
+    assert precision.precision_config(message) == expected
+    assert precision.precision_config(precision_pb2.PrecisionConfig()) == PrecisionConfig()
 
 
 def test_request_keys_tell_bodies_apart() -> None:

@@ -41,6 +41,7 @@ def add(tx: sqlite3.Connection, job_id: str, kind: JobKind = JobKind.TRAIN_QAT) 
         create_time=1,
         dataset_id="d",
         config={"epochs": 2, "task_loss": "mse"},
+        precision={"default": {"weights": "int4", "group_size": 32}, "overrides": []},
     )
     return jobs.insert(tx, job)
 
@@ -53,6 +54,7 @@ def test_oldest_job_is_claimed_first(tx: sqlite3.Connection) -> None:
     assert (first.id, first.state, first.stage) == ("one", JobState.RUNNING, Stage.LOAD)
     assert first.start_time == 2
     assert first.config == {"epochs": 2, "task_loss": "mse"}
+    assert first.precision == {"default": {"weights": "int4", "group_size": 32}, "overrides": []}
     second = jobs.claim(tx, now=3)
     assert second is not None
     assert second.id == "two"

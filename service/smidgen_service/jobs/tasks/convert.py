@@ -10,7 +10,7 @@ from smidgen import pipeline
 from smidgen.artifact import save_artifact
 from smidgen.progress import Stage
 from smidgen_service.jobs.tasks.channel import Channel
-from smidgen_service.jobs.tasks.sources import dataset_of, profile_of
+from smidgen_service.jobs.tasks.sources import dataset_of, precision_of, profile_of
 
 
 def convert(fields: Mapping[str, Any], channel: Channel) -> None:
@@ -23,7 +23,12 @@ def convert(fields: Mapping[str, Any], channel: Channel) -> None:
     evaluation = dataset_of(fields["evaluation"]) if fields["evaluation"] is not None else None
     channel.send("stage", {"stage": Stage.CONVERT, "progress": 0.2})
     conversion = pipeline.convert(
-        model, profile, trained, evaluation=evaluation, lineage=fields["lineage"]
+        model,
+        profile,
+        trained,
+        evaluation=evaluation,
+        lineage=fields["lineage"],
+        precision=precision_of(fields),
     )
     channel.send("stage", {"stage": Stage.VERIFY, "progress": 0.9})
     sha256 = save_artifact(conversion.program, Path(fields["artifact"]))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from smidgen.config import PrecisionConfig
 from smidgen.formats.dataset import Dataset, DatasetFormat, read_dataset
 from smidgen.profile import CalibrationProfile
 
@@ -14,6 +15,12 @@ def profile_of(fields: Mapping[str, Any]) -> CalibrationProfile | None:
     """Returns the calibration profile, or None where the task has none."""
     path = fields["profile"]
     return CalibrationProfile.from_json(Path(path).read_bytes()) if path is not None else None
+
+
+def precision_of(fields: Mapping[str, Any]) -> PrecisionConfig | None:
+    """Returns the precision, or None where the task has none."""
+    precision = fields["precision"]
+    return PrecisionConfig.from_dict(precision) if precision is not None else None
 
 
 def dataset_of(fields: Mapping[str, Any]) -> Dataset:

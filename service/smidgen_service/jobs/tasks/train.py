@@ -11,7 +11,7 @@ from smidgen import pipeline
 from smidgen.config import QATConfig, TaskLoss
 from smidgen.progress import TrainingProgress
 from smidgen_service.jobs.tasks.channel import Channel
-from smidgen_service.jobs.tasks.sources import dataset_of, profile_of
+from smidgen_service.jobs.tasks.sources import dataset_of, precision_of, profile_of
 from smidgen_service.jobs.throttle import ProgressThrottle
 
 
@@ -28,6 +28,7 @@ def train(fields: Mapping[str, Any], channel: Channel) -> None:
         profile,
         dataset_of(fields["dataset"]),
         qat_config(fields["config"]),
+        precision=precision_of(fields),
         evaluation=evaluation,
         on_progress=throttle,
         should_stop=should_stop,

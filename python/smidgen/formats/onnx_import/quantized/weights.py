@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from smidgen.formats.onnx_import.quantized.operands import QuantizedConstant
 from smidgen.functional import quantize_bias
 from smidgen.graph import operations as ops
-from smidgen.layer_quantization import LARGEST_BIAS, QuantizedLayer
+from smidgen.layer_quantization import QuantizedLayer
 from smidgen.qparams import WEIGHT_QMAX, QParams
+from smidgen.weight_grid import LARGEST_BIAS
 
 Layer = ops.Conv2d | ops.ConvTranspose2d | ops.Linear
 _SCALE_TOLERANCE = 1e-6  # both are products of float32 numbers, rounded once or not at all

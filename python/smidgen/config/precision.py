@@ -1,0 +1,122 @@
+"""How many bits the weights of each layer get."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from smidgen.errors import InvalidConfigError
+from smidgen.qparams import GROUP_SIZES
+
+MOST_OVERRIDES = 64
+LONGEST_PATTERN = 200
+
+
+class WeightBits(enum.StrEnum):
+    """What a weight is rounded to."""
+
+    INT8 = "int8"
+    INT4 = "int4"
+
+    @property
+    def width(self) -> int:
+        """Bits that a weight takes in an artifact."""
+        return {WeightBits.INT8: 8, WeightBits.INT4: 4}[self]
+
+
+@dataclass(frozen=True, slots=True)
+class LayerPrecision:
+    """The precision of one layer.
+
+    Attributes:
+        weights: Bits of its weights.
+        group_size: For int4, how many weights along the flattened input axis of one output channel
+            share a step: 32, 64, 128 or 256; 0 makes one group of the whole channel. int8 has one
+            scale a channel whatever this says.
+    """
+
+    weights: WeightBits = WeightBits.INT8
+    group_size: int = 128
+
+    def __post_init__(self) -> None:
+        if self.group_size not in GROUP_SIZES:
+            raise InvalidConfigError(
+                f"group_size is {self.group_size}, expected one of "
+                f"{', '.join(map(str, GROUP_SIZES))}",
+                field="group_size",
+                found=self.group_size,
+            )
+
+
+INT8 = LayerPrecision()
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """Another precision for the layers whose name fits.
+
+    Attributes:
+        pattern: Shell-style pattern with *, ? and [...], 1 to 200 characters, that is compared with
+            the module path and with the node's name; case counts.
+        precision: What these layers get.
+    """
+
+    pattern: str
+    precision: LayerPrecision
+
+    def __post_init__(self) -> None:
+        if not 0 < len(self.pattern) <= LONGEST_PATTERN:
+            raise InvalidConfigError(
+                f"a pattern has {len(self.pattern)} characters, expected 1 to {LONGEST_PATTERN}",
+                field="pattern",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class PrecisionConfig:
+    """The precision of all layers.
+
+    Attributes:
+        default: Precision of the layers that no override names. int4 is for layers between others:
+            those that read the model's input or give its output, depthwise and transposed
+            convolutions stay int8 unless an override names them.
+        overrides: Exceptions, at most 64; the last one that fits counts.
+    """
+
+    default: LayerPrecision = INT8
+    overrides: tuple[Override, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(self.overrides) > MOST_OVERRIDES:
+            raise InvalidConfigError(
+                f"{len(self.overrides)} overrides are given, expected at most {MOST_OVERRIDES}; "
+                "name several layers by one pattern",
+                field="overrides",
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the configuration as plain values."""
+        return asdict(self)
+
+    @staticmethod
+    def from_dict(fields: Mapping[str, Any]) -> PrecisionConfig:
+        """Rebuilds what to_dict returned.
+
+        Raises:
+            InvalidConfigError: a value is out of its range.
+            KeyError, TypeError, ValueError: the fields are others.
+        """
+        overrides = tuple(
+            Override(str(override["pattern"]), _layer_precision(override["precision"]))
+            for override in fields["overrides"]
+        )
+        return PrecisionConfig(_layer_precision(fields["default"]), overrides)
+
+
+ALL_INT8 = PrecisionConfig()
+
+
+def _layer_precision(fields: Mapping[str, Any]) -> LayerPrecision:
+    return LayerPrecision(WeightBits(fields["weights"]), int(fields["group_size"]))
