@@ -28,7 +28,7 @@ def run(subject: Subject) -> None:
         start = time.monotonic()
         trials.append(run_trial(subject, seed))
         seconds = time.monotonic() - start
-        console.print(f"seed {seed}: {dict(trials[-1].correct)}, {seconds:.0f} s")
+        console.print(f"seed {seed}: {dict(trials[-1].correct)}, {seconds:.0f} s", soft_wrap=True)
         if arguments.out is not None:
             write_trials(arguments.out, environment(), subject.name, trials)
     console.print(markdown(subject.name, trials), soft_wrap=True, markup=False)

@@ -12,6 +12,7 @@ from smidgen.qparams import GROUP_SIZES
 
 MOST_OVERRIDES = 64
 LONGEST_PATTERN = 200
+MOST_STARS = 8  # what is compared takes time that grows with their number
 
 
 class WeightBits(enum.StrEnum):
@@ -58,8 +59,8 @@ class Override:
     """Another precision for the layers whose name fits.
 
     Attributes:
-        pattern: Shell-style pattern with *, ? and [...], 1 to 200 characters, that is compared with
-            the module path and with the node's name; case counts.
+        pattern: Shell-style pattern with ?, [...] and up to 8 *, 1 to 200 characters, that is
+            compared with the module path and with the node's name; case counts.
         precision: What these layers get.
     """
 
@@ -70,6 +71,12 @@ class Override:
         if not 0 < len(self.pattern) <= LONGEST_PATTERN:
             raise InvalidConfigError(
                 f"a pattern has {len(self.pattern)} characters, expected 1 to {LONGEST_PATTERN}",
+                field="pattern",
+            )
+        if self.pattern.count("*") > MOST_STARS:
+            raise InvalidConfigError(
+                f"the pattern {self.pattern} has more than {MOST_STARS} *; name the layers by "
+                "several patterns",
                 field="pattern",
             )
 

@@ -82,8 +82,8 @@ class PrecisionOverride(_message.Message):
     PATTERN_FIELD_NUMBER: _builtins.int
     PRECISION_FIELD_NUMBER: _builtins.int
     pattern: _builtins.str
-    """Shell-style pattern with *, ? and [...], for instance `layer4.*`, of 1 to 200 characters, that is compared with the
-    module path and with the node's name. A pattern that fits no convolution or linear layer is an error,
+    """Shell-style pattern with ?, [...] and up to 8 *, for instance `layer4.*`, of 1 to 200 characters, that is compared
+    with the module path and with the node's name. A pattern that fits no convolution or linear layer is an error,
     PATTERN_MATCHES_NOTHING. Required.
     """
     @_builtins.property

@@ -16,6 +16,7 @@ import pytest
 import torch
 from torch import nn
 
+from smidgen.artifact import load_artifact
 from smidgen.client import Client
 from tests.python.cli.conftest import Smidgen
 
@@ -175,9 +176,13 @@ def test_a_file_is_converted_without_a_server(offline: Smidgen, files: Path) -> 
     assert document["size_bytes"] == artifact.stat().st_size
     assert document["report"]["parity"]["max_difference"] == 0
     assert document["report"]["quantized_accuracy"] >= 0.9
-    trained = offline(*conversion, artifact, "--train", data, "--epochs", 1)
+    int4 = ("--weights", "int4", "--override", "*=int4", "--group-size", 32)
+    packed = offline(*conversion, artifact, *int4, "--json").document["report"]
+    assert {node["weight_bits"] for node in packed["nodes"]} == {0, 4}
+    trained = offline(*conversion, artifact, "--train", data, "--epochs", 1, *int4)
     assert trained.code == 0
     assert "fine_tune epoch 2 100%" in trained.err
+    assert load_artifact(artifact).packing
     measured = offline("bench", "--local", artifact, "--runs", 3, "--json").document
     assert measured["threads"] == 1
     assert measured["measurements"][0]["compute_median_ms"] is None
