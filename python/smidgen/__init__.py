@@ -13,7 +13,14 @@ from smidgen.extras import require_torch
 
 if TYPE_CHECKING:
     from smidgen.artifact import load_artifact, save_artifact
-    from smidgen.config import CalibrationConfig, QATConfig
+    from smidgen.config import (
+        CalibrationConfig,
+        LayerPrecision,
+        Override,
+        PrecisionConfig,
+        QATConfig,
+        WeightBits,
+    )
     from smidgen.engine import Engine, available_isas
     from smidgen.errors import SmidgenError
     from smidgen.formats.dataset import Dataset, read_dataset
@@ -25,8 +32,12 @@ __all__ = [
     "CalibrationConfig",
     "Dataset",
     "Engine",
+    "LayerPrecision",
+    "Override",
+    "PrecisionConfig",
     "QATConfig",
     "SmidgenError",
+    "WeightBits",
     "available_isas",
     "load_artifact",
     "quantize",
@@ -38,8 +49,12 @@ _HOMES = {
     "CalibrationConfig": "smidgen.config",
     "Dataset": "smidgen.formats.dataset",
     "Engine": "smidgen.engine",
+    "LayerPrecision": "smidgen.config",
+    "Override": "smidgen.config",
+    "PrecisionConfig": "smidgen.config",
     "QATConfig": "smidgen.config",
     "SmidgenError": "smidgen.errors",
+    "WeightBits": "smidgen.config",
     "available_isas": "smidgen.engine",
     "load_artifact": "smidgen.artifact",
     "quantize": "smidgen.pipeline",
