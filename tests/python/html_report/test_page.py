@@ -162,3 +162,10 @@ def test_a_thousand_layers_stay_within_two_mebibytes() -> None:
     report = replace(REPORT, nodes=nodes)
     page = render(replace(DOCUMENT, report=report, activations=activations, curve=curve))
     assert len(page) < 2 * 1024 * 1024
+
+
+def test_layers_tell_their_bits() -> None:
+    narrow = replace(CONV, weight_bits=4)
+    texts = _texts(render(ReportDocument("m", replace(REPORT, nodes=(narrow,)))))
+    assert "Bits" in texts
+    assert "4" in texts
