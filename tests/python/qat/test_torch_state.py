@@ -38,9 +38,11 @@ def test_settings_hold_inside_and_not_after(
         with training_state(graph, batch_size):
             assert torch.are_deterministic_algorithms_enabled()
             assert torch.get_num_threads() == threads
+            assert not torch.utils.deterministic.fill_uninitialized_memory
             raise RuntimeError("inside")
 
     with pytest.raises(RuntimeError, match="inside"):
         fail()
     assert not torch.are_deterministic_algorithms_enabled()
+    assert torch.utils.deterministic.fill_uninitialized_memory
     assert torch.get_num_threads() == 2
