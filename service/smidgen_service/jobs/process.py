@@ -32,6 +32,9 @@ def worker_environment(*, threads: int, isa: str | None) -> dict[str, str]:
     # Threads that spin while they wait for each other make training ten times slower as soon as
     # something else wants the cores, the server itself for one.
     environment["OMP_WAIT_POLICY"] = "PASSIVE"
+    # NumPy's BLAS, by which the reference multiplies, always spins; the levels that are compared
+    # with it run beside it.
+    environment["OPENBLAS_NUM_THREADS"] = "1"
     isa = isa or os.environ.get("SMIDGEN_ISA")
     if isa:
         environment["SMIDGEN_ISA"] = isa
