@@ -1,7 +1,26 @@
 """The options of calibration, training and conversion, checked when they are made. No torch."""
 
 from smidgen.config.activations import Activations
+from smidgen.config.budget import BudgetConfig
 from smidgen.config.calibration import CalibrationConfig, ObserverMethod
-from smidgen.config.qat import QATConfig, TaskLoss
+from smidgen.config.loss import DistanceKind, FeatureDistance, LossConfig, TaskLoss
+from smidgen.config.optimizer import OptimizerConfig, OptimizerKind, Schedule
+from smidgen.config.qat import QATConfig
+from smidgen.config.stages import FineTune, StageConfig
 
-__all__ = ["Activations", "CalibrationConfig", "ObserverMethod", "QATConfig", "TaskLoss"]
+__all__ = [
+    "Activations",
+    "BudgetConfig",
+    "CalibrationConfig",
+    "DistanceKind",
+    "FeatureDistance",
+    "FineTune",
+    "LossConfig",
+    "ObserverMethod",
+    "OptimizerConfig",
+    "OptimizerKind",
+    "QATConfig",
+    "Schedule",
+    "StageConfig",
+    "TaskLoss",
+]
