@@ -6,17 +6,24 @@ import json
 import os
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
 import safetensors
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import save
 
 from smidgen.errors import TrainingError
 from smidgen.profile import CalibrationProfile
+from smidgen.progress import Stage
+from smidgen.qat.curve import EMPTY_CURVE, EvaluationPoint, TrainingCurve
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+_FIRST_VERSION = 1
+_CURVE = "curve:steps"
+"""No parameter can have this name: those of modules are identifiers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +39,10 @@ class TrainingSummary:
         quantization_loss: Quantization loss of the kept epoch, likewise.
         best_epoch: The epoch whose weights were kept, from 1; 0 if none was better than the start.
         step_count: Optimizer steps done.
+        agreement: Share of the evaluation split on which the kept epoch and the float model have
+            the same largest output, 0 to 1; None for outputs other than [N, classes] or without a
+            split.
+        best_stage: What the kept epoch trained; LOAD if none was better than the start.
     """
 
     float_accuracy: float | None
@@ -40,6 +51,8 @@ class TrainingSummary:
     quantization_loss: float
     best_epoch: int
     step_count: int
+    agreement: float | None = None
+    best_stage: Stage = Stage.LOAD
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +64,14 @@ class TrainedModel:
         profile: The calibration that training started from.
         summary: What training found out.
         state: State dict of the prepared graph.
+        curve: What the training went through.
     """
 
     model_sha256: str
     profile: CalibrationProfile
     summary: TrainingSummary
     state: Mapping[str, torch.Tensor]
+    curve: TrainingCurve = EMPTY_CURVE
 
     @property
     def float_accuracy(self) -> float | None:
@@ -88,6 +103,16 @@ class TrainedModel:
         """See TrainingSummary."""
         return self.summary.step_count
 
+    @property
+    def agreement(self) -> float | None:
+        """See TrainingSummary."""
+        return self.summary.agreement
+
+    @property
+    def best_stage(self) -> Stage:
+        """See TrainingSummary."""
+        return self.summary.best_stage
+
 
 def save_trained(trained: TrainedModel, path: Path) -> None:
     """Writes a safetensors file; equal models give equal bytes.
@@ -98,12 +123,14 @@ def save_trained(trained: TrainedModel, path: Path) -> None:
         "format_version": FORMAT_VERSION,
         "model_sha256": trained.model_sha256,
         "profile": trained.profile.to_json().decode(),
-        "summary": {name: getattr(trained.summary, name) for name in TrainingSummary.__slots__},
+        "summary": asdict(trained.summary),
+        "evaluations": [point.to_dict() for point in trained.curve.evaluations],
     }
     # One entry, because safetensors does not keep the order of several.
     metadata = {"smidgen": json.dumps(document, separators=(",", ":"))}
     # Copies, because tied weights share memory and a safetensors file cannot.
     state = {name: tensor.detach().clone().contiguous() for name, tensor in trained.state.items()}
+    state[_CURVE] = torch.from_numpy(np.ascontiguousarray(trained.curve.steps))
     _write_atomically(path, save(state, metadata))
 
 
@@ -126,14 +153,29 @@ def _read(path: Path) -> TrainedModel:
     with safetensors.safe_open(path, framework="pt") as file:
         document = json.loads((file.metadata() or {})["smidgen"])
         state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
-    if document["format_version"] != FORMAT_VERSION:
-        raise ValueError(f"format version {document['format_version']}")
+    version = document["format_version"]
+    if version not in (_FIRST_VERSION, FORMAT_VERSION):
+        raise ValueError(f"format version {version}")
+    summary = document["summary"]
+    curve = EMPTY_CURVE
+    if version == FORMAT_VERSION:
+        summary = {**summary, "best_stage": Stage(summary["best_stage"])}
+        points = tuple(EvaluationPoint.from_dict(point) for point in document["evaluations"])
+        curve = TrainingCurve(_curve_steps(state.pop(_CURVE)), points)
     return TrainedModel(
         model_sha256=str(document["model_sha256"]),
         profile=CalibrationProfile.from_json(document["profile"].encode()),
-        summary=TrainingSummary(**document["summary"]),
+        summary=TrainingSummary(**summary),
         state=state,
+        curve=curve,
     )
+
+
+def _curve_steps(tensor: torch.Tensor) -> NDArray[np.float64]:
+    steps: NDArray[np.float64] = tensor.numpy()
+    if steps.dtype != np.float64 or steps.ndim != EMPTY_CURVE.steps.ndim:
+        raise ValueError(f"the curve is {steps.dtype} {steps.shape}")
+    return steps
 
 
 def _write_atomically(path: Path, content: bytes) -> None:
