@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from smidgen.config import QATConfig
+from smidgen.config.documents import to_document
 from smidgen.formats.dataset import read_dataset
 from smidgen.report import QuantizationReport
 from smidgen.training_data import check_training_data
@@ -90,7 +90,7 @@ class OptimizationHandler:
             create_time=self._clock(),
             dataset_id=request.dataset_id,
             evaluation_dataset_id=request.evaluation_dataset_id,
-            config=_plain(request.config),
+            config=to_document(request.config),
         )
         return await self._runner.submit(
             job, request.key, lambda tx: recheck(check_train(tx, request), checked)
@@ -171,11 +171,6 @@ class OptimizationHandler:
             path = await self._threads.run(self._blobs.verify, checked.model.sha256)
             report = await self._workers.plan(path, checked.calibration.profile.to_json())
         return JobPlan(kind, checked.model.id, QuantizationReport.from_dict(report))
-
-
-def _plain(config: QATConfig) -> Mapping[str, str | int | float | None]:
-    fields: dict[str, str | int | float | None] = asdict(config)
-    return {**fields, "task_loss": config.task_loss.value}
 
 
 def _new_id() -> str:

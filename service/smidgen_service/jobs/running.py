@@ -103,4 +103,6 @@ def _progress_event(fields: Mapping[str, Any]) -> JobEvent:
         quantization_loss=fields["quantization_loss"],
         learning_rate=fields["learning_rate"],
         accuracy=fields["accuracy"],
+        feature_loss=fields["feature_loss"],
+        agreement=fields["agreement"],
     )

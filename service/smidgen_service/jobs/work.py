@@ -12,6 +12,7 @@ from typing import Any
 
 from smidgen.artifact import load_artifact, program_specs
 from smidgen.errors import ArtifactError
+from smidgen.progress import Stage
 from smidgen.report import QuantizationReport
 from smidgen_service.clock import Clock
 from smidgen_service.errors import FailedPreconditionError
@@ -129,12 +130,7 @@ class JobWork:
         pins.enter_context(self._blobs.pinned(sha256))
         await self._threads.run(self._blobs.adopt, path, sha256)
         result = TrainResult(
-            float_accuracy=fields["float_accuracy"],
-            accuracy=fields["accuracy"],
-            task_loss=fields["task_loss"],
-            quantization_loss=fields["quantization_loss"],
-            best_epoch=fields["best_epoch"],
-            step_count=fields["step_count"],
+            **{**fields["summary"], "best_stage": Stage(fields["summary"]["best_stage"])}
         )
         now = self._clock()
         return lambda tx: jobs.succeed(tx, job.id, result, now=now, result_sha256=sha256)

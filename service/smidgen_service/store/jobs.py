@@ -214,7 +214,9 @@ def _decode(row: sqlite3.Row) -> JobRecord:
 
 def _decode_result(kind: JobKind, document: dict[str, Any]) -> TrainResult | ConvertResult:
     if kind is JobKind.TRAIN_QAT:
-        return TrainResult(**document)
+        stage = document.get("best_stage")
+        best_stage = Stage(stage) if stage is not None else None
+        return TrainResult(**{**document, "best_stage": best_stage})
     report = QuantizationReport.from_dict(document["report"])
     return ConvertResult(**{**document, "report": report})
 

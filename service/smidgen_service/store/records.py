@@ -6,6 +6,7 @@ import enum
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from smidgen.formats.dataset import DatasetFormat
 from smidgen.formats.model_file import ModelFormat
@@ -116,6 +117,8 @@ class TrainResult:
     quantization_loss: float
     best_epoch: int
     step_count: int
+    agreement: float | None = None
+    best_stage: Stage | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +143,7 @@ class JobRecord:
     dataset_id: str | None = None
     evaluation_dataset_id: str | None = None
     train_job_id: str | None = None
-    config: Mapping[str, str | int | float | None] | None = None
+    config: Mapping[str, Any] | None = None
     state: JobState = JobState.QUEUED
     stage: Stage | None = None
     progress: float = 0.0
@@ -166,6 +169,8 @@ class JobEvent:
     quantization_loss: float | None = None
     learning_rate: float | None = None
     accuracy: float | None = None
+    feature_loss: float | None = None
+    agreement: float | None = None
     message: str = ""
     sequence: int = 0
     time: int = 0

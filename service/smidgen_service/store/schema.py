@@ -125,4 +125,9 @@ _FIRST = (
     """,
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST,)
+_TRAINING_FIGURES = (
+    "ALTER TABLE job_events ADD COLUMN feature_loss REAL",
+    "ALTER TABLE job_events ADD COLUMN agreement REAL",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _TRAINING_FIGURES)

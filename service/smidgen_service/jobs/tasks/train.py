@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from smidgen import pipeline
-from smidgen.config import QATConfig, TaskLoss
+from smidgen.config import QATConfig
+from smidgen.config.documents import from_document
 from smidgen.progress import TrainingProgress
 from smidgen_service.jobs.tasks.channel import Channel
 from smidgen_service.jobs.tasks.sources import dataset_of, profile_of
@@ -27,7 +29,7 @@ def train(fields: Mapping[str, Any], channel: Channel) -> None:
         model,
         profile,
         dataset_of(fields["dataset"]),
-        qat_config(fields["config"]),
+        from_document(QATConfig, fields["config"]),
         evaluation=evaluation,
         on_progress=throttle,
         should_stop=should_stop,
@@ -36,37 +38,11 @@ def train(fields: Mapping[str, Any], channel: Channel) -> None:
     throttle.flush()
     trained_path = Path(fields["trained"])
     pipeline.save_trained(trained, trained_path)
-    channel.send(
-        "result",
-        {
-            "float_accuracy": trained.float_accuracy,
-            "accuracy": trained.accuracy,
-            "task_loss": trained.task_loss,
-            "quantization_loss": trained.quantization_loss,
-            "best_epoch": trained.best_epoch,
-            "step_count": trained.step_count,
-        },
-    )
-
-
-def qat_config(fields: Mapping[str, Any]) -> QATConfig:
-    """Rebuilds a configuration from its plain values."""
-    return QATConfig(**{**fields, "task_loss": TaskLoss(fields["task_loss"])})
+    channel.send("result", {"summary": asdict(trained.summary)})
 
 
 def _send_progress(channel: Channel, progress: TrainingProgress) -> None:
-    fields = {
-        "stage": progress.stage,
-        "progress": progress.progress,
-        "epoch": progress.epoch,
-        "step": progress.step,
-        "total_steps": progress.total_steps,
-        "task_loss": progress.task_loss,
-        "quantization_loss": progress.quantization_loss,
-        "learning_rate": progress.learning_rate,
-        "accuracy": progress.accuracy,
-    }
-    channel.send("progress", fields)
+    channel.send("progress", {**asdict(progress), "progress": progress.progress})
 
 
 def _stop_on_sigterm() -> Callable[[], bool]:
