@@ -10,13 +10,16 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
+
+import torch
 
 from smidgen.errors import TrainingError
 from smidgen.progress import Stage, Stopped, TrainingProgress
 from smidgen.qat.average import WeightAverage
+from smidgen.qat.checkpoint import Snapshot
 from smidgen.qat.curve import CurveRecorder, EvaluationPoint, StepFigures
 from smidgen.qat.data import Batch, shuffled_batches
 from smidgen.qat.evaluation import Evaluation, evaluate
@@ -87,6 +90,59 @@ class Trainer:
         """Evaluates what there is before training."""
         self._keeper.start()
         self._record(0, Stage.LOAD, self._keeper.best)
+
+    def snapshot(self) -> Snapshot:
+        """Returns everything that `restore` needs to go on from here."""
+        tensors = {f"model/{name}": t for name, t in self._task.prepared.state_dict().items()}
+        tensors |= {f"best/{name}": t for name, t in self._keeper.state.items()}
+        for index, entries in self._optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer/{index}/{key}": value for key, value in entries.items()}
+        if self._average is not None:
+            tensors |= {f"average/{name}": t for name, t in self._average.values.items()}
+        for name, array in self.curve.state().items():
+            tensors[f"curve/{name}"] = torch.from_numpy(array)
+        document = {
+            "position": asdict(self.position),
+            "stage": self._stage.value,
+            "elapsed_s": self._elapsed_s(),
+            "sums": self._sums,
+            "summed": self._summed,
+            "averaged": 0 if self._average is None else self._average.step_count,
+            "keeper": self._keeper.document(),
+            "steps_a_point": self.curve.steps_a_point,
+            "evaluations": [point.to_dict() for point in self.curve.evaluations],
+        }
+        return Snapshot(tensors, document)
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Goes on where another trainer of the same task was, instead of `start`.
+
+        Raises:
+            KeyError, TypeError, ValueError, RuntimeError: the snapshot is of another task.
+        """
+        document = snapshot.document
+        self._task.prepared.load_state_dict(_under("model/", snapshot.tensors))
+        self._restore_optimizer(_under("optimizer/", snapshot.tensors))
+        if self._average is not None:
+            self._average.restore(_under("average/", snapshot.tensors), document["averaged"])
+        self._keeper.restore(document["keeper"], _under("best/", snapshot.tensors))
+        self.position = Position(**document["position"])
+        self._stage = Stage(document["stage"])
+        self._earlier_s, self._started_s = float(document["elapsed_s"]), self._hooks.clock()
+        self._sums, self._summed = list(document["sums"]), int(document["summed"])
+        self.curve.restore(
+            {name: t.numpy() for name, t in _under("curve/", snapshot.tensors).items()},
+            int(document["steps_a_point"]),
+            [EvaluationPoint.from_dict(point) for point in document["evaluations"]],
+        )
+
+    def _restore_optimizer(self, tensors: Mapping[str, torch.Tensor]) -> None:
+        states: dict[int, dict[str, torch.Tensor]] = {}
+        for name, tensor in tensors.items():
+            index, _, key = name.partition("/")
+            states.setdefault(int(index), {})[key] = tensor.clone()
+        groups = self._optimizer.state_dict()["param_groups"]
+        self._optimizer.load_state_dict({"state": states, "param_groups": groups})
 
     def run(self) -> None:
         """Trains until the last epoch or the end of the budget.
@@ -245,3 +301,8 @@ class Trainer:
             )
         )
         self._sums, self._summed = [0.0, 0.0, 0.0], 0
+
+
+def _under(prefix: str, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Returns the tensors whose names begin so, without that beginning."""
+    return {name[len(prefix) :]: t for name, t in tensors.items() if name.startswith(prefix)}

@@ -11,11 +11,16 @@ from smidgen.float_model import FloatModel, check_belongs
 from smidgen.formats.dataset import Dataset
 from smidgen.profile import CalibrationProfile
 from smidgen.progress import Stopped, TrainingProgress
+from smidgen.qat.checkpoint import invalid_checkpoint, load_checkpoint, save_checkpoint
+from smidgen.qat.fingerprint import Fingerprint, take_fingerprint
 from smidgen.qat.keeper import Keeper
 from smidgen.qat.task import make_task
 from smidgen.qat.torch_state import training_state
-from smidgen.qat.trained import TrainedModel, save_trained
+from smidgen.qat.trained import TrainedModel
 from smidgen.qat.trainer import Hooks, Trainer
+
+CHECKPOINT_INTERVAL_S = 60.0
+"""Seconds between two checkpoints, unless said otherwise."""
 
 
 def train_qat(
@@ -28,56 +33,104 @@ def train_qat(
     on_progress: Callable[[TrainingProgress], None] = lambda _: None,
     should_stop: Callable[[], bool] = lambda: False,
     checkpoint: Path | None = None,
+    checkpoint_interval_s: float = CHECKPOINT_INTERVAL_S,
+    resume: Path | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> TrainedModel:
     """Trains a copy of the model with fake quantization and keeps the best epoch.
 
     The calibrated model itself takes part in the comparison, so that the result is never worse on
-    the evaluation split. Equal arguments give equal bytes on one machine. Two stages, optimizer
-    and schedule are those of smidgen.qat.trainer.
+    the evaluation split. Equal arguments give equal bytes on one machine, also where a training
+    was stopped or killed and goes on from its checkpoint. docs/training.md tells of losses and
+    stages.
 
     Args:
         model: The float model; it is not changed, and is the teacher.
         profile: Ranges to start from.
-        dataset: Samples with labels.
+        dataset: Samples, with labels unless there is no task.
         config: How to train; the defaults if None.
         evaluation: Samples to evaluate each epoch on; a held-out share of `dataset` if None.
         on_progress: Called about every 10 steps and at the end of each epoch.
         should_stop: Asked before every step.
-        checkpoint: Where to keep the best model so far, as save_trained writes it, after each
-            epoch and when training is stopped.
-        clock: Seconds from any start, for the time budget.
+        checkpoint: Where to keep all that is needed to go on; written now and then, when training
+            is stopped, and at its end.
+        checkpoint_interval_s: Least seconds between two checkpoints; 0 writes one at every step.
+        resume: A checkpoint to go on from, often `checkpoint` itself.
+        clock: Seconds from any start, for the time budget and the interval.
 
     Raises:
         InvalidDatasetError: a dataset does not fit the model or the loss.
+        InvalidConfigError: a pattern of features matches nothing.
         CalibrationError: the profile is another model's.
-        TrainingError: a loss or a gradient is not finite.
+        TrainingError: a loss or a gradient is not finite, or `resume` is no checkpoint.
+        ResumeError: `resume` is the checkpoint of another training.
         Stopped: should_stop said so; the checkpoint is written.
     """
     config = config or QATConfig()
     check_belongs(model, profile)
     batch_size = model.exported.inputs[0].shape[0] or config.batch_size
     with training_state(model.graph, batch_size):
+        fingerprint = None
+        if checkpoint is not None or resume is not None:
+            digest = model.exported.sha256
+            fingerprint = take_fingerprint(digest, profile, dataset, evaluation, config)
         task = make_task(model, profile, dataset, config, evaluation)
         keeper = Keeper(task)
-        trainer = Trainer(task, keeper, Hooks(on_progress, should_stop, clock=clock))
-
-        def result() -> TrainedModel:
-            return TrainedModel(
-                model_sha256=model.exported.sha256,
-                profile=profile,
-                summary=keeper.summary(trainer.position.step),
-                state=keeper.state,
-                curve=trainer.curve.curve(),
-            )
-
-        trainer.start()
+        writer = _CheckpointWriter(checkpoint, fingerprint, checkpoint_interval_s, clock)
+        trainer = Trainer(task, keeper, Hooks(on_progress, should_stop, writer, clock))
+        writer.trainer = trainer
+        if resume is not None and fingerprint is not None:
+            _restore(trainer, resume, fingerprint)
+        else:
+            trainer.start()
         try:
             trainer.run()
         except Stopped:
-            if checkpoint is not None:
-                save_trained(result(), checkpoint)
+            writer.write()
             raise
-        if checkpoint is not None:
-            save_trained(result(), checkpoint)
-        return result()
+        writer.write()
+        return TrainedModel(
+            model_sha256=model.exported.sha256,
+            profile=profile,
+            summary=keeper.summary(trainer.position.step),
+            state=keeper.state,
+            curve=trainer.curve.curve(),
+        )
+
+
+class _CheckpointWriter:
+    """Writes a trainer's checkpoint when the last one is old enough."""
+
+    trainer: Trainer
+
+    def __init__(
+        self,
+        path: Path | None,
+        fingerprint: Fingerprint | None,
+        interval_s: float,
+        clock: Callable[[], float],
+    ) -> None:
+        self._path = path
+        self._fingerprint = fingerprint
+        self._interval_s = interval_s
+        self._clock = clock
+        self._written_s = clock()
+
+    def __call__(self) -> None:
+        """Writes one if it is time to."""
+        if self._path is not None and self._clock() - self._written_s >= self._interval_s:
+            self.write()
+
+    def write(self) -> None:
+        """Writes one now, if there is to be any."""
+        if self._path is not None and self._fingerprint is not None:
+            save_checkpoint(self.trainer.snapshot(), self._fingerprint, self._path)
+            self._written_s = self._clock()
+
+
+def _restore(trainer: Trainer, path: Path, fingerprint: Fingerprint) -> None:
+    snapshot = load_checkpoint(path, fingerprint)
+    try:
+        trainer.restore(snapshot)
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise invalid_checkpoint(path) from error

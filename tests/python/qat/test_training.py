@@ -295,18 +295,23 @@ def test_stop_is_asked_before_every_step_and_leaves_a_checkpoint(
     with pytest.raises(Stopped):
         train_qat(model, profile, dataset, CONFIG, should_stop=should_stop, checkpoint=path)
     assert asked == 16
-    checkpoint = load_trained(path)
-    assert checkpoint.step_count == 15
-    assert checkpoint.best_epoch in (0, 1)
     assert [entry.name for entry in tmp_path.iterdir()] == ["checkpoint"]
+    steps: list[int] = []
+    trained = train_qat(
+        *(model, profile, dataset, CONFIG),
+        resume=path,
+        on_progress=lambda progress: steps.append(progress.step),
+    )
+    assert steps[0] == 20
+    assert trained.step_count == 36
 
 
-def test_checkpoint_is_the_result(
+def test_trained_model_survives_its_file(
     model: FloatModel, profile: CalibrationProfile, dataset: Dataset, tmp_path: Path
 ) -> None:
-    path = tmp_path / "checkpoint"
-    trained = train_qat(model, profile, dataset, CONFIG, checkpoint=path)
-    loaded = load_trained(path)
+    trained = train_qat(model, profile, dataset, CONFIG)
+    save_trained(trained, tmp_path / "trained")
+    loaded = load_trained(tmp_path / "trained")
     assert loaded.summary == trained.summary
     assert loaded.profile == profile
     assert loaded.model_sha256 == model.exported.sha256
