@@ -55,17 +55,22 @@ class _JobStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_JobState.Val
     JOB_STATE_UNSPECIFIED: _JobState.ValueType  # 0
     """Never sent, but in the answer to validate_only."""
     JOB_STATE_QUEUED: _JobState.ValueType  # 1
-    """Waits for a worker. Next: RUNNING, CANCELLED."""
+    """Waits for a worker. Next: RUNNING, CANCELLED, INTERRUPTED."""
     JOB_STATE_RUNNING: _JobState.ValueType  # 2
-    """A worker is at it. Next: CANCELLING, SUCCEEDED, FAILED."""
+    """A worker is at it. Next: CANCELLING, SUCCEEDED, FAILED, INTERRUPTED."""
     JOB_STATE_CANCELLING: _JobState.ValueType  # 3
-    """Was asked to stop. Next: CANCELLED, SUCCEEDED, FAILED."""
+    """Was asked to stop. Next: CANCELLED, SUCCEEDED, FAILED, INTERRUPTED."""
     JOB_STATE_SUCCEEDED: _JobState.ValueType  # 4
     """Ended with a result. Final."""
     JOB_STATE_FAILED: _JobState.ValueType  # 5
     """Ended with an error. Final."""
     JOB_STATE_CANCELLED: _JobState.ValueType  # 6
     """Stopped because it was asked to. Final."""
+    JOB_STATE_INTERRUPTED: _JobState.ValueType  # 7
+    """A training that stopped before its end and can go on: the server or the worker was killed, or CancelJob asked to
+    save its checkpoint. It holds its model and data until it is resumed or cancelled. Next: QUEUED by ResumeJob,
+    CANCELLED by CancelJob.
+    """
 
 class JobState(_JobState, metaclass=_JobStateEnumTypeWrapper):
     """Where a job stands."""
@@ -73,17 +78,22 @@ class JobState(_JobState, metaclass=_JobStateEnumTypeWrapper):
 JOB_STATE_UNSPECIFIED: JobState.ValueType  # 0
 """Never sent, but in the answer to validate_only."""
 JOB_STATE_QUEUED: JobState.ValueType  # 1
-"""Waits for a worker. Next: RUNNING, CANCELLED."""
+"""Waits for a worker. Next: RUNNING, CANCELLED, INTERRUPTED."""
 JOB_STATE_RUNNING: JobState.ValueType  # 2
-"""A worker is at it. Next: CANCELLING, SUCCEEDED, FAILED."""
+"""A worker is at it. Next: CANCELLING, SUCCEEDED, FAILED, INTERRUPTED."""
 JOB_STATE_CANCELLING: JobState.ValueType  # 3
-"""Was asked to stop. Next: CANCELLED, SUCCEEDED, FAILED."""
+"""Was asked to stop. Next: CANCELLED, SUCCEEDED, FAILED, INTERRUPTED."""
 JOB_STATE_SUCCEEDED: JobState.ValueType  # 4
 """Ended with a result. Final."""
 JOB_STATE_FAILED: JobState.ValueType  # 5
 """Ended with an error. Final."""
 JOB_STATE_CANCELLED: JobState.ValueType  # 6
 """Stopped because it was asked to. Final."""
+JOB_STATE_INTERRUPTED: JobState.ValueType  # 7
+"""A training that stopped before its end and can go on: the server or the worker was killed, or CancelJob asked to
+save its checkpoint. It holds its model and data until it is resumed or cancelled. Next: QUEUED by ResumeJob,
+CANCELLED by CancelJob.
+"""
 Global___JobState: _TypeAlias = JobState  # noqa: Y015
 
 class _JobStage:
@@ -273,11 +283,13 @@ class Job(_message.Message):
 
     @_builtins.property
     def end_time(self) -> _timestamp_pb2.Timestamp:
-        """When it ended. Absent before. Output only."""
+        """When it ended or was interrupted. Absent before. Output only."""
 
     @_builtins.property
     def error(self) -> _error_pb2.JobError:
-        """Why it failed; only in state FAILED. Output only."""
+        """Why it failed or was interrupted; only in states FAILED and INTERRUPTED, absent where CancelJob asked for it. Output
+        only.
+        """
 
     @_builtins.property
     def train_qat(self) -> Global___TrainQATResult:
@@ -534,6 +546,36 @@ class CancelJobRequest(_message.Message):
 
     NAME_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    SAVE_CHECKPOINT_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`jobs/{job}`. Required."""
+    request_id: _builtins.str
+    """UUID that makes the call idempotent. Default: none."""
+    save_checkpoint: _builtins.bool
+    """Keeps a checkpoint of a training, so that ResumeJob can let it go on: it ends in INTERRUPTED. Default: false."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        save_checkpoint: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "request_id", b"request_id", "save_checkpoint", b"save_checkpoint"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CancelJobRequest: _TypeAlias = CancelJobRequest  # noqa: Y015
+
+@_typing.final
+class ResumeJobRequest(_message.Message):
+    """Lets an interrupted job go on."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`jobs/{job}`. Required."""
     request_id: _builtins.str
@@ -550,4 +592,4 @@ class CancelJobRequest(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___CancelJobRequest: _TypeAlias = CancelJobRequest  # noqa: Y015
+Global___ResumeJobRequest: _TypeAlias = ResumeJobRequest  # noqa: Y015

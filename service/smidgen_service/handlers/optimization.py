@@ -141,7 +141,7 @@ class OptimizationHandler:
         with self._announcements.subscribe(job.id) as news:
             try:
                 async with asyncio.timeout(wait_s):
-                    while not (await read()).state.is_final:
+                    while not (await read()).state.is_at_rest:
                         await news.wait()
             except TimeoutError:
                 pass

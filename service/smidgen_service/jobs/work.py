@@ -34,6 +34,7 @@ from smidgen_service.store.records import (
 from smidgen_service.store.store import Store
 from smidgen_service.threads import Threads
 
+CHECKPOINT_NAME = "checkpoint.safetensors"
 _TRAINED = "trained.safetensors"
 _ARTIFACT = "model.smidgen"
 
@@ -60,6 +61,7 @@ class JobWork:
         *,
         environment: Mapping[str, str],
         worker_threads: int,
+        checkpoint_interval_s: float,
         clock: Clock,
     ) -> None:
         self._database = store.database
@@ -68,6 +70,7 @@ class JobWork:
         self._gauges = gauges
         self._environment = environment
         self._worker_threads = worker_threads
+        self._checkpoint_interval_s = checkpoint_interval_s
         self._clock = clock
 
     @asynccontextmanager
@@ -112,6 +115,8 @@ class JobWork:
             "trained": str(scratch / _TRAINED)
             if job.kind is JobKind.TRAIN_QAT
             else (str(self._blobs.verify(trained)) if trained is not None else None),
+            "checkpoint": str(scratch / CHECKPOINT_NAME),
+            "checkpoint_interval_s": self._checkpoint_interval_s,
             "artifact": str(scratch / _ARTIFACT),
             "lineage": _lineage(inputs),
         }

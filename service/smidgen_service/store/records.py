@@ -32,11 +32,17 @@ class JobState(enum.StrEnum):
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CANCELLED = "cancelled"
+    INTERRUPTED = "interrupted"
 
     @property
     def is_final(self) -> bool:
-        """Whether the job has ended."""
+        """Whether the job has ended for good."""
         return self in (JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED)
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether nothing more happens to the job unless somebody asks for it."""
+        return self.is_final or self is JobState.INTERRUPTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +139,11 @@ class ConvertResult:
 
 @dataclass(frozen=True, slots=True)
 class JobRecord:
-    """A stored job, and what it was asked to do. `config` is that of training, as plain values."""
+    """A stored job, and what it was asked to do.
+
+    `config` is that of training, as plain values; `saves_checkpoint` tells that it was asked to
+    stop so that it can be resumed.
+    """
 
     id: str
     kind: JobKind
@@ -153,6 +163,7 @@ class JobRecord:
     failure: JobFailure | None = None
     result: TrainResult | ConvertResult | None = None
     result_sha256: str | None = None
+    saves_checkpoint: bool = False
 
 
 @dataclass(frozen=True, slots=True)

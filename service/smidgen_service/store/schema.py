@@ -130,4 +130,6 @@ _TRAINING_FIGURES = (
     "ALTER TABLE job_events ADD COLUMN agreement REAL",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _TRAINING_FIGURES)
+_RESUMING = ("ALTER TABLE jobs ADD COLUMN saves_checkpoint INTEGER NOT NULL DEFAULT 0",)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _TRAINING_FIGURES, _RESUMING)

@@ -18,9 +18,10 @@ from smidgen_service.jobs.throttle import ProgressThrottle
 
 
 def train(fields: Mapping[str, Any], channel: Channel) -> None:
-    """Trains until the end or until it is told to stop."""
+    """Trains until the end or until it is told to stop, from its checkpoint if it has one."""
     should_stop = _stop_on_sigterm()
     model = pipeline.load_model(Path(fields["model"]))
+    checkpoint = Path(fields["checkpoint"])
     profile = profile_of(fields)
     assert profile is not None
     throttle = ProgressThrottle(lambda progress: _send_progress(channel, progress))
@@ -33,7 +34,9 @@ def train(fields: Mapping[str, Any], channel: Channel) -> None:
         evaluation=evaluation,
         on_progress=throttle,
         should_stop=should_stop,
-        checkpoint=Path("checkpoint.safetensors"),
+        checkpoint=checkpoint,
+        checkpoint_interval_s=float(fields["checkpoint_interval_s"]),
+        resume=checkpoint if checkpoint.exists() else None,
     )
     throttle.flush()
     trained_path = Path(fields["trained"])
