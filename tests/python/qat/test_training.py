@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from smidgen.calibration import calibrate
@@ -317,6 +319,30 @@ def test_trained_model_survives_its_file(
     assert loaded.model_sha256 == model.exported.sha256
     assert loaded.state.keys() == trained.state.keys()
     assert all(torch.equal(loaded.state[name], value) for name, value in trained.state.items())
+
+
+def test_file_of_the_first_version_is_read(
+    model: FloatModel, profile: CalibrationProfile, tmp_path: Path
+) -> None:
+    document = {
+        "format_version": 1,
+        "model_sha256": model.exported.sha256,
+        "profile": profile.to_json().decode(),
+        "summary": {
+            "float_accuracy": 0.5,
+            "accuracy": None,
+            "task_loss": 1.5,
+            "quantization_loss": 0.25,
+            "best_epoch": 2,
+            "step_count": 7,
+        },
+    }
+    path = tmp_path / "trained"
+    save_file({"a": torch.ones(2)}, path, {"smidgen": json.dumps(document)})
+    loaded = load_trained(path)
+    assert (loaded.float_accuracy, loaded.agreement, loaded.best_epoch) == (0.5, None, 2)
+    assert loaded.state.keys() == {"a"}
+    assert len(loaded.curve.steps) == 0
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"\x08\0\0\0\0\0\0\0{}      "])
