@@ -8,6 +8,7 @@
     ├── InvalidConfigError        an option is out of its range
     ├── CalibrationError          a calibration cannot be made or used
     ├── TrainingError             training diverged
+    │   └── ResumeError           a checkpoint is of another training
     ├── ProgramError              an integer program breaks its rules
     ├── ArtifactError             an artifact file is malformed or damaged
     ├── EngineError               the engine cannot run as asked
@@ -82,6 +83,12 @@ class TrainingError(SmidgenError):
     """Training cannot go on, for instance because the loss is no longer finite."""
 
     default_reason = "TRAINING_DIVERGED"
+
+
+class ResumeError(TrainingError):
+    """A checkpoint belongs to a training with other data, options or surroundings."""
+
+    default_reason = "RESUME_FINGERPRINT_MISMATCH"
 
 
 class ProgramError(SmidgenError):

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smidgen.classification import check_class_labels
-from smidgen.config import QATConfig, TaskLoss
-from smidgen.errors import InvalidDatasetError
+from smidgen.config import DistanceKind, QATConfig, TaskLoss
+from smidgen.errors import InvalidConfigError, InvalidDatasetError
 from smidgen.formats.dataset import Dataset
 from smidgen.tensor_spec import TensorSpec
 
@@ -30,23 +30,66 @@ def check_training_data(
 
     Raises:
         InvalidDatasetError: the dataset does not fit.
+        InvalidConfigError: the distance does not fit the output.
     """
     dataset.inputs_for(inputs)
-    labels = dataset.labels
-    if labels is None:
-        raise InvalidDatasetError(
-            "the dataset has no labels; add an array named labels", reason="LABELS_MISSING"
-        )
     fixed = inputs[0].shape[0]
     if fixed is not None and dataset.sample_count < fixed:
         raise InvalidDatasetError(
             f"the dataset has {dataset.sample_count} samples and the model takes {fixed} at a time",
             reason="DATASET_TOO_SMALL",
         )
-    if config.task_loss is TaskLoss.CROSS_ENTROPY:
-        check_class_labels(labels, outputs[0])
-    else:
-        _check_targets(labels, outputs[0])
+    if config.task_loss is not TaskLoss.NONE:
+        _check_labels(dataset.labels, outputs[0], config.task_loss)
+    check_distance(outputs[0], config)
+
+
+def check_distance(output: TensorSpec, config: QATConfig) -> None:
+    """Checks that the output has the classes that a divergence needs.
+
+    Raises:
+        InvalidConfigError: it has not.
+    """
+    if distance_for(config, len(output.shape)) is DistanceKind.KL and len(output.shape) < 2:
+        raise InvalidConfigError(
+            f"output {output.name} has shape {output.describe_shape()}, expected classes on axis 1 "
+            "for KL; choose MSE",
+            reason="DISTANCE_NEEDS_CLASSES",
+            field="loss.distance",
+        )
+
+
+def distance_for(config: QATConfig, rank: int) -> DistanceKind:
+    """Returns the distance to the float model's output of so many axes."""
+    if config.loss.distance is not None:
+        return config.loss.distance
+    is_classes = config.task_loss is TaskLoss.NONE and rank == 2  # [N, classes]
+    if config.task_loss is TaskLoss.CROSS_ENTROPY or is_classes:
+        return DistanceKind.KL
+    return DistanceKind.MSE
+
+
+def _check_labels(
+    labels: NDArray[np.generic] | None, output: TensorSpec, task_loss: TaskLoss
+) -> None:
+    if labels is None:
+        raise InvalidDatasetError(
+            "the dataset has no labels; add an array named labels, or train without a task "
+            "to do what the float model does",
+            reason="LABELS_MISSING",
+        )
+    if task_loss is TaskLoss.CROSS_ENTROPY:
+        check_class_labels(labels, output)
+        return
+    _check_targets(labels, output)
+    low, high = float(labels.min()), float(labels.max())
+    if task_loss is TaskLoss.BCE and not (low >= 0.0 and high <= 1.0):
+        raise InvalidDatasetError(
+            f"labels go from {low:g} to {high:g}, expected 0 to 1 for binary cross-entropy",
+            reason="LABELS_OUT_OF_RANGE",
+            low=low,
+            high=high,
+        )
 
 
 def _check_targets(labels: NDArray[np.generic], output: TensorSpec) -> None:

@@ -74,6 +74,7 @@ class Application:
             gauges,
             environment=environment,
             worker_threads=settings.worker_threads,
+            checkpoint_interval_s=settings.checkpoint_seconds,
             clock=now_us,
         )
         self.runner = JobRunner(

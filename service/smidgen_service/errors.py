@@ -171,7 +171,10 @@ class JobInterruptedError(SmidgenError):
     default_reason = "JOB_INTERRUPTED"
 
     def __init__(self) -> None:
-        super().__init__("the server stopped while this job ran; start the job again")
+        super().__init__(
+            "the server stopped while this job ran; resume it if it is INTERRUPTED, "
+            "else start it again"
+        )
 
 
 class WorkerDiedError(SmidgenError):

@@ -75,6 +75,9 @@ class Settings(BaseSettings):
     """Threads of one worker process. Default: the number of CPUs."""
     cancel_grace_seconds: float = Field(10.0, gt=0)
     """How long a cancelled job may take to stop by itself before its process is killed."""
+    checkpoint_seconds: float = Field(60.0, ge=0)
+    """Time between two checkpoints of a training job, from which it goes on after an interruption;
+    0 writes one at every step."""
     drain_seconds: float = Field(20.0, ge=0)
     """How long calls in progress may take to end after SIGTERM."""
     log_format: Literal["json", "text"] = "json"

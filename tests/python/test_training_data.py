@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from smidgen.config import QATConfig, TaskLoss
-from smidgen.errors import InvalidDatasetError
+from smidgen.config import DistanceKind, LossConfig, QATConfig, TaskLoss
+from smidgen.errors import InvalidConfigError, InvalidDatasetError
 from smidgen.formats.dataset import Dataset
 from smidgen.tensor_spec import TensorSpec
-from smidgen.training_data import check_training_data
+from smidgen.training_data import check_training_data, distance_for
 
 INPUTS = (TensorSpec("x", "float32", (None, 2)),)
 LOGITS = (TensorSpec("y", "float32", (None, 3)),)
@@ -51,6 +51,45 @@ def test_class_labels(labels: NDArray[np.generic] | None, reason: str) -> None:
     with pytest.raises(InvalidDatasetError) as caught:
         _check(labels)
     assert caught.value.reason == reason
+
+
+def test_without_a_task_labels_are_neither_needed_nor_read() -> None:
+    _check(None, loss=TaskLoss.NONE)
+    _check(np.array([7, 8, 9, -1]), loss=TaskLoss.NONE)
+
+
+def test_binary_targets_go_from_0_to_1() -> None:
+    _check(np.array([[0, 1, 1]] * 4), loss=TaskLoss.BCE)
+    for wrong in (-0.5, 1.5):
+        with pytest.raises(InvalidDatasetError) as caught:
+            _check(np.full((4, 3), wrong, np.float32), loss=TaskLoss.BCE)
+        assert caught.value.reason == "LABELS_OUT_OF_RANGE"
+
+
+def test_divergence_needs_classes() -> None:
+    scalar = (TensorSpec("y", "float32", (None,)),)
+    loss = LossConfig(distance=DistanceKind.KL)
+    data = Dataset({"x": np.zeros((4, 2), np.float32)}, 4)
+    config = QATConfig(task_loss=TaskLoss.NONE, loss=loss)
+    with pytest.raises(InvalidConfigError) as caught:
+        check_training_data(INPUTS, scalar, data, config)
+    assert caught.value.reason == "DISTANCE_NEEDS_CLASSES"
+    check_training_data(INPUTS, scalar, data, QATConfig(task_loss=TaskLoss.NONE))
+
+
+@pytest.mark.parametrize(
+    ("loss", "rank", "expected"),
+    [
+        (TaskLoss.CROSS_ENTROPY, 2, DistanceKind.KL),
+        (TaskLoss.NONE, 2, DistanceKind.KL),
+        (TaskLoss.NONE, 4, DistanceKind.MSE),
+        (TaskLoss.BCE, 2, DistanceKind.MSE),
+    ],
+)
+def test_distance_follows_the_task(loss: TaskLoss, rank: int, expected: DistanceKind) -> None:
+    assert distance_for(QATConfig(task_loss=loss), rank) is expected
+    chosen = LossConfig(distance=DistanceKind.MSE)
+    assert distance_for(QATConfig(task_loss=loss, loss=chosen), rank) is DistanceKind.MSE
 
 
 def test_classes_need_logits() -> None:

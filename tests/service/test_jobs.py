@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -83,6 +84,40 @@ def test_events_are_numbered_without_gaps(server: RunningServer, trained: pb.Job
     assert training[-1].step == training[-1].total_steps == 5
     assert training[-1].HasField("task_loss")
     assert training[-1].HasField("accuracy")
+
+
+def test_training_without_labels_reports_agreement(
+    server: RunningServer, prepared: Prepared, images: np.ndarray, tmp_path: Path
+) -> None:
+    np.savez(tmp_path / "unlabelled.npz", inputs=images)
+    server.upload_dataset("unlabelled", (tmp_path / "unlabelled.npz").read_bytes())
+    config = optimization_pb.QATConfig(
+        epochs=1,
+        batch_size=16,
+        task_loss=optimization_pb.TASK_LOSS_NONE,
+        loss=optimization_pb.LossConfig(
+            temperature=2, features=[optimization_pb.FeatureDistance(pattern="*")]
+        ),
+    )
+    started = server.train(SMALL, prepared.calibration, "datasets/unlabelled", config=config)
+    job = server.wait_for(started.name)
+    assert job.state == pb.JOB_STATE_SUCCEEDED, job.error
+    assert 0 <= job.train_qat.agreement <= 1
+    assert not job.train_qat.HasField("accuracy")
+    events = list(server.jobs.WatchJob(pb.WatchJobRequest(name=job.name)))
+    evaluated = [event for event in events if event.HasField("agreement")]
+    assert [event.stage for event in evaluated] == [pb.JOB_STAGE_QAT, pb.JOB_STAGE_FINE_TUNE]
+    assert all(event.feature_loss > 0 and event.task_loss == 0 for event in evaluated)
+
+
+def test_feature_without_a_layer_fails_the_job(server: RunningServer, prepared: Prepared) -> None:
+    features = [optimization_pb.FeatureDistance(pattern="absent.*")]
+    config = optimization_pb.QATConfig(loss=optimization_pb.LossConfig(features=features))
+    started = server.train(SMALL, prepared.calibration, prepared.dataset, config=config)
+    job = server.wait_for(started.name)
+    assert (job.state, job.error.reason) == (pb.JOB_STATE_FAILED, "PATTERN_MATCHES_NOTHING")
+    assert job.error.code == INVALID.value[0]
+    assert job.error.metadata["pattern"] == "absent.*"
 
 
 def test_watch_continues_after_a_sequence(server: RunningServer, trained: pb.Job) -> None:
@@ -179,6 +214,29 @@ def test_plan_names_what_would_be_quantized(server: RunningServer, prepared: Pre
         ({"config": optimization_pb.QATConfig(epochs=-1)}, INVALID, "INVALID_CONFIG"),
         ({"config": optimization_pb.QATConfig(learning_rate=-1)}, INVALID, "INVALID_CONFIG"),
         ({"config": optimization_pb.QATConfig(task_loss=9)}, INVALID, "INVALID_TASK_LOSS"),
+        (
+            {
+                "config": optimization_pb.QATConfig(
+                    task_loss=optimization_pb.TASK_LOSS_NONE, quantization_loss_weight=0
+                )
+            },
+            INVALID,
+            "NOTHING_TO_TRAIN",
+        ),
+        (
+            {
+                "config": optimization_pb.QATConfig(
+                    optimizer=optimization_pb.OptimizerConfig(gradient_clip=float("nan"))
+                )
+            },
+            INVALID,
+            "INVALID_CONFIG",
+        ),
+        (
+            {"config": optimization_pb.QATConfig(stages=optimization_pb.StageConfig(fine_tune=7))},
+            INVALID,
+            "INVALID_FINE_TUNE",
+        ),
     ],
 )
 def test_bad_training_is_refused(

@@ -77,13 +77,13 @@ def test_killed_server_leaves_models_and_reports_its_jobs(
     server = start_server(tmp_path / "store")
     try:
         job = server.jobs.GetJob(pb.GetJobRequest(name=running))
-        assert job.state == pb.JOB_STATE_FAILED
+        assert job.state == pb.JOB_STATE_INTERRUPTED
         assert job.error.reason == "JOB_INTERRUPTED"
         assert job.error.code == grpc.StatusCode.UNAVAILABLE.value[0]
         assert job.HasField("end_time")
         events = list(server.jobs.WatchJob(pb.WatchJobRequest(name=running), timeout=30))
         assert [event.sequence for event in events] == list(range(1, len(events) + 1))
-        assert events[-1].state == pb.JOB_STATE_FAILED
+        assert events[-1].state == pb.JOB_STATE_INTERRUPTED
         assert server.wait_for(queued).state == pb.JOB_STATE_SUCCEEDED
         assert server.infer(SMALL, tensor(images[:4])).outputs == answer.outputs
         assert not stale.exists()
@@ -129,12 +129,12 @@ def test_drained_server_ends_streams_and_jobs_and_exits(
     server = start_server(tmp_path / "store")
     try:
         job = server.jobs.GetJob(pb.GetJobRequest(name=running))
-        assert (job.state, job.error.reason) == (pb.JOB_STATE_FAILED, "JOB_INTERRUPTED")
+        assert (job.state, job.error.reason) == (pb.JOB_STATE_INTERRUPTED, "JOB_INTERRUPTED")
     finally:
         server.stop()
 
 
-def test_killed_worker_fails_its_job_and_the_server_lives_on(
+def test_killed_worker_interrupts_its_job_and_the_server_lives_on(
     tmp_path: Path, model_file: bytes, dataset: bytes, images: np.ndarray
 ) -> None:
     server = start_server(tmp_path / "store")
@@ -144,7 +144,7 @@ def test_killed_worker_fails_its_job_and_the_server_lives_on(
         (worker,) = children(server.process.pid)
         os.kill(worker, signal.SIGKILL)
         job = server.wait_for(running)
-        assert (job.state, job.error.reason) == (pb.JOB_STATE_FAILED, "WORKER_DIED")
+        assert (job.state, job.error.reason) == (pb.JOB_STATE_INTERRUPTED, "WORKER_DIED")
         assert job.error.metadata["signal"] == "SIGKILL"
         assert "SIGKILL" in job.error.message
         assert server.convert(SMALL, calibration=calibration).state == pb.JOB_STATE_SUCCEEDED

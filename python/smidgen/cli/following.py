@@ -63,15 +63,14 @@ def _bar(name: str, console: Console) -> Iterator[EventHandler]:
         TimeRemainingColumn(),
         TextColumn("{task.fields[figures]}"),
     )
-    accuracy = ""
+    shares = ""
     with Progress(*columns, console=console) as progress:
         task = progress.add_task(name, total=1.0, figures="")
 
         def on_event(event: pb.JobEvent) -> None:
-            nonlocal accuracy
-            if event.HasField("accuracy"):
-                accuracy = f"accuracy {event.accuracy:.4f}"
-            figures = " ".join(part for part in (_losses(event), accuracy) if part)
+            nonlocal shares
+            shares = _shares(event) or shares
+            figures = " ".join(part for part in (_losses(event), shares) if part)
             title = f"{name} {stage_name(event.stage) or state_name(event.state)}"
             progress.update(task, completed=event.progress, description=title, figures=figures)
 
@@ -79,9 +78,8 @@ def _bar(name: str, console: Console) -> Iterator[EventHandler]:
 
 
 def _line(name: str, event: pb.JobEvent) -> None:
-    is_epoch_end = event.HasField("accuracy")
-    if is_epoch_end or event.message or not event.HasField("task_loss"):
-        accuracy = f"accuracy {event.accuracy:.4f}" if is_epoch_end else ""
+    shares = _shares(event)
+    if shares or event.message or not event.HasField("task_loss"):
         parts = (
             name,
             state_name(event.state),
@@ -89,7 +87,7 @@ def _line(name: str, event: pb.JobEvent) -> None:
             f"{event.progress:.0%}",
             f"epoch {event.epoch}" if event.epoch else "",
             _losses(event),
-            accuracy,
+            shares,
             event.message,
         )
         note(" ".join(part for part in parts if part))
@@ -101,6 +99,18 @@ def _losses(event: pb.JobEvent) -> str:
         parts.append(f"task loss {event.task_loss:.4g}")
     if event.HasField("quantization_loss"):
         parts.append(f"quantization loss {event.quantization_loss:.4g}")
+    if event.feature_loss > 0.0:
+        parts.append(f"feature loss {event.feature_loss:.4g}")
+    return " ".join(parts)
+
+
+def _shares(event: pb.JobEvent) -> str:
+    """Returns what an evaluation found; nothing for other events."""
+    parts = []
+    if event.HasField("accuracy"):
+        parts.append(f"accuracy {event.accuracy:.4f}")
+    if event.HasField("agreement"):
+        parts.append(f"agreement {event.agreement:.4f}")
     return " ".join(parts)
 
 

@@ -14,7 +14,7 @@ from smidgen.cli.views import job_view, kind_name, listing, moment, state_name
 from smidgen.client import Client, JobFailedError
 from smidgen.v1 import job_service_pb2 as pb
 
-app = typer.Typer(help="List, show, follow and cancel jobs.", no_args_is_help=True)
+app = typer.Typer(help="List, show, follow, cancel and resume jobs.", no_args_is_help=True)
 
 Job = Annotated[str, typer.Argument(help="Id of a job.")]
 
@@ -48,10 +48,25 @@ def get_job(job: Job, server: Server = DEFAULT_TARGET, as_json: AsJson = False) 
 
 
 @app.command("cancel")
-def cancel_job(job: Job, server: Server = DEFAULT_TARGET, as_json: AsJson = False) -> None:
-    """Ask a job to stop."""
+def cancel_job(
+    job: Job,
+    save_checkpoint: Annotated[
+        bool, typer.Option("--save-checkpoint", help="Keep a training resumable.")
+    ] = False,
+    server: Server = DEFAULT_TARGET,
+    as_json: AsJson = False,
+) -> None:
+    """Ask a job to stop. An interrupted one is given up, and its checkpoint deleted."""
     with Client(server) as client:
-        found = client.cancel_job(job)
+        found = client.cancel_job(job, save_checkpoint=save_checkpoint)
+    emit(to_document(found), job_view(found), as_json=as_json)
+
+
+@app.command("resume")
+def resume_job(job: Job, server: Server = DEFAULT_TARGET, as_json: AsJson = False) -> None:
+    """Let an interrupted training go on from its checkpoint."""
+    with Client(server) as client:
+        found = client.resume_job(job)
     emit(to_document(found), job_view(found), as_json=as_json)
 
 

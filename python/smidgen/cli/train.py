@@ -7,12 +7,21 @@ from typing import Annotated
 import typer
 
 from smidgen.cli import options, precision
+from smidgen.cli import training_options as training
 from smidgen.cli.documents import to_document
 from smidgen.cli.following import follow
 from smidgen.cli.output import emit
 from smidgen.cli.views import job_view
 from smidgen.client import Client
-from smidgen.config import QATConfig, TaskLoss, WeightBits
+from smidgen.config import (
+    BudgetConfig,
+    LossConfig,
+    OptimizerConfig,
+    QATConfig,
+    StageConfig,
+    TaskLoss,
+    WeightBits,
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -24,7 +33,9 @@ def train_qat(
     model: options.Model,
     *,
     calibration: Annotated[str, typer.Option(help="Calibration to start from.")],
-    dataset: Annotated[str, typer.Option(help="Stored training data with labels.")],
+    dataset: Annotated[
+        str, typer.Option(help="Stored training data, with labels unless the task is none.")
+    ],
     evaluation_dataset: Annotated[
         str, typer.Option(help="Stored data to evaluate on; a held-out share by default.")
     ] = "",
@@ -40,6 +51,27 @@ def train_qat(
     weights: precision.Weights = WeightBits.INT8,
     group_size: precision.GroupSize = precision.DEFAULT_GROUP_SIZE,
     override: precision.Overrides = None,
+    label_smoothing: training.LabelSmoothing = training.LOSS.label_smoothing,
+    distance: training.Distance = None,
+    temperature: training.Temperature = training.LOSS.temperature,
+    weight_start: training.WeightStart = training.LOSS.weight_start,
+    weight_warm_up_steps: training.WeightWarmUpSteps = training.LOSS.weight_warm_up_steps,
+    features: training.Features = None,
+    warm_up_steps: training.WarmUpSteps = training.STAGES.warm_up_steps,
+    freeze_observers_at: training.FreezeObserversAt = training.STAGES.freeze_observers_at,
+    freeze_batch_norm_at: training.FreezeBatchNormAt = training.STAGES.freeze_batch_norm_at,
+    fine_tune: training.FineTuning = training.STAGES.fine_tune,
+    optimizer: training.Optimizer = training.OPTIMIZER.kind,
+    weight_decay: training.WeightDecay = training.OPTIMIZER.weight_decay,
+    momentum: training.Momentum = training.OPTIMIZER.momentum,
+    schedule: training.StepSizes = training.OPTIMIZER.schedule,
+    decay_epochs: training.DecayEpochs = training.OPTIMIZER.decay_epochs,
+    decay_factor: training.DecayFactor = training.OPTIMIZER.decay_factor,
+    gradient_clip: training.GradientClip = None,
+    ema_decay: training.EmaDecay = None,
+    max_steps: training.MaxSteps = None,
+    max_seconds: training.MaxSeconds = None,
+    patience: training.Patience = None,
     detach: options.Detach = False,
     cancel_on_interrupt: options.CancelOnInterrupt = False,
     validate_only: options.ValidateOnly = False,
@@ -48,7 +80,8 @@ def train_qat(
 ) -> None:
     """Train a model with quantization simulated, as a job on the server.
 
-    Shows task loss, quantization loss and accuracy while it runs. Ctrl-C detaches: the job goes on.
+    Shows the losses, accuracy and agreement with the float model while it runs. Ctrl-C detaches:
+    the job goes on.
     """
     config = QATConfig(
         epochs=epochs,
@@ -60,6 +93,31 @@ def train_qat(
         quantization_loss_weight=quantization_loss_weight,
         evaluation_fraction=evaluation_fraction,
         seed=seed,
+        loss=LossConfig(
+            label_smoothing=label_smoothing,
+            distance=distance,
+            temperature=temperature,
+            weight_start=weight_start,
+            weight_warm_up_steps=weight_warm_up_steps,
+            features=training.parse_features(features or ()),
+        ),
+        stages=StageConfig(
+            warm_up_steps=warm_up_steps,
+            freeze_observers_at=freeze_observers_at,
+            freeze_batch_norm_at=freeze_batch_norm_at,
+            fine_tune=fine_tune,
+        ),
+        optimizer=OptimizerConfig(
+            kind=optimizer,
+            weight_decay=weight_decay,
+            momentum=momentum,
+            schedule=schedule,
+            decay_epochs=decay_epochs,
+            decay_factor=decay_factor,
+            gradient_clip=gradient_clip,
+            ema_decay=ema_decay,
+        ),
+        budget=BudgetConfig(steps=max_steps, seconds=max_seconds, patience=patience),
     )
     with Client(server) as client:
         job = client.train_qat(

@@ -239,12 +239,15 @@ def _parameters(model: models_pb.Model) -> str:
 
 def _training_facts(result: jobs_pb.TrainQATResult) -> list[tuple[str, object]]:
     has_float, has_accuracy = result.HasField("float_accuracy"), result.HasField("accuracy")
+    has_agreement = result.HasField("agreement")
     return [
         ("Float accuracy", _share(result.float_accuracy if has_float else None)),
         ("Accuracy", _share(result.accuracy if has_accuracy else None)),
+        ("Agreement", _share(result.agreement if has_agreement else None)),
         ("Task loss", f"{result.task_loss:.5g}"),
         ("Quantization loss", f"{result.quantization_loss:.5g}"),
         ("Best epoch", result.best_epoch),
+        ("Best stage", stage_name(result.best_stage)),
         ("Steps", result.step_count),
     ]
 

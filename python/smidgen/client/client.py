@@ -361,7 +361,7 @@ class Client:
     def wait_job(self, job: str) -> jobs_pb.Job:
         """Returns the job when it has succeeded.
 
-        Raises: JobFailedError if it fails or is cancelled; RemoteError.
+        Raises: JobFailedError if it fails, is cancelled or interrupted; RemoteError.
         """
         for _ in self.watch_job(job):
             pass
@@ -370,10 +370,20 @@ class Client:
             raise JobFailedError(ended)
         return ended
 
-    def cancel_job(self, job: str) -> jobs_pb.Job:
-        """Asks a job to stop and returns it as it is then."""
-        request = jobs_pb.CancelJobRequest(name=job_name(job), request_id=new_request_id())
+    def cancel_job(self, job: str, *, save_checkpoint: bool = False) -> jobs_pb.Job:
+        """Asks a job to stop and returns it as it is then.
+
+        With save_checkpoint a training can be resumed.
+        """
+        request = jobs_pb.CancelJobRequest(
+            name=job_name(job), request_id=new_request_id(), save_checkpoint=save_checkpoint
+        )
         return self._caller.unary(self._jobs.CancelJob, request)
+
+    def resume_job(self, job: str) -> jobs_pb.Job:
+        """Lets an interrupted training go on and returns the job. Raises: RemoteError."""
+        request = jobs_pb.ResumeJobRequest(name=job_name(job), request_id=new_request_id())
+        return self._caller.unary(self._jobs.ResumeJob, request)
 
     def get_model(self, model: str) -> models_pb.Model:
         """Returns a model."""

@@ -4,7 +4,7 @@
     └── RemoteError                 the server refused or failed; has its code and reason
         ├── UnavailableError        no server answers, or it is starting, draining or gone
         ├── DeadlineExceededError   no answer in time
-        └── JobFailedError          a job ended in FAILED or CANCELLED; has the job
+        └── JobFailedError          a job ended without a result; has the job
 
 No grpc error leaves the client: remote_error translates each, with what the server put into
 google.rpc.Status.
@@ -63,15 +63,22 @@ class JobFailedError(RemoteError):
     """A job ended without a result.
 
     Attributes:
-        job: The job in its final state.
+        job: The job as it ended.
     """
 
     def __init__(self, job: jobs_pb.Job) -> None:
         if job.state == jobs_pb.JOB_STATE_CANCELLED:
             super().__init__(f"{job.name} was cancelled", code="CANCELLED", reason="JOB_CANCELLED")
-        else:
+        elif job.state == jobs_pb.JOB_STATE_INTERRUPTED and not job.HasField("error"):
             super().__init__(
-                f"{job.name} failed: {job.error.message}",
+                f"{job.name} was stopped and can be resumed",
+                code="CANCELLED",
+                reason="JOB_STOPPED",
+            )
+        else:
+            is_over = job.state != jobs_pb.JOB_STATE_INTERRUPTED
+            super().__init__(
+                f"{job.name} {'failed' if is_over else 'was interrupted'}: {job.error.message}",
                 code=_code_name(job.error.code),
                 reason=job.error.reason or "JOB_FAILED",
                 metadata=job.error.metadata,

@@ -15,10 +15,16 @@ from smidgen.client.names import calibration_name, dataset_name, job_name, model
 from smidgen.client.tensors import encode_tensors
 from smidgen.config import (
     CalibrationConfig,
+    DistanceKind,
+    FineTune,
     LayerPrecision,
+    LossConfig,
     ObserverMethod,
+    OptimizerConfig,
+    OptimizerKind,
     PrecisionConfig,
     QATConfig,
+    Schedule,
     TaskLoss,
     WeightBits,
 )
@@ -44,6 +50,28 @@ _WEIGHT_BITS = {
 _TASK_LOSSES = {
     TaskLoss.CROSS_ENTROPY: pb.TASK_LOSS_CROSS_ENTROPY,
     TaskLoss.MSE: pb.TASK_LOSS_MSE,
+    TaskLoss.L1: pb.TASK_LOSS_L1,
+    TaskLoss.BCE: pb.TASK_LOSS_BCE,
+    TaskLoss.NONE: pb.TASK_LOSS_NONE,
+}
+_DISTANCES = {
+    None: pb.DISTANCE_KIND_UNSPECIFIED,
+    DistanceKind.KL: pb.DISTANCE_KIND_KL,
+    DistanceKind.MSE: pb.DISTANCE_KIND_MSE,
+}
+_FINE_TUNES = {
+    FineTune.FROZEN: pb.FINE_TUNE_FROZEN,
+    FineTune.WITHOUT_FAKE_QUANTIZATION: pb.FINE_TUNE_WITHOUT_FAKE_QUANTIZATION,
+}
+_OPTIMIZERS = {
+    OptimizerKind.ADAM: pb.OPTIMIZER_KIND_ADAM,
+    OptimizerKind.ADAMW: pb.OPTIMIZER_KIND_ADAMW,
+    OptimizerKind.SGD: pb.OPTIMIZER_KIND_SGD,
+}
+_SCHEDULES = {
+    Schedule.COSINE: pb.SCHEDULE_COSINE,
+    Schedule.CONSTANT: pb.SCHEDULE_CONSTANT,
+    Schedule.STEP: pb.SCHEDULE_STEP,
 }
 
 
@@ -101,6 +129,44 @@ def encode_qat_config(config: QATConfig) -> pb.QATConfig:
         quantization_loss_weight=config.quantization_loss_weight,
         evaluation_fraction=config.evaluation_fraction,
         seed=config.seed,
+        loss=_encode_loss(config.loss),
+        stages=pb.StageConfig(
+            warm_up_steps=config.stages.warm_up_steps,
+            freeze_observers_at=config.stages.freeze_observers_at,
+            freeze_batch_norm_at=config.stages.freeze_batch_norm_at,
+            fine_tune=_FINE_TUNES[config.stages.fine_tune],
+        ),
+        optimizer=_encode_optimizer(config.optimizer),
+        budget=pb.BudgetConfig(
+            steps=config.budget.steps or 0,
+            seconds=config.budget.seconds or 0.0,
+            patience=config.budget.patience or 0,
+        ),
+    )
+
+
+def _encode_loss(loss: LossConfig) -> pb.LossConfig:
+    features = (pb.FeatureDistance(pattern=f.pattern, weight=f.weight) for f in loss.features)
+    return pb.LossConfig(
+        label_smoothing=loss.label_smoothing,
+        distance=_DISTANCES[loss.distance],
+        temperature=loss.temperature,
+        weight_start=loss.weight_start,
+        weight_warm_up_steps=loss.weight_warm_up_steps,
+        features=features,
+    )
+
+
+def _encode_optimizer(optimizer: OptimizerConfig) -> pb.OptimizerConfig:
+    return pb.OptimizerConfig(
+        kind=_OPTIMIZERS[optimizer.kind],
+        weight_decay=optimizer.weight_decay,
+        momentum=optimizer.momentum,
+        schedule=_SCHEDULES[optimizer.schedule],
+        decay_epochs=optimizer.decay_epochs,
+        decay_factor=optimizer.decay_factor,
+        gradient_clip=optimizer.gradient_clip or 0.0,
+        ema_decay=optimizer.ema_decay,
     )
 
 

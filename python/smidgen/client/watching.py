@@ -13,6 +13,8 @@ from smidgen.v1.job_service_pb2_grpc import JobServiceStub
 
 FINAL_STATES = frozenset((pb.JOB_STATE_SUCCEEDED, pb.JOB_STATE_FAILED, pb.JOB_STATE_CANCELLED))
 """States that a job does not leave."""
+RESTING_STATES = FINAL_STATES | {pb.JOB_STATE_INTERRUPTED}
+"""States that a job does not leave by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,7 @@ class JobWatch:
     name: str
 
     def events(self, after_sequence: int, patience: Patience) -> Iterator[pb.JobEvent]:
-        """Yields each event after after_sequence once, in order, until the job has ended.
+        """Yields each event after after_sequence once, in order, until the job has ended or rests.
 
         Raises: RemoteError.
         """
@@ -44,7 +46,7 @@ class JobWatch:
                     if event.state in FINAL_STATES:
                         return
                 job = self.caller.unary(self.jobs.GetJob, pb.GetJobRequest(name=self.name))
-                if job.state in FINAL_STATES and job.last_sequence <= last:
+                if job.state in RESTING_STATES and job.last_sequence <= last:
                     return
             except UnavailableError as error:
                 patience.wait(error)

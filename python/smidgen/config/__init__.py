@@ -1,18 +1,31 @@
 """The options of calibration, training and conversion, checked when they are made. No torch."""
 
 from smidgen.config.activations import Activations
+from smidgen.config.budget import BudgetConfig
 from smidgen.config.calibration import CalibrationConfig, ObserverMethod
+from smidgen.config.loss import DistanceKind, FeatureDistance, LossConfig, TaskLoss
+from smidgen.config.optimizer import OptimizerConfig, OptimizerKind, Schedule
 from smidgen.config.precision import LayerPrecision, Override, PrecisionConfig, WeightBits
-from smidgen.config.qat import QATConfig, TaskLoss
+from smidgen.config.qat import QATConfig
+from smidgen.config.stages import FineTune, StageConfig
 
 __all__ = [
     "Activations",
+    "BudgetConfig",
     "CalibrationConfig",
+    "DistanceKind",
+    "FeatureDistance",
+    "FineTune",
     "LayerPrecision",
+    "LossConfig",
     "ObserverMethod",
+    "OptimizerConfig",
+    "OptimizerKind",
     "Override",
     "PrecisionConfig",
     "QATConfig",
+    "Schedule",
+    "StageConfig",
     "TaskLoss",
     "WeightBits",
 ]

@@ -16,59 +16,63 @@ from smidgen.tensor_spec import TensorSpec
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """Inputs and labels of equal length.
+    """Some of a dataset's samples; no array is copied before a batch takes its rows.
 
     Attributes:
-        inputs: One array for each input of the model, in its order.
-        labels: Class numbers [N], or targets of the output's shape.
+        inputs: One array of all samples for each input of the model, in its order.
+        labels: Class numbers [N], or targets of the output's shape; None without a task.
+        places: Which samples these are, [M] int64.
     """
 
     inputs: tuple[NDArray[Any], ...]
-    labels: NDArray[np.generic]
+    labels: NDArray[np.generic] | None
+    places: NDArray[np.int64]
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.places)
 
-    def rows(self, indices: NDArray[np.int64]) -> Samples:
-        """Returns the samples at these places."""
-        return Samples(tuple(array[indices] for array in self.inputs), self.labels[indices])
+    def only(self, indices: NDArray[np.int64]) -> Samples:
+        """Returns the samples at these indices of `places`."""
+        return Samples(self.inputs, self.labels, self.places[indices])
 
     def truncated(self, multiple: int) -> Samples:
         """Returns as many of the first samples as are a multiple of this number."""
-        return self.rows(np.arange(len(self) // multiple * multiple))
+        return self.only(np.arange(len(self) // multiple * multiple))
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """One step's tensors; `indices` are the places of its samples in the split."""
+    """One step's tensors; `indices` are those of its samples in the split."""
 
     inputs: tuple[torch.Tensor, ...]
-    labels: torch.Tensor
+    labels: torch.Tensor | None
     indices: torch.Tensor
 
 
 def make_samples(
     arrays: Mapping[str, NDArray[Any]],
-    labels: NDArray[np.generic],
+    labels: NDArray[np.generic] | None,
     specs: Sequence[TensorSpec],
     loss: TaskLoss,
 ) -> Samples:
     """Orders inputs as the model does and gives labels the type that the loss needs."""
+    inputs = tuple(arrays[spec.name] for spec in specs)
+    places = np.arange(len(inputs[0]))
+    if loss is TaskLoss.NONE or labels is None:
+        return Samples(inputs, None, places)
     dtype = np.int64 if loss is TaskLoss.CROSS_ENTROPY else np.float32
-    return Samples(tuple(arrays[spec.name] for spec in specs), labels.astype(dtype))
+    return Samples(inputs, labels.astype(dtype, copy=False), places)
 
 
-def split_samples(
-    samples: Samples, config: QATConfig, generator: torch.Generator
-) -> tuple[Samples, Samples | None]:
+def split_samples(samples: Samples, config: QATConfig) -> tuple[Samples, Samples | None]:
     """Holds out a random share for evaluation: at least one sample, unless the share is 0."""
-    order = torch.randperm(len(samples), generator=generator).numpy()
     held_out = 0
     if config.evaluation_fraction > 0.0 and len(samples) > 1:
         held_out = max(1, round(len(samples) * config.evaluation_fraction))
     if held_out == 0:
         return samples, None
-    return samples.rows(order[held_out:]), samples.rows(order[:held_out])
+    order = _order(len(samples), config.seed, 0)
+    return samples.only(order[held_out:]), samples.only(order[:held_out])
 
 
 def step_count(sample_count: int, batch_size: int) -> int:
@@ -77,11 +81,14 @@ def step_count(sample_count: int, batch_size: int) -> int:
 
 
 def shuffled_batches(
-    samples: Samples, batch_size: int, generator: torch.Generator
+    samples: Samples, batch_size: int, *, seed: int, epoch: int, first: int = 0
 ) -> Iterator[Batch]:
-    """Yields the batches of one epoch in random order."""
-    order = torch.randperm(len(samples), generator=generator).numpy()
-    for step in range(step_count(len(samples), batch_size)):
+    """Yields the batches of one epoch in random order, from the batch with number `first` on.
+
+    The order follows from seed and epoch alone, so that a training can go on anywhere.
+    """
+    order = _order(len(samples), seed, epoch)
+    for step in range(first, step_count(len(samples), batch_size)):
         yield _batch(samples, order[step * batch_size : (step + 1) * batch_size])
 
 
@@ -91,10 +98,17 @@ def ordered_batches(samples: Samples, batch_size: int) -> Iterator[Batch]:
         yield _batch(samples, np.arange(start, min(start + batch_size, len(samples))))
 
 
+def _order(count: int, seed: int, epoch: int) -> NDArray[np.int64]:
+    """Returns a permutation; epoch 0 is the split."""
+    entropy = np.random.SeedSequence([seed % 2**64, epoch])
+    return np.random.Generator(np.random.PCG64(entropy)).permutation(count)
+
+
 def _batch(samples: Samples, indices: NDArray[np.int64]) -> Batch:
-    rows = samples.rows(indices)
+    rows = samples.places[indices]
+    labels = samples.labels
     return Batch(
-        inputs=tuple(torch.from_numpy(array) for array in rows.inputs),
-        labels=torch.from_numpy(rows.labels),
+        inputs=tuple(torch.from_numpy(array[rows]) for array in samples.inputs),
+        labels=torch.from_numpy(labels[rows]) if labels is not None else None,
         indices=torch.from_numpy(indices),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import fx
@@ -26,9 +27,10 @@ def training_state(graph: fx.GraphModule, batch_size: int) -> Iterator[None]:
     """
     were_deterministic = torch.are_deterministic_algorithms_enabled()
     only_warned = torch.is_deterministic_algorithms_warn_only_enabled()
-    was_filled = torch.utils.deterministic.fill_uninitialized_memory
+    deterministic: Any = torch.utils.deterministic  # its attribute is made by a class of modules
+    was_filled = deterministic.fill_uninitialized_memory
     threads = torch.get_num_threads()
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    deterministic.fill_uninitialized_memory = False
     torch.use_deterministic_algorithms(True)
     if largest_activation(graph) * batch_size <= ONE_THREAD_ELEMENTS:
         torch.set_num_threads(1)
@@ -36,7 +38,7 @@ def training_state(graph: fx.GraphModule, batch_size: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
-        torch.utils.deterministic.fill_uninitialized_memory = was_filled
+        deterministic.fill_uninitialized_memory = was_filled
         torch.use_deterministic_algorithms(were_deterministic, warn_only=only_warned)
 
 

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import safetensors
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import save
 
-from smidgen.config import QATConfig, TaskLoss
+from smidgen.config import QATConfig
+from smidgen.config.documents import from_document, to_document
 from smidgen.config.precision import ALL_INT8, PrecisionConfig
 from smidgen.errors import InvalidConfigError, TrainingError
 from smidgen.profile import CalibrationProfile
+from smidgen.progress import Stage
+from smidgen.qat.curve import EMPTY_CURVE, EvaluationPoint, TrainingCurve
 
-FORMAT_VERSION = 2  # version 1, which is still read, has int8 weights only
+FORMAT_VERSION = 2
+_FIRST_VERSION = 1  # which has int8 weights only, and no curve
+_CURVE = "curve:steps"
+"""No parameter can have this name: those of modules are identifiers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +42,10 @@ class TrainingSummary:
         quantization_loss: Quantization loss of the kept epoch, likewise.
         best_epoch: The epoch whose weights were kept, from 1; 0 if none was better than the start.
         step_count: Optimizer steps done.
+        agreement: Share of the evaluation split on which the kept epoch and the float model have
+            the same largest output, 0 to 1; None for outputs other than [N, classes] or without a
+            split.
+        best_stage: What the kept epoch trained; LOAD if none was better than the start.
     """
 
     float_accuracy: float | None
@@ -44,6 +54,8 @@ class TrainingSummary:
     quantization_loss: float
     best_epoch: int
     step_count: int
+    agreement: float | None = None
+    best_stage: Stage = Stage.LOAD
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +69,7 @@ class TrainedModel:
         state: State dict of the prepared graph.
         config: How it was trained; None in files of releases that did not keep it.
         precision: Bits of each layer's weights, for which they were trained.
+        curve: What the training went through.
     """
 
     model_sha256: str
@@ -65,6 +78,7 @@ class TrainedModel:
     state: Mapping[str, torch.Tensor]
     config: QATConfig | None = None
     precision: PrecisionConfig = ALL_INT8
+    curve: TrainingCurve = EMPTY_CURVE
 
     @property
     def float_accuracy(self) -> float | None:
@@ -96,6 +110,16 @@ class TrainedModel:
         """See TrainingSummary."""
         return self.summary.step_count
 
+    @property
+    def agreement(self) -> float | None:
+        """See TrainingSummary."""
+        return self.summary.agreement
+
+    @property
+    def best_stage(self) -> Stage:
+        """See TrainingSummary."""
+        return self.summary.best_stage
+
 
 def save_trained(trained: TrainedModel, path: Path) -> None:
     """Writes a safetensors file; equal models give equal bytes.
@@ -106,15 +130,17 @@ def save_trained(trained: TrainedModel, path: Path) -> None:
         "format_version": FORMAT_VERSION,
         "model_sha256": trained.model_sha256,
         "profile": trained.profile.to_json().decode(),
-        "summary": {name: getattr(trained.summary, name) for name in TrainingSummary.__slots__},
+        "summary": asdict(trained.summary),
+        "evaluations": [point.to_dict() for point in trained.curve.evaluations],
         "precision": trained.precision.to_dict(),
     }
     if trained.config is not None:
-        document["config"] = dataclasses.asdict(trained.config)
+        document["config"] = to_document(trained.config)
     # One entry, because safetensors does not keep the order of several.
     metadata = {"smidgen": json.dumps(document, separators=(",", ":"))}
     # Copies, because tied weights share memory and a safetensors file cannot.
     state = {name: tensor.detach().clone().contiguous() for name, tensor in trained.state.items()}
+    state[_CURVE] = torch.from_numpy(np.ascontiguousarray(trained.curve.steps))
     _write_atomically(path, save(state, metadata))
 
 
@@ -144,23 +170,32 @@ def _read(path: Path) -> TrainedModel:
         document = json.loads((file.metadata() or {})["smidgen"])
         state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
     version = document["format_version"]
-    if version not in range(1, FORMAT_VERSION + 1):
+    if version not in (_FIRST_VERSION, FORMAT_VERSION):
         raise ValueError(f"format version {version}")
-    precision = document["precision"] if version > 1 else ALL_INT8.to_dict()
+    summary = document["summary"]
+    curve, precision = EMPTY_CURVE, ALL_INT8
+    if version == FORMAT_VERSION:
+        summary = {**summary, "best_stage": Stage(summary["best_stage"])}
+        points = tuple(EvaluationPoint.from_dict(point) for point in document["evaluations"])
+        curve = TrainingCurve(_curve_steps(state.pop(_CURVE)), points)
+        precision = PrecisionConfig.from_dict(document["precision"])
+    config = document.get("config")
     return TrainedModel(
         model_sha256=str(document["model_sha256"]),
         profile=CalibrationProfile.from_json(document["profile"].encode()),
-        summary=TrainingSummary(**document["summary"]),
+        summary=TrainingSummary(**summary),
         state=state,
-        config=_config(document.get("config")),
-        precision=PrecisionConfig.from_dict(precision),
+        config=None if config is None else from_document(QATConfig, config),
+        precision=precision,
+        curve=curve,
     )
 
 
-def _config(options: Mapping[str, Any] | None) -> QATConfig | None:
-    if options is None:
-        return None
-    return QATConfig(**{**options, "task_loss": TaskLoss(options["task_loss"])})
+def _curve_steps(tensor: torch.Tensor) -> NDArray[np.float64]:
+    steps: NDArray[np.float64] = tensor.numpy()
+    if steps.dtype != np.float64 or steps.ndim != EMPTY_CURVE.steps.ndim:
+        raise ValueError(f"the curve is {steps.dtype} {steps.shape}")
+    return steps
 
 
 def _write_atomically(path: Path, content: bytes) -> None:

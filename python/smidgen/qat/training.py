@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-import copy
+import time
 from collections.abc import Callable
 from pathlib import Path
 
-import torch
-
-from smidgen.classification import correct_count
 from smidgen.config import PrecisionConfig, QATConfig
 from smidgen.config.precision import ALL_INT8
 from smidgen.float_model import FloatModel, check_belongs
 from smidgen.formats.dataset import Dataset
 from smidgen.profile import CalibrationProfile
 from smidgen.progress import Stopped, TrainingProgress
-from smidgen.qat.data import Samples, make_samples, split_samples
-from smidgen.qat.prepare import prepare_qat
+from smidgen.qat.checkpoint import invalid_checkpoint, load_checkpoint, save_checkpoint
+from smidgen.qat.fingerprint import Fingerprint, take_fingerprint
+from smidgen.qat.keeper import Keeper
+from smidgen.qat.task import make_task
 from smidgen.qat.torch_state import training_state
-from smidgen.qat.trained import TrainedModel, TrainingSummary, save_trained
-from smidgen.qat.trainer import (
-    Evaluation,
-    Task,
-    Trainer,
-    evaluate,
-    teacher_outputs,
-)
-from smidgen.training_data import check_training_data
+from smidgen.qat.trained import TrainedModel
+from smidgen.qat.trainer import Hooks, Trainer
+
+CHECKPOINT_INTERVAL_S = 60.0
+"""Seconds between two checkpoints, unless said otherwise."""
 
 
 def train_qat(
@@ -40,160 +35,113 @@ def train_qat(
     on_progress: Callable[[TrainingProgress], None] = lambda _: None,
     should_stop: Callable[[], bool] = lambda: False,
     checkpoint: Path | None = None,
+    checkpoint_interval_s: float = CHECKPOINT_INTERVAL_S,
+    resume: Path | None = None,
+    clock: Callable[[], float] = time.monotonic,
 ) -> TrainedModel:
     """Trains a copy of the model with fake quantization and keeps the best epoch.
 
     The calibrated model itself takes part in the comparison, so that the result is never worse on
-    the evaluation split. Equal arguments give equal bytes on one machine. Two stages, optimizer
-    and schedule are those of smidgen.qat.trainer.
+    the evaluation split. Equal arguments give equal bytes on one machine, also where a training
+    was stopped or killed and goes on from its checkpoint. docs/training.md tells of losses and
+    stages.
 
     Args:
         model: The float model; it is not changed, and is the teacher.
         profile: Ranges to start from.
-        dataset: Samples with labels.
+        dataset: Samples, with labels unless there is no task.
         config: How to train; the defaults if None.
         precision: Bits of each layer's weights; int8 throughout if None.
         evaluation: Samples to evaluate each epoch on; a held-out share of `dataset` if None.
         on_progress: Called about every 10 steps and at the end of each epoch.
         should_stop: Asked before every step.
-        checkpoint: Where to keep the best model so far, as save_trained writes it, after each
-            epoch and when training is stopped.
+        checkpoint: Where to keep all that is needed to go on; written now and then, when training
+            is stopped, and at its end.
+        checkpoint_interval_s: Least seconds between two checkpoints; 0 writes one at every step.
+        resume: A checkpoint to go on from, often `checkpoint` itself.
+        clock: Seconds from any start, for the time budget and the interval.
 
     Raises:
         InvalidDatasetError: a dataset does not fit the model or the loss.
+        InvalidConfigError: a pattern of features matches nothing, or the precision does not fit the
+            model.
         CalibrationError: the profile is another model's.
-        InvalidConfigError: the precision does not fit the model.
-        TrainingError: a loss or a gradient is not finite.
+        TrainingError: a loss or a gradient is not finite, or `resume` is no checkpoint.
+        ResumeError: `resume` is the checkpoint of another training.
         Stopped: should_stop said so; the checkpoint is written.
     """
     config = config or QATConfig()
     precision = precision or ALL_INT8
     check_belongs(model, profile)
-    generator = torch.Generator().manual_seed(config.seed)
     batch_size = model.exported.inputs[0].shape[0] or config.batch_size
     with training_state(model.graph, batch_size):
-        task = _make_task(
-            model,
-            profile,
-            dataset,
-            config,
-            precision=precision,
-            evaluation=evaluation,
-            generator=generator,
+        fingerprint = None
+        if checkpoint is not None or resume is not None:
+            digest = model.exported.sha256
+            fingerprint = take_fingerprint(
+                digest, profile, dataset, evaluation, config, precision=precision
+            )
+        task = make_task(
+            model, profile, dataset, config, evaluation=evaluation, precision=precision
         )
-        keeper = _Keeper(model, profile, precision, task, checkpoint)
-        trainer = Trainer(task, generator, on_progress, should_stop)
+        keeper = Keeper(task)
+        writer = _CheckpointWriter(checkpoint, fingerprint, checkpoint_interval_s, clock)
+        trainer = Trainer(task, keeper, Hooks(on_progress, should_stop, writer, clock))
+        writer.trainer = trainer
+        if resume is not None and fingerprint is not None:
+            _restore(trainer, resume, fingerprint)
+        else:
+            trainer.start()
         try:
-            for epoch, result in trainer.epochs():
-                keeper.offer(epoch, result, trainer.step)
+            trainer.run()
         except Stopped:
-            keeper.save(trainer.step)
+            writer.write()
             raise
-        return keeper.best(trainer.step)
+        writer.write()
+        return TrainedModel(
+            model_sha256=model.exported.sha256,
+            profile=profile,
+            summary=keeper.summary(trainer.position.step),
+            state=keeper.state,
+            config=config,
+            precision=precision,
+            curve=trainer.curve.curve(),
+        )
 
 
-class _Keeper:
-    """Holds the state of the best epoch so far, and its checkpoint."""
+class _CheckpointWriter:
+    """Writes a trainer's checkpoint when the last one is old enough."""
+
+    trainer: Trainer
 
     def __init__(
         self,
-        model: FloatModel,
-        profile: CalibrationProfile,
-        precision: PrecisionConfig,
-        task: Task,
-        checkpoint: Path | None,
+        path: Path | None,
+        fingerprint: Fingerprint | None,
+        interval_s: float,
+        clock: Callable[[], float],
     ) -> None:
-        self._model = model
-        self._profile = profile
-        self._precision = precision
-        self._task = task
-        self._checkpoint = checkpoint
-        self._float_accuracy = _teacher_accuracy(task)
-        self._keep(0, evaluate(task))
+        self._path = path
+        self._fingerprint = fingerprint
+        self._interval_s = interval_s
+        self._clock = clock
+        self._written_s = clock()
 
-    def offer(self, epoch: int, evaluation: Evaluation, step: int) -> None:
-        """Keeps the prepared graph as it is now if it is better, and writes the checkpoint."""
-        if evaluation.is_better_than(self._best, self._task.config.quantization_loss_weight):
-            self._keep(epoch, evaluation)
-        self.save(step)
+    def __call__(self) -> None:
+        """Writes one if it is time to."""
+        if self._path is not None and self._clock() - self._written_s >= self._interval_s:
+            self.write()
 
-    def best(self, step: int) -> TrainedModel:
-        """Returns the best model after so many steps."""
-        return TrainedModel(
-            model_sha256=self._model.exported.sha256,
-            profile=self._profile,
-            state=self._state,
-            config=self._task.config,
-            summary=TrainingSummary(
-                float_accuracy=self._float_accuracy,
-                accuracy=self._best.accuracy,
-                task_loss=self._best.task_loss,
-                quantization_loss=self._best.quantization_loss,
-                best_epoch=self._epoch,
-                step_count=step,
-            ),
-            precision=self._precision,
-        )
-
-    def save(self, step: int) -> None:
-        """Writes the checkpoint, if there is to be one."""
-        if self._checkpoint is not None:
-            save_trained(self.best(step), self._checkpoint)
-
-    def _keep(self, epoch: int, evaluation: Evaluation) -> None:
-        self._epoch = epoch
-        self._best = evaluation
-        state = self._task.prepared.state_dict()
-        self._state = {name: tensor.detach().clone() for name, tensor in state.items()}
+    def write(self) -> None:
+        """Writes one now, if there is to be any."""
+        if self._path is not None and self._fingerprint is not None:
+            save_checkpoint(self.trainer.snapshot(), self._fingerprint, self._path)
+            self._written_s = self._clock()
 
 
-def _make_task(
-    model: FloatModel,
-    profile: CalibrationProfile,
-    dataset: Dataset,
-    config: QATConfig,
-    *,
-    precision: PrecisionConfig,
-    evaluation: Dataset | None,
-    generator: torch.Generator,
-) -> Task:
-    fixed = model.exported.inputs[0].shape[0]
-    batch_size = fixed or config.batch_size
-    training: Samples = _samples(model, dataset, config)
-    held_out: Samples | None
-    if evaluation is None:
-        training, held_out = split_samples(training, config, generator)
-    else:
-        held_out = _samples(model, evaluation, config)
-    if fixed is not None:
-        training = training.truncated(fixed)
-        held_out = None if held_out is None or len(held_out) < fixed else held_out.truncated(fixed)
-    teacher = copy.deepcopy(model.graph).eval()
-    training_teacher = teacher_outputs(teacher, training, batch_size)
-    return Task(
-        prepared=prepare_qat(model.graph, profile.ranges, precision),
-        training=training,
-        evaluation=training if held_out is None else held_out,
-        is_held_out=held_out is not None,
-        training_teacher=training_teacher,
-        evaluation_teacher=training_teacher
-        if held_out is None
-        else teacher_outputs(teacher, held_out, batch_size),
-        batch_size=batch_size,
-        config=config,
-    )
-
-
-def _samples(model: FloatModel, dataset: Dataset, config: QATConfig) -> Samples:
-    exported = model.exported
-    check_training_data(exported.inputs, exported.outputs, dataset, config)
-    assert dataset.labels is not None
-    inputs = dataset.inputs_for(exported.inputs)
-    return make_samples(inputs, dataset.labels, exported.inputs, config.task_loss)
-
-
-def _teacher_accuracy(task: Task) -> float | None:
-    if not task.has_accuracy:
-        return None
-    logits = task.evaluation_teacher.numpy()
-    return correct_count(logits, task.evaluation.labels) / len(task.evaluation)
+def _restore(trainer: Trainer, path: Path, fingerprint: Fingerprint) -> None:
+    snapshot = load_checkpoint(path, fingerprint)
+    try:
+        trainer.restore(snapshot)
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise invalid_checkpoint(path) from error

@@ -55,17 +55,22 @@ class _JobStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_JobState.Val
     JOB_STATE_UNSPECIFIED: _JobState.ValueType  # 0
     """Never sent, but in the answer to validate_only."""
     JOB_STATE_QUEUED: _JobState.ValueType  # 1
-    """Waits for a worker. Next: RUNNING, CANCELLED."""
+    """Waits for a worker. Next: RUNNING, CANCELLED, INTERRUPTED."""
     JOB_STATE_RUNNING: _JobState.ValueType  # 2
-    """A worker is at it. Next: CANCELLING, SUCCEEDED, FAILED."""
+    """A worker is at it. Next: CANCELLING, SUCCEEDED, FAILED, INTERRUPTED."""
     JOB_STATE_CANCELLING: _JobState.ValueType  # 3
-    """Was asked to stop. Next: CANCELLED, SUCCEEDED, FAILED."""
+    """Was asked to stop. Next: CANCELLED, SUCCEEDED, FAILED, INTERRUPTED."""
     JOB_STATE_SUCCEEDED: _JobState.ValueType  # 4
     """Ended with a result. Final."""
     JOB_STATE_FAILED: _JobState.ValueType  # 5
     """Ended with an error. Final."""
     JOB_STATE_CANCELLED: _JobState.ValueType  # 6
     """Stopped because it was asked to. Final."""
+    JOB_STATE_INTERRUPTED: _JobState.ValueType  # 7
+    """A training that stopped before its end and can go on: the server or the worker was killed, or CancelJob asked to
+    save its checkpoint. It holds its model and data until it is resumed or cancelled. Next: QUEUED by ResumeJob,
+    CANCELLED by CancelJob.
+    """
 
 class JobState(_JobState, metaclass=_JobStateEnumTypeWrapper):
     """Where a job stands."""
@@ -73,17 +78,22 @@ class JobState(_JobState, metaclass=_JobStateEnumTypeWrapper):
 JOB_STATE_UNSPECIFIED: JobState.ValueType  # 0
 """Never sent, but in the answer to validate_only."""
 JOB_STATE_QUEUED: JobState.ValueType  # 1
-"""Waits for a worker. Next: RUNNING, CANCELLED."""
+"""Waits for a worker. Next: RUNNING, CANCELLED, INTERRUPTED."""
 JOB_STATE_RUNNING: JobState.ValueType  # 2
-"""A worker is at it. Next: CANCELLING, SUCCEEDED, FAILED."""
+"""A worker is at it. Next: CANCELLING, SUCCEEDED, FAILED, INTERRUPTED."""
 JOB_STATE_CANCELLING: JobState.ValueType  # 3
-"""Was asked to stop. Next: CANCELLED, SUCCEEDED, FAILED."""
+"""Was asked to stop. Next: CANCELLED, SUCCEEDED, FAILED, INTERRUPTED."""
 JOB_STATE_SUCCEEDED: JobState.ValueType  # 4
 """Ended with a result. Final."""
 JOB_STATE_FAILED: JobState.ValueType  # 5
 """Ended with an error. Final."""
 JOB_STATE_CANCELLED: JobState.ValueType  # 6
 """Stopped because it was asked to. Final."""
+JOB_STATE_INTERRUPTED: JobState.ValueType  # 7
+"""A training that stopped before its end and can go on: the server or the worker was killed, or CancelJob asked to
+save its checkpoint. It holds its model and data until it is resumed or cancelled. Next: QUEUED by ResumeJob,
+CANCELLED by CancelJob.
+"""
 Global___JobState: _TypeAlias = JobState  # noqa: Y015
 
 class _JobStage:
@@ -99,11 +109,15 @@ class _JobStageEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_JobStage.Val
     JOB_STAGE_QAT: _JobStage.ValueType  # 2
     """Training with fake quantization."""
     JOB_STAGE_FINE_TUNE: _JobStage.ValueType  # 3
-    """Final fine-tuning with observers and batch norm frozen."""
+    """Final fine-tuning with observers and batch norm frozen, or without fake quantization."""
     JOB_STAGE_CONVERT: _JobStage.ValueType  # 4
     """Building the integer program."""
     JOB_STAGE_VERIFY: _JobStage.ValueType  # 5
     """Comparing engine and reference, measuring accuracy."""
+    JOB_STAGE_WARM_UP: _JobStage.ValueType  # 6
+    """Training with a step size that still rises."""
+    JOB_STAGE_FREEZE: _JobStage.ValueType  # 7
+    """Training with observers or batch norm statistics frozen, before the final fine-tuning."""
 
 class JobStage(_JobStage, metaclass=_JobStageEnumTypeWrapper):
     """What a running job is doing."""
@@ -115,11 +129,15 @@ JOB_STAGE_LOAD: JobStage.ValueType  # 1
 JOB_STAGE_QAT: JobStage.ValueType  # 2
 """Training with fake quantization."""
 JOB_STAGE_FINE_TUNE: JobStage.ValueType  # 3
-"""Final fine-tuning with observers and batch norm frozen."""
+"""Final fine-tuning with observers and batch norm frozen, or without fake quantization."""
 JOB_STAGE_CONVERT: JobStage.ValueType  # 4
 """Building the integer program."""
 JOB_STAGE_VERIFY: JobStage.ValueType  # 5
 """Comparing engine and reference, measuring accuracy."""
+JOB_STAGE_WARM_UP: JobStage.ValueType  # 6
+"""Training with a step size that still rises."""
+JOB_STAGE_FREEZE: JobStage.ValueType  # 7
+"""Training with observers or batch norm statistics frozen, before the final fine-tuning."""
 Global___JobStage: _TypeAlias = JobStage  # noqa: Y015
 
 @_typing.final
@@ -134,6 +152,8 @@ class TrainQATResult(_message.Message):
     QUANTIZATION_LOSS_FIELD_NUMBER: _builtins.int
     BEST_EPOCH_FIELD_NUMBER: _builtins.int
     STEP_COUNT_FIELD_NUMBER: _builtins.int
+    AGREEMENT_FIELD_NUMBER: _builtins.int
+    BEST_STAGE_FIELD_NUMBER: _builtins.int
     float_accuracy: _builtins.float
     """Accuracy of the float model on the evaluation split, 0 to 1. Absent for losses without accuracy or without a split."""
     accuracy: _builtins.float
@@ -146,6 +166,12 @@ class TrainQATResult(_message.Message):
     """The epoch whose weights were kept, from 1; 0 if no epoch was better than the calibrated start."""
     step_count: _builtins.int
     """Number of optimizer steps."""
+    agreement: _builtins.float
+    """Share of the evaluation split on which the best epoch and the float model have the same largest output, 0 to 1.
+    Absent for outputs other than [N, classes] or without a split.
+    """
+    best_stage: Global___JobStage.ValueType
+    """What the best epoch trained; JOB_STAGE_LOAD if none was better than the calibrated start."""
     def __init__(
         self,
         *,
@@ -155,17 +181,23 @@ class TrainQATResult(_message.Message):
         quantization_loss: _builtins.float = ...,
         best_epoch: _builtins.int = ...,
         step_count: _builtins.int = ...,
+        agreement: _builtins.float | None = ...,
+        best_stage: Global___JobStage.ValueType = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_accuracy", b"_accuracy", "_float_accuracy", b"_float_accuracy", "accuracy", b"accuracy", "float_accuracy", b"float_accuracy"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_accuracy", b"_accuracy", "_agreement", b"_agreement", "_float_accuracy", b"_float_accuracy", "accuracy", b"accuracy", "agreement", b"agreement", "float_accuracy", b"float_accuracy"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_accuracy", b"_accuracy", "_float_accuracy", b"_float_accuracy", "accuracy", b"accuracy", "best_epoch", b"best_epoch", "float_accuracy", b"float_accuracy", "quantization_loss", b"quantization_loss", "step_count", b"step_count", "task_loss", b"task_loss"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_accuracy", b"_accuracy", "_agreement", b"_agreement", "_float_accuracy", b"_float_accuracy", "accuracy", b"accuracy", "agreement", b"agreement", "best_epoch", b"best_epoch", "best_stage", b"best_stage", "float_accuracy", b"float_accuracy", "quantization_loss", b"quantization_loss", "step_count", b"step_count", "task_loss", b"task_loss"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__accuracy: _TypeAlias = _typing.Literal["accuracy"]  # noqa: Y015
     _WhichOneofArgType__accuracy: _TypeAlias = _typing.Literal["_accuracy", b"_accuracy"]  # noqa: Y015
+    _WhichOneofReturnType__agreement: _TypeAlias = _typing.Literal["agreement"]  # noqa: Y015
+    _WhichOneofArgType__agreement: _TypeAlias = _typing.Literal["_agreement", b"_agreement"]  # noqa: Y015
     _WhichOneofReturnType__float_accuracy: _TypeAlias = _typing.Literal["float_accuracy"]  # noqa: Y015
     _WhichOneofArgType__float_accuracy: _TypeAlias = _typing.Literal["_float_accuracy", b"_float_accuracy"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__accuracy) -> _WhichOneofReturnType__accuracy | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__agreement) -> _WhichOneofReturnType__agreement | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__float_accuracy) -> _WhichOneofReturnType__float_accuracy | None: ...
 
@@ -251,11 +283,13 @@ class Job(_message.Message):
 
     @_builtins.property
     def end_time(self) -> _timestamp_pb2.Timestamp:
-        """When it ended. Absent before. Output only."""
+        """When it ended or was interrupted. Absent before. Output only."""
 
     @_builtins.property
     def error(self) -> _error_pb2.JobError:
-        """Why it failed; only in state FAILED. Output only."""
+        """Why it failed or was interrupted; only in states FAILED and INTERRUPTED, absent where CancelJob asked for it. Output
+        only.
+        """
 
     @_builtins.property
     def train_qat(self) -> Global___TrainQATResult:
@@ -316,6 +350,8 @@ class JobEvent(_message.Message):
     LEARNING_RATE_FIELD_NUMBER: _builtins.int
     ACCURACY_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
+    FEATURE_LOSS_FIELD_NUMBER: _builtins.int
+    AGREEMENT_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
     """Counts from 1 without gaps within the job."""
     state: Global___JobState.ValueType
@@ -340,6 +376,12 @@ class JobEvent(_message.Message):
     """Accuracy on the evaluation split, 0 to 1; at the end of epochs. Absent otherwise."""
     message: _builtins.str
     """For people. May be empty."""
+    feature_loss: _builtins.float
+    """Mean weighted distance of the features since the event before. Absent outside training."""
+    agreement: _builtins.float
+    """Share of the evaluation split on which the model and the float model have the same largest output, 0 to 1; at the
+    end of epochs. Absent otherwise.
+    """
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
         """When it happened."""
@@ -360,13 +402,19 @@ class JobEvent(_message.Message):
         learning_rate: _builtins.float | None = ...,
         accuracy: _builtins.float | None = ...,
         message: _builtins.str = ...,
+        feature_loss: _builtins.float | None = ...,
+        agreement: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_accuracy", b"_accuracy", "_learning_rate", b"_learning_rate", "_quantization_loss", b"_quantization_loss", "_task_loss", b"_task_loss", "accuracy", b"accuracy", "learning_rate", b"learning_rate", "quantization_loss", b"quantization_loss", "task_loss", b"task_loss", "time", b"time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_accuracy", b"_accuracy", "_agreement", b"_agreement", "_feature_loss", b"_feature_loss", "_learning_rate", b"_learning_rate", "_quantization_loss", b"_quantization_loss", "_task_loss", b"_task_loss", "accuracy", b"accuracy", "agreement", b"agreement", "feature_loss", b"feature_loss", "learning_rate", b"learning_rate", "quantization_loss", b"quantization_loss", "task_loss", b"task_loss", "time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_accuracy", b"_accuracy", "_learning_rate", b"_learning_rate", "_quantization_loss", b"_quantization_loss", "_task_loss", b"_task_loss", "accuracy", b"accuracy", "epoch", b"epoch", "learning_rate", b"learning_rate", "message", b"message", "progress", b"progress", "quantization_loss", b"quantization_loss", "sequence", b"sequence", "stage", b"stage", "state", b"state", "step", b"step", "task_loss", b"task_loss", "time", b"time", "total_steps", b"total_steps"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_accuracy", b"_accuracy", "_agreement", b"_agreement", "_feature_loss", b"_feature_loss", "_learning_rate", b"_learning_rate", "_quantization_loss", b"_quantization_loss", "_task_loss", b"_task_loss", "accuracy", b"accuracy", "agreement", b"agreement", "epoch", b"epoch", "feature_loss", b"feature_loss", "learning_rate", b"learning_rate", "message", b"message", "progress", b"progress", "quantization_loss", b"quantization_loss", "sequence", b"sequence", "stage", b"stage", "state", b"state", "step", b"step", "task_loss", b"task_loss", "time", b"time", "total_steps", b"total_steps"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__accuracy: _TypeAlias = _typing.Literal["accuracy"]  # noqa: Y015
     _WhichOneofArgType__accuracy: _TypeAlias = _typing.Literal["_accuracy", b"_accuracy"]  # noqa: Y015
+    _WhichOneofReturnType__agreement: _TypeAlias = _typing.Literal["agreement"]  # noqa: Y015
+    _WhichOneofArgType__agreement: _TypeAlias = _typing.Literal["_agreement", b"_agreement"]  # noqa: Y015
+    _WhichOneofReturnType__feature_loss: _TypeAlias = _typing.Literal["feature_loss"]  # noqa: Y015
+    _WhichOneofArgType__feature_loss: _TypeAlias = _typing.Literal["_feature_loss", b"_feature_loss"]  # noqa: Y015
     _WhichOneofReturnType__learning_rate: _TypeAlias = _typing.Literal["learning_rate"]  # noqa: Y015
     _WhichOneofArgType__learning_rate: _TypeAlias = _typing.Literal["_learning_rate", b"_learning_rate"]  # noqa: Y015
     _WhichOneofReturnType__quantization_loss: _TypeAlias = _typing.Literal["quantization_loss"]  # noqa: Y015
@@ -375,6 +423,10 @@ class JobEvent(_message.Message):
     _WhichOneofArgType__task_loss: _TypeAlias = _typing.Literal["_task_loss", b"_task_loss"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__accuracy) -> _WhichOneofReturnType__accuracy | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__agreement) -> _WhichOneofReturnType__agreement | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__feature_loss) -> _WhichOneofReturnType__feature_loss | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__learning_rate) -> _WhichOneofReturnType__learning_rate | None: ...
     @_typing.overload
@@ -494,6 +546,36 @@ class CancelJobRequest(_message.Message):
 
     NAME_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    SAVE_CHECKPOINT_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`jobs/{job}`. Required."""
+    request_id: _builtins.str
+    """UUID that makes the call idempotent. Default: none."""
+    save_checkpoint: _builtins.bool
+    """Keeps a checkpoint of a training, so that ResumeJob can let it go on: it ends in INTERRUPTED. Default: false."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        save_checkpoint: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "request_id", b"request_id", "save_checkpoint", b"save_checkpoint"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CancelJobRequest: _TypeAlias = CancelJobRequest  # noqa: Y015
+
+@_typing.final
+class ResumeJobRequest(_message.Message):
+    """Lets an interrupted job go on."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`jobs/{job}`. Required."""
     request_id: _builtins.str
@@ -510,4 +592,4 @@ class CancelJobRequest(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___CancelJobRequest: _TypeAlias = CancelJobRequest  # noqa: Y015
+Global___ResumeJobRequest: _TypeAlias = ResumeJobRequest  # noqa: Y015

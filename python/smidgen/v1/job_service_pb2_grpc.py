@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class JobServiceStub:
-    """Follows and stops jobs.
+    """Follows, stops and resumes jobs.
     """
 
     def __init__(self, channel):
@@ -55,10 +55,15 @@ class JobServiceStub:
                 request_serializer=smidgen_dot_v1_dot_job__service__pb2.CancelJobRequest.SerializeToString,
                 response_deserializer=smidgen_dot_v1_dot_job__service__pb2.Job.FromString,
                 _registered_method=True)
+        self.ResumeJob = channel.unary_unary(
+                '/smidgen.v1.JobService/ResumeJob',
+                request_serializer=smidgen_dot_v1_dot_job__service__pb2.ResumeJobRequest.SerializeToString,
+                response_deserializer=smidgen_dot_v1_dot_job__service__pb2.Job.FromString,
+                _registered_method=True)
 
 
 class JobServiceServicer:
-    """Follows and stops jobs.
+    """Follows, stops and resumes jobs.
     """
 
     def GetJob(self, request, context):
@@ -77,7 +82,7 @@ class JobServiceServicer:
 
     def WatchJob(self, request, context):
         """Streams a job's events from after_sequence on, those stored first and then live ones, and ends after the event in
-        which the job ended. A watcher that was cut off continues without a gap by the last sequence it saw.
+        which the job ended or was interrupted. A watcher that was cut off continues without a gap by the last sequence it saw.
         Errors: NOT_FOUND. Idempotent.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -86,7 +91,18 @@ class JobServiceServicer:
 
     def CancelJob(self, request, context):
         """Asks a job to stop. A queued job is CANCELLED at once; a running one goes to CANCELLING and ends soon after, which
-        may still be in SUCCEEDED. Errors: NOT_FOUND, FAILED_PRECONDITION (the job has ended). Idempotent while it runs.
+        may still be in SUCCEEDED. An interrupted one is CANCELLED at once and its checkpoint deleted.
+        Errors: NOT_FOUND, FAILED_PRECONDITION (the job has ended, or has no checkpoints to save). Idempotent while it runs.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResumeJob(self, request, context):
+        """Queues an interrupted job again. It goes on from its checkpoint to the bytes that it would have had without the
+        interruption, or from the start if it had none yet. If model, data, options, versions, instruction sets or threads
+        are other than those of the checkpoint, it is interrupted again, with reason RESUME_FINGERPRINT_MISMATCH.
+        Errors: NOT_FOUND, FAILED_PRECONDITION (the job is not INTERRUPTED). Idempotent with a request_id.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -115,6 +131,11 @@ def add_JobServiceServicer_to_server(servicer, server):
                     request_deserializer=smidgen_dot_v1_dot_job__service__pb2.CancelJobRequest.FromString,
                     response_serializer=smidgen_dot_v1_dot_job__service__pb2.Job.SerializeToString,
             ),
+            'ResumeJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResumeJob,
+                    request_deserializer=smidgen_dot_v1_dot_job__service__pb2.ResumeJobRequest.FromString,
+                    response_serializer=smidgen_dot_v1_dot_job__service__pb2.Job.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'smidgen.v1.JobService', rpc_method_handlers)
@@ -124,7 +145,7 @@ def add_JobServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class JobService:
-    """Follows and stops jobs.
+    """Follows, stops and resumes jobs.
     """
 
     @staticmethod
@@ -224,6 +245,33 @@ class JobService:
             target,
             '/smidgen.v1.JobService/CancelJob',
             smidgen_dot_v1_dot_job__service__pb2.CancelJobRequest.SerializeToString,
+            smidgen_dot_v1_dot_job__service__pb2.Job.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResumeJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/smidgen.v1.JobService/ResumeJob',
+            smidgen_dot_v1_dot_job__service__pb2.ResumeJobRequest.SerializeToString,
             smidgen_dot_v1_dot_job__service__pb2.Job.FromString,
             options,
             channel_credentials,

@@ -27,7 +27,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class JobServiceStub:
-    """Follows and stops jobs."""
+    """Follows, stops and resumes jobs."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -39,17 +39,24 @@ class JobServiceStub:
     """Lists jobs, newest first. Errors: INVALID_ARGUMENT (bad page_token). Idempotent."""
     WatchJob: _grpc.UnaryStreamMultiCallable[_job_service_pb2.WatchJobRequest, _job_service_pb2.JobEvent]
     """Streams a job's events from after_sequence on, those stored first and then live ones, and ends after the event in
-    which the job ended. A watcher that was cut off continues without a gap by the last sequence it saw.
+    which the job ended or was interrupted. A watcher that was cut off continues without a gap by the last sequence it saw.
     Errors: NOT_FOUND. Idempotent.
     """
     CancelJob: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.CancelJobRequest, _job_service_pb2.Job]
     """Asks a job to stop. A queued job is CANCELLED at once; a running one goes to CANCELLING and ends soon after, which
-    may still be in SUCCEEDED. Errors: NOT_FOUND, FAILED_PRECONDITION (the job has ended). Idempotent while it runs.
+    may still be in SUCCEEDED. An interrupted one is CANCELLED at once and its checkpoint deleted.
+    Errors: NOT_FOUND, FAILED_PRECONDITION (the job has ended, or has no checkpoints to save). Idempotent while it runs.
+    """
+    ResumeJob: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.ResumeJobRequest, _job_service_pb2.Job]
+    """Queues an interrupted job again. It goes on from its checkpoint to the bytes that it would have had without the
+    interruption, or from the start if it had none yet. If model, data, options, versions, instruction sets or threads
+    are other than those of the checkpoint, it is interrupted again, with reason RESUME_FINGERPRINT_MISMATCH.
+    Errors: NOT_FOUND, FAILED_PRECONDITION (the job is not INTERRUPTED). Idempotent with a request_id.
     """
 
 @_typing.type_check_only
 class JobServiceAsyncStub(JobServiceStub):
-    """Follows and stops jobs."""
+    """Follows, stops and resumes jobs."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetJob: _aio.UnaryUnaryMultiCallable[_job_service_pb2.GetJobRequest, _job_service_pb2.Job]  # type: ignore[assignment]
@@ -58,16 +65,23 @@ class JobServiceAsyncStub(JobServiceStub):
     """Lists jobs, newest first. Errors: INVALID_ARGUMENT (bad page_token). Idempotent."""
     WatchJob: _aio.UnaryStreamMultiCallable[_job_service_pb2.WatchJobRequest, _job_service_pb2.JobEvent]  # type: ignore[assignment]
     """Streams a job's events from after_sequence on, those stored first and then live ones, and ends after the event in
-    which the job ended. A watcher that was cut off continues without a gap by the last sequence it saw.
+    which the job ended or was interrupted. A watcher that was cut off continues without a gap by the last sequence it saw.
     Errors: NOT_FOUND. Idempotent.
     """
     CancelJob: _aio.UnaryUnaryMultiCallable[_job_service_pb2.CancelJobRequest, _job_service_pb2.Job]  # type: ignore[assignment]
     """Asks a job to stop. A queued job is CANCELLED at once; a running one goes to CANCELLING and ends soon after, which
-    may still be in SUCCEEDED. Errors: NOT_FOUND, FAILED_PRECONDITION (the job has ended). Idempotent while it runs.
+    may still be in SUCCEEDED. An interrupted one is CANCELLED at once and its checkpoint deleted.
+    Errors: NOT_FOUND, FAILED_PRECONDITION (the job has ended, or has no checkpoints to save). Idempotent while it runs.
+    """
+    ResumeJob: _aio.UnaryUnaryMultiCallable[_job_service_pb2.ResumeJobRequest, _job_service_pb2.Job]  # type: ignore[assignment]
+    """Queues an interrupted job again. It goes on from its checkpoint to the bytes that it would have had without the
+    interruption, or from the start if it had none yet. If model, data, options, versions, instruction sets or threads
+    are other than those of the checkpoint, it is interrupted again, with reason RESUME_FINGERPRINT_MISMATCH.
+    Errors: NOT_FOUND, FAILED_PRECONDITION (the job is not INTERRUPTED). Idempotent with a request_id.
     """
 
 class JobServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Follows and stops jobs."""
+    """Follows, stops and resumes jobs."""
 
     @_abc_1.abstractmethod
     def GetJob(
@@ -92,7 +106,7 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_job_service_pb2.JobEvent], _abc.AsyncIterator[_job_service_pb2.JobEvent]]:
         """Streams a job's events from after_sequence on, those stored first and then live ones, and ends after the event in
-        which the job ended. A watcher that was cut off continues without a gap by the last sequence it saw.
+        which the job ended or was interrupted. A watcher that was cut off continues without a gap by the last sequence it saw.
         Errors: NOT_FOUND. Idempotent.
         """
 
@@ -103,7 +117,20 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_job_service_pb2.Job, _abc.Awaitable[_job_service_pb2.Job]]:
         """Asks a job to stop. A queued job is CANCELLED at once; a running one goes to CANCELLING and ends soon after, which
-        may still be in SUCCEEDED. Errors: NOT_FOUND, FAILED_PRECONDITION (the job has ended). Idempotent while it runs.
+        may still be in SUCCEEDED. An interrupted one is CANCELLED at once and its checkpoint deleted.
+        Errors: NOT_FOUND, FAILED_PRECONDITION (the job has ended, or has no checkpoints to save). Idempotent while it runs.
+        """
+
+    @_abc_1.abstractmethod
+    def ResumeJob(
+        self,
+        request: _job_service_pb2.ResumeJobRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_job_service_pb2.Job, _abc.Awaitable[_job_service_pb2.Job]]:
+        """Queues an interrupted job again. It goes on from its checkpoint to the bytes that it would have had without the
+        interruption, or from the start if it had none yet. If model, data, options, versions, instruction sets or threads
+        are other than those of the checkpoint, it is interrupted again, with reason RESUME_FINGERPRINT_MISMATCH.
+        Errors: NOT_FOUND, FAILED_PRECONDITION (the job is not INTERRUPTED). Idempotent with a request_id.
         """
 
 def add_JobServiceServicer_to_server(servicer: JobServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

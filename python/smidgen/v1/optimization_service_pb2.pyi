@@ -71,6 +71,12 @@ class _TaskLossEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TaskLoss.Val
     """Cross-entropy of the first output as logits [N, classes] against integer labels [N]."""
     TASK_LOSS_MSE: _TaskLoss.ValueType  # 2
     """Mean squared error of the first output against float labels of the same shape."""
+    TASK_LOSS_L1: _TaskLoss.ValueType  # 3
+    """Mean absolute error against targets of the output's shape."""
+    TASK_LOSS_BCE: _TaskLoss.ValueType  # 4
+    """Binary cross-entropy of logits against targets from 0 to 1 of the output's shape."""
+    TASK_LOSS_NONE: _TaskLoss.ValueType  # 5
+    """No task: to do what the float model does. Needs no labels, and a quantization loss or features."""
 
 class TaskLoss(_TaskLoss, metaclass=_TaskLossEnumTypeWrapper):
     """What the model is trained to do."""
@@ -81,7 +87,117 @@ TASK_LOSS_CROSS_ENTROPY: TaskLoss.ValueType  # 1
 """Cross-entropy of the first output as logits [N, classes] against integer labels [N]."""
 TASK_LOSS_MSE: TaskLoss.ValueType  # 2
 """Mean squared error of the first output against float labels of the same shape."""
+TASK_LOSS_L1: TaskLoss.ValueType  # 3
+"""Mean absolute error against targets of the output's shape."""
+TASK_LOSS_BCE: TaskLoss.ValueType  # 4
+"""Binary cross-entropy of logits against targets from 0 to 1 of the output's shape."""
+TASK_LOSS_NONE: TaskLoss.ValueType  # 5
+"""No task: to do what the float model does. Needs no labels, and a quantization loss or features."""
 Global___TaskLoss: _TypeAlias = TaskLoss  # noqa: Y015
+
+class _DistanceKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _DistanceKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_DistanceKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    DISTANCE_KIND_UNSPECIFIED: _DistanceKind.ValueType  # 0
+    """KL for cross-entropy and, without a task, for outputs [N, classes]; otherwise MSE."""
+    DISTANCE_KIND_KL: _DistanceKind.ValueType  # 1
+    """Kullback-Leibler divergence of the class probabilities along axis 1, the mean over the other axes."""
+    DISTANCE_KIND_MSE: _DistanceKind.ValueType  # 2
+    """Mean squared error."""
+
+class DistanceKind(_DistanceKind, metaclass=_DistanceKindEnumTypeWrapper):
+    """How far the first output is from the float model's."""
+
+DISTANCE_KIND_UNSPECIFIED: DistanceKind.ValueType  # 0
+"""KL for cross-entropy and, without a task, for outputs [N, classes]; otherwise MSE."""
+DISTANCE_KIND_KL: DistanceKind.ValueType  # 1
+"""Kullback-Leibler divergence of the class probabilities along axis 1, the mean over the other axes."""
+DISTANCE_KIND_MSE: DistanceKind.ValueType  # 2
+"""Mean squared error."""
+Global___DistanceKind: _TypeAlias = DistanceKind  # noqa: Y015
+
+class _FineTune:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _FineTuneEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FineTune.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    FINE_TUNE_UNSPECIFIED: _FineTune.ValueType  # 0
+    """Like FROZEN."""
+    FINE_TUNE_FROZEN: _FineTune.ValueType  # 1
+    """The quantized model, with observers and batch norm statistics frozen."""
+    FINE_TUNE_WITHOUT_FAKE_QUANTIZATION: _FineTune.ValueType  # 2
+    """The float model below it, with batch norm statistics frozen; it is evaluated quantized."""
+
+class FineTune(_FineTune, metaclass=_FineTuneEnumTypeWrapper):
+    """What the final fine-tuning trains."""
+
+FINE_TUNE_UNSPECIFIED: FineTune.ValueType  # 0
+"""Like FROZEN."""
+FINE_TUNE_FROZEN: FineTune.ValueType  # 1
+"""The quantized model, with observers and batch norm statistics frozen."""
+FINE_TUNE_WITHOUT_FAKE_QUANTIZATION: FineTune.ValueType  # 2
+"""The float model below it, with batch norm statistics frozen; it is evaluated quantized."""
+Global___FineTune: _TypeAlias = FineTune  # noqa: Y015
+
+class _OptimizerKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _OptimizerKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_OptimizerKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    OPTIMIZER_KIND_UNSPECIFIED: _OptimizerKind.ValueType  # 0
+    """Like ADAM."""
+    OPTIMIZER_KIND_ADAM: _OptimizerKind.ValueType  # 1
+    """Adam."""
+    OPTIMIZER_KIND_ADAMW: _OptimizerKind.ValueType  # 2
+    """Adam with weight decay apart from the gradients."""
+    OPTIMIZER_KIND_SGD: _OptimizerKind.ValueType  # 3
+    """Stochastic gradient descent with momentum."""
+
+class OptimizerKind(_OptimizerKind, metaclass=_OptimizerKindEnumTypeWrapper):
+    """The rule of an optimizer step."""
+
+OPTIMIZER_KIND_UNSPECIFIED: OptimizerKind.ValueType  # 0
+"""Like ADAM."""
+OPTIMIZER_KIND_ADAM: OptimizerKind.ValueType  # 1
+"""Adam."""
+OPTIMIZER_KIND_ADAMW: OptimizerKind.ValueType  # 2
+"""Adam with weight decay apart from the gradients."""
+OPTIMIZER_KIND_SGD: OptimizerKind.ValueType  # 3
+"""Stochastic gradient descent with momentum."""
+Global___OptimizerKind: _TypeAlias = OptimizerKind  # noqa: Y015
+
+class _Schedule:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ScheduleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Schedule.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SCHEDULE_UNSPECIFIED: _Schedule.ValueType  # 0
+    """Like COSINE."""
+    SCHEDULE_COSINE: _Schedule.ValueType  # 1
+    """To 0 by half a cosine."""
+    SCHEDULE_CONSTANT: _Schedule.ValueType  # 2
+    """Not at all."""
+    SCHEDULE_STEP: _Schedule.ValueType  # 3
+    """By decay_factor after every decay_epochs epochs."""
+
+class Schedule(_Schedule, metaclass=_ScheduleEnumTypeWrapper):
+    """How the step size falls before the final fine-tuning."""
+
+SCHEDULE_UNSPECIFIED: Schedule.ValueType  # 0
+"""Like COSINE."""
+SCHEDULE_COSINE: Schedule.ValueType  # 1
+"""To 0 by half a cosine."""
+SCHEDULE_CONSTANT: Schedule.ValueType  # 2
+"""Not at all."""
+SCHEDULE_STEP: Schedule.ValueType  # 3
+"""By decay_factor after every decay_epochs epochs."""
+Global___Schedule: _TypeAlias = Schedule  # noqa: Y015
 
 @_typing.final
 class Histogram(_message.Message):
@@ -431,6 +547,214 @@ class ListCalibrationsResponse(_message.Message):
 Global___ListCalibrationsResponse: _TypeAlias = ListCalibrationsResponse  # noqa: Y015
 
 @_typing.final
+class FeatureDistance(_message.Message):
+    """Layers whose outputs are held near the float model's: the mean squared error, divided by the mean square of the float
+    values.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PATTERN_FIELD_NUMBER: _builtins.int
+    WEIGHT_FIELD_NUMBER: _builtins.int
+    pattern: _builtins.str
+    """Which quantized layers, by path in the model or by node: a shell pattern such as `blocks.*.conv`, 1 to 256
+    characters. One that matches nothing fails the job with PATTERN_MATCHES_NOTHING. Required.
+    """
+    weight: _builtins.float
+    """Weight of each of these layers, above 0. Default (0): 1."""
+    def __init__(
+        self,
+        *,
+        pattern: _builtins.str = ...,
+        weight: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["pattern", b"pattern", "weight", b"weight"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FeatureDistance: _TypeAlias = FeatureDistance  # noqa: Y015
+
+@_typing.final
+class LossConfig(_message.Message):
+    """The finer points of the loss."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LABEL_SMOOTHING_FIELD_NUMBER: _builtins.int
+    DISTANCE_FIELD_NUMBER: _builtins.int
+    TEMPERATURE_FIELD_NUMBER: _builtins.int
+    WEIGHT_START_FIELD_NUMBER: _builtins.int
+    WEIGHT_WARM_UP_STEPS_FIELD_NUMBER: _builtins.int
+    FEATURES_FIELD_NUMBER: _builtins.int
+    label_smoothing: _builtins.float
+    """Share of the target that cross-entropy spreads over all classes, 0 to 0.999. Default: 0."""
+    distance: Global___DistanceKind.ValueType
+    """Distance to the float model's first output. Default: by the task."""
+    temperature: _builtins.float
+    """Divides the logits before KL, which is multiplied by its square; 0.01 to 100. Default (0): 1."""
+    weight_start: _builtins.float
+    """Weight of the quantization loss at step 0, where it warms up, 0 or more. Default: 0."""
+    weight_warm_up_steps: _builtins.int
+    """Steps in which that weight goes evenly from weight_start to quantization_loss_weight. Default (0): it begins whole."""
+    @_builtins.property
+    def features(self) -> _containers.RepeatedCompositeFieldContainer[Global___FeatureDistance]:
+        """At most 64. A layer that several match gets the weight of the last one. Default: none."""
+
+    def __init__(
+        self,
+        *,
+        label_smoothing: _builtins.float = ...,
+        distance: Global___DistanceKind.ValueType = ...,
+        temperature: _builtins.float = ...,
+        weight_start: _builtins.float = ...,
+        weight_warm_up_steps: _builtins.int = ...,
+        features: _abc.Iterable[Global___FeatureDistance] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["distance", b"distance", "features", b"features", "label_smoothing", b"label_smoothing", "temperature", b"temperature", "weight_start", b"weight_start", "weight_warm_up_steps", b"weight_warm_up_steps"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LossConfig: _TypeAlias = LossConfig  # noqa: Y015
+
+@_typing.final
+class StageConfig(_message.Message):
+    """When what is frozen."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WARM_UP_STEPS_FIELD_NUMBER: _builtins.int
+    FREEZE_OBSERVERS_AT_FIELD_NUMBER: _builtins.int
+    FREEZE_BATCH_NORM_AT_FIELD_NUMBER: _builtins.int
+    FINE_TUNE_FIELD_NUMBER: _builtins.int
+    warm_up_steps: _builtins.int
+    """Steps in which the step size rises evenly to its full value. Default: 0."""
+    freeze_observers_at: _builtins.float
+    """Share of the epochs before the final fine-tuning after which ranges no longer follow the data, 0 to 1. Default
+    (absent): 1.
+    """
+    freeze_batch_norm_at: _builtins.float
+    """The same for the statistics of batch norm. Default (absent): 1."""
+    fine_tune: Global___FineTune.ValueType
+    """What the final fine-tuning trains. Default: FINE_TUNE_FROZEN."""
+    def __init__(
+        self,
+        *,
+        warm_up_steps: _builtins.int = ...,
+        freeze_observers_at: _builtins.float | None = ...,
+        freeze_batch_norm_at: _builtins.float | None = ...,
+        fine_tune: Global___FineTune.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_freeze_batch_norm_at", b"_freeze_batch_norm_at", "_freeze_observers_at", b"_freeze_observers_at", "freeze_batch_norm_at", b"freeze_batch_norm_at", "freeze_observers_at", b"freeze_observers_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_freeze_batch_norm_at", b"_freeze_batch_norm_at", "_freeze_observers_at", b"_freeze_observers_at", "fine_tune", b"fine_tune", "freeze_batch_norm_at", b"freeze_batch_norm_at", "freeze_observers_at", b"freeze_observers_at", "warm_up_steps", b"warm_up_steps"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__freeze_batch_norm_at: _TypeAlias = _typing.Literal["freeze_batch_norm_at"]  # noqa: Y015
+    _WhichOneofArgType__freeze_batch_norm_at: _TypeAlias = _typing.Literal["_freeze_batch_norm_at", b"_freeze_batch_norm_at"]  # noqa: Y015
+    _WhichOneofReturnType__freeze_observers_at: _TypeAlias = _typing.Literal["freeze_observers_at"]  # noqa: Y015
+    _WhichOneofArgType__freeze_observers_at: _TypeAlias = _typing.Literal["_freeze_observers_at", b"_freeze_observers_at"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__freeze_batch_norm_at) -> _WhichOneofReturnType__freeze_batch_norm_at | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__freeze_observers_at) -> _WhichOneofReturnType__freeze_observers_at | None: ...
+
+Global___StageConfig: _TypeAlias = StageConfig  # noqa: Y015
+
+@_typing.final
+class OptimizerConfig(_message.Message):
+    """How weights are moved."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    WEIGHT_DECAY_FIELD_NUMBER: _builtins.int
+    MOMENTUM_FIELD_NUMBER: _builtins.int
+    SCHEDULE_FIELD_NUMBER: _builtins.int
+    DECAY_EPOCHS_FIELD_NUMBER: _builtins.int
+    DECAY_FACTOR_FIELD_NUMBER: _builtins.int
+    GRADIENT_CLIP_FIELD_NUMBER: _builtins.int
+    EMA_DECAY_FIELD_NUMBER: _builtins.int
+    kind: Global___OptimizerKind.ValueType
+    """The rule. Default: OPTIMIZER_KIND_ADAM."""
+    weight_decay: _builtins.float
+    """Pulls weights of two axes or more to 0; 0 to 1. Default: 0."""
+    momentum: _builtins.float
+    """Of SGD, 0 to 0.9999. Default (absent): 0.9."""
+    schedule: Global___Schedule.ValueType
+    """How the step size falls. Default: SCHEDULE_COSINE."""
+    decay_epochs: _builtins.int
+    """Epochs between two falls of SCHEDULE_STEP, 1 to 10000. Default (0): 2."""
+    decay_factor: _builtins.float
+    """What SCHEDULE_STEP multiplies the step size by, above 0 to 1. Default (0): 0.1."""
+    gradient_clip: _builtins.float
+    """Longest gradient of all weights together; longer ones are shortened. Default (0): no limit."""
+    ema_decay: _builtins.float
+    """Share that a moving average of the weights keeps in each step, 0 to 0.999999; the average is what is evaluated and
+    kept. Default (absent): no average.
+    """
+    def __init__(
+        self,
+        *,
+        kind: Global___OptimizerKind.ValueType = ...,
+        weight_decay: _builtins.float = ...,
+        momentum: _builtins.float | None = ...,
+        schedule: Global___Schedule.ValueType = ...,
+        decay_epochs: _builtins.int = ...,
+        decay_factor: _builtins.float = ...,
+        gradient_clip: _builtins.float = ...,
+        ema_decay: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_ema_decay", b"_ema_decay", "_momentum", b"_momentum", "ema_decay", b"ema_decay", "momentum", b"momentum"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_ema_decay", b"_ema_decay", "_momentum", b"_momentum", "decay_epochs", b"decay_epochs", "decay_factor", b"decay_factor", "ema_decay", b"ema_decay", "gradient_clip", b"gradient_clip", "kind", b"kind", "momentum", b"momentum", "schedule", b"schedule", "weight_decay", b"weight_decay"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__ema_decay: _TypeAlias = _typing.Literal["ema_decay"]  # noqa: Y015
+    _WhichOneofArgType__ema_decay: _TypeAlias = _typing.Literal["_ema_decay", b"_ema_decay"]  # noqa: Y015
+    _WhichOneofReturnType__momentum: _TypeAlias = _typing.Literal["momentum"]  # noqa: Y015
+    _WhichOneofArgType__momentum: _TypeAlias = _typing.Literal["_momentum", b"_momentum"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__ema_decay) -> _WhichOneofReturnType__ema_decay | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__momentum) -> _WhichOneofReturnType__momentum | None: ...
+
+Global___OptimizerConfig: _TypeAlias = OptimizerConfig  # noqa: Y015
+
+@_typing.final
+class BudgetConfig(_message.Message):
+    """Limits; whichever is reached first ends the training with the best result so far."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STEPS_FIELD_NUMBER: _builtins.int
+    SECONDS_FIELD_NUMBER: _builtins.int
+    PATIENCE_FIELD_NUMBER: _builtins.int
+    steps: _builtins.int
+    """Most optimizer steps. Default (0): no limit."""
+    seconds: _builtins.float
+    """Longest time of training in seconds. Results then depend on the machine's speed. Default (0): no limit."""
+    patience: _builtins.int
+    """Epochs in a row that may bring nothing better, 1 to 10000; after them training goes on to the final fine-tuning, or
+    ends there. Default (0): all epochs run.
+    """
+    def __init__(
+        self,
+        *,
+        steps: _builtins.int = ...,
+        seconds: _builtins.float = ...,
+        patience: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["patience", b"patience", "seconds", b"seconds", "steps", b"steps"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BudgetConfig: _TypeAlias = BudgetConfig  # noqa: Y015
+
+@_typing.final
 class QATConfig(_message.Message):
     """How quantization-aware training runs. The loss at each step is
     task_loss + quantization_loss_weight * distance(quantized output, float model's output).
@@ -447,6 +771,10 @@ class QATConfig(_message.Message):
     QUANTIZATION_LOSS_WEIGHT_FIELD_NUMBER: _builtins.int
     EVALUATION_FRACTION_FIELD_NUMBER: _builtins.int
     SEED_FIELD_NUMBER: _builtins.int
+    LOSS_FIELD_NUMBER: _builtins.int
+    STAGES_FIELD_NUMBER: _builtins.int
+    OPTIMIZER_FIELD_NUMBER: _builtins.int
+    BUDGET_FIELD_NUMBER: _builtins.int
     epochs: _builtins.int
     """Passes over the training split with fake quantization, 1 to 10000. Default (0): 5."""
     fine_tune_epochs: _builtins.int
@@ -454,7 +782,7 @@ class QATConfig(_message.Message):
     batch_size: _builtins.int
     """Samples a step, 1 to 65536. Default (0): 32."""
     learning_rate: _builtins.float
-    """Step size of the optimizer at the start, above 0; it falls to 0 by a cosine. Default (0): 0.001."""
+    """Step size of the optimizer at the start, above 0; it falls as optimizer.schedule says. Default (0): 0.001."""
     fine_tune_learning_rate: _builtins.float
     """Step size of the final fine-tuning, above 0. Default (0): a tenth of learning_rate."""
     task_loss: Global___TaskLoss.ValueType
@@ -467,6 +795,22 @@ class QATConfig(_message.Message):
     """
     seed: _builtins.int
     """Seed of shuffling and of everything else that is random. Default: 0."""
+    @_builtins.property
+    def loss(self) -> Global___LossConfig:
+        """The finer points of the loss. Default: all defaults."""
+
+    @_builtins.property
+    def stages(self) -> Global___StageConfig:
+        """Warm-up, and when what is frozen. Default: all defaults."""
+
+    @_builtins.property
+    def optimizer(self) -> Global___OptimizerConfig:
+        """How weights are moved. Default: all defaults."""
+
+    @_builtins.property
+    def budget(self) -> Global___BudgetConfig:
+        """When training ends early. Default: after the last epoch."""
+
     def __init__(
         self,
         *,
@@ -479,10 +823,14 @@ class QATConfig(_message.Message):
         quantization_loss_weight: _builtins.float | None = ...,
         evaluation_fraction: _builtins.float | None = ...,
         seed: _builtins.int = ...,
+        loss: Global___LossConfig | None = ...,
+        stages: Global___StageConfig | None = ...,
+        optimizer: Global___OptimizerConfig | None = ...,
+        budget: Global___BudgetConfig | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_evaluation_fraction", b"_evaluation_fraction", "_fine_tune_epochs", b"_fine_tune_epochs", "_quantization_loss_weight", b"_quantization_loss_weight", "evaluation_fraction", b"evaluation_fraction", "fine_tune_epochs", b"fine_tune_epochs", "quantization_loss_weight", b"quantization_loss_weight"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_evaluation_fraction", b"_evaluation_fraction", "_fine_tune_epochs", b"_fine_tune_epochs", "_quantization_loss_weight", b"_quantization_loss_weight", "budget", b"budget", "evaluation_fraction", b"evaluation_fraction", "fine_tune_epochs", b"fine_tune_epochs", "loss", b"loss", "optimizer", b"optimizer", "quantization_loss_weight", b"quantization_loss_weight", "stages", b"stages"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_evaluation_fraction", b"_evaluation_fraction", "_fine_tune_epochs", b"_fine_tune_epochs", "_quantization_loss_weight", b"_quantization_loss_weight", "batch_size", b"batch_size", "epochs", b"epochs", "evaluation_fraction", b"evaluation_fraction", "fine_tune_epochs", b"fine_tune_epochs", "fine_tune_learning_rate", b"fine_tune_learning_rate", "learning_rate", b"learning_rate", "quantization_loss_weight", b"quantization_loss_weight", "seed", b"seed", "task_loss", b"task_loss"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_evaluation_fraction", b"_evaluation_fraction", "_fine_tune_epochs", b"_fine_tune_epochs", "_quantization_loss_weight", b"_quantization_loss_weight", "batch_size", b"batch_size", "budget", b"budget", "epochs", b"epochs", "evaluation_fraction", b"evaluation_fraction", "fine_tune_epochs", b"fine_tune_epochs", "fine_tune_learning_rate", b"fine_tune_learning_rate", "learning_rate", b"learning_rate", "loss", b"loss", "optimizer", b"optimizer", "quantization_loss_weight", b"quantization_loss_weight", "seed", b"seed", "stages", b"stages", "task_loss", b"task_loss"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__evaluation_fraction: _TypeAlias = _typing.Literal["evaluation_fraction"]  # noqa: Y015
     _WhichOneofArgType__evaluation_fraction: _TypeAlias = _typing.Literal["_evaluation_fraction", b"_evaluation_fraction"]  # noqa: Y015
@@ -518,7 +866,7 @@ class TrainQATRequest(_message.Message):
     calibration: _builtins.str
     """Ranges to start from, `calibrations/{calibration}`. Required."""
     dataset: _builtins.str
-    """Training data with labels, `datasets/{dataset}`. Required."""
+    """Training data, with labels unless task_loss is TASK_LOSS_NONE, `datasets/{dataset}`. Required."""
     evaluation_dataset: _builtins.str
     """Data to evaluate each epoch on, `datasets/{dataset}`. Default: a held-out part of dataset."""
     request_id: _builtins.str

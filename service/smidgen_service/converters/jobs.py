@@ -30,11 +30,14 @@ STATES = {
     JobState.SUCCEEDED: pb.JOB_STATE_SUCCEEDED,
     JobState.FAILED: pb.JOB_STATE_FAILED,
     JobState.CANCELLED: pb.JOB_STATE_CANCELLED,
+    JobState.INTERRUPTED: pb.JOB_STATE_INTERRUPTED,
 }
 STAGES = {
     None: pb.JOB_STAGE_UNSPECIFIED,
     Stage.LOAD: pb.JOB_STAGE_LOAD,
     Stage.QAT: pb.JOB_STAGE_QAT,
+    Stage.WARM_UP: pb.JOB_STAGE_WARM_UP,
+    Stage.FREEZE: pb.JOB_STAGE_FREEZE,
     Stage.FINE_TUNE: pb.JOB_STAGE_FINE_TUNE,
     Stage.CONVERT: pb.JOB_STAGE_CONVERT,
     Stage.VERIFY: pb.JOB_STAGE_VERIFY,
@@ -84,6 +87,8 @@ def event_to_message(event: JobEvent) -> pb.JobEvent:
         quantization_loss=event.quantization_loss,
         learning_rate=event.learning_rate,
         accuracy=event.accuracy,
+        feature_loss=event.feature_loss,
+        agreement=event.agreement,
         message=event.message,
     )
 
@@ -105,6 +110,8 @@ def _train_result(result: TrainResult) -> pb.TrainQATResult:
         quantization_loss=result.quantization_loss,
         best_epoch=result.best_epoch,
         step_count=result.step_count,
+        agreement=result.agreement,
+        best_stage=STAGES[result.best_stage],
     )
 
 

@@ -2,7 +2,23 @@
 
 from __future__ import annotations
 
-from smidgen.config import QATConfig, TaskLoss
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from smidgen.config import (
+    BudgetConfig,
+    DistanceKind,
+    FeatureDistance,
+    FineTune,
+    LossConfig,
+    OptimizerConfig,
+    OptimizerKind,
+    QATConfig,
+    Schedule,
+    StageConfig,
+    TaskLoss,
+)
+from smidgen.config.loss import MOST_FEATURES
 from smidgen.v1 import optimization_service_pb2 as pb
 from smidgen_service import names
 from smidgen_service.converters.datasets import optional_dataset
@@ -11,11 +27,38 @@ from smidgen_service.converters.scalars import request_key
 from smidgen_service.errors import InvalidArgumentError
 from smidgen_service.handlers.preconditions import TrainRequest
 
-_LOSSES = {
+LOSSES = {
     pb.TASK_LOSS_UNSPECIFIED: TaskLoss.CROSS_ENTROPY,
     pb.TASK_LOSS_CROSS_ENTROPY: TaskLoss.CROSS_ENTROPY,
     pb.TASK_LOSS_MSE: TaskLoss.MSE,
+    pb.TASK_LOSS_L1: TaskLoss.L1,
+    pb.TASK_LOSS_BCE: TaskLoss.BCE,
+    pb.TASK_LOSS_NONE: TaskLoss.NONE,
 }
+DISTANCES = {
+    pb.DISTANCE_KIND_UNSPECIFIED: None,
+    pb.DISTANCE_KIND_KL: DistanceKind.KL,
+    pb.DISTANCE_KIND_MSE: DistanceKind.MSE,
+}
+FINE_TUNES = {
+    pb.FINE_TUNE_UNSPECIFIED: FineTune.FROZEN,
+    pb.FINE_TUNE_FROZEN: FineTune.FROZEN,
+    pb.FINE_TUNE_WITHOUT_FAKE_QUANTIZATION: FineTune.WITHOUT_FAKE_QUANTIZATION,
+}
+OPTIMIZERS = {
+    pb.OPTIMIZER_KIND_UNSPECIFIED: OptimizerKind.ADAM,
+    pb.OPTIMIZER_KIND_ADAM: OptimizerKind.ADAM,
+    pb.OPTIMIZER_KIND_ADAMW: OptimizerKind.ADAMW,
+    pb.OPTIMIZER_KIND_SGD: OptimizerKind.SGD,
+}
+SCHEDULES = {
+    pb.SCHEDULE_UNSPECIFIED: Schedule.COSINE,
+    pb.SCHEDULE_COSINE: Schedule.COSINE,
+    pb.SCHEDULE_CONSTANT: Schedule.CONSTANT,
+    pb.SCHEDULE_STEP: Schedule.STEP,
+}
+
+T = TypeVar("T")
 
 
 def train_request(message: pb.TrainQATRequest) -> TrainRequest:
@@ -40,13 +83,6 @@ def train_request(message: pb.TrainQATRequest) -> TrainRequest:
 def qat_config(message: pb.QATConfig) -> QATConfig:
     """Returns a configuration, with defaults where the message has none."""
     defaults = QATConfig()
-    task_loss = _LOSSES.get(message.task_loss)
-    if task_loss is None:
-        raise InvalidArgumentError(
-            f"task_loss is {message.task_loss}, which this server does not know",
-            field="config.task_loss",
-            reason="INVALID_TASK_LOSS",
-        )
     return QATConfig(
         epochs=message.epochs or defaults.epochs,
         fine_tune_epochs=message.fine_tune_epochs
@@ -55,7 +91,7 @@ def qat_config(message: pb.QATConfig) -> QATConfig:
         batch_size=message.batch_size or defaults.batch_size,
         learning_rate=message.learning_rate or defaults.learning_rate,
         fine_tune_learning_rate=message.fine_tune_learning_rate or None,
-        task_loss=task_loss,
+        task_loss=_choice(LOSSES, message.task_loss, "task_loss"),
         quantization_loss_weight=message.quantization_loss_weight
         if message.HasField("quantization_loss_weight")
         else defaults.quantization_loss_weight,
@@ -63,4 +99,73 @@ def qat_config(message: pb.QATConfig) -> QATConfig:
         if message.HasField("evaluation_fraction")
         else defaults.evaluation_fraction,
         seed=message.seed,
+        loss=_loss(message.loss),
+        stages=_stages(message.stages),
+        optimizer=_optimizer(message.optimizer),
+        budget=BudgetConfig(
+            steps=message.budget.steps or None,
+            seconds=message.budget.seconds or None,
+            patience=message.budget.patience or None,
+        ),
     )
+
+
+def _loss(message: pb.LossConfig) -> LossConfig:
+    if len(message.features) > MOST_FEATURES:  # before any of them is read
+        raise InvalidArgumentError(
+            f"there are {len(message.features)} features, expected at most {MOST_FEATURES}",
+            field="config.loss.features",
+            reason="TOO_MANY_FEATURES",
+        )
+    return LossConfig(
+        label_smoothing=message.label_smoothing,
+        distance=_choice(DISTANCES, message.distance, "loss.distance"),
+        temperature=message.temperature or LossConfig().temperature,
+        weight_start=message.weight_start,
+        weight_warm_up_steps=message.weight_warm_up_steps,
+        features=tuple(
+            FeatureDistance(feature.pattern, feature.weight or 1.0) for feature in message.features
+        ),
+    )
+
+
+def _stages(message: pb.StageConfig) -> StageConfig:
+    return StageConfig(
+        warm_up_steps=message.warm_up_steps,
+        freeze_observers_at=message.freeze_observers_at
+        if message.HasField("freeze_observers_at")
+        else 1.0,
+        freeze_batch_norm_at=message.freeze_batch_norm_at
+        if message.HasField("freeze_batch_norm_at")
+        else 1.0,
+        fine_tune=_choice(FINE_TUNES, message.fine_tune, "stages.fine_tune"),
+    )
+
+
+def _optimizer(message: pb.OptimizerConfig) -> OptimizerConfig:
+    defaults = OptimizerConfig()
+    return OptimizerConfig(
+        kind=_choice(OPTIMIZERS, message.kind, "optimizer.kind"),
+        weight_decay=message.weight_decay,
+        momentum=message.momentum if message.HasField("momentum") else defaults.momentum,
+        schedule=_choice(SCHEDULES, message.schedule, "optimizer.schedule"),
+        decay_epochs=message.decay_epochs or defaults.decay_epochs,
+        decay_factor=message.decay_factor or defaults.decay_factor,
+        gradient_clip=message.gradient_clip or None,
+        ema_decay=message.ema_decay if message.HasField("ema_decay") else None,
+    )
+
+
+def _choice(table: Mapping[Any, T], value: int, name: str) -> T:
+    """Returns what an enum value means.
+
+    Raises:
+        InvalidArgumentError: this server does not know it.
+    """
+    if value not in table:
+        raise InvalidArgumentError(
+            f"{name} is {value}, which this server does not know",
+            field=f"config.{name}",
+            reason=f"INVALID_{name.rpartition('.')[2].upper()}",
+        )
+    return table[value]

@@ -1,4 +1,4 @@
-"""Following and stopping jobs."""
+"""Following, stopping and resuming jobs."""
 
 from __future__ import annotations
 
@@ -39,12 +39,18 @@ class JobHandler:
         part = await self._database.read(lambda tx: jobs.select(tx, request))
         return self._tokens.page("jobs", part)
 
-    async def cancel(self, job_id: str, key: RequestKey | None) -> JobRecord:
+    async def cancel(
+        self, job_id: str, key: RequestKey | None, *, save_checkpoint: bool
+    ) -> JobRecord:
         """Asks a job to stop."""
-        return await self._runner.cancel(job_id, key)
+        return await self._runner.cancel(job_id, key, save_checkpoint=save_checkpoint)
+
+    async def resume(self, job_id: str, key: RequestKey | None) -> JobRecord:
+        """Lets an interrupted job go on."""
+        return await self._runner.resume(job_id, key)
 
     async def watch(self, job_id: str, *, after_sequence: int) -> AsyncIterator[JobEvent]:
-        """Yields stored events, then live ones, until the one in which the job ended.
+        """Yields stored events, then live ones, until the one in which the job came to rest.
 
         Raises:
             NotFoundError: there is no such job.
@@ -65,7 +71,7 @@ class JobHandler:
                 for event in stored:
                     last = event.sequence
                     yield event
-                if job.state.is_final and last >= job.last_sequence:
+                if job.state.is_at_rest and last >= job.last_sequence:
                     return
                 if not stored:
                     await news.wait()

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from smidgen.config import PrecisionConfig, QATConfig
+from smidgen.config.documents import to_document
 from smidgen.formats.dataset import read_dataset
 from smidgen.report import QuantizationReport
 from smidgen.training_data import check_training_data
@@ -91,7 +92,7 @@ class OptimizationHandler:
             create_time=self._clock(),
             dataset_id=request.dataset_id,
             evaluation_dataset_id=request.evaluation_dataset_id,
-            config=_plain(request.config),
+            config=to_document(request.config),
             precision=_plain_precision(request.precision),
         )
         return await self._runner.submit(
@@ -144,7 +145,7 @@ class OptimizationHandler:
         with self._announcements.subscribe(job.id) as news:
             try:
                 async with asyncio.timeout(wait_s):
-                    while not (await read()).state.is_final:
+                    while not (await read()).state.is_at_rest:
                         await news.wait()
             except TimeoutError:
                 pass
@@ -178,11 +179,6 @@ class OptimizationHandler:
                 path, checked.calibration.profile.to_json(), _plain_precision(precision)
             )
         return JobPlan(kind, checked.model.id, QuantizationReport.from_dict(report))
-
-
-def _plain(config: QATConfig) -> Mapping[str, str | int | float | None]:
-    fields: dict[str, str | int | float | None] = asdict(config)
-    return {**fields, "task_loss": config.task_loss.value}
 
 
 def _plain_precision(precision: PrecisionConfig | None) -> Mapping[str, Any] | None:

@@ -16,7 +16,7 @@ class JobGauges:
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
         for kind in JobKind:
-            for state in (JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED):
+            for state in (state for state in JobState if state.is_at_rest):
                 metrics.job_seconds.labels(kind.value, state.value)
 
     def counted(self, counts: Mapping[tuple[JobKind, JobState], int]) -> None:
@@ -25,7 +25,7 @@ class JobGauges:
             self._metrics.jobs.labels(kind.value, state.value).set(count)
 
     def ended(self, job: JobRecord) -> None:
-        """Takes a job that has ended."""
+        """Takes a job that has ended or was interrupted."""
         if job.start_time is not None and job.end_time is not None:
             seconds = (job.end_time - job.start_time) * _MICRO
             self._metrics.job_seconds.labels(job.kind.value, job.state.value).observe(seconds)

@@ -10,24 +10,30 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from smidgen.errors import SmidgenError
+from smidgen.errors import ResumeError, SmidgenError
 from smidgen_service import names
 from smidgen_service.clock import Clock
-from smidgen_service.errors import FailedPreconditionError
+from smidgen_service.errors import (
+    FailedPreconditionError,
+    JobInterruptedError,
+    WorkerDiedError,
+)
 from smidgen_service.faults import hide
 from smidgen_service.jobs.announcements import Announcements
 from smidgen_service.jobs.failures import failure_of
 from smidgen_service.jobs.gauges import JobGauges
 from smidgen_service.jobs.process import LOG_NAME
 from smidgen_service.jobs.running import Cancelled, Commit
-from smidgen_service.jobs.work import JobWork
+from smidgen_service.jobs.work import CHECKPOINT_NAME, JobWork
 from smidgen_service.logs import log
 from smidgen_service.store import idempotency, jobs
 from smidgen_service.store.database import Database
 from smidgen_service.store.idempotency import RequestKey
-from smidgen_service.store.records import JobEvent, JobRecord, JobState
+from smidgen_service.store.records import JobEvent, JobKind, JobRecord, JobState
 
 _PAUSE_AFTER_FAULT_S = 1.0
+_INTERRUPTIONS = (JobInterruptedError, WorkerDiedError, ResumeError)
+"""Errors after which a training can go on later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +76,19 @@ class JobRunner:
         self._unwritten: dict[str, Commit] = {}
 
     async def recover(self) -> None:
-        """Ends jobs that an earlier server left running, and clears their directories."""
+        """Ends jobs that an earlier server left running, and clears their directories.
+
+        Checkpoints of jobs that can go on stay.
+        """
         now = self._clock()
         ended = await self._database.write(lambda tx: jobs.interrupt_active(tx, now=now))
         for job_id in ended:
             log("job_interrupted", job=job_id)
+        states = await self._database.read(jobs.states)
         if self._root.exists():
             for scratch in self._root.iterdir():
-                self._clear(scratch, keep_log=scratch.name in ended)
+                can_go_on = scratch.name in states
+                self._clear(scratch, keep_log=scratch.name in ended, keep_checkpoint=can_go_on)
         await self._refresh_gauges()
 
     def start(self) -> None:
@@ -89,7 +100,7 @@ class JobRunner:
         self._queued.set()
 
     async def stop(self) -> None:
-        """Kills running workers; their jobs end as interrupted, queued ones stay queued."""
+        """Kills running workers; their jobs are interrupted, queued ones stay queued."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -130,27 +141,56 @@ class JobRunner:
         self._queued.set()
         return stored
 
-    async def cancel(self, job_id: str, key: RequestKey | None) -> JobRecord:
-        """Asks a job to stop.
+    async def cancel(
+        self, job_id: str, key: RequestKey | None, *, save_checkpoint: bool
+    ) -> JobRecord:
+        """Asks a job to stop; with a checkpoint, so that it can be resumed.
 
         Raises:
             NotFoundError: there is no such job.
-            FailedPreconditionError: it has ended.
+            FailedPreconditionError: it has ended, or has no checkpoints to save.
         """
         now = self._clock()
 
         def work(tx: sqlite3.Connection) -> JobRecord:
             if idempotency.find(tx, key) is None:
-                _request_cancel(tx, jobs.get(tx, job_id), now=now)
+                _request_cancel(tx, jobs.get(tx, job_id), save_checkpoint, now=now)
                 idempotency.record(tx, key, names.job_name(job_id), now=now)
             return jobs.get(tx, job_id)
 
         job = await self._database.write(work)
         if job.state is JobState.CANCELLING:
-            self._cancels.setdefault(job_id, asyncio.Event()).set()
+            # Without an event the job is about to run, and looks at its state when it does.
+            if job_id in self._cancels:
+                self._cancels[job_id].set()
+        elif job.state is JobState.CANCELLED:
+            self._clear(self._root / job_id)
         self._announcements.announce(job_id)
         await self._refresh_gauges()
         log("job_cancel_requested", job=job_id, state=job.state)
+        return job
+
+    async def resume(self, job_id: str, key: RequestKey | None) -> JobRecord:
+        """Queues an interrupted job again.
+
+        Raises:
+            NotFoundError: there is no such job.
+            FailedPreconditionError: it is not interrupted.
+        """
+        now = self._clock()
+
+        def work(tx: sqlite3.Connection) -> JobRecord:
+            if idempotency.find(tx, key) is None:
+                _check_interrupted(jobs.get(tx, job_id))
+                jobs.resume(tx, job_id, now=now)
+                idempotency.record(tx, key, names.job_name(job_id), now=now)
+            return jobs.get(tx, job_id)
+
+        job = await self._database.write(work)
+        log("job_resumed", job=job_id)
+        self._announcements.announce(job_id)
+        await self._refresh_gauges()
+        self._queued.set()
         return job
 
     async def _work_off(self) -> None:
@@ -186,14 +226,19 @@ class JobRunner:
 
     async def _run(self, job: JobRecord) -> None:
         scratch = self._root / job.id
-        cancel = self._cancels.setdefault(job.id, asyncio.Event())
+        cancel = self._cancels[job.id] = asyncio.Event()
+        if (await self._database.read(lambda tx: jobs.get(tx, job.id))).state is not job.state:
+            cancel.set()
         log("job_started", job=job.id, kind=job.kind, model=job.model_id)
         try:
             await self._run_to_end(job, scratch, cancel)
         finally:
-            self._cancels.pop(job.id, None)
+            # The job may have been resumed meanwhile, and run already.
+            if self._cancels.get(job.id) is cancel:
+                self._cancels.pop(job.id)
         ended = await self._database.read(lambda tx: jobs.get(tx, job.id))
-        self._clear(scratch, keep_log=ended.state is JobState.FAILED)
+        if ended.state.is_final:
+            self._clear(scratch, keep_log=ended.state is JobState.FAILED)
         self._announcements.announce(job.id)
         self._gauges.ended(ended)
         await self._refresh_gauges()
@@ -218,7 +263,11 @@ class JobRunner:
                 finally:
                     stopper.cancel()
         except Cancelled:
-            await self._end_cancelled(job)
+            # Where nobody asked, the whole service is being stopped.
+            interrupted = JobInterruptedError()
+            await (
+                self._end_cancelled(job) if cancel.is_set() else self._end_failed(job, interrupted)
+            )
         except SmidgenError as error:
             await (self._end_cancelled(job) if cancel.is_set() else self._end_failed(job, error))
         except Exception as error:  # a fault of ours must not stop the queue
@@ -226,14 +275,20 @@ class JobRunner:
 
     async def _end_cancelled(self, job: JobRecord) -> None:
         now = self._clock()
-        await self._write_end(job.id, lambda tx: jobs.cancel(tx, job.id, now=now))
+        await self._write_end(job.id, lambda tx: jobs.stop(tx, job.id, now=now))
 
     async def _end_failed(self, job: JobRecord, error: SmidgenError) -> None:
         failure, now = failure_of(error), self._clock()
-        await self._write_end(job.id, lambda tx: jobs.fail(tx, job.id, failure, now=now))
+        can_go_on = job.kind is JobKind.TRAIN_QAT and isinstance(error, _INTERRUPTIONS)
+        end = jobs.interrupt if can_go_on else jobs.fail
+        await self._write_end(job.id, lambda tx: end(tx, job.id, failure, now=now))
 
     async def _write_end(self, job_id: str, end: Commit) -> None:
-        """Writes the end of a job, now or, where that fails, before the next one begins."""
+        """Writes the end of a job, now or, where that fails, before the next one begins.
+
+        The directory is cleared before: once an interruption is written, the job may be resumed.
+        """
+        self._clear(self._root / job_id, keep_log=True, keep_checkpoint=True)
         self._unwritten[job_id] = end
         await self._database.write(end)
         self._unwritten.pop(job_id, None)
@@ -261,17 +316,22 @@ class JobRunner:
         self._gauges.counted(await self._database.read(jobs.counts))
 
     @staticmethod
-    def _clear(scratch: Path, *, keep_log: bool) -> None:
-        """Removes what a worker left behind; the log of a failed job stays."""
-        if not keep_log or not scratch.is_dir():
-            shutil.rmtree(scratch, ignore_errors=True)
+    def _clear(scratch: Path, *, keep_log: bool = False, keep_checkpoint: bool = False) -> None:
+        """Removes what a worker left behind, but for the log or the checkpoint."""
+        kept = {LOG_NAME} if keep_log else set()
+        kept |= {CHECKPOINT_NAME} if keep_checkpoint else set()
+        if not scratch.is_dir():
             return
         for path in scratch.iterdir():
-            if path.name != LOG_NAME:
+            if path.name not in kept:
                 path.unlink() if path.is_file() else shutil.rmtree(path, ignore_errors=True)
+        if not any(scratch.iterdir()):
+            scratch.rmdir()
 
 
-def _request_cancel(tx: sqlite3.Connection, job: JobRecord, *, now: int) -> None:
+def _request_cancel(
+    tx: sqlite3.Connection, job: JobRecord, save_checkpoint: bool, *, now: int
+) -> None:
     if job.state.is_final:
         raise FailedPreconditionError(
             f"{names.job_name(job.id)} has already ended as {job.state.upper()}; "
@@ -280,8 +340,30 @@ def _request_cancel(tx: sqlite3.Connection, job: JobRecord, *, now: int) -> None
             resource_name=names.job_name(job.id),
             state=job.state.upper(),
         )
-    if job.state is JobState.QUEUED:
-        jobs.cancel(tx, job.id, now=now)
+    if save_checkpoint and job.kind is not JobKind.TRAIN_QAT:
+        raise FailedPreconditionError(
+            f"{names.job_name(job.id)} is a {job.kind.upper()} job, which has no checkpoints; "
+            "cancel it without",
+            reason="JOB_HAS_NO_CHECKPOINTS",
+            resource_name=names.job_name(job.id),
+        )
+    jobs.set_saves_checkpoint(tx, job.id, save_checkpoint)
+    if job.state is JobState.INTERRUPTED and save_checkpoint:
+        return
+    if job.state in (JobState.QUEUED, JobState.INTERRUPTED):
+        jobs.stop(tx, job.id, now=now)
     elif job.state is JobState.RUNNING:
         event = JobEvent(state=JobState.CANCELLING, stage=job.stage, progress=job.progress)
         jobs.append(tx, job.id, event, now=now)
+
+
+def _check_interrupted(job: JobRecord) -> None:
+    if job.state is not JobState.INTERRUPTED:
+        name = names.job_name(job.id)
+        raise FailedPreconditionError(
+            f"{name} is {job.state.upper()}, expected INTERRUPTED; only a training that was "
+            "stopped before its end can be resumed",
+            reason="JOB_NOT_INTERRUPTED",
+            resource_name=name,
+            state=job.state.upper(),
+        )

@@ -49,7 +49,8 @@ class RunningJob:
         self._scratch = scratch
         self._finish = finish
         self._batch_size = int((job.config or {}).get("batch_size") or 0)
-        self._last_step = 0
+        # Steps before an interruption were counted then.
+        self._last_step: int | None = None if job.progress > 0.0 else 0
         self._last_time_s = time.monotonic()
 
     def signal(self, number: signal.Signals) -> None:
@@ -81,7 +82,7 @@ class RunningJob:
 
     def _observe(self, event: JobEvent) -> None:
         now_s = time.monotonic()
-        steps = max(event.step - self._last_step, 0)
+        steps = 0 if self._last_step is None else max(event.step - self._last_step, 0)
         self._gauges.trained(
             event,
             steps=steps,
@@ -103,4 +104,6 @@ def _progress_event(fields: Mapping[str, Any]) -> JobEvent:
         quantization_loss=fields["quantization_loss"],
         learning_rate=fields["learning_rate"],
         accuracy=fields["accuracy"],
+        feature_loss=fields["feature_loss"],
+        agreement=fields["agreement"],
     )

@@ -12,7 +12,7 @@ _LEAST_SECONDS = 0.2
 
 
 class ProgressThrottle:
-    """Passes on at most five reports a second, and every report with an accuracy.
+    """Passes on at most five reports a second, and every report of an evaluation.
 
     Losses are averaged over the reports held back, weighted by their steps.
     """
@@ -38,7 +38,7 @@ class ProgressThrottle:
         self._last_step = report.step
         self._pending = self._merge(report, steps)
         self._pending_steps += steps
-        if report.accuracy is not None or self._clock() - self._last_sent >= _LEAST_SECONDS:
+        if report.is_evaluated or self._clock() - self._last_sent >= _LEAST_SECONDS:
             self.flush()
 
     def flush(self) -> None:
@@ -54,9 +54,9 @@ class ProgressThrottle:
         if held is None or total == 0:
             return report
         share = steps / total
-        return replace(
-            report,
-            task_loss=report.task_loss * share + held.task_loss * (1 - share),
-            quantization_loss=report.quantization_loss * share
-            + held.quantization_loss * (1 - share),
-        )
+        names = ("task_loss", "quantization_loss", "feature_loss")
+        means = {
+            name: getattr(report, name) * share + getattr(held, name) * (1 - share)
+            for name in names
+        }
+        return replace(report, **means)

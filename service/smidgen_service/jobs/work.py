@@ -12,6 +12,7 @@ from typing import Any
 
 from smidgen.artifact import load_artifact, program_specs
 from smidgen.errors import ArtifactError
+from smidgen.progress import Stage
 from smidgen.report import QuantizationReport
 from smidgen_service.clock import Clock
 from smidgen_service.errors import FailedPreconditionError
@@ -33,6 +34,7 @@ from smidgen_service.store.records import (
 from smidgen_service.store.store import Store
 from smidgen_service.threads import Threads
 
+CHECKPOINT_NAME = "checkpoint.safetensors"
 _TRAINED = "trained.safetensors"
 _ARTIFACT = "model.smidgen"
 
@@ -59,6 +61,7 @@ class JobWork:
         *,
         environment: Mapping[str, str],
         worker_threads: int,
+        checkpoint_interval_s: float,
         clock: Clock,
     ) -> None:
         self._database = store.database
@@ -67,6 +70,7 @@ class JobWork:
         self._gauges = gauges
         self._environment = environment
         self._worker_threads = worker_threads
+        self._checkpoint_interval_s = checkpoint_interval_s
         self._clock = clock
 
     @asynccontextmanager
@@ -112,6 +116,8 @@ class JobWork:
             "trained": str(scratch / _TRAINED)
             if job.kind is JobKind.TRAIN_QAT
             else (str(self._blobs.verify(trained)) if trained is not None else None),
+            "checkpoint": str(scratch / CHECKPOINT_NAME),
+            "checkpoint_interval_s": self._checkpoint_interval_s,
             "artifact": str(scratch / _ARTIFACT),
             "lineage": _lineage(inputs),
         }
@@ -130,12 +136,7 @@ class JobWork:
         pins.enter_context(self._blobs.pinned(sha256))
         await self._threads.run(self._blobs.adopt, path, sha256)
         result = TrainResult(
-            float_accuracy=fields["float_accuracy"],
-            accuracy=fields["accuracy"],
-            task_loss=fields["task_loss"],
-            quantization_loss=fields["quantization_loss"],
-            best_epoch=fields["best_epoch"],
-            step_count=fields["step_count"],
+            **{**fields["summary"], "best_stage": Stage(fields["summary"]["best_stage"])}
         )
         now = self._clock()
         return lambda tx: jobs.succeed(tx, job.id, result, now=now, result_sha256=sha256)

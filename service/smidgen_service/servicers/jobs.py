@@ -46,4 +46,11 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
     async def CancelJob(self, request: pb.CancelJobRequest, context: Context) -> pb.Job:
         """Asks a job to stop."""
         key = request_key("CancelJob", request, request.request_id)
-        return job_to_message(await self._handler.cancel(names.parse_job(request.name), key))
+        job_id = names.parse_job(request.name)
+        job = await self._handler.cancel(job_id, key, save_checkpoint=request.save_checkpoint)
+        return job_to_message(job)
+
+    async def ResumeJob(self, request: pb.ResumeJobRequest, context: Context) -> pb.Job:
+        """Lets an interrupted job go on."""
+        key = request_key("ResumeJob", request, request.request_id)
+        return job_to_message(await self._handler.resume(names.parse_job(request.name), key))

@@ -22,7 +22,7 @@ from smidgen_service.store.records import (
     TrainResult,
 )
 
-_ACTIVE = "state IN ('queued', 'running', 'cancelling')"
+_ACTIVE = "state IN ('queued', 'running', 'cancelling', 'interrupted')"
 
 
 def insert(tx: sqlite3.Connection, job: JobRecord) -> JobRecord:
@@ -101,12 +101,13 @@ def events(
 def claim(tx: sqlite3.Connection, *, now: int) -> JobRecord | None:
     """Takes the oldest queued job to run it; None if none waits."""
     row = tx.execute(
-        "SELECT id FROM jobs WHERE state = 'queued' ORDER BY sequence LIMIT 1"
+        "SELECT id, progress FROM jobs WHERE state = 'queued' ORDER BY sequence LIMIT 1"
     ).fetchone()
     if row is None:
         return None
     tx.execute("UPDATE jobs SET start_time = ? WHERE id = ?", (now, row["id"]))
-    append(tx, row["id"], JobEvent(state=JobState.RUNNING, stage=Stage.LOAD), now=now)
+    event = JobEvent(state=JobState.RUNNING, stage=Stage.LOAD, progress=row["progress"])
+    append(tx, row["id"], event, now=now)
     return get(tx, row["id"])
 
 
@@ -144,22 +145,68 @@ def cancel(tx: sqlite3.Connection, job_id: str, *, now: int) -> None:
     append(tx, job_id, JobEvent(state=JobState.CANCELLED, progress=progress), now=now)
 
 
+def interrupt(tx: sqlite3.Connection, job_id: str, failure: JobFailure | None, *, now: int) -> None:
+    """Sets a training to rest until it is resumed; failure is None where it was asked for."""
+    encoded = json.dumps(asdict(failure)) if failure is not None else None
+    tx.execute("UPDATE jobs SET failure = ?, end_time = ? WHERE id = ?", (encoded, now, job_id))
+    event = JobEvent(
+        state=JobState.INTERRUPTED,
+        progress=get(tx, job_id).progress,
+        message=failure.message if failure is not None else "",
+    )
+    append(tx, job_id, event, now=now)
+
+
+def resume(tx: sqlite3.Connection, job_id: str, *, now: int) -> None:
+    """Queues an interrupted job again."""
+    tx.execute(
+        "UPDATE jobs SET failure = NULL, start_time = NULL, end_time = NULL, saves_checkpoint = 0"
+        " WHERE id = ?",
+        (job_id,),
+    )
+    event = JobEvent(state=JobState.QUEUED, progress=get(tx, job_id).progress)
+    append(tx, job_id, event, now=now)
+
+
+def set_saves_checkpoint(tx: sqlite3.Connection, job_id: str, is_saving: bool) -> None:
+    """Notes whether a job that is asked to stop shall be resumable."""
+    tx.execute("UPDATE jobs SET saves_checkpoint = ? WHERE id = ?", (is_saving, job_id))
+
+
+def stop(tx: sqlite3.Connection, job_id: str, *, now: int) -> None:
+    """Ends a job that was asked to stop: for good, or until it is resumed."""
+    if get(tx, job_id).saves_checkpoint:
+        interrupt(tx, job_id, None, now=now)
+    else:
+        cancel(tx, job_id, now=now)
+
+
 def interrupt_active(tx: sqlite3.Connection, *, now: int) -> tuple[str, ...]:
     """Ends jobs that ran when the server stopped and returns their ids.
 
-    Those that were asked to stop are cancelled, the others failed with JOB_INTERRUPTED.
+    Trainings are interrupted; of the others those that were asked to stop are cancelled, the rest
+    failed with JOB_INTERRUPTED.
     """
     rows = tx.execute(
-        "SELECT id, state FROM jobs WHERE state IN ('running', 'cancelling') ORDER BY sequence"
+        "SELECT id, kind, state FROM jobs WHERE state IN ('running', 'cancelling')"
+        " ORDER BY sequence"
     ).fetchall()
     error = JobInterruptedError()
     failure = JobFailure(type(error).__name__, error.reason, error.message, error.metadata)
     for row in rows:
         if row["state"] == JobState.CANCELLING:
-            cancel(tx, row["id"], now=now)
+            stop(tx, row["id"], now=now)
+        elif row["kind"] == JobKind.TRAIN_QAT:
+            interrupt(tx, row["id"], failure, now=now)
         else:
             fail(tx, row["id"], failure, now=now)
     return tuple(row["id"] for row in rows)
+
+
+def states(tx: sqlite3.Connection) -> dict[str, JobState]:
+    """Returns the states of all jobs that have not ended for good, by id."""
+    rows = tx.execute(f"SELECT id, state FROM jobs WHERE {_ACTIVE}")
+    return {row["id"]: JobState(row["state"]) for row in rows}
 
 
 def active_user_of_model(tx: sqlite3.Connection, model_id: str) -> str | None:
@@ -211,12 +258,15 @@ def _decode(row: sqlite3.Row) -> JobRecord:
         failure=JobFailure(**json.loads(failure)) if failure is not None else None,
         result=_decode_result(kind, json.loads(result)) if result is not None else None,
         result_sha256=row["result_sha256"],
+        saves_checkpoint=bool(row["saves_checkpoint"]),
     )
 
 
 def _decode_result(kind: JobKind, document: dict[str, Any]) -> TrainResult | ConvertResult:
     if kind is JobKind.TRAIN_QAT:
-        return TrainResult(**document)
+        stage = document.get("best_stage")
+        best_stage = Stage(stage) if stage is not None else None
+        return TrainResult(**{**document, "best_stage": best_stage})
     report = QuantizationReport.from_dict(document["report"])
     return ConvertResult(**{**document, "report": report})
 

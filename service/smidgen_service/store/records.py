@@ -32,11 +32,17 @@ class JobState(enum.StrEnum):
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CANCELLED = "cancelled"
+    INTERRUPTED = "interrupted"
 
     @property
     def is_final(self) -> bool:
-        """Whether the job has ended."""
+        """Whether the job has ended for good."""
         return self in (JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED)
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether nothing more happens to the job unless somebody asks for it."""
+        return self.is_final or self is JobState.INTERRUPTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +130,8 @@ class TrainResult:
     quantization_loss: float
     best_epoch: int
     step_count: int
+    agreement: float | None = None
+    best_stage: Stage | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +146,11 @@ class ConvertResult:
 
 @dataclass(frozen=True, slots=True)
 class JobRecord:
-    """A stored job, and what it was asked to do; `config` and `precision` are plain values."""
+    """A stored job, and what it was asked to do.
+
+    `config` is that of training and `precision` that of weights, as plain values;
+    `saves_checkpoint` tells that it was asked to stop so that it can be resumed.
+    """
 
     id: str
     kind: JobKind
@@ -148,7 +160,7 @@ class JobRecord:
     dataset_id: str | None = None
     evaluation_dataset_id: str | None = None
     train_job_id: str | None = None
-    config: Mapping[str, str | int | float | None] | None = None
+    config: Mapping[str, Any] | None = None
     precision: Mapping[str, Any] | None = None
     state: JobState = JobState.QUEUED
     stage: Stage | None = None
@@ -159,6 +171,7 @@ class JobRecord:
     failure: JobFailure | None = None
     result: TrainResult | ConvertResult | None = None
     result_sha256: str | None = None
+    saves_checkpoint: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +188,8 @@ class JobEvent:
     quantization_loss: float | None = None
     learning_rate: float | None = None
     accuracy: float | None = None
+    feature_loss: float | None = None
+    agreement: float | None = None
     message: str = ""
     sequence: int = 0
     time: int = 0

@@ -139,4 +139,17 @@ _CALIBRATION_STATISTICS = (
 
 _PRECISION = ("ALTER TABLE jobs ADD COLUMN precision TEXT",)
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _CALIBRATION_STATISTICS, _PRECISION)
+_TRAINING_FIGURES = (
+    "ALTER TABLE job_events ADD COLUMN feature_loss REAL",
+    "ALTER TABLE job_events ADD COLUMN agreement REAL",
+)
+
+_RESUMING = ("ALTER TABLE jobs ADD COLUMN saves_checkpoint INTEGER NOT NULL DEFAULT 0",)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    _FIRST,
+    _CALIBRATION_STATISTICS,
+    _PRECISION,
+    _TRAINING_FIGURES,
+    _RESUMING,
+)

@@ -274,6 +274,10 @@ def test_jobs(smidgen: Smidgen, state: State) -> None:
     assert refused.error["reason"] == "JOB_ENDED"
     state.jobs["jobs/train"].state = jobs_pb.JOB_STATE_RUNNING
     assert smidgen("jobs", "cancel", "train", "--json").document["state"] == "JOB_STATE_CANCELLED"
+    state.jobs["jobs/train"].state = jobs_pb.JOB_STATE_RUNNING
+    stopped = smidgen("jobs", "cancel", "train", "--save-checkpoint", "--json").document
+    assert stopped["state"] == "JOB_STATE_INTERRUPTED"
+    assert smidgen("jobs", "resume", "train", "--json").document["state"] == "JOB_STATE_QUEUED"
 
 
 def test_watching_a_job_that_fails_prints_it_and_ends_with_1(

@@ -337,7 +337,14 @@ class Jobs(jobs_grpc.JobServiceServicer):
                 f"{job.name} has ended",
                 reason="JOB_ENDED",
             )
-        job.state = jobs_pb.JOB_STATE_CANCELLED
+        saved, gone = jobs_pb.JOB_STATE_INTERRUPTED, jobs_pb.JOB_STATE_CANCELLED
+        job.state = saved if request.save_checkpoint else gone
+        return job
+
+    def ResumeJob(self, request, context):
+        self.state.last_request = request
+        job = self.state.jobs[request.name]
+        job.state = jobs_pb.JOB_STATE_QUEUED
         return job
 
 

@@ -175,6 +175,14 @@ def test_cancel(client: Client, state: State) -> None:
     assert client.cancel_job("train").state == jobs_pb.JOB_STATE_CANCELLED
 
 
+def test_stop_and_resume(client: Client, state: State) -> None:
+    state.jobs["jobs/train"].state = jobs_pb.JOB_STATE_RUNNING
+    stopped = client.cancel_job("train", save_checkpoint=True)
+    assert stopped.state == jobs_pb.JOB_STATE_INTERRUPTED
+    assert client.resume_job("train").state == jobs_pb.JOB_STATE_QUEUED
+    assert len(state.last_request.request_id) == 36
+
+
 def test_every_method_but_the_uploads_is_retried_on_unavailable_alone() -> None:
     config = json.loads(service_config())
     (rule,) = config["methodConfig"]

@@ -4,9 +4,10 @@ import threading
 
 import pytest
 
-from smidgen.client import Client, RemoteError, UnavailableError
+from smidgen.client import Client, JobFailedError, RemoteError, UnavailableError
 from smidgen.v1 import job_service_pb2 as jobs_pb
-from tests.python.client.canned_server import CannedServer, State
+from smidgen.v1.error_pb2 import JobError
+from tests.python.client.canned_server import CannedServer, State, train_events, train_job
 
 
 def sequences(events: object) -> list[int]:
@@ -52,6 +53,26 @@ def test_stream_that_ends_before_the_job_is_opened_again(client: Client, state: 
     assert [next(events).sequence for _ in range(3)] == [1, 2, 3]
     state.events["jobs/train"] = whole
     assert sequences(events) == [4, 5, 6]
+
+
+def test_watch_ends_where_a_job_was_interrupted(client: Client, state: State) -> None:
+    state.jobs["jobs/train"] = train_job(jobs_pb.JOB_STATE_INTERRUPTED)
+    state.events["jobs/train"] = train_events(jobs_pb.JOB_STATE_INTERRUPTED)
+    assert sequences(client.watch_job("train")) == [1, 2, 3, 4, 5, 6]
+    with pytest.raises(JobFailedError, match="can be resumed") as stopped:
+        client.wait_job("train")
+    assert stopped.value.reason == "JOB_STOPPED"
+    state.jobs["jobs/train"].error.MergeFrom(JobError(reason="WORKER_DIED", message="it died"))
+    with pytest.raises(JobFailedError, match="was interrupted: it died") as killed:
+        client.wait_job("train")
+    assert killed.value.reason == "WORKER_DIED"
+    assert killed.value.job.state == jobs_pb.JOB_STATE_INTERRUPTED
+
+
+def test_watch_passes_an_interruption_that_is_over(client: Client, state: State) -> None:
+    state.events["jobs/train"][2].state = jobs_pb.JOB_STATE_INTERRUPTED
+    state.events["jobs/train"][3].state = jobs_pb.JOB_STATE_QUEUED
+    assert sequences(client.watch_job("train")) == [1, 2, 3, 4, 5, 6]
 
 
 def test_watch_of_nothing_is_refused(client: Client) -> None:

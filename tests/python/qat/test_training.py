@@ -4,21 +4,35 @@ from __future__ import annotations
 
 import copy
 import itertools
+import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from smidgen.calibration import calibrate
-from smidgen.config import QATConfig, TaskLoss
+from smidgen.config import (
+    BudgetConfig,
+    FeatureDistance,
+    FineTune,
+    LossConfig,
+    OptimizerConfig,
+    OptimizerKind,
+    QATConfig,
+    StageConfig,
+    TaskLoss,
+)
 from smidgen.errors import CalibrationError, InvalidDatasetError, TrainingError
 from smidgen.float_model import FloatModel
 from smidgen.formats.dataset import Dataset
 from smidgen.profile import CalibrationProfile
 from smidgen.progress import Stage, Stopped, TrainingProgress
+from smidgen.qat.prepare import prepare_qat
 from smidgen.qat.trained import load_trained, save_trained
 from smidgen.qat.training import train_qat
 
@@ -129,6 +143,146 @@ def test_start_is_kept_if_training_only_harms(import_model: ImportModel, dataset
     assert trained.accuracy > 0.95
 
 
+def test_labels_are_not_needed_to_do_what_the_float_model_does(
+    import_model: ImportModel, dataset: Dataset
+) -> None:
+    model = import_model(_fitted(dataset), (1, 8, 8))
+    unlabelled = Dataset({"x": dataset.arrays["x"]}, 120)
+    profile = calibrate(model, unlabelled.batches(model.exported.inputs, 40))
+    loss = LossConfig(temperature=2.0, features=(FeatureDistance("conv"),))
+    config = QATConfig(epochs=2, batch_size=8, task_loss=TaskLoss.NONE, loss=loss)
+    reports: list[TrainingProgress] = []
+    trained = train_qat(model, profile, unlabelled, config, on_progress=reports.append)
+    assert (trained.accuracy, trained.float_accuracy, trained.task_loss) == (None, None, 0.0)
+    assert trained.agreement is not None
+    assert trained.agreement >= 0.9
+    assert all(report.feature_loss > 0 and report.task_loss == 0 for report in reports)
+    assert [r.agreement for r in reports if r.is_evaluated] == [
+        point.agreement for point in trained.curve.evaluations[1:]
+    ]
+
+
+def test_every_step_is_in_the_curve(
+    model: FloatModel, profile: CalibrationProfile, dataset: Dataset, tmp_path: Path
+) -> None:
+    loss = LossConfig(label_smoothing=0.1, weight_warm_up_steps=12)
+    config = replace(CONFIG, loss=loss)
+    trained = train_qat(model, profile, dataset, config)
+    curve = trained.curve
+    assert curve.column("step").tolist() == list(range(1, 37))
+    assert curve.column("loss_weight")[[0, 6, 12, 35]].tolist() == [0.0, 0.25, 0.5, 0.5]
+    assert (curve.column("task_loss") > 0).all()
+    assert (curve.column("quantization_loss") > 0).all()
+    assert [(point.step, point.epoch, point.stage) for point in curve.evaluations] == [
+        (0, 0, Stage.LOAD),
+        (12, 1, Stage.QAT),
+        (24, 2, Stage.QAT),
+        (36, 3, Stage.FINE_TUNE),
+    ]
+    best = max(point.accuracy for point in curve.evaluations if point.accuracy is not None)
+    assert trained.accuracy == best
+    save_trained(trained, tmp_path / "trained")
+    loaded = load_trained(tmp_path / "trained")
+    assert np.array_equal(loaded.curve.steps, curve.steps)
+    assert loaded.curve.evaluations == curve.evaluations
+
+
+@pytest.mark.parametrize("kind", list(OptimizerKind))
+def test_every_optimizer_and_the_average_learn(
+    model: FloatModel, profile: CalibrationProfile, dataset: Dataset, kind: OptimizerKind
+) -> None:
+    optimizer = OptimizerConfig(kind, weight_decay=1e-4, gradient_clip=5.0, ema_decay=0.5)
+    rate = 0.05 if kind is OptimizerKind.SGD else 1e-2
+    config = replace(CONFIG, epochs=5, learning_rate=rate, optimizer=optimizer)
+    trained = train_qat(model, profile, dataset, config)
+    assert trained.accuracy is not None
+    assert trained.accuracy > 0.9
+
+
+@pytest.mark.parametrize("kind", list(FineTune))
+def test_stage_that_evaluates_best_is_kept(
+    model: FloatModel, profile: CalibrationProfile, dataset: Dataset, kind: FineTune
+) -> None:
+    stages = StageConfig(
+        warm_up_steps=3, freeze_observers_at=0.5, freeze_batch_norm_at=0.6, fine_tune=kind
+    )
+    config = replace(CONFIG, epochs=4, learning_rate=1e-2, stages=stages)
+    reports: list[TrainingProgress] = []
+    trained = train_qat(model, profile, dataset, config, on_progress=reports.append)
+    stages_seen = [point.stage for point in trained.curve.evaluations]
+    assert stages_seen == [
+        Stage.LOAD,
+        Stage.QAT,
+        Stage.QAT,
+        Stage.FREEZE,
+        Stage.FREEZE,
+        Stage.FINE_TUNE,
+    ]
+    best = trained.curve.evaluations[trained.best_epoch]
+    assert (best.stage, best.accuracy) == (trained.best_stage, trained.accuracy)
+    assert best.accuracy == max(p.accuracy or 0.0 for p in trained.curve.evaluations)
+
+
+def test_ranges_stay_where_they_were_frozen(
+    model: FloatModel, profile: CalibrationProfile, dataset: Dataset
+) -> None:
+    stages = StageConfig(freeze_observers_at=0.0, freeze_batch_norm_at=0.0)
+    config = replace(CONFIG, epochs=2, learning_rate=1e-2, stages=stages)
+    trained = train_qat(model, profile, dataset, config)
+    start = prepare_qat(model.graph, profile.ranges).state_dict()
+    assert trained.best_epoch > 0
+    frozen = ("ends", "running_mean", "running_var")
+    for name, value in trained.state.items():
+        if name.endswith(frozen):
+            assert torch.equal(value, start[name]), name
+
+
+def test_step_budget_ends_with_the_best_so_far(
+    model: FloatModel, profile: CalibrationProfile, dataset: Dataset
+) -> None:
+    for steps, epochs in ((5, [0, 1]), (12, [0, 1]), (13, [0, 1, 2])):
+        config = replace(CONFIG, budget=BudgetConfig(steps=steps))
+        reports: list[TrainingProgress] = []
+        trained = train_qat(model, profile, dataset, config, on_progress=reports.append)
+        assert trained.step_count == steps
+        assert [point.epoch for point in trained.curve.evaluations] == epochs
+        assert reports[-1].progress == 1.0
+
+
+def test_time_budget_counts_by_the_clock(
+    model: FloatModel, profile: CalibrationProfile, dataset: Dataset
+) -> None:
+    seconds = itertools.count()
+    config = replace(CONFIG, budget=BudgetConfig(seconds=20))
+    trained = train_qat(model, profile, dataset, config, clock=lambda: float(next(seconds)))
+    assert 12 < trained.step_count < 24
+    assert trained.curve.evaluations[-1].step == trained.step_count
+
+
+def test_patience_goes_on_to_fine_tuning(import_model: ImportModel, dataset: Dataset) -> None:
+    model = import_model(_fitted(dataset), (1, 8, 8))
+    profile = calibrate(model, dataset.batches(model.exported.inputs, 40))
+    wrong = (np.asarray(dataset.arrays["labels"], np.int64) + 1) % CLASSES
+    harmful = Dataset({"x": dataset.arrays["x"], "labels": wrong}, 120)
+    config = QATConfig(
+        epochs=9,
+        fine_tune_epochs=5,
+        learning_rate=2e-2,
+        batch_size=8,
+        quantization_loss_weight=0.0,
+        budget=BudgetConfig(patience=2),
+    )
+    trained = train_qat(model, profile, harmful, config, evaluation=dataset)
+    assert trained.best_epoch == 0
+    assert [(point.epoch, point.stage) for point in trained.curve.evaluations] == [
+        (0, Stage.LOAD),
+        (1, Stage.QAT),
+        (2, Stage.QAT),
+        (3, Stage.FINE_TUNE),
+        (4, Stage.FINE_TUNE),
+    ]
+
+
 def test_stop_is_asked_before_every_step_and_leaves_a_checkpoint(
     model: FloatModel, profile: CalibrationProfile, dataset: Dataset, tmp_path: Path
 ) -> None:
@@ -143,23 +297,52 @@ def test_stop_is_asked_before_every_step_and_leaves_a_checkpoint(
     with pytest.raises(Stopped):
         train_qat(model, profile, dataset, CONFIG, should_stop=should_stop, checkpoint=path)
     assert asked == 16
-    checkpoint = load_trained(path)
-    assert checkpoint.step_count == 15
-    assert checkpoint.best_epoch in (0, 1)
     assert [entry.name for entry in tmp_path.iterdir()] == ["checkpoint"]
+    steps: list[int] = []
+    trained = train_qat(
+        *(model, profile, dataset, CONFIG),
+        resume=path,
+        on_progress=lambda progress: steps.append(progress.step),
+    )
+    assert steps[0] == 20
+    assert trained.step_count == 36
 
 
-def test_checkpoint_is_the_result(
+def test_trained_model_survives_its_file(
     model: FloatModel, profile: CalibrationProfile, dataset: Dataset, tmp_path: Path
 ) -> None:
-    path = tmp_path / "checkpoint"
-    trained = train_qat(model, profile, dataset, CONFIG, checkpoint=path)
-    loaded = load_trained(path)
+    trained = train_qat(model, profile, dataset, CONFIG)
+    save_trained(trained, tmp_path / "trained")
+    loaded = load_trained(tmp_path / "trained")
     assert loaded.summary == trained.summary
     assert loaded.profile == profile.without_statistics()
     assert loaded.model_sha256 == model.exported.sha256
     assert loaded.state.keys() == trained.state.keys()
     assert all(torch.equal(loaded.state[name], value) for name, value in trained.state.items())
+
+
+def test_file_of_the_first_version_is_read(
+    model: FloatModel, profile: CalibrationProfile, tmp_path: Path
+) -> None:
+    document = {
+        "format_version": 1,
+        "model_sha256": model.exported.sha256,
+        "profile": profile.to_json().decode(),
+        "summary": {
+            "float_accuracy": 0.5,
+            "accuracy": None,
+            "task_loss": 1.5,
+            "quantization_loss": 0.25,
+            "best_epoch": 2,
+            "step_count": 7,
+        },
+    }
+    path = tmp_path / "trained"
+    save_file({"a": torch.ones(2)}, path, {"smidgen": json.dumps(document)})
+    loaded = load_trained(path)
+    assert (loaded.float_accuracy, loaded.agreement, loaded.best_epoch) == (0.5, None, 2)
+    assert loaded.state.keys() == {"a"}
+    assert len(loaded.curve.steps) == 0
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"\x08\0\0\0\0\0\0\0{}      "])

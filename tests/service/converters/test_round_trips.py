@@ -10,13 +10,22 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 
 from smidgen.client.reports import decode_report
-from smidgen.client.requests import encode_precision
+from smidgen.client.requests import encode_precision, encode_qat_config
 from smidgen.config import (
+    BudgetConfig,
+    DistanceKind,
+    FeatureDistance,
+    FineTune,
     LayerPrecision,
+    LossConfig,
     ObserverMethod,
+    OptimizerConfig,
+    OptimizerKind,
     Override,
     PrecisionConfig,
     QATConfig,
+    Schedule,
+    StageConfig,
     TaskLoss,
     WeightBits,
 )
@@ -95,6 +104,54 @@ def test_present_zeros_are_kept() -> None:
     assert (config.fine_tune_epochs, config.quantization_loss_weight) == (0, 0.0)
     assert (config.evaluation_fraction, config.seed) == (0.0, -3)
     assert config.task_loss is TaskLoss.MSE
+
+
+def test_every_option_of_training_has_a_counterpart() -> None:
+    for table, enum, choices in (
+        (training.LOSSES, pb.TaskLoss, TaskLoss),
+        (training.DISTANCES, pb.DistanceKind, DistanceKind),
+        (training.FINE_TUNES, pb.FineTune, FineTune),
+        (training.OPTIMIZERS, pb.OptimizerKind, OptimizerKind),
+        (training.SCHEDULES, pb.Schedule, Schedule),
+    ):
+        assert set(table) == set(enum.values())
+        assert set(table.values()) - {None} == set(choices)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        QATConfig(),
+        QATConfig(
+            epochs=3,
+            fine_tune_learning_rate=0.5,
+            task_loss=TaskLoss.NONE,
+            loss=LossConfig(
+                distance=DistanceKind.KL,
+                temperature=2.0,
+                weight_start=0.25,
+                weight_warm_up_steps=7,
+                features=(FeatureDistance("a.*", 0.5), FeatureDistance("b")),
+            ),
+            stages=StageConfig(5, 0.0, 0.5, FineTune.WITHOUT_FAKE_QUANTIZATION),
+            optimizer=OptimizerConfig(
+                OptimizerKind.SGD, 0.01, 0.0, Schedule.STEP, 3, 0.5, 1.5, 0.0
+            ),
+            budget=BudgetConfig(steps=9, seconds=1.5, patience=2),
+        ),
+        QATConfig(task_loss=TaskLoss.CROSS_ENTROPY, loss=LossConfig(label_smoothing=0.1)),
+    ],
+)
+def test_what_the_client_writes_is_what_the_server_trains(config: QATConfig) -> None:
+    explicit = replace(config, fine_tune_learning_rate=config.final_learning_rate)
+    assert training.qat_config(encode_qat_config(config)) == explicit
+
+
+def test_too_many_features_are_refused_before_they_are_read() -> None:
+    features = [pb.FeatureDistance()] * 65
+    with pytest.raises(InvalidArgumentError) as caught:
+        training.qat_config(pb.QATConfig(loss=pb.LossConfig(features=features)))
+    assert caught.value.reason == "TOO_MANY_FEATURES"
 
 
 def test_calibration_header() -> None:

@@ -17,6 +17,7 @@ def report(step: int, loss: float, **fields: object) -> TrainingProgress:
             "total_steps": 100,
             "task_loss": loss,
             "quantization_loss": loss / 2,
+            "feature_loss": loss / 4,
             "learning_rate": 0.1,
             **fields,
         }

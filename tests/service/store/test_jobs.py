@@ -94,21 +94,55 @@ def test_convert_result_comes_back(tx: sqlite3.Connection) -> None:
 
 
 def test_recovery_tells_the_truth(tx: sqlite3.Connection) -> None:
-    for job_id in ("ran", "stopping", "waits"):
+    for job_id in ("ran", "stopping", "saving", "waits"):
         add(tx, job_id)
-    jobs.claim(tx, now=2)
-    jobs.claim(tx, now=2)
-    jobs.append(tx, "stopping", JobEvent(JobState.CANCELLING), now=3)
+    for _ in range(3):
+        jobs.claim(tx, now=2)
+    for job_id in ("stopping", "saving"):
+        jobs.append(tx, job_id, JobEvent(JobState.CANCELLING, progress=0.25), now=3)
+    jobs.set_saves_checkpoint(tx, "saving", True)
 
-    assert jobs.interrupt_active(tx, now=9) == ("ran", "stopping")
-    failed = jobs.get(tx, "ran")
-    assert failed.state is JobState.FAILED
-    assert failed.failure is not None
-    assert failed.failure.reason == "JOB_INTERRUPTED"
-    assert failed.end_time == 9
+    assert jobs.interrupt_active(tx, now=9) == ("ran", "stopping", "saving")
+    interrupted = jobs.get(tx, "ran")
+    assert interrupted.state is JobState.INTERRUPTED
+    assert interrupted.failure is not None
+    assert interrupted.failure.reason == "JOB_INTERRUPTED"
+    assert interrupted.end_time == 9
     assert jobs.get(tx, "stopping").state is JobState.CANCELLED
+    saved = jobs.get(tx, "saving")
+    assert (saved.state, saved.failure) == (JobState.INTERRUPTED, None)
     assert jobs.get(tx, "waits").state is JobState.QUEUED
     assert jobs.interrupt_active(tx, now=10) == ()
+    assert jobs.states(tx) == {
+        "ran": JobState.INTERRUPTED,
+        "saving": JobState.INTERRUPTED,
+        "waits": JobState.QUEUED,
+    }
+
+
+def test_resumed_job_waits_again_with_its_progress(tx: sqlite3.Connection) -> None:
+    add(tx, "one")
+    jobs.claim(tx, now=2)
+    jobs.append(tx, "one", JobEvent(JobState.RUNNING, stage=Stage.QAT, progress=0.5), now=3)
+    jobs.set_saves_checkpoint(tx, "one", True)
+    jobs.stop(tx, "one", now=4)
+    assert jobs.active_user_of_model(tx, "m") == "one"
+    jobs.resume(tx, "one", now=5)
+    queued = jobs.get(tx, "one")
+    assert (queued.state, queued.progress, queued.saves_checkpoint) == (JobState.QUEUED, 0.5, False)
+    assert (queued.start_time, queued.end_time, queued.failure) == (None, None, None)
+    claimed = jobs.claim(tx, now=6)
+    assert claimed is not None
+    assert (claimed.start_time, claimed.progress) == (6, 0.5)
+    jobs.stop(tx, "one", now=7)
+    assert jobs.get(tx, "one").state is JobState.CANCELLED
+
+
+def test_interrupted_conversion_has_failed(tx: sqlite3.Connection) -> None:
+    add(tx, "one", kind=JobKind.CONVERT)
+    jobs.claim(tx, now=2)
+    assert jobs.interrupt_active(tx, now=3) == ("one",)
+    assert jobs.get(tx, "one").state is JobState.FAILED
 
 
 def test_users_are_jobs_that_have_not_ended(tx: sqlite3.Connection) -> None:

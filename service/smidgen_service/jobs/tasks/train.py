@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from smidgen import pipeline
-from smidgen.config import QATConfig, TaskLoss
+from smidgen.config import QATConfig
+from smidgen.config.documents import from_document
 from smidgen.progress import TrainingProgress
 from smidgen_service.jobs.tasks.channel import Channel
 from smidgen_service.jobs.tasks.sources import dataset_of, precision_of, profile_of
@@ -16,9 +18,10 @@ from smidgen_service.jobs.throttle import ProgressThrottle
 
 
 def train(fields: Mapping[str, Any], channel: Channel) -> None:
-    """Trains until the end or until it is told to stop."""
+    """Trains until the end or until it is told to stop, from its checkpoint if it has one."""
     should_stop = _stop_on_sigterm()
     model = pipeline.load_model(Path(fields["model"]))
+    checkpoint = Path(fields["checkpoint"])
     profile = profile_of(fields)
     assert profile is not None
     throttle = ProgressThrottle(lambda progress: _send_progress(channel, progress))
@@ -27,47 +30,23 @@ def train(fields: Mapping[str, Any], channel: Channel) -> None:
         model,
         profile,
         dataset_of(fields["dataset"]),
-        qat_config(fields["config"]),
+        from_document(QATConfig, fields["config"]),
         precision=precision_of(fields),
         evaluation=evaluation,
         on_progress=throttle,
         should_stop=should_stop,
-        checkpoint=Path("checkpoint.safetensors"),
+        checkpoint=checkpoint,
+        checkpoint_interval_s=float(fields["checkpoint_interval_s"]),
+        resume=checkpoint if checkpoint.exists() else None,
     )
     throttle.flush()
     trained_path = Path(fields["trained"])
     pipeline.save_trained(trained, trained_path)
-    channel.send(
-        "result",
-        {
-            "float_accuracy": trained.float_accuracy,
-            "accuracy": trained.accuracy,
-            "task_loss": trained.task_loss,
-            "quantization_loss": trained.quantization_loss,
-            "best_epoch": trained.best_epoch,
-            "step_count": trained.step_count,
-        },
-    )
-
-
-def qat_config(fields: Mapping[str, Any]) -> QATConfig:
-    """Rebuilds a configuration from its plain values."""
-    return QATConfig(**{**fields, "task_loss": TaskLoss(fields["task_loss"])})
+    channel.send("result", {"summary": asdict(trained.summary)})
 
 
 def _send_progress(channel: Channel, progress: TrainingProgress) -> None:
-    fields = {
-        "stage": progress.stage,
-        "progress": progress.progress,
-        "epoch": progress.epoch,
-        "step": progress.step,
-        "total_steps": progress.total_steps,
-        "task_loss": progress.task_loss,
-        "quantization_loss": progress.quantization_loss,
-        "learning_rate": progress.learning_rate,
-        "accuracy": progress.accuracy,
-    }
-    channel.send("progress", fields)
+    channel.send("progress", {**asdict(progress), "progress": progress.progress})
 
 
 def _stop_on_sigterm() -> Callable[[], bool]:

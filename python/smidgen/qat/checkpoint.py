@@ -1,0 +1,75 @@
+"""Checkpoints: everything that a training needs to go on as if it had never stopped."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import torch
+from safetensors.torch import save
+
+from smidgen.durable_file import write_durably
+from smidgen.errors import TrainingError
+from smidgen.qat.fingerprint import Fingerprint
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The state of a training between two steps.
+
+    Attributes:
+        tensors: Weights, ranges, the optimizer's state, averages, the best state and the curve.
+        document: The rest as plain values.
+    """
+
+    tensors: Mapping[str, torch.Tensor]
+    document: Mapping[str, Any]
+
+
+def save_checkpoint(snapshot: Snapshot, fingerprint: Fingerprint, path: Path) -> None:
+    """Replaces a checkpoint by a newer one; a reader finds the old or the new one, whole."""
+    document = {
+        "format_version": FORMAT_VERSION,
+        "fingerprint": asdict(fingerprint),
+        "training": snapshot.document,
+    }
+    # Copies, because tied weights share memory and a safetensors file cannot.
+    tensors = {name: t.detach().clone().contiguous() for name, t in snapshot.tensors.items()}
+    # One entry, because safetensors does not keep the order of several.
+    write_durably(path, save(tensors, {"smidgen_checkpoint": json.dumps(document)}))
+
+
+def load_checkpoint(path: Path, fingerprint: Fingerprint) -> Snapshot:
+    """Reads a checkpoint of a training with this fingerprint.
+
+    Raises:
+        TrainingError: the file is something else.
+        ResumeError: it is the checkpoint of another training.
+        OSError: it cannot be read.
+    """
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            document = json.loads((file.metadata() or {})["smidgen_checkpoint"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
+        if document["format_version"] != FORMAT_VERSION:
+            raise ValueError(f"format version {document['format_version']}")
+        found = Fingerprint(**document["fingerprint"])
+        snapshot = Snapshot(tensors, dict(document["training"]))
+    except (safetensors.SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise invalid_checkpoint(path) from error
+    fingerprint.check(found)
+    return snapshot
+
+
+def invalid_checkpoint(path: Path) -> TrainingError:
+    """Returns the error for a file that is no checkpoint of this build."""
+    return TrainingError(
+        f"{path.name} is not a checkpoint of this version; train from the start",
+        reason="INVALID_CHECKPOINT",
+    )
