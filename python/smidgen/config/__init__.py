@@ -1,6 +1,6 @@
 """The options of calibration, training and conversion, checked when they are made. No torch."""
 
-from smidgen.config.activations import Activations
+from smidgen.config.activations import Activations, RangeSource
 from smidgen.config.budget import BudgetConfig
 from smidgen.config.calibration import CalibrationConfig, ObserverMethod
 from smidgen.config.loss import DistanceKind, FeatureDistance, LossConfig, TaskLoss
@@ -24,6 +24,7 @@ __all__ = [
     "Override",
     "PrecisionConfig",
     "QATConfig",
+    "RangeSource",
     "Schedule",
     "StageConfig",
     "TaskLoss",

@@ -14,3 +14,14 @@ class Activations(enum.StrEnum):
 
     STATIC = "static"
     DYNAMIC = "dynamic"
+
+
+class RangeSource(enum.StrEnum):
+    """Where the ranges of activations come from in training.
+
+    OBSERVED: a moving average of the batches' ranges. LEARNED: the loss, by a gradient for the step
+    between two integers.
+    """
+
+    OBSERVED = "observed"
+    LEARNED = "learned"

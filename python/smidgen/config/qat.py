@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from smidgen.config.activations import RangeSource
 from smidgen.config.budget import BudgetConfig
 from smidgen.config.checks import check_within
 from smidgen.config.loss import LossConfig, TaskLoss
@@ -36,6 +37,7 @@ class QATConfig:
         stages: Warm-up, and when what is frozen.
         optimizer: How weights are moved.
         budget: When training ends early.
+        activations: Where the ranges of activations come from.
     """
 
     epochs: int = 5
@@ -51,6 +53,7 @@ class QATConfig:
     stages: StageConfig = field(default_factory=StageConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     budget: BudgetConfig = field(default_factory=BudgetConfig)
+    activations: RangeSource = RangeSource.OBSERVED
 
     def __post_init__(self) -> None:
         check_within("epochs", self.epochs, least=1, most=10_000)

@@ -7,6 +7,7 @@ what its converted program computes.
 from __future__ import annotations
 
 import math
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -35,12 +36,14 @@ class FakeQuantize(nn.Module):
     """Fake-quantizes an activation; in train mode it follows the range, in eval mode it keeps it.
 
     Attributes:
+        may_take_over: Whether this kind can clamp and write over what it is given.
         ends: Buffer [2] float64, the range [low, high]; what a state dict keeps.
         bounds: The clamp of the operator before, done here in the same pass; infinite for none.
         overwrites: Whether nobody but this module reads what it is given, neither in the forward
             nor in a backward pass, so that the result may take its place.
     """
 
+    may_take_over: ClassVar[bool] = True
     ends: torch.Tensor
 
     def __init__(

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import fx, nn
 
-from smidgen.config.precision import ALL_INT8, PrecisionConfig
+from smidgen.config import PrecisionConfig, RangeSource
+from smidgen.config.precision import ALL_INT8
 from smidgen.forms import assign_forms
 from smidgen.passes import fuse_for_training
 from smidgen.passes.operators import (
@@ -26,6 +28,7 @@ from smidgen.placement import check_ranges, place_quantization
 from smidgen.precision import resolve_precision
 from smidgen.profile import ActivationRange
 from smidgen.qat.fake_quantize import FakeQuantize, Requantize
+from smidgen.qat.learned_step import LearnedStep
 from smidgen.qat.modules import (
     QATConv2d,
     QATConvBatchNorm2d,
@@ -43,10 +46,17 @@ _QAT_LAYERS: dict[type[nn.Module], Any] = {
 }
 
 
+_FAKE_QUANTIZERS: dict[RangeSource, type[FakeQuantize]] = {
+    RangeSource.OBSERVED: FakeQuantize,
+    RangeSource.LEARNED: LearnedStep,
+}
+
+
 def prepare_qat(
     source: fx.GraphModule,
     ranges: Mapping[str, ActivationRange],
     precision: PrecisionConfig = ALL_INT8,
+    activations: RangeSource = RangeSource.OBSERVED,
 ) -> fx.GraphModule:
     """Returns an independent copy of an imported graph that simulates its integer program.
 
@@ -54,18 +64,21 @@ def prepare_qat(
         source: The imported graph.
         ranges: Where each activation's range starts, by the names of activation_names.
         precision: Bits of each layer's weights.
+        activations: Where the ranges come from in train mode. State dicts have the same form for
+            all of them.
 
     Raises:
         CalibrationError: a range is missing.
         InvalidConfigError: the precision does not fit the graph; see resolve_precision.
     """
-    return prepare_fused(fuse_for_training(source), ranges, precision)
+    return prepare_fused(fuse_for_training(source), ranges, precision, activations)
 
 
 def prepare_fused(
     fused: fx.GraphModule,
     ranges: Mapping[str, ActivationRange],
     precision: PrecisionConfig = ALL_INT8,
+    activations: RangeSource = RangeSource.OBSERVED,
 ) -> fx.GraphModule:
     """Returns a graph that simulates the integer program of a fused one.
 
@@ -77,6 +90,8 @@ def prepare_fused(
         fused: What fuse_for_training or fuse_for_inference returns; its modules are shared.
         ranges: Where each activation's range starts, by the names of activation_names.
         precision: Bits of each layer's weights.
+        activations: Where the ranges come from in train mode. State dicts have the same form for
+            all of them.
 
     Raises:
         CalibrationError: a range is missing.
@@ -93,7 +108,7 @@ def prepare_fused(
             layer = _with_clamp(make(module, precisions[node.name]), clamp_of(fused, node))
             rewriter.call(node, layer, tuple(node.all_input_nodes), like=node)
     prepared = rewriter.finish()
-    _insert_fake_quantization(prepared, fused, ranges)
+    _insert_fake_quantization(prepared, fused, ranges, _FAKE_QUANTIZERS[activations])
     return prepared
 
 
@@ -106,7 +121,6 @@ def finish_qat(
     """
     rewriter = Rewriter(prepared)
     ranges: dict[str, ActivationRange] = {}
-    clamps = _clamps(prepared)
     for node in prepared.graph.nodes:
         module = module_of(prepared, node)
         if isinstance(module, FakeQuantize):
@@ -115,24 +129,28 @@ def finish_qat(
         elif isinstance(module, Requantize):
             rewriter.skip(node, node.all_input_nodes[0])
         elif isinstance(module, QATLayer):
-            layer = _with_clamp(module.folded(), clamps[node])
+            layer = _with_clamp(module.folded(), clamp_of(prepared, node))
             rewriter.call(node, layer, tuple(node.all_input_nodes), like=node)
-        elif module is not None and clamps[node] != UNBOUNDED:
-            layer = _with_clamp(module, clamps[node])
+        elif module is not None and _is_clamped_by_reader(prepared, node):
+            layer = _with_clamp(module, clamp_of(prepared, node))
             rewriter.call(node, layer, tuple(operands(node)), like=node)
         else:
             rewriter.copy(node)
     return rewriter.finish(), ranges
 
 
-def _clamps(prepared: fx.GraphModule) -> dict[fx.Node, tuple[float, float]]:
-    """Returns the clamp of each node, whether it is done there or where it is fake-quantized."""
-    clamps = {node: clamp_of(prepared, node) for node in prepared.graph.nodes}
-    for node in prepared.graph.nodes:
-        module = module_of(prepared, node)
-        if isinstance(module, FakeQuantize) and module.bounds != UNBOUNDED:
-            clamps[node.all_input_nodes[0]] = module.bounds
-    return clamps
+class ClampedByReader(Clamped):
+    """An operator whose clamp the FakeQuantize behind it does; the state has the same names."""
+
+    def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
+        """Runs the operator."""
+        output: torch.Tensor = self.operator(*inputs)
+        return output
+
+
+def _is_clamped_by_reader(prepared: fx.GraphModule, node: fx.Node) -> bool:
+    is_call = node.op == "call_module"
+    return is_call and isinstance(prepared.get_submodule(str(node.target)), ClampedByReader)
 
 
 def _with_clamp(layer: nn.Module, bounds: tuple[float, float]) -> nn.Module:
@@ -141,7 +159,10 @@ def _with_clamp(layer: nn.Module, bounds: tuple[float, float]) -> nn.Module:
 
 
 def _insert_fake_quantization(
-    prepared: fx.GraphModule, fused: fx.GraphModule, ranges: Mapping[str, ActivationRange]
+    prepared: fx.GraphModule,
+    fused: fx.GraphModule,
+    ranges: Mapping[str, ActivationRange],
+    make: type[FakeQuantize],
 ) -> None:
     """Puts a FakeQuantize behind each node whose value is quantized, for those who read it so."""
     names, forms, points = activation_names(fused), assign_forms(fused), place_quantization(fused)
@@ -151,7 +172,7 @@ def _insert_fake_quantization(
     for node in [node for node in prepared.graph.nodes if node.name in points]:
         original, point = nodes[node.name], points[node.name]
         if node.name == point:
-            modules[point] = FakeQuantize(ranges[names[point]])
+            modules[point] = make(ranges[names[point]])
             inserted = _insert_behind(prepared, node, f"{point}_fake_quantize", modules[point])
             inserted.meta["activation"] = names[point]
         elif is_interpolation(fused, original):
@@ -179,13 +200,14 @@ def _take_over(prepared: fx.GraphModule, node: fx.Node, reader: FakeQuantize) ->
     That saves passes over the activation, and memory that is used for the first time in each step,
     which costs more than the passes. None of these operators needs its output to find gradients.
     """
-    if kind_of(node) not in CLAMPABLE_KINDS:
+    if kind_of(node) not in CLAMPABLE_KINDS or not reader.may_take_over:
         return
     reader.bounds = clamp_of(prepared, node)
     reader.overwrites = True
     module = module_of(prepared, node)
-    if module is not None:
-        prepared.set_submodule(str(node.target), module)
+    if module is not None and reader.bounds != UNBOUNDED:
+        low, high = reader.bounds
+        prepared.set_submodule(str(node.target), ClampedByReader(module, low=low, high=high))
 
 
 def _insert_behind(

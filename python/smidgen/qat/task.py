@@ -87,7 +87,7 @@ def make_task(
     """
     batch_size = model.exported.inputs[0].shape[0] or config.batch_size
     training, held_out = _splits(model, dataset, config, evaluation)
-    prepared = prepare_qat(model.graph, profile.ranges, precision)
+    prepared = prepare_qat(model.graph, profile.ranges, precision, config.activations)
     fused = fuse_for_inference(model.graph)
     features = select_features(prepared, fused, config.loss.features)
     training_teacher, evaluation_teacher = Teacher(fused, features), Teacher(fused)

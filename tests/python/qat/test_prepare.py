@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from smidgen.calibration import calibrate
+from smidgen.config import RangeSource
 from smidgen.convert import convert_graph
 from smidgen.errors import CalibrationError
 from smidgen.float_model import FloatModel
@@ -19,7 +20,7 @@ from smidgen.passes.operators import Clamped, module_of
 from smidgen.program import interpret
 from smidgen.qat.fake_quantize import FakeQuantize
 from smidgen.qat.modules import QATConvBatchNorm2d, QATLinear
-from smidgen.qat.prepare import finish_qat, prepare_qat
+from smidgen.qat.prepare import ClampedByReader, finish_qat, prepare_qat
 
 ImportModel = Callable[..., FloatModel]
 
@@ -74,7 +75,8 @@ def test_an_operator_is_clamped_and_overwritten_by_its_only_reader(model: FloatM
     ]
     unbounded = (-math.inf, math.inf)
     assert found == [(unbounded, False), ((0.0, math.inf), True), (unbounded, True)]
-    assert not any(isinstance(module, Clamped) for module in prepared.modules())
+    clamps = [module for module in prepared.modules() if isinstance(module, Clamped)]
+    assert [type(module) for module in clamps] == [ClampedByReader]
     x = _input()
     before = x.clone()
     prepared.train()(x).sum().backward()
@@ -127,6 +129,46 @@ def test_prepared_graph_is_independent(model: FloatModel) -> None:
         np.abs(p.detach().numpy()).sum() > 0 for p in model.graph.parameters() if p.dim() > 1
     )
     assert any(isinstance(module, QATConvBatchNorm2d) for module in prepared.modules())
+
+
+class _Residual(nn.Module):
+    """A sum that is clamped."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(2, 2, 3, padding=1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.relu(self.conv(x) + x)
+
+
+@pytest.mark.parametrize("activations", RangeSource)
+def test_clamps_come_back_and_states_have_the_same_names(
+    import_model: ImportModel, activations: RangeSource
+) -> None:
+    model = import_model(_Residual(), (2, 6, 6))
+    profile = calibrate(model, [{"x": _input().numpy()}])
+    prepared = prepare_qat(model.graph, profile.ranges, activations).eval()
+    finished, ranges = finish_qat(prepared)
+    folded = fuse_for_inference(model.graph)
+    assert ranges.keys() == profile.ranges.keys()
+    assert [n.name for n in finished.graph.nodes] == [n.name for n in folded.graph.nodes]
+    with torch.no_grad():
+        assert torch.equal(finished(_input()), folded(_input()))
+        assert float(prepared(_input()).min()) == 0.0
+    names = [name for name in prepared.state_dict() if "fake_quantize" not in name]
+    assert [name.partition(".")[2] for name in names] == ["layer.weight", "layer.bias"]
+    observed = prepare_qat(model.graph, profile.ranges)
+    observed.load_state_dict(prepared.state_dict())
+
+
+def test_state_of_a_clamped_layer_has_the_names_of_former_versions(model: FloatModel) -> None:
+    profile = calibrate(model, [{"x": _input().numpy()}])
+    names = list(prepare_qat(model.graph, profile.ranges).state_dict())
+    assert [name.partition(".")[2] for name in names if name.endswith("layer.weight")] == [
+        "operator.layer.weight",
+        "layer.weight",
+    ]
 
 
 class _Joined(nn.Module):
