@@ -112,6 +112,27 @@ def test_every_instruction_set_finds_the_range(isa: str, x: NDArray[np.float32])
     np.testing.assert_array_equal([low, high], [x.min(), x.max()])
 
 
+def test_threads_do_not_matter() -> None:
+    """Beside PyTorch, whose OpenMP threads take parts."""
+    x = np.random.default_rng(0).normal(size=100_003).astype(np.float32)
+    kernels = _engine.FakeQuantizer(None)
+    found = []
+    for threads in (1, 2, 3):
+        out, passed = np.empty_like(x), np.empty_like(x)
+        bits = np.empty(-(-len(x) // 8), np.uint8)
+        limits = (-100.0, 155.0, -1.0, 2.0)
+        kernels.round(x, 0.0078125, *limits, None, out, bits, threads)
+        kernels.pass_gradient(x, bits, passed, threads)
+        weight, by_weight = x[:-3].reshape(50, -1), np.empty(100_000, np.float32)
+        row_bits, scales = np.empty(50 * 250, np.uint8), np.empty(50, np.float32)
+        kernels.round_weight(weight, None, by_weight, row_bits, scales, threads)
+        arrays = (out, bits, passed, by_weight, row_bits, scales)
+        ends = kernels.value_range(x, threads)
+        found.append(([array.tobytes() for array in arrays], ends))
+    assert found[0] == found[1] == found[2]
+    assert found[0][1] == (float(x.min()), float(x.max()))
+
+
 def test_range_of_values_that_lie_apart() -> None:
     x = torch.tensor([[1.0, 9.0], [-2.0, -9.0]])
     assert value_range(x[:, 0]) == (-2.0, 1.0)
