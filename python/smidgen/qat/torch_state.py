@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import fx
@@ -19,7 +19,9 @@ def training_state(graph: fx.GraphModule, batch_size: int) -> Iterator[None]:
     """Makes torch repeat its results, and keeps small models on one thread; restores both after.
 
     Threads that share little work spend their time on waiting for each other: on a busy machine
-    two of them can be ten times slower than one.
+    two of them can be ten times slower than one. New tensors are not filled before they are
+    written, which would be a pass over each of them: no operator here reads what it has not
+    written.
 
     Args:
         graph: What will be trained.
@@ -27,10 +29,10 @@ def training_state(graph: fx.GraphModule, batch_size: int) -> Iterator[None]:
     """
     were_deterministic = torch.are_deterministic_algorithms_enabled()
     only_warned = torch.is_deterministic_algorithms_warn_only_enabled()
-    deterministic: Any = torch.utils.deterministic  # its attribute is made by a class of modules
-    was_filled = deterministic.fill_uninitialized_memory
+    filling = cast("Any", torch.utils.deterministic)  # torch has no type for what it offers
+    was_filled = filling.fill_uninitialized_memory
     threads = torch.get_num_threads()
-    deterministic.fill_uninitialized_memory = False
+    filling.fill_uninitialized_memory = False
     torch.use_deterministic_algorithms(True)
     if largest_activation(graph) * batch_size <= ONE_THREAD_ELEMENTS:
         torch.set_num_threads(1)
@@ -38,7 +40,7 @@ def training_state(graph: fx.GraphModule, batch_size: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
-        deterministic.fill_uninitialized_memory = was_filled
+        filling.fill_uninitialized_memory = was_filled
         torch.use_deterministic_algorithms(were_deterministic, warn_only=only_warned)
 
 

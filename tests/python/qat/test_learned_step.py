@@ -12,7 +12,6 @@ import torch
 from torch import nn
 
 from examples.digits.data import Digits, load_split
-from examples.digits.model import DigitNet
 from smidgen.calibration import calibrate
 from smidgen.config import QATConfig, RangeSource
 from smidgen.errors import TrainingError
@@ -103,13 +102,28 @@ def test_a_step_that_is_no_number_stops_training() -> None:
         module(torch.ones(3))
 
 
+class _Net(nn.Module):
+    """A small net for digits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(1, 16, 3, padding=1, bias=False)
+        self.norm = nn.BatchNorm2d(16)
+        self.depthwise = nn.Conv2d(16, 16, 3, padding=1, groups=16)
+        self.head = nn.Linear(256, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = nn.functional.max_pool2d(torch.relu(self.norm(self.conv(x))), 2)
+        y: torch.Tensor = self.head(torch.relu(self.depthwise(x)).flatten(1))
+        return y
+
+
 def _fitted(digits: Digits) -> nn.Module:
-    """Returns a net that knows digits well enough after a few seconds."""
     torch.manual_seed(0)
-    net = DigitNet()
+    net = _Net()
     optimizer = torch.optim.Adam(net.parameters(), lr=1e-2)
     images, labels = map(torch.from_numpy, (digits.training_images, digits.training_labels))
-    for _ in range(3):
+    for _ in range(5):
         for batch in torch.randperm(len(labels)).split(64):
             optimizer.zero_grad()
             nn.functional.cross_entropy(net(images[batch]), labels[batch]).backward()
@@ -121,7 +135,7 @@ def test_steps_that_are_far_too_wide_are_learned(import_model: ImportModel) -> N
     digits = load_split()
     model = import_model(_fitted(digits), (1, 8, 8))
     (name,) = (spec.name for spec in model.exported.inputs)
-    images, labels = digits.training_images[:640], digits.training_labels[:640]
+    images, labels = digits.training_images, digits.training_labels
     dataset = Dataset({name: images, "labels": labels}, len(labels))
     calibrated = calibrate(model, [{name: images[:256]}])
     wide = {
@@ -130,7 +144,7 @@ def test_steps_that_are_far_too_wide_are_learned(import_model: ImportModel) -> N
     }
     profile = dataclasses.replace(calibrated, ranges=wide)
     config = QATConfig(
-        epochs=2, fine_tune_epochs=0, learning_rate=3e-2, activations=RangeSource.LEARNED
+        epochs=4, fine_tune_epochs=1, learning_rate=1e-2, activations=RangeSource.LEARNED
     )
     trained = train_qat(model, profile, dataset, config)
     assert trained.accuracy is not None
