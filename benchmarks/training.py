@@ -124,12 +124,14 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     console = Console(width=120)
     rows: list[TrainingRow] = []
+    packages = {name: version(name) for name in ("torch", "torchao")}
+    waiting = {"omp_wait_policy": os.environ.get("OMP_WAIT_POLICY", "")}
+    machine = {**environment(), **packages, **waiting}
     for net in options.nets:
         rows.append(run(net, options))
         console.print(table_of(rows[-1:]))
         if options.json is not None:
-            versions = {name: version(name) for name in ("torch", "torchao")}
-            document = {**environment(), **versions, "rows": [asdict(row) for row in rows]}
+            document = {**machine, "rows": [asdict(row) for row in rows]}
             options.json.write_text(json.dumps(document, indent=1) + "\n")
 
 
