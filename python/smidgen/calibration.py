@@ -53,14 +53,26 @@ def calibrate(
 class Calibrator:
     """Calibration batch by batch, in memory of fixed size.
 
+    Args:
+        model: The model.
+        config: How to estimate ranges; the defaults if None.
+        graph: The graph to run, where it is no longer the one that fuse_for_inference makes of the
+            model.
+
     Raises:
         UnsupportedOperatorError: the model has nodes that cannot be quantized.
     """
 
-    def __init__(self, model: FloatModel, config: CalibrationConfig | None = None) -> None:
+    def __init__(
+        self,
+        model: FloatModel,
+        config: CalibrationConfig | None = None,
+        *,
+        graph: fx.GraphModule | None = None,
+    ) -> None:
         self._model = model
         self._config = config or CalibrationConfig()
-        self._graph = fuse_for_inference(model.graph)
+        self._graph = graph or fuse_for_inference(model.graph)
         check_convertible(self._graph)
         points = set(place_quantization(self._graph).values())
         capacity = capacity_for(len(points))

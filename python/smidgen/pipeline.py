@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from torch import fx
 from smidgen.artifact import encode_artifact
 from smidgen.calibration import Calibrator, calibrate
 from smidgen.certificate import prove
-from smidgen.config import Activations, PrecisionConfig, QATConfig
+from smidgen.config import Activations, PostTrainingConfig, PrecisionConfig, QATConfig
 from smidgen.config.precision import ALL_INT8
 from smidgen.conversion import Conversion
 from smidgen.convert import activation_qparams, convert_graph
@@ -25,6 +26,7 @@ from smidgen.float_model import FloatModel, check_belongs, load_model
 from smidgen.formats.dataset import Dataset
 from smidgen.origin import calibration_origin, training_origin
 from smidgen.passes import fuse_for_inference, quantize_dynamically
+from smidgen.post_training import apply_post_training
 from smidgen.precision import resolve_precision
 from smidgen.profile import ActivationRange, CalibrationProfile
 from smidgen.program import Program
@@ -54,6 +56,9 @@ __all__ = [
 ]
 
 CALIBRATION_BATCH_SIZE = 64
+
+Samples = Dataset | NDArray[np.float32] | Mapping[str, NDArray[Any]]
+"""A data set, one array for a model with one input, or arrays by input name."""
 
 
 def plan(
@@ -96,6 +101,8 @@ def convert(
     lineage: Mapping[str, str] | None = None,
     activations: Activations = Activations.STATIC,
     precision: PrecisionConfig | None = None,
+    post_training: PostTrainingConfig | None = None,
+    samples: Samples | None = None,
     on_stage: Callable[[Stage], None] = lambda _: None,
 ) -> Conversion:
     """Writes the integer program, compares engine and reference on it and reports.
@@ -109,20 +116,28 @@ def convert(
         activations: How the inputs of linear layers get their scale.
         precision: Bits of each layer's weights; int8 throughout if None. A trained model has its
             own.
+        post_training: What to do to the weights first; only without `trained`.
+        samples: Representative samples, which post_training needs: the calibration's are best.
         on_stage: Called with CONVERT and VERIFY when these begin.
 
     Raises:
         UnsupportedOperatorError: nodes cannot be converted; the message names all of them.
         CalibrationError: the profile is another model's.
         TrainingError: the trained model is another model's.
-        InvalidDatasetError: the evaluation data does not fit the model.
-        InvalidConfigError: the precision does not fit the model, or is given for a trained one.
+        InvalidConfigError: the precision does not fit the model, or is given for a trained one;
+            post_training without samples, or with trained weights.
+        InvalidDatasetError: the evaluation data or the samples do not fit the model.
         EngineError: engine and reference differ.
     """
     check_belongs(model, profile)
     precision = _precision(trained, precision)
     on_stage(Stage.CONVERT)
-    graph, ranges, prepared = _quantizable(model, profile, trained)
+    options = post_training or PostTrainingConfig()
+    prepared: fx.GraphModule | None = None
+    if options.is_any:
+        graph, ranges = _post_trained(model, profile, trained, options, samples)
+    else:
+        graph, ranges, prepared = _quantizable(model, profile, trained)
     if activations is Activations.DYNAMIC:
         graph = quantize_dynamically(graph)
     program = convert_graph(
@@ -130,7 +145,11 @@ def convert(
         ranges,
         inputs=model.exported.inputs,
         outputs=model.exported.outputs,
-        lineage={**_lineage(model, profile, trained, activations), **(lineage or {})},
+        lineage={
+            **_lineage(model, profile, trained, activations),
+            **_post_training_lineage(options),
+            **(lineage or {}),
+        },
         precision=precision,
     )
     on_stage(Stage.VERIFY)
@@ -159,7 +178,7 @@ def convert(
 
 def quantize(
     model_path: str | Path,
-    calibration: Dataset | NDArray[np.float32] | Mapping[str, NDArray[Any]],
+    calibration: Samples,
     *,
     training: Dataset | None = None,
     config: QATConfig | None = None,
@@ -227,6 +246,33 @@ def _quantizable(
     return *finish_qat(prepared.eval()), prepared
 
 
+def _post_trained(
+    model: FloatModel,
+    profile: CalibrationProfile,
+    trained: TrainedModel | None,
+    config: PostTrainingConfig,
+    samples: Samples | None,
+) -> tuple[fx.GraphModule, Mapping[str, ActivationRange]]:
+    """Returns the fused graph with weights made ready, and its ranges."""
+    if trained is not None or samples is None:
+        why = "need samples" if trained is None else "do not apply to trained weights"
+        raise InvalidConfigError(
+            f"equalization and bias correction {why}; "
+            + ("name the calibration's data" if trained is None else "leave them out"),
+            reason="POST_TRAINING_NEEDS_SAMPLES" if trained is None else "POST_TRAINING_AND_QAT",
+            field="post_training",
+        )
+    found = apply_post_training(
+        model, profile, lambda: _calibration_batches(model, samples), config
+    )
+    return found.graph, found.ranges
+
+
+def _post_training_lineage(config: PostTrainingConfig) -> dict[str, str]:
+    names = [name for name, is_on in asdict(config).items() if is_on]
+    return {"post_training": ",".join(names)} if names else {}
+
+
 def _lineage(
     model: FloatModel,
     profile: CalibrationProfile,
@@ -258,7 +304,7 @@ def _noise(
 
 def _calibration_batches(
     model: FloatModel,
-    calibration: Dataset | NDArray[np.float32] | Mapping[str, NDArray[Any]],
+    calibration: Samples,
 ) -> Iterator[Mapping[str, NDArray[Any]]]:
     specs = model.exported.inputs
     fixed = specs[0].shape[0]

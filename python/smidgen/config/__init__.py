@@ -5,6 +5,7 @@ from smidgen.config.budget import BudgetConfig
 from smidgen.config.calibration import CalibrationConfig, ObserverMethod
 from smidgen.config.loss import DistanceKind, FeatureDistance, LossConfig, TaskLoss
 from smidgen.config.optimizer import OptimizerConfig, OptimizerKind, Schedule
+from smidgen.config.post_training import PostTrainingConfig
 from smidgen.config.precision import LayerPrecision, Override, PrecisionConfig, WeightBits
 from smidgen.config.qat import QATConfig
 from smidgen.config.stages import FineTune, StageConfig
@@ -22,6 +23,7 @@ __all__ = [
     "OptimizerConfig",
     "OptimizerKind",
     "Override",
+    "PostTrainingConfig",
     "PrecisionConfig",
     "QATConfig",
     "RangeSource",

@@ -1,0 +1,7 @@
+"""What makes a model easier to quantize without training it, one way a file."""
+
+from smidgen.post_training.apply import PostTrained, apply_post_training
+from smidgen.post_training.correct_bias import correct_bias
+from smidgen.post_training.equalize import equalize
+
+__all__ = ["PostTrained", "apply_post_training", "correct_bias", "equalize"]
