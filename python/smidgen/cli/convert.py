@@ -20,6 +20,7 @@ from smidgen.client.watching import FINAL_STATES
 from smidgen.config import (
     CalibrationConfig,
     ObserverMethod,
+    PostTrainingConfig,
     PrecisionConfig,
     QATConfig,
     TaskLoss,
@@ -38,15 +39,17 @@ _TRAINING = (
     "seed",
 )
 _ONLY_LOCAL = ("quantized", "train", "method", *_TRAINING)
+_POST_TRAINING = ("equalize", "correct_bias")
 _NOT_QUANTIZED = (
     "calibration",
     "evaluation_dataset",
     "train",
     "method",
+    *_POST_TRAINING,
     *_TRAINING,
     *precision.PRECISION_OPTIONS,
 )
-_ONLY_REMOTE = ("train_job", "detach", "validate_only")
+_ONLY_REMOTE = ("train_job", "calibration_dataset", "detach", "validate_only")
 _WITHOUT_LOCAL = (
     "a server converts what `smidgen calibrate` or `smidgen train-qat` made; "
     "give the options to these, or add --local"
@@ -74,6 +77,15 @@ def convert(
     evaluation_dataset: Annotated[
         str,
         typer.Option(help="Labelled dataset to report accuracies on; with --local a file."),
+    ] = "",
+    equalize: options.Equalize = False,
+    correct_bias: options.CorrectBias = False,
+    calibration_dataset: Annotated[
+        str,
+        typer.Option(
+            help="Stored samples for --equalize and --correct-bias; with --local these take the "
+            "samples of --calibration."
+        ),
     ] = "",
     out: Annotated[
         Path | None,
@@ -128,6 +140,8 @@ def convert(
             train_job=train_job,
             evaluation_dataset=evaluation_dataset,
             precision=wanted,
+            post_training=PostTrainingConfig(equalize=equalize, correct_bias=correct_bias),
+            calibration_dataset=calibration_dataset,
             wait=not (detach or validate_only),
             validate_only=validate_only,
             quiet=as_json,
@@ -144,6 +158,8 @@ def convert(
         return
     if train is None:
         refuse_given(context, _TRAINING, "nothing is trained without --train")
+    else:
+        refuse_given(context, _POST_TRAINING, "training finds better weights")
     require_torch()
     from smidgen.cli.local_conversion import convert_file  # noqa: PLC0415  (it imports torch)
 
@@ -154,6 +170,7 @@ def convert(
         train=train,
         evaluation=Path(evaluation_dataset) if evaluation_dataset else None,
         calibration_config=CalibrationConfig(method),
+        post_training=PostTrainingConfig(equalize=equalize, correct_bias=correct_bias),
         config=QATConfig(
             epochs=epochs,
             fine_tune_epochs=fine_tune_epochs,
@@ -183,6 +200,8 @@ def _convert_on_server(
     train_job: str,
     evaluation_dataset: str,
     precision: PrecisionConfig | None,
+    post_training: PostTrainingConfig,
+    calibration_dataset: str,
     wait: bool,
     validate_only: bool,
     quiet: bool,
@@ -194,6 +213,8 @@ def _convert_on_server(
             train_job=train_job,
             evaluation_dataset=evaluation_dataset,
             precision=precision,
+            post_training=post_training,
+            calibration_dataset=calibration_dataset,
             validate_only=validate_only,
         )
         if not wait:

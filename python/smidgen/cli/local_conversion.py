@@ -13,7 +13,7 @@ from smidgen import pipeline
 from smidgen.cli.documents import Json
 from smidgen.cli.output import note
 from smidgen.cli.quantized_conversion import write_conversion
-from smidgen.config import CalibrationConfig, PrecisionConfig, QATConfig
+from smidgen.config import CalibrationConfig, PostTrainingConfig, PrecisionConfig, QATConfig
 from smidgen.formats.dataset import Dataset, read_dataset
 from smidgen.progress import TrainingProgress
 from smidgen.tensor_spec import TensorSpec
@@ -27,6 +27,7 @@ def convert_file(
     train: Path | None,
     evaluation: Path | None,
     calibration_config: CalibrationConfig,
+    post_training: PostTrainingConfig,
     config: QATConfig,
     precision: PrecisionConfig | None,
     quiet: bool,
@@ -36,7 +37,8 @@ def convert_file(
     Raises: SmidgenError, OSError.
     """
     float_model = pipeline.load_model(model)
-    batches = _batches(read_dataset(calibration), float_model.exported.inputs)
+    samples = read_dataset(calibration)
+    batches = _batches(samples, float_model.exported.inputs)
     profile = pipeline.calibrate(float_model, batches, calibration_config)
     held_out = read_dataset(evaluation) if evaluation else None
     trained = None
@@ -56,6 +58,8 @@ def convert_file(
         trained,
         precision=None if train else precision,
         evaluation=held_out,
+        post_training=post_training,
+        samples=samples,
     )
     return write_conversion(conversion, out)
 

@@ -55,6 +55,13 @@ EvaluationFraction = Annotated[
     float, typer.Option(help="Share of the data held out for evaluation, 0 to 0.5.")
 ]
 Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
+Equalize = Annotated[
+    bool, typer.Option("--equalize", help="Even out the channels between layers first.")
+]
+CorrectBias = Annotated[
+    bool,
+    typer.Option("--correct-bias", help="Take what quantization shifts out of the biases first."),
+]
 Detach = Annotated[bool, typer.Option("--detach", help="Do not wait for the job to end.")]
 CancelOnInterrupt = Annotated[
     bool, typer.Option("--cancel-on-interrupt", help="Cancel the job on Ctrl-C.")

@@ -35,7 +35,13 @@ from smidgen.client.uploads import (
     model_format,
 )
 from smidgen.client.watching import JobWatch
-from smidgen.config import CalibrationConfig, ObserverMethod, PrecisionConfig, QATConfig
+from smidgen.config import (
+    CalibrationConfig,
+    ObserverMethod,
+    PostTrainingConfig,
+    PrecisionConfig,
+    QATConfig,
+)
 from smidgen.html_report.document import ReportDocument
 from smidgen.v1 import dataset_service_pb2 as datasets_pb
 from smidgen.v1 import job_service_pb2 as jobs_pb
@@ -294,6 +300,8 @@ class Client:
         train_job: str = "",
         evaluation_dataset: str = "",
         precision: PrecisionConfig | None = None,
+        post_training: PostTrainingConfig | None = None,
+        calibration_dataset: str = "",
         wait_s: float = 0.0,
         validate_only: bool = False,
     ) -> jobs_pb.Job:
@@ -305,6 +313,8 @@ class Client:
             train_job: A TrainQAT job that has succeeded, instead of calibration.
             evaluation_dataset: Labelled data to report accuracies on.
             precision: Bits of each layer's weights; a train_job has its own.
+            post_training: What to do to the weights of a calibrated model first.
+            calibration_dataset: Samples for post_training, best those of the calibration.
             wait_s: How long the server waits for the end before it answers, 0 to 600 seconds.
             validate_only: Whether to check and answer with a plan only.
 
@@ -316,6 +326,8 @@ class Client:
             train_job=train_job,
             evaluation_dataset=evaluation_dataset,
             precision=precision,
+            post_training=post_training or PostTrainingConfig(),
+            calibration_dataset=calibration_dataset,
             wait_s=wait_s,
             validate_only=validate_only,
         )

@@ -22,6 +22,7 @@ from smidgen.config import (
     ObserverMethod,
     OptimizerConfig,
     OptimizerKind,
+    PostTrainingConfig,
     PrecisionConfig,
     QATConfig,
     Schedule,
@@ -219,6 +220,8 @@ def convert_request(
     train_job: str,
     evaluation_dataset: str,
     precision: PrecisionConfig | None,
+    post_training: PostTrainingConfig,
+    calibration_dataset: str,
     wait_s: float,
     validate_only: bool,
 ) -> pb.ConvertRequest:
@@ -241,7 +244,11 @@ def convert_request(
         wait=wait,
         request_id=new_request_id(),
         validate_only=validate_only,
+        calibration_dataset=dataset_name(calibration_dataset) if calibration_dataset else "",
     )
+    if post_training.is_any:
+        request.post_training.equalize = post_training.equalize
+        request.post_training.correct_bias = post_training.correct_bias
     if calibration:
         request.calibration = calibration_name(calibration)
     else:

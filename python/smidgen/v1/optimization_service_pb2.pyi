@@ -904,6 +904,34 @@ class TrainQATRequest(_message.Message):
 Global___TrainQATRequest: _TypeAlias = TrainQATRequest  # noqa: Y015
 
 @_typing.final
+class PostTrainingConfig(_message.Message):
+    """What is done to the weights of a calibrated model before they are quantized. It needs samples and no labels."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EQUALIZE_FIELD_NUMBER: _builtins.int
+    CORRECT_BIAS_FIELD_NUMBER: _builtins.int
+    equalize: _builtins.bool
+    """Scales the channels between two layers with only a ReLU between them, so that their ranges are alike. The float
+    model stays the same. Default: false.
+    """
+    correct_bias: _builtins.bool
+    """Takes the mean error that quantization causes in each layer's output out of the layer's bias. Default: false."""
+    def __init__(
+        self,
+        *,
+        equalize: _builtins.bool = ...,
+        correct_bias: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["correct_bias", b"correct_bias", "equalize", b"equalize"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PostTrainingConfig: _TypeAlias = PostTrainingConfig  # noqa: Y015
+
+@_typing.final
 class ConvertRequest(_message.Message):
     """Converts a calibrated or trained model."""
 
@@ -917,6 +945,8 @@ class ConvertRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     PRECISION_FIELD_NUMBER: _builtins.int
+    POST_TRAINING_FIELD_NUMBER: _builtins.int
+    CALIBRATION_DATASET_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The model, `models/{model}`. Required."""
     calibration: _builtins.str
@@ -931,6 +961,10 @@ class ConvertRequest(_message.Message):
     """Checks everything that can be checked without converting and answers with a Job that has a plan and no name.
     Default: false.
     """
+    calibration_dataset: _builtins.str
+    """Samples for post_training, best those of the calibration, `datasets/{dataset}`. Only with post_training.
+    Default: none.
+    """
     @_builtins.property
     def wait(self) -> _duration_pb2.Duration:
         """How long to wait for the job to end before answering, 0 to 600 s. Default: 0."""
@@ -940,6 +974,10 @@ class ConvertRequest(_message.Message):
         """Bits of each layer's weights. Default: 8 bits throughout, or with train_job what it was trained for; both at once are
         an error, PRECISION_GIVEN_TWICE.
         """
+
+    @_builtins.property
+    def post_training(self) -> Global___PostTrainingConfig:
+        """What to do to the weights first; needs calibration_dataset, and calibration as the source. Default: nothing."""
 
     def __init__(
         self,
@@ -952,10 +990,12 @@ class ConvertRequest(_message.Message):
         request_id: _builtins.str = ...,
         validate_only: _builtins.bool = ...,
         precision: _precision_pb2.PrecisionConfig | None = ...,
+        post_training: Global___PostTrainingConfig | None = ...,
+        calibration_dataset: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["calibration", b"calibration", "precision", b"precision", "source", b"source", "train_job", b"train_job", "wait", b"wait"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["calibration", b"calibration", "post_training", b"post_training", "precision", b"precision", "source", b"source", "train_job", b"train_job", "wait", b"wait"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["calibration", b"calibration", "evaluation_dataset", b"evaluation_dataset", "name", b"name", "precision", b"precision", "request_id", b"request_id", "source", b"source", "train_job", b"train_job", "validate_only", b"validate_only", "wait", b"wait"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calibration", b"calibration", "calibration_dataset", b"calibration_dataset", "evaluation_dataset", b"evaluation_dataset", "name", b"name", "post_training", b"post_training", "precision", b"precision", "request_id", b"request_id", "source", b"source", "train_job", b"train_job", "validate_only", b"validate_only", "wait", b"wait"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_source: _TypeAlias = _typing.Literal["calibration", "train_job"]  # noqa: Y015
     _WhichOneofArgType_source: _TypeAlias = _typing.Literal["source", b"source"]  # noqa: Y015

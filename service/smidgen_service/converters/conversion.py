@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from smidgen.config import PostTrainingConfig
 from smidgen.v1 import optimization_service_pb2 as pb
 from smidgen_service import names
 from smidgen_service.converters.datasets import optional_dataset
@@ -15,7 +16,8 @@ def convert_request(message: pb.ConvertRequest) -> ConvertRequest:
     """Returns a request for conversion.
 
     Raises:
-        InvalidArgumentError: a name is malformed, no source is set, or a precision besides a job.
+        InvalidArgumentError: a name is malformed, no source is set, a precision stands besides a
+            job, or post_training lacks samples.
         InvalidConfigError: an option of the precision is out of its range.
     """
     source = message.WhichOneof("source")
@@ -33,6 +35,10 @@ def convert_request(message: pb.ConvertRequest) -> ConvertRequest:
             field="precision",
             reason="PRECISION_GIVEN_TWICE",
         )
+    post_training = PostTrainingConfig(
+        equalize=message.post_training.equalize, correct_bias=message.post_training.correct_bias
+    )
+    _check_post_training(message, post_training)
     body = pb.ConvertRequest()
     body.CopyFrom(message)
     # How long to wait changes nothing about what is made: a retry may wait for another time.
@@ -46,8 +52,33 @@ def convert_request(message: pb.ConvertRequest) -> ConvertRequest:
         if source == "train_job"
         else None,
         precision=precision_config(message.precision) if has_precision else None,
+        calibration_dataset_id=optional_dataset(message.calibration_dataset, "calibration_dataset"),
         evaluation_dataset_id=optional_dataset(message.evaluation_dataset, "evaluation_dataset"),
+        post_training=post_training,
         wait_s=message.wait.seconds + message.wait.nanos * 1e-9,
         key=request_key("Convert", body, message.request_id),
         validate_only=message.validate_only,
     )
+
+
+def _check_post_training(message: pb.ConvertRequest, config: PostTrainingConfig) -> None:
+    if config.is_any and message.WhichOneof("source") == "train_job":
+        raise InvalidArgumentError(
+            "post_training does not apply to trained weights; leave it out, or convert "
+            "a calibration",
+            field="post_training",
+            reason="POST_TRAINING_AND_QAT",
+        )
+    if config.is_any and not message.calibration_dataset:
+        raise InvalidArgumentError(
+            "post_training needs samples; name the data of the calibration in calibration_dataset",
+            field="calibration_dataset",
+            reason="POST_TRAINING_NEEDS_SAMPLES",
+        )
+    if message.calibration_dataset and not config.is_any:
+        raise InvalidArgumentError(
+            "calibration_dataset would not be used without post_training; leave it out, or say "
+            "what to do with it",
+            field="calibration_dataset",
+            reason="CALIBRATION_DATASET_UNUSED",
+        )

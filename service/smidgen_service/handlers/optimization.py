@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from smidgen.config import PrecisionConfig, QATConfig
@@ -116,7 +116,9 @@ class OptimizationHandler:
         if earlier is not None:
             return await self._wait(earlier, request.wait_s)
         checked = await self._database.read(lambda tx: check_convert(tx, request))
-        await self._check_data(checked, None)
+        await self._check_data(replace(checked, dataset=None), None)
+        if checked.dataset is not None:
+            await self._check_samples(checked.model, checked.dataset)
         if request.validate_only:
             return await self._plan(JobKind.CONVERT, checked, request.precision)
         job = JobRecord(
@@ -125,9 +127,11 @@ class OptimizationHandler:
             model_id=request.model_id,
             calibration_id=checked.calibration.id,
             create_time=self._clock(),
+            dataset_id=request.calibration_dataset_id,
             evaluation_dataset_id=request.evaluation_dataset_id,
             train_job_id=request.train_job_id,
             precision=_plain_precision(request.precision),
+            config=asdict(request.post_training) if request.post_training.is_any else None,
         )
         stored = await self._runner.submit(
             job, request.key, lambda tx: recheck(check_convert(tx, request), checked)
@@ -169,6 +173,16 @@ class OptimizationHandler:
             check_training_data(model.inputs, model.outputs, loaded, QATConfig())
         else:
             loaded.inputs_for(model.inputs)
+
+    async def _check_samples(self, model: ModelRecord, dataset: DatasetRecord) -> None:
+        """Checks that a dataset has samples for a model; what its labels are is no matter."""
+
+        def check() -> None:
+            loaded = read_dataset(self._blobs.verify(dataset.sha256), dataset.format)
+            next(loaded.batches(model.inputs, 1))
+
+        with self._blobs.pinned(dataset.sha256):
+            await self._threads.run(check)
 
     async def _plan(
         self, kind: JobKind, checked: CheckedInputs, precision: PrecisionConfig | None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import dataclass
 
-from smidgen.config import PrecisionConfig, QATConfig
+from smidgen.config import PostTrainingConfig, PrecisionConfig, QATConfig
 from smidgen_service import names
 from smidgen_service.errors import FailedPreconditionError
 from smidgen_service.handlers.calibration import check_trainable
@@ -44,7 +44,9 @@ class ConvertRequest:
     calibration_id: str | None
     train_job_id: str | None
     precision: PrecisionConfig | None
+    calibration_dataset_id: str | None
     evaluation_dataset_id: str | None
+    post_training: PostTrainingConfig
     wait_s: float
     key: RequestKey | None
     validate_only: bool
@@ -94,7 +96,7 @@ def check_convert(tx: sqlite3.Connection, request: ConvertRequest) -> CheckedInp
     return CheckedInputs(
         model=model,
         calibration=calibration_of(tx, model, calibration_id),
-        dataset=None,
+        dataset=_dataset(tx, request.calibration_dataset_id),
         evaluation=_dataset(tx, request.evaluation_dataset_id),
     )
 

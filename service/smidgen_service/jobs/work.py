@@ -210,6 +210,8 @@ def _lineage(inputs: JobInputs) -> dict[str, str]:
         "model_sha256": inputs.model.sha256,
         "calibration_sha256": inputs.calibration.sha256,
     }
+    if inputs.dataset is not None:
+        lineage["dataset_sha256"] = inputs.dataset.sha256
     if inputs.trained_sha256 is not None:
         lineage["trained_sha256"] = inputs.trained_sha256
     return lineage

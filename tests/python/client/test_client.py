@@ -7,7 +7,7 @@ import pytest
 
 from smidgen.client import Client, RemoteError
 from smidgen.client.channel import MAX_MESSAGE_BYTES, service_config
-from smidgen.config import ObserverMethod, QATConfig, TaskLoss
+from smidgen.config import ObserverMethod, PostTrainingConfig, QATConfig, TaskLoss
 from smidgen.errors import InvalidConfigError, InvalidTensorError
 from smidgen.v1 import job_service_pb2 as jobs_pb
 from smidgen.v1 import model_service_pb2 as models_pb
@@ -114,6 +114,16 @@ def test_train_qat_sends_every_option(client: Client, state: State) -> None:
     for explicit_zero in ("fine_tune_epochs", "quantization_loss_weight", "evaluation_fraction"):
         assert sent.HasField(explicit_zero)
         assert getattr(sent, explicit_zero) == 0
+
+
+def test_convert_says_what_to_do_to_the_weights(client: Client, state: State) -> None:
+    options = PostTrainingConfig(equalize=True)
+    client.convert("digits", calibration="c1", post_training=options, calibration_dataset="train")
+    request = state.last_request
+    assert request.post_training == optimization_pb.PostTrainingConfig(equalize=True)
+    assert request.calibration_dataset == "datasets/train"
+    client.convert("digits", calibration="c1")
+    assert not state.last_request.HasField("post_training")
 
 
 def test_convert_from_a_calibration_and_from_a_job(client: Client, state: State) -> None:

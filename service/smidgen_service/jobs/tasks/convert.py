@@ -8,6 +8,7 @@ from typing import Any
 
 from smidgen import pipeline
 from smidgen.artifact import save_artifact
+from smidgen.config import PostTrainingConfig
 from smidgen.progress import Stage
 from smidgen_service.jobs.tasks.channel import Channel
 from smidgen_service.jobs.tasks.sources import dataset_of, precision_of, profile_of
@@ -29,6 +30,8 @@ def convert(fields: Mapping[str, Any], channel: Channel) -> None:
         evaluation=evaluation,
         lineage=fields["lineage"],
         precision=precision_of(fields),
+        post_training=PostTrainingConfig(**(fields["config"] or {})),
+        samples=dataset_of(fields["dataset"]) if fields["dataset"] is not None else None,
     )
     channel.send("stage", {"stage": Stage.VERIFY, "progress": 0.9})
     sha256 = save_artifact(conversion.program, Path(fields["artifact"]))
