@@ -168,3 +168,14 @@ def test_clipped_share_counts_what_lies_outside() -> None:
     assert found.clipped_shares["x"] == outside / 200 == 0.2
     assert profile([1.0, 2.0, 3.0]).clipped_shares["x"] == 0.0
     assert profile([-3.0, -1.0]).clipped_shares["x"] == 0.0
+
+
+def test_a_million_channels_are_one_short_warning() -> None:
+    ends = np.zeros(1_000_000, np.float32)
+    found = statistics([0.0, 1.0])
+    wide = ActivationStatistics(found.low, found.high, found.histogram, ends, ends)
+    many = make_profile(SHA256, {"x": wide}, CalibrationConfig(), 64, 2)
+    (warning,) = many.warnings
+    assert warning.startswith("1000000 of 1000000 channels of x are dead")
+    assert len(warning) < 200
+    assert decode_profile(encode_profile(many)) == many
