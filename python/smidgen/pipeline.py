@@ -257,7 +257,7 @@ def _post_trained(
     if trained is not None or samples is None:
         why = "need samples" if trained is None else "do not apply to trained weights"
         raise InvalidConfigError(
-            f"equalization and bias correction {why}; "
+            f"the post-training options {why}; "
             + ("name the calibration's data" if trained is None else "leave them out"),
             reason="POST_TRAINING_NEEDS_SAMPLES" if trained is None else "POST_TRAINING_AND_QAT",
             field="post_training",

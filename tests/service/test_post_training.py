@@ -14,7 +14,7 @@ from tests.service.running_server import RunningServer, ending
 
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
 SMALL = "models/small"
-BOTH = pb.PostTrainingConfig(equalize=True, correct_bias=True)
+ALL = pb.PostTrainingConfig(equalize=True, correct_bias=True, round_weights=True)
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def calibration(
 
 def test_weights_are_made_ready(server: RunningServer, calibration: str) -> None:
     plain = server.convert(SMALL, calibration=calibration)
-    fields = {"post_training": BOTH, "calibration_dataset": "datasets/samples"}
+    fields = {"post_training": ALL, "calibration_dataset": "datasets/samples"}
     first = server.convert(SMALL, calibration=calibration, **fields)
     assert first.state == job_service_pb2.JOB_STATE_SUCCEEDED, first
     assert first.convert.report.parity.max_difference == 0
@@ -50,19 +50,19 @@ def test_weights_are_made_ready(server: RunningServer, calibration: str) -> None
 @pytest.mark.parametrize(
     ("fields", "code", "reason"),
     [
-        ({"post_training": BOTH}, INVALID, "POST_TRAINING_NEEDS_SAMPLES"),
+        ({"post_training": ALL}, INVALID, "POST_TRAINING_NEEDS_SAMPLES"),
         ({"calibration_dataset": "datasets/samples"}, INVALID, "CALIBRATION_DATASET_UNUSED"),
         (
-            {"post_training": BOTH, "calibration_dataset": "datasets/colour"},
+            {"post_training": ALL, "calibration_dataset": "datasets/colour"},
             INVALID,
             "DATASET_SHAPE_MISMATCH",
         ),
         (
-            {"post_training": BOTH, "calibration_dataset": "datasets/absent"},
+            {"post_training": ALL, "calibration_dataset": "datasets/absent"},
             grpc.StatusCode.NOT_FOUND,
             "DATASET_NOT_FOUND",
         ),
-        ({"post_training": BOTH, "calibration_dataset": "samples"}, INVALID, "INVALID_NAME"),
+        ({"post_training": ALL, "calibration_dataset": "samples"}, INVALID, "INVALID_NAME"),
     ],
 )
 def test_bad_options_are_refused(
@@ -82,7 +82,7 @@ def test_trained_weights_are_left_alone(server: RunningServer) -> None:
         server.convert(
             SMALL,
             train_job="jobs/j",
-            post_training=BOTH,
+            post_training=ALL,
             calibration_dataset="datasets/samples",
         )
     assert ending(caught.value) == (INVALID, "POST_TRAINING_AND_QAT")

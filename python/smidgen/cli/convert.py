@@ -39,7 +39,7 @@ _TRAINING = (
     "seed",
 )
 _ONLY_LOCAL = ("quantized", "train", "method", *_TRAINING)
-_POST_TRAINING = ("equalize", "correct_bias")
+_POST_TRAINING = ("equalize", "round_weights", "correct_bias")
 _NOT_QUANTIZED = (
     "calibration",
     "evaluation_dataset",
@@ -79,12 +79,13 @@ def convert(
         typer.Option(help="Labelled dataset to report accuracies on; with --local a file."),
     ] = "",
     equalize: options.Equalize = False,
+    round_weights: options.RoundWeights = False,
     correct_bias: options.CorrectBias = False,
     calibration_dataset: Annotated[
         str,
         typer.Option(
-            help="Stored samples for --equalize and --correct-bias; with --local these take the "
-            "samples of --calibration."
+            help="Stored samples for --equalize, --round-weights and --correct-bias; with --local "
+            "these take the samples of --calibration."
         ),
     ] = "",
     out: Annotated[
@@ -140,7 +141,7 @@ def convert(
             train_job=train_job,
             evaluation_dataset=evaluation_dataset,
             precision=wanted,
-            post_training=PostTrainingConfig(equalize=equalize, correct_bias=correct_bias),
+            post_training=PostTrainingConfig(equalize, round_weights, correct_bias),
             calibration_dataset=calibration_dataset,
             wait=not (detach or validate_only),
             validate_only=validate_only,
@@ -170,7 +171,7 @@ def convert(
         train=train,
         evaluation=Path(evaluation_dataset) if evaluation_dataset else None,
         calibration_config=CalibrationConfig(method),
-        post_training=PostTrainingConfig(equalize=equalize, correct_bias=correct_bias),
+        post_training=PostTrainingConfig(equalize, round_weights, correct_bias),
         config=QATConfig(
             epochs=epochs,
             fine_tune_epochs=fine_tune_epochs,

@@ -58,6 +58,10 @@ Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
 Equalize = Annotated[
     bool, typer.Option("--equalize", help="Even out the channels between layers first.")
 ]
+RoundWeights = Annotated[
+    bool,
+    typer.Option("--round-weights", help="Round weights by the errors of outputs; takes minutes."),
+]
 CorrectBias = Annotated[
     bool,
     typer.Option("--correct-bias", help="Take what quantization shifts out of the biases first."),

@@ -248,6 +248,7 @@ def convert_request(
     )
     if post_training.is_any:
         request.post_training.equalize = post_training.equalize
+        request.post_training.round_weights = post_training.round_weights
         request.post_training.correct_bias = post_training.correct_bias
     if calibration:
         request.calibration = calibration_name(calibration)

@@ -14,6 +14,7 @@ from smidgen.float_model import FloatModel
 from smidgen.passes import fuse_for_inference
 from smidgen.post_training.correct_bias import correct_bias
 from smidgen.post_training.equalize import equalize
+from smidgen.post_training.round_weights import round_weights
 from smidgen.profile import CalibrationProfile
 
 
@@ -25,12 +26,14 @@ class PostTrained:
         graph: The graph.
         ranges: The ranges of its activations.
         equalized_pairs: Pairs of layers that were equalized.
+        rounded_layers: Layers whose weights were rounded by what their inputs are like.
         corrected_layers: Layers with a corrected bias.
     """
 
     graph: fx.GraphModule
     ranges: Mapping[str, ActivationRange]
     equalized_pairs: int = 0
+    rounded_layers: int = 0
     corrected_layers: int = 0
 
 
@@ -40,7 +43,7 @@ def apply_post_training(
     batches: Callable[[], Iterable[Batch]],
     config: PostTrainingConfig,
 ) -> PostTrained:
-    """Equalizes, calibrates what came out, and corrects biases, as far as the options say.
+    """Equalizes and calibrates what came out, rounds, and corrects biases: what the options say.
 
     Args:
         model: The float model, which is not changed.
@@ -54,15 +57,17 @@ def apply_post_training(
         UnsupportedOperatorError: a layer's accumulators could overflow.
     """
     graph, ranges = fuse_for_inference(model.graph), profile.ranges
-    pairs = corrected = 0
+    pairs = rounded = corrected = 0
     if config.equalize:
         chosen = CalibrationConfig(method=profile.method, percentile=profile.percentile)
         statistics = profile.statistics or _calibrate(model, graph, batches(), chosen).statistics
         graph, pairs = equalize(graph, statistics)
         ranges = _calibrate(model, graph, batches(), chosen).ranges
+    if config.round_weights:
+        graph, rounded = round_weights(graph, ranges, batches(), model.exported.inputs)
     if config.correct_bias:
         graph, corrected = correct_bias(graph, ranges, batches(), model.exported.inputs)
-    return PostTrained(graph, ranges, pairs, corrected)
+    return PostTrained(graph, ranges, pairs, rounded, corrected)
 
 
 def _calibrate(

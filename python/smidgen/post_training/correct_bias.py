@@ -21,8 +21,16 @@ from torch import fx, nn
 from smidgen.activation_range import ActivationRange
 from smidgen.convert import activation_qparams
 from smidgen.layer_quantization import quantize_layer
-from smidgen.post_training.layers import Layer, own_layers, per_output, set_parameters
-from smidgen.qparams import UINT8_MAX, UINT8_MIN, QParams
+from smidgen.post_training.layers import (
+    Layer,
+    LayerInputs,
+    fake_quantized,
+    own_layers,
+    per_output,
+    set_parameters,
+    source_of,
+)
+from smidgen.qparams import QParams
 from smidgen.tensor_spec import TensorSpec
 
 
@@ -47,22 +55,17 @@ def correct_bias(
     graph = copy.deepcopy(source)
     qparams = activation_qparams(graph, ranges)
     twins = {
-        name: _Twin(layer, qparams[_source(graph, name)], node=name)
+        name: _Twin(layer, qparams[source_of(graph, name)], node=name)
         for name, layer in own_layers(graph).items()
-        if _source(graph, name) in qparams and name in qparams
+        if source_of(graph, name) in qparams and name in qparams
     }
-    runner = _ComparingInterpreter(graph, twins)
+    runner = LayerInputs(graph, {name: twin.compare for name, twin in twins.items()})
     for batch in batches:
         with torch.inference_mode():
             runner.run(*(torch.from_numpy(np.array(batch[spec.name])) for spec in inputs))
     for twin in twins.values():
         twin.correct()
     return graph, len(twins)
-
-
-def _source(graph: fx.GraphModule, name: str) -> str:
-    node = next(node for node in graph.graph.nodes if node.name == name)
-    return str(node.all_input_nodes[0].name)
 
 
 class _Twin:
@@ -89,9 +92,7 @@ class _Twin:
 
     def compare(self, x: torch.Tensor) -> None:
         """Adds what the outputs for a batch of inputs differ in."""
-        levels = torch.round(x / self._source.scale) + self._source.zero_point
-        levels = levels.clamp(UINT8_MIN, UINT8_MAX)
-        seen = (levels - self._source.zero_point) * self._source.scale
+        seen = fake_quantized(x, self._source)
         error = self._layer(x).double() - self._quantized(seen).double()
         axis = self._channel_axis % error.ndim
         self._sum += error.sum(dim=[other for other in range(error.ndim) if other != axis])
@@ -104,18 +105,3 @@ class _Twin:
             bias = 0.0 if layer.bias is None else layer.bias.detach()
             corrected = bias + (self._sum / self._count).float()
             set_parameters(layer, layer.weight.detach(), corrected)
-
-
-class _ComparingInterpreter(fx.Interpreter):
-    """Runs a graph in float and shows each layer's input to its twin."""
-
-    def __init__(self, graph: fx.GraphModule, twins: Mapping[str, _Twin]) -> None:
-        super().__init__(graph)
-        self._twins = twins
-
-    def run_node(self, n: fx.Node) -> Any:
-        """Runs one node."""
-        twin = self._twins.get(n.name)
-        if twin is not None:
-            twin.compare(self.env[n.all_input_nodes[0]])
-        return super().run_node(n)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import fx, nn
 
 from smidgen.passes.operators import Kind, kind_of, module_of
+from smidgen.qparams import UINT8_MAX, UINT8_MIN, QParams
 
 Layer = nn.Conv2d | nn.Linear
 
@@ -33,3 +36,32 @@ def set_parameters(layer: Layer, weight: torch.Tensor, bias: torch.Tensor | None
 def per_output(values: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     """Shapes [O] as [O, 1, ...] to go with a weight."""
     return values.reshape(-1, *([1] * (weight.ndim - 1)))
+
+
+def source_of(graph: fx.GraphModule, name: str) -> str:
+    """Returns the node that a layer's node reads."""
+    node = next(node for node in graph.graph.nodes if node.name == name)
+    return str(node.all_input_nodes[0].name)
+
+
+def fake_quantized(x: torch.Tensor, qparams: QParams) -> torch.Tensor:
+    """Returns the real values that uint8 leaves of x."""
+    levels = torch.round(x / qparams.scale) + qparams.zero_point
+    return (levels.clamp(UINT8_MIN, UINT8_MAX) - qparams.zero_point) * qparams.scale
+
+
+class LayerInputs(fx.Interpreter):
+    """Runs a graph in float and shows the inputs of layers to observers, by the layers' nodes."""
+
+    def __init__(
+        self, graph: fx.GraphModule, observers: Mapping[str, Callable[[torch.Tensor], None]]
+    ) -> None:
+        super().__init__(graph)
+        self._observers = observers
+
+    def run_node(self, n: fx.Node) -> Any:
+        """Runs one node."""
+        observe = self._observers.get(n.name)
+        if observe is not None:
+            observe(self.env[n.all_input_nodes[0]])
+        return super().run_node(n)

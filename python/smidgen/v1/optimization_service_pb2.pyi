@@ -911,21 +911,27 @@ class PostTrainingConfig(_message.Message):
 
     EQUALIZE_FIELD_NUMBER: _builtins.int
     CORRECT_BIAS_FIELD_NUMBER: _builtins.int
+    ROUND_WEIGHTS_FIELD_NUMBER: _builtins.int
     equalize: _builtins.bool
     """Scales the channels between two layers with only a ReLU between them, so that their ranges are alike. The float
     model stays the same. Default: false.
     """
     correct_bias: _builtins.bool
     """Takes the mean error that quantization causes in each layer's output out of the layer's bias. Default: false."""
+    round_weights: _builtins.bool
+    """Rounds weights up or down so that the errors of a layer's outputs are small, in place of the nearest. Takes
+    minutes for large models. Default: false.
+    """
     def __init__(
         self,
         *,
         equalize: _builtins.bool = ...,
         correct_bias: _builtins.bool = ...,
+        round_weights: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["correct_bias", b"correct_bias", "equalize", b"equalize"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["correct_bias", b"correct_bias", "equalize", b"equalize", "round_weights", b"round_weights"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

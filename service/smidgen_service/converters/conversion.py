@@ -36,7 +36,9 @@ def convert_request(message: pb.ConvertRequest) -> ConvertRequest:
             reason="PRECISION_GIVEN_TWICE",
         )
     post_training = PostTrainingConfig(
-        equalize=message.post_training.equalize, correct_bias=message.post_training.correct_bias
+        equalize=message.post_training.equalize,
+        round_weights=message.post_training.round_weights,
+        correct_bias=message.post_training.correct_bias,
     )
     _check_post_training(message, post_training)
     body = pb.ConvertRequest()

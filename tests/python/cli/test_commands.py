@@ -205,10 +205,12 @@ def test_convert(smidgen: Smidgen, state: State, tmp_path: Path) -> None:
     ):
         assert figures in text
     assert "0.9700" in text
-    options = ("--equalize", "--correct-bias", "--calibration-dataset", "train")
+    names = ("--equalize", "--correct-bias", "--round-weights")
+    options = (*names, "--calibration-dataset", "train")
     assert smidgen("convert", "digits", "--calibration", "c1", *options).code == 0
     assert state.last_request.post_training.equalize
     assert state.last_request.post_training.correct_bias
+    assert state.last_request.post_training.round_weights
     assert state.last_request.calibration_dataset == "datasets/train"
     plan = smidgen("convert", "digits", "--calibration", "c1", "--validate-only", "--json")
     assert plan.document["plan"]["float_bytes"] == 4000

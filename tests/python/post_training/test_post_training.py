@@ -182,9 +182,9 @@ def test_a_layer_without_bias_gets_one(
 def test_conversion_takes_the_options(
     model: FloatModel, profile: CalibrationProfile, samples: NDArray[np.float32]
 ) -> None:
-    options = PostTrainingConfig(equalize=True, correct_bias=True)
+    options = PostTrainingConfig(equalize=True, round_weights=True, correct_bias=True)
     found = pipeline.convert(model, profile, post_training=options, samples=samples)
-    assert found.program.lineage["post_training"] == "equalize,correct_bias"
+    assert found.program.lineage["post_training"] == "equalize,round_weights,correct_bias"
     again = pipeline.convert(
         model, profile.without_statistics(), post_training=options, samples=samples
     )
