@@ -78,9 +78,10 @@ def prove(
         InvalidDatasetError: the evaluation data does not fit the model.
         EngineError: engine and reference differ.
     """
+    # First, for data that does not fit the model is found here.
+    fake, with_float = _compare_models(model, program, prepared, evaluation)
     samples = parity_samples(model, program, evaluation)
     certificate = check_parity(program, samples, threads=torch.get_num_threads())
-    fake, with_float = _compare_models(model, program, prepared, evaluation)
     parity = None if with_float is None else with_float.parity
     whole = replace(certificate, fake_quantized=fake, float_model=parity)
     if with_float is None:
@@ -188,7 +189,8 @@ def _first_samples(
 ) -> tuple[dict[str, NDArray[Any]], int]:
     """Returns a batch of at most `count` samples, and how many of it are no copies."""
     specs = model.exported.inputs
-    start, stop, batch = next(iter(batches(evaluation.inputs_for(specs), specs, count)))
+    rows = next(evaluation.batches(specs, specs[0].shape[0] or count))
+    start, stop, batch = next(batches(rows, specs, count))
     return dict(batch), stop - start
 
 

@@ -159,13 +159,14 @@ def distance(fake: NDArray[np.float32], engine: NDArray[np.float32], scale: floa
 
     Returns:
         Values that are not equal count as differing, those of a scale that is wrong in the last
-        bit too; max_lsb is in whole levels. Of two shapes all values differ, by all levels.
+        bit too; max_lsb is in whole levels, at most all. Of two shapes all values differ, by all
+        levels.
     """
     if fake.shape != engine.shape:
         return Distance(max_lsb=UINT8_MAX, differing=engine.size, elements=engine.size)
     apart = np.abs(fake.astype(np.float64) - engine)
     return Distance(
-        max_lsb=round(float(apart.max(initial=0.0)) / scale),
+        max_lsb=min(round(float(apart.max(initial=0.0)) / scale), UINT8_MAX),
         differing=int(np.count_nonzero(apart)),
         elements=apart.size,
     )
