@@ -16,6 +16,7 @@ from smidgen_service.clock import Clock
 from smidgen_service.errors import (
     FailedPreconditionError,
     JobInterruptedError,
+    StorageFullError,
     WorkerDiedError,
 )
 from smidgen_service.faults import hide
@@ -32,7 +33,7 @@ from smidgen_service.store.idempotency import RequestKey
 from smidgen_service.store.records import JobEvent, JobKind, JobRecord, JobState
 
 _PAUSE_AFTER_FAULT_S = 1.0
-_INTERRUPTIONS = (JobInterruptedError, WorkerDiedError, ResumeError)
+_INTERRUPTIONS = (JobInterruptedError, WorkerDiedError, ResumeError, StorageFullError)
 """Errors after which a training can go on later."""
 
 

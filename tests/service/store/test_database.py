@@ -8,17 +8,19 @@ from pathlib import Path
 
 import pytest
 
+from smidgen.config import QATConfig, TaskLoss
+from smidgen.config.documents import from_document
 from smidgen.formats.dataset import DatasetFormat
 from smidgen_service.errors import (
     AlreadyExistsError,
     InvalidArgumentError,
     RequestIdReusedError,
 )
-from smidgen_service.store import datasets, idempotency
+from smidgen_service.store import datasets, idempotency, jobs
 from smidgen_service.store.database import Database, SchemaTooNewError, migrate
 from smidgen_service.store.idempotency import RequestKey
 from smidgen_service.store.paging import PageRequest, PageTokens, Slice, load_or_make_key
-from smidgen_service.store.records import DatasetRecord
+from smidgen_service.store.records import DatasetRecord, TrainResult
 from smidgen_service.store.schema import MIGRATIONS
 
 
@@ -98,6 +100,36 @@ def test_newer_schema_is_refused(tmp_path: Path) -> None:
     connection.execute("PRAGMA user_version = 99")
     with pytest.raises(SchemaTooNewError, match="use a newer server"):
         migrate(connection)
+    connection.close()
+
+
+def test_jobs_of_the_first_schema_are_read(tmp_path: Path) -> None:
+    connection = sqlite3.connect(tmp_path / "old.db", isolation_level=None)
+    connection.row_factory = sqlite3.Row
+    for statement in MIGRATIONS[0]:
+        connection.execute(statement)
+    connection.execute("PRAGMA user_version = 1")
+    connection.execute(
+        "INSERT INTO jobs (id, kind, state, progress, model_id, calibration_id, config, result,"
+        " last_sequence, create_time) VALUES ('old', 'train_qat', 'succeeded', 1, 'm', 'c', ?, ?,"
+        " 1, 5)",
+        (
+            '{"epochs": 2, "task_loss": "mse"}',
+            '{"float_accuracy": null, "accuracy": null, "task_loss": 0.5, "quantization_loss": 0.1,'
+            ' "best_epoch": 1, "step_count": 9}',
+        ),
+    )
+    connection.execute(
+        "INSERT INTO job_events (job_id, sequence, time, state, progress, epoch, step, total_steps,"
+        " message) VALUES ('old', 1, 6, 'succeeded', 1, 0, 0, 0, '')"
+    )
+    migrate(connection)
+    job = jobs.get(connection, "old")
+    assert job.result == TrainResult(None, None, 0.5, 0.1, 1, 9)
+    assert not job.saves_checkpoint
+    assert from_document(QATConfig, job.config) == QATConfig(epochs=2, task_loss=TaskLoss.MSE)
+    (event,) = jobs.events(connection, "old", after=0)
+    assert (event.agreement, event.feature_loss) == (None, None)
     connection.close()
 
 
