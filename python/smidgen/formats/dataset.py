@@ -44,6 +44,13 @@ class DatasetFormat(StrEnum):
 
     NPZ = "npz"
     SAFETENSORS = "safetensors"
+    WEB_DATASET = "tar"
+    IMAGE_ZIP = "zip"
+
+    @property
+    def holds_images(self) -> bool:
+        """Whether the samples are encoded images, which smidgen.data reads."""
+        return self in (DatasetFormat.WEB_DATASET, DatasetFormat.IMAGE_ZIP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +164,7 @@ def read_dataset(
     *,
     limits: DatasetLimits | None = None,
 ) -> Dataset:
-    """Reads a data set. Uncompressed arrays of a .npz file are views of the mapped file.
+    """Reads a data set of arrays. Uncompressed arrays of a .npz file are views of the mapped file.
 
     Args:
         path: The file. It must not change while the data set is in use.
@@ -169,6 +176,12 @@ def read_dataset(
     """
     path = Path(path)
     dataset_format = dataset_format or format_of(path)
+    if dataset_format.holds_images:
+        raise InvalidDatasetError(
+            f"{path.name} holds images, expected arrays. Open it with smidgen.data and a "
+            "preprocessing.",
+            reason="PREPROCESSING_MISSING",
+        )
     caps = limits or DatasetLimits()
     read = _read_npz if dataset_format is DatasetFormat.NPZ else _read_safetensors
     arrays = read(path, caps)

@@ -1,0 +1,69 @@
+"""Opening data sets of every format, and binding them to a model's inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+from smidgen.config import Augmentation, Preprocessing
+from smidgen.data.image_zip import read_image_zip
+from smidgen.data.images import ImageDataset, ImageSource
+from smidgen.data.source import ArraySource, SampleSource
+from smidgen.data.web_dataset import read_web_dataset
+from smidgen.errors import InvalidDatasetError
+from smidgen.formats.dataset import Dataset, DatasetFormat, format_of, read_dataset
+from smidgen.tensor_spec import TensorSpec
+
+AnyDataset: TypeAlias = Dataset | ImageDataset
+"""Samples that are not bound to a model yet."""
+
+_READERS = {
+    DatasetFormat.WEB_DATASET: read_web_dataset,
+    DatasetFormat.IMAGE_ZIP: read_image_zip,
+}
+
+
+def open_dataset(
+    path: str | Path,
+    dataset_format: DatasetFormat | None = None,
+    *,
+    preprocessing: Preprocessing | None = None,
+    augmentation: Augmentation | None = None,
+) -> AnyDataset:
+    """Opens a data set of any format.
+
+    Args:
+        path: The file. It must not change while the data set is in use.
+        dataset_format: Its format. Default: what its extension says.
+        preprocessing: What to do to its images. Archives of images need one; arrays are taken as
+            they are without it, and as pixels of type uint8 with it.
+        augmentation: What is drawn anew for each epoch of training.
+
+    Raises:
+        InvalidDatasetError: The file is malformed, or PREPROCESSING_MISSING.
+    """
+    path = Path(path)
+    dataset_format = dataset_format or format_of(path)
+    read = _READERS.get(dataset_format)
+    if preprocessing is None:
+        if read is not None or augmentation is not None:
+            raise InvalidDatasetError(
+                f"The data set is {dataset_format} and there is no preprocessing, which says how "
+                "its images become the input of a model. Give one.",
+                reason="PREPROCESSING_MISSING",
+            )
+        return read_dataset(path, dataset_format)
+    images = read(path) if read is not None else read_dataset(path, dataset_format)
+    return ImageDataset(images, preprocessing, augmentation)
+
+
+def source_of(dataset: AnyDataset, inputs: Sequence[TensorSpec]) -> SampleSource:
+    """Returns the samples as a model with these inputs takes them.
+
+    Raises:
+        InvalidDatasetError: They do not fit the inputs.
+    """
+    if isinstance(dataset, ImageDataset):
+        return ImageSource(dataset, inputs)
+    return ArraySource(dataset, inputs)
