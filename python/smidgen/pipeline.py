@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +12,22 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import fx
 
-from smidgen.artifact import encode_artifact
+from smidgen.artifact import encode_artifact, program_specs
 from smidgen.calibration import Calibrator, calibrate
 from smidgen.classification import check_class_labels
-from smidgen.config import Activations, QATConfig
+from smidgen.config import Activations, Preprocessing, QATConfig
 from smidgen.conversion import Conversion
 from smidgen.convert import activation_qparams, convert_graph
 from smidgen.convertible import check_convertible
+from smidgen.data.images import ImageDataset
+from smidgen.data.opening import AnyDataset, source_of
+from smidgen.data.preprocess import check_takes_images
+from smidgen.data.source import SampleSource, source_batches
 from smidgen.engine import Engine
 from smidgen.errors import TrainingError
 from smidgen.evaluation import Arrays, accuracy, batches
 from smidgen.float_execution import first_float_output, float_values
 from smidgen.float_model import FloatModel, check_belongs, load_model
-from smidgen.formats.dataset import Dataset
 from smidgen.passes import fuse_for_inference, quantize_dynamically
 from smidgen.profile import ActivationRange, CalibrationProfile
 from smidgen.program import Program
@@ -34,6 +38,7 @@ from smidgen.qat.training import train_qat
 from smidgen.quantization_report import report_nodes
 from smidgen.quantized_import import import_quantized
 from smidgen.report import QuantizationReport
+from smidgen.tensor_spec import TensorSpec
 from smidgen.verification import (
     check_parity,
     random_samples,
@@ -48,6 +53,7 @@ __all__ = [
     "FloatModel",
     "TrainedModel",
     "calibrate",
+    "calibration_batches",
     "convert",
     "import_quantized",
     "load_model",
@@ -89,10 +95,11 @@ def convert(
     profile: CalibrationProfile,
     trained: TrainedModel | None = None,
     *,
-    evaluation: Dataset | None = None,
+    evaluation: AnyDataset | None = None,
     lineage: Mapping[str, str] | None = None,
     activations: Activations = Activations.STATIC,
     on_stage: Callable[[Stage], None] = lambda _: None,
+    preprocessing: Preprocessing | None = None,
 ) -> Conversion:
     """Writes the integer program, compares engine and reference on it and reports.
 
@@ -104,6 +111,8 @@ def convert(
         lineage: Further entries for the program's lineage.
         activations: How the inputs of linear layers get their scale.
         on_stage: Called with CONVERT and VERIFY when these begin.
+        preprocessing: How images become the model's input, for the artifact to record. Default:
+            that of the evaluation data.
 
     Raises:
         UnsupportedOperatorError: nodes cannot be converted; the message names all of them.
@@ -124,11 +133,12 @@ def convert(
         outputs=model.exported.outputs,
         lineage={**_lineage(model, profile, trained, activations), **(lineage or {})},
     )
+    program = _with_preprocessing(program, preprocessing, evaluation)
     on_stage(Stage.VERIFY)
-    inputs = None if evaluation is None else evaluation.inputs_for(model.exported.inputs)
-    certificate = check_parity(program, _parity_samples(program, inputs, model))
-    float_accuracy, quantized_accuracy = _accuracies(model, program, evaluation)
-    noise = {} if inputs is None else _noise(model, graph, program, inputs)
+    source = None if evaluation is None else source_of(evaluation, model.exported.inputs)
+    certificate = check_parity(program, _parity_samples(program, source, model))
+    float_accuracy, quantized_accuracy = _accuracies(model, program, source)
+    noise = {} if source is None else _noise(model, graph, program, source)
     report = QuantizationReport(
         nodes=report_nodes(model.graph, graph, activation_qparams(graph, ranges), noise),
         float_bytes=model.exported.parameter_bytes,
@@ -142,11 +152,11 @@ def convert(
 
 def quantize(
     model_path: str | Path,
-    calibration: Dataset | NDArray[np.float32] | Mapping[str, NDArray[Any]],
+    calibration: AnyDataset | NDArray[np.float32] | Mapping[str, NDArray[Any]],
     *,
-    training: Dataset | None = None,
+    training: AnyDataset | None = None,
     config: QATConfig | None = None,
-    evaluation: Dataset | None = None,
+    evaluation: AnyDataset | None = None,
 ) -> Conversion:
     """Makes an integer program of a model file in one call.
 
@@ -207,30 +217,40 @@ def _lineage(
     }
 
 
-def _parity_samples(program: Program, inputs: Arrays | None, model: FloatModel) -> Arrays:
+def _with_preprocessing(
+    program: Program, preprocessing: Preprocessing | None, evaluation: AnyDataset | None
+) -> Program:
+    if preprocessing is None and isinstance(evaluation, ImageDataset):
+        preprocessing = evaluation.preprocessing
+    if preprocessing is None:
+        return program
+    check_takes_images(program_specs(program)[0], preprocessing)
+    return replace(program, preprocessing=preprocessing)
+
+
+def _parity_samples(program: Program, source: SampleSource | None, model: FloatModel) -> Arrays:
     """Takes half of the samples from the evaluation data, if there is any, and invents the rest."""
     count = sample_count(program)
     samples = random_samples(program, count)
-    if inputs is None:
+    if source is None:
         return samples
-    _, stop, batch = next(iter(batches(inputs, model.exported.inputs, count)))
+    _, stop, batch = next(iter(batches(source, model.exported.inputs, count)))
     taken = min(stop, max(1, count // 2))
     return {name: np.concatenate([batch[name][:taken], samples[name][taken:]]) for name in samples}
 
 
 def _accuracies(
-    model: FloatModel, program: Program, evaluation: Dataset | None
+    model: FloatModel, program: Program, source: SampleSource | None
 ) -> tuple[float | None, float | None]:
     """Returns the accuracies of the float model and the program, where labels are classes."""
-    if evaluation is None or evaluation.labels is None:
+    if source is None or source.labels is None:
         return None, None
-    labels = evaluation.labels
+    labels = source.labels
     are_classes = np.issubdtype(labels.dtype, np.integer) and labels.ndim == 1
     if not are_classes or len(model.exported.outputs[0].shape) != 2:
         return None, None
     specs = model.exported.inputs
     check_class_labels(labels, model.exported.outputs[0])
-    inputs = evaluation.inputs_for(specs)
     engine, first = Engine(program), program.outputs[0]
 
     def predict_float(batch: Arrays) -> NDArray[np.float32]:
@@ -240,37 +260,48 @@ def _accuracies(
         return engine.run(batch)[first]
 
     return (
-        accuracy(predict_float, inputs, labels, specs),
-        accuracy(predict_quantized, inputs, labels, specs),
+        accuracy(predict_float, source, specs),
+        accuracy(predict_quantized, source, specs),
     )
 
 
 def _noise(
-    model: FloatModel, graph: fx.GraphModule, program: Program, inputs: Arrays
+    model: FloatModel, graph: fx.GraphModule, program: Program, source: SampleSource
 ) -> Mapping[str, float | None]:
     """Measures each node's ratio of signal to quantization noise on a few samples.
 
     The signal is what the graph computes in float with the weights that were quantized.
     """
     specs = model.exported.inputs
-    _, _, batch = next(iter(batches(inputs, specs, sample_count(program))))
+    _, _, batch = next(iter(batches(source, specs, sample_count(program))))
     quantized = real_values(program, batch)
     signals = float_values(graph, batch, specs)
     return {name: sqnr_db(signals[name], quantized[name]) for name in signals.keys() & quantized}
 
 
+def calibration_batches(
+    dataset: AnyDataset, inputs: Sequence[TensorSpec]
+) -> Iterator[Mapping[str, NDArray[Any]]]:
+    """Yields all samples in order; a model with a fixed batch size gets whole batches only.
+
+    Raises:
+        InvalidDatasetError: the dataset does not fit the model, or a sample cannot be read.
+    """
+    fixed = inputs[0].shape[0]
+    size = fixed or CALIBRATION_BATCH_SIZE
+    for rows in source_batches(source_of(dataset, inputs), size, only_whole=fixed is not None):
+        yield rows.inputs
+
+
 def _calibration_batches(
     model: FloatModel,
-    calibration: Dataset | NDArray[np.float32] | Mapping[str, NDArray[Any]],
+    calibration: AnyDataset | NDArray[np.float32] | Mapping[str, NDArray[Any]],
 ) -> Iterator[Mapping[str, NDArray[Any]]]:
     specs = model.exported.inputs
-    inputs: Arrays
-    if isinstance(calibration, Dataset):
-        inputs = calibration.inputs_for(specs)
-    elif isinstance(calibration, np.ndarray):
-        inputs = {specs[0].name: calibration}
-    else:
-        inputs = calibration
+    if isinstance(calibration, AnyDataset):
+        yield from calibration_batches(calibration, specs)
+        return
+    inputs = calibration if isinstance(calibration, Mapping) else {specs[0].name: calibration}
     count = min((len(array) for array in inputs.values()), default=0)
     size = specs[0].shape[0] or CALIBRATION_BATCH_SIZE
     for start in range(0, count, size):

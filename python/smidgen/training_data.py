@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from smidgen.classification import check_class_labels
 from smidgen.config import QATConfig, TaskLoss
+from smidgen.data.opening import AnyDataset, source_of
 from smidgen.errors import InvalidDatasetError
 from smidgen.formats.dataset import Dataset
 from smidgen.tensor_spec import TensorSpec
@@ -17,7 +18,7 @@ from smidgen.tensor_spec import TensorSpec
 def check_training_data(
     inputs: Sequence[TensorSpec],
     outputs: Sequence[TensorSpec],
-    dataset: Dataset,
+    dataset: AnyDataset,
     config: QATConfig,
 ) -> None:
     """Checks inputs and labels against the model and the loss.
@@ -31,7 +32,7 @@ def check_training_data(
     Raises:
         InvalidDatasetError: the dataset does not fit.
     """
-    dataset.inputs_for(inputs)
+    _check_inputs(dataset, inputs)
     labels = dataset.labels
     if labels is None:
         raise InvalidDatasetError(
@@ -47,6 +48,33 @@ def check_training_data(
         check_class_labels(labels, outputs[0])
     else:
         _check_targets(labels, outputs[0])
+
+
+def check_data(
+    dataset: AnyDataset,
+    inputs: Sequence[TensorSpec],
+    outputs: Sequence[TensorSpec],
+    config: QATConfig | None,
+) -> None:
+    """Checks a dataset for training, or without a config for evaluation alone.
+
+    Raises:
+        InvalidDatasetError: the dataset does not fit.
+    """
+    labels = dataset.labels
+    if config is not None:
+        check_training_data(inputs, outputs, dataset, config)
+    elif labels is not None and labels.dtype.kind == "i":
+        check_training_data(inputs, outputs, dataset, QATConfig())
+    else:
+        _check_inputs(dataset, inputs)
+
+
+def _check_inputs(dataset: AnyDataset, inputs: Sequence[TensorSpec]) -> None:
+    if isinstance(dataset, Dataset):
+        dataset.inputs_for(inputs)  # looks at the values too
+    else:
+        source_of(dataset, inputs)
 
 
 def _check_targets(labels: NDArray[np.generic], output: TensorSpec) -> None:

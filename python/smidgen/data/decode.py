@@ -75,6 +75,8 @@ def _decode(data: bytes, kind: str, name: str, error: type[SmidgenError]) -> NDA
         with Image.open(io.BytesIO(data), formats=(kind,)) as image:
             mode = "L" if image.mode in ("1", "L", "LA") else "RGB"
             pixels = np.asarray(image.convert(mode))
+    except MemoryError:
+        raise
     except Exception as found:  # the decoders raise whatever their parsers run into
         raise error(
             f"{name} cannot be decoded ({type(found).__name__}). Save it again.",

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from smidgen.config import Augmentation, Preprocessing
 from smidgen.data.augment import Draw
 from smidgen.data.decode import as_channels
-from smidgen.data.preprocess import augment, model_extent, preprocess
+from smidgen.data.preprocess import augment, check_takes_images, model_extent, preprocess
 from smidgen.data.source import Rows
 from smidgen.errors import InvalidDatasetError
 from smidgen.formats.dataset import ONLY_INPUT, Dataset
@@ -136,7 +136,7 @@ class ImageSource:
     """
 
     def __init__(self, dataset: ImageDataset, specs: Sequence[TensorSpec]) -> None:
-        self._spec = _only_input(specs, dataset.preprocessing)
+        self._spec = check_takes_images(specs, dataset.preprocessing)
         self._extent = model_extent(dataset.preprocessing, self._spec)
         self._preprocessing = dataset.preprocessing
         self._augmentation = dataset.augmentation
@@ -185,15 +185,3 @@ class ImageSource:
             augmentation=self._augmentation,
             at=Draw(seed, epoch, index),
         )
-
-
-def _only_input(specs: Sequence[TensorSpec], preprocessing: Preprocessing) -> TensorSpec:
-    if len(specs) != 1 or preprocessing.input not in ("", specs[0].name):
-        found = ", ".join(spec.name for spec in specs)
-        raise InvalidDatasetError(
-            f"The model has the inputs {found}, expected one that takes images"
-            f"{f', {preprocessing.input!r}' if preprocessing.input else ''}. "
-            "Give the samples of such a model as arrays, without a preprocessing.",
-            reason="PREPROCESSING_MISMATCH",
-        )
-    return specs[0]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from smidgen.config import Augmentation, Preprocessing
+from smidgen.data.encoded_images import EncodedImages
 from smidgen.data.image_zip import read_image_zip
 from smidgen.data.images import ImageDataset, ImageSource
 from smidgen.data.source import ArraySource, SampleSource
@@ -45,17 +46,33 @@ def open_dataset(
     """
     path = Path(path)
     dataset_format = dataset_format or format_of(path)
-    read = _READERS.get(dataset_format)
     if preprocessing is None:
-        if read is not None or augmentation is not None:
+        if dataset_format.holds_images or augmentation is not None:
             raise InvalidDatasetError(
                 f"The data set is {dataset_format} and there is no preprocessing, which says how "
                 "its images become the input of a model. Give one.",
                 reason="PREPROCESSING_MISSING",
             )
         return read_dataset(path, dataset_format)
-    images = read(path) if read is not None else read_dataset(path, dataset_format)
+    images: EncodedImages | Dataset
+    if dataset_format.holds_images:
+        images = read_images(path, dataset_format)
+    else:
+        images = read_dataset(path, dataset_format)
     return ImageDataset(images, preprocessing, augmentation)
+
+
+def read_images(path: Path, dataset_format: DatasetFormat) -> EncodedImages:
+    """Finds the images of an archive.
+
+    Args:
+        path: The archive. It must not change while the images are in use.
+        dataset_format: One that holds images.
+
+    Raises:
+        InvalidDatasetError: The archive is malformed.
+    """
+    return _READERS[dataset_format](path)
 
 
 def source_of(dataset: AnyDataset, inputs: Sequence[TensorSpec]) -> SampleSource:

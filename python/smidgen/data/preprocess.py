@@ -6,6 +6,7 @@ docs/preprocessing.md is the definition.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -61,6 +62,24 @@ def augment(
     else:
         fitted = _fit(pixels, preprocessing, extent, name, InvalidDatasetError)
     return normalize(fitted[:, ::-1] if drawn.is_flipped else fitted, preprocessing)
+
+
+def check_takes_images(specs: Sequence[TensorSpec], preprocessing: Preprocessing) -> TensorSpec:
+    """Returns the input of a model that takes images of this preprocessing: its only one.
+
+    Raises:
+        InvalidDatasetError: PREPROCESSING_MISMATCH.
+    """
+    if len(specs) != 1 or preprocessing.input not in ("", specs[0].name):
+        found = ", ".join(spec.name for spec in specs)
+        raise InvalidDatasetError(
+            f"The model has the inputs {found}, expected one that takes images"
+            f"{f', {preprocessing.input!r}' if preprocessing.input else ''}. "
+            "Give the samples of such a model as arrays, without a preprocessing.",
+            reason="PREPROCESSING_MISMATCH",
+        )
+    model_extent(preprocessing, specs[0])
+    return specs[0]
 
 
 def model_extent(preprocessing: Preprocessing, spec: TensorSpec) -> Extent:

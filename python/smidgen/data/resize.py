@@ -71,12 +71,13 @@ def _pass(
         return pixels[wanted[0] - first : wanted[1] - first]
     others = pixels.shape[1:]
     # Products and sums of integers below 2^24 are exact in float32, in any order.
-    flat = np.ascontiguousarray(pixels).reshape(pixels.shape[0], -1).astype(np.float32)
+    flat = np.ascontiguousarray(pixels).reshape(pixels.shape[0], -1)
     result = np.empty((wanted[1] - wanted[0], flat.shape[1]), np.uint8)
     for start in range(wanted[0], wanted[1], _BLOCK):
         stop = min(start + _BLOCK, wanted[1])
         low, matrix = _weights(source, target, resampling, start, stop)
-        sums = matrix @ flat[low - first : low - first + matrix.shape[1]]
+        taken = flat[low - first : low - first + matrix.shape[1]]
+        sums = matrix @ taken.astype(np.float32)
         rounded = np.floor((sums + np.float32(_ONE // 2)) * np.float32(1 / _ONE))
         result[start - wanted[0] : stop - wanted[0]] = rounded.clip(0, 255)
     return result.reshape(-1, *others)

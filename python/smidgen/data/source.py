@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from smidgen.formats.dataset import Dataset
+from smidgen.formats.dataset import Dataset, as_input
 from smidgen.tensor_spec import TensorSpec
 
 
@@ -76,7 +76,8 @@ class ArraySource:
     """
 
     def __init__(self, dataset: Dataset, specs: Sequence[TensorSpec]) -> None:
-        self._inputs = dataset.inputs_for(specs)
+        # As they are in the file: of a mapped file, only the rows that are asked for are read.
+        self._arrays = {spec: dataset.array_for(spec, specs) for spec in specs}
         self.sample_count = dataset.sample_count
         self.labels = dataset.labels
         self.is_augmented = False
@@ -94,13 +95,14 @@ class ArraySource:
         seed: int = 0,
     ) -> Rows:
         """Returns the samples of these numbers."""
-        inputs = {name: array[indices] for name, array in self._inputs.items()}
+        inputs = {spec.name: as_input(array[indices], spec) for spec, array in self._arrays.items()}
         return Rows(inputs, None if self.labels is None else self.labels[indices])
 
     def digest(self) -> str:
         """Returns a SHA-256 of names, types, shapes and values."""
         digest = hashlib.sha256()
-        for name, array in (*sorted(self._inputs.items()), ("", self.labels)):
+        named = sorted((spec.name, array) for spec, array in self._arrays.items())
+        for name, array in (*named, ("", self.labels)):
             if array is not None:
                 digest.update(f"\0{name}\0{array.dtype.name}\0{array.shape}\0".encode())
                 digest.update(np.ascontiguousarray(array).data)

@@ -92,7 +92,7 @@ class Dataset:
             InvalidDatasetError: DATASET_INPUT_MISSING, DATASET_UNSUPPORTED_DTYPE,
                 DATASET_SHAPE_MISMATCH or DATASET_INDEX_OUT_OF_RANGE.
         """
-        return {spec.name: _as_input(self._array_for(spec, inputs), spec) for spec in inputs}
+        return {spec.name: as_input(self.array_for(spec, inputs), spec) for spec in inputs}
 
     def batches(
         self, inputs: Sequence[TensorSpec], batch_size: int
@@ -102,12 +102,17 @@ class Dataset:
         Raises:
             InvalidDatasetError: As inputs_for.
         """
-        arrays = {spec.name: self._array_for(spec, inputs) for spec in inputs}
+        arrays = {spec.name: self.array_for(spec, inputs) for spec in inputs}
         for start in range(0, self.sample_count, batch_size):
             rows = slice(start, start + batch_size)
-            yield {spec.name: _as_input(arrays[spec.name][rows], spec) for spec in inputs}
+            yield {spec.name: as_input(arrays[spec.name][rows], spec) for spec in inputs}
 
-    def _array_for(self, spec: TensorSpec, inputs: Sequence[TensorSpec]) -> Array:
+    def array_for(self, spec: TensorSpec, inputs: Sequence[TensorSpec]) -> Array:
+        """Returns the array of one of a model's inputs, in the type that it has in the file.
+
+        Raises:
+            InvalidDatasetError: There is none, or its type or shape does not fit.
+        """
         array = self.arrays.get(spec.name)
         if array is None and len(inputs) == 1:
             array = self.arrays.get(ONLY_INPUT)
@@ -303,8 +308,12 @@ def _choice(names: Sequence[str]) -> str:
     return f"{', '.join(first)} or {last}" if first else last
 
 
-def _as_input(array: Array, spec: TensorSpec) -> NDArray[Any]:
-    """Gives an array the type of an input and checks that indices are those of rows."""
+def as_input(array: Array, spec: TensorSpec) -> NDArray[Any]:
+    """Gives an array the type of an input and checks that indices are those of rows.
+
+    Raises:
+        InvalidDatasetError: DATASET_INDEX_OUT_OF_RANGE.
+    """
     typed = np.ascontiguousarray(array, spec.dtype)
     if spec.index_count is not None and typed.size:
         low, high = int(typed.min()), int(typed.max())

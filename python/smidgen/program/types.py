@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from smidgen.config import Preprocessing
 from smidgen.program.steps import Step
 
 
@@ -59,6 +60,7 @@ class Program:
         steps: In an order in which every tensor is written before it is read.
         constants: Weights, biases, weight scales and tables; steps refer to them by name.
         lineage: Where the program comes from: parent digests and configuration.
+        preprocessing: How images become its input; None where nobody said.
     """
 
     inputs: tuple[str, ...]
@@ -67,6 +69,7 @@ class Program:
     steps: tuple[Step, ...]
     constants: Mapping[str, NDArray[np.generic]]
     lineage: Mapping[str, str] = field(default_factory=dict)
+    preprocessing: Preprocessing | None = None
 
     def tensor(self, name: str) -> TensorInfo:
         """Returns the tensor of this name."""

@@ -2,36 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from smidgen.config import QATConfig, TaskLoss
+from smidgen.data.source import SampleSource
 from smidgen.tensor_spec import TensorSpec
 
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """Inputs and labels of equal length.
+    """Some samples of a source, which are read when a batch of them is made.
 
     Attributes:
-        inputs: One array for each input of the model, in its order.
+        source: Where they are.
+        places: Their numbers there.
+        names: The model's inputs, in its order.
         labels: Class numbers [N], or targets of the output's shape.
+        seed: Seed of what augmentation draws.
     """
 
-    inputs: tuple[NDArray[Any], ...]
+    source: SampleSource
+    places: NDArray[np.int64]
+    names: tuple[str, ...]
     labels: NDArray[np.generic]
+    seed: int
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.places)
 
     def rows(self, indices: NDArray[np.int64]) -> Samples:
         """Returns the samples at these places."""
-        return Samples(tuple(array[indices] for array in self.inputs), self.labels[indices])
+        return replace(self, places=self.places[indices], labels=self.labels[indices])
 
     def truncated(self, multiple: int) -> Samples:
         """Returns as many of the first samples as are a multiple of this number."""
@@ -47,15 +53,17 @@ class Batch:
     indices: torch.Tensor
 
 
-def make_samples(
-    arrays: Mapping[str, NDArray[Any]],
-    labels: NDArray[np.generic],
-    specs: Sequence[TensorSpec],
-    loss: TaskLoss,
-) -> Samples:
+def make_samples(source: SampleSource, specs: Sequence[TensorSpec], config: QATConfig) -> Samples:
     """Orders inputs as the model does and gives labels the type that the loss needs."""
-    dtype = np.int64 if loss is TaskLoss.CROSS_ENTROPY else np.float32
-    return Samples(tuple(arrays[spec.name] for spec in specs), labels.astype(dtype))
+    assert source.labels is not None
+    dtype = np.int64 if config.task_loss is TaskLoss.CROSS_ENTROPY else np.float32
+    return Samples(
+        source=source,
+        places=np.arange(source.sample_count),
+        names=tuple(spec.name for spec in specs),
+        labels=source.labels.astype(dtype),
+        seed=config.seed,
+    )
 
 
 def split_samples(
@@ -77,24 +85,24 @@ def step_count(sample_count: int, batch_size: int) -> int:
 
 
 def shuffled_batches(
-    samples: Samples, batch_size: int, generator: torch.Generator
+    samples: Samples, batch_size: int, generator: torch.Generator, epoch: int
 ) -> Iterator[Batch]:
-    """Yields the batches of one epoch in random order."""
+    """Yields the batches of one epoch in random order, augmented where the source is."""
     order = torch.randperm(len(samples), generator=generator).numpy()
     for step in range(step_count(len(samples), batch_size)):
-        yield _batch(samples, order[step * batch_size : (step + 1) * batch_size])
+        yield _batch(samples, order[step * batch_size : (step + 1) * batch_size], epoch)
 
 
 def ordered_batches(samples: Samples, batch_size: int) -> Iterator[Batch]:
-    """Yields all samples in order; the last batch may be short."""
+    """Yields all samples in order, not augmented; the last batch may be short."""
     for start in range(0, len(samples), batch_size):
-        yield _batch(samples, np.arange(start, min(start + batch_size, len(samples))))
+        yield _batch(samples, np.arange(start, min(start + batch_size, len(samples))), None)
 
 
-def _batch(samples: Samples, indices: NDArray[np.int64]) -> Batch:
-    rows = samples.rows(indices)
+def _batch(samples: Samples, indices: NDArray[np.int64], epoch: int | None) -> Batch:
+    rows = samples.source.rows(samples.places[indices], epoch=epoch, seed=samples.seed)
     return Batch(
-        inputs=tuple(torch.from_numpy(array) for array in rows.inputs),
-        labels=torch.from_numpy(rows.labels),
+        inputs=tuple(torch.from_numpy(rows.inputs[name]) for name in samples.names),
+        labels=torch.from_numpy(samples.labels[indices]),
         indices=torch.from_numpy(indices),
     )

@@ -65,7 +65,9 @@ class Task:
         training: The training split.
         evaluation: The evaluation split, or the training split where nothing is held out.
         is_held_out: Whether the evaluation split is apart from the training split.
-        training_teacher: First output of the float model for every training sample.
+        teacher: The float model in eval mode.
+        training_teacher: Its first output for every training sample; None where samples are
+            augmented, so that it must look at each batch.
         evaluation_teacher: The same for every evaluation sample.
         batch_size: Samples a step.
         config: How to train.
@@ -75,7 +77,8 @@ class Task:
     training: Samples
     evaluation: Samples
     is_held_out: bool
-    training_teacher: torch.Tensor
+    teacher: fx.GraphModule
+    training_teacher: torch.Tensor | None
     evaluation_teacher: torch.Tensor
     batch_size: int
     config: QATConfig
@@ -89,6 +92,13 @@ class Task:
     def steps_per_epoch(self) -> int:
         """Optimizer steps of one epoch."""
         return step_count(len(self.training), self.batch_size)
+
+    def teach(self, batch: Batch) -> torch.Tensor:
+        """Returns the float model's first output for a training batch."""
+        if self.training_teacher is not None:
+            return self.training_teacher[batch.indices]
+        with torch.no_grad():
+            return first_output(self.teacher(*batch.inputs))
 
 
 class Trainer:
@@ -128,7 +138,7 @@ class Trainer:
     def _run_epoch(self, stage: Stage, epoch: int) -> None:
         task = self._task
         task.prepared.train(stage is Stage.QAT)
-        for batch in shuffled_batches(task.training, task.batch_size, self._generator):
+        for batch in shuffled_batches(task.training, task.batch_size, self._generator, epoch):
             if self._should_stop():
                 raise Stopped
             self._set_learning_rate(self._learning_rate(stage))
@@ -141,7 +151,7 @@ class Trainer:
     def _train(self, batch: Batch) -> None:
         task = self._task
         output = first_output(task.prepared(*batch.inputs))
-        teacher = task.training_teacher[batch.indices]
+        teacher = task.teach(batch)
         of_task = task_loss(output, batch.labels, task.config.task_loss)
         of_quantization = quantization_loss(output, teacher, task.config.task_loss)
         loss = of_task + task.config.quantization_loss_weight * of_quantization

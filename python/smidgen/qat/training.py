@@ -10,8 +10,8 @@ import torch
 
 from smidgen.classification import correct_count
 from smidgen.config import QATConfig
+from smidgen.data.opening import AnyDataset, source_of
 from smidgen.float_model import FloatModel, check_belongs
-from smidgen.formats.dataset import Dataset
 from smidgen.profile import CalibrationProfile
 from smidgen.progress import Stopped, TrainingProgress
 from smidgen.qat.data import Samples, make_samples, split_samples
@@ -31,10 +31,10 @@ from smidgen.training_data import check_training_data
 def train_qat(
     model: FloatModel,
     profile: CalibrationProfile,
-    dataset: Dataset,
+    dataset: AnyDataset,
     config: QATConfig | None = None,
     *,
-    evaluation: Dataset | None = None,
+    evaluation: AnyDataset | None = None,
     on_progress: Callable[[TrainingProgress], None] = lambda _: None,
     should_stop: Callable[[], bool] = lambda: False,
     checkpoint: Path | None = None,
@@ -135,10 +135,10 @@ class _Keeper:
 def _make_task(
     model: FloatModel,
     profile: CalibrationProfile,
-    dataset: Dataset,
+    dataset: AnyDataset,
     config: QATConfig,
     *,
-    evaluation: Dataset | None,
+    evaluation: AnyDataset | None,
     generator: torch.Generator,
 ) -> Task:
     fixed = model.exported.inputs[0].shape[0]
@@ -153,27 +153,28 @@ def _make_task(
         training = training.truncated(fixed)
         held_out = None if held_out is None or len(held_out) < fixed else held_out.truncated(fixed)
     teacher = copy.deepcopy(model.graph).eval()
-    training_teacher = teacher_outputs(teacher, training, batch_size)
+    is_fixed = not training.source.is_augmented
+    training_teacher = teacher_outputs(teacher, training, batch_size) if is_fixed else None
+    evaluated = training if held_out is None else held_out
     return Task(
         prepared=prepare_qat(model.graph, profile.ranges),
         training=training,
-        evaluation=training if held_out is None else held_out,
+        evaluation=evaluated,
         is_held_out=held_out is not None,
+        teacher=teacher,
         training_teacher=training_teacher,
-        evaluation_teacher=training_teacher
-        if held_out is None
-        else teacher_outputs(teacher, held_out, batch_size),
+        evaluation_teacher=teacher_outputs(teacher, evaluated, batch_size)
+        if held_out is not None or training_teacher is None
+        else training_teacher,
         batch_size=batch_size,
         config=config,
     )
 
 
-def _samples(model: FloatModel, dataset: Dataset, config: QATConfig) -> Samples:
+def _samples(model: FloatModel, dataset: AnyDataset, config: QATConfig) -> Samples:
     exported = model.exported
     check_training_data(exported.inputs, exported.outputs, dataset, config)
-    assert dataset.labels is not None
-    inputs = dataset.inputs_for(exported.inputs)
-    return make_samples(inputs, dataset.labels, exported.inputs, config.task_loss)
+    return make_samples(source_of(dataset, exported.inputs), exported.inputs, config)
 
 
 def _teacher_accuracy(task: Task) -> float | None:
