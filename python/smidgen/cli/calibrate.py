@@ -17,10 +17,12 @@ from smidgen.cli.options import (
     AveragingConstant,
     Method,
     Model,
+    PreprocessingFile,
     Server,
     ValidateOnly,
 )
 from smidgen.cli.output import emit
+from smidgen.cli.preprocessing import read_preprocessing
 from smidgen.cli.usage import refuse_given
 from smidgen.cli.views import calibration_view
 from smidgen.client import Client
@@ -47,6 +49,7 @@ def calibrate(
     batch_size: Annotated[int, typer.Option(min=1, help="Local samples in a batch.")] = 32,
     method: Method = ObserverMethod.MIN_MAX,
     averaging_constant: AveragingConstant = DEFAULT_AVERAGING_CONSTANT,
+    preprocessing: PreprocessingFile = None,
     validate_only: ValidateOnly = False,
     server: Server = DEFAULT_TARGET,
     as_json: AsJson = False,
@@ -62,6 +65,8 @@ def calibrate(
         )
     if dataset:
         refuse_given(context, ["samples", "batch_size"], "a stored dataset is used whole")
+    else:
+        refuse_given(context, ["preprocessing"], "local samples are sent as the model takes them")
     with Client(server) as client:
         if data is None:
             found = client.calibrate_on_dataset(
@@ -69,6 +74,7 @@ def calibrate(
                 dataset,
                 method=method,
                 averaging_constant=averaging_constant,
+                preprocessing=read_preprocessing(preprocessing),
                 validate_only=validate_only,
             )
         else:

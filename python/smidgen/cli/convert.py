@@ -13,11 +13,18 @@ from smidgen.cli.documents import Json, to_document
 from smidgen.cli.exits import UsageError
 from smidgen.cli.following import follow
 from smidgen.cli.output import emit
+from smidgen.cli.preprocessing import augmentation_of, read_preprocessing
 from smidgen.cli.usage import check_folder, refuse_file, refuse_given
 from smidgen.cli.views import job_view
 from smidgen.client import Client, JobFailedError
 from smidgen.client.watching import FINAL_STATES
-from smidgen.config import CalibrationConfig, ObserverMethod, QATConfig, TaskLoss
+from smidgen.config import (
+    CalibrationConfig,
+    ObserverMethod,
+    Preprocessing,
+    QATConfig,
+    TaskLoss,
+)
 from smidgen.extras import require_torch
 from smidgen.v1 import job_service_pb2 as pb
 
@@ -29,9 +36,14 @@ _TRAINING = (
     "task_loss",
     "quantization_loss_weight",
     "seed",
+    "flip",
+    "least_area",
 )
 _ONLY_LOCAL = ("quantized", "train", "method", *_TRAINING)
-_NOT_QUANTIZED = ("calibration", "evaluation_dataset", "train", "method", *_TRAINING)
+_NOT_QUANTIZED = (
+    *("calibration", "evaluation_dataset", "train", "method", "preprocessing"),
+    *_TRAINING,
+)
 _ONLY_REMOTE = ("train_job", "detach", "validate_only")
 _WITHOUT_LOCAL = (
     "a server converts what `smidgen calibrate` or `smidgen train-qat` made; "
@@ -92,14 +104,19 @@ def convert(
     task_loss: options.Loss = TaskLoss.CROSS_ENTROPY,
     quantization_loss_weight: options.LossWeight = options.DEFAULT_LAMBDA,
     seed: options.Seed = 0,
+    preprocessing: options.PreprocessingFile = None,
+    flip: options.Flip = False,
+    least_area: options.LeastArea = 1.0,
 ) -> None:
     """Turn a calibrated or trained model into an integer model.
 
     On the server the result is a new version, ready to serve. With --local it is a file, and
-    --method, --train, --epochs and the other options of training apply.
+    --method, --train, --epochs and the other options of training apply. A --preprocessing is
+    recorded, so that infer takes images.
     """
     if out is not None:
         check_folder(out)
+    images = read_preprocessing(preprocessing)
     if not local:
         refuse_file(model)
         refuse_given(context, _ONLY_LOCAL, _WITHOUT_LOCAL)
@@ -109,6 +126,7 @@ def convert(
             calibration=calibration,
             train_job=train_job,
             evaluation_dataset=evaluation_dataset,
+            preprocessing=images,
             wait=not (detach or validate_only),
             validate_only=validate_only,
             quiet=as_json,
@@ -144,6 +162,8 @@ def convert(
             quantization_loss_weight=quantization_loss_weight,
             seed=seed,
         ),
+        preprocessing=images,
+        augmentation=augmentation_of(images, flip=flip, least_area=least_area),
         quiet=as_json,
     )
     emit(document, view, as_json=as_json)
@@ -162,6 +182,7 @@ def _convert_on_server(
     calibration: str,
     train_job: str,
     evaluation_dataset: str,
+    preprocessing: Preprocessing | None,
     wait: bool,
     validate_only: bool,
     quiet: bool,
@@ -172,6 +193,7 @@ def _convert_on_server(
             calibration=calibration,
             train_job=train_job,
             evaluation_dataset=evaluation_dataset,
+            preprocessing=preprocessing,
             validate_only=validate_only,
         )
         if not wait:

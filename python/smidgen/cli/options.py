@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -51,6 +52,19 @@ EvaluationFraction = Annotated[
     float, typer.Option(help="Share of the data held out for evaluation, 0 to 0.5.")
 ]
 Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
+PreprocessingFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--preprocessing",
+        exists=True,
+        dir_okay=False,
+        help="JSON file that says how images become the model's input.",
+    ),
+]
+Flip = Annotated[bool, typer.Option("--flip", help="Mirror every other image in training.")]
+LeastArea = Annotated[
+    float, typer.Option(help="Smallest share of an image that is kept in training; 1 keeps all.")
+]
 Detach = Annotated[bool, typer.Option("--detach", help="Do not wait for the job to end.")]
 CancelOnInterrupt = Annotated[
     bool, typer.Option("--cancel-on-interrupt", help="Cancel the job on Ctrl-C.")

@@ -10,6 +10,7 @@ from smidgen.cli import options
 from smidgen.cli.documents import to_document
 from smidgen.cli.following import follow
 from smidgen.cli.output import emit
+from smidgen.cli.preprocessing import augmentation_of, read_preprocessing
 from smidgen.cli.views import job_view
 from smidgen.client import Client
 from smidgen.config import QATConfig, TaskLoss
@@ -37,6 +38,9 @@ def train_qat(
     quantization_loss_weight: options.LossWeight = options.DEFAULT_LAMBDA,
     evaluation_fraction: options.EvaluationFraction = options.DEFAULT_EVALUATION_FRACTION,
     seed: options.Seed = 0,
+    preprocessing: options.PreprocessingFile = None,
+    flip: options.Flip = False,
+    least_area: options.LeastArea = 1.0,
     detach: options.Detach = False,
     cancel_on_interrupt: options.CancelOnInterrupt = False,
     validate_only: options.ValidateOnly = False,
@@ -58,6 +62,7 @@ def train_qat(
         evaluation_fraction=evaluation_fraction,
         seed=seed,
     )
+    images = read_preprocessing(preprocessing)
     with Client(server) as client:
         job = client.train_qat(
             model,
@@ -65,6 +70,8 @@ def train_qat(
             dataset=dataset,
             evaluation_dataset=evaluation_dataset,
             config=config,
+            preprocessing=images,
+            augmentation=augmentation_of(images, flip=flip, least_area=least_area),
             validate_only=validate_only,
         )
         if not (detach or validate_only):

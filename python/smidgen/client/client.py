@@ -8,6 +8,8 @@ from types import TracebackType
 from typing import Self
 
 import grpc
+import numpy as np
+from numpy.typing import NDArray
 
 from smidgen.client import requests
 from smidgen.client.calls import Caller
@@ -35,7 +37,13 @@ from smidgen.client.uploads import (
     model_format,
 )
 from smidgen.client.watching import JobWatch
-from smidgen.config import CalibrationConfig, ObserverMethod, QATConfig
+from smidgen.config import (
+    Augmentation,
+    CalibrationConfig,
+    ObserverMethod,
+    Preprocessing,
+    QATConfig,
+)
 from smidgen.html_report.document import ReportDocument
 from smidgen.v1 import dataset_service_pb2 as datasets_pb
 from smidgen.v1 import job_service_pb2 as jobs_pb
@@ -167,7 +175,9 @@ class Client:
         validate_only: bool = False,
         on_progress: TransferProgress = _ignore,
     ) -> datasets_pb.Dataset:
-        """Uploads a dataset (`.npz` or `.safetensors`); resumes as upload_model does.
+        """Uploads a dataset (`.npz`, `.safetensors`, or images in `.tar` or `.zip`).
+
+        Resumes as upload_model does.
 
         Raises: InvalidDatasetError where the extension tells no format; OSError; RemoteError.
         """
@@ -240,12 +250,17 @@ class Client:
         *,
         method: ObserverMethod = ObserverMethod.MIN_MAX,
         averaging_constant: float = 0.1,
+        preprocessing: Preprocessing | None = None,
         validate_only: bool = False,
     ) -> optimization_pb.Calibration:
-        """Calibrates on a stored dataset. Raises: RemoteError."""
+        """Calibrates on a stored dataset; images need a preprocessing. Raises: RemoteError."""
         config = CalibrationConfig(method, averaging_constant)
         header = requests.calibrate_header(
-            model, config, dataset=dataset, validate_only=validate_only
+            model,
+            config,
+            dataset=dataset,
+            preprocessing=preprocessing,
+            validate_only=validate_only,
         )
         return self._caller.send(self._optimization.Calibrate, [header])
 
@@ -257,15 +272,24 @@ class Client:
         dataset: str,
         evaluation_dataset: str = "",
         config: QATConfig | None = None,
+        preprocessing: Preprocessing | None = None,
+        augmentation: Augmentation | None = None,
         validate_only: bool = False,
     ) -> jobs_pb.Job:
-        """Starts quantization-aware training and returns the job. Raises: RemoteError."""
+        """Starts quantization-aware training and returns the job.
+
+        Datasets of images need a preprocessing, and may be augmented.
+
+        Raises: RemoteError.
+        """
         request = requests.train_qat_request(
             model,
             calibration=calibration,
             dataset=dataset,
             evaluation_dataset=evaluation_dataset,
             config=config or QATConfig(),
+            preprocessing=preprocessing,
+            augmentation=augmentation,
             validate_only=validate_only,
         )
         return self._caller.unary(self._optimization.TrainQAT, request)
@@ -277,6 +301,7 @@ class Client:
         calibration: str = "",
         train_job: str = "",
         evaluation_dataset: str = "",
+        preprocessing: Preprocessing | None = None,
         wait_s: float = 0.0,
         validate_only: bool = False,
     ) -> jobs_pb.Job:
@@ -287,6 +312,8 @@ class Client:
             calibration: Ranges for post-training quantization.
             train_job: A TrainQAT job that has succeeded, instead of calibration.
             evaluation_dataset: Labelled data to report accuracies on.
+            preprocessing: How images become the model's input, for infer_images; that of the
+                training job by default.
             wait_s: How long the server waits for the end before it answers, 0 to 600 seconds.
             validate_only: Whether to check and answer with a plan only.
 
@@ -297,6 +324,7 @@ class Client:
             calibration=calibration,
             train_job=train_job,
             evaluation_dataset=evaluation_dataset,
+            preprocessing=preprocessing,
             wait_s=wait_s,
             validate_only=validate_only,
         )
@@ -318,6 +346,32 @@ class Client:
         Raises: InvalidTensorError for arrays that cannot be sent; RemoteError.
         """
         request = requests.infer_request(version_name(model, version), inputs, output_names)
+        return decode_result(
+            self._caller.unary(self._inference.Infer, request, timeout_s=timeout_s)
+        )
+
+    def infer_images(
+        self,
+        model: str,
+        images: Sequence[bytes] | NDArray[np.uint8],
+        *,
+        version: int | None = None,
+        output_names: Sequence[str] = (),
+        timeout_s: float | None = None,
+    ) -> InferResult:
+        """Runs a version that records its preprocessing on images as they are.
+
+        Args:
+            model: The model.
+            images: JPEG or PNG files as bytes, or pixels [N, height, width, 1 or 3].
+            version: The version, the newest by default.
+            output_names: Outputs to return, all by default.
+            timeout_s: Deadline in seconds; that of the client by default.
+
+        Raises: InvalidTensorError for images that cannot be sent; RemoteError.
+        """
+        name = version_name(model, version)
+        request = requests.infer_images_request(name, images, output_names)
         return decode_result(
             self._caller.unary(self._inference.Infer, request, timeout_s=timeout_s)
         )

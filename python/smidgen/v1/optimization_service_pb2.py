@@ -25,42 +25,43 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from smidgen.v1 import job_service_pb2 as smidgen_dot_v1_dot_job__service__pb2
+from smidgen.v1 import preprocessing_pb2 as smidgen_dot_v1_dot_preprocessing__pb2
 from smidgen.v1 import tensor_pb2 as smidgen_dot_v1_dot_tensor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%smidgen/v1/optimization_service.proto\x12\nsmidgen.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1csmidgen/v1/job_service.proto\x1a\x17smidgen/v1/tensor.proto\"X\n\x0bTensorRange\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x0b\n\x03min\x18\x02 \x01(\x01\x12\x0b\n\x03max\x18\x03 \x01(\x01\x12\r\n\x05scale\x18\x04 \x01(\x01\x12\x12\n\nzero_point\x18\x05 \x01(\x05\"\xfd\x01\n\x0b\x43\x61libration\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12*\n\x06method\x18\x03 \x01(\x0e\x32\x1a.smidgen.v1.ObserverMethod\x12\x14\n\x0csample_count\x18\x04 \x01(\x03\x12\x13\n\x0b\x62\x61tch_count\x18\x05 \x01(\x03\x12\'\n\x06ranges\x18\x06 \x03(\x0b\x32\x17.smidgen.v1.TensorRange\x12\x10\n\x08warnings\x18\x07 \x03(\t\x12\x0e\n\x06sha256\x18\x08 \x01(\t\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xa4\x01\n\x0f\x43\x61librateHeader\x12\r\n\x05model\x18\x01 \x01(\t\x12*\n\x06method\x18\x02 \x01(\x0e\x32\x1a.smidgen.v1.ObserverMethod\x12\x1a\n\x12\x61veraging_constant\x18\x03 \x01(\x01\x12\x0f\n\x07\x64\x61taset\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12\x15\n\rvalidate_only\x18\x06 \x01(\x08\"6\n\x10\x43\x61librationBatch\x12\"\n\x06inputs\x18\x01 \x03(\x0b\x32\x12.smidgen.v1.Tensor\"x\n\x10\x43\x61librateRequest\x12-\n\x06header\x18\x01 \x01(\x0b\x32\x1b.smidgen.v1.CalibrateHeaderH\x00\x12-\n\x05\x62\x61tch\x18\x02 \x01(\x0b\x32\x1c.smidgen.v1.CalibrationBatchH\x00\x42\x06\n\x04part\"%\n\x15GetCalibrationRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"@\n\x17ListCalibrationsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"b\n\x18ListCalibrationsResponse\x12-\n\x0c\x63\x61librations\x18\x01 \x03(\x0b\x32\x17.smidgen.v1.Calibration\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xd0\x02\n\tQATConfig\x12\x0e\n\x06\x65pochs\x18\x01 \x01(\x05\x12\x1d\n\x10\x66ine_tune_epochs\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12\x12\n\nbatch_size\x18\x03 \x01(\x05\x12\x15\n\rlearning_rate\x18\x04 \x01(\x01\x12\x1f\n\x17\x66ine_tune_learning_rate\x18\x05 \x01(\x01\x12\'\n\ttask_loss\x18\x06 \x01(\x0e\x32\x14.smidgen.v1.TaskLoss\x12%\n\x18quantization_loss_weight\x18\x07 \x01(\x01H\x01\x88\x01\x01\x12 \n\x13\x65valuation_fraction\x18\x08 \x01(\x01H\x02\x88\x01\x01\x12\x0c\n\x04seed\x18\t \x01(\x03\x42\x13\n\x11_fine_tune_epochsB\x1b\n\x19_quantization_loss_weightB\x16\n\x14_evaluation_fraction\"\xb3\x01\n\x0fTrainQATRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x63\x61libration\x18\x02 \x01(\t\x12\x0f\n\x07\x64\x61taset\x18\x03 \x01(\t\x12\x1a\n\x12\x65valuation_dataset\x18\x04 \x01(\t\x12%\n\x06\x63onfig\x18\x05 \x01(\x0b\x32\x15.smidgen.v1.QATConfig\x12\x12\n\nrequest_id\x18\x06 \x01(\t\x12\x15\n\rvalidate_only\x18\x07 \x01(\x08\"\xc4\x01\n\x0e\x43onvertRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x15\n\x0b\x63\x61libration\x18\x02 \x01(\tH\x00\x12\x13\n\ttrain_job\x18\x03 \x01(\tH\x00\x12\x1a\n\x12\x65valuation_dataset\x18\x04 \x01(\t\x12\'\n\x04wait\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\nrequest_id\x18\x06 \x01(\t\x12\x15\n\rvalidate_only\x18\x07 \x01(\x08\x42\x08\n\x06source*r\n\x0eObserverMethod\x12\x1f\n\x1bOBSERVER_METHOD_UNSPECIFIED\x10\x00\x12\x1b\n\x17OBSERVER_METHOD_MIN_MAX\x10\x01\x12\"\n\x1eOBSERVER_METHOD_MOVING_AVERAGE\x10\x02*U\n\x08TaskLoss\x12\x19\n\x15TASK_LOSS_UNSPECIFIED\x10\x00\x12\x1b\n\x17TASK_LOSS_CROSS_ENTROPY\x10\x01\x12\x11\n\rTASK_LOSS_MSE\x10\x02\x32\xfa\x02\n\x13OptimizationService\x12\x44\n\tCalibrate\x12\x1c.smidgen.v1.CalibrateRequest\x1a\x17.smidgen.v1.Calibration(\x01\x12L\n\x0eGetCalibration\x12!.smidgen.v1.GetCalibrationRequest\x1a\x17.smidgen.v1.Calibration\x12]\n\x10ListCalibrations\x12#.smidgen.v1.ListCalibrationsRequest\x1a$.smidgen.v1.ListCalibrationsResponse\x12\x38\n\x08TrainQAT\x12\x1b.smidgen.v1.TrainQATRequest\x1a\x0f.smidgen.v1.Job\x12\x36\n\x07\x43onvert\x12\x1a.smidgen.v1.ConvertRequest\x1a\x0f.smidgen.v1.Jobb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%smidgen/v1/optimization_service.proto\x12\nsmidgen.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1csmidgen/v1/job_service.proto\x1a\x1esmidgen/v1/preprocessing.proto\x1a\x17smidgen/v1/tensor.proto\"X\n\x0bTensorRange\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x0b\n\x03min\x18\x02 \x01(\x01\x12\x0b\n\x03max\x18\x03 \x01(\x01\x12\r\n\x05scale\x18\x04 \x01(\x01\x12\x12\n\nzero_point\x18\x05 \x01(\x05\"\xfd\x01\n\x0b\x43\x61libration\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12*\n\x06method\x18\x03 \x01(\x0e\x32\x1a.smidgen.v1.ObserverMethod\x12\x14\n\x0csample_count\x18\x04 \x01(\x03\x12\x13\n\x0b\x62\x61tch_count\x18\x05 \x01(\x03\x12\'\n\x06ranges\x18\x06 \x03(\x0b\x32\x17.smidgen.v1.TensorRange\x12\x10\n\x08warnings\x18\x07 \x03(\t\x12\x0e\n\x06sha256\x18\x08 \x01(\t\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xd6\x01\n\x0f\x43\x61librateHeader\x12\r\n\x05model\x18\x01 \x01(\t\x12*\n\x06method\x18\x02 \x01(\x0e\x32\x1a.smidgen.v1.ObserverMethod\x12\x1a\n\x12\x61veraging_constant\x18\x03 \x01(\x01\x12\x0f\n\x07\x64\x61taset\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12\x15\n\rvalidate_only\x18\x06 \x01(\x08\x12\x30\n\rpreprocessing\x18\x0b \x01(\x0b\x32\x19.smidgen.v1.Preprocessing\"6\n\x10\x43\x61librationBatch\x12\"\n\x06inputs\x18\x01 \x03(\x0b\x32\x12.smidgen.v1.Tensor\"x\n\x10\x43\x61librateRequest\x12-\n\x06header\x18\x01 \x01(\x0b\x32\x1b.smidgen.v1.CalibrateHeaderH\x00\x12-\n\x05\x62\x61tch\x18\x02 \x01(\x0b\x32\x1c.smidgen.v1.CalibrationBatchH\x00\x42\x06\n\x04part\"%\n\x15GetCalibrationRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"@\n\x17ListCalibrationsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"b\n\x18ListCalibrationsResponse\x12-\n\x0c\x63\x61librations\x18\x01 \x03(\x0b\x32\x17.smidgen.v1.Calibration\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xd0\x02\n\tQATConfig\x12\x0e\n\x06\x65pochs\x18\x01 \x01(\x05\x12\x1d\n\x10\x66ine_tune_epochs\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12\x12\n\nbatch_size\x18\x03 \x01(\x05\x12\x15\n\rlearning_rate\x18\x04 \x01(\x01\x12\x1f\n\x17\x66ine_tune_learning_rate\x18\x05 \x01(\x01\x12\'\n\ttask_loss\x18\x06 \x01(\x0e\x32\x14.smidgen.v1.TaskLoss\x12%\n\x18quantization_loss_weight\x18\x07 \x01(\x01H\x01\x88\x01\x01\x12 \n\x13\x65valuation_fraction\x18\x08 \x01(\x01H\x02\x88\x01\x01\x12\x0c\n\x04seed\x18\t \x01(\x03\x42\x13\n\x11_fine_tune_epochsB\x1b\n\x19_quantization_loss_weightB\x16\n\x14_evaluation_fraction\"\x95\x02\n\x0fTrainQATRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x63\x61libration\x18\x02 \x01(\t\x12\x0f\n\x07\x64\x61taset\x18\x03 \x01(\t\x12\x1a\n\x12\x65valuation_dataset\x18\x04 \x01(\t\x12%\n\x06\x63onfig\x18\x05 \x01(\x0b\x32\x15.smidgen.v1.QATConfig\x12\x12\n\nrequest_id\x18\x06 \x01(\t\x12\x15\n\rvalidate_only\x18\x07 \x01(\x08\x12\x30\n\rpreprocessing\x18\t \x01(\x0b\x32\x19.smidgen.v1.Preprocessing\x12.\n\x0c\x61ugmentation\x18\n \x01(\x0b\x32\x18.smidgen.v1.Augmentation\"\xf6\x01\n\x0e\x43onvertRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x15\n\x0b\x63\x61libration\x18\x02 \x01(\tH\x00\x12\x13\n\ttrain_job\x18\x03 \x01(\tH\x00\x12\x1a\n\x12\x65valuation_dataset\x18\x04 \x01(\t\x12\'\n\x04wait\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\nrequest_id\x18\x06 \x01(\t\x12\x15\n\rvalidate_only\x18\x07 \x01(\x08\x12\x30\n\rpreprocessing\x18\x0b \x01(\x0b\x32\x19.smidgen.v1.PreprocessingB\x08\n\x06source*r\n\x0eObserverMethod\x12\x1f\n\x1bOBSERVER_METHOD_UNSPECIFIED\x10\x00\x12\x1b\n\x17OBSERVER_METHOD_MIN_MAX\x10\x01\x12\"\n\x1eOBSERVER_METHOD_MOVING_AVERAGE\x10\x02*U\n\x08TaskLoss\x12\x19\n\x15TASK_LOSS_UNSPECIFIED\x10\x00\x12\x1b\n\x17TASK_LOSS_CROSS_ENTROPY\x10\x01\x12\x11\n\rTASK_LOSS_MSE\x10\x02\x32\xfa\x02\n\x13OptimizationService\x12\x44\n\tCalibrate\x12\x1c.smidgen.v1.CalibrateRequest\x1a\x17.smidgen.v1.Calibration(\x01\x12L\n\x0eGetCalibration\x12!.smidgen.v1.GetCalibrationRequest\x1a\x17.smidgen.v1.Calibration\x12]\n\x10ListCalibrations\x12#.smidgen.v1.ListCalibrationsRequest\x1a$.smidgen.v1.ListCalibrationsResponse\x12\x38\n\x08TrainQAT\x12\x1b.smidgen.v1.TrainQATRequest\x1a\x0f.smidgen.v1.Job\x12\x36\n\x07\x43onvert\x12\x1a.smidgen.v1.ConvertRequest\x1a\x0f.smidgen.v1.Jobb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'smidgen.v1.optimization_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_OBSERVERMETHOD']._serialized_start=1789
-  _globals['_OBSERVERMETHOD']._serialized_end=1903
-  _globals['_TASKLOSS']._serialized_start=1905
-  _globals['_TASKLOSS']._serialized_end=1990
-  _globals['_TENSORRANGE']._serialized_start=173
-  _globals['_TENSORRANGE']._serialized_end=261
-  _globals['_CALIBRATION']._serialized_start=264
-  _globals['_CALIBRATION']._serialized_end=517
-  _globals['_CALIBRATEHEADER']._serialized_start=520
-  _globals['_CALIBRATEHEADER']._serialized_end=684
-  _globals['_CALIBRATIONBATCH']._serialized_start=686
-  _globals['_CALIBRATIONBATCH']._serialized_end=740
-  _globals['_CALIBRATEREQUEST']._serialized_start=742
-  _globals['_CALIBRATEREQUEST']._serialized_end=862
-  _globals['_GETCALIBRATIONREQUEST']._serialized_start=864
-  _globals['_GETCALIBRATIONREQUEST']._serialized_end=901
-  _globals['_LISTCALIBRATIONSREQUEST']._serialized_start=903
-  _globals['_LISTCALIBRATIONSREQUEST']._serialized_end=967
-  _globals['_LISTCALIBRATIONSRESPONSE']._serialized_start=969
-  _globals['_LISTCALIBRATIONSRESPONSE']._serialized_end=1067
-  _globals['_QATCONFIG']._serialized_start=1070
-  _globals['_QATCONFIG']._serialized_end=1406
-  _globals['_TRAINQATREQUEST']._serialized_start=1409
-  _globals['_TRAINQATREQUEST']._serialized_end=1588
-  _globals['_CONVERTREQUEST']._serialized_start=1591
-  _globals['_CONVERTREQUEST']._serialized_end=1787
-  _globals['_OPTIMIZATIONSERVICE']._serialized_start=1993
-  _globals['_OPTIMIZATIONSERVICE']._serialized_end=2371
+  _globals['_OBSERVERMETHOD']._serialized_start=2019
+  _globals['_OBSERVERMETHOD']._serialized_end=2133
+  _globals['_TASKLOSS']._serialized_start=2135
+  _globals['_TASKLOSS']._serialized_end=2220
+  _globals['_TENSORRANGE']._serialized_start=205
+  _globals['_TENSORRANGE']._serialized_end=293
+  _globals['_CALIBRATION']._serialized_start=296
+  _globals['_CALIBRATION']._serialized_end=549
+  _globals['_CALIBRATEHEADER']._serialized_start=552
+  _globals['_CALIBRATEHEADER']._serialized_end=766
+  _globals['_CALIBRATIONBATCH']._serialized_start=768
+  _globals['_CALIBRATIONBATCH']._serialized_end=822
+  _globals['_CALIBRATEREQUEST']._serialized_start=824
+  _globals['_CALIBRATEREQUEST']._serialized_end=944
+  _globals['_GETCALIBRATIONREQUEST']._serialized_start=946
+  _globals['_GETCALIBRATIONREQUEST']._serialized_end=983
+  _globals['_LISTCALIBRATIONSREQUEST']._serialized_start=985
+  _globals['_LISTCALIBRATIONSREQUEST']._serialized_end=1049
+  _globals['_LISTCALIBRATIONSRESPONSE']._serialized_start=1051
+  _globals['_LISTCALIBRATIONSRESPONSE']._serialized_end=1149
+  _globals['_QATCONFIG']._serialized_start=1152
+  _globals['_QATCONFIG']._serialized_end=1488
+  _globals['_TRAINQATREQUEST']._serialized_start=1491
+  _globals['_TRAINQATREQUEST']._serialized_end=1768
+  _globals['_CONVERTREQUEST']._serialized_start=1771
+  _globals['_CONVERTREQUEST']._serialized_end=2017
+  _globals['_OPTIMIZATIONSERVICE']._serialized_start=2223
+  _globals['_OPTIMIZATIONSERVICE']._serialized_end=2601
 # @@protoc_insertion_point(module_scope)

@@ -10,6 +10,7 @@ from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from smidgen.v1 import preprocessing_pb2 as _preprocessing_pb2
 from smidgen.v1 import tensor_pb2 as _tensor_pb2
 import builtins as _builtins
 import sys
@@ -180,6 +181,7 @@ class CalibrateHeader(_message.Message):
     DATASET_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    PREPROCESSING_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """The model, `models/{model}`. Required."""
     method: Global___ObserverMethod.ValueType
@@ -192,6 +194,12 @@ class CalibrateHeader(_message.Message):
     """UUID that makes the call idempotent. Default: none."""
     validate_only: _builtins.bool
     """Checks the header and the batches and stores nothing. Default: false."""
+    @_builtins.property
+    def preprocessing(self) -> _preprocessing_pb2.Preprocessing:
+        """What is done to the images of dataset; batches hold what the model takes. Needed for encoded images, and makes
+        arrays of uint8 [N, height, width, channels] images. Default: none.
+        """
+
     def __init__(
         self,
         *,
@@ -201,10 +209,11 @@ class CalibrateHeader(_message.Message):
         dataset: _builtins.str = ...,
         request_id: _builtins.str = ...,
         validate_only: _builtins.bool = ...,
+        preprocessing: _preprocessing_pb2.Preprocessing | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["preprocessing", b"preprocessing"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["averaging_constant", b"averaging_constant", "dataset", b"dataset", "method", b"method", "model", b"model", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["averaging_constant", b"averaging_constant", "dataset", b"dataset", "method", b"method", "model", b"model", "preprocessing", b"preprocessing", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -424,6 +433,8 @@ class TrainQATRequest(_message.Message):
     CONFIG_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    PREPROCESSING_FIELD_NUMBER: _builtins.int
+    AUGMENTATION_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The model, `models/{model}`. Required."""
     calibration: _builtins.str
@@ -442,6 +453,16 @@ class TrainQATRequest(_message.Message):
     def config(self) -> Global___QATConfig:
         """How to train. Default: all defaults."""
 
+    @_builtins.property
+    def preprocessing(self) -> _preprocessing_pb2.Preprocessing:
+        """What is done to the images of both datasets. Needed for encoded images, and makes arrays of uint8
+        [N, height, width, channels] images. Default: none.
+        """
+
+    @_builtins.property
+    def augmentation(self) -> _preprocessing_pb2.Augmentation:
+        """What is drawn anew for the images of dataset in each epoch; needs preprocessing. Default: nothing."""
+
     def __init__(
         self,
         *,
@@ -452,10 +473,12 @@ class TrainQATRequest(_message.Message):
         config: Global___QATConfig | None = ...,
         request_id: _builtins.str = ...,
         validate_only: _builtins.bool = ...,
+        preprocessing: _preprocessing_pb2.Preprocessing | None = ...,
+        augmentation: _preprocessing_pb2.Augmentation | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["config", b"config"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["augmentation", b"augmentation", "config", b"config", "preprocessing", b"preprocessing"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["calibration", b"calibration", "config", b"config", "dataset", b"dataset", "evaluation_dataset", b"evaluation_dataset", "name", b"name", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["augmentation", b"augmentation", "calibration", b"calibration", "config", b"config", "dataset", b"dataset", "evaluation_dataset", b"evaluation_dataset", "name", b"name", "preprocessing", b"preprocessing", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -474,6 +497,7 @@ class ConvertRequest(_message.Message):
     WAIT_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    PREPROCESSING_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The model, `models/{model}`. Required."""
     calibration: _builtins.str
@@ -492,6 +516,12 @@ class ConvertRequest(_message.Message):
     def wait(self) -> _duration_pb2.Duration:
         """How long to wait for the job to end before answering, 0 to 600 s. Default: 0."""
 
+    @_builtins.property
+    def preprocessing(self) -> _preprocessing_pb2.Preprocessing:
+        """What is done to the images of evaluation_dataset, and to those that Infer gets: the new version records it.
+        Default: that of train_job.
+        """
+
     def __init__(
         self,
         *,
@@ -502,10 +532,11 @@ class ConvertRequest(_message.Message):
         wait: _duration_pb2.Duration | None = ...,
         request_id: _builtins.str = ...,
         validate_only: _builtins.bool = ...,
+        preprocessing: _preprocessing_pb2.Preprocessing | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["calibration", b"calibration", "source", b"source", "train_job", b"train_job", "wait", b"wait"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["calibration", b"calibration", "preprocessing", b"preprocessing", "source", b"source", "train_job", b"train_job", "wait", b"wait"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["calibration", b"calibration", "evaluation_dataset", b"evaluation_dataset", "name", b"name", "request_id", b"request_id", "source", b"source", "train_job", b"train_job", "validate_only", b"validate_only", "wait", b"wait"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calibration", b"calibration", "evaluation_dataset", b"evaluation_dataset", "name", b"name", "preprocessing", b"preprocessing", "request_id", b"request_id", "source", b"source", "train_job", b"train_job", "validate_only", b"validate_only", "wait", b"wait"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_source: _TypeAlias = _typing.Literal["calibration", "train_job"]  # noqa: Y015
     _WhichOneofArgType_source: _TypeAlias = _typing.Literal["source", b"source"]  # noqa: Y015

@@ -6,11 +6,11 @@ import asyncio
 import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from smidgen.config import QATConfig
-from smidgen.formats.dataset import read_dataset
 from smidgen.report import QuantizationReport
-from smidgen.training_data import check_training_data
+from smidgen.training_data import check_data
 from smidgen_service.clock import Clock
 from smidgen_service.errors import InvalidArgumentError
 from smidgen_service.handlers.preconditions import (
@@ -23,6 +23,7 @@ from smidgen_service.handlers.preconditions import (
 )
 from smidgen_service.jobs.announcements import Announcements
 from smidgen_service.jobs.calls import CallWorkers
+from smidgen_service.jobs.data_fields import dataset_fields, dataset_of
 from smidgen_service.jobs.runner import JobRunner
 from smidgen_service.store import jobs
 from smidgen_service.store.records import (
@@ -79,6 +80,12 @@ class OptimizationHandler:
         if earlier is not None:
             return earlier
         checked = await self._database.read(lambda tx: check_train(tx, request))
+        if request.augmentation is not None and request.preprocessing is None:
+            raise InvalidArgumentError(
+                "augmentation is set without preprocessing, which says what the images are",
+                field="augmentation",
+                reason="PREPROCESSING_MISSING",
+            )
         await self._check_data(checked, request.config)
         if request.validate_only:
             return await self._plan(JobKind.TRAIN_QAT, checked)
@@ -91,6 +98,8 @@ class OptimizationHandler:
             dataset_id=request.dataset_id,
             evaluation_dataset_id=request.evaluation_dataset_id,
             config=_plain(request.config),
+            preprocessing=request.preprocessing,
+            augmentation=request.augmentation,
         )
         return await self._runner.submit(
             job, request.key, lambda tx: recheck(check_train(tx, request), checked)
@@ -124,6 +133,7 @@ class OptimizationHandler:
             create_time=self._clock(),
             evaluation_dataset_id=request.evaluation_dataset_id,
             train_job_id=request.train_job_id,
+            preprocessing=checked.preprocessing,
         )
         stored = await self._runner.submit(
             job, request.key, lambda tx: recheck(check_convert(tx, request), checked)
@@ -151,26 +161,30 @@ class OptimizationHandler:
         for dataset in (checked.dataset, checked.evaluation):
             if dataset is not None:
                 with self._blobs.pinned(dataset.sha256):
-                    await self._threads.run(self._check_dataset, checked.model, dataset, config)
+                    await self._check_dataset(checked, dataset, config)
 
-    def _check_dataset(
-        self, model: ModelRecord, dataset: DatasetRecord, config: QATConfig | None
+    async def _check_dataset(
+        self, checked: CheckedInputs, dataset: DatasetRecord, config: QATConfig | None
     ) -> None:
         """Checks a dataset for training, or without a config for evaluation alone."""
-        loaded = read_dataset(self._blobs.verify(dataset.sha256), dataset.format)
-        labels = loaded.labels
-        if config is not None:
-            check_training_data(model.inputs, model.outputs, loaded, config)
-        elif labels is not None and labels.dtype.kind == "i":
-            check_training_data(model.inputs, model.outputs, loaded, QATConfig())
+        path = await self._threads.run(self._blobs.verify, dataset.sha256)
+        fields = dataset_fields(path, dataset, checked.preprocessing)
+        inputs, outputs = checked.model.inputs, checked.model.outputs
+        if dataset.format.holds_images:
+            plain = None if config is None else _plain(config)
+            await self._workers.check_images(fields, inputs, outputs, plain)
         else:
-            loaded.inputs_for(model.inputs)
+            await self._threads.run(_check_arrays, fields, checked.model, config)
 
     async def _plan(self, kind: JobKind, checked: CheckedInputs) -> JobPlan:
         with self._blobs.pinned(checked.model.sha256):
             path = await self._threads.run(self._blobs.verify, checked.model.sha256)
             report = await self._workers.plan(path, checked.calibration.profile.to_json())
         return JobPlan(kind, checked.model.id, QuantizationReport.from_dict(report))
+
+
+def _check_arrays(fields: dict[str, Any], model: ModelRecord, config: QATConfig | None) -> None:
+    check_data(dataset_of(fields), model.inputs, model.outputs, config)
 
 
 def _plain(config: QATConfig) -> Mapping[str, str | int | float | None]:

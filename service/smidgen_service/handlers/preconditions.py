@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import dataclass
 
-from smidgen.config import QATConfig
+from smidgen.config import Augmentation, Preprocessing, QATConfig
 from smidgen_service import names
 from smidgen_service.errors import FailedPreconditionError
 from smidgen_service.handlers.calibration import check_trainable
@@ -32,6 +32,8 @@ class TrainRequest:
     config: QATConfig
     key: RequestKey | None
     validate_only: bool
+    preprocessing: Preprocessing | None = None
+    augmentation: Augmentation | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,7 @@ class ConvertRequest:
     wait_s: float
     key: RequestKey | None
     validate_only: bool
+    preprocessing: Preprocessing | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,7 @@ class CheckedInputs:
     calibration: CalibrationRecord
     dataset: DatasetRecord | None
     evaluation: DatasetRecord | None
+    preprocessing: Preprocessing | None = None
 
 
 def check_train(tx: sqlite3.Connection, request: TrainRequest) -> CheckedInputs:
@@ -71,6 +75,7 @@ def check_train(tx: sqlite3.Connection, request: TrainRequest) -> CheckedInputs:
         calibration=_calibration(tx, model, request.calibration_id),
         dataset=datasets.get(tx, request.dataset_id),
         evaluation=_dataset(tx, request.evaluation_dataset_id),
+        preprocessing=request.preprocessing,
     )
 
 
@@ -84,15 +89,18 @@ def check_convert(tx: sqlite3.Connection, request: ConvertRequest) -> CheckedInp
     model = models.get(tx, request.model_id)
     check_trainable(model)
     calibration_id = request.calibration_id
+    preprocessing = request.preprocessing
     if request.train_job_id is not None:
         job = _training(tx, model, request.train_job_id)
         calibration_id = job.calibration_id
+        preprocessing = preprocessing or job.preprocessing
     assert calibration_id is not None  # the request has one of the two
     return CheckedInputs(
         model=model,
         calibration=_calibration(tx, model, calibration_id),
         dataset=None,
         evaluation=_dataset(tx, request.evaluation_dataset_id),
+        preprocessing=preprocessing,
     )
 
 

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
+from smidgen.config import Augmentation, Preprocessing
 from smidgen.formats.dataset import DatasetFormat
 from smidgen.formats.model_file import ModelFormat
 from smidgen.profile import CalibrationProfile
@@ -141,6 +142,8 @@ class JobRecord:
     evaluation_dataset_id: str | None = None
     train_job_id: str | None = None
     config: Mapping[str, str | int | float | None] | None = None
+    preprocessing: Preprocessing | None = None
+    augmentation: Augmentation | None = None
     state: JobState = JobState.QUEUED
     stage: Stage | None = None
     progress: float = 0.0

@@ -125,4 +125,9 @@ _FIRST = (
     """,
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST,)
+_PREPROCESSING = (
+    "ALTER TABLE jobs ADD COLUMN preprocessing TEXT",
+    "ALTER TABLE jobs ADD COLUMN augmentation TEXT",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _PREPROCESSING)

@@ -8,9 +8,11 @@ from typing import Any
 
 from smidgen import pipeline
 from smidgen.artifact import save_artifact
+from smidgen.config import Preprocessing
 from smidgen.progress import Stage
+from smidgen_service.jobs.data_fields import dataset_of
 from smidgen_service.jobs.tasks.channel import Channel
-from smidgen_service.jobs.tasks.sources import dataset_of, profile_of
+from smidgen_service.jobs.tasks.sources import profile_of
 
 
 def convert(fields: Mapping[str, Any], channel: Channel) -> None:
@@ -22,8 +24,14 @@ def convert(fields: Mapping[str, Any], channel: Channel) -> None:
     trained = pipeline.load_trained(Path(trained_path)) if trained_path is not None else None
     evaluation = dataset_of(fields["evaluation"]) if fields["evaluation"] is not None else None
     channel.send("stage", {"stage": Stage.CONVERT, "progress": 0.2})
+    preprocessing = fields["preprocessing"]
     conversion = pipeline.convert(
-        model, profile, trained, evaluation=evaluation, lineage=fields["lineage"]
+        model,
+        profile,
+        trained,
+        evaluation=evaluation,
+        lineage=fields["lineage"],
+        preprocessing=None if preprocessing is None else Preprocessing.from_document(preprocessing),
     )
     channel.send("stage", {"stage": Stage.VERIFY, "progress": 0.9})
     sha256 = save_artifact(conversion.program, Path(fields["artifact"]))

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from smidgen.formats.dataset import Dataset, DatasetFormat, read_dataset
 from smidgen.profile import CalibrationProfile
 
 
@@ -14,8 +13,3 @@ def profile_of(fields: Mapping[str, Any]) -> CalibrationProfile | None:
     """Returns the calibration profile, or None where the task has none."""
     path = fields["profile"]
     return CalibrationProfile.from_json(Path(path).read_bytes()) if path is not None else None
-
-
-def dataset_of(fields: Mapping[str, Any]) -> Dataset:
-    """Opens a dataset."""
-    return read_dataset(Path(fields["path"]), DatasetFormat(fields["format"]))

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from smidgen import pipeline
-from smidgen.config import QATConfig, TaskLoss
 from smidgen.progress import TrainingProgress
+from smidgen_service.jobs.data_fields import dataset_of
+from smidgen_service.jobs.plain_config import qat_config
 from smidgen_service.jobs.tasks.channel import Channel
-from smidgen_service.jobs.tasks.sources import dataset_of, profile_of
+from smidgen_service.jobs.tasks.sources import profile_of
 from smidgen_service.jobs.throttle import ProgressThrottle
 
 
@@ -47,11 +48,6 @@ def train(fields: Mapping[str, Any], channel: Channel) -> None:
             "step_count": trained.step_count,
         },
     )
-
-
-def qat_config(fields: Mapping[str, Any]) -> QATConfig:
-    """Rebuilds a configuration from its plain values."""
-    return QATConfig(**{**fields, "task_loss": TaskLoss(fields["task_loss"])})
 
 
 def _send_progress(channel: Channel, progress: TrainingProgress) -> None:
