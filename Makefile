@@ -86,7 +86,7 @@ $(VENV)/.fuzz: $(VENV)/.dependencies requirements-fuzz.lock
 	@touch $@
 
 FUZZ_SECONDS ?= 60
-FUZZ_TARGETS ?= pt2 onnx artifact
+FUZZ_TARGETS ?= pt2 onnx artifact shard folders
 
 fuzz: setup $(VENV)/.fuzz ## Feed every reader mutated files, FUZZ_SECONDS each
 	for target in $(FUZZ_TARGETS); do $(BIN)/python -m fuzz $$target --seconds $(FUZZ_SECONDS) || exit 1; done
