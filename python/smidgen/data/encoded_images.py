@@ -1,7 +1,7 @@
 """Encoded images in one file, by number: where each of them is, and its class.
 
-Only places and classes are in memory, some thirty bytes an image; the images are read from the file
-when they are asked for.
+Only places and classes are in memory, 16 bytes an image, or 28 in a zip archive; the images are
+read from the file when they are asked for.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from smidgen.data.limits import DEFAULT_LIMITS, ImageLimits
 from smidgen.errors import InvalidDatasetError
 
 UNLABELLED = -1
+_NO_CHECKSUM = -1
+_HEADER_BYTES = 1024
 
 
 class ImagePlaces:
@@ -30,50 +32,66 @@ class ImagePlaces:
     Args:
         path: The archive.
         limits: Caps.
+        may_deflate: Whether images may be deflated in the file.
     """
 
-    def __init__(self, path: Path, limits: ImageLimits = DEFAULT_LIMITS) -> None:
+    def __init__(
+        self, path: Path, limits: ImageLimits = DEFAULT_LIMITS, *, may_deflate: bool = False
+    ) -> None:
         self.path = path
         self.limits = limits
+        self.may_deflate = may_deflate
         self.offsets = array("q")
-        self.packed_sizes = array("q")
-        self.sizes = array("q")
-        self.checksums = array("q")
-        self.labels = array("q")
+        self.sizes = array("I")
+        self.labels = array("i")
+        self._packed_sizes = array("I")
+        self._checksums = array("q")
 
     def __len__(self) -> int:
         return len(self.offsets)
 
     def add(
-        self, offset: int, packed_size: int, *, label: int, size: int, crc: int | None = None
+        self,
+        offset: int,
+        size: int,
+        *,
+        label: int,
+        packed_size: int | None = None,
+        crc: int = _NO_CHECKSUM,
     ) -> None:
         """Adds an image.
 
         Args:
             offset: Its first byte in the file.
-            packed_size: Its bytes in the file.
+            size: Its bytes.
             label: Its class, or UNLABELLED.
-            size: Its bytes when it is inflated.
-            crc: CRC-32 of an image that is deflated in the file; None where it is there as it is.
+            packed_size: Its bytes in the file, where it is deflated there.
+            crc: CRC-32 of what it inflates to, where it is deflated.
 
         Raises:
             InvalidDatasetError: It is too large.
         """
-        if size > self.limits.encoded_bytes:
+        if max(size, packed_size or 0) > self.limits.encoded_bytes:
             raise InvalidDatasetError(
                 f"Image {len(self)} has {size} bytes, expected at most "
                 f"{self.limits.encoded_bytes}. Compress it more.",
                 reason=ImageReason.TOO_LARGE.value,
             )
         self.offsets.append(offset)
-        self.packed_sizes.append(packed_size)
         self.sizes.append(size)
-        self.checksums.append(_NO_CHECKSUM if crc is None else crc)
         self.labels.append(label)
+        if self.may_deflate:
+            self._packed_sizes.append(size if packed_size is None else packed_size)
+            self._checksums.append(crc)
 
+    def packed_size(self, index: int) -> int:
+        """Returns an image's bytes in the file."""
+        return self._packed_sizes[index] if self.may_deflate else self.sizes[index]
 
-_NO_CHECKSUM = -1
-_HEADER_BYTES = 1024
+    def checksum(self, index: int) -> int | None:
+        """Returns the CRC-32 of an image that is deflated in the file; None for all others."""
+        crc = self._checksums[index] if self.may_deflate else _NO_CHECKSUM
+        return None if crc == _NO_CHECKSUM else crc
 
 
 class EncodedImages:
@@ -98,7 +116,7 @@ class EncodedImages:
             )
         self._places = places
         self.class_names = class_names
-        labels = np.frombuffer(places.labels, np.int64)
+        labels = np.frombuffer(places.labels, np.int32)
         labelled = int((labels != UNLABELLED).sum())
         if labelled not in (0, len(labels)):
             raise InvalidDatasetError(
@@ -107,7 +125,7 @@ class EncodedImages:
                 labelled=labelled,
                 images=len(labels),
             )
-        self.labels: NDArray[np.int64] | None = labels if labelled else None
+        self.labels: NDArray[np.int64] | None = labels.astype(np.int64) if labelled else None
         self._digest: str | None = None
 
     @property
@@ -151,7 +169,7 @@ class EncodedImages:
     def _taker(self, descriptor: int, index: int) -> Callable[[int, int], bytes]:
         places = self._places
         base, size = places.offsets[index], places.sizes[index]
-        if places.checksums[index] != _NO_CHECKSUM:
+        if places.checksum(index) is not None:
             return _inflating(_pread(descriptor, places, index), places.limits.header_bytes)
         start = os.pread(descriptor, min(size, _HEADER_BYTES), base)
 
@@ -165,7 +183,7 @@ class EncodedImages:
     def _read(self, index: int) -> bytes:
         with self._places.path.open("rb") as file:
             data = _pread(file.fileno(), self._places, index)
-        return data if self._places.checksums[index] == _NO_CHECKSUM else self._inflate(index, data)
+        return data if self._places.checksum(index) is None else self._inflate(index, data)
 
     def _inflate(self, index: int, packed: bytes) -> bytes:
         size, stream = self._places.sizes[index], zlib.decompressobj(-zlib.MAX_WBITS)
@@ -176,7 +194,7 @@ class EncodedImages:
             raise self._damaged(index, "ZIP_BAD_DEFLATE") from None
         if len(data) != size or not stream.eof or stream.unused_data:
             raise self._damaged(index, "ZIP_BAD_SIZE")
-        if zlib.crc32(data) != self._places.checksums[index]:
+        if zlib.crc32(data) != self._places.checksum(index):
             raise self._damaged(index, "ZIP_BAD_CRC")
         return data
 
@@ -208,4 +226,4 @@ def _inflating(packed: bytes, most: int) -> Callable[[int, int], bytes]:
 
 
 def _pread(descriptor: int, places: ImagePlaces, index: int) -> bytes:
-    return os.pread(descriptor, places.packed_sizes[index], places.offsets[index])
+    return os.pread(descriptor, places.packed_size(index), places.offsets[index])

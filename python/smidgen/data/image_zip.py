@@ -37,7 +37,7 @@ def read_image_zip(path: Path, *, limits: ImageLimits = DEFAULT_LIMITS) -> Encod
     names = sorted(archive.names)
     folders = sorted({_folder(name) for name in names} - {""})
     numbers = {"": UNLABELLED} | {folder: number for number, folder in enumerate(folders)}
-    places = ImagePlaces(path, limits)
+    places = ImagePlaces(path, limits, may_deflate=True)
     for name in names:
         if not name.lower().endswith(_EXTENSIONS):
             raise InvalidDatasetError(
@@ -46,13 +46,16 @@ def read_image_zip(path: Path, *, limits: ImageLimits = DEFAULT_LIMITS) -> Encod
                 reason="DATASET_UNEXPECTED_FILE",
             )
         place, label = archive.place(name), numbers[_folder(name)]
-        places.add(
-            place.offset,
-            place.packed_size,
-            label=label,
-            size=place.size,
-            crc=place.crc if place.is_deflated else None,
-        )
+        if place.is_deflated:
+            places.add(
+                place.offset,
+                place.size,
+                label=label,
+                packed_size=place.packed_size,
+                crc=place.crc,
+            )
+        else:
+            places.add(place.offset, place.size, label=label)
     return EncodedImages(places, tuple(folders))
 
 

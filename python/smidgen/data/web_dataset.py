@@ -75,7 +75,7 @@ def _add_sample(
             reason="DATASET_BAD_SAMPLE",
         )
     label = labels[0] if labels else UNLABELLED
-    places.add(image.offset, image.size, label=label, size=image.size)
+    places.add(image.offset, image.size, label=label)
 
 
 def _contents(file: BinaryIO, member: TarMember, most: int) -> bytes:
@@ -112,7 +112,10 @@ def _checked(label: int) -> int:
 
 def _check_apart(keys: array[int]) -> None:
     """Refuses a name that comes back after others: its files would be two samples, or one."""
-    if len(np.unique(np.frombuffer(keys, np.uint64))) != len(keys):
+    # Sorted in place: these are half a megabyte for each 64 thousand samples.
+    ordered = np.frombuffer(keys, np.uint64)
+    ordered.sort()
+    if bool((ordered[1:] == ordered[:-1]).any()):
         raise InvalidDatasetError(
             "Two samples have the same name, or the files of one are not next to each other. "
             "Write the files of each sample in a row.",
