@@ -94,7 +94,7 @@ def convert(
     ] = False,
     train: Annotated[
         Path | None,
-        typer.Option(exists=True, dir_okay=False, help="Train on this labelled file."),
+        typer.Option(exists=True, help="Train on this labelled file, or on a folder of shards."),
     ] = None,
     method: options.Method = ObserverMethod.MIN_MAX,
     epochs: options.Epochs = options.DEFAULT_EPOCHS,
