@@ -93,9 +93,12 @@ def check_structure(
         reader.count_chunks(data)
         return
     scans = data.count(b"\xff\xda")
-    if scans > limits.scans:
+    most = min(limits.scans, limits.scanned_pixels // (header.height * header.width))
+    if scans > most:
         raise reader.refusal(
-            ImageReason.TOO_COMPLEX, f"has {scans} scans, expected at most {limits.scans}"
+            ImageReason.TOO_COMPLEX,
+            f"has {scans} scans of {header.height} x {header.width} pixels, expected at most "
+            f"{most} of them",
         )
 
 

@@ -18,7 +18,8 @@ class ImageLimits:
         header_bytes: Bytes of one image up to where its size stands.
         segments: Segments of a JPEG up to there.
         chunks: Chunks of a PNG.
-        scans: Scans of a JPEG; every one of them costs a pass over the whole image.
+        scans: Scans of a JPEG.
+        scanned_pixels: Scans of a JPEG times its pixels: each may cost a pass over all of them.
     """
 
     file_bytes: int = 4 << 30
@@ -30,6 +31,7 @@ class ImageLimits:
     segments: int = 512
     chunks: int = 8192
     scans: int = 64
+    scanned_pixels: int = 1 << 29
 
 
 DEFAULT_LIMITS = ImageLimits()

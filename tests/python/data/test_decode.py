@@ -98,6 +98,10 @@ HOSTILE = {
         JPEG[:-2] + b"\xff\xda\x00\x08\x01\x01\x00\x00\x3f\x00" * 1000 + JPEG[-2:],
         R.TOO_COMPLEX,
     ),
+    "a large jpeg of twenty scans": (
+        _frame(5000, 6000) + b"\xff\xda\x00\x08\x01\x01\x00\x00\x3f\x00" * 20,
+        R.TOO_COMPLEX,
+    ),
     "a jpeg cut off in its header": (JPEG[:150], R.MALFORMED),
     "a jpeg cut off in its scan": (JPEG[:-40], R.MALFORMED),
     "too many bytes": (JPEG + bytes(33 << 20), R.TOO_LARGE),
