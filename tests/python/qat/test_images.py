@@ -16,10 +16,12 @@ from smidgen.data.opening import AnyDataset, open_dataset, source_of
 from smidgen.float_model import FloatModel
 from smidgen.formats.dataset import Dataset
 from smidgen.profile import CalibrationProfile
+from smidgen.progress import TrainingProgress
 from smidgen.qat.trained import TrainedModel, save_trained
 from tests.python.data.image_files import pictures, write_shard
 
 CONFIG = QATConfig(epochs=2, fine_tune_epochs=1, batch_size=8, seed=5, evaluation_fraction=0.2)
+AUGMENTATION = Augmentation(flip=True, least_area=0.4)
 PREPROCESSING = Preprocessing(resize=Extent(8, 8), mean=(0.4,), std=(0.2,))
 IMAGES = pictures(40, 10, 9)
 LABELS = np.random.default_rng(2).integers(0, 3, 40)
@@ -81,14 +83,16 @@ def test_a_shard_trains_to_the_bytes_of_its_samples(
 def test_augmented_training_is_repeated_to_the_byte(
     model: FloatModel, profile: CalibrationProfile, shard: Path, tmp_path: Path
 ) -> None:
-    results = []
-    for augmentation in (Augmentation(flip=True, least_area=0.4), None):
-        for name in ("first", "second"):
-            dataset = open_dataset(shard, preprocessing=PREPROCESSING, augmentation=augmentation)
-            results.append(saved(train(model, profile, dataset), tmp_path / name))
+    results, losses = [], []
+    for augmentation in (AUGMENTATION, AUGMENTATION, None):
+        dataset = open_dataset(shard, preprocessing=PREPROCESSING, augmentation=augmentation)
+        seen: list[TrainingProgress] = []
+        trained = pipeline.train_qat(model, profile, dataset, CONFIG, on_progress=seen.append)
+        results.append(saved(trained, tmp_path / "trained"))
+        losses.append([progress.task_loss for progress in seen])
     assert results[0] == results[1]
-    assert results[2] == results[3]
-    assert results[0] != results[2]
+    assert losses[0] == losses[1]
+    assert losses[0] != losses[2]
 
 
 def test_a_conversion_records_the_preprocessing_of_its_evaluation(
