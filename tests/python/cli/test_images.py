@@ -47,6 +47,10 @@ def test_an_artifact_takes_the_images_it_was_made_with(offline: Smidgen, files: 
     assert report["parity"]["max_difference"] == 0
     assert report["float_accuracy"] is not None
 
+    told = offline("inspect", artifact, "--json").document["preprocessing"]
+    assert (told["resize"], told["mean"]) == ([8, 8], [0.5])
+    assert "resize 8 x 8" in offline("inspect", artifact).out
+
     images = ("--image", files / "0.png", "--image", files / "1.png")
     assert offline("infer", "--local", artifact, *images, "--out", out, "--json").code == 0
     with np.load(out) as found:
