@@ -28,6 +28,7 @@ from smidgen.errors import TrainingError
 from smidgen.evaluation import Arrays, accuracy, batches
 from smidgen.float_execution import first_float_output, float_values
 from smidgen.float_model import FloatModel, check_belongs, load_model
+from smidgen.formats.dataset import Dataset
 from smidgen.passes import fuse_for_inference, quantize_dynamically
 from smidgen.profile import ActivationRange, CalibrationProfile
 from smidgen.program import Program
@@ -289,6 +290,11 @@ def calibration_batches(
     """
     fixed = inputs[0].shape[0]
     size = fixed or CALIBRATION_BATCH_SIZE
+    if isinstance(dataset, Dataset):  # views of the mapped file, where rows would be copies
+        for batch in dataset.batches(inputs, size):
+            if fixed is None or len(batch[inputs[0].name]) == fixed:
+                yield batch
+        return
     for rows in source_batches(source_of(dataset, inputs), size, only_whole=fixed is not None):
         yield rows.inputs
 
