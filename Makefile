@@ -92,7 +92,7 @@ $(VENV)/.fuzz: $(VENV)/.dependencies requirements-fuzz.lock
 	@touch $@
 
 FUZZ_SECONDS ?= 60
-FUZZ_TARGETS ?= pt2 onnx artifact
+FUZZ_TARGETS ?= pt2 onnx artifact shard folders
 FUZZ_RUNS := $(addprefix fuzz-,$(FUZZ_TARGETS))
 .PHONY: $(FUZZ_RUNS)
 

@@ -25,6 +25,9 @@ from fuzz.json_edits import edit
 from fuzz.protobuf_edits import edit_message
 from fuzz.recipe import Recipe
 from smidgen.artifact import load_artifact
+from smidgen.data.encoded_images import EncodedImages
+from smidgen.data.image_zip import read_image_zip
+from smidgen.data.web_dataset import read_web_dataset
 from smidgen.errors import SmidgenError
 from smidgen.formats.onnx_import import read_onnx, read_quantized_onnx
 from smidgen.formats.onnx_import.rules import RULES
@@ -63,10 +66,22 @@ def fuzz_artifact(data: bytes) -> None:
     _read(_artifact_file(Recipe(data)), load_artifact)
 
 
+def fuzz_shard(data: bytes) -> None:
+    """Reads a shard of images that a recipe makes of a good one, and decodes all of them."""
+    _read(_shard_file(Recipe(data)), lambda path: _look_at(read_web_dataset(path)))
+
+
+def fuzz_folders(data: bytes) -> None:
+    """Reads a zip archive of images that a recipe makes of a good one, and decodes all of them."""
+    _read(_folders_file(Recipe(data)), lambda path: _look_at(read_image_zip(path)))
+
+
 TARGETS: Mapping[str, Target] = {
     "pt2": fuzz_pt2,
     "onnx": fuzz_onnx,
     "artifact": fuzz_artifact,
+    "shard": fuzz_shard,
+    "folders": fuzz_folders,
 }
 
 
@@ -179,6 +194,40 @@ def _with_constants_changed(constants: Arrays, recipe: Recipe) -> Arrays:
         flat = changed[recipe.pick(sorted(changed))].reshape(-1).view(np.uint8)
         flat[recipe.below(len(flat))] = recipe.below(256)
     return changed
+
+
+def _look_at(images: EncodedImages) -> None:
+    images.check_headers()
+    for index in range(images.sample_count):
+        images.picture(index, 3)
+
+
+def _shard_file(recipe: Recipe) -> bytes:
+    seed = (DATA / "fuzz" / "images.tar").read_bytes()
+    if recipe.below(4) == 0:
+        return _with_bytes_changed(seed, recipe)
+    blocks = [bytearray(seed[at : at + 512]) for at in range(0, len(seed), 512)]
+    while not recipe.is_over:
+        block = recipe.pick(blocks)
+        at = recipe.below(512)
+        block[at : at + 1] = recipe.take(1) or b"\0"
+        if block[257:262] == b"ustar":
+            block[148:156] = b" " * 8
+            block[148:156] = b"%06o\0 " % sum(block)
+    return b"".join(blocks)
+
+
+def _folders_file(recipe: Recipe) -> bytes:
+    path = DATA / "fuzz" / "images.zip"
+    if recipe.below(4) == 0:
+        return _with_bytes_changed(path.read_bytes(), recipe)
+    entries = read_entries(path)
+    name = recipe.pick(sorted(entries))
+    if recipe.below(4) == 0:
+        entries[recipe.take(8).decode("latin-1") + name] = entries.pop(name)
+    else:
+        entries[name] = _with_bytes_changed(entries[name], recipe)
+    return write_archive(entries)
 
 
 def _with_bytes_changed(data: bytes, recipe: Recipe) -> bytes:

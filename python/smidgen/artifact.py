@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -20,8 +21,16 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
+from smidgen.config import Preprocessing
+from smidgen.data.preprocess import check_takes_images
 from smidgen.durable_file import write_durably
-from smidgen.errors import ArtifactError, InvalidModelError, ProgramError
+from smidgen.errors import (
+    ArtifactError,
+    InvalidConfigError,
+    InvalidDatasetError,
+    InvalidModelError,
+    ProgramError,
+)
 from smidgen.formats.strict_json import parse_json
 from smidgen.program import Program, index_counts, verify
 from smidgen.program.codec import packed_weights, program_from_document, program_to_document
@@ -32,6 +41,7 @@ Arrays = dict[str, NDArray[np.generic]]
 
 FORMAT_VERSION = 3  # what this release writes; it reads all from 1 on
 METADATA_KEY = "smidgen"
+_PREPROCESSING_KEY = "preprocessing"
 LARGEST_HEADER_BYTES = 4 << 20  # a program of a thousand steps takes a tenth
 
 
@@ -51,6 +61,13 @@ def encode_artifact(program: Program) -> bytes:
         "sha256": _content_digest(document, constants),
         "program": document,
     }
+    if program.preprocessing is not None:
+        # Apart from the program and its digest: releases that know nothing of it read on.
+        described = program.preprocessing.to_document()
+        metadata[_PREPROCESSING_KEY] = {
+            **described,
+            "sha256": hashlib.sha256(_to_json(described).encode()).hexdigest(),
+        }
     return save_tensors(constants, {METADATA_KEY: _to_json(metadata)})
 
 
@@ -122,7 +139,7 @@ def _content_digest(document: dict[str, Any], constants: Mapping[str, NDArray[np
 
 
 def _decode(file: BinaryIO, size: int, read_constants: Callable[[], Arrays]) -> Program:
-    document, sha256 = _read_metadata(file, size)
+    document, sha256, preprocessing = _read_metadata(file, size)
     try:
         constants = read_constants()
         if _content_digest(document, constants) != sha256:
@@ -132,6 +149,8 @@ def _decode(file: BinaryIO, size: int, read_constants: Callable[[], Arrays]) -> 
             )
         packed = {name: PackedWeight(*form) for name, form in packed_weights(document).items()}
         program = program_from_document(document, unpacked_constants(packed, constants))
+        if preprocessing is not None:
+            program = replace(program, preprocessing=_preprocessing(preprocessing, program))
         verify(program)
     except (ProgramError, SafetensorError) as error:
         raise ArtifactError(f"this is not a valid artifact: {error}") from error
@@ -143,8 +162,29 @@ def _decode(file: BinaryIO, size: int, read_constants: Callable[[], Arrays]) -> 
     return program
 
 
-def _read_metadata(file: BinaryIO, size: int) -> tuple[dict[str, Any], str]:
-    """Returns the program's document and the declared SHA-256."""
+def _preprocessing(document: object, program: Program) -> Preprocessing:
+    """Reads what is done to images, which must fit the program's input."""
+    if not isinstance(document, dict):
+        raise ArtifactError("the artifact's preprocessing is no object; convert the model again")
+    described = {key: value for key, value in document.items() if key != "sha256"}
+    try:
+        preprocessing = Preprocessing.from_document(described)
+        found = hashlib.sha256(_to_json(preprocessing.to_document()).encode()).hexdigest()
+        check_takes_images(program_specs(program)[0], preprocessing)
+    except (InvalidConfigError, InvalidDatasetError) as error:
+        raise ArtifactError(
+            f"the artifact's preprocessing is malformed: {error.message}; convert the model again"
+        ) from error
+    if found != document.get("sha256"):
+        raise ArtifactError(
+            "the artifact's preprocessing does not match its SHA-256; get the file again",
+            reason="ARTIFACT_DIGEST_MISMATCH",
+        )
+    return preprocessing
+
+
+def _read_metadata(file: BinaryIO, size: int) -> tuple[dict[str, Any], str, object]:
+    """Returns the program's document, the declared SHA-256, and the preprocessing if any."""
     try:
         length = int.from_bytes(file.read(8), "little")
         if size < 8 or length > min(LARGEST_HEADER_BYTES, size - 8):
@@ -171,4 +211,4 @@ def _read_metadata(file: BinaryIO, size: int) -> tuple[dict[str, Any], str]:
         )
     if not isinstance(document, dict) or not isinstance(sha256, str):
         raise ArtifactError("the artifact's metadata has fields of the wrong type")
-    return document, sha256
+    return document, sha256, metadata.get(_PREPROCESSING_KEY)

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from torch import fx
 
 from smidgen.classification import check_class_labels, correct_count
+from smidgen.data.source import SampleSource
 from smidgen.engine import Engine
 from smidgen.evaluation import Arrays, batches
 from smidgen.float_execution import first_float_output
 from smidgen.float_model import FloatModel
-from smidgen.formats.dataset import Dataset
 from smidgen.program import Program
 from smidgen.program.multiplications import total_multiplications
 from smidgen.qat.comparison import compare_layers, run_freely
@@ -63,7 +63,7 @@ def prove(
     model: FloatModel,
     program: Program,
     prepared: fx.GraphModule | None,
-    evaluation: Dataset | None,
+    evaluation: SampleSource | None,
 ) -> Proof:
     """Compares a program with the reference, the fake-quantized and the float model.
 
@@ -75,7 +75,7 @@ def prove(
             the others on invented ones.
 
     Raises:
-        InvalidDatasetError: the evaluation data does not fit the model.
+        InvalidDatasetError: the labels do not fit the model, or a sample cannot be read.
         EngineError: engine and reference differ.
     """
     # First, for data that does not fit the model is found here.
@@ -89,7 +89,7 @@ def prove(
     return Proof(whole, with_float.float_accuracy, with_float.quantized_accuracy)
 
 
-def parity_samples(model: FloatModel, program: Program, evaluation: Dataset | None) -> Arrays:
+def parity_samples(model: FloatModel, program: Program, evaluation: SampleSource | None) -> Arrays:
     """Takes half of the samples from the evaluation data, if there is any, and invents the rest."""
     count = sample_count(program)
     samples = random_samples(program, count)
@@ -139,7 +139,7 @@ def compare_with_fake_quantized(
 
 
 def compare_with_float(
-    model: FloatModel, engine: Engine, program: Program, evaluation: Dataset, count: int
+    model: FloatModel, engine: Engine, program: Program, evaluation: SampleSource, count: int
 ) -> FloatComparison:
     """Compares a program's first output with the float model's.
 
@@ -151,15 +151,12 @@ def compare_with_float(
         count: Samples to compare where they are not.
 
     Raises:
-        InvalidDatasetError: the data does not fit the model.
+        InvalidDatasetError: the labels do not fit the model, or a sample cannot be read.
     """
     specs = model.exported.inputs
     labels = _class_labels(model, evaluation)
-    inputs = evaluation.inputs_for(specs)
-    if labels is None:
-        inputs = {name: array[:count] for name, array in inputs.items()}
     tally = _Tally()
-    for start, stop, batch in batches(inputs, specs):
+    for start, stop, batch in batches(evaluation, specs, most=count if labels is None else None):
         found = engine.run(batch)[program.outputs[0]][: stop - start]
         expected = first_float_output(model.graph, batch, specs)[: stop - start]
         tally.add(found, expected, None if labels is None else labels[start:stop])
@@ -170,7 +167,7 @@ def _compare_models(
     model: FloatModel,
     program: Program,
     prepared: fx.GraphModule | None,
-    evaluation: Dataset | None,
+    evaluation: SampleSource | None,
 ) -> tuple[FakeQuantizedParity | None, FloatComparison | None]:
     engine, count = Engine(program), compared_count(program)
     fake = with_float = None
@@ -185,12 +182,11 @@ def _compare_models(
 
 
 def _first_samples(
-    model: FloatModel, evaluation: Dataset, count: int
+    model: FloatModel, evaluation: SampleSource, count: int
 ) -> tuple[dict[str, NDArray[Any]], int]:
     """Returns a batch of at most `count` samples, and how many of it are no copies."""
     specs = model.exported.inputs
-    rows = next(evaluation.batches(specs, specs[0].shape[0] or count))
-    start, stop, batch = next(batches(rows, specs, count))
+    start, stop, batch = next(batches(evaluation, specs, count))
     return dict(batch), stop - start
 
 
@@ -239,7 +235,7 @@ class _Tally:
         return self.correct[model] / self.labelled if self.labelled else None
 
 
-def _class_labels(model: FloatModel, evaluation: Dataset) -> NDArray[np.generic] | None:
+def _class_labels(model: FloatModel, evaluation: SampleSource) -> NDArray[np.generic] | None:
     """Returns the labels if they are classes of the first output."""
     labels = evaluation.labels
     if labels is None or len(model.exported.outputs[0].shape) != 2:

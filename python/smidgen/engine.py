@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smidgen import _engine
+from smidgen.config import Preprocessing
 from smidgen.cpus import usable_cpus
 from smidgen.errors import InvalidTensorError
 from smidgen.lowering import lower
@@ -74,8 +75,14 @@ class Engine:
         self._outputs = {name: tensors[name] for name in program.outputs}
         self._written = {step.output: tensors[step.output] for step in program.steps}
         self._names = list(tensors)
+        self._preprocessing = program.preprocessing
         threads = usable_cpus() if threads is None else threads
         self._engine = _engine.Engine(lowered, threads, isa, most_bytes, most_work, tune)
+
+    @property
+    def preprocessing(self) -> Preprocessing | None:
+        """How images become the program's input, where the program says."""
+        return self._preprocessing
 
     @property
     def isa(self) -> str:

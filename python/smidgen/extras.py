@@ -32,3 +32,17 @@ def require_torch() -> None:
             "install smidgen[optimize]",
             extra="optimize",
         )
+
+
+def require_images() -> None:
+    """Makes sure that images can be decoded here.
+
+    Raises:
+        MissingExtraError: Pillow is not installed.
+    """
+    if importlib.util.find_spec("PIL") is None:
+        raise MissingExtraError(
+            "JPEG and PNG images need the package pillow, which is not installed here; install "
+            "smidgen[images]",
+            extra="images",
+        )

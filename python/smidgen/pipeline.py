@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +11,24 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import fx
 
-from smidgen.artifact import encode_artifact
+from smidgen.artifact import encode_artifact, program_specs
 from smidgen.calibration import Calibrator, calibrate
 from smidgen.certificate import prove
-from smidgen.config import Activations, PostTrainingConfig, PrecisionConfig, QATConfig
+from smidgen.config import (
+    Activations,
+    PostTrainingConfig,
+    PrecisionConfig,
+    Preprocessing,
+    QATConfig,
+)
 from smidgen.config.precision import ALL_INT8
 from smidgen.conversion import Conversion
 from smidgen.convert import activation_qparams, convert_graph
 from smidgen.convertible import check_convertible
+from smidgen.data.images import ImageDataset
+from smidgen.data.opening import AnyDataset, source_of
+from smidgen.data.preprocess import check_takes_images
+from smidgen.data.source import SampleSource, source_batches
 from smidgen.errors import InvalidConfigError, TrainingError
 from smidgen.evaluation import batches
 from smidgen.float_execution import float_values
@@ -37,6 +47,7 @@ from smidgen.qat.training import train_qat
 from smidgen.quantization_report import report_nodes
 from smidgen.quantized_import import import_quantized
 from smidgen.report import QuantizationReport
+from smidgen.tensor_spec import TensorSpec
 from smidgen.verification import real_values, sample_count, sqnr_db
 
 __all__ = [
@@ -45,6 +56,7 @@ __all__ = [
     "FloatModel",
     "TrainedModel",
     "calibrate",
+    "calibration_batches",
     "convert",
     "import_quantized",
     "load_model",
@@ -57,7 +69,7 @@ __all__ = [
 
 CALIBRATION_BATCH_SIZE = 64
 
-Samples = Dataset | NDArray[np.float32] | Mapping[str, NDArray[Any]]
+Samples = AnyDataset | NDArray[np.float32] | Mapping[str, NDArray[Any]]
 """A data set, one array for a model with one input, or arrays by input name."""
 
 
@@ -97,13 +109,14 @@ def convert(
     profile: CalibrationProfile,
     trained: TrainedModel | None = None,
     *,
-    evaluation: Dataset | None = None,
+    evaluation: AnyDataset | None = None,
     lineage: Mapping[str, str] | None = None,
     activations: Activations = Activations.STATIC,
     precision: PrecisionConfig | None = None,
     post_training: PostTrainingConfig | None = None,
     samples: Samples | None = None,
     on_stage: Callable[[Stage], None] = lambda _: None,
+    preprocessing: Preprocessing | None = None,
 ) -> Conversion:
     """Writes the integer program, compares engine and reference on it and reports.
 
@@ -119,6 +132,8 @@ def convert(
         post_training: What to do to the weights first; only without `trained`.
         samples: Representative samples, which post_training needs: the calibration's are best.
         on_stage: Called with CONVERT and VERIFY when these begin.
+        preprocessing: How images become the model's input, for the artifact to record. Default:
+            that of the evaluation data or of the samples.
 
     Raises:
         UnsupportedOperatorError: nodes cannot be converted; the message names all of them.
@@ -152,13 +167,15 @@ def convert(
         },
         precision=precision,
     )
+    program = _with_preprocessing(program, preprocessing or _preprocessing_of(evaluation, samples))
     on_stage(Stage.VERIFY)
     if activations is Activations.DYNAMIC:
         prepared = None  # fake quantization simulates static activations alone
     elif prepared is None:
         prepared = prepare_fused(graph, ranges, precision).eval()
-    proof = prove(model, program, prepared, evaluation)
-    noise = {} if evaluation is None else _noise(model, graph, program, evaluation)
+    source = None if evaluation is None else source_of(evaluation, model.exported.inputs)
+    proof = prove(model, program, prepared, source)
+    noise = {} if source is None else _noise(model, graph, program, source)
     report = QuantizationReport(
         nodes=report_nodes(
             model.graph,
@@ -180,10 +197,10 @@ def quantize(
     model_path: str | Path,
     calibration: Samples,
     *,
-    training: Dataset | None = None,
+    training: AnyDataset | None = None,
     config: QATConfig | None = None,
     precision: PrecisionConfig | None = None,
-    evaluation: Dataset | None = None,
+    evaluation: AnyDataset | None = None,
 ) -> Conversion:
     """Makes an integer program of a model file in one call.
 
@@ -207,7 +224,14 @@ def quantize(
             model, profile, training, config, precision=precision, evaluation=evaluation
         )
         precision = None
-    return convert(model, profile, trained, precision=precision, evaluation=evaluation)
+    return convert(
+        model,
+        profile,
+        trained,
+        precision=precision,
+        evaluation=evaluation,
+        preprocessing=_preprocessing_of(evaluation, training, calibration),
+    )
 
 
 def _precision(trained: TrainedModel | None, precision: PrecisionConfig | None) -> PrecisionConfig:
@@ -288,18 +312,49 @@ def _lineage(
     }
 
 
+def _with_preprocessing(program: Program, preprocessing: Preprocessing | None) -> Program:
+    if preprocessing is None:
+        return program
+    check_takes_images(program_specs(program)[0], preprocessing)
+    return replace(program, preprocessing=preprocessing)
+
+
+def _preprocessing_of(*data: Samples | None) -> Preprocessing | None:
+    """Returns what is done to the first data of images."""
+    return next((given.preprocessing for given in data if isinstance(given, ImageDataset)), None)
+
+
 def _noise(
-    model: FloatModel, graph: fx.GraphModule, program: Program, evaluation: Dataset
+    model: FloatModel, graph: fx.GraphModule, program: Program, source: SampleSource
 ) -> Mapping[str, float | None]:
     """Measures each node's ratio of signal to quantization noise on a few samples.
 
     The signal is what the graph computes in float with the weights that were quantized.
     """
     specs = model.exported.inputs
-    _, _, batch = next(iter(batches(evaluation.inputs_for(specs), specs, sample_count(program))))
+    _, _, batch = next(iter(batches(source, specs, sample_count(program))))
     quantized = real_values(program, batch)
     signals = float_values(graph, batch, specs)
     return {name: sqnr_db(signals[name], quantized[name]) for name in signals.keys() & quantized}
+
+
+def calibration_batches(
+    dataset: AnyDataset, inputs: Sequence[TensorSpec]
+) -> Iterator[Mapping[str, NDArray[Any]]]:
+    """Yields all samples in order; a model with a fixed batch size gets whole batches only.
+
+    Raises:
+        InvalidDatasetError: the dataset does not fit the model, or a sample cannot be read.
+    """
+    fixed = inputs[0].shape[0]
+    size = fixed or CALIBRATION_BATCH_SIZE
+    if isinstance(dataset, Dataset):  # views of the mapped file, where rows would be copies
+        for batch in dataset.batches(inputs, size):
+            if fixed is None or len(batch[inputs[0].name]) == fixed:
+                yield batch
+        return
+    for rows in source_batches(source_of(dataset, inputs), size, only_whole=fixed is not None):
+        yield rows.inputs
 
 
 def _calibration_batches(
@@ -307,22 +362,14 @@ def _calibration_batches(
     calibration: Samples,
 ) -> Iterator[Mapping[str, NDArray[Any]]]:
     specs = model.exported.inputs
+    if isinstance(calibration, AnyDataset):
+        yield from calibration_batches(calibration, specs)
+        return
     fixed = specs[0].shape[0]
     size = fixed or CALIBRATION_BATCH_SIZE
-    cut: Iterator[Mapping[str, NDArray[Any]]]
-    if isinstance(calibration, Dataset):
-        cut = calibration.batches(specs, size)
-    elif isinstance(calibration, np.ndarray):
-        cut = _rows({specs[0].name: calibration}, size)
-    else:
-        cut = _rows(calibration, size)
-    for batch in cut:
-        # The last batch of a model with a fixed batch size may be short, and calibrate refuses it.
-        if fixed is None or all(len(rows) == fixed for rows in batch.values()):
-            yield batch
-
-
-def _rows(inputs: Mapping[str, NDArray[Any]], size: int) -> Iterator[Mapping[str, NDArray[Any]]]:
+    inputs = calibration if isinstance(calibration, Mapping) else {specs[0].name: calibration}
     count = min((len(array) for array in inputs.values()), default=0)
     for start in range(0, count, size):
-        yield {name: array[start : start + size] for name, array in inputs.items()}
+        # The last batch of a model with a fixed batch size may be short, and calibrate refuses it.
+        if fixed is None or start + size <= count:
+            yield {name: array[start : start + size] for name, array in inputs.items()}

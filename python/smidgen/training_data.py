@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from smidgen.classification import check_class_labels
 from smidgen.config import DistanceKind, QATConfig, TaskLoss
+from smidgen.data.opening import AnyDataset, source_of
 from smidgen.errors import InvalidConfigError, InvalidDatasetError
 from smidgen.formats.dataset import Dataset
 from smidgen.tensor_spec import TensorSpec
@@ -17,7 +18,7 @@ from smidgen.tensor_spec import TensorSpec
 def check_training_data(
     inputs: Sequence[TensorSpec],
     outputs: Sequence[TensorSpec],
-    dataset: Dataset,
+    dataset: AnyDataset,
     config: QATConfig,
 ) -> None:
     """Checks inputs and labels against the model and the loss.
@@ -32,7 +33,7 @@ def check_training_data(
         InvalidDatasetError: the dataset does not fit.
         InvalidConfigError: the distance does not fit the output.
     """
-    dataset.inputs_for(inputs)
+    _check_inputs(dataset, inputs)
     fixed = inputs[0].shape[0]
     if fixed is not None and dataset.sample_count < fixed:
         raise InvalidDatasetError(
@@ -90,6 +91,42 @@ def _check_labels(
             low=low,
             high=high,
         )
+
+
+def check_data(
+    dataset: AnyDataset,
+    inputs: Sequence[TensorSpec],
+    outputs: Sequence[TensorSpec],
+    config: QATConfig | None,
+) -> None:
+    """Checks a dataset for training, or without a config for evaluation alone.
+
+    Raises:
+        InvalidDatasetError: the dataset does not fit.
+    """
+    labels = dataset.labels
+    if config is not None:
+        check_training_data(inputs, outputs, dataset, config)
+    elif labels is not None and labels.dtype.kind == "i":
+        check_training_data(inputs, outputs, dataset, QATConfig())
+    else:
+        _check_inputs(dataset, inputs)
+
+
+def check_samples(dataset: AnyDataset, inputs: Sequence[TensorSpec]) -> None:
+    """Checks that a dataset has samples for a model; what its labels are is no matter.
+
+    Raises:
+        InvalidDatasetError: it has none.
+    """
+    source_of(dataset, inputs).rows(np.arange(1))
+
+
+def _check_inputs(dataset: AnyDataset, inputs: Sequence[TensorSpec]) -> None:
+    if isinstance(dataset, Dataset):
+        dataset.inputs_for(inputs)  # looks at the values too
+    else:
+        source_of(dataset, inputs)
 
 
 def _check_targets(labels: NDArray[np.generic], output: TensorSpec) -> None:

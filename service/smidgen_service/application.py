@@ -10,9 +10,11 @@ from smidgen_service.data_dir import DataDir
 from smidgen_service.handlers.admission import Admission
 from smidgen_service.handlers.calibration import CalibrationHandler
 from smidgen_service.handlers.datasets import DatasetHandler
+from smidgen_service.handlers.decoding import ImageDecoder
 from smidgen_service.handlers.engines import EngineCache
+from smidgen_service.handlers.images import ImageInputs
 from smidgen_service.handlers.inference import InferenceHandler
-from smidgen_service.handlers.inspection import ModelInspector
+from smidgen_service.handlers.inspection import DatasetInspector, ModelInspector
 from smidgen_service.handlers.jobs import JobHandler
 from smidgen_service.handlers.models import ModelHandler
 from smidgen_service.handlers.optimization import OptimizationHandler
@@ -93,6 +95,11 @@ class Application:
             environment=environment,
         )
         tokens = PageTokens(load_or_make_key(data_dir.key))
+        self._decoder = ImageDecoder(
+            data_dir.decoders,
+            most=settings.max_concurrent_inferences,
+            environment=environment,
+        )
         self.handlers = self._make_handlers(settings, data_dir, workers, tokens, environment)
 
     async def start(self) -> None:
@@ -100,6 +107,7 @@ class Application:
         await self._database.open()
         await self.runner.recover()
         await self.handlers.receiver.recover()
+        await self._io_threads.run(self._decoder.recover)
         removed = await self._store.collect(self._store.blobs.digests())
         now = now_us()
         await self._database.write(
@@ -113,6 +121,7 @@ class Application:
     async def stop(self) -> None:
         """Ends running jobs and closes the store."""
         await self.runner.stop()
+        await self._decoder.close()
         await self._database.close()
         self._io_threads.close()
         self._compute_threads.close()
@@ -171,7 +180,7 @@ class Application:
                 store,
                 uploader,
                 tokens,
-                io_threads,
+                inspector=DatasetInspector(inspectors, io_threads),
                 most_bytes=settings.max_dataset_bytes,
                 clock=now_us,
             ),
@@ -193,6 +202,9 @@ class Application:
                 admission,
                 self._compute_threads,
                 self._metrics,
+                images=ImageInputs(
+                    self._decoder, io_threads, most_bytes=settings.max_message_bytes
+                ),
                 most_answer_bytes=settings.max_message_bytes - _ANSWER_OVERHEAD_BYTES,
             ),
             receiver=receiver,

@@ -42,6 +42,11 @@ class DataDir:
         return self.root / "jobs"
 
     @property
+    def decoders(self) -> Path:
+        """Scratch directories of the processes that decode images for Infer."""
+        return self.root / "decoders"
+
+    @property
     def key(self) -> Path:
         """The secret behind page tokens."""
         return self.root / "secret.key"

@@ -16,6 +16,8 @@ from fuzz.json_edits import edit
 from fuzz.recipe import Recipe
 from fuzz.targets import DATA, TARGETS, TooLarge, TooSlow
 from smidgen.artifact import decode_artifact
+from smidgen.data.image_zip import read_image_zip
+from smidgen.data.web_dataset import read_web_dataset
 from smidgen.errors import ArtifactError, InvalidModelError
 from smidgen.formats.onnx_import import read_onnx, read_quantized_onnx
 from smidgen.formats.pt2 import read_pt2
@@ -32,6 +34,8 @@ def test_the_good_files_are_read(tmp_path: Path) -> None:
         copy = tmp_path / path.name
         copy.write_bytes(write_archive(read_entries(path)))
         assert read_pt2(copy).nodes == read_pt2(path).nodes
+    assert read_web_dataset(DATA / "fuzz" / "images.tar").sample_count == 2
+    assert read_image_zip(DATA / "fuzz" / "images.zip").class_names == ("cat", "dog")
     for path in (*DATA.glob("artifact-*.smidgen"), *(DATA / "fuzz").glob("*.smidgen")):
         assert decode_artifact(seal(*take_apart(path))).steps
 
@@ -82,7 +86,10 @@ def test_a_refusal_is_no_finding(
 def _replace_reader(
     monkeypatch: pytest.MonkeyPatch, name: str, reader: Callable[[Path], None]
 ) -> None:
-    readers = {"pt2": "read_pt2", "onnx": "read_onnx", "artifact": "load_artifact"}
+    readers = {
+        **{"pt2": "read_pt2", "onnx": "read_onnx", "artifact": "load_artifact"},
+        **{"shard": "read_web_dataset", "folders": "read_image_zip"},
+    }
     monkeypatch.setattr(targets, readers[name], reader)
 
 

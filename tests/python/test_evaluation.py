@@ -7,7 +7,9 @@ import pytest
 from numpy.typing import NDArray
 
 from smidgen.classification import correct_count
+from smidgen.data.opening import source_of
 from smidgen.evaluation import Arrays, accuracy, batches
+from smidgen.formats.dataset import Dataset
 from smidgen.tensor_spec import TensorSpec
 
 DYNAMIC = (TensorSpec("x", "float32", (None, 3)),)
@@ -30,12 +32,13 @@ def test_every_sample_counts_once(specs: tuple[TensorSpec, ...]) -> None:
         sizes.append(len(batch["x"]))
         return batch["x"]
 
-    assert accuracy(predict, {"x": x}, labels, specs) == 0.7
+    source = source_of(Dataset({"x": x, "labels": labels}, 10), specs)
+    assert accuracy(predict, source, specs) == 0.7
     assert sizes == ([10] if specs is DYNAMIC else [4, 4, 4])
 
 
 def test_short_batch_is_filled_with_its_last_sample() -> None:
     x = np.arange(15, dtype=np.float32).reshape(5, 3)
-    *_, (start, stop, last) = batches({"x": x}, FIXED)
+    *_, (start, stop, last) = batches(source_of(Dataset({"x": x}, 5), FIXED), FIXED)
     assert (start, stop) == (4, 5)
     assert np.array_equal(last["x"], np.repeat(x[4:], 4, axis=0))

@@ -14,6 +14,8 @@ TORCH_FREE = (
     "smidgen.artifact",
     "smidgen.config",
     "smidgen.conversion",
+    "smidgen.data.opening",
+    "smidgen.data.serving",
     "smidgen.engine",
     "smidgen.evaluation",
     "smidgen.formats.dataset",
@@ -33,6 +35,14 @@ TORCH_FREE = (
 
 def test_importing_what_infers_does_not_import_torch() -> None:
     code = f"import sys, {', '.join(TORCH_FREE)}; print('torch' in sys.modules)"
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == "False"
+
+
+def test_the_server_has_no_image_decoder() -> None:
+    code = "import sys, smidgen_service.server; print('PIL' in sys.modules)"
     result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )

@@ -100,8 +100,12 @@ class RunningServer:
         """Uploads a dataset in chunks."""
         header = dataset_service_pb2.UploadDatasetHeader(
             dataset_id=dataset_id,
-            format=dataset_service_pb2.DATASET_FORMAT_NPZ,
-            **{"total_bytes": len(data), "sha256": sha256(data), **fields},
+            **{
+                "format": dataset_service_pb2.DATASET_FORMAT_NPZ,
+                "total_bytes": len(data),
+                "sha256": sha256(data),
+                **fields,
+            },
         )
         messages = [dataset_service_pb2.UploadDatasetRequest(header=header)]
         messages += [dataset_service_pb2.UploadDatasetRequest(chunk=c) for c in chunks(data)]

@@ -20,10 +20,12 @@ from smidgen.cli.options import (
     Method,
     Model,
     Percentile,
+    PreprocessingFile,
     Server,
     ValidateOnly,
 )
 from smidgen.cli.output import emit
+from smidgen.cli.preprocessing import read_preprocessing
 from smidgen.cli.usage import refuse_given
 from smidgen.cli.views import calibration_view
 from smidgen.client import Client
@@ -55,6 +57,7 @@ def calibrate(
         list[str] | None,
         typer.Option(help="Calibration to merge in; may be repeated, and needs no samples."),
     ] = None,
+    preprocessing: PreprocessingFile = None,
     validate_only: ValidateOnly = False,
     server: Server = DEFAULT_TARGET,
     as_json: AsJson = False,
@@ -68,7 +71,12 @@ def calibrate(
     _check_source(context, data, dataset, base or [])
     with Client(server) as client:
         if dataset:
-            start = partial(client.calibrate_on_dataset, model, dataset)
+            start = partial(
+                client.calibrate_on_dataset,
+                model,
+                dataset,
+                preprocessing=read_preprocessing(preprocessing),
+            )
         else:
             local = batches(read_samples(data, samples), batch_size) if data is not None else ()
             start = partial(client.calibrate, model, local)
@@ -90,5 +98,7 @@ def _check_source(context: typer.Context, data: Path | None, dataset: str, base:
         )
     if dataset:
         refuse_given(context, ["samples", "batch_size"], "a stored dataset is used whole")
-    elif data is None:
+        return
+    refuse_given(context, ["preprocessing"], "local samples are sent as the model takes them")
+    if data is None:
         refuse_given(context, ["samples", "batch_size"], "there are no local samples")

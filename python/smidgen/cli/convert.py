@@ -13,6 +13,7 @@ from smidgen.cli.documents import Json, to_document
 from smidgen.cli.exits import UsageError
 from smidgen.cli.following import follow
 from smidgen.cli.output import emit
+from smidgen.cli.preprocessing import augmentation_of, read_preprocessing
 from smidgen.cli.usage import check_folder, refuse_file, refuse_given
 from smidgen.cli.views import job_view
 from smidgen.client import Client, JobFailedError
@@ -22,6 +23,7 @@ from smidgen.config import (
     ObserverMethod,
     PostTrainingConfig,
     PrecisionConfig,
+    Preprocessing,
     QATConfig,
     TaskLoss,
     WeightBits,
@@ -37,6 +39,8 @@ _TRAINING = (
     "task_loss",
     "quantization_loss_weight",
     "seed",
+    "flip",
+    "least_area",
 )
 _ONLY_LOCAL = ("quantized", "train", "method", *_TRAINING)
 _POST_TRAINING = ("equalize", "round_weights", "correct_bias")
@@ -45,6 +49,7 @@ _NOT_QUANTIZED = (
     "evaluation_dataset",
     "train",
     "method",
+    "preprocessing",
     *_POST_TRAINING,
     *_TRAINING,
     *precision.PRECISION_OPTIONS,
@@ -109,7 +114,7 @@ def convert(
     ] = False,
     train: Annotated[
         Path | None,
-        typer.Option(exists=True, dir_okay=False, help="Train on this labelled file."),
+        typer.Option(exists=True, help="Train on this labelled file, or on a folder of shards."),
     ] = None,
     method: options.Method = ObserverMethod.MIN_MAX,
     epochs: options.Epochs = options.DEFAULT_EPOCHS,
@@ -122,15 +127,20 @@ def convert(
     weights: precision.Weights = WeightBits.INT8,
     group_size: precision.GroupSize = precision.DEFAULT_GROUP_SIZE,
     override: precision.Overrides = None,
+    preprocessing: options.PreprocessingFile = None,
+    flip: options.Flip = False,
+    least_area: options.LeastArea = 1.0,
 ) -> None:
     """Turn a calibrated or trained model into an integer model.
 
     On the server the result is a new version, ready to serve. With --local it is a file, and
-    --method, --train, --epochs and the other options of training apply.
+    --method, --train, --epochs and the other options of training apply. A --preprocessing is
+    recorded, so that infer takes images.
     """
     if out is not None:
         check_folder(out)
     wanted = precision.precision_config(weights, group_size, override)
+    images = read_preprocessing(preprocessing)
     if not local:
         refuse_file(model)
         refuse_given(context, _ONLY_LOCAL, _WITHOUT_LOCAL)
@@ -143,6 +153,7 @@ def convert(
             precision=wanted,
             post_training=PostTrainingConfig(equalize, round_weights, correct_bias),
             calibration_dataset=calibration_dataset,
+            preprocessing=images,
             wait=not (detach or validate_only),
             validate_only=validate_only,
             quiet=as_json,
@@ -182,6 +193,8 @@ def convert(
             seed=seed,
         ),
         precision=wanted,
+        preprocessing=images,
+        augmentation=augmentation_of(images, flip=flip, least_area=least_area),
         quiet=as_json,
     )
     emit(document, view, as_json=as_json)
@@ -203,6 +216,7 @@ def _convert_on_server(
     precision: PrecisionConfig | None,
     post_training: PostTrainingConfig,
     calibration_dataset: str,
+    preprocessing: Preprocessing | None,
     wait: bool,
     validate_only: bool,
     quiet: bool,
@@ -216,6 +230,7 @@ def _convert_on_server(
             precision=precision,
             post_training=post_training,
             calibration_dataset=calibration_dataset,
+            preprocessing=preprocessing,
             validate_only=validate_only,
         )
         if not wait:

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from smidgen.cli.arrays import read_arrays, write_arrays
 from smidgen.cli.documents import Json
+from smidgen.cli.exits import UsageError
 from smidgen.cli.options import DEFAULT_TARGET, AsJson, Server, Version
 from smidgen.cli.output import emit
 from smidgen.cli.usage import check_folder, refuse_file, refuse_given
@@ -35,9 +36,18 @@ def infer(
         str, typer.Argument(help="Id of a model; with --local the path of a .smidgen file.")
     ],
     data: Annotated[
-        Path, typer.Argument(exists=True, dir_okay=False, help="Inputs, .npz or .npy.")
-    ],
+        Path | None, typer.Argument(exists=True, dir_okay=False, help="Inputs, .npz or .npy.")
+    ] = None,
     *,
+    image: Annotated[
+        list[Path] | None,
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            help="JPEG or PNG instead of arrays, for a version that records its preprocessing; "
+            "repeatable.",
+        ),
+    ] = None,
     version: Version = None,
     output_name: Annotated[
         list[str] | None, typer.Option(help="Output to return; repeatable. Default: all.")
@@ -53,7 +63,12 @@ def infer(
         bool, typer.Option("--local", help="Run an artifact file here, without a server.")
     ] = False,
 ) -> None:
-    """Run a converted model on the arrays of a file and print or write its outputs."""
+    """Run a converted model on arrays or images and print or write its outputs."""
+    if (data is None) == (not image):
+        raise UsageError(
+            "Inference needs inputs from one place; give a file of arrays or --image",
+            reason="INFER_SOURCE_INVALID",
+        )
     if local:
         refuse_given(context, ["version"], "a file with --local is one version")
     else:
@@ -61,18 +76,24 @@ def infer(
         refuse_given(context, ["threads"], "the server decides; see its --engine-threads")
     if out is not None:
         check_folder(out)
-    arrays = read_arrays(data)
+    arrays = read_arrays(data) if data is not None else {}
+    images = [path.read_bytes() for path in image or ()]
     origin: dict[str, Json]
     if local:
         from smidgen.cli.local_model import LocalModel  # noqa: PLC0415  (it loads the engine)
 
         loaded = LocalModel.load(Path(model), threads)
-        outputs = _select(loaded.run(arrays), output_name or [])
+        found = loaded.run_images(images) if images else loaded.run(arrays)
+        outputs = _select(found, output_name or [])
         origin = {"artifact": model, "isa": loaded.engine.isa}
     else:
         with Client(server) as client:
             inputs = arrays if "" not in arrays or len(arrays) > 1 else arrays[""]
-            result = client.infer(model, inputs, version=version, output_names=output_name or [])
+            names = output_name or []
+            if images:
+                result = client.infer_images(model, images, version=version, output_names=names)
+            else:
+                result = client.infer(model, inputs, version=version, output_names=names)
         outputs = result.outputs
         origin = {
             "model_version": result.model_version,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Group, RenderableType
@@ -96,8 +97,22 @@ def _summary(path: Path, found: FileFacts) -> list[tuple[str, object]]:
         ("MACs", f"{found.multiplications:,} for one sample"),
         ("Quantized", f"{quantized} layers" if is_known else "install smidgen[optimize] to see"),
         ("Unsupported", f"{unsupported} layers, convert would refuse it" if unsupported else ""),
+        ("Images", _images(found.preprocessing)),
         ("Lineage", ", ".join(f"{key} {value}" for key, value in found.lineage.items())),
     ]
+
+
+def _images(document: Mapping[str, Any] | None) -> str:
+    """Says what is done to images, leaving out what is not."""
+    if document is None:
+        return ""
+    return ", ".join(
+        f"{name.replace('_', ' ')} {' x '.join(map(str, value))}"
+        if name in ("resize", "crop")
+        else f"{name.replace('_', ' ')} {value}"
+        for name, value in document.items()
+        if value not in (None, "")
+    )
 
 
 def _is_unsupported(layer: LayerFacts) -> bool:

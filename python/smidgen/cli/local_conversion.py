@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
 from rich.console import RenderableType
 
 from smidgen import pipeline
 from smidgen.cli.documents import Json
 from smidgen.cli.output import note
 from smidgen.cli.quantized_conversion import write_conversion
-from smidgen.config import CalibrationConfig, PostTrainingConfig, PrecisionConfig, QATConfig
-from smidgen.formats.dataset import Dataset, read_dataset
+from smidgen.config import (
+    Augmentation,
+    CalibrationConfig,
+    PostTrainingConfig,
+    PrecisionConfig,
+    Preprocessing,
+    QATConfig,
+)
+from smidgen.data.opening import AnyDataset, open_dataset
 from smidgen.progress import TrainingProgress
-from smidgen.tensor_spec import TensorSpec
 
 
 def convert_file(
@@ -30,6 +33,8 @@ def convert_file(
     post_training: PostTrainingConfig,
     config: QATConfig,
     precision: PrecisionConfig | None,
+    preprocessing: Preprocessing | None,
+    augmentation: Augmentation | None,
     quiet: bool,
 ) -> tuple[Json, RenderableType]:
     """Calibrates, trains if there is data for it, converts, and writes the artifact.
@@ -37,16 +42,16 @@ def convert_file(
     Raises: SmidgenError, OSError.
     """
     float_model = pipeline.load_model(model)
-    samples = read_dataset(calibration)
-    batches = _batches(samples, float_model.exported.inputs)
+    samples = _open(calibration, preprocessing)
+    batches = pipeline.calibration_batches(samples, float_model.exported.inputs)
     profile = pipeline.calibrate(float_model, batches, calibration_config)
-    held_out = read_dataset(evaluation) if evaluation else None
+    held_out = _open(evaluation, preprocessing) if evaluation else None
     trained = None
     if train:
         trained = pipeline.train_qat(
             float_model,
             profile,
-            read_dataset(train),
+            _open(train, preprocessing, augmentation),
             config,
             precision=precision,
             evaluation=held_out,
@@ -60,18 +65,15 @@ def convert_file(
         evaluation=held_out,
         post_training=post_training,
         samples=samples,
+        preprocessing=preprocessing,
     )
     return write_conversion(conversion, out)
 
 
-def _batches(
-    samples: Dataset, inputs: Sequence[TensorSpec]
-) -> Iterator[Mapping[str, NDArray[np.float32]]]:
-    """Cuts samples into batches; a model with a fixed batch size gets whole ones only."""
-    fixed = inputs[0].shape[0]
-    for batch in samples.batches(inputs, fixed or pipeline.CALIBRATION_BATCH_SIZE):
-        if fixed is None or len(batch[inputs[0].name]) == fixed:
-            yield batch
+def _open(
+    path: Path, preprocessing: Preprocessing | None, augmentation: Augmentation | None = None
+) -> AnyDataset:
+    return open_dataset(path, preprocessing=preprocessing, augmentation=augmentation)
 
 
 def _ignore(_progress: TrainingProgress) -> None:

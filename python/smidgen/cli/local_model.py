@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from smidgen.artifact import load_artifact, program_specs
 from smidgen.cli.arrays import Arrays
+from smidgen.data.serving import sample_images
 from smidgen.engine import Engine
 from smidgen.errors import InvalidTensorError
 from smidgen.tensor_spec import TensorSpec
@@ -36,6 +37,21 @@ class LocalModel:
         program = load_artifact(path)
         inputs, outputs = program_specs(program)
         return LocalModel(Engine(program, threads=threads), inputs, outputs)
+
+    def run_images(self, images: Sequence[bytes]) -> Mapping[str, NDArray[Any]]:
+        """Runs the model on JPEG or PNG files, as its preprocessing says.
+
+        Raises: InvalidTensorError; MissingExtraError.
+        """
+        preprocessing = self.engine.preprocessing
+        if preprocessing is None:
+            raise InvalidTensorError(
+                "The artifact does not say how images become its input; convert with a "
+                "preprocessing, or give arrays",
+                reason="PREPROCESSING_MISSING",
+            )
+        samples = sample_images(images, preprocessing, self.inputs)
+        return self.engine.run(samples)
 
     def run(self, arrays: Arrays) -> Mapping[str, NDArray[Any]]:
         """Runs the model on arrays by name; an array without a name is for the only input.

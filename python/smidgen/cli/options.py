@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -65,6 +66,19 @@ RoundWeights = Annotated[
 CorrectBias = Annotated[
     bool,
     typer.Option("--correct-bias", help="Take what quantization shifts out of the biases first."),
+]
+PreprocessingFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--preprocessing",
+        exists=True,
+        dir_okay=False,
+        help="JSON file that says how images become the model's input.",
+    ),
+]
+Flip = Annotated[bool, typer.Option("--flip", help="Mirror every other image in training.")]
+LeastArea = Annotated[
+    float, typer.Option(help="Smallest share of an image that is kept in training; 1 keeps all.")
 ]
 Detach = Annotated[bool, typer.Option("--detach", help="Do not wait for the job to end.")]
 CancelOnInterrupt = Annotated[

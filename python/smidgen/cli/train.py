@@ -11,6 +11,7 @@ from smidgen.cli import training_options as training
 from smidgen.cli.documents import to_document
 from smidgen.cli.following import follow
 from smidgen.cli.output import emit
+from smidgen.cli.preprocessing import augmentation_of, read_preprocessing
 from smidgen.cli.views import job_view
 from smidgen.client import Client
 from smidgen.config import (
@@ -72,6 +73,9 @@ def train_qat(
     max_steps: training.MaxSteps = None,
     max_seconds: training.MaxSeconds = None,
     patience: training.Patience = None,
+    preprocessing: options.PreprocessingFile = None,
+    flip: options.Flip = False,
+    least_area: options.LeastArea = 1.0,
     detach: options.Detach = False,
     cancel_on_interrupt: options.CancelOnInterrupt = False,
     validate_only: options.ValidateOnly = False,
@@ -119,6 +123,7 @@ def train_qat(
         ),
         budget=BudgetConfig(steps=max_steps, seconds=max_seconds, patience=patience),
     )
+    images = read_preprocessing(preprocessing)
     with Client(server) as client:
         job = client.train_qat(
             model,
@@ -127,6 +132,8 @@ def train_qat(
             evaluation_dataset=evaluation_dataset,
             config=config,
             precision=precision.precision_config(weights, group_size, override),
+            preprocessing=images,
+            augmentation=augmentation_of(images, flip=flip, least_area=least_area),
             validate_only=validate_only,
         )
         if not (detach or validate_only):

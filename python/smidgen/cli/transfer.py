@@ -78,10 +78,12 @@ def dataset(
     server: Server = DEFAULT_TARGET,
     as_json: AsJson = False,
 ) -> None:
-    """Upload a dataset, `.npz` or `.safetensors`, for training, evaluation or calibration.
+    """Upload a dataset for training, evaluation or calibration.
 
-    It holds an array for each input of the model, named as the input or `inputs`, and optionally
-    `labels`. Samples are float arrays, scaled as the model was trained; uint8 is refused.
+    A `.npz` or `.safetensors` file holds an array for each input of the model, named as the input
+    or `inputs`, and optionally `labels`: float arrays, scaled as the model was trained, or uint8
+    images for use with a preprocessing. A `.tar` file is a shard of WebDataset, a `.zip` file has
+    a folder of images for each class; both hold JPEG or PNG.
     """
     with Client(server) as client, _transfer_bar(path.name, as_json) as on_progress:
         found = client.upload_dataset(

@@ -8,6 +8,8 @@ from types import TracebackType
 from typing import Self
 
 import grpc
+import numpy as np
+from numpy.typing import NDArray
 
 from smidgen.client import requests
 from smidgen.client.calls import Caller
@@ -36,10 +38,12 @@ from smidgen.client.uploads import (
 )
 from smidgen.client.watching import JobWatch
 from smidgen.config import (
+    Augmentation,
     CalibrationConfig,
     ObserverMethod,
     PostTrainingConfig,
     PrecisionConfig,
+    Preprocessing,
     QATConfig,
 )
 from smidgen.html_report.document import ReportDocument
@@ -173,7 +177,9 @@ class Client:
         validate_only: bool = False,
         on_progress: TransferProgress = _ignore,
     ) -> datasets_pb.Dataset:
-        """Uploads a dataset (`.npz` or `.safetensors`); resumes as upload_model does.
+        """Uploads a dataset (`.npz`, `.safetensors`, or images in `.tar` or `.zip`).
+
+        Resumes as upload_model does.
 
         Raises: InvalidDatasetError where the extension tells no format; OSError; RemoteError.
         """
@@ -260,12 +266,23 @@ class Client:
         averaging_constant: float = 0.1,
         percentile: float = 99.99,
         bases: Sequence[str] = (),
+        preprocessing: Preprocessing | None = None,
         validate_only: bool = False,
     ) -> optimization_pb.Calibration:
-        """Calibrates on a stored dataset; the options are calibrate's. Raises: RemoteError."""
+        """Calibrates on a stored dataset; the options are calibrate's.
+
+        Images need a preprocessing.
+
+        Raises: RemoteError.
+        """
         config = CalibrationConfig(method, averaging_constant, percentile)
         header = requests.calibrate_header(
-            model, config, dataset=dataset, bases=bases, validate_only=validate_only
+            model,
+            config,
+            dataset=dataset,
+            bases=bases,
+            preprocessing=preprocessing,
+            validate_only=validate_only,
         )
         return self._caller.send(self._optimization.Calibrate, [header])
 
@@ -278,9 +295,16 @@ class Client:
         evaluation_dataset: str = "",
         config: QATConfig | None = None,
         precision: PrecisionConfig | None = None,
+        preprocessing: Preprocessing | None = None,
+        augmentation: Augmentation | None = None,
         validate_only: bool = False,
     ) -> jobs_pb.Job:
-        """Starts quantization-aware training and returns the job. Raises: RemoteError."""
+        """Starts quantization-aware training and returns the job.
+
+        Datasets of images need a preprocessing, and may be augmented.
+
+        Raises: RemoteError.
+        """
         request = requests.train_qat_request(
             model,
             calibration=calibration,
@@ -288,6 +312,8 @@ class Client:
             evaluation_dataset=evaluation_dataset,
             config=config or QATConfig(),
             precision=precision,
+            preprocessing=preprocessing,
+            augmentation=augmentation,
             validate_only=validate_only,
         )
         return self._caller.unary(self._optimization.TrainQAT, request)
@@ -302,6 +328,7 @@ class Client:
         precision: PrecisionConfig | None = None,
         post_training: PostTrainingConfig | None = None,
         calibration_dataset: str = "",
+        preprocessing: Preprocessing | None = None,
         wait_s: float = 0.0,
         validate_only: bool = False,
     ) -> jobs_pb.Job:
@@ -315,6 +342,8 @@ class Client:
             precision: Bits of each layer's weights; a train_job has its own.
             post_training: What to do to the weights of a calibrated model first.
             calibration_dataset: Samples for post_training, best those of the calibration.
+            preprocessing: How images become the model's input, for infer_images; that of the
+                training job by default.
             wait_s: How long the server waits for the end before it answers, 0 to 600 seconds.
             validate_only: Whether to check and answer with a plan only.
 
@@ -328,6 +357,7 @@ class Client:
             precision=precision,
             post_training=post_training or PostTrainingConfig(),
             calibration_dataset=calibration_dataset,
+            preprocessing=preprocessing,
             wait_s=wait_s,
             validate_only=validate_only,
         )
@@ -349,6 +379,32 @@ class Client:
         Raises: InvalidTensorError for arrays that cannot be sent; RemoteError.
         """
         request = requests.infer_request(version_name(model, version), inputs, output_names)
+        return decode_result(
+            self._caller.unary(self._inference.Infer, request, timeout_s=timeout_s)
+        )
+
+    def infer_images(
+        self,
+        model: str,
+        images: Sequence[bytes] | NDArray[np.uint8],
+        *,
+        version: int | None = None,
+        output_names: Sequence[str] = (),
+        timeout_s: float | None = None,
+    ) -> InferResult:
+        """Runs a version that records its preprocessing on images as they are.
+
+        Args:
+            model: The model.
+            images: JPEG or PNG files as bytes, or pixels [N, height, width, 1 or 3].
+            version: The version, the newest by default.
+            output_names: Outputs to return, all by default.
+            timeout_s: Deadline in seconds; that of the client by default.
+
+        Raises: InvalidTensorError for images that cannot be sent; RemoteError.
+        """
+        name = version_name(model, version)
+        request = requests.infer_images_request(name, images, output_names)
         return decode_result(
             self._caller.unary(self._inference.Infer, request, timeout_s=timeout_s)
         )

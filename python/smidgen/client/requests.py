@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from numpy.typing import NDArray
@@ -14,9 +15,12 @@ from smidgen.client.channel import MAX_MESSAGE_BYTES
 from smidgen.client.names import calibration_name, dataset_name, job_name, model_name
 from smidgen.client.tensors import encode_tensors
 from smidgen.config import (
+    Augmentation,
     CalibrationConfig,
     DistanceKind,
+    Extent,
     FineTune,
+    ImageLayout,
     LayerPrecision,
     LossConfig,
     ObserverMethod,
@@ -24,7 +28,9 @@ from smidgen.config import (
     OptimizerKind,
     PostTrainingConfig,
     PrecisionConfig,
+    Preprocessing,
     QATConfig,
+    Resampling,
     Schedule,
     TaskLoss,
     WeightBits,
@@ -33,6 +39,7 @@ from smidgen.errors import InvalidConfigError, InvalidTensorError
 from smidgen.v1 import inference_service_pb2 as inference_pb
 from smidgen.v1 import optimization_service_pb2 as pb
 from smidgen.v1 import precision_pb2 as precision_pb
+from smidgen.v1 import preprocessing_pb2 as preprocessing_pb
 
 Batch = NDArray[Any] | Mapping[str, NDArray[Any]]
 """Samples for a model with one input, or for each input by name."""
@@ -74,6 +81,14 @@ _SCHEDULES = {
     Schedule.CONSTANT: pb.SCHEDULE_CONSTANT,
     Schedule.STEP: pb.SCHEDULE_STEP,
 }
+_RESAMPLINGS = {
+    Resampling.BILINEAR: preprocessing_pb.RESAMPLING_BILINEAR,
+    Resampling.BICUBIC: preprocessing_pb.RESAMPLING_BICUBIC,
+}
+_LAYOUTS = {
+    ImageLayout.NCHW: preprocessing_pb.IMAGE_LAYOUT_NCHW,
+    ImageLayout.NHWC: preprocessing_pb.IMAGE_LAYOUT_NHWC,
+}
 
 
 def new_request_id() -> str:
@@ -87,6 +102,7 @@ def calibrate_header(
     *,
     dataset: str = "",
     bases: Sequence[str] = (),
+    preprocessing: Preprocessing | None = None,
     validate_only: bool = False,
 ) -> pb.CalibrateRequest:
     """Builds the first message of a calibration."""
@@ -100,6 +116,7 @@ def calibrate_header(
             validate_only=validate_only,
             percentile=config.percentile,
             base_calibrations=[calibration_name(base) for base in bases],
+            preprocessing=encode_preprocessing(preprocessing),
         )
     )
 
@@ -116,6 +133,32 @@ def calibrate_requests(
         request = pb.CalibrateRequest(batch=pb.CalibrationBatch(inputs=encode_tensors(batch)))
         check_size(request, "A batch")
         yield request
+
+
+def encode_preprocessing(
+    preprocessing: Preprocessing | None,
+) -> preprocessing_pb.Preprocessing | None:
+    """Writes a preprocessing as the wire has it, each field explicit."""
+    if preprocessing is None:
+        return None
+    return preprocessing_pb.Preprocessing(
+        input=preprocessing.input,
+        channels=preprocessing.channels,
+        resize=_extent(preprocessing.resize),
+        shorter_side=preprocessing.shorter_side or 0,
+        crop=_extent(preprocessing.crop),
+        resampling=_RESAMPLINGS[preprocessing.resampling],
+        scale=preprocessing.scale,
+        mean=preprocessing.mean,
+        std=preprocessing.std,
+        layout=_LAYOUTS[preprocessing.layout],
+    )
+
+
+def _extent(extent: Extent | None) -> preprocessing_pb.ImageExtent | None:
+    if extent is None:
+        return None
+    return preprocessing_pb.ImageExtent(height=extent.height, width=extent.width)
 
 
 def encode_qat_config(config: QATConfig) -> pb.QATConfig:
@@ -198,6 +241,8 @@ def train_qat_request(
     evaluation_dataset: str,
     config: QATConfig,
     precision: PrecisionConfig | None,
+    preprocessing: Preprocessing | None,
+    augmentation: Augmentation | None,
     validate_only: bool,
 ) -> pb.TrainQATRequest:
     """Builds the request that starts training."""
@@ -210,6 +255,12 @@ def train_qat_request(
         precision=None if precision is None else encode_precision(precision),
         request_id=new_request_id(),
         validate_only=validate_only,
+        preprocessing=encode_preprocessing(preprocessing),
+        augmentation=None
+        if augmentation is None
+        else preprocessing_pb.Augmentation(
+            flip=augmentation.flip, least_area=augmentation.least_area
+        ),
     )
 
 
@@ -222,6 +273,7 @@ def convert_request(
     precision: PrecisionConfig | None,
     post_training: PostTrainingConfig,
     calibration_dataset: str,
+    preprocessing: Preprocessing | None,
     wait_s: float,
     validate_only: bool,
 ) -> pb.ConvertRequest:
@@ -245,6 +297,7 @@ def convert_request(
         request_id=new_request_id(),
         validate_only=validate_only,
         calibration_dataset=dataset_name(calibration_dataset) if calibration_dataset else "",
+        preprocessing=encode_preprocessing(preprocessing),
     )
     if post_training.is_any:
         request.post_training.equalize = post_training.equalize
@@ -267,6 +320,22 @@ def infer_request(
     request = inference_pb.InferRequest(
         name=name, inputs=encode_tensors(inputs), output_names=output_names
     )
+    check_size(request, "The request")
+    return request
+
+
+def infer_images_request(
+    name: str, images: Sequence[bytes] | NDArray[np.uint8], output_names: Sequence[str]
+) -> inference_pb.InferRequest:
+    """Builds a request of encoded images, or of one array of pixels [N, height, width, channels].
+
+    Raises: InvalidTensorError for images that no message can hold.
+    """
+    if isinstance(images, np.ndarray):
+        (pixels,) = encode_tensors(images)
+        request = inference_pb.InferRequest(name=name, pixels=pixels, output_names=output_names)
+    else:
+        request = inference_pb.InferRequest(name=name, images=images, output_names=output_names)
     check_size(request, "The request")
     return request
 

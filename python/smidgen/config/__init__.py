@@ -7,16 +7,26 @@ from smidgen.config.loss import DistanceKind, FeatureDistance, LossConfig, TaskL
 from smidgen.config.optimizer import OptimizerConfig, OptimizerKind, Schedule
 from smidgen.config.post_training import PostTrainingConfig
 from smidgen.config.precision import LayerPrecision, Override, PrecisionConfig, WeightBits
+from smidgen.config.preprocessing import (
+    Augmentation,
+    Extent,
+    ImageLayout,
+    Preprocessing,
+    Resampling,
+)
 from smidgen.config.qat import QATConfig
 from smidgen.config.stages import FineTune, StageConfig
 
 __all__ = [
     "Activations",
+    "Augmentation",
     "BudgetConfig",
     "CalibrationConfig",
     "DistanceKind",
+    "Extent",
     "FeatureDistance",
     "FineTune",
+    "ImageLayout",
     "LayerPrecision",
     "LossConfig",
     "ObserverMethod",
@@ -25,8 +35,10 @@ __all__ = [
     "Override",
     "PostTrainingConfig",
     "PrecisionConfig",
+    "Preprocessing",
     "QATConfig",
     "RangeSource",
+    "Resampling",
     "Schedule",
     "StageConfig",
     "TaskLoss",

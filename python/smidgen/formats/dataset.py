@@ -61,6 +61,13 @@ class DatasetFormat(StrEnum):
 
     NPZ = "npz"
     SAFETENSORS = "safetensors"
+    WEB_DATASET = "tar"
+    IMAGE_ZIP = "zip"
+
+    @property
+    def holds_images(self) -> bool:
+        """Whether the samples are encoded images, which smidgen.data reads."""
+        return self in (DatasetFormat.WEB_DATASET, DatasetFormat.IMAGE_ZIP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +109,7 @@ class Dataset:
             InvalidDatasetError: DATASET_INPUT_MISSING, DATASET_UNSUPPORTED_DTYPE,
                 DATASET_SHAPE_MISMATCH or DATASET_INDEX_OUT_OF_RANGE.
         """
-        return {spec.name: _as_input(self._array_for(spec, inputs), spec) for spec in inputs}
+        return {spec.name: as_input(self.array_for(spec, inputs), spec) for spec in inputs}
 
     def batches(
         self, inputs: Sequence[TensorSpec], batch_size: int
@@ -114,14 +121,19 @@ class Dataset:
         Raises:
             InvalidDatasetError: As inputs_for.
         """
-        arrays = {spec.name: self._array_for(spec, inputs) for spec in inputs}
+        arrays = {spec.name: self.array_for(spec, inputs) for spec in inputs}
         for start in range(0, self.sample_count, batch_size):
             rows = slice(start, start + batch_size)
-            yield {spec.name: _as_input(arrays[spec.name][rows], spec) for spec in inputs}
+            yield {spec.name: as_input(arrays[spec.name][rows], spec) for spec in inputs}
             for array in arrays.values():
                 drop_pages(array[rows])
 
-    def _array_for(self, spec: TensorSpec, inputs: Sequence[TensorSpec]) -> Array:
+    def array_for(self, spec: TensorSpec, inputs: Sequence[TensorSpec]) -> Array:
+        """Returns the array of one of a model's inputs, in the type that it has in the file.
+
+        Raises:
+            InvalidDatasetError: There is none, or its type or shape does not fit.
+        """
         array = self.arrays.get(spec.name)
         if array is None and len(inputs) == 1:
             array = self.arrays.get(ONLY_INPUT)
@@ -178,7 +190,7 @@ def read_dataset(
     *,
     limits: DatasetLimits | None = None,
 ) -> Dataset:
-    """Reads a data set. Its arrays are views of the mapped file, but for compressed ones.
+    """Reads a data set of arrays. They are views of the mapped file, but for compressed ones.
 
     Args:
         path: The file. It must not change while the data set is in use.
@@ -190,6 +202,12 @@ def read_dataset(
     """
     path = Path(path)
     dataset_format = dataset_format or format_of(path)
+    if dataset_format.holds_images:
+        raise InvalidDatasetError(
+            f"{path.name} holds images, expected arrays. Open it with smidgen.data and a "
+            "preprocessing.",
+            reason="PREPROCESSING_MISSING",
+        )
     caps = limits or DatasetLimits()
     read = _read_npz if dataset_format is DatasetFormat.NPZ else _read_safetensors
     arrays = read(path, caps)
@@ -326,8 +344,12 @@ def _choice(names: Sequence[str]) -> str:
     return f"{', '.join(first)} or {last}" if first else last
 
 
-def _as_input(array: Array, spec: TensorSpec) -> NDArray[Any]:
-    """Gives an array the type of an input and checks that indices are those of rows."""
+def as_input(array: Array, spec: TensorSpec) -> NDArray[Any]:
+    """Gives an array the type of an input and checks that indices are those of rows.
+
+    Raises:
+        InvalidDatasetError: DATASET_INDEX_OUT_OF_RANGE.
+    """
     typed = np.ascontiguousarray(array, spec.dtype)
     if spec.index_count is not None and typed.size:
         low, high = int(typed.min()), int(typed.max())

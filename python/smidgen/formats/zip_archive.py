@@ -90,6 +90,25 @@ class ZipLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class ZipPlace:
+    """Where an entry's bytes are in the file.
+
+    Attributes:
+        offset: First byte.
+        packed_size: Bytes there.
+        size: Bytes of the entry itself.
+        crc: CRC-32 of the entry itself.
+        is_deflated: Whether it is compressed.
+    """
+
+    offset: int
+    packed_size: int
+    size: int
+    crc: int
+    is_deflated: bool
+
+
+@dataclass(frozen=True, slots=True)
 class _Entry:
     name: str
     raw_name: bytes
@@ -100,6 +119,10 @@ class _Entry:
     size: int
     offset: int
     data_start: int = 0
+
+    @property
+    def is_folder(self) -> bool:
+        return self.name.endswith("/")
 
     @property
     def data_end(self) -> int:
@@ -113,6 +136,7 @@ class ZipArchive:
         path: The file. It must not change while the archive or a view of it is in use.
         limits: Caps.
         allow_deflate: Whether entries may be compressed with DEFLATE.
+        allow_folders: Whether there may be entries of folders, which are left out of `names`.
         error: The error class to raise, with a reason that starts with ZIP_.
     """
 
@@ -122,10 +146,12 @@ class ZipArchive:
         *,
         limits: ZipLimits | None = None,
         allow_deflate: bool = False,
+        allow_folders: bool = False,
         error: type[SmidgenError] = InvalidModelError,
     ) -> None:
         self._limits = limits or ZipLimits()
         self._allow_deflate = allow_deflate
+        self._allow_folders = allow_folders
         self._error = error
         self._data = self._map(path)
         central_start, central_end, count = self._find_central_directory()
@@ -135,7 +161,7 @@ class ZipArchive:
     @property
     def names(self) -> tuple[str, ...]:
         """The entries' names in the order of the central directory."""
-        return tuple(self._entries)
+        return tuple(entry.name for entry in self._entries.values() if not entry.is_folder)
 
     @property
     def data(self) -> memoryview:
@@ -145,6 +171,17 @@ class ZipArchive:
     def size(self, name: str) -> int:
         """Returns the uncompressed size of an entry in bytes."""
         return self._entries[name].size
+
+    def place(self, name: str) -> ZipPlace:
+        """Returns where an entry's bytes are."""
+        entry = self._entries[name]
+        return ZipPlace(
+            offset=entry.data_start,
+            packed_size=entry.compressed_size,
+            size=entry.size,
+            crc=entry.crc,
+            is_deflated=entry.method == _DEFLATED,
+        )
 
     def read(self, name: str) -> memoryview:
         """Returns an entry's bytes after checking their CRC-32; a view if the entry is stored."""
@@ -275,7 +312,8 @@ class ZipArchive:
             name = raw.decode("utf-8")
         except UnicodeDecodeError:
             self._fail(ZipReason.BAD_NAME, f"an entry's name is not UTF-8: {raw[:64]!r}")
-        parts = name.split("/")
+        path = name.removesuffix("/") if self._allow_folders else name
+        parts = path.split("/")
         if (
             not raw
             or len(raw) > self._limits.name_bytes
@@ -311,7 +349,10 @@ class ZipArchive:
                 ZipReason.BAD_SIZE, f"stored entry {entry.name!r} states two different sizes"
             )
         file_type = stat.S_IFMT(attributes >> 16)
-        if file_type not in (0, stat.S_IFREG) or attributes & 0x10:
+        if entry.is_folder:
+            if file_type not in (0, stat.S_IFDIR) or entry.size or entry.compressed_size:
+                self._fail(ZipReason.NOT_A_FILE, f"entry {entry.name!r} is not an empty folder")
+        elif file_type not in (0, stat.S_IFREG) or attributes & 0x10:
             self._fail(ZipReason.NOT_A_FILE, f"entry {entry.name!r} is not a regular file")
 
     def _widen(

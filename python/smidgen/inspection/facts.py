@@ -69,6 +69,8 @@ class FileFacts:
         parameter_bytes: Bytes of the same.
         layers: In the order in which they run.
         lineage: Where an artifact says that it comes from.
+        preprocessing: How images become an artifact's input, as the fields of its JSON; None where
+            it does not say.
     """
 
     format: str
@@ -80,6 +82,7 @@ class FileFacts:
     parameter_bytes: int
     layers: tuple[LayerFacts, ...]
     lineage: dict[str, str]
+    preprocessing: dict[str, Any] | None = None
 
     @property
     def operators(self) -> dict[str, int]:

@@ -47,6 +47,9 @@ def _of_program(program: Program, digest: str, size: int) -> FileFacts:
         parameter_bytes=sum(value.nbytes for value in program.constants.values()),
         layers=tuple(_step_layer(program, step) for step in program.steps),
         lineage=dict(program.lineage),
+        preprocessing=None
+        if program.preprocessing is None
+        else program.preprocessing.to_document(),
     )
 
 

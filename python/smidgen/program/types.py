@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from smidgen.config import Preprocessing
 from smidgen.program.steps import Step
 
 
@@ -73,6 +74,7 @@ class Program:
         constants: Weights, biases, weight scales and tables; steps refer to them by name.
         lineage: Where the program comes from: parent digests and configuration.
         packing: The int8 weights that a file holds in four bits, by name of the constant.
+        preprocessing: How images become its input; None where nobody said.
     """
 
     inputs: tuple[str, ...]
@@ -82,6 +84,7 @@ class Program:
     constants: Mapping[str, NDArray[np.generic]]
     lineage: Mapping[str, str] = field(default_factory=dict)
     packing: Mapping[str, WeightPacking] = field(default_factory=dict)
+    preprocessing: Preprocessing | None = None
 
     def tensor(self, name: str) -> TensorInfo:
         """Returns the tensor of this name."""

@@ -2,38 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from smidgen.config import QATConfig, TaskLoss
+from smidgen.data.source import SampleSource
 from smidgen.tensor_spec import TensorSpec
 
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """Some of a dataset's samples; no array is copied before a batch takes its rows.
+    """Some samples of a source, which are read when a batch of them is made.
 
     Attributes:
-        inputs: One array of all samples for each input of the model, in its order.
-        labels: Class numbers [N], or targets of the output's shape; None without a task.
-        places: Which samples these are, [M] int64.
+        source: Where they are.
+        places: Their numbers there, [M] int64.
+        names: The model's inputs, in its order.
+        labels: Of all samples of the source: class numbers [N], or targets of the output's shape;
+            None without a task.
+        seed: Seed of what augmentation draws.
     """
 
-    inputs: tuple[NDArray[Any], ...]
-    labels: NDArray[np.generic] | None
+    source: SampleSource
     places: NDArray[np.int64]
+    names: tuple[str, ...]
+    labels: NDArray[np.generic] | None
+    seed: int
 
     def __len__(self) -> int:
         return len(self.places)
 
     def only(self, indices: NDArray[np.int64]) -> Samples:
         """Returns the samples at these indices of `places`."""
-        return Samples(self.inputs, self.labels, self.places[indices])
+        return replace(self, places=self.places[indices])
 
     def truncated(self, multiple: int) -> Samples:
         """Returns as many of the first samples as are a multiple of this number."""
@@ -49,19 +54,21 @@ class Batch:
     indices: torch.Tensor
 
 
-def make_samples(
-    arrays: Mapping[str, NDArray[Any]],
-    labels: NDArray[np.generic] | None,
-    specs: Sequence[TensorSpec],
-    loss: TaskLoss,
-) -> Samples:
+def make_samples(source: SampleSource, specs: Sequence[TensorSpec], config: QATConfig) -> Samples:
     """Orders inputs as the model does and gives labels the type that the loss needs."""
-    inputs = tuple(arrays[spec.name] for spec in specs)
-    places = np.arange(len(inputs[0]))
-    if loss is TaskLoss.NONE or labels is None:
-        return Samples(inputs, None, places)
-    dtype = np.int64 if loss is TaskLoss.CROSS_ENTROPY else np.float32
-    return Samples(inputs, labels.astype(dtype, copy=False), places)
+    labels = source.labels
+    if config.task_loss is TaskLoss.NONE:
+        labels = None
+    if labels is not None:
+        is_class = config.task_loss is TaskLoss.CROSS_ENTROPY
+        labels = labels.astype(np.int64 if is_class else np.float32, copy=False)
+    return Samples(
+        source=source,
+        places=np.arange(source.sample_count),
+        names=tuple(spec.name for spec in specs),
+        labels=labels,
+        seed=config.seed,
+    )
 
 
 def split_samples(samples: Samples, config: QATConfig) -> tuple[Samples, Samples | None]:
@@ -85,17 +92,18 @@ def shuffled_batches(
 ) -> Iterator[Batch]:
     """Yields the batches of one epoch in random order, from the batch with number `first` on.
 
-    The order follows from seed and epoch alone, so that a training can go on anywhere.
+    They are augmented where the source is. Order and augmentation follow from seed and epoch alone,
+    so that a training can go on anywhere.
     """
     order = _order(len(samples), seed, epoch)
     for step in range(first, step_count(len(samples), batch_size)):
-        yield _batch(samples, order[step * batch_size : (step + 1) * batch_size])
+        yield _batch(samples, order[step * batch_size : (step + 1) * batch_size], epoch)
 
 
 def ordered_batches(samples: Samples, batch_size: int) -> Iterator[Batch]:
-    """Yields all samples in order; the last batch may be short."""
+    """Yields all samples in order, not augmented; the last batch may be short."""
     for start in range(0, len(samples), batch_size):
-        yield _batch(samples, np.arange(start, min(start + batch_size, len(samples))))
+        yield _batch(samples, np.arange(start, min(start + batch_size, len(samples))), None)
 
 
 def _order(count: int, seed: int, epoch: int) -> NDArray[np.int64]:
@@ -104,11 +112,11 @@ def _order(count: int, seed: int, epoch: int) -> NDArray[np.int64]:
     return np.random.Generator(np.random.PCG64(entropy)).permutation(count)
 
 
-def _batch(samples: Samples, indices: NDArray[np.int64]) -> Batch:
-    rows = samples.places[indices]
-    labels = samples.labels
+def _batch(samples: Samples, indices: NDArray[np.int64], epoch: int | None) -> Batch:
+    places, labels = samples.places[indices], samples.labels
+    rows = samples.source.rows(places, epoch=epoch, seed=samples.seed)
     return Batch(
-        inputs=tuple(torch.from_numpy(array[rows]) for array in samples.inputs),
-        labels=torch.from_numpy(labels[rows]) if labels is not None else None,
+        inputs=tuple(torch.from_numpy(rows.inputs[name]) for name in samples.names),
+        labels=torch.from_numpy(labels[places]) if labels is not None else None,
         indices=torch.from_numpy(indices),
     )

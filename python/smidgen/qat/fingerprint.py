@@ -7,18 +7,15 @@ import json
 from dataclasses import dataclass, fields
 from importlib.metadata import version
 
-import numpy as np
 import torch
 
 from smidgen.config import PrecisionConfig, QATConfig
 from smidgen.config.documents import to_document
 from smidgen.config.precision import ALL_INT8
+from smidgen.data.source import SampleSource
 from smidgen.engine import available_isas
 from smidgen.errors import ResumeError
-from smidgen.formats.dataset import Dataset
 from smidgen.profile import CalibrationProfile
-
-_BYTES_AT_A_TIME = 16 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +64,8 @@ class Fingerprint:
 def take_fingerprint(
     model_sha256: str,
     profile: CalibrationProfile,
-    dataset: Dataset,
-    evaluation: Dataset | None,
+    training: SampleSource,
+    evaluation: SampleSource | None,
     config: QATConfig,
     *,
     precision: PrecisionConfig = ALL_INT8,
@@ -80,22 +77,10 @@ def take_fingerprint(
     return Fingerprint(
         model=model_sha256,
         profile=hashlib.sha256(profile.to_json()).hexdigest(),
-        data=dataset_sha256(dataset),
-        evaluation_data="" if evaluation is None else dataset_sha256(evaluation),
+        data=training.digest(),
+        evaluation_data="" if evaluation is None else evaluation.digest(),
         config=hashlib.sha256(document.encode()).hexdigest(),
         versions=" ".join(f"{name} {version(name)}" for name in packages),
         isa=" ".join([torch.backends.cpu.get_cpu_capability(), *available_isas()]),
         threads=torch.get_num_threads(),
     )
-
-
-def dataset_sha256(dataset: Dataset) -> str:
-    """Returns the digest of all arrays, with their names, types and shapes."""
-    digest = hashlib.sha256()
-    for name in sorted(dataset.arrays):
-        array = dataset.arrays[name]
-        digest.update(json.dumps([name, array.dtype.str, list(array.shape)]).encode())
-        rows = max(1, _BYTES_AT_A_TIME * len(array) // max(array.nbytes, 1))
-        for start in range(0, len(array), rows):
-            digest.update(np.ascontiguousarray(array[start : start + rows]).tobytes())
-    return digest.hexdigest()

@@ -8,8 +8,8 @@ from torch import fx
 
 from smidgen.config import DistanceKind, PrecisionConfig, QATConfig, TaskLoss
 from smidgen.config.precision import ALL_INT8
+from smidgen.data.opening import AnyDataset, source_of
 from smidgen.float_model import FloatModel
-from smidgen.formats.dataset import Dataset
 from smidgen.passes import fuse_for_inference
 from smidgen.profile import CalibrationProfile
 from smidgen.qat.data import Samples, make_samples, split_samples, step_count
@@ -72,10 +72,10 @@ class Task:
 def make_task(
     model: FloatModel,
     profile: CalibrationProfile,
-    dataset: Dataset,
+    dataset: AnyDataset,
     config: QATConfig,
     *,
-    evaluation: Dataset | None,
+    evaluation: AnyDataset | None,
     precision: PrecisionConfig = ALL_INT8,
 ) -> Task:
     """Prepares the graph, splits the data and lets the float model compute what can be kept.
@@ -93,7 +93,9 @@ def make_task(
     training_teacher, evaluation_teacher = Teacher(fused, features), Teacher(fused)
     evaluated = training if held_out is None else held_out
     evaluation_teacher.keep(evaluated, batch_size)
-    if _planned_epochs(config, len(training) // batch_size) >= _KEEP_FROM_EPOCHS:
+    planned = _planned_epochs(config, len(training) // batch_size)
+    # Augmented samples differ from epoch to epoch, and so do the float model's outputs.
+    if planned >= _KEEP_FROM_EPOCHS and not training.source.is_augmented:
         training_teacher.keep(training, batch_size)
     output = model.exported.outputs[0].shape
     return Task(
@@ -118,7 +120,7 @@ def _planned_epochs(config: QATConfig, steps_per_epoch: int) -> float:
 
 
 def _splits(
-    model: FloatModel, dataset: Dataset, config: QATConfig, evaluation: Dataset | None
+    model: FloatModel, dataset: AnyDataset, config: QATConfig, evaluation: AnyDataset | None
 ) -> tuple[Samples, Samples | None]:
     training = _samples(model, dataset, config)
     held_out: Samples | None
@@ -133,8 +135,7 @@ def _splits(
     return training, held_out
 
 
-def _samples(model: FloatModel, dataset: Dataset, config: QATConfig) -> Samples:
+def _samples(model: FloatModel, dataset: AnyDataset, config: QATConfig) -> Samples:
     exported = model.exported
     check_training_data(exported.inputs, exported.outputs, dataset, config)
-    inputs = dataset.inputs_for(exported.inputs)
-    return make_samples(inputs, dataset.labels, exported.inputs, config.task_loss)
+    return make_samples(source_of(dataset, exported.inputs), exported.inputs, config)

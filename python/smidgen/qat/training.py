@@ -8,8 +8,8 @@ from pathlib import Path
 
 from smidgen.config import PrecisionConfig, QATConfig
 from smidgen.config.precision import ALL_INT8
+from smidgen.data.opening import AnyDataset, source_of
 from smidgen.float_model import FloatModel, check_belongs
-from smidgen.formats.dataset import Dataset
 from smidgen.profile import CalibrationProfile
 from smidgen.progress import Stopped, TrainingProgress
 from smidgen.qat.checkpoint import invalid_checkpoint, load_checkpoint, save_checkpoint
@@ -27,11 +27,11 @@ CHECKPOINT_INTERVAL_S = 60.0
 def train_qat(
     model: FloatModel,
     profile: CalibrationProfile,
-    dataset: Dataset,
+    dataset: AnyDataset,
     config: QATConfig | None = None,
     *,
     precision: PrecisionConfig | None = None,
-    evaluation: Dataset | None = None,
+    evaluation: AnyDataset | None = None,
     on_progress: Callable[[TrainingProgress], None] = lambda _: None,
     should_stop: Callable[[], bool] = lambda: False,
     checkpoint: Path | None = None,
@@ -77,9 +77,14 @@ def train_qat(
     with training_state(model.graph, batch_size):
         fingerprint = None
         if checkpoint is not None or resume is not None:
-            digest = model.exported.sha256
+            inputs = model.exported.inputs
             fingerprint = take_fingerprint(
-                digest, profile, dataset, evaluation, config, precision=precision
+                model.exported.sha256,
+                profile,
+                source_of(dataset, inputs),
+                None if evaluation is None else source_of(evaluation, inputs),
+                config,
+                precision=precision,
             )
         task = make_task(
             model, profile, dataset, config, evaluation=evaluation, precision=precision

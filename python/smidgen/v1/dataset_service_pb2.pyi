@@ -34,10 +34,20 @@ class _DatasetFormatEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Dataset
     """A NumPy `.npz` archive without object arrays."""
     DATASET_FORMAT_SAFETENSORS: _DatasetFormat.ValueType  # 2
     """A safetensors file."""
+    DATASET_FORMAT_WEB_DATASET: _DatasetFormat.ValueType  # 5
+    """A shard of WebDataset: a tar archive in which the files of one name, up to its first dot, are a sample: an image
+    (`.jpg`, `.jpeg`, `.png`), and optionally its class in a `.cls` file (the number as text) or as `label` in a `.json`
+    file.
+    """
+    DATASET_FORMAT_IMAGE_ZIP: _DatasetFormat.ValueType  # 6
+    """A zip archive of images; the folder of an image is its class. Classes are numbered from 0 in the order of the
+    folders' names; without folders there are none.
+    """
 
 class DatasetFormat(_DatasetFormat, metaclass=_DatasetFormatEnumTypeWrapper):
-    """File format of a dataset. Every format holds named arrays with equal first extents: one array for each input of the
-    model, named as the input (or `inputs` where the model has one), and optionally `labels`.
+    """File format of a dataset: named arrays with equal first extents, one array for each input of the model, named as the
+    input (or `inputs` where the model has one), and optionally `labels`; or encoded images, JPEG or PNG, which need a
+    preprocessing in the requests that use them.
     """
 
 DATASET_FORMAT_UNSPECIFIED: DatasetFormat.ValueType  # 0
@@ -46,6 +56,15 @@ DATASET_FORMAT_NPZ: DatasetFormat.ValueType  # 1
 """A NumPy `.npz` archive without object arrays."""
 DATASET_FORMAT_SAFETENSORS: DatasetFormat.ValueType  # 2
 """A safetensors file."""
+DATASET_FORMAT_WEB_DATASET: DatasetFormat.ValueType  # 5
+"""A shard of WebDataset: a tar archive in which the files of one name, up to its first dot, are a sample: an image
+(`.jpg`, `.jpeg`, `.png`), and optionally its class in a `.cls` file (the number as text) or as `label` in a `.json`
+file.
+"""
+DATASET_FORMAT_IMAGE_ZIP: DatasetFormat.ValueType  # 6
+"""A zip archive of images; the folder of an image is its class. Classes are numbered from 0 in the order of the
+folders' names; without folders there are none.
+"""
 Global___DatasetFormat: _TypeAlias = DatasetFormat  # noqa: Y015
 
 @_typing.final
@@ -73,7 +92,9 @@ class Dataset(_message.Message):
     """Number of samples. Output only."""
     @_builtins.property
     def arrays(self) -> _containers.RepeatedCompositeFieldContainer[_tensor_pb2.TensorSpec]:
-        """The arrays; the first extent, the number of samples, is given as -1. Output only."""
+        """The arrays; the first extent, the number of samples, is given as -1, and so are all extents of encoded images, which
+        go by the name `images`. Output only.
+        """
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:

@@ -26,17 +26,17 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from smidgen.v1 import tensor_pb2 as smidgen_dot_v1_dot_tensor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"smidgen/v1/inference_service.proto\x12\nsmidgen.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x17smidgen/v1/tensor.proto\"V\n\x0cInferRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\"\n\x06inputs\x18\x02 \x03(\x0b\x32\x12.smidgen.v1.Tensor\x12\x14\n\x0coutput_names\x18\x03 \x03(\t\"\xb8\x01\n\rInferResponse\x12\x15\n\rmodel_version\x18\x01 \x01(\t\x12#\n\x07outputs\x18\x02 \x03(\x0b\x32\x12.smidgen.v1.Tensor\x12\x0b\n\x03isa\x18\x03 \x01(\t\x12-\n\nqueue_time\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x0c\x63ompute_time\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration2P\n\x10InferenceService\x12<\n\x05Infer\x12\x18.smidgen.v1.InferRequest\x1a\x19.smidgen.v1.InferResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"smidgen/v1/inference_service.proto\x12\nsmidgen.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x17smidgen/v1/tensor.proto\"\x8a\x01\n\x0cInferRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\"\n\x06inputs\x18\x02 \x03(\x0b\x32\x12.smidgen.v1.Tensor\x12\x14\n\x0coutput_names\x18\x03 \x03(\t\x12\x0e\n\x06images\x18\x04 \x03(\x0c\x12\"\n\x06pixels\x18\x05 \x01(\x0b\x32\x12.smidgen.v1.Tensor\"\xb8\x01\n\rInferResponse\x12\x15\n\rmodel_version\x18\x01 \x01(\t\x12#\n\x07outputs\x18\x02 \x03(\x0b\x32\x12.smidgen.v1.Tensor\x12\x0b\n\x03isa\x18\x03 \x01(\t\x12-\n\nqueue_time\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x0c\x63ompute_time\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration2P\n\x10InferenceService\x12<\n\x05Infer\x12\x18.smidgen.v1.InferRequest\x1a\x19.smidgen.v1.InferResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'smidgen.v1.inference_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_INFERREQUEST']._serialized_start=107
-  _globals['_INFERREQUEST']._serialized_end=193
-  _globals['_INFERRESPONSE']._serialized_start=196
-  _globals['_INFERRESPONSE']._serialized_end=380
-  _globals['_INFERENCESERVICE']._serialized_start=382
-  _globals['_INFERENCESERVICE']._serialized_end=462
+  _globals['_INFERREQUEST']._serialized_start=108
+  _globals['_INFERREQUEST']._serialized_end=246
+  _globals['_INFERRESPONSE']._serialized_start=249
+  _globals['_INFERRESPONSE']._serialized_end=433
+  _globals['_INFERENCESERVICE']._serialized_start=435
+  _globals['_INFERENCESERVICE']._serialized_end=515
 # @@protoc_insertion_point(module_scope)

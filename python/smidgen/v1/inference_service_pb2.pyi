@@ -29,15 +29,29 @@ class InferRequest(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     INPUTS_FIELD_NUMBER: _builtins.int
     OUTPUT_NAMES_FIELD_NUMBER: _builtins.int
+    IMAGES_FIELD_NUMBER: _builtins.int
+    PIXELS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`models/{model}/versions/{version}`, or `models/{model}` for the newest version. Required."""
     @_builtins.property
     def inputs(self) -> _containers.RepeatedCompositeFieldContainer[_tensor_pb2.Tensor]:
-        """One tensor for each input of the model."""
+        """One tensor for each input of the model, unless there are images or pixels."""
 
     @_builtins.property
     def output_names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Names of the outputs to return. Default: all, in the model's order."""
+
+    @_builtins.property
+    def images(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """Encoded images, JPEG or PNG, one a sample, for a version that records its preprocessing; in place of inputs and
+        pixels. Each has at most 32 MiB, 16384 pixels a side and 2^25 pixels.
+        """
+
+    @_builtins.property
+    def pixels(self) -> _tensor_pb2.Tensor:
+        """Images as uint8 [N, height, width, 1 or 3], for a version that records its preprocessing; in place of inputs and
+        images. The name is not looked at.
+        """
 
     def __init__(
         self,
@@ -45,10 +59,12 @@ class InferRequest(_message.Message):
         name: _builtins.str = ...,
         inputs: _abc.Iterable[_tensor_pb2.Tensor] | None = ...,
         output_names: _abc.Iterable[_builtins.str] | None = ...,
+        images: _abc.Iterable[_builtins.bytes] | None = ...,
+        pixels: _tensor_pb2.Tensor | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["pixels", b"pixels"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["inputs", b"inputs", "name", b"name", "output_names", b"output_names"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["images", b"images", "inputs", b"inputs", "name", b"name", "output_names", b"output_names", "pixels", b"pixels"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -26,64 +26,65 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from smidgen.v1 import job_service_pb2 as smidgen_dot_v1_dot_job__service__pb2
 from smidgen.v1 import precision_pb2 as smidgen_dot_v1_dot_precision__pb2
+from smidgen.v1 import preprocessing_pb2 as smidgen_dot_v1_dot_preprocessing__pb2
 from smidgen.v1 import tensor_pb2 as smidgen_dot_v1_dot_tensor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%smidgen/v1/optimization_service.proto\x12\nsmidgen.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1csmidgen/v1/job_service.proto\x1a\x1asmidgen/v1/precision.proto\x1a\x17smidgen/v1/tensor.proto\"7\n\tHistogram\x12\x0b\n\x03low\x18\x01 \x01(\x01\x12\r\n\x05width\x18\x02 \x01(\x01\x12\x0e\n\x06\x63ounts\x18\x03 \x03(\x03\"\xb0\x01\n\x0bTensorRange\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x0b\n\x03min\x18\x02 \x01(\x01\x12\x0b\n\x03max\x18\x03 \x01(\x01\x12\r\n\x05scale\x18\x04 \x01(\x01\x12\x12\n\nzero_point\x18\x05 \x01(\x05\x12\x1a\n\rclipped_share\x18\x06 \x01(\x01H\x00\x88\x01\x01\x12(\n\thistogram\x18\x07 \x01(\x0b\x32\x15.smidgen.v1.HistogramB\x10\n\x0e_clipped_share\"\xac\x02\n\x0b\x43\x61libration\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12*\n\x06method\x18\x03 \x01(\x0e\x32\x1a.smidgen.v1.ObserverMethod\x12\x14\n\x0csample_count\x18\x04 \x01(\x03\x12\x13\n\x0b\x62\x61tch_count\x18\x05 \x01(\x03\x12\'\n\x06ranges\x18\x06 \x03(\x0b\x32\x17.smidgen.v1.TensorRange\x12\x10\n\x08warnings\x18\x07 \x03(\t\x12\x0e\n\x06sha256\x18\x08 \x01(\t\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11\x62\x61se_calibrations\x18\n \x03(\t\x12\x12\n\npercentile\x18\x0b \x01(\x01\"\xd3\x01\n\x0f\x43\x61librateHeader\x12\r\n\x05model\x18\x01 \x01(\t\x12*\n\x06method\x18\x02 \x01(\x0e\x32\x1a.smidgen.v1.ObserverMethod\x12\x1a\n\x12\x61veraging_constant\x18\x03 \x01(\x01\x12\x0f\n\x07\x64\x61taset\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12\x15\n\rvalidate_only\x18\x06 \x01(\x08\x12\x12\n\npercentile\x18\x07 \x01(\x01\x12\x19\n\x11\x62\x61se_calibrations\x18\x08 \x03(\t\"6\n\x10\x43\x61librationBatch\x12\"\n\x06inputs\x18\x01 \x03(\x0b\x32\x12.smidgen.v1.Tensor\"x\n\x10\x43\x61librateRequest\x12-\n\x06header\x18\x01 \x01(\x0b\x32\x1b.smidgen.v1.CalibrateHeaderH\x00\x12-\n\x05\x62\x61tch\x18\x02 \x01(\x0b\x32\x1c.smidgen.v1.CalibrationBatchH\x00\x42\x06\n\x04part\"A\n\x15GetCalibrationRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x1a\n\x12include_histograms\x18\x02 \x01(\x08\"@\n\x17ListCalibrationsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"b\n\x18ListCalibrationsResponse\x12-\n\x0c\x63\x61librations\x18\x01 \x03(\x0b\x32\x17.smidgen.v1.Calibration\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"2\n\x0f\x46\x65\x61tureDistance\x12\x0f\n\x07pattern\x18\x01 \x01(\t\x12\x0e\n\x06weight\x18\x02 \x01(\x01\"\xc9\x01\n\nLossConfig\x12\x17\n\x0flabel_smoothing\x18\x01 \x01(\x01\x12*\n\x08\x64istance\x18\x02 \x01(\x0e\x32\x18.smidgen.v1.DistanceKind\x12\x13\n\x0btemperature\x18\x03 \x01(\x01\x12\x14\n\x0cweight_start\x18\x04 \x01(\x01\x12\x1c\n\x14weight_warm_up_steps\x18\x05 \x01(\x03\x12-\n\x08\x66\x65\x61tures\x18\x06 \x03(\x0b\x32\x1b.smidgen.v1.FeatureDistance\"\xc3\x01\n\x0bStageConfig\x12\x15\n\rwarm_up_steps\x18\x01 \x01(\x03\x12 \n\x13\x66reeze_observers_at\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12!\n\x14\x66reeze_batch_norm_at\x18\x03 \x01(\x01H\x01\x88\x01\x01\x12\'\n\tfine_tune\x18\x04 \x01(\x0e\x32\x14.smidgen.v1.FineTuneB\x16\n\x14_freeze_observers_atB\x17\n\x15_freeze_batch_norm_at\"\x85\x02\n\x0fOptimizerConfig\x12\'\n\x04kind\x18\x01 \x01(\x0e\x32\x19.smidgen.v1.OptimizerKind\x12\x14\n\x0cweight_decay\x18\x02 \x01(\x01\x12\x15\n\x08momentum\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12&\n\x08schedule\x18\x04 \x01(\x0e\x32\x14.smidgen.v1.Schedule\x12\x14\n\x0c\x64\x65\x63\x61y_epochs\x18\x05 \x01(\x05\x12\x14\n\x0c\x64\x65\x63\x61y_factor\x18\x06 \x01(\x01\x12\x15\n\rgradient_clip\x18\x07 \x01(\x01\x12\x16\n\tema_decay\x18\x08 \x01(\x01H\x01\x88\x01\x01\x42\x0b\n\t_momentumB\x0c\n\n_ema_decay\"@\n\x0c\x42udgetConfig\x12\r\n\x05steps\x18\x01 \x01(\x03\x12\x0f\n\x07seconds\x18\x02 \x01(\x01\x12\x10\n\x08patience\x18\x03 \x01(\x05\"\xf9\x03\n\tQATConfig\x12\x0e\n\x06\x65pochs\x18\x01 \x01(\x05\x12\x1d\n\x10\x66ine_tune_epochs\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12\x12\n\nbatch_size\x18\x03 \x01(\x05\x12\x15\n\rlearning_rate\x18\x04 \x01(\x01\x12\x1f\n\x17\x66ine_tune_learning_rate\x18\x05 \x01(\x01\x12\'\n\ttask_loss\x18\x06 \x01(\x0e\x32\x14.smidgen.v1.TaskLoss\x12%\n\x18quantization_loss_weight\x18\x07 \x01(\x01H\x01\x88\x01\x01\x12 \n\x13\x65valuation_fraction\x18\x08 \x01(\x01H\x02\x88\x01\x01\x12\x0c\n\x04seed\x18\t \x01(\x03\x12$\n\x04loss\x18\n \x01(\x0b\x32\x16.smidgen.v1.LossConfig\x12\'\n\x06stages\x18\x0b \x01(\x0b\x32\x17.smidgen.v1.StageConfig\x12.\n\toptimizer\x18\x0c \x01(\x0b\x32\x1b.smidgen.v1.OptimizerConfig\x12(\n\x06\x62udget\x18\r \x01(\x0b\x32\x18.smidgen.v1.BudgetConfigB\x13\n\x11_fine_tune_epochsB\x1b\n\x19_quantization_loss_weightB\x16\n\x14_evaluation_fraction\"\xe3\x01\n\x0fTrainQATRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x63\x61libration\x18\x02 \x01(\t\x12\x0f\n\x07\x64\x61taset\x18\x03 \x01(\t\x12\x1a\n\x12\x65valuation_dataset\x18\x04 \x01(\t\x12%\n\x06\x63onfig\x18\x05 \x01(\x0b\x32\x15.smidgen.v1.QATConfig\x12\x12\n\nrequest_id\x18\x06 \x01(\t\x12\x15\n\rvalidate_only\x18\x07 \x01(\x08\x12.\n\tprecision\x18\x08 \x01(\x0b\x32\x1b.smidgen.v1.PrecisionConfig\"S\n\x12PostTrainingConfig\x12\x10\n\x08\x65qualize\x18\x01 \x01(\x08\x12\x14\n\x0c\x63orrect_bias\x18\x02 \x01(\x08\x12\x15\n\rround_weights\x18\x03 \x01(\x08\"\xc8\x02\n\x0e\x43onvertRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x15\n\x0b\x63\x61libration\x18\x02 \x01(\tH\x00\x12\x13\n\ttrain_job\x18\x03 \x01(\tH\x00\x12\x1a\n\x12\x65valuation_dataset\x18\x04 \x01(\t\x12\'\n\x04wait\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\nrequest_id\x18\x06 \x01(\t\x12\x15\n\rvalidate_only\x18\x07 \x01(\x08\x12.\n\tprecision\x18\x08 \x01(\x0b\x32\x1b.smidgen.v1.PrecisionConfig\x12\x35\n\rpost_training\x18\t \x01(\x0b\x32\x1e.smidgen.v1.PostTrainingConfig\x12\x1b\n\x13\x63\x61libration_dataset\x18\n \x01(\tB\x08\n\x06source*\xd2\x01\n\x0eObserverMethod\x12\x1f\n\x1bOBSERVER_METHOD_UNSPECIFIED\x10\x00\x12\x1b\n\x17OBSERVER_METHOD_MIN_MAX\x10\x01\x12\"\n\x1eOBSERVER_METHOD_MOVING_AVERAGE\x10\x02\x12\x1e\n\x1aOBSERVER_METHOD_PERCENTILE\x10\x03\x12\x1b\n\x17OBSERVER_METHOD_ENTROPY\x10\x04\x12!\n\x1dOBSERVER_METHOD_SQUARED_ERROR\x10\x05*\x8e\x01\n\x08TaskLoss\x12\x19\n\x15TASK_LOSS_UNSPECIFIED\x10\x00\x12\x1b\n\x17TASK_LOSS_CROSS_ENTROPY\x10\x01\x12\x11\n\rTASK_LOSS_MSE\x10\x02\x12\x10\n\x0cTASK_LOSS_L1\x10\x03\x12\x11\n\rTASK_LOSS_BCE\x10\x04\x12\x12\n\x0eTASK_LOSS_NONE\x10\x05*Z\n\x0c\x44istanceKind\x12\x1d\n\x19\x44ISTANCE_KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10\x44ISTANCE_KIND_KL\x10\x01\x12\x15\n\x11\x44ISTANCE_KIND_MSE\x10\x02*d\n\x08\x46ineTune\x12\x19\n\x15\x46INE_TUNE_UNSPECIFIED\x10\x00\x12\x14\n\x10\x46INE_TUNE_FROZEN\x10\x01\x12\'\n#FINE_TUNE_WITHOUT_FAKE_QUANTIZATION\x10\x02*z\n\rOptimizerKind\x12\x1e\n\x1aOPTIMIZER_KIND_UNSPECIFIED\x10\x00\x12\x17\n\x13OPTIMIZER_KIND_ADAM\x10\x01\x12\x18\n\x14OPTIMIZER_KIND_ADAMW\x10\x02\x12\x16\n\x12OPTIMIZER_KIND_SGD\x10\x03*c\n\x08Schedule\x12\x18\n\x14SCHEDULE_UNSPECIFIED\x10\x00\x12\x13\n\x0fSCHEDULE_COSINE\x10\x01\x12\x15\n\x11SCHEDULE_CONSTANT\x10\x02\x12\x11\n\rSCHEDULE_STEP\x10\x03\x32\xfa\x02\n\x13OptimizationService\x12\x44\n\tCalibrate\x12\x1c.smidgen.v1.CalibrateRequest\x1a\x17.smidgen.v1.Calibration(\x01\x12L\n\x0eGetCalibration\x12!.smidgen.v1.GetCalibrationRequest\x1a\x17.smidgen.v1.Calibration\x12]\n\x10ListCalibrations\x12#.smidgen.v1.ListCalibrationsRequest\x1a$.smidgen.v1.ListCalibrationsResponse\x12\x38\n\x08TrainQAT\x12\x1b.smidgen.v1.TrainQATRequest\x1a\x0f.smidgen.v1.Job\x12\x36\n\x07\x43onvert\x12\x1a.smidgen.v1.ConvertRequest\x1a\x0f.smidgen.v1.Jobb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%smidgen/v1/optimization_service.proto\x12\nsmidgen.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1csmidgen/v1/job_service.proto\x1a\x1asmidgen/v1/precision.proto\x1a\x1esmidgen/v1/preprocessing.proto\x1a\x17smidgen/v1/tensor.proto\"7\n\tHistogram\x12\x0b\n\x03low\x18\x01 \x01(\x01\x12\r\n\x05width\x18\x02 \x01(\x01\x12\x0e\n\x06\x63ounts\x18\x03 \x03(\x03\"\xb0\x01\n\x0bTensorRange\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x0b\n\x03min\x18\x02 \x01(\x01\x12\x0b\n\x03max\x18\x03 \x01(\x01\x12\r\n\x05scale\x18\x04 \x01(\x01\x12\x12\n\nzero_point\x18\x05 \x01(\x05\x12\x1a\n\rclipped_share\x18\x06 \x01(\x01H\x00\x88\x01\x01\x12(\n\thistogram\x18\x07 \x01(\x0b\x32\x15.smidgen.v1.HistogramB\x10\n\x0e_clipped_share\"\xac\x02\n\x0b\x43\x61libration\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12*\n\x06method\x18\x03 \x01(\x0e\x32\x1a.smidgen.v1.ObserverMethod\x12\x14\n\x0csample_count\x18\x04 \x01(\x03\x12\x13\n\x0b\x62\x61tch_count\x18\x05 \x01(\x03\x12\'\n\x06ranges\x18\x06 \x03(\x0b\x32\x17.smidgen.v1.TensorRange\x12\x10\n\x08warnings\x18\x07 \x03(\t\x12\x0e\n\x06sha256\x18\x08 \x01(\t\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11\x62\x61se_calibrations\x18\n \x03(\t\x12\x12\n\npercentile\x18\x0b \x01(\x01\"\x85\x02\n\x0f\x43\x61librateHeader\x12\r\n\x05model\x18\x01 \x01(\t\x12*\n\x06method\x18\x02 \x01(\x0e\x32\x1a.smidgen.v1.ObserverMethod\x12\x1a\n\x12\x61veraging_constant\x18\x03 \x01(\x01\x12\x0f\n\x07\x64\x61taset\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12\x15\n\rvalidate_only\x18\x06 \x01(\x08\x12\x12\n\npercentile\x18\x07 \x01(\x01\x12\x19\n\x11\x62\x61se_calibrations\x18\x08 \x03(\t\x12\x30\n\rpreprocessing\x18\x0b \x01(\x0b\x32\x19.smidgen.v1.Preprocessing\"6\n\x10\x43\x61librationBatch\x12\"\n\x06inputs\x18\x01 \x03(\x0b\x32\x12.smidgen.v1.Tensor\"x\n\x10\x43\x61librateRequest\x12-\n\x06header\x18\x01 \x01(\x0b\x32\x1b.smidgen.v1.CalibrateHeaderH\x00\x12-\n\x05\x62\x61tch\x18\x02 \x01(\x0b\x32\x1c.smidgen.v1.CalibrationBatchH\x00\x42\x06\n\x04part\"A\n\x15GetCalibrationRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x1a\n\x12include_histograms\x18\x02 \x01(\x08\"@\n\x17ListCalibrationsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"b\n\x18ListCalibrationsResponse\x12-\n\x0c\x63\x61librations\x18\x01 \x03(\x0b\x32\x17.smidgen.v1.Calibration\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"2\n\x0f\x46\x65\x61tureDistance\x12\x0f\n\x07pattern\x18\x01 \x01(\t\x12\x0e\n\x06weight\x18\x02 \x01(\x01\"\xc9\x01\n\nLossConfig\x12\x17\n\x0flabel_smoothing\x18\x01 \x01(\x01\x12*\n\x08\x64istance\x18\x02 \x01(\x0e\x32\x18.smidgen.v1.DistanceKind\x12\x13\n\x0btemperature\x18\x03 \x01(\x01\x12\x14\n\x0cweight_start\x18\x04 \x01(\x01\x12\x1c\n\x14weight_warm_up_steps\x18\x05 \x01(\x03\x12-\n\x08\x66\x65\x61tures\x18\x06 \x03(\x0b\x32\x1b.smidgen.v1.FeatureDistance\"\xc3\x01\n\x0bStageConfig\x12\x15\n\rwarm_up_steps\x18\x01 \x01(\x03\x12 \n\x13\x66reeze_observers_at\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12!\n\x14\x66reeze_batch_norm_at\x18\x03 \x01(\x01H\x01\x88\x01\x01\x12\'\n\tfine_tune\x18\x04 \x01(\x0e\x32\x14.smidgen.v1.FineTuneB\x16\n\x14_freeze_observers_atB\x17\n\x15_freeze_batch_norm_at\"\x85\x02\n\x0fOptimizerConfig\x12\'\n\x04kind\x18\x01 \x01(\x0e\x32\x19.smidgen.v1.OptimizerKind\x12\x14\n\x0cweight_decay\x18\x02 \x01(\x01\x12\x15\n\x08momentum\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12&\n\x08schedule\x18\x04 \x01(\x0e\x32\x14.smidgen.v1.Schedule\x12\x14\n\x0c\x64\x65\x63\x61y_epochs\x18\x05 \x01(\x05\x12\x14\n\x0c\x64\x65\x63\x61y_factor\x18\x06 \x01(\x01\x12\x15\n\rgradient_clip\x18\x07 \x01(\x01\x12\x16\n\tema_decay\x18\x08 \x01(\x01H\x01\x88\x01\x01\x42\x0b\n\t_momentumB\x0c\n\n_ema_decay\"@\n\x0c\x42udgetConfig\x12\r\n\x05steps\x18\x01 \x01(\x03\x12\x0f\n\x07seconds\x18\x02 \x01(\x01\x12\x10\n\x08patience\x18\x03 \x01(\x05\"\xf9\x03\n\tQATConfig\x12\x0e\n\x06\x65pochs\x18\x01 \x01(\x05\x12\x1d\n\x10\x66ine_tune_epochs\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12\x12\n\nbatch_size\x18\x03 \x01(\x05\x12\x15\n\rlearning_rate\x18\x04 \x01(\x01\x12\x1f\n\x17\x66ine_tune_learning_rate\x18\x05 \x01(\x01\x12\'\n\ttask_loss\x18\x06 \x01(\x0e\x32\x14.smidgen.v1.TaskLoss\x12%\n\x18quantization_loss_weight\x18\x07 \x01(\x01H\x01\x88\x01\x01\x12 \n\x13\x65valuation_fraction\x18\x08 \x01(\x01H\x02\x88\x01\x01\x12\x0c\n\x04seed\x18\t \x01(\x03\x12$\n\x04loss\x18\n \x01(\x0b\x32\x16.smidgen.v1.LossConfig\x12\'\n\x06stages\x18\x0b \x01(\x0b\x32\x17.smidgen.v1.StageConfig\x12.\n\toptimizer\x18\x0c \x01(\x0b\x32\x1b.smidgen.v1.OptimizerConfig\x12(\n\x06\x62udget\x18\r \x01(\x0b\x32\x18.smidgen.v1.BudgetConfigB\x13\n\x11_fine_tune_epochsB\x1b\n\x19_quantization_loss_weightB\x16\n\x14_evaluation_fraction\"\xc5\x02\n\x0fTrainQATRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x63\x61libration\x18\x02 \x01(\t\x12\x0f\n\x07\x64\x61taset\x18\x03 \x01(\t\x12\x1a\n\x12\x65valuation_dataset\x18\x04 \x01(\t\x12%\n\x06\x63onfig\x18\x05 \x01(\x0b\x32\x15.smidgen.v1.QATConfig\x12\x12\n\nrequest_id\x18\x06 \x01(\t\x12\x15\n\rvalidate_only\x18\x07 \x01(\x08\x12.\n\tprecision\x18\x08 \x01(\x0b\x32\x1b.smidgen.v1.PrecisionConfig\x12\x30\n\rpreprocessing\x18\t \x01(\x0b\x32\x19.smidgen.v1.Preprocessing\x12.\n\x0c\x61ugmentation\x18\n \x01(\x0b\x32\x18.smidgen.v1.Augmentation\"S\n\x12PostTrainingConfig\x12\x10\n\x08\x65qualize\x18\x01 \x01(\x08\x12\x14\n\x0c\x63orrect_bias\x18\x02 \x01(\x08\x12\x15\n\rround_weights\x18\x03 \x01(\x08\"\xfa\x02\n\x0e\x43onvertRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x15\n\x0b\x63\x61libration\x18\x02 \x01(\tH\x00\x12\x13\n\ttrain_job\x18\x03 \x01(\tH\x00\x12\x1a\n\x12\x65valuation_dataset\x18\x04 \x01(\t\x12\'\n\x04wait\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\nrequest_id\x18\x06 \x01(\t\x12\x15\n\rvalidate_only\x18\x07 \x01(\x08\x12.\n\tprecision\x18\x08 \x01(\x0b\x32\x1b.smidgen.v1.PrecisionConfig\x12\x35\n\rpost_training\x18\t \x01(\x0b\x32\x1e.smidgen.v1.PostTrainingConfig\x12\x1b\n\x13\x63\x61libration_dataset\x18\n \x01(\t\x12\x30\n\rpreprocessing\x18\x0b \x01(\x0b\x32\x19.smidgen.v1.PreprocessingB\x08\n\x06source*\xd2\x01\n\x0eObserverMethod\x12\x1f\n\x1bOBSERVER_METHOD_UNSPECIFIED\x10\x00\x12\x1b\n\x17OBSERVER_METHOD_MIN_MAX\x10\x01\x12\"\n\x1eOBSERVER_METHOD_MOVING_AVERAGE\x10\x02\x12\x1e\n\x1aOBSERVER_METHOD_PERCENTILE\x10\x03\x12\x1b\n\x17OBSERVER_METHOD_ENTROPY\x10\x04\x12!\n\x1dOBSERVER_METHOD_SQUARED_ERROR\x10\x05*\x8e\x01\n\x08TaskLoss\x12\x19\n\x15TASK_LOSS_UNSPECIFIED\x10\x00\x12\x1b\n\x17TASK_LOSS_CROSS_ENTROPY\x10\x01\x12\x11\n\rTASK_LOSS_MSE\x10\x02\x12\x10\n\x0cTASK_LOSS_L1\x10\x03\x12\x11\n\rTASK_LOSS_BCE\x10\x04\x12\x12\n\x0eTASK_LOSS_NONE\x10\x05*Z\n\x0c\x44istanceKind\x12\x1d\n\x19\x44ISTANCE_KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10\x44ISTANCE_KIND_KL\x10\x01\x12\x15\n\x11\x44ISTANCE_KIND_MSE\x10\x02*d\n\x08\x46ineTune\x12\x19\n\x15\x46INE_TUNE_UNSPECIFIED\x10\x00\x12\x14\n\x10\x46INE_TUNE_FROZEN\x10\x01\x12\'\n#FINE_TUNE_WITHOUT_FAKE_QUANTIZATION\x10\x02*z\n\rOptimizerKind\x12\x1e\n\x1aOPTIMIZER_KIND_UNSPECIFIED\x10\x00\x12\x17\n\x13OPTIMIZER_KIND_ADAM\x10\x01\x12\x18\n\x14OPTIMIZER_KIND_ADAMW\x10\x02\x12\x16\n\x12OPTIMIZER_KIND_SGD\x10\x03*c\n\x08Schedule\x12\x18\n\x14SCHEDULE_UNSPECIFIED\x10\x00\x12\x13\n\x0fSCHEDULE_COSINE\x10\x01\x12\x15\n\x11SCHEDULE_CONSTANT\x10\x02\x12\x11\n\rSCHEDULE_STEP\x10\x03\x32\xfa\x02\n\x13OptimizationService\x12\x44\n\tCalibrate\x12\x1c.smidgen.v1.CalibrateRequest\x1a\x17.smidgen.v1.Calibration(\x01\x12L\n\x0eGetCalibration\x12!.smidgen.v1.GetCalibrationRequest\x1a\x17.smidgen.v1.Calibration\x12]\n\x10ListCalibrations\x12#.smidgen.v1.ListCalibrationsRequest\x1a$.smidgen.v1.ListCalibrationsResponse\x12\x38\n\x08TrainQAT\x12\x1b.smidgen.v1.TrainQATRequest\x1a\x0f.smidgen.v1.Job\x12\x36\n\x07\x43onvert\x12\x1a.smidgen.v1.ConvertRequest\x1a\x0f.smidgen.v1.Jobb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'smidgen.v1.optimization_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_OBSERVERMETHOD']._serialized_start=3304
-  _globals['_OBSERVERMETHOD']._serialized_end=3514
-  _globals['_TASKLOSS']._serialized_start=3517
-  _globals['_TASKLOSS']._serialized_end=3659
-  _globals['_DISTANCEKIND']._serialized_start=3661
-  _globals['_DISTANCEKIND']._serialized_end=3751
-  _globals['_FINETUNE']._serialized_start=3753
-  _globals['_FINETUNE']._serialized_end=3853
-  _globals['_OPTIMIZERKIND']._serialized_start=3855
-  _globals['_OPTIMIZERKIND']._serialized_end=3977
-  _globals['_SCHEDULE']._serialized_start=3979
-  _globals['_SCHEDULE']._serialized_end=4078
-  _globals['_HISTOGRAM']._serialized_start=201
-  _globals['_HISTOGRAM']._serialized_end=256
-  _globals['_TENSORRANGE']._serialized_start=259
-  _globals['_TENSORRANGE']._serialized_end=435
-  _globals['_CALIBRATION']._serialized_start=438
-  _globals['_CALIBRATION']._serialized_end=738
-  _globals['_CALIBRATEHEADER']._serialized_start=741
-  _globals['_CALIBRATEHEADER']._serialized_end=952
-  _globals['_CALIBRATIONBATCH']._serialized_start=954
-  _globals['_CALIBRATIONBATCH']._serialized_end=1008
-  _globals['_CALIBRATEREQUEST']._serialized_start=1010
-  _globals['_CALIBRATEREQUEST']._serialized_end=1130
-  _globals['_GETCALIBRATIONREQUEST']._serialized_start=1132
-  _globals['_GETCALIBRATIONREQUEST']._serialized_end=1197
-  _globals['_LISTCALIBRATIONSREQUEST']._serialized_start=1199
-  _globals['_LISTCALIBRATIONSREQUEST']._serialized_end=1263
-  _globals['_LISTCALIBRATIONSRESPONSE']._serialized_start=1265
-  _globals['_LISTCALIBRATIONSRESPONSE']._serialized_end=1363
-  _globals['_FEATUREDISTANCE']._serialized_start=1365
-  _globals['_FEATUREDISTANCE']._serialized_end=1415
-  _globals['_LOSSCONFIG']._serialized_start=1418
-  _globals['_LOSSCONFIG']._serialized_end=1619
-  _globals['_STAGECONFIG']._serialized_start=1622
-  _globals['_STAGECONFIG']._serialized_end=1817
-  _globals['_OPTIMIZERCONFIG']._serialized_start=1820
-  _globals['_OPTIMIZERCONFIG']._serialized_end=2081
-  _globals['_BUDGETCONFIG']._serialized_start=2083
-  _globals['_BUDGETCONFIG']._serialized_end=2147
-  _globals['_QATCONFIG']._serialized_start=2150
-  _globals['_QATCONFIG']._serialized_end=2655
-  _globals['_TRAINQATREQUEST']._serialized_start=2658
-  _globals['_TRAINQATREQUEST']._serialized_end=2885
-  _globals['_POSTTRAININGCONFIG']._serialized_start=2887
-  _globals['_POSTTRAININGCONFIG']._serialized_end=2970
-  _globals['_CONVERTREQUEST']._serialized_start=2973
-  _globals['_CONVERTREQUEST']._serialized_end=3301
-  _globals['_OPTIMIZATIONSERVICE']._serialized_start=4081
-  _globals['_OPTIMIZATIONSERVICE']._serialized_end=4459
+  _globals['_OBSERVERMETHOD']._serialized_start=3534
+  _globals['_OBSERVERMETHOD']._serialized_end=3744
+  _globals['_TASKLOSS']._serialized_start=3747
+  _globals['_TASKLOSS']._serialized_end=3889
+  _globals['_DISTANCEKIND']._serialized_start=3891
+  _globals['_DISTANCEKIND']._serialized_end=3981
+  _globals['_FINETUNE']._serialized_start=3983
+  _globals['_FINETUNE']._serialized_end=4083
+  _globals['_OPTIMIZERKIND']._serialized_start=4085
+  _globals['_OPTIMIZERKIND']._serialized_end=4207
+  _globals['_SCHEDULE']._serialized_start=4209
+  _globals['_SCHEDULE']._serialized_end=4308
+  _globals['_HISTOGRAM']._serialized_start=233
+  _globals['_HISTOGRAM']._serialized_end=288
+  _globals['_TENSORRANGE']._serialized_start=291
+  _globals['_TENSORRANGE']._serialized_end=467
+  _globals['_CALIBRATION']._serialized_start=470
+  _globals['_CALIBRATION']._serialized_end=770
+  _globals['_CALIBRATEHEADER']._serialized_start=773
+  _globals['_CALIBRATEHEADER']._serialized_end=1034
+  _globals['_CALIBRATIONBATCH']._serialized_start=1036
+  _globals['_CALIBRATIONBATCH']._serialized_end=1090
+  _globals['_CALIBRATEREQUEST']._serialized_start=1092
+  _globals['_CALIBRATEREQUEST']._serialized_end=1212
+  _globals['_GETCALIBRATIONREQUEST']._serialized_start=1214
+  _globals['_GETCALIBRATIONREQUEST']._serialized_end=1279
+  _globals['_LISTCALIBRATIONSREQUEST']._serialized_start=1281
+  _globals['_LISTCALIBRATIONSREQUEST']._serialized_end=1345
+  _globals['_LISTCALIBRATIONSRESPONSE']._serialized_start=1347
+  _globals['_LISTCALIBRATIONSRESPONSE']._serialized_end=1445
+  _globals['_FEATUREDISTANCE']._serialized_start=1447
+  _globals['_FEATUREDISTANCE']._serialized_end=1497
+  _globals['_LOSSCONFIG']._serialized_start=1500
+  _globals['_LOSSCONFIG']._serialized_end=1701
+  _globals['_STAGECONFIG']._serialized_start=1704
+  _globals['_STAGECONFIG']._serialized_end=1899
+  _globals['_OPTIMIZERCONFIG']._serialized_start=1902
+  _globals['_OPTIMIZERCONFIG']._serialized_end=2163
+  _globals['_BUDGETCONFIG']._serialized_start=2165
+  _globals['_BUDGETCONFIG']._serialized_end=2229
+  _globals['_QATCONFIG']._serialized_start=2232
+  _globals['_QATCONFIG']._serialized_end=2737
+  _globals['_TRAINQATREQUEST']._serialized_start=2740
+  _globals['_TRAINQATREQUEST']._serialized_end=3065
+  _globals['_POSTTRAININGCONFIG']._serialized_start=3067
+  _globals['_POSTTRAININGCONFIG']._serialized_end=3150
+  _globals['_CONVERTREQUEST']._serialized_start=3153
+  _globals['_CONVERTREQUEST']._serialized_end=3531
+  _globals['_OPTIMIZATIONSERVICE']._serialized_start=4311
+  _globals['_OPTIMIZATIONSERVICE']._serialized_end=4689
 # @@protoc_insertion_point(module_scope)

@@ -11,6 +11,7 @@ from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from smidgen.v1 import precision_pb2 as _precision_pb2
+from smidgen.v1 import preprocessing_pb2 as _preprocessing_pb2
 from smidgen.v1 import tensor_pb2 as _tensor_pb2
 import builtins as _builtins
 import sys
@@ -367,6 +368,7 @@ class CalibrateHeader(_message.Message):
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     PERCENTILE_FIELD_NUMBER: _builtins.int
     BASE_CALIBRATIONS_FIELD_NUMBER: _builtins.int
+    PREPROCESSING_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """The model, `models/{model}`. Required."""
     method: Global___ObserverMethod.ValueType
@@ -390,6 +392,12 @@ class CalibrateHeader(_message.Message):
         with OBSERVER_METHOD_MOVING_AVERAGE. Default: none.
         """
 
+    @_builtins.property
+    def preprocessing(self) -> _preprocessing_pb2.Preprocessing:
+        """What is done to the images of dataset; batches hold what the model takes. Needed for encoded images, and makes
+        arrays of uint8 [N, height, width, channels] images. Default: none.
+        """
+
     def __init__(
         self,
         *,
@@ -401,10 +409,11 @@ class CalibrateHeader(_message.Message):
         validate_only: _builtins.bool = ...,
         percentile: _builtins.float = ...,
         base_calibrations: _abc.Iterable[_builtins.str] | None = ...,
+        preprocessing: _preprocessing_pb2.Preprocessing | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["preprocessing", b"preprocessing"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["averaging_constant", b"averaging_constant", "base_calibrations", b"base_calibrations", "dataset", b"dataset", "method", b"method", "model", b"model", "percentile", b"percentile", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["averaging_constant", b"averaging_constant", "base_calibrations", b"base_calibrations", "dataset", b"dataset", "method", b"method", "model", b"model", "percentile", b"percentile", "preprocessing", b"preprocessing", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -861,6 +870,8 @@ class TrainQATRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     PRECISION_FIELD_NUMBER: _builtins.int
+    PREPROCESSING_FIELD_NUMBER: _builtins.int
+    AUGMENTATION_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The model, `models/{model}`. Required."""
     calibration: _builtins.str
@@ -883,6 +894,16 @@ class TrainQATRequest(_message.Message):
     def precision(self) -> _precision_pb2.PrecisionConfig:
         """Bits of each layer's weights, for training and for the conversion of its result. Default: 8 bits throughout."""
 
+    @_builtins.property
+    def preprocessing(self) -> _preprocessing_pb2.Preprocessing:
+        """What is done to the images of both datasets. Needed for encoded images, and makes arrays of uint8
+        [N, height, width, channels] images. Default: none.
+        """
+
+    @_builtins.property
+    def augmentation(self) -> _preprocessing_pb2.Augmentation:
+        """What is drawn anew for the images of dataset in each epoch; needs preprocessing. Default: nothing."""
+
     def __init__(
         self,
         *,
@@ -894,10 +915,12 @@ class TrainQATRequest(_message.Message):
         request_id: _builtins.str = ...,
         validate_only: _builtins.bool = ...,
         precision: _precision_pb2.PrecisionConfig | None = ...,
+        preprocessing: _preprocessing_pb2.Preprocessing | None = ...,
+        augmentation: _preprocessing_pb2.Augmentation | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["config", b"config", "precision", b"precision"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["augmentation", b"augmentation", "config", b"config", "precision", b"precision", "preprocessing", b"preprocessing"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["calibration", b"calibration", "config", b"config", "dataset", b"dataset", "evaluation_dataset", b"evaluation_dataset", "name", b"name", "precision", b"precision", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["augmentation", b"augmentation", "calibration", b"calibration", "config", b"config", "dataset", b"dataset", "evaluation_dataset", b"evaluation_dataset", "name", b"name", "precision", b"precision", "preprocessing", b"preprocessing", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -953,6 +976,7 @@ class ConvertRequest(_message.Message):
     PRECISION_FIELD_NUMBER: _builtins.int
     POST_TRAINING_FIELD_NUMBER: _builtins.int
     CALIBRATION_DATASET_FIELD_NUMBER: _builtins.int
+    PREPROCESSING_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The model, `models/{model}`. Required."""
     calibration: _builtins.str
@@ -985,6 +1009,13 @@ class ConvertRequest(_message.Message):
     def post_training(self) -> Global___PostTrainingConfig:
         """What to do to the weights first; needs calibration_dataset, and calibration as the source. Default: nothing."""
 
+    @_builtins.property
+    def preprocessing(self) -> _preprocessing_pb2.Preprocessing:
+        """What is done to the images of evaluation_dataset and calibration_dataset, and to those that Infer gets: the new
+        version records it.
+        Default: that of train_job.
+        """
+
     def __init__(
         self,
         *,
@@ -998,10 +1029,11 @@ class ConvertRequest(_message.Message):
         precision: _precision_pb2.PrecisionConfig | None = ...,
         post_training: Global___PostTrainingConfig | None = ...,
         calibration_dataset: _builtins.str = ...,
+        preprocessing: _preprocessing_pb2.Preprocessing | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["calibration", b"calibration", "post_training", b"post_training", "precision", b"precision", "source", b"source", "train_job", b"train_job", "wait", b"wait"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["calibration", b"calibration", "post_training", b"post_training", "precision", b"precision", "preprocessing", b"preprocessing", "source", b"source", "train_job", b"train_job", "wait", b"wait"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["calibration", b"calibration", "calibration_dataset", b"calibration_dataset", "evaluation_dataset", b"evaluation_dataset", "name", b"name", "post_training", b"post_training", "precision", b"precision", "request_id", b"request_id", "source", b"source", "train_job", b"train_job", "validate_only", b"validate_only", "wait", b"wait"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calibration", b"calibration", "calibration_dataset", b"calibration_dataset", "evaluation_dataset", b"evaluation_dataset", "name", b"name", "post_training", b"post_training", "precision", b"precision", "preprocessing", b"preprocessing", "request_id", b"request_id", "source", b"source", "train_job", b"train_job", "validate_only", b"validate_only", "wait", b"wait"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_source: _TypeAlias = _typing.Literal["calibration", "train_job"]  # noqa: Y015
     _WhichOneofArgType_source: _TypeAlias = _typing.Literal["source", b"source"]  # noqa: Y015

@@ -10,6 +10,7 @@ from smidgen.profile import CalibrationProfile
 from smidgen.v1 import optimization_service_pb2 as pb
 from smidgen_service import names
 from smidgen_service.converters.datasets import optional_dataset
+from smidgen_service.converters.preprocessing import preprocessing_from_message
 from smidgen_service.converters.scalars import body_sha256, timestamp
 from smidgen_service.converters.tensors import tensors_from_message
 from smidgen_service.converters.uploads import out_of_place
@@ -60,6 +61,9 @@ def calibration_request(header: pb.CalibrateHeader) -> CalibrationRequest:
         request_id=names.check_request_id(header.request_id),
         header_sha256=body_sha256(header),
         validate_only=header.validate_only,
+        preprocessing=preprocessing_from_message(header.preprocessing)
+        if header.HasField("preprocessing")
+        else None,
     )
 
 

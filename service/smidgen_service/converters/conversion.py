@@ -7,6 +7,7 @@ from smidgen.v1 import optimization_service_pb2 as pb
 from smidgen_service import names
 from smidgen_service.converters.datasets import optional_dataset
 from smidgen_service.converters.precision import precision_config
+from smidgen_service.converters.preprocessing import preprocessing_from_message
 from smidgen_service.converters.scalars import request_key
 from smidgen_service.errors import InvalidArgumentError
 from smidgen_service.handlers.preconditions import ConvertRequest
@@ -60,6 +61,9 @@ def convert_request(message: pb.ConvertRequest) -> ConvertRequest:
         wait_s=message.wait.seconds + message.wait.nanos * 1e-9,
         key=request_key("Convert", body, message.request_id),
         validate_only=message.validate_only,
+        preprocessing=preprocessing_from_message(message.preprocessing)
+        if message.HasField("preprocessing")
+        else None,
     )
 
 

@@ -15,6 +15,8 @@ from smidgen_service.store.records import DatasetRecord
 _FORMATS = {
     pb.DATASET_FORMAT_NPZ: DatasetFormat.NPZ,
     pb.DATASET_FORMAT_SAFETENSORS: DatasetFormat.SAFETENSORS,
+    pb.DATASET_FORMAT_WEB_DATASET: DatasetFormat.WEB_DATASET,
+    pb.DATASET_FORMAT_IMAGE_ZIP: DatasetFormat.IMAGE_ZIP,
 }
 _FORMAT_ENUMS = {value: key for key, value in _FORMATS.items()}
 
@@ -28,7 +30,8 @@ def dataset_upload(header: pb.UploadDatasetHeader) -> DatasetUpload:
     dataset_format = _FORMATS.get(header.format)
     if dataset_format is None:
         raise InvalidArgumentError(
-            f"format is {header.format}, expected DATASET_FORMAT_NPZ or DATASET_FORMAT_SAFETENSORS",
+            f"format is {header.format}, expected "
+            f"{', '.join(pb.DatasetFormat.Name(known) for known in _FORMATS)}",
             field="header.format",
             reason="INVALID_FORMAT",
         )

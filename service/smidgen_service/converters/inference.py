@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from smidgen.errors import InvalidTensorError
 from smidgen.v1 import inference_service_pb2 as pb
 from smidgen_service import names
 from smidgen_service.converters.scalars import duration
 from smidgen_service.converters.tensors import check_count, tensor_to_message, tensors_from_message
+from smidgen_service.handlers.images import RawImages
 from smidgen_service.handlers.inference import InferenceAnswer, InferenceRequest
 
 
@@ -23,7 +25,23 @@ def inference_request(message: pb.InferRequest) -> InferenceRequest:
         version=version,
         inputs=tensors_from_message(message.inputs),
         output_names=tuple(message.output_names),
+        images=_images(message),
     )
+
+
+def _images(message: pb.InferRequest) -> RawImages | None:
+    given = [bool(message.inputs), bool(message.images), message.HasField("pixels")]
+    if sum(given) > 1:
+        raise InvalidTensorError(
+            "more than one of inputs, images and pixels is set; send one of them",
+            reason="INPUTS_AND_IMAGES",
+            field="images",
+        )
+    if not (message.images or message.HasField("pixels")):
+        return None
+    check_count(message.images, field="images")
+    pixels = tensors_from_message([message.pixels])[0] if message.HasField("pixels") else None
+    return RawImages(tuple(message.images), pixels)
 
 
 def answer_to_message(answer: InferenceAnswer) -> pb.InferResponse:

@@ -23,6 +23,10 @@ from smidgen.v1 import optimization_service_pb2 as pb
 from smidgen_service import names
 from smidgen_service.converters.datasets import optional_dataset
 from smidgen_service.converters.precision import precision_config
+from smidgen_service.converters.preprocessing import (
+    augmentation_from_message,
+    preprocessing_from_message,
+)
 from smidgen_service.converters.scalars import request_key
 from smidgen_service.errors import InvalidArgumentError
 from smidgen_service.handlers.preconditions import TrainRequest
@@ -77,6 +81,12 @@ def train_request(message: pb.TrainQATRequest) -> TrainRequest:
         precision=precision_config(message.precision) if message.HasField("precision") else None,
         key=request_key("TrainQAT", message, message.request_id),
         validate_only=message.validate_only,
+        preprocessing=preprocessing_from_message(message.preprocessing)
+        if message.HasField("preprocessing")
+        else None,
+        augmentation=augmentation_from_message(message.augmentation)
+        if message.HasField("augmentation")
+        else None,
     )
 
 

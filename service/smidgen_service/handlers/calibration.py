@@ -8,7 +8,7 @@ import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 
-from smidgen.config import CalibrationConfig
+from smidgen.config import CalibrationConfig, Preprocessing
 from smidgen.errors import CalibrationError
 from smidgen.extras import require_torch
 from smidgen.formats.model_file import FLOAT_FORMATS
@@ -21,6 +21,7 @@ from smidgen_service.handlers.batches import Batch, digesting, encode_batch
 from smidgen_service.handlers.ownership import calibration_of
 from smidgen_service.handlers.streams import StreamReader
 from smidgen_service.jobs.calls import CallWorkers, WorkerCall
+from smidgen_service.jobs.data_fields import dataset_fields
 from smidgen_service.store import calibrations, datasets, idempotency, models
 from smidgen_service.store.idempotency import RequestKey
 from smidgen_service.store.paging import Page, PageTokens
@@ -51,6 +52,7 @@ class CalibrationRequest:
     request_id: str | None
     header_sha256: str
     validate_only: bool
+    preprocessing: Preprocessing | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +165,7 @@ class CalibrationHandler:
             await _refuse_batches(incoming)
             with self._blobs.pinned(dataset.sha256):
                 path = await self._threads.run(self._blobs.verify, dataset.sha256)
-                fields["dataset"] = {"path": str(path), "format": dataset.format.value}
+                fields["dataset"] = dataset_fields(path, dataset, request.preprocessing)
                 async with self._workers.open() as call:
                     await self._begin(call, fields, inputs.bases)
                     return await _whole_profile(call)

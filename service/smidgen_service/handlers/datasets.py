@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from smidgen.formats.dataset import DatasetFormat, read_dataset
-from smidgen.tensor_spec import TensorSpec
+from smidgen.formats.dataset import DatasetFormat
 from smidgen_service import names
 from smidgen_service.clock import Clock
 from smidgen_service.errors import AlreadyExistsError
+from smidgen_service.handlers.inspection import DatasetInspector
 from smidgen_service.handlers.models import in_use
 from smidgen_service.handlers.receiving import Chunk, UploadTicket
 from smidgen_service.handlers.uploading import Uploader, UploadKind
@@ -20,7 +20,6 @@ from smidgen_service.store.idempotency import RequestKey
 from smidgen_service.store.paging import Page, PageTokens
 from smidgen_service.store.records import DatasetRecord
 from smidgen_service.store.store import Store
-from smidgen_service.threads import Threads
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +40,8 @@ class DatasetHandler:
         store: Store,
         uploader: Uploader,
         tokens: PageTokens,
-        threads: Threads,
         *,
+        inspector: DatasetInspector,
         most_bytes: int,
         clock: Clock,
     ) -> None:
@@ -50,7 +49,7 @@ class DatasetHandler:
         self._database = store.database
         self._uploader = uploader
         self._tokens = tokens
-        self._threads = threads
+        self._inspector = inspector
         self._most_bytes = most_bytes
         self._clock = clock
 
@@ -67,7 +66,7 @@ class DatasetHandler:
             name=names.dataset_name(dataset_id),
             most_bytes=self._most_bytes,
             check_free=check_free,
-            inspect=lambda path: self._threads.run(self._inspect, header, path),
+            inspect=lambda path: self._inspect(header, path),
             insert=datasets.insert,
             fetch=lambda tx: datasets.get(tx, dataset_id),
         )
@@ -110,18 +109,14 @@ class DatasetHandler:
         if digests:
             await self._store.collect(digests)
 
-    def _inspect(self, header: DatasetUpload, path: Path) -> DatasetRecord:
-        dataset = read_dataset(path, header.format)
-        arrays = tuple(
-            TensorSpec(name=name, dtype=array.dtype.name, shape=(None, *array.shape[1:]))
-            for name, array in dataset.arrays.items()
-        )
+    async def _inspect(self, header: DatasetUpload, path: Path) -> DatasetRecord:
+        facts = await self._inspector.inspect(path, header.format)
         return DatasetRecord(
             id=header.dataset_id,
             format=header.format,
             sha256=header.ticket.sha256,
             size_bytes=header.ticket.total_bytes,
-            sample_count=dataset.sample_count,
-            arrays=arrays,
+            sample_count=facts.sample_count,
+            arrays=facts.arrays,
             create_time=self._clock(),
         )

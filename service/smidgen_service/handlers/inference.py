@@ -24,6 +24,7 @@ from smidgen_service.errors import (
 )
 from smidgen_service.handlers.admission import Admission
 from smidgen_service.handlers.engines import EngineCache
+from smidgen_service.handlers.images import ImageInputs, RawImages
 from smidgen_service.handlers.tensors import RawTensor, check_finite, check_tensors, raw_tensor
 from smidgen_service.handlers.versions import VersionResolver
 from smidgen_service.metrics import Metrics
@@ -47,6 +48,7 @@ class InferenceRequest:
     version: int | None
     inputs: Sequence[RawTensor]
     output_names: Sequence[str]
+    images: RawImages | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,7 @@ class InferenceHandler:
         threads: Threads,
         metrics: Metrics,
         *,
+        images: ImageInputs,
         most_answer_bytes: int,
     ) -> None:
         self._versions = versions
@@ -88,6 +91,7 @@ class InferenceHandler:
         self._admission = admission
         self._threads = threads
         self._metrics = metrics
+        self._images = images
         self._most_answer_bytes = most_answer_bytes
 
     async def infer(
@@ -122,9 +126,18 @@ class InferenceHandler:
     ) -> tuple[_Computed, Engine]:
         _check_outputs(request.output_names, version)
         # Names, types and lengths are looked at before the request may take a place.
-        arrays = check_tensors(request.inputs, version.inputs)
+        arrays = {}
+        if request.images is None:
+            arrays = check_tensors(request.inputs, version.inputs)
         async with self._admission.place(deadline_s):
             engine = await self._engines.get(version.sha256)
+            if request.images is not None:
+                arrays = await self._images.arrays(
+                    request.images,
+                    engine.preprocessing,
+                    version.inputs,
+                    names.version_name(version.model_id, version.version),
+                )
             wanted = request.output_names or [spec.name for spec in version.outputs]
             compute = partial(_compute, most_answer_bytes=self._most_answer_bytes)
             return await self._threads.run(compute, engine, arrays, wanted), engine

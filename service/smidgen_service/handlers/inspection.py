@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from smidgen.errors import InvalidModelError
+from smidgen.errors import InvalidDatasetError, InvalidModelError
+from smidgen.formats.dataset import DatasetFormat, read_dataset
 from smidgen.formats.model_file import ModelFormat
+from smidgen_service.dataset_inspection import DatasetFacts, facts_of_arrays
 from smidgen_service.errors import WorkerDiedError
 from smidgen_service.inspection import ModelFacts, inspect_model
 from smidgen_service.jobs.calls import CallWorkers
@@ -46,3 +48,38 @@ class ModelInspector:
                 "export a smaller model",
                 reason="MODEL_TOO_COMPLEX",
             ) from None
+
+
+class DatasetInspector:
+    """Reads arrays in a thread, and archives of images in a process of their own.
+
+    An archive has up to half a million members, each of which takes the interpreter's lock.
+    """
+
+    def __init__(self, workers: CallWorkers, threads: Threads) -> None:
+        self._workers = workers
+        self._threads = threads
+
+    async def inspect(self, path: Path, dataset_format: DatasetFormat) -> DatasetFacts:
+        """Returns what the file holds.
+
+        Raises:
+            InvalidDatasetError: it is no data set, or takes too much time or memory to read.
+        """
+        if not dataset_format.holds_images:
+            return await self._threads.run(_arrays, path, dataset_format)
+        try:
+            async with self._workers.open() as call:
+                fields = {"path": str(path), "format": dataset_format.value}
+                await call.send("inspect_images", fields)
+                return DatasetFacts.from_dict((await call.expect("result")).fields)
+        except WorkerDiedError:
+            raise InvalidDatasetError(
+                "reading the headers of the images takes more time or memory than this server "
+                "gives it; split the data set",
+                reason="DATASET_TOO_COMPLEX",
+            ) from None
+
+
+def _arrays(path: Path, dataset_format: DatasetFormat) -> DatasetFacts:
+    return facts_of_arrays(read_dataset(path, dataset_format))

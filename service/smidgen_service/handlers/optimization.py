@@ -10,9 +10,8 @@ from typing import Any
 
 from smidgen.config import PrecisionConfig, QATConfig
 from smidgen.config.documents import to_document
-from smidgen.formats.dataset import read_dataset
 from smidgen.report import QuantizationReport
-from smidgen.training_data import check_training_data
+from smidgen.training_data import check_data, check_samples
 from smidgen_service.clock import Clock
 from smidgen_service.errors import InvalidArgumentError
 from smidgen_service.handlers.preconditions import (
@@ -25,6 +24,7 @@ from smidgen_service.handlers.preconditions import (
 )
 from smidgen_service.jobs.announcements import Announcements
 from smidgen_service.jobs.calls import CallWorkers
+from smidgen_service.jobs.data_fields import dataset_fields, dataset_of
 from smidgen_service.jobs.runner import JobRunner
 from smidgen_service.store import jobs
 from smidgen_service.store.records import (
@@ -81,6 +81,12 @@ class OptimizationHandler:
         if earlier is not None:
             return earlier
         checked = await self._database.read(lambda tx: check_train(tx, request))
+        if request.augmentation is not None and request.preprocessing is None:
+            raise InvalidArgumentError(
+                "augmentation is set without preprocessing, which says what the images are",
+                field="augmentation",
+                reason="PREPROCESSING_MISSING",
+            )
         await self._check_data(checked, request.config)
         if request.validate_only:
             return await self._plan(JobKind.TRAIN_QAT, checked, request.precision)
@@ -94,6 +100,8 @@ class OptimizationHandler:
             evaluation_dataset_id=request.evaluation_dataset_id,
             config=to_document(request.config),
             precision=_plain_precision(request.precision),
+            preprocessing=request.preprocessing,
+            augmentation=request.augmentation,
         )
         return await self._runner.submit(
             job, request.key, lambda tx: recheck(check_train(tx, request), checked)
@@ -118,7 +126,7 @@ class OptimizationHandler:
         checked = await self._database.read(lambda tx: check_convert(tx, request))
         await self._check_data(replace(checked, dataset=None), None)
         if checked.dataset is not None:
-            await self._check_samples(checked.model, checked.dataset)
+            await self._check_samples(checked, checked.dataset)
         if request.validate_only:
             return await self._plan(JobKind.CONVERT, checked, request.precision)
         job = JobRecord(
@@ -132,6 +140,7 @@ class OptimizationHandler:
             train_job_id=request.train_job_id,
             precision=_plain_precision(request.precision),
             config=asdict(request.post_training) if request.post_training.is_any else None,
+            preprocessing=checked.preprocessing,
         )
         stored = await self._runner.submit(
             job, request.key, lambda tx: recheck(check_convert(tx, request), checked)
@@ -159,30 +168,31 @@ class OptimizationHandler:
         for dataset in (checked.dataset, checked.evaluation):
             if dataset is not None:
                 with self._blobs.pinned(dataset.sha256):
-                    await self._threads.run(self._check_dataset, checked.model, dataset, config)
+                    await self._check_dataset(checked, dataset, config)
 
-    def _check_dataset(
-        self, model: ModelRecord, dataset: DatasetRecord, config: QATConfig | None
+    async def _check_dataset(
+        self, checked: CheckedInputs, dataset: DatasetRecord, config: QATConfig | None
     ) -> None:
         """Checks a dataset for training, or without a config for evaluation alone."""
-        loaded = read_dataset(self._blobs.verify(dataset.sha256), dataset.format)
-        labels = loaded.labels
-        if config is not None:
-            check_training_data(model.inputs, model.outputs, loaded, config)
-        elif labels is not None and labels.dtype.kind == "i":
-            check_training_data(model.inputs, model.outputs, loaded, QATConfig())
+        path = await self._threads.run(self._blobs.verify, dataset.sha256)
+        fields = dataset_fields(path, dataset, checked.preprocessing)
+        inputs, outputs = checked.model.inputs, checked.model.outputs
+        if dataset.format.holds_images:
+            plain = None if config is None else to_document(config)
+            await self._workers.check_images(fields, inputs, outputs, plain)
         else:
-            loaded.inputs_for(model.inputs)
+            await self._threads.run(_check_arrays, fields, checked.model, config)
 
-    async def _check_samples(self, model: ModelRecord, dataset: DatasetRecord) -> None:
+    async def _check_samples(self, checked: CheckedInputs, dataset: DatasetRecord) -> None:
         """Checks that a dataset has samples for a model; what its labels are is no matter."""
-
-        def check() -> None:
-            loaded = read_dataset(self._blobs.verify(dataset.sha256), dataset.format)
-            next(loaded.batches(model.inputs, 1))
-
+        inputs = checked.model.inputs
         with self._blobs.pinned(dataset.sha256):
-            await self._threads.run(check)
+            path = await self._threads.run(self._blobs.verify, dataset.sha256)
+            fields = dataset_fields(path, dataset, checked.preprocessing)
+            if dataset.format.holds_images:
+                await self._workers.check_image_samples(fields, inputs)
+            else:
+                await self._threads.run(lambda: check_samples(dataset_of(fields), inputs))
 
     async def _plan(
         self, kind: JobKind, checked: CheckedInputs, precision: PrecisionConfig | None
@@ -193,6 +203,10 @@ class OptimizationHandler:
                 path, checked.calibration.profile.to_json(), _plain_precision(precision)
             )
         return JobPlan(kind, checked.model.id, QuantizationReport.from_dict(report))
+
+
+def _check_arrays(fields: dict[str, Any], model: ModelRecord, config: QATConfig | None) -> None:
+    check_data(dataset_of(fields), model.inputs, model.outputs, config)
 
 
 def _plain_precision(precision: PrecisionConfig | None) -> Mapping[str, Any] | None:

@@ -5,7 +5,13 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import dataclass
 
-from smidgen.config import PostTrainingConfig, PrecisionConfig, QATConfig
+from smidgen.config import (
+    Augmentation,
+    PostTrainingConfig,
+    PrecisionConfig,
+    Preprocessing,
+    QATConfig,
+)
 from smidgen_service import names
 from smidgen_service.errors import FailedPreconditionError
 from smidgen_service.handlers.calibration import check_trainable
@@ -34,6 +40,8 @@ class TrainRequest:
     precision: PrecisionConfig | None
     key: RequestKey | None
     validate_only: bool
+    preprocessing: Preprocessing | None = None
+    augmentation: Augmentation | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +58,7 @@ class ConvertRequest:
     wait_s: float
     key: RequestKey | None
     validate_only: bool
+    preprocessing: Preprocessing | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +69,7 @@ class CheckedInputs:
     calibration: CalibrationRecord
     dataset: DatasetRecord | None
     evaluation: DatasetRecord | None
+    preprocessing: Preprocessing | None = None
 
 
 def check_train(tx: sqlite3.Connection, request: TrainRequest) -> CheckedInputs:
@@ -76,6 +86,7 @@ def check_train(tx: sqlite3.Connection, request: TrainRequest) -> CheckedInputs:
         calibration=calibration_of(tx, model, request.calibration_id),
         dataset=datasets.get(tx, request.dataset_id),
         evaluation=_dataset(tx, request.evaluation_dataset_id),
+        preprocessing=request.preprocessing,
     )
 
 
@@ -89,15 +100,18 @@ def check_convert(tx: sqlite3.Connection, request: ConvertRequest) -> CheckedInp
     model = models.get(tx, request.model_id)
     check_trainable(model)
     calibration_id = request.calibration_id
+    preprocessing = request.preprocessing
     if request.train_job_id is not None:
         job = _training(tx, model, request.train_job_id)
         calibration_id = job.calibration_id
+        preprocessing = preprocessing or job.preprocessing
     assert calibration_id is not None  # the request has one of the two
     return CheckedInputs(
         model=model,
         calibration=calibration_of(tx, model, calibration_id),
         dataset=_dataset(tx, request.calibration_dataset_id),
         evaluation=_dataset(tx, request.evaluation_dataset_id),
+        preprocessing=preprocessing,
     )
 
 

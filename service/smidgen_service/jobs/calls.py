@@ -6,16 +6,18 @@ import asyncio
 import logging
 import shutil
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from smidgen.tensor_spec import TensorSpec
 from smidgen_service.errors import InternalError
 from smidgen_service.jobs.failures import error_of, failure_of_frame
 from smidgen_service.jobs.frames import Frame, FrameError
 from smidgen_service.jobs.process import LOG_NAME, WorkerProcess
 from smidgen_service.logs import log
+from smidgen_service.store.records import encode_specs
 
 _LOG_TAIL_BYTES = 4096
 
@@ -86,6 +88,42 @@ class CallWorkers:
             frame = await call.expect("result")
         report: Mapping[str, Any] = frame.fields["report"]
         return report
+
+    async def check_images(
+        self,
+        dataset: Mapping[str, Any],
+        inputs: Sequence[TensorSpec],
+        outputs: Sequence[TensorSpec],
+        config: Mapping[str, Any] | None,
+    ) -> None:
+        """Checks images for a model with these inputs and outputs, and for training on them.
+
+        Raises:
+            InvalidDatasetError: they do not fit.
+        """
+        fields = {
+            **dataset,
+            "inputs": encode_specs(tuple(inputs)),
+            "outputs": encode_specs(tuple(outputs)),
+            "config": config,
+        }
+        async with self.open() as call:
+            await call.send("check_images", fields)
+            await call.expect("result")
+
+    async def check_image_samples(
+        self, dataset: Mapping[str, Any], inputs: Sequence[TensorSpec]
+    ) -> None:
+        """Checks that images are samples for a model with these inputs, whatever their labels.
+
+        Raises:
+            InvalidDatasetError: they are not.
+        """
+        async with self.open() as call:
+            await call.send(
+                "check_image_samples", {**dataset, "inputs": encode_specs(tuple(inputs))}
+            )
+            await call.expect("result")
 
     @property
     def threads(self) -> int:

@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from smidgen.artifact import load_artifact, program_specs
+from smidgen.config import Augmentation
 from smidgen.errors import ArtifactError
 from smidgen.progress import Stage
 from smidgen.report import QuantizationReport
 from smidgen_service.clock import Clock
 from smidgen_service.errors import FailedPreconditionError
+from smidgen_service.jobs.data_fields import dataset_fields
 from smidgen_service.jobs.gauges import JobGauges
 from smidgen_service.jobs.process import WorkerProcess
 from smidgen_service.jobs.running import Commit, RunningJob
@@ -109,8 +111,9 @@ class JobWork:
             "threads": self._worker_threads,
             "model": str(self._blobs.verify(inputs.model.sha256)),
             "profile": str(profile),
-            "dataset": self._dataset_fields(inputs.dataset),
-            "evaluation": self._dataset_fields(inputs.evaluation),
+            "dataset": self._dataset_fields(inputs.dataset, job, job.augmentation),
+            "evaluation": self._dataset_fields(inputs.evaluation, job),
+            "preprocessing": None if job.preprocessing is None else job.preprocessing.to_document(),
             "config": dict(job.config) if job.config is not None else None,
             "precision": dict(job.precision) if job.precision is not None else None,
             "trained": str(scratch / _TRAINED)
@@ -122,10 +125,16 @@ class JobWork:
             "lineage": _lineage(inputs),
         }
 
-    def _dataset_fields(self, dataset: DatasetRecord | None) -> dict[str, str] | None:
+    def _dataset_fields(
+        self,
+        dataset: DatasetRecord | None,
+        job: JobRecord,
+        augmentation: Augmentation | None = None,
+    ) -> dict[str, Any] | None:
         if dataset is None:
             return None
-        return {"path": str(self._blobs.verify(dataset.sha256)), "format": dataset.format.value}
+        path = self._blobs.verify(dataset.sha256)
+        return dataset_fields(path, dataset, job.preprocessing, augmentation)
 
     async def _finish_training(
         self, job: JobRecord, scratch: Path, pins: ExitStack, fields: Mapping[str, Any]

@@ -11,16 +11,25 @@ import resource
 import signal
 import sys
 import traceback
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
+from smidgen.config import QATConfig
+from smidgen.config.documents import from_document
 from smidgen.errors import SmidgenError
+from smidgen.formats.dataset import DatasetFormat
 from smidgen.formats.model_file import ModelFormat
 from smidgen.progress import Stopped
+from smidgen.training_data import check_data, check_samples
+from smidgen_service.dataset_inspection import inspect_images
 from smidgen_service.faults import new_error_id, storage_error
 from smidgen_service.inspection import inspect_model
 from smidgen_service.jobs import frames
+from smidgen_service.jobs.data_fields import dataset_of
 from smidgen_service.jobs.frames import Frame
+from smidgen_service.jobs.image_worker import error_fields, serve_images
+from smidgen_service.store.records import decode_specs
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NO_NEW_PRIVS = 38
@@ -56,8 +65,10 @@ def main() -> int:
     if task is None:
         return 1
     try:
-        if task.kind == "inspect":
+        if task.kind in _INSPECTIONS:
             _inspect(task, answers)
+        elif task.kind == "serve_images":
+            serve_images(commands, answers)
         else:
             # Imported after confine(): torch takes seconds to load, and the server may die
             # meanwhile.
@@ -80,16 +91,48 @@ def main() -> int:
 
 
 def _inspect(task: Frame, answers: BinaryIO) -> None:
-    """Reads a model file within limits; beyond them the process ends without an answer."""
+    """Reads a file within limits; beyond them the process ends without an answer."""
     path = Path(task.fields["path"])
     memory = path.stat().st_size * _MEMORY_PER_FILE_BYTE + _MEMORY_BYTES
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     resource.setrlimit(resource.RLIMIT_CPU, (_CPU_SECONDS, _CPU_SECONDS))
     try:
-        facts = inspect_model(path, ModelFormat(task.fields["format"]))
+        facts = _INSPECTIONS[task.kind](path, task.fields)
     except MemoryError:
         os._exit(1)
-    frames.write_blocking(answers, "result", facts.to_dict())
+    frames.write_blocking(answers, "result", facts)
+
+
+def _inspect_model(path: Path, fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    return inspect_model(path, ModelFormat(fields["format"])).to_dict()
+
+
+def _inspect_images(path: Path, fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    return inspect_images(path, DatasetFormat(fields["format"])).to_dict()
+
+
+def _check_images(_path: Path, fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    config = fields["config"]
+    check_data(
+        dataset_of(fields),
+        decode_specs(fields["inputs"]),
+        decode_specs(fields["outputs"]),
+        None if config is None else from_document(QATConfig, config),
+    )
+    return {}
+
+
+def _check_image_samples(_path: Path, fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    check_samples(dataset_of(fields), decode_specs(fields["inputs"]))
+    return {}
+
+
+_INSPECTIONS: Mapping[str, Callable[[Path, Mapping[str, Any]], Mapping[str, Any]]] = {
+    "inspect": _inspect_model,
+    "inspect_images": _inspect_images,
+    "check_images": _check_images,
+    "check_image_samples": _check_image_samples,
+}
 
 
 def _report_fault(answers: BinaryIO) -> None:
@@ -99,13 +142,7 @@ def _report_fault(answers: BinaryIO) -> None:
 
 
 def _report(answers: BinaryIO, error: SmidgenError) -> None:
-    fields = {
-        "error_type": type(error).__name__,
-        "reason": error.reason,
-        "message": error.message,
-        "metadata": error.metadata,
-    }
-    frames.write_blocking(answers, "error", fields)
+    frames.write_blocking(answers, "error", error_fields(error))
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import sqlite3
 from dataclasses import asdict, replace
 from typing import Any
 
+from smidgen.config import Augmentation, Preprocessing
 from smidgen.progress import Stage
 from smidgen.report import QuantizationReport
 from smidgen_service import names
@@ -29,8 +30,8 @@ def insert(tx: sqlite3.Connection, job: JobRecord) -> JobRecord:
     """Adds a queued job with its first event."""
     tx.execute(
         "INSERT INTO jobs (id, kind, state, progress, model_id, calibration_id, dataset_id,"
-        " evaluation_dataset_id, train_job_id, config, precision, last_sequence, create_time)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?)",
+        " evaluation_dataset_id, train_job_id, config, precision, preprocessing, augmentation,"
+        " last_sequence, create_time) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?)",
         (
             job.id,
             job.kind.value,
@@ -43,6 +44,8 @@ def insert(tx: sqlite3.Connection, job: JobRecord) -> JobRecord:
             job.train_job_id,
             json.dumps(dict(job.config)) if job.config is not None else None,
             json.dumps(dict(job.precision)) if job.precision is not None else None,
+            None if job.preprocessing is None else json.dumps(job.preprocessing.to_document()),
+            None if job.augmentation is None else json.dumps(asdict(job.augmentation)),
             job.create_time,
         ),
     )
@@ -249,6 +252,12 @@ def _decode(row: sqlite3.Row) -> JobRecord:
         train_job_id=row["train_job_id"],
         config=json.loads(row["config"]) if row["config"] is not None else None,
         precision=json.loads(row["precision"]) if row["precision"] is not None else None,
+        preprocessing=Preprocessing.from_document(json.loads(row["preprocessing"]))
+        if row["preprocessing"] is not None
+        else None,
+        augmentation=Augmentation(**json.loads(row["augmentation"]))
+        if row["augmentation"] is not None
+        else None,
         state=JobState(row["state"]),
         stage=Stage(row["stage"]) if row["stage"] is not None else None,
         progress=row["progress"],

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from smidgen.config import Augmentation, Preprocessing
 from smidgen.formats.dataset import DatasetFormat
 from smidgen.formats.model_file import ModelFormat
 from smidgen.profile import CalibrationProfile
@@ -162,6 +163,8 @@ class JobRecord:
     train_job_id: str | None = None
     config: Mapping[str, Any] | None = None
     precision: Mapping[str, Any] | None = None
+    preprocessing: Preprocessing | None = None
+    augmentation: Augmentation | None = None
     state: JobState = JobState.QUEUED
     stage: Stage | None = None
     progress: float = 0.0

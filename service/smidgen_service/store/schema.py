@@ -146,10 +146,16 @@ _TRAINING_FIGURES = (
 
 _RESUMING = ("ALTER TABLE jobs ADD COLUMN saves_checkpoint INTEGER NOT NULL DEFAULT 0",)
 
+_PREPROCESSING = (
+    "ALTER TABLE jobs ADD COLUMN preprocessing TEXT",
+    "ALTER TABLE jobs ADD COLUMN augmentation TEXT",
+)
+
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     _FIRST,
     _CALIBRATION_STATISTICS,
     _PRECISION,
     _TRAINING_FIGURES,
     _RESUMING,
+    _PREPROCESSING,
 )

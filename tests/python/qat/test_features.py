@@ -11,13 +11,16 @@ from torch import fx, nn
 
 from smidgen.calibration import calibrate
 from smidgen.config import FeatureDistance
+from smidgen.data.source import ArraySource
 from smidgen.errors import InvalidConfigError
 from smidgen.float_model import FloatModel
+from smidgen.formats.dataset import Dataset
 from smidgen.passes import fuse_for_inference
 from smidgen.qat.data import Samples
 from smidgen.qat.features import select_features, with_outputs
 from smidgen.qat.prepare import prepare_qat
 from smidgen.qat.teacher import Teacher
+from smidgen.tensor_spec import TensorSpec
 
 ImportModel = Callable[..., FloatModel]
 
@@ -77,7 +80,9 @@ def test_outputs_are_kept_only_where_they_are_small(
     graphs: tuple[fx.GraphModule, fx.GraphModule],
 ) -> None:
     inputs = np.random.default_rng(0).normal(size=(10, 1, 5, 5)).astype(np.float32)
-    samples = Samples((inputs,), None, np.arange(10))
+    spec = TensorSpec("x", "float32", (None, 1, 5, 5))
+    source = ArraySource(Dataset({"x": inputs}, 10), [spec])
+    samples = Samples(source, np.arange(10), ("x",), None, 0)
     runs: list[int] = []
     handle = graphs[1].register_forward_hook(lambda *_: runs.append(1))
     kept, online = Teacher(graphs[1]), Teacher(graphs[1])

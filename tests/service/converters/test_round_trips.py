@@ -10,12 +10,15 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 
 from smidgen.client.reports import decode_report
-from smidgen.client.requests import encode_precision, encode_qat_config
+from smidgen.client.requests import encode_precision, encode_preprocessing, encode_qat_config
 from smidgen.config import (
+    Augmentation,
     BudgetConfig,
     DistanceKind,
+    Extent,
     FeatureDistance,
     FineTune,
+    ImageLayout,
     LayerPrecision,
     LossConfig,
     ObserverMethod,
@@ -23,7 +26,9 @@ from smidgen.config import (
     OptimizerKind,
     Override,
     PrecisionConfig,
+    Preprocessing,
     QATConfig,
+    Resampling,
     Schedule,
     StageConfig,
     TaskLoss,
@@ -39,9 +44,13 @@ from smidgen.report import (
     QuantizationReport,
 )
 from smidgen.tensor_spec import TensorSpec
-from smidgen.v1 import job_service_pb2, precision_pb2
+from smidgen.v1 import job_service_pb2, precision_pb2, preprocessing_pb2
 from smidgen.v1 import optimization_service_pb2 as pb
 from smidgen_service.converters import calibrations, conversion, jobs, precision, training
+from smidgen_service.converters.preprocessing import (
+    augmentation_from_message,
+    preprocessing_from_message,
+)
 from smidgen_service.converters.reports import report_to_message
 from smidgen_service.converters.scalars import duration, request_key, timestamp
 from smidgen_service.converters.tensors import (
@@ -68,6 +77,33 @@ def test_tensors_round_trip(dtype: str) -> None:
     assert tensors_from_message([tensor_to_message(tensor)]) == (tensor,)
     spec = TensorSpec("x", dtype, (None, 3))
     assert spec_from_message(spec_to_message(spec)) == spec
+
+
+@pytest.mark.parametrize(
+    "preprocessing",
+    [
+        Preprocessing(),
+        Preprocessing(resize=Extent(4, 7), mean=(0.1, 0.2, 0.3), std=(0.5,), scale=1.0),
+        Preprocessing(
+            input="x",
+            channels=1,
+            shorter_side=9,
+            crop=Extent(8, 9),
+            resampling=Resampling.BICUBIC,
+            layout=ImageLayout.NHWC,
+        ),
+    ],
+    ids=["default", "resize", "crop"],
+)
+def test_preprocessings_round_trip(preprocessing: Preprocessing) -> None:
+    message = encode_preprocessing(preprocessing)
+    assert message is not None
+    assert preprocessing_from_message(message) == preprocessing
+
+
+def test_empty_preprocessings_have_the_defaults() -> None:
+    assert preprocessing_from_message(preprocessing_pb2.Preprocessing()) == Preprocessing()
+    assert augmentation_from_message(preprocessing_pb2.Augmentation()) == Augmentation()
 
 
 def test_times_keep_their_microseconds() -> None:

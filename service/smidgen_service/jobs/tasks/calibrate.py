@@ -13,13 +13,11 @@ from numpy.typing import NDArray
 from smidgen import pipeline
 from smidgen.config import CalibrationConfig, ObserverMethod
 from smidgen.errors import CalibrationError
-from smidgen.formats.dataset import Dataset
 from smidgen.pipeline import Calibrator
 from smidgen.profile import CalibrationProfile, merge_profiles
 from smidgen.profile_file import decode_profile, encode_profile
-from smidgen.tensor_spec import TensorSpec
+from smidgen_service.jobs.data_fields import dataset_of
 from smidgen_service.jobs.tasks.channel import Channel
-from smidgen_service.jobs.tasks.sources import dataset_of
 
 
 def calibrate(fields: Mapping[str, Any], channel: Channel) -> None:
@@ -47,25 +45,14 @@ def _observed(
     """Runs the model, or returns None where there are no samples."""
     if dataset is not None:
         model = pipeline.load_model(path)
-        return pipeline.calibrate(
-            model, _dataset_batches(dataset_of(dataset), model.exported.inputs), config
-        )
+        batches = pipeline.calibration_batches(dataset_of(dataset), model.exported.inputs)
+        return pipeline.calibrate(model, batches, config)
     calibrator: Calibrator | None = None
     for batch in _received_batches(channel):
         calibrator = calibrator or Calibrator(pipeline.load_model(path), config)
         calibrator.observe(batch)
         channel.send("observed", {})
     return None if calibrator is None else calibrator.finish()
-
-
-def _dataset_batches(
-    dataset: Dataset, inputs: Sequence[TensorSpec]
-) -> Iterator[Mapping[str, NDArray[Any]]]:
-    """Yields the samples; a short last batch is left out where the model fixes the batch size."""
-    fixed = inputs[0].shape[0]
-    for batch in dataset.batches(inputs, fixed or pipeline.CALIBRATION_BATCH_SIZE):
-        if fixed is None or len(batch[inputs[0].name]) == fixed:
-            yield batch
 
 
 def _received_batches(channel: Channel) -> Iterator[Mapping[str, NDArray[Any]]]:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from smidgen.config import PrecisionConfig
-from smidgen.formats.dataset import Dataset, DatasetFormat, read_dataset
 from smidgen.profile import CalibrationProfile
 
 
@@ -21,8 +20,3 @@ def precision_of(fields: Mapping[str, Any]) -> PrecisionConfig | None:
     """Returns the precision, or None where the task has none."""
     precision = fields["precision"]
     return PrecisionConfig.from_dict(precision) if precision is not None else None
-
-
-def dataset_of(fields: Mapping[str, Any]) -> Dataset:
-    """Opens a dataset."""
-    return read_dataset(Path(fields["path"]), DatasetFormat(fields["format"]))

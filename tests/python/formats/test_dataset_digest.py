@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from smidgen.formats import dataset_digest
 from smidgen.formats.dataset import Dataset
-from smidgen.qat import fingerprint
-from smidgen.qat.fingerprint import dataset_sha256
+from smidgen.formats.dataset_digest import dataset_sha256
 
 X = np.arange(24, dtype=np.float32).reshape(6, 4)
 LABELS = np.arange(6)
@@ -30,7 +30,7 @@ def test_digest_does_not_depend_on_how_much_is_read_at_a_time(
     monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
     expected = dataset_sha256(dataset())
-    monkeypatch.setattr(fingerprint, "_BYTES_AT_A_TIME", size)
+    monkeypatch.setattr(dataset_digest, "_BYTES_AT_A_TIME", size)
     assert dataset_sha256(dataset()) == expected
     assert dataset_sha256(dataset(x=np.asfortranarray(X))) == expected
 
