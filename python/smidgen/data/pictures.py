@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any, Protocol
 
 import numpy as np
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from smidgen.data.decode import as_channels
 from smidgen.errors import InvalidDatasetError
 from smidgen.formats.dataset import ONLY_INPUT, Dataset
+from smidgen.formats.dataset_digest import dataset_sha256
 
 
 class Pictures(Protocol):
@@ -73,6 +73,7 @@ class PixelArray:
                 reason="DATASET_SHAPE_MISMATCH",
                 input=input_name,
             )
+        self._dataset = dataset
         self._pixels: NDArray[Any] = found
         self.sample_count = dataset.sample_count
         self.labels = dataset.labels
@@ -88,9 +89,4 @@ class PixelArray:
 
     def digest(self) -> str:
         """Returns a SHA-256 of all images and labels."""
-        digest = hashlib.sha256(f"{self._pixels.shape}".encode())
-        digest.update(np.ascontiguousarray(self._pixels).data)
-        if self.labels is not None:
-            digest.update(f"\0{self.labels.dtype.name}\0{self.labels.shape}\0".encode())
-            digest.update(np.ascontiguousarray(self.labels).data)
-        return digest.hexdigest()
+        return dataset_sha256(self._dataset)
