@@ -168,6 +168,36 @@ def test_images_need_a_preprocessing(server: RunningServer, calibration: str) ->
         assert ending(caught.value) == (INVALID, "PREPROCESSING_MISSING")
 
 
+def test_weights_are_made_ready_on_images(server: RunningServer, calibration: str) -> None:
+    fields = {
+        "post_training": pb.PostTrainingConfig(equalize=True, correct_bias=True),
+        "calibration_dataset": "datasets/shard",
+    }
+    done = server.convert(MODEL, calibration=calibration, preprocessing=MESSAGE, **fields)
+    assert done.convert.report.parity.max_difference == 0
+    plain = server.convert(MODEL, calibration=calibration, preprocessing=MESSAGE)
+    assert plain.convert.sha256 != done.convert.sha256
+    assert infer(server, done.convert.model_version, images=[encode(IMAGES[0])]).shape == (1, 4)
+    with pytest.raises(grpc.RpcError) as caught:
+        server.convert(MODEL, calibration=calibration, **fields)
+    assert ending(caught.value) == (INVALID, "PREPROCESSING_MISSING")
+
+
+def test_labels_of_samples_for_weights_are_no_matter(
+    server: RunningServer, calibration: str, tmp_path: Path
+) -> None:
+    path = write_shard(tmp_path / "a.tar", IMAGES[:3], np.array([0, 1000, 1]))
+    server.upload_dataset("numbered", path.read_bytes(), format=SHARD)
+    done = server.convert(
+        MODEL,
+        calibration=calibration,
+        preprocessing=MESSAGE,
+        post_training=pb.PostTrainingConfig(correct_bias=True),
+        calibration_dataset="datasets/numbered",
+    )
+    assert done.convert.report.parity.max_difference == 0
+
+
 def bad_preprocessings() -> Iterator[Any]:
     yield {"channels": 2}, "INVALID_CONFIG"
     yield {"std": [0.0]}, "INVALID_CONFIG"

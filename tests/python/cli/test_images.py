@@ -67,6 +67,14 @@ def test_an_artifact_takes_the_images_it_was_made_with(offline: Smidgen, files: 
     assert (refused.code, refused.error["reason"]) == (2, "IMAGE_UNKNOWN_FORMAT")
 
 
+def test_a_preprocessing_is_recorded_without_evaluation(offline: Smidgen, files: Path) -> None:
+    images = ("--preprocessing", files / "images.json", "--equalize")
+    conversion = ("convert", "--local", files / "net.pt2", "--calibration", files / "shard.tar")
+    assert offline(*conversion, *images, "--out", files / "net.smidgen", "--json").code == 0
+    told = offline("inspect", files / "net.smidgen", "--json").document["preprocessing"]
+    assert (told["resize"], told["std"]) == ([8, 8], [0.25])
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [

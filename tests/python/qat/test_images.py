@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +12,23 @@ import torch
 from torch import nn
 
 from smidgen import pipeline
-from smidgen.config import Augmentation, Extent, Preprocessing, QATConfig
+from smidgen.artifact import encode_artifact
+from smidgen.config import (
+    Augmentation,
+    Extent,
+    PostTrainingConfig,
+    Preprocessing,
+    QATConfig,
+)
 from smidgen.data.opening import AnyDataset, open_dataset, source_of
+from smidgen.errors import ResumeError
 from smidgen.float_model import FloatModel
 from smidgen.formats.dataset import Dataset
+from smidgen.passes import fuse_for_inference
 from smidgen.profile import CalibrationProfile
-from smidgen.progress import TrainingProgress
+from smidgen.progress import Stopped, TrainingProgress
+from smidgen.qat.data import shuffled_batches
+from smidgen.qat.task import make_task
 from smidgen.qat.trained import TrainedModel, save_trained
 from tests.python.data.image_files import pictures, write_shard
 
@@ -93,6 +105,105 @@ def test_augmented_training_is_repeated_to_the_byte(
     assert results[0] == results[1]
     assert losses[0] == losses[1]
     assert losses[0] != losses[2]
+
+
+@pytest.mark.parametrize("stop_at", [1, 6, 11])
+def test_augmented_training_goes_on_to_the_same_bytes(
+    model: FloatModel, profile: CalibrationProfile, shard: Path, tmp_path: Path, stop_at: int
+) -> None:
+    dataset = open_dataset(shard, preprocessing=PREPROCESSING, augmentation=AUGMENTATION)
+    whole = saved(train(model, profile, dataset), tmp_path / "whole")
+    checkpoint, asked = tmp_path / "checkpoint", iter(range(100))
+    with pytest.raises(Stopped):
+        pipeline.train_qat(
+            *(model, profile, dataset, CONFIG),
+            checkpoint=checkpoint,
+            should_stop=lambda: next(asked) == stop_at,
+        )
+    again = open_dataset(shard, preprocessing=PREPROCESSING, augmentation=AUGMENTATION)
+    trained = pipeline.train_qat(model, profile, again, CONFIG, resume=checkpoint)
+    assert saved(trained, tmp_path / "resumed") == whole
+
+
+@pytest.mark.parametrize(
+    ("preprocessing", "augmentation"),
+    [
+        (PREPROCESSING, None),
+        (PREPROCESSING, replace(AUGMENTATION, least_area=0.5)),
+        (replace(PREPROCESSING, mean=(0.3,)), AUGMENTATION),
+    ],
+    ids=["none", "other_augmentation", "other_preprocessing"],
+)
+def test_training_does_not_go_on_with_other_images(
+    model: FloatModel,
+    profile: CalibrationProfile,
+    shard: Path,
+    tmp_path: Path,
+    preprocessing: Preprocessing,
+    augmentation: Augmentation | None,
+) -> None:
+    dataset = open_dataset(shard, preprocessing=PREPROCESSING, augmentation=AUGMENTATION)
+    checkpoint = tmp_path / "checkpoint"
+    with pytest.raises(Stopped):
+        pipeline.train_qat(
+            *(model, profile, dataset, CONFIG), checkpoint=checkpoint, should_stop=lambda: True
+        )
+    other = open_dataset(shard, preprocessing=preprocessing, augmentation=augmentation)
+    with pytest.raises(ResumeError) as caught:
+        pipeline.train_qat(model, profile, other, CONFIG, resume=checkpoint)
+    assert caught.value.metadata["parts"] == "data"
+
+
+@pytest.mark.parametrize("augmentation", [AUGMENTATION, None], ids=["augmented", "plain"])
+def test_the_float_model_teaches_what_it_makes_of_each_batch(
+    model: FloatModel,
+    profile: CalibrationProfile,
+    shard: Path,
+    augmentation: Augmentation | None,
+) -> None:
+    dataset = open_dataset(shard, preprocessing=PREPROCESSING, augmentation=augmentation)
+    task = make_task(model, profile, dataset, CONFIG, evaluation=None)
+    fused, outputs = fuse_for_inference(model.graph), []
+    for epoch in (1, 2):
+        for batch in shuffled_batches(task.training, 8, seed=CONFIG.seed, epoch=epoch):
+            found = task.training_teacher(batch).output
+            with torch.no_grad():
+                torch.testing.assert_close(found, fused(*batch.inputs))
+            outputs.append(found[batch.indices.argsort()])
+    per_epoch = [torch.cat(outputs[:4]).sort(0).values, torch.cat(outputs[4:]).sort(0).values]
+    assert len(outputs) == 8
+    assert torch.allclose(*per_epoch) == (augmentation is None)
+
+
+def test_images_are_converted_and_their_preprocessing_is_recorded_in_one_call(
+    tmp_path: Path, shard: Path
+) -> None:
+    torch.manual_seed(0)
+    shapes = ({0: torch.export.Dim("batch")},)
+    exported = torch.export.export(_Net().eval(), (torch.zeros(2, 3, 8, 8),), dynamic_shapes=shapes)
+    torch.export.save(exported, tmp_path / "net.pt2")
+    calibration = open_dataset(shard, preprocessing=PREPROCESSING)
+    conversion = pipeline.quantize(tmp_path / "net.pt2", calibration)
+    assert conversion.program.preprocessing == PREPROCESSING
+
+
+def test_weights_are_made_ready_on_images(
+    model: FloatModel, profile: CalibrationProfile, shard: Path
+) -> None:
+    images = open_dataset(shard, preprocessing=PREPROCESSING)
+    rows = source_of(images, model.exported.inputs).rows(np.arange(40))
+    programs = [
+        pipeline.convert(
+            *(model, profile),
+            post_training=PostTrainingConfig(equalize=True, correct_bias=True, round_weights=True),
+            samples=samples,
+            preprocessing=PREPROCESSING,
+        ).program
+        for samples in (images, rows.inputs)
+    ]
+    assert encode_artifact(programs[0]) == encode_artifact(programs[1])
+    plain = pipeline.convert(model, profile, preprocessing=PREPROCESSING).program
+    assert encode_artifact(plain) != encode_artifact(programs[0])
 
 
 def test_a_conversion_records_the_preprocessing_of_its_evaluation(
