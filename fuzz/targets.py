@@ -190,7 +190,7 @@ def _artifact_file(recipe: Recipe) -> bytes:
 def _with_constants_changed(constants: Arrays, recipe: Recipe) -> Arrays:
     """Returns the constants with bytes of some of them changed, as packed weights may be."""
     changed = {name: value.copy() for name, value in constants.items()}
-    while not recipe.is_over:
+    while changed and not recipe.is_over:
         flat = changed[recipe.pick(sorted(changed))].reshape(-1).view(np.uint8)
         flat[recipe.below(len(flat))] = recipe.below(256)
     return changed

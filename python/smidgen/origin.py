@@ -5,10 +5,12 @@ Needs no torch.
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
+import json
+from collections.abc import Iterator
 
 from smidgen.config import ObserverMethod, QATConfig
+from smidgen.config.documents import to_document
 from smidgen.profile import CalibrationProfile
 
 
@@ -45,8 +47,14 @@ def training_origin(config: QATConfig | None) -> dict[str, str]:
     """
     if config is None:
         return {}
-    options = {**dataclasses.asdict(config), "fine_tune_learning_rate": config.final_learning_rate}
-    return {
-        f"qat.{name}": value if isinstance(value, str) else repr(value)
-        for name, value in options.items()
-    }
+    options = {**to_document(config), "fine_tune_learning_rate": config.final_learning_rate}
+    return dict(_texts("qat", options))
+
+
+def _texts(path: str, value: object) -> Iterator[tuple[str, str]]:
+    """Yields each value within nested options by its path, JSON texts but for texts."""
+    if isinstance(value, dict):
+        for name, entry in value.items():
+            yield from _texts(f"{path}.{name}", entry)
+    else:
+        yield path, value if isinstance(value, str) else json.dumps(value)

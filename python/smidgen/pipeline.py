@@ -140,7 +140,7 @@ def convert(
         CalibrationError: the profile is another model's.
         TrainingError: the trained model is another model's.
         InvalidConfigError: the precision does not fit the model, or is given for a trained one;
-            post_training without samples, or with trained weights.
+            post_training without samples, with trained weights, or with another precision.
         InvalidDatasetError: the evaluation data or the samples do not fit the model.
         EngineError: engine and reference differ.
     """
@@ -148,6 +148,7 @@ def convert(
     precision = _precision(trained, precision)
     on_stage(Stage.CONVERT)
     options = post_training or PostTrainingConfig()
+    _check_together(options, precision)
     prepared: fx.GraphModule | None = None
     if options.is_any:
         graph, ranges = _post_trained(model, profile, trained, options, samples)
@@ -268,6 +269,17 @@ def _quantizable(
             reason="INVALID_TRAINED_MODEL",
         ) from error
     return *finish_qat(prepared.eval()), prepared
+
+
+def _check_together(post_training: PostTrainingConfig, precision: PrecisionConfig) -> None:
+    """Refuses post-training options for weights of other bits than those that they reckon with."""
+    if post_training.is_any and precision != ALL_INT8:
+        raise InvalidConfigError(
+            "the post-training options reckon with int8 weights, and precision asks for others; "
+            "leave one of them out, or train with the precision",
+            reason="POST_TRAINING_WITH_PRECISION",
+            field="post_training",
+        )
 
 
 def _post_trained(

@@ -114,7 +114,7 @@ def test_dynamic_linear_layers_are_packed_too(
 def test_training_for_int4_is_kept_and_converted(
     model: FloatModel, profile: CalibrationProfile, data: Dataset, tmp_path: Path
 ) -> None:
-    config = QATConfig(epochs=8, batch_size=16, learning_rate=1e-2)
+    config = QATConfig(epochs=8, batch_size=16, learning_rate=3e-3)
     trained = train_qat(model, profile, data, config, precision=INT4)
     path = tmp_path / "trained.safetensors"
     save_trained(trained, path)

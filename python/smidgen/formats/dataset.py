@@ -7,13 +7,12 @@ inputs any integers that fit, those of bool inputs bool.
 
 from __future__ import annotations
 
-import json
 import mmap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +21,7 @@ from safetensors import SafetensorError, safe_open
 from smidgen.errors import InvalidDatasetError
 from smidgen.formats.mapped_pages import PART_BYTES, drop_pages
 from smidgen.formats.npy import parse_npy
+from smidgen.formats.strict_json import parse_json
 from smidgen.formats.zip_archive import ZipArchive, ZipLimits
 from smidgen.tensor_spec import TensorSpec
 
@@ -269,7 +269,10 @@ def _read_safetensors(path: Path, limits: DatasetLimits) -> dict[str, Array]:
         _too_large(f"it has {len(names)} arrays, at most {limits.arrays} are allowed")
     with path.open("rb") as opened:
         data = memoryview(mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ))
-    header = json.loads(bytes(data[8 : 8 + header_bytes]))
+    header = cast(
+        "Mapping[str, Any]",
+        parse_json(data[8 : 8 + header_bytes], label="its header", error=InvalidDatasetError),
+    )
     arrays: dict[str, Array] = {}
     for name in names:
         _check_name(name)

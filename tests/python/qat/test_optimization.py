@@ -21,7 +21,7 @@ def moved(config: OptimizerConfig, *, steps: int = 1) -> tuple[float, float]:
         for parameter in model.parameters():
             parameter.grad = torch.full_like(parameter, 2.0)
         optimizer.step()
-    return float(model.weight), float(model.bias)
+    return model.weight.item(), model.bias.item()
 
 
 def test_sgd_with_momentum() -> None:

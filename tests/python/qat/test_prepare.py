@@ -148,7 +148,7 @@ def test_clamps_come_back_and_states_have_the_same_names(
 ) -> None:
     model = import_model(_Residual(), (2, 6, 6))
     profile = calibrate(model, [{"x": _input().numpy()}])
-    prepared = prepare_qat(model.graph, profile.ranges, activations).eval()
+    prepared = prepare_qat(model.graph, profile.ranges, activations=activations).eval()
     finished, ranges = finish_qat(prepared)
     folded = fuse_for_inference(model.graph)
     assert ranges.keys() == profile.ranges.keys()

@@ -29,7 +29,7 @@ def trained() -> TrainedModel:
 def rewrite(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
     with safe_open(path, framework="pt") as file:
         document = json.loads(file.metadata()["smidgen"])
-        state = {"w": file.get_tensor("w")}
+        state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
     change(document)
     save_file(state, path, {"smidgen": json.dumps(document)})
 

@@ -582,7 +582,7 @@ ONNX_MODELS: dict[str, tuple[Callable[[], bytes], str]] = {
         lambda: of(
             helper.make_node("Shape", ["x"], ["s"]), helper.make_node("Gather", ["s"], ["z"])
         ),
-        UNSUPPORTED,
+        R.BAD_ATTRIBUTE,
     ),
     "Slice of a shape between several": (
         lambda: of(
