@@ -110,16 +110,6 @@ def test_training_without_labels_reports_agreement(
     assert all(event.feature_loss > 0 and event.task_loss == 0 for event in evaluated)
 
 
-def test_feature_without_a_layer_fails_the_job(server: RunningServer, prepared: Prepared) -> None:
-    features = [optimization_pb.FeatureDistance(pattern="absent.*")]
-    config = optimization_pb.QATConfig(loss=optimization_pb.LossConfig(features=features))
-    started = server.train(SMALL, prepared.calibration, prepared.dataset, config=config)
-    job = server.wait_for(started.name)
-    assert (job.state, job.error.reason) == (pb.JOB_STATE_FAILED, "PATTERN_MATCHES_NOTHING")
-    assert job.error.code == INVALID.value[0]
-    assert job.error.metadata["pattern"] == "absent.*"
-
-
 def test_watch_continues_after_a_sequence(server: RunningServer, trained: pb.Job) -> None:
     rest = list(server.jobs.WatchJob(pb.WatchJobRequest(name=trained.name, after_sequence=2)))
     assert [event.sequence for event in rest] == list(range(3, trained.last_sequence + 1))
@@ -384,3 +374,15 @@ def test_convert_without_wait_answers_at_once(server: RunningServer, prepared: P
 
 def job_count(server: RunningServer) -> int:
     return len(server.jobs.ListJobs(pb.ListJobsRequest(page_size=1000)).jobs)
+
+
+def test_feature_without_a_layer_fails_the_job(server: RunningServer, prepared: Prepared) -> None:
+    features = [optimization_pb.FeatureDistance(pattern="absent.*")]
+    config = optimization_pb.QATConfig(loss=optimization_pb.LossConfig(features=features))
+    started = server.train(SMALL, prepared.calibration, prepared.dataset, config=config)
+    job = server.wait_for(started.name)
+    assert (job.state, job.error.reason) == (pb.JOB_STATE_FAILED, "PATTERN_MATCHES_NOTHING")
+    assert job.error.code == INVALID.value[0]
+    assert job.error.metadata["pattern"] == "absent.*"
+    # Its log stays, which the tests before must not find.
+    assert server.leftovers() == [started.name.removeprefix("jobs/")]
