@@ -13,7 +13,6 @@ import copy
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import fx, nn
@@ -23,11 +22,11 @@ from smidgen.convert import activation_qparams
 from smidgen.layer_quantization import quantize_layer
 from smidgen.post_training.layers import (
     Layer,
-    LayerInputs,
     fake_quantized,
     own_layers,
     per_output,
     set_parameters,
+    show_inputs,
     source_of,
 )
 from smidgen.qparams import QParams
@@ -59,10 +58,8 @@ def correct_bias(
         for name, layer in own_layers(graph).items()
         if source_of(graph, name) in qparams and name in qparams
     }
-    runner = LayerInputs(graph, {name: twin.compare for name, twin in twins.items()})
-    for batch in batches:
-        with torch.inference_mode():
-            runner.run(*(torch.from_numpy(np.array(batch[spec.name])) for spec in inputs))
+    observers = {name: twin.compare for name, twin in twins.items()}
+    show_inputs(graph, observers, batches, inputs)
     for twin in twins.values():
         twin.correct()
     return graph, len(twins)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import fx, nn
 
 from smidgen.passes.operators import Kind, kind_of, module_of
 from smidgen.qparams import UINT8_MAX, UINT8_MIN, QParams
+from smidgen.tensor_spec import TensorSpec
 
 Layer = nn.Conv2d | nn.Linear
 
@@ -50,8 +53,28 @@ def fake_quantized(x: torch.Tensor, qparams: QParams) -> torch.Tensor:
     return (levels.clamp(UINT8_MIN, UINT8_MAX) - qparams.zero_point) * qparams.scale
 
 
-class LayerInputs(fx.Interpreter):
-    """Runs a graph in float and shows the inputs of layers to observers, by the layers' nodes."""
+def show_inputs(
+    graph: fx.GraphModule,
+    observers: Mapping[str, Callable[[torch.Tensor], None]],
+    batches: Iterable[Mapping[str, NDArray[Any]]],
+    inputs: tuple[TensorSpec, ...],
+) -> None:
+    """Runs a graph in float on all batches and shows layers' inputs to observers, by their nodes.
+
+    Args:
+        graph: A fused graph.
+        observers: By the layers' nodes.
+        batches: Samples by input name.
+        inputs: The model's inputs in order.
+    """
+    runner = _LayerInputs(graph, observers)
+    for batch in batches:
+        with torch.inference_mode():
+            runner.run(*(torch.from_numpy(np.array(batch[spec.name])) for spec in inputs))
+
+
+class _LayerInputs(fx.Interpreter):
+    """Runs a graph and shows the inputs of layers to observers."""
 
     def __init__(
         self, graph: fx.GraphModule, observers: Mapping[str, Callable[[torch.Tensor], None]]

@@ -27,11 +27,11 @@ from smidgen.layer_quantization import quantize_layer
 from smidgen.passes.operators import pair
 from smidgen.post_training.layers import (
     Layer,
-    LayerInputs,
     fake_quantized,
     own_layers,
     per_output,
     set_parameters,
+    show_inputs,
     source_of,
 )
 from smidgen.qparams import WEIGHT_QMAX, QParams
@@ -71,10 +71,8 @@ def round_weights(
         for name, layer in own_layers(graph).items()
         if source_of(graph, name) in qparams and name in qparams and _is_small(layer)
     }
-    runner = LayerInputs(graph, {name: one.observe for name, one in moments.items()})
-    for batch in batches:
-        with torch.inference_mode():
-            runner.run(*(torch.from_numpy(np.array(batch[spec.name])) for spec in inputs))
+    observers = {name: one.observe for name, one in moments.items()}
+    show_inputs(graph, observers, batches, inputs)
     for name, one in moments.items():
         one.round(node=name)
     return graph, len(moments)

@@ -12,7 +12,14 @@ from torch import fx, nn
 
 from smidgen import pipeline
 from smidgen.calibration import Calibrator
-from smidgen.config import CalibrationConfig, ObserverMethod, PostTrainingConfig
+from smidgen.config import (
+    CalibrationConfig,
+    LayerPrecision,
+    ObserverMethod,
+    PostTrainingConfig,
+    PrecisionConfig,
+    WeightBits,
+)
 from smidgen.convert import convert_graph
 from smidgen.engine import Engine
 from smidgen.errors import InvalidConfigError
@@ -195,3 +202,15 @@ def test_conversion_takes_the_options(
     with pytest.raises(InvalidConfigError) as caught:
         pipeline.convert(model, profile, post_training=options)
     assert caught.value.reason == "POST_TRAINING_NEEDS_SAMPLES"
+
+
+def test_options_that_reckon_with_int8_are_refused_beside_another_precision(
+    model: FloatModel, profile: CalibrationProfile, samples: NDArray[np.float32]
+) -> None:
+    options = PostTrainingConfig(correct_bias=True)
+    precision = PrecisionConfig(LayerPrecision(WeightBits.INT4, 128))
+    with pytest.raises(InvalidConfigError) as caught:
+        pipeline.convert(
+            model, profile, precision=precision, post_training=options, samples=samples
+        )
+    assert caught.value.reason == "POST_TRAINING_WITH_PRECISION"
