@@ -23,10 +23,11 @@ from smidgen.config import (
     OptimizerConfig,
     OptimizerKind,
     QATConfig,
+    RangeSource,
     Schedule,
     StageConfig,
 )
-from smidgen.errors import ResumeError, TrainingError
+from smidgen.errors import InvalidConfigError, ResumeError, TrainingError
 from smidgen.float_model import FloatModel
 from smidgen.formats.dataset import Dataset
 from smidgen.profile import CalibrationProfile
@@ -334,3 +335,12 @@ def test_other_files_are_no_checkpoints(
     with pytest.raises(TrainingError) as caught:
         train_qat(model, profile, dataset, CONFIG, resume=checkpoint)
     assert caught.value.reason == "INVALID_CHECKPOINT"
+
+
+def test_a_training_with_learned_ranges_is_not_resumed(
+    model: FloatModel, profile: CalibrationProfile, dataset: Dataset, tmp_path: Path
+) -> None:
+    config = QATConfig(activations=RangeSource.LEARNED)
+    with pytest.raises(InvalidConfigError) as caught:
+        train_qat(model, profile, dataset, config, resume=tmp_path / "checkpoint")
+    assert caught.value.reason == "RESUME_OF_LEARNED_RANGES"
