@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 
 def write_durably(path: Path, data: bytes) -> None:
@@ -12,10 +15,21 @@ def write_durably(path: Path, data: bytes) -> None:
     Raises:
         OSError: the file cannot be written; what was there before still is.
     """
+    with replacing_file(path) as file:
+        file.write(data)
+
+
+@contextmanager
+def replacing_file(path: Path) -> Iterator[BinaryIO]:
+    """Opens a file that takes another one's place when the block ends, unless that raises.
+
+    Raises:
+        OSError: the file cannot be written; what was there before still is.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)

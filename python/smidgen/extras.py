@@ -46,3 +46,17 @@ def require_images() -> None:
             "smidgen[images]",
             extra="images",
         )
+
+
+def require_parquet() -> None:
+    """Makes sure that Parquet files can be read here.
+
+    Raises:
+        MissingExtraError: pyarrow is not installed.
+    """
+    if importlib.util.find_spec("pyarrow") is None:
+        raise MissingExtraError(
+            "Parquet files need the package pyarrow, which is not installed here; install "
+            "smidgen[parquet]",
+            extra="parquet",
+        )

@@ -10,8 +10,11 @@ from typing import Any
 
 import grpc
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from smidgen.client import Client
 from smidgen.config import Extent, Preprocessing
 from smidgen.data.preprocess import preprocess
 from smidgen.v1 import dataset_service_pb2 as datasets_pb
@@ -89,6 +92,19 @@ def test_pixels_in_arrays_calibrate_as_a_shard_does(
     np.savez(tmp_path / "pixels.npz", inputs=IMAGES, labels=LABELS)
     server.upload_dataset("pixels", (tmp_path / "pixels.npz").read_bytes())
     found = server.calibrate(MODEL, dataset="datasets/pixels", preprocessing=MESSAGE)
+    stored = server.optimization.GetCalibration(pb.GetCalibrationRequest(name=calibration))
+    assert found.ranges == stored.ranges
+
+
+def test_a_parquet_file_calibrates_as_a_shard_does(
+    server: RunningServer, calibration: str, tmp_path: Path
+) -> None:
+    columns = {"image": [encode(image) for image in IMAGES], "label": LABELS}
+    pq.write_table(pa.table(columns), tmp_path / "a.parquet")
+    with Client(f"127.0.0.1:{server.port}") as client:
+        sent = client.upload_dataset(tmp_path / "a.parquet", "parquet")
+    assert (sent.format, sent.sample_count) == (SHARD, len(IMAGES))
+    found = server.calibrate(MODEL, dataset=sent.name, preprocessing=MESSAGE)
     stored = server.optimization.GetCalibration(pb.GetCalibrationRequest(name=calibration))
     assert found.ranges == stored.ranges
 

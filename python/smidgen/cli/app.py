@@ -21,6 +21,7 @@ from smidgen.cli import (
     models,
     report,
     serve,
+    shard,
     train,
     transfer,
 )
@@ -44,6 +45,7 @@ for module in (
     serve,
     health,
     transfer,
+    shard,
     calibrate,
     train,
     convert,

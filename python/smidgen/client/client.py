@@ -46,6 +46,7 @@ from smidgen.config import (
     Preprocessing,
     QATConfig,
 )
+from smidgen.data.parquet import as_archive
 from smidgen.html_report.document import ReportDocument
 from smidgen.v1 import dataset_service_pb2 as datasets_pb
 from smidgen.v1 import job_service_pb2 as jobs_pb
@@ -177,33 +178,33 @@ class Client:
         validate_only: bool = False,
         on_progress: TransferProgress = _ignore,
     ) -> datasets_pb.Dataset:
-        """Uploads a dataset (`.npz`, `.safetensors`, or images in `.tar` or `.zip`).
+        """Uploads a dataset (`.npz`, `.safetensors`, or images in `.tar`, `.zip` or `.parquet`).
 
-        Resumes as upload_model does.
+        Resumes as upload_model does. A Parquet file is rewritten as a shard of WebDataset first.
 
-        Raises: InvalidDatasetError where the extension tells no format; OSError; RemoteError.
+        Raises: InvalidDatasetError where the extension tells no format, or the Parquet file is
+            malformed; MissingExtraError; OSError; RemoteError.
         """
-        file = LocalFile.inspect(Path(path))
-        is_continued = bool(request_id)
-        request_id = request_id or new_request_id()
-        header = datasets_pb.UploadDatasetHeader(
-            dataset_id=dataset_id,
-            format=dataset_format(file.path) if file_format is None else file_format,
-            total_bytes=file.size_bytes,
-            sha256=file.sha256,
-            request_id=request_id,
-            validate_only=validate_only,
-        )
-        return Upload(
-            caller=self._caller,
-            get_upload=self._models.GetUpload,
-            method=self._datasets.UploadDataset,
-            header=datasets_pb.UploadDatasetRequest(header=header),
-            wrap=lambda chunk: datasets_pb.UploadDatasetRequest(chunk=chunk),
-            file=file,
-            request_id=request_id,
-            is_continued=is_continued,
-        ).run(self._patience(), on_progress)
+        with as_archive(Path(path)) as archive:
+            file = LocalFile.inspect(archive)
+            header = datasets_pb.UploadDatasetHeader(
+                dataset_id=dataset_id,
+                format=dataset_format(archive) if file_format is None else file_format,
+                total_bytes=file.size_bytes,
+                sha256=file.sha256,
+                request_id=request_id or new_request_id(),
+                validate_only=validate_only,
+            )
+            return Upload(
+                caller=self._caller,
+                get_upload=self._models.GetUpload,
+                method=self._datasets.UploadDataset,
+                header=datasets_pb.UploadDatasetRequest(header=header),
+                wrap=lambda chunk: datasets_pb.UploadDatasetRequest(chunk=chunk),
+                file=file,
+                request_id=header.request_id,
+                is_continued=bool(request_id),
+            ).run(self._patience(), on_progress)
 
     def download_artifact(
         self,

@@ -178,7 +178,8 @@ def format_of(path: Path) -> DatasetFormat:
         raise InvalidDatasetError(
             f"{path} ends in {path.suffix or 'no extension'}, expected "
             f"{' or '.join(f'.{known}' for known in DatasetFormat)}; save the arrays with "
-            "numpy.savez, or pass the format of a file with another name",
+            "numpy.savez, make a shard of a Parquet file by `smidgen shard`, or pass the format of "
+            "a file with another name",
             reason="DATASET_FORMAT_UNKNOWN",
             path=str(path),
         ) from None

@@ -6,12 +6,15 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from torch import nn
 
 from smidgen.config import Extent, Preprocessing
 from smidgen.data.preprocess import preprocess
+from smidgen.data.web_dataset import read_web_dataset
 from tests.python.cli.conftest import Smidgen
 from tests.python.data.image_files import encode, pictures, write_shard
 
@@ -65,6 +68,22 @@ def test_an_artifact_takes_the_images_it_was_made_with(offline: Smidgen, files: 
     (files / "bad.png").write_bytes(b"GIF89a")
     refused = offline("infer", "--local", artifact, "--image", files / "bad.png", "--json")
     assert (refused.code, refused.error["reason"]) == (2, "IMAGE_UNKNOWN_FORMAT")
+
+
+def test_a_parquet_file_becomes_a_shard(offline: Smidgen, files: Path) -> None:
+    columns = {"image": [encode(image) for image in IMAGES], "label": LABELS}
+    pq.write_table(pa.table(columns), files / "a.parquet")
+    command = ("shard", files / "a.parquet", files / "a.tar")
+    told = offline(*command, "--json").document
+    size = (files / "a.tar").stat().st_size
+    assert told == {"path": str(files / "a.tar"), "sample_count": 40, "size_bytes": size}
+    images = read_web_dataset(files / "a.tar")
+    assert images.labels is not None
+    np.testing.assert_array_equal(images.labels, LABELS)
+    np.testing.assert_array_equal(images.picture(39, 3), IMAGES[39])
+
+    refused = offline(*command, "--image-column", "label", "--json")
+    assert (refused.code, refused.error["reason"]) == (2, "PARQUET_BAD_COLUMN")
 
 
 def test_a_preprocessing_is_recorded_without_evaluation(offline: Smidgen, files: Path) -> None:
