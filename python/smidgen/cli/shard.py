@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from smidgen.cli.documents import Json
 from smidgen.cli.options import AsJson
 from smidgen.cli.output import emit
 from smidgen.cli.views import facts
@@ -37,5 +38,5 @@ def shard(
     Works without a server and needs the package pyarrow (`smidgen[parquet]`).
     """
     count = write_shard(parquet, out, image_column=image_column, label_column=label_column)
-    document = {"path": str(out), "sample_count": count, "size_bytes": out.stat().st_size}
+    document: Json = {"path": str(out), "sample_count": count, "size_bytes": out.stat().st_size}
     emit(document, facts([("File", out), ("Samples", count)]), as_json=as_json)

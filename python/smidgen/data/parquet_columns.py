@@ -45,7 +45,7 @@ def choose_columns(
 
 
 def _image_column(schema: pa.Schema) -> str:
-    found = [field.name for field in schema if _holds_bytes(field.type)]
+    found: list[str] = [field.name for field in schema if _holds_bytes(field.type)]
     if len(found) == 1:
         return found[0]
     raise InvalidDatasetError(
@@ -89,7 +89,7 @@ def _holds_bytes(kind: pa.DataType) -> bool:
     if pa.types.is_struct(kind):
         names = [kind.field(index).name for index in range(kind.num_fields)]
         return names.count("bytes") == 1 and _holds_bytes(kind.field("bytes").type)
-    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
 
 
 def _names(schema: pa.Schema) -> str:
