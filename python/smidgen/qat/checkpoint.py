@@ -16,7 +16,7 @@ from smidgen.durable_file import write_durably
 from smidgen.errors import TrainingError
 from smidgen.qat.fingerprint import Fingerprint
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)

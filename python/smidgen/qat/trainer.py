@@ -25,6 +25,7 @@ from smidgen.qat.data import Batch, shuffled_batches
 from smidgen.qat.evaluation import Evaluation, evaluate
 from smidgen.qat.features import with_outputs
 from smidgen.qat.keeper import Keeper
+from smidgen.qat.live_state import live_state, restore_live_state
 from smidgen.qat.losses import feature_distance, quantization_loss, task_loss
 from smidgen.qat.optimization import clip_gradients, make_optimizer, set_learning_rate
 from smidgen.qat.schedule import Position, Switches, TrainingSchedule
@@ -93,7 +94,7 @@ class Trainer:
 
     def snapshot(self) -> Snapshot:
         """Returns everything that `restore` needs to go on from here."""
-        tensors = {f"model/{name}": t for name, t in self._task.prepared.state_dict().items()}
+        tensors = {f"model/{name}": t for name, t in live_state(self._task.prepared).items()}
         tensors |= {f"best/{name}": t for name, t in self._keeper.state.items()}
         for index, entries in self._optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer/{index}/{key}": value for key, value in entries.items()}
@@ -121,7 +122,7 @@ class Trainer:
             KeyError, TypeError, ValueError, RuntimeError: the snapshot is of another task.
         """
         document = snapshot.document
-        self._task.prepared.load_state_dict(_under("model/", snapshot.tensors))
+        restore_live_state(self._task.prepared, _under("model/", snapshot.tensors))
         self._restore_optimizer(_under("optimizer/", snapshot.tensors))
         if self._average is not None:
             self._average.restore(_under("average/", snapshot.tensors), document["averaged"])

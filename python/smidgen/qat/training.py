@@ -6,10 +6,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from smidgen.config import PrecisionConfig, QATConfig, RangeSource
+from smidgen.config import PrecisionConfig, QATConfig
 from smidgen.config.precision import ALL_INT8
 from smidgen.data.opening import AnyDataset, source_of
-from smidgen.errors import InvalidConfigError
 from smidgen.float_model import FloatModel, check_belongs
 from smidgen.profile import CalibrationProfile
 from smidgen.progress import Stopped, TrainingProgress
@@ -64,8 +63,8 @@ def train_qat(
 
     Raises:
         InvalidDatasetError: a dataset does not fit the model or the loss.
-        InvalidConfigError: a pattern of features matches nothing, the precision does not fit the
-            model, or a training with learned ranges is to be resumed.
+        InvalidConfigError: a pattern of features matches nothing, or the precision does not fit the
+            model.
         CalibrationError: the profile is another model's.
         TrainingError: a loss or a gradient is not finite, or `resume` is no checkpoint.
         ResumeError: `resume` is the checkpoint of another training.
@@ -74,14 +73,6 @@ def train_qat(
     config = config or QATConfig()
     precision = precision or ALL_INT8
     check_belongs(model, profile)
-    if resume is not None and config.activations is RangeSource.LEARNED:
-        raise InvalidConfigError(
-            "activations is learned, and a checkpoint keeps learned ranges but not how they were "
-            "reached, so going on from it would not give the same bytes; train from the start, or "
-            "with observed ranges",
-            reason="RESUME_OF_LEARNED_RANGES",
-            field="activations",
-        )
     batch_size = model.exported.inputs[0].shape[0] or config.batch_size
     with training_state(model.graph, batch_size):
         fingerprint = None

@@ -27,7 +27,7 @@ from smidgen.config import (
     Schedule,
     StageConfig,
 )
-from smidgen.errors import InvalidConfigError, ResumeError, TrainingError
+from smidgen.errors import ResumeError, TrainingError
 from smidgen.float_model import FloatModel
 from smidgen.formats.dataset import Dataset
 from smidgen.profile import CalibrationProfile
@@ -62,6 +62,7 @@ OTHERS = (
         optimizer=OptimizerConfig(OptimizerKind.SGD, schedule=Schedule.STEP, decay_epochs=1),
         budget=BudgetConfig(steps=30, patience=1),
     ),
+    replace(CONFIG, activations=RangeSource.LEARNED),
 )
 
 
@@ -190,7 +191,7 @@ def test_training_can_stop_before_every_step(
     assert {entry.name for entry in tmp_path.iterdir()} == {"checkpoint", "trained"}
 
 
-@pytest.mark.parametrize("config", OTHERS, ids=["defaults", "sgd"])
+@pytest.mark.parametrize("config", OTHERS, ids=["defaults", "sgd", "learned"])
 def test_other_options_go_on_too(
     model: FloatModel,
     profile: CalibrationProfile,
@@ -335,12 +336,3 @@ def test_other_files_are_no_checkpoints(
     with pytest.raises(TrainingError) as caught:
         train_qat(model, profile, dataset, CONFIG, resume=checkpoint)
     assert caught.value.reason == "INVALID_CHECKPOINT"
-
-
-def test_a_training_with_learned_ranges_is_not_resumed(
-    model: FloatModel, profile: CalibrationProfile, dataset: Dataset, tmp_path: Path
-) -> None:
-    config = QATConfig(activations=RangeSource.LEARNED)
-    with pytest.raises(InvalidConfigError) as caught:
-        train_qat(model, profile, dataset, config, resume=tmp_path / "checkpoint")
-    assert caught.value.reason == "RESUME_OF_LEARNED_RANGES"
