@@ -81,10 +81,11 @@ def dataset(
     """Upload a dataset for training, evaluation or calibration.
 
     A `.npz` or `.safetensors` file holds an array for each input of the model, named as the input
-    or `inputs`, and optionally `labels`: float arrays, scaled as the model was trained, or uint8
-    images for use with a preprocessing. A `.tar` file is a shard of WebDataset, a `.zip` file has
-    a folder of images for each class; both hold JPEG or PNG. A `.parquet` file of images is made a
-    shard before it leaves this machine, as `smidgen shard` does it.
+    or `inputs`, and optionally `labels`; a `.npy` file is the `inputs`. Arrays are floats, scaled
+    as the model was trained, or uint8 images for use with a preprocessing. A `.tar` file is a shard
+    of WebDataset, a `.zip` file has a folder of images for each class; both hold JPEG or PNG. A
+    `.parquet` file of images is made a shard before it leaves this machine, as `smidgen shard` does
+    it.
     """
     with Client(server) as client, _transfer_bar(path.name, as_json) as on_progress:
         found = client.upload_dataset(

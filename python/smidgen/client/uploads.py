@@ -37,6 +37,7 @@ MODEL_FORMATS = {
 
 _DATASET_FORMATS = {
     DatasetFormat.NPZ: datasets_pb.DATASET_FORMAT_NPZ,
+    DatasetFormat.NPY: datasets_pb.DATASET_FORMAT_NPY,
     DatasetFormat.SAFETENSORS: datasets_pb.DATASET_FORMAT_SAFETENSORS,
     DatasetFormat.WEB_DATASET: datasets_pb.DATASET_FORMAT_WEB_DATASET,
     DatasetFormat.IMAGE_ZIP: datasets_pb.DATASET_FORMAT_IMAGE_ZIP,

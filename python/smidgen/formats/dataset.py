@@ -1,13 +1,14 @@
-"""Data sets: named arrays with one sample per row, in .npz or safetensors files.
+"""Data sets: named arrays with one sample per row, in .npz, .npy or safetensors files.
 
 One array for each input of a model, named as the input (or `inputs` where the model has one), and
-optionally `labels`. Samples of float32 inputs may be float32, float64 or float16, those of int64
-inputs any integers that fit, those of bool inputs bool.
+optionally `labels`; that of a .npy file is `inputs`. Samples of float32 inputs may be float32,
+float64 or float16, those of int64 inputs any integers that fit, those of bool inputs bool.
 """
 
 from __future__ import annotations
 
 import mmap
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -60,6 +61,7 @@ class DatasetFormat(StrEnum):
     """The file formats of data sets."""
 
     NPZ = "npz"
+    NPY = "npy"
     SAFETENSORS = "safetensors"
     WEB_DATASET = "tar"
     IMAGE_ZIP = "zip"
@@ -210,8 +212,7 @@ def read_dataset(
             reason="PREPROCESSING_MISSING",
         )
     caps = limits or DatasetLimits()
-    read = _read_npz if dataset_format is DatasetFormat.NPZ else _read_safetensors
-    arrays = read(path, caps)
+    arrays = _READERS[dataset_format](path, caps)
     for name, array in arrays.items():
         _check_finite(name, array)
     count = _sample_count(arrays)
@@ -252,10 +253,13 @@ def _read_npz(path: Path, limits: DatasetLimits) -> dict[str, Array]:
     return arrays
 
 
+def _read_npy(path: Path, limits: DatasetLimits) -> dict[str, Array]:
+    _check_size(path, limits)
+    return {ONLY_INPUT: parse_npy(_map(path), ONLY_INPUT)}
+
+
 def _read_safetensors(path: Path, limits: DatasetLimits) -> dict[str, Array]:
-    size = path.stat().st_size
-    if size > limits.file_bytes:
-        _too_large(f"the file has {size} bytes, at most {limits.file_bytes} are allowed")
+    size = _check_size(path, limits)
     with path.open("rb") as file:
         header_bytes = int.from_bytes(file.read(8), "little")
     if header_bytes > min(size, _MAX_HEADER_BYTES):
@@ -268,8 +272,7 @@ def _read_safetensors(path: Path, limits: DatasetLimits) -> dict[str, Array]:
         _malformed(f"the safetensors library says: {str(error)[:200]}")
     if len(names) > limits.arrays:
         _too_large(f"it has {len(names)} arrays, at most {limits.arrays} are allowed")
-    with path.open("rb") as opened:
-        data = memoryview(mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ))
+    data = _map(path)
     header = cast(
         "Mapping[str, Any]",
         parse_json(data[8 : 8 + header_bytes], label="its header", error=InvalidDatasetError),
@@ -279,6 +282,27 @@ def _read_safetensors(path: Path, limits: DatasetLimits) -> dict[str, Array]:
         _check_name(name)
         arrays[name] = _mapped(header[name], data[8 + header_bytes :], name)
     return arrays
+
+
+_READERS = {
+    DatasetFormat.NPZ: _read_npz,
+    DatasetFormat.NPY: _read_npy,
+    DatasetFormat.SAFETENSORS: _read_safetensors,
+}
+
+
+def _check_size(path: Path, limits: DatasetLimits) -> int:
+    size = path.stat().st_size
+    if size > limits.file_bytes:
+        _too_large(f"the file has {size} bytes, at most {limits.file_bytes} are allowed")
+    return size
+
+
+def _map(path: Path) -> memoryview:
+    with path.open("rb") as opened:
+        if os.fstat(opened.fileno()).st_size == 0:  # which cannot be mapped
+            return memoryview(b"")
+        return memoryview(mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ))
 
 
 def _mapped(entry: Mapping[str, Any], data: memoryview, name: str) -> Array:

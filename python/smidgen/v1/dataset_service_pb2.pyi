@@ -34,6 +34,8 @@ class _DatasetFormatEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Dataset
     """A NumPy `.npz` archive without object arrays."""
     DATASET_FORMAT_SAFETENSORS: _DatasetFormat.ValueType  # 2
     """A safetensors file."""
+    DATASET_FORMAT_NPY: _DatasetFormat.ValueType  # 3
+    """A NumPy `.npy` file: one array of samples, called `inputs`, without labels."""
     DATASET_FORMAT_WEB_DATASET: _DatasetFormat.ValueType  # 5
     """A shard of WebDataset: a tar archive in which the files of one name, up to its first dot, are a sample: an image
     (`.jpg`, `.jpeg`, `.png`), and optionally its class in a `.cls` file (the number as text) or as `label` in a `.json`
@@ -56,6 +58,8 @@ DATASET_FORMAT_NPZ: DatasetFormat.ValueType  # 1
 """A NumPy `.npz` archive without object arrays."""
 DATASET_FORMAT_SAFETENSORS: DatasetFormat.ValueType  # 2
 """A safetensors file."""
+DATASET_FORMAT_NPY: DatasetFormat.ValueType  # 3
+"""A NumPy `.npy` file: one array of samples, called `inputs`, without labels."""
 DATASET_FORMAT_WEB_DATASET: DatasetFormat.ValueType  # 5
 """A shard of WebDataset: a tar archive in which the files of one name, up to its first dot, are a sample: an image
 (`.jpg`, `.jpeg`, `.png`), and optionally its class in a `.cls` file (the number as text) or as `label` in a `.json`

@@ -14,6 +14,7 @@ from smidgen_service.store.records import DatasetRecord
 
 _FORMATS = {
     pb.DATASET_FORMAT_NPZ: DatasetFormat.NPZ,
+    pb.DATASET_FORMAT_NPY: DatasetFormat.NPY,
     pb.DATASET_FORMAT_SAFETENSORS: DatasetFormat.SAFETENSORS,
     pb.DATASET_FORMAT_WEB_DATASET: DatasetFormat.WEB_DATASET,
     pb.DATASET_FORMAT_IMAGE_ZIP: DatasetFormat.IMAGE_ZIP,

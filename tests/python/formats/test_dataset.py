@@ -70,6 +70,40 @@ def test_safetensors_are_read(tmp_path: Path) -> None:
     assert dataset.labels.dtype == np.float32
 
 
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_npy_is_the_array_of_inputs(tmp_path: Path, order: str) -> None:
+    np.save(tmp_path / "d.npy", np.asarray(IMAGES, order=order))
+    dataset = read_dataset(tmp_path / "d.npy")
+    assert (list(dataset.arrays), dataset.sample_count, dataset.labels) == (["inputs"], 5, None)
+    np.testing.assert_array_equal(dataset.inputs_for([IMAGE])["image"], IMAGES)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "DATASET_MALFORMED"),
+        (
+            npy("{'descr': '|O', 'fortran_order': False, 'shape': (1,)}", bytes(8)),
+            "DATASET_UNSUPPORTED_DTYPE",
+        ),
+        (
+            npy("{'descr': '<f4', 'fortran_order': False, 'shape': ()}", bytes(4)),
+            "DATASET_MALFORMED",
+        ),
+        (npy("{'descr': '<f4', 'fortran_order': False, 'shape': (0,)}", b""), "DATASET_EMPTY"),
+        (
+            npy("{'descr': '<f4', 'fortran_order': False, 'shape': (9,)}", bytes(36)),
+            "DATASET_TOO_LARGE",
+        ),
+    ],
+)
+def test_other_npy_files_are_refused(tmp_path: Path, content: bytes, reason: str) -> None:
+    (tmp_path / "d.npy").write_bytes(content)
+    with pytest.raises(InvalidDatasetError) as refusal:
+        read_dataset(tmp_path / "d.npy", limits=DatasetLimits(file_bytes=99))
+    assert refusal.value.reason == reason
+
+
 @pytest.mark.parametrize("dtype", ["float64", "float16"])
 def test_inputs_become_float32_by_value(tmp_path: Path, dtype: str) -> None:
     values = np.arange(120).reshape(5, 3, 4, 2).astype(dtype)
