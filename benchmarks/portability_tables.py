@@ -9,7 +9,7 @@ from benchmarks.tally import Tally
 
 BEGIN, END = "<!-- measured -->\n", "<!-- end of measured -->\n"
 
-GROUPS = ("convolutions, linear", "moved", "sums, averages, functions")
+GROUPS = ("convolutions, linear, sums", "moved", "averages, products, functions")
 
 
 class Found(Protocol):
@@ -26,7 +26,7 @@ Row = tuple[str, str, int, Found]  # net, weights, pixels, what was found
 
 def tables(
     rows: Sequence[Row],
-    products: Collection[str],
+    computed: Collection[str],
     exact: Collection[str],
     environment: Mapping[str, str],
 ) -> str:
@@ -34,7 +34,7 @@ def tables(
 
     Args:
         rows: A line each.
-        products: The kinds of steps of the first column.
+        computed: The kinds of steps of the first column.
         exact: These and those of the second column; the rest is in the third.
         environment: What the numbers depend on.
     """
@@ -46,8 +46,8 @@ def tables(
     for row in rows:
         alone = row[3].alone
         groups = (
-            [kind for kind in alone if kind in products],
-            [kind for kind in alone if kind in exact and kind not in products],
+            [kind for kind in alone if kind in computed],
+            [kind for kind in alone if kind in exact and kind not in computed],
             [kind for kind in alone if kind not in exact],
         )
         cells = [_shares(alone, kinds) for kinds in groups]

@@ -65,6 +65,7 @@ __all__ = [
     "quantize",
     "save_trained",
     "train_qat",
+    "with_preprocessing",
 ]
 
 CALIBRATION_BATCH_SIZE = 64
@@ -168,7 +169,7 @@ def convert(
         },
         precision=precision,
     )
-    program = _with_preprocessing(program, preprocessing or _preprocessing_of(evaluation, samples))
+    program = with_preprocessing(program, preprocessing or _preprocessing_of(evaluation, samples))
     on_stage(Stage.VERIFY)
     if activations is Activations.DYNAMIC:
         prepared = None  # fake quantization simulates static activations alone
@@ -324,7 +325,12 @@ def _lineage(
     }
 
 
-def _with_preprocessing(program: Program, preprocessing: Preprocessing | None) -> Program:
+def with_preprocessing(program: Program, preprocessing: Preprocessing | None) -> Program:
+    """Returns the program with how images become its input, for the artifact to record.
+
+    Raises:
+        InvalidConfigError: the input is no such image.
+    """
     if preprocessing is None:
         return program
     check_takes_images(program_specs(program)[0], preprocessing)

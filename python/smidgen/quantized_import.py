@@ -3,14 +3,48 @@
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import dataclass
 from pathlib import Path
 
-from smidgen.artifact import encode_artifact
+from smidgen.artifact import encode_artifact, program_specs
 from smidgen.conversion import Conversion
+from smidgen.errors import InvalidModelError
 from smidgen.extras import require_onnx
-from smidgen.program import DType, Program, Step, step_inputs
+from smidgen.program import DType, DynamicLinear, Embedding, Program, Step, step_inputs
 from smidgen.report import NodeReport, QuantizationReport
+from smidgen.tensor_spec import TensorSpec
 from smidgen.verification import check_parity, random_samples, sample_count
+
+
+@dataclass(frozen=True, slots=True)
+class QuantizedFacts:
+    """What a quantized file holds.
+
+    Attributes:
+        inputs: Inputs of its program in order.
+        outputs: Outputs of its program in order.
+        parameter_count: Numbers in its weights and biases.
+        parameter_bytes: Their size as float32.
+    """
+
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    parameter_count: int
+    parameter_bytes: int
+
+
+def inspect_quantized(path: Path) -> QuantizedFacts:
+    """Reads a quantized ONNX model without running it.
+
+    Raises:
+        MissingExtraError: the package onnx is not installed.
+        InvalidModelError: it is no quantized model, or one that has no program.
+        UnsupportedOperatorError: the graph has operators that are not supported; names all.
+    """
+    program = _read(path)
+    inputs, outputs = program_specs(program)
+    size = sum(_float_bytes(program, step) for step in program.steps)
+    return QuantizedFacts(inputs, outputs, parameter_count=size // 4, parameter_bytes=size)
 
 
 def import_quantized(path: Path) -> Conversion:
@@ -28,10 +62,7 @@ def import_quantized(path: Path) -> Conversion:
         UnsupportedOperatorError: the graph has operators that are not supported; names all.
         EngineError: engine and reference differ.
     """
-    require_onnx()
-    from smidgen.formats.onnx_import import read_quantized_onnx  # noqa: PLC0415 - an extra
-
-    program = read_quantized_onnx(path)
+    program = _read(path)
     certificate = check_parity(program, random_samples(program, sample_count(program)))
     nodes = tuple(_report(program, step) for step in program.steps)
     report = QuantizationReport(
@@ -41,6 +72,20 @@ def import_quantized(path: Path) -> Conversion:
         parity=certificate,
     )
     return Conversion(program=program, report=report)
+
+
+def _read(path: Path) -> Program:
+    require_onnx()
+    from smidgen.formats.onnx_import import read_quantized_onnx  # noqa: PLC0415 - an extra
+
+    program = read_quantized_onnx(path)
+    has_bytes = any(tensor.dtype is DType.UINT8 for tensor in program.tensors.values())
+    if not has_bytes and not any(isinstance(s, DynamicLinear | Embedding) for s in program.steps):
+        raise InvalidModelError(
+            "The ONNX file has no quantized values; read it as a float model, and calibrate it",
+            reason="ONNX_NOT_QUANTIZED",
+        )
+    return program
 
 
 def _report(program: Program, step: Step) -> NodeReport:

@@ -8,14 +8,25 @@ from pathlib import Path
 from typing import Any, Self
 
 from smidgen.artifact import load_artifact, program_specs
-from smidgen.formats.model_file import ModelFormat, read_model
+from smidgen.errors import InvalidModelError
+from smidgen.formats.model_file import QUANTIZED_REASON, ModelFormat, read_model
+from smidgen.quantized_import import inspect_quantized
 from smidgen.tensor_spec import TensorSpec
 
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
-    """What the server keeps of a model file."""
+    """What the server keeps of a model file.
 
+    Attributes:
+        format: Its format: of an ONNX file it is known only now whether it is quantized.
+        inputs: Its inputs in order.
+        outputs: Its outputs in order.
+        parameter_count: Trained parameters.
+        parameter_bytes: Their size as float32.
+    """
+
+    format: ModelFormat
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     parameter_count: int
@@ -29,6 +40,7 @@ class ModelFacts:
     def from_dict(cls, fields: Mapping[str, Any]) -> Self:
         """Returns what to_dict was called on."""
         return cls(
+            format=ModelFormat(fields["format"]),
             inputs=tuple(_spec(entry) for entry in fields["inputs"]),
             outputs=tuple(_spec(entry) for entry in fields["outputs"]),
             parameter_count=int(fields["parameter_count"]),
@@ -47,13 +59,33 @@ def inspect_model(path: Path, model_format: ModelFormat) -> ModelFacts:
     """
     if model_format is ModelFormat.ARTIFACT:
         inputs, outputs = program_specs(load_artifact(path))
-        return ModelFacts(inputs, outputs, parameter_count=0, parameter_bytes=0)
-    exported = read_model(path, model_format)
+        return ModelFacts(model_format, inputs, outputs, parameter_count=0, parameter_bytes=0)
+    if model_format is ModelFormat.QUANTIZED_ONNX:
+        return _of_quantized(path)
+    try:
+        exported = read_model(path, model_format)
+    except InvalidModelError as error:
+        if error.reason != QUANTIZED_REASON:
+            raise
+        return _of_quantized(path)
     return ModelFacts(
+        model_format,
         tuple(exported.inputs),
         tuple(exported.outputs),
         parameter_count=exported.parameter_count,
         parameter_bytes=exported.parameter_bytes,
+    )
+
+
+def _of_quantized(path: Path) -> ModelFacts:
+    """Reads a quantized ONNX file up to its program, so that a model that is stored converts."""
+    found = inspect_quantized(path)
+    return ModelFacts(
+        ModelFormat.QUANTIZED_ONNX,
+        found.inputs,
+        found.outputs,
+        parameter_count=found.parameter_count,
+        parameter_bytes=found.parameter_bytes,
     )
 
 

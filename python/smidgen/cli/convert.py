@@ -55,6 +55,7 @@ _NOT_QUANTIZED = (
     *precision.PRECISION_OPTIONS,
 )
 _ONLY_REMOTE = ("train_job", "calibration_dataset", "detach", "validate_only")
+_UNLESS_QUANTIZED = ", or --quantized for an ONNX model that has its scales already"
 _WITHOUT_LOCAL = (
     "a server converts what `smidgen calibrate` or `smidgen train-qat` made; "
     "give the options to these, or add --local"
@@ -75,7 +76,8 @@ def convert(
     calibration: Annotated[
         str,
         typer.Option(
-            help="Calibration to convert with; with --local samples, .npz or .safetensors."
+            help="Calibration to convert with, but for models that were uploaded quantized; with "
+            "--local samples, .npz or .safetensors."
         ),
     ] = "",
     train_job: Annotated[str, typer.Option(help="Succeeded train-qat job instead.")] = "",
@@ -177,7 +179,7 @@ def convert(
 
     document, view = convert_file(
         Path(model),
-        calibration=_needed_path(calibration, "--calibration"),
+        calibration=_needed_path(calibration, "--calibration", _UNLESS_QUANTIZED),
         out=_needed_path(str(out or ""), "--out"),
         train=train,
         evaluation=Path(evaluation_dataset) if evaluation_dataset else None,
@@ -242,10 +244,10 @@ def _convert_on_server(
         return job
 
 
-def _needed_path(path: str, option: str) -> Path:
+def _needed_path(path: str, option: str, unless: str = "") -> Path:
     if not path:
         raise UsageError(
-            f"convert --local needs {option}; give it a path",
+            f"convert --local needs {option}; give it a path{unless}",
             reason="OPTION_MISSING",
             option=option,
         )

@@ -28,6 +28,13 @@ def export(
     path: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="File to export.")],
     *,
     onnx: Annotated[Path, typer.Option(dir_okay=False, help="Where to put the ONNX model.")],
+    fused_sums: Annotated[
+        bool,
+        typer.Option(
+            "--fused-sums",
+            help="Write sums as runtimes fuse them; rarely a byte is then off by one.",
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Write a model for other runtimes, without a server and without torch.
@@ -38,7 +45,7 @@ def export(
     """
     check_folder(onnx)
     require_onnx()
-    kind, data = _exported(path)
+    kind, data = _exported(path, fused_sums=fused_sums)
     write_durably(onnx, data)
     digest = hashlib.sha256(data).hexdigest()
     document: Json = {
@@ -51,9 +58,10 @@ def export(
     emit(document, facts(pairs), as_json=as_json)
 
 
-def _exported(path: Path) -> tuple[str, bytes]:
+def _exported(path: Path, *, fused_sums: bool) -> tuple[str, bytes]:
     """Returns the kind and the bytes of the ONNX model."""
     from smidgen.formats.onnx_export import (  # noqa: PLC0415  (an extra)
+        Sums,
         export_float_onnx,
         export_onnx,
     )
@@ -63,5 +71,7 @@ def _exported(path: Path) -> tuple[str, bytes]:
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         program = load_artifact(path)
-        return "qdq", export_onnx(program, artifact_sha256=digest).SerializeToString()
+        sums = Sums.FUSED if fused_sums else Sums.EXACT
+        made = export_onnx(program, artifact_sha256=digest, sums=sums)
+        return "qdq", made.SerializeToString()
     return "float", export_float_onnx(read_model(path, model_format)).SerializeToString()

@@ -348,7 +348,8 @@ class Client:
             wait_s: How long the server waits for the end before it answers, 0 to 600 seconds.
             validate_only: Whether to check and answer with a plan only.
 
-        Raises: InvalidConfigError unless exactly one source is given; RemoteError.
+        Raises: InvalidConfigError for two sources; RemoteError, for none too unless the model was
+            uploaded quantized.
         """
         request = requests.convert_request(
             model,

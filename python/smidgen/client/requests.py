@@ -279,12 +279,12 @@ def convert_request(
 ) -> pb.ConvertRequest:
     """Builds the request that starts a conversion.
 
-    Raises: InvalidConfigError unless there is exactly one source.
+    Raises: InvalidConfigError if there are two sources.
     """
-    if bool(calibration) == bool(train_job):
+    if calibration and train_job:
         raise InvalidConfigError(
-            "A conversion starts from a calibration or from a training job, "
-            f"found {'both' if calibration else 'neither'}; name one of them",
+            "A conversion starts from a calibration or from a training job, found both; "
+            "name one of them",
             reason="CONVERT_SOURCE_INVALID",
         )
     wait = Duration()

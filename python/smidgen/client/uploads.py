@@ -31,6 +31,7 @@ Response = TypeVar("Response")
 MODEL_FORMATS = {
     ModelFormat.PT2: models_pb.MODEL_FORMAT_PT2,
     ModelFormat.ONNX: models_pb.MODEL_FORMAT_ONNX,
+    ModelFormat.QUANTIZED_ONNX: models_pb.MODEL_FORMAT_QUANTIZED_ONNX,
     ModelFormat.ARTIFACT: models_pb.MODEL_FORMAT_ARTIFACT,
 }
 """What the protocol calls the formats of models."""

@@ -18,6 +18,7 @@ class ModelFormat(enum.StrEnum):
     PT2 = "pt2"
     ARTIFACT = "artifact"
     ONNX = "onnx"
+    QUANTIZED_ONNX = "quantized_onnx"
 
 
 FLOAT_FORMATS = frozenset({ModelFormat.PT2, ModelFormat.ONNX})
@@ -29,6 +30,9 @@ SUFFIXES = {
     ".smidgen": ModelFormat.ARTIFACT,
 }
 """How the names of model files end."""
+
+QUANTIZED_REASON = "ONNX_QUANTIZED_MODEL"
+"""Why the reader of float models refuses an ONNX file that states its own quantization."""
 
 _ZIP_MAGIC = b"PK\x03\x04"
 # A ModelProto begins with the tag of a field: a number (field << 3) or bytes (field << 3 | 2).

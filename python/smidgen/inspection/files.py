@@ -7,7 +7,13 @@ import importlib.util
 from pathlib import Path
 
 from smidgen.artifact import load_artifact, program_specs
-from smidgen.formats.model_file import ModelFormat, guess_format, read_model
+from smidgen.errors import InvalidModelError
+from smidgen.formats.model_file import (
+    QUANTIZED_REASON,
+    ModelFormat,
+    guess_format,
+    read_model,
+)
 from smidgen.graph.exported import ExportedModel, ExportedNode
 from smidgen.graph.multiplications import node_multiplications
 from smidgen.graph.operations import weight_names
@@ -31,14 +37,24 @@ def inspect_file(path: Path) -> FileFacts:
     if model_format is ModelFormat.ARTIFACT:
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-        return _of_program(load_artifact(path), digest, size)
-    return _of_model(read_model(path, model_format), model_format, size)
+        return _of_program(load_artifact(path), ModelFormat.ARTIFACT, digest, size)
+    try:
+        model = read_model(path, model_format)
+    except InvalidModelError as error:
+        if error.reason != QUANTIZED_REASON:
+            raise
+        from smidgen.formats.onnx_import import read_quantized_onnx  # noqa: PLC0415  (an extra)
+
+        program = read_quantized_onnx(path)
+        digest = program.lineage["model_sha256"]
+        return _of_program(program, ModelFormat.QUANTIZED_ONNX, digest, size)
+    return _of_model(model, model_format, size)
 
 
-def _of_program(program: Program, digest: str, size: int) -> FileFacts:
+def _of_program(program: Program, model_format: ModelFormat, digest: str, size: int) -> FileFacts:
     inputs, outputs = program_specs(program)
     return FileFacts(
-        format=ModelFormat.ARTIFACT.value,
+        format=model_format.value,
         sha256=digest,
         size_bytes=size,
         inputs=inputs,

@@ -11,6 +11,8 @@ from smidgen.passes.fold_batch_norm import fold_batch_norm
 from smidgen.passes.fuse_activations import fuse_activations
 from smidgen.passes.fuse_attention import fuse_attention
 from smidgen.passes.fuse_batch_norm import fuse_batch_norm
+from smidgen.passes.fuse_bias import fuse_bias
+from smidgen.passes.fuse_gelu import fuse_gelu
 from smidgen.passes.quantize_dynamically import quantize_dynamically
 from smidgen.passes.remove_identity import remove_identity
 
@@ -20,8 +22,10 @@ __all__ = [
     "fuse_activations",
     "fuse_attention",
     "fuse_batch_norm",
+    "fuse_bias",
     "fuse_for_inference",
     "fuse_for_training",
+    "fuse_gelu",
     "quantize_dynamically",
     "remove_identity",
 ]
@@ -43,4 +47,4 @@ def fuse_for_training(source: fx.GraphModule) -> fx.GraphModule:
 
 
 def _simplified(graph: fx.GraphModule) -> fx.GraphModule:
-    return absorb_constants(fuse_attention(remove_identity(graph)))
+    return absorb_constants(fuse_gelu(fuse_bias(fuse_attention(remove_identity(graph)))))

@@ -38,6 +38,12 @@ class _ModelFormatEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ModelForm
     MODEL_FORMAT_ONNX: _ModelFormat.ValueType  # 3
     """An ONNX file of opset 13 or newer, in one piece: tensors in other files, control flow and operators of other
     domains are refused.
+    A file that is quantized already, with QuantizeLinear and DequantizeLinear or QLinearConv, is taken too and becomes
+    a model of MODEL_FORMAT_QUANTIZED_ONNX.
+    """
+    MODEL_FORMAT_QUANTIZED_ONNX: _ModelFormat.ValueType  # 4
+    """An ONNX file that states its own quantization. Convert makes a version of it without a source; Calibrate and
+    TrainQAT refuse it. A float model that is uploaded so is refused.
     """
 
 class ModelFormat(_ModelFormat, metaclass=_ModelFormatEnumTypeWrapper):
@@ -52,6 +58,12 @@ MODEL_FORMAT_ARTIFACT: ModelFormat.ValueType  # 2
 MODEL_FORMAT_ONNX: ModelFormat.ValueType  # 3
 """An ONNX file of opset 13 or newer, in one piece: tensors in other files, control flow and operators of other
 domains are refused.
+A file that is quantized already, with QuantizeLinear and DequantizeLinear or QLinearConv, is taken too and becomes
+a model of MODEL_FORMAT_QUANTIZED_ONNX.
+"""
+MODEL_FORMAT_QUANTIZED_ONNX: ModelFormat.ValueType  # 4
+"""An ONNX file that states its own quantization. Convert makes a version of it without a source; Calibrate and
+TrainQAT refuse it. A float model that is uploaded so is refused.
 """
 Global___ModelFormat: _TypeAlias = ModelFormat  # noqa: Y015
 
@@ -77,7 +89,7 @@ class Model(_message.Message):
     display_name: _builtins.str
     """Name for people, at most 128 characters. Default: empty."""
     format: Global___ModelFormat.ValueType
-    """Format in which the model was uploaded. Output only."""
+    """Format of the uploaded file. Output only."""
     sha256: _builtins.str
     """SHA-256 of the uploaded file, 64 lower-case hexadecimal digits. Output only."""
     size_bytes: _builtins.int

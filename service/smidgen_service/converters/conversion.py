@@ -17,17 +17,11 @@ def convert_request(message: pb.ConvertRequest) -> ConvertRequest:
     """Returns a request for conversion.
 
     Raises:
-        InvalidArgumentError: a name is malformed, no source is set, a precision stands besides a
-            job, or post_training lacks samples.
+        InvalidArgumentError: a name is malformed, a precision stands besides a job, or
+            post_training lacks samples.
         InvalidConfigError: an option of the precision is out of its range.
     """
     source = message.WhichOneof("source")
-    if source is None:
-        raise InvalidArgumentError(
-            "neither calibration nor train_job is set; name one of them",
-            field="source",
-            reason="SOURCE_MISSING",
-        )
     has_precision = message.HasField("precision")
     if has_precision and source == "train_job":
         raise InvalidArgumentError(

@@ -17,6 +17,7 @@ _FORMATS = {
     pb.MODEL_FORMAT_PT2: ModelFormat.PT2,
     pb.MODEL_FORMAT_ARTIFACT: ModelFormat.ARTIFACT,
     pb.MODEL_FORMAT_ONNX: ModelFormat.ONNX,
+    pb.MODEL_FORMAT_QUANTIZED_ONNX: ModelFormat.QUANTIZED_ONNX,
 }
 _FORMAT_ENUMS = {value: key for key, value in _FORMATS.items()}
 
@@ -30,8 +31,8 @@ def model_upload(header: pb.UploadModelHeader) -> ModelUpload:
     model_format = _FORMATS.get(header.format)
     if model_format is None:
         raise InvalidArgumentError(
-            f"format is {header.format}, expected MODEL_FORMAT_PT2, MODEL_FORMAT_ONNX or "
-            "MODEL_FORMAT_ARTIFACT",
+            f"format is {header.format}, expected MODEL_FORMAT_PT2, MODEL_FORMAT_ONNX, "
+            "MODEL_FORMAT_QUANTIZED_ONNX or MODEL_FORMAT_ARTIFACT",
             field="header.format",
             reason="INVALID_FORMAT",
         )

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from smidgen.config import CalibrationConfig, Preprocessing
 from smidgen.errors import CalibrationError
 from smidgen.extras import require_torch
-from smidgen.formats.model_file import FLOAT_FORMATS
+from smidgen.formats.model_file import FLOAT_FORMATS, ModelFormat
 from smidgen.profile import check_derivable
 from smidgen.profile_file import decode_profile
 from smidgen_service import names
@@ -242,7 +242,7 @@ class CalibrationHandler:
 
 
 def check_trainable(model: ModelRecord) -> None:
-    """Refuses models that came as finished artifacts, and all where there is no torch.
+    """Refuses models that came quantized, and all where there is no torch.
 
     Raises:
         FailedPreconditionError: the model has no float weights.
@@ -250,6 +250,13 @@ def check_trainable(model: ModelRecord) -> None:
     """
     if model.format not in FLOAT_FORMATS:
         name = names.model_name(model.id)
+        if model.format is ModelFormat.QUANTIZED_ONNX:
+            raise FailedPreconditionError(
+                f"{name} is quantized already and keeps the scales and integers of its file; "
+                "convert it as it is, or upload the float model to calibrate or train",
+                reason="MODEL_IS_QUANTIZED",
+                resource_name=name,
+            )
         raise FailedPreconditionError(
             f"{name} was uploaded as a finished artifact and has no float weights; "
             "upload the .pt2 or .onnx file to calibrate, train or convert",

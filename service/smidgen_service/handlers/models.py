@@ -199,7 +199,7 @@ class ModelHandler:
         return ModelRecord(
             id=header.model_id,
             display_name=header.display_name,
-            format=header.format,
+            format=found.format,
             sha256=header.ticket.sha256,
             size_bytes=header.ticket.total_bytes,
             inputs=found.inputs,

@@ -133,7 +133,7 @@ class OptimizationHandler:
             id=_new_id(),
             kind=JobKind.CONVERT,
             model_id=request.model_id,
-            calibration_id=checked.calibration.id,
+            calibration_id=None if checked.calibration is None else checked.calibration.id,
             create_time=self._clock(),
             dataset_id=request.calibration_dataset_id,
             evaluation_dataset_id=request.evaluation_dataset_id,
@@ -199,9 +199,9 @@ class OptimizationHandler:
     ) -> JobPlan:
         with self._blobs.pinned(checked.model.sha256):
             path = await self._threads.run(self._blobs.verify, checked.model.sha256)
-            report = await self._workers.plan(
-                path, checked.calibration.profile.to_json(), _plain_precision(precision)
-            )
+            calibration = checked.calibration
+            profile = None if calibration is None else calibration.profile.to_json()
+            report = await self._workers.plan(path, profile, _plain_precision(precision))
         return JobPlan(kind, checked.model.id, QuantizationReport.from_dict(report))
 
 

@@ -12,8 +12,10 @@ from smidgen.config import (
     Preprocessing,
     QATConfig,
 )
+from smidgen.extras import require_torch
+from smidgen.formats.model_file import ModelFormat
 from smidgen_service import names
-from smidgen_service.errors import FailedPreconditionError
+from smidgen_service.errors import FailedPreconditionError, InvalidArgumentError
 from smidgen_service.handlers.calibration import check_trainable
 from smidgen_service.handlers.ownership import calibration_of
 from smidgen_service.store import datasets, jobs, models
@@ -46,7 +48,7 @@ class TrainRequest:
 
 @dataclass(frozen=True, slots=True)
 class ConvertRequest:
-    """What Convert is asked; exactly one of calibration_id and train_job_id is set."""
+    """What Convert is asked; at most one of calibration_id and train_job_id is set."""
 
     model_id: str
     calibration_id: str | None
@@ -63,10 +65,13 @@ class ConvertRequest:
 
 @dataclass(frozen=True, slots=True)
 class CheckedInputs:
-    """The rows that a request named, all of them there and fitting together."""
+    """The rows that a request named, all of them there and fitting together.
+
+    Only a model that was uploaded quantized has no calibration.
+    """
 
     model: ModelRecord
-    calibration: CalibrationRecord
+    calibration: CalibrationRecord | None
     dataset: DatasetRecord | None
     evaluation: DatasetRecord | None
     preprocessing: Preprocessing | None = None
@@ -96,9 +101,19 @@ def check_convert(tx: sqlite3.Connection, request: ConvertRequest) -> CheckedInp
     Raises:
         NotFoundError: one of them does not exist.
         FailedPreconditionError: they do not belong together, or the training has not succeeded.
+        InvalidArgumentError: the model needs a source and has none, or is quantized and has one.
     """
     model = models.get(tx, request.model_id)
+    if model.format is ModelFormat.QUANTIZED_ONNX:
+        _check_quantized(model, request)
+        return CheckedInputs(model, None, None, None, preprocessing=request.preprocessing)
     check_trainable(model)
+    if request.calibration_id is None and request.train_job_id is None:
+        raise InvalidArgumentError(
+            "neither calibration nor train_job is set; name one of them",
+            field="source",
+            reason="SOURCE_MISSING",
+        )
     calibration_id = request.calibration_id
     preprocessing = request.preprocessing
     if request.train_job_id is not None:
@@ -113,6 +128,32 @@ def check_convert(tx: sqlite3.Connection, request: ConvertRequest) -> CheckedInp
         evaluation=_dataset(tx, request.evaluation_dataset_id),
         preprocessing=preprocessing,
     )
+
+
+def _check_quantized(model: ModelRecord, request: ConvertRequest) -> None:
+    """Refuses what would change the quantization of a model, or needs its float weights.
+
+    Raises:
+        InvalidArgumentError: the request sets such a field.
+        MissingExtraError: this server has no worker that converts.
+    """
+    given = {
+        "calibration": request.calibration_id is not None,
+        "train_job": request.train_job_id is not None,
+        "precision": request.precision is not None,
+        "post_training": request.post_training.is_any,
+        "calibration_dataset": request.calibration_dataset_id is not None,
+        "evaluation_dataset": request.evaluation_dataset_id is not None,
+    }
+    for field, is_given in given.items():
+        if is_given:
+            raise InvalidArgumentError(
+                f"{field} is set, and {names.model_name(model.id)} was uploaded quantized: its "
+                f"scales and integers are kept, and there are no float weights; leave {field} out",
+                field=field,
+                reason="MODEL_IS_QUANTIZED",
+            )
+    require_torch()
 
 
 def _training(tx: sqlite3.Connection, model: ModelRecord, job_id: str) -> JobRecord:

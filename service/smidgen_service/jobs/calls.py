@@ -72,15 +72,16 @@ class CallWorkers:
                 shutil.rmtree(scratch, ignore_errors=True)
 
     async def plan(
-        self, model: Path, profile: bytes, precision: Mapping[str, Any] | None
+        self, model: Path, profile: bytes | None, precision: Mapping[str, Any] | None
     ) -> Mapping[str, Any]:
-        """Returns the report of a plan as plain values."""
+        """Returns the report of a plan as plain values; a model without profile is quantized."""
         async with self.open() as call:
             profile_path = call.scratch / "profile.json"
-            profile_path.write_bytes(profile)
+            if profile is not None:
+                profile_path.write_bytes(profile)
             fields = {
                 "model": str(model),
-                "profile": str(profile_path),
+                "profile": None if profile is None else str(profile_path),
                 "precision": precision,
                 "threads": self._threads,
             }

@@ -46,7 +46,7 @@ class JobInputs:
     """The rows that a job works with."""
 
     model: ModelRecord
-    calibration: CalibrationRecord
+    calibration: CalibrationRecord | None
     dataset: DatasetRecord | None
     evaluation: DatasetRecord | None
     trained_sha256: str | None
@@ -105,12 +105,13 @@ class JobWork:
     def _prepare(self, job: JobRecord, inputs: JobInputs, scratch: Path) -> dict[str, Any]:
         """Verifies all stored bytes that the worker will read, and returns its task."""
         profile = scratch / "profile.json"
-        profile.write_bytes(inputs.calibration.profile.to_json())
+        if inputs.calibration is not None:
+            profile.write_bytes(inputs.calibration.profile.to_json())
         trained = inputs.trained_sha256
         return {
             "threads": self._worker_threads,
             "model": str(self._blobs.verify(inputs.model.sha256)),
-            "profile": str(profile),
+            "profile": None if inputs.calibration is None else str(profile),
             "dataset": self._dataset_fields(inputs.dataset, job, job.augmentation),
             "evaluation": self._dataset_fields(inputs.evaluation, job),
             "preprocessing": None if job.preprocessing is None else job.preprocessing.to_document(),
@@ -204,7 +205,9 @@ def _inputs(tx: sqlite3.Connection, job: JobRecord) -> JobInputs:
             )
     return JobInputs(
         model=models.get(tx, job.model_id),
-        calibration=calibrations.get(tx, job.calibration_id),
+        calibration=None
+        if job.calibration_id is None
+        else calibrations.get(tx, job.calibration_id),
         dataset=datasets.get(tx, job.dataset_id) if job.dataset_id is not None else None,
         evaluation=datasets.get(tx, job.evaluation_dataset_id)
         if job.evaluation_dataset_id is not None
@@ -215,10 +218,9 @@ def _inputs(tx: sqlite3.Connection, job: JobRecord) -> JobInputs:
 
 def _lineage(inputs: JobInputs) -> dict[str, str]:
     """Names what an artifact came from by digests, so that equal inputs give equal bytes."""
-    lineage = {
-        "model_sha256": inputs.model.sha256,
-        "calibration_sha256": inputs.calibration.sha256,
-    }
+    lineage = {"model_sha256": inputs.model.sha256}
+    if inputs.calibration is not None:
+        lineage["calibration_sha256"] = inputs.calibration.sha256
     if inputs.dataset is not None:
         lineage["dataset_sha256"] = inputs.dataset.sha256
     if inputs.trained_sha256 is not None:

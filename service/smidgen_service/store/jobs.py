@@ -38,7 +38,7 @@ def insert(tx: sqlite3.Connection, job: JobRecord) -> JobRecord:
             job.state.value,
             job.progress,
             job.model_id,
-            job.calibration_id,
+            job.calibration_id or "",  # of models that were uploaded quantized
             job.dataset_id,
             job.evaluation_dataset_id,
             job.train_job_id,
@@ -245,7 +245,7 @@ def _decode(row: sqlite3.Row) -> JobRecord:
         id=row["id"],
         kind=kind,
         model_id=row["model_id"],
-        calibration_id=row["calibration_id"],
+        calibration_id=row["calibration_id"] or None,
         create_time=row["create_time"],
         dataset_id=row["dataset_id"],
         evaluation_dataset_id=row["evaluation_dataset_id"],

@@ -156,7 +156,7 @@ class JobRecord:
     id: str
     kind: JobKind
     model_id: str
-    calibration_id: str
+    calibration_id: str | None
     create_time: int
     dataset_id: str | None = None
     evaluation_dataset_id: str | None = None

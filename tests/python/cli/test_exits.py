@@ -84,7 +84,10 @@ def test_refusal_ends_with_1(smidgen: Smidgen) -> None:
         (("models", "frobnicate"), "USAGE"),
         (("upload", "no-such-file.pt2"), "USAGE"),
         (("calibrate", "digits"), "CALIBRATION_SOURCE_INVALID"),
-        (("convert", "digits"), "CONVERT_SOURCE_INVALID"),
+        (
+            ("convert", "digits", "--calibration", "c", "--train-job", "j"),
+            "CONVERT_SOURCE_INVALID",
+        ),
         (("convert", "--local", "m.pt2"), "OPTION_MISSING"),
         (
             ("train-qat", "m", "--calibration", "c", "--dataset", "d", "--epochs", "0"),

@@ -16,7 +16,7 @@ import smidgen
 from smidgen import extras
 from smidgen.artifact import load_artifact, save_artifact
 from smidgen.formats.onnx_export import read_metadata
-from smidgen.program import interpret
+from smidgen.program import Add, DType, Program, TensorInfo, interpret
 from tests.python.cli.conftest import Smidgen
 from tests.python.formats.pt2_files import export
 
@@ -67,6 +67,26 @@ def test_an_artifact_becomes_a_quantized_model(offline: Smidgen, artifact: Path)
     expected = np.asarray(interpret(program, inputs)[program.outputs[0]])
     spread = float(expected.max() - expected.min())
     np.testing.assert_allclose(found, expected, atol=0.02 * spread)
+
+
+def test_sums_are_written_exactly_or_as_runtimes_fuse_them(
+    offline: Smidgen, tmp_path: Path
+) -> None:
+    tensors = {
+        name: TensorInfo(name, DType.UINT8, (None, 8), scale)
+        for name, scale in (("a", 0.125), ("b", 0.25), ("y", 0.375))
+    }
+    program = Program(("a", "b"), ("y",), tensors, (Add("a", "b", "y"),), {})
+    artifact, out = tmp_path / "sum.smidgen", tmp_path / "sum.onnx"
+    save_artifact(program, artifact)
+    kinds = []
+    for options in ([], ["--fused-sums"]):
+        assert offline("export", artifact, "--onnx", out, *options).code == 0
+        kinds.append({node.op_type for node in onnx.load(out).graph.node})
+    assert {"Sum", "Round"} <= kinds[0]
+    assert "Add" not in kinds[0]
+    assert "Add" in kinds[1]
+    assert not {"Sum", "Round"} & kinds[1]
 
 
 def test_a_pt2_file_becomes_a_float_model(

@@ -138,11 +138,12 @@ def test_convert_from_a_calibration_and_from_a_job(client: Client, state: State)
     assert client.convert("digits", calibration="c1", validate_only=True).plan.float_bytes == 4000
 
 
-@pytest.mark.parametrize("source", [{}, {"calibration": "c", "train_job": "j"}])
-def test_convert_wants_exactly_one_source(client: Client, source: dict[str, str]) -> None:
+def test_convert_wants_one_source_and_quantized_models_none(client: Client, state: State) -> None:
     with pytest.raises(InvalidConfigError) as caught:
-        client.convert("digits", **source)
+        client.convert("digits", calibration="c", train_job="j")
     assert caught.value.reason == "CONVERT_SOURCE_INVALID"
+    client.convert("digits")
+    assert state.last_request.WhichOneof("source") is None
 
 
 def test_lists_walk_through_all_pages(client: Client, state: State) -> None:

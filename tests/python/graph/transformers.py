@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -76,6 +77,26 @@ def export_encoder(path: Path, *, written_out: bool = False) -> Path:
     batch = torch.export.Dim("batch", min=1, max=64)
     shapes = tuple({0: batch} for _ in INPUTS)
     torch.export.save(torch.export.export(model, arguments, dynamic_shapes=shapes), path)
+    return path
+
+
+def export_encoder_as_onnx(path: Path, *, written_out: bool = False, opset: int = 17) -> Path:
+    """Saves the same encoder as ONNX, where attention is written as its operators."""
+    torch.manual_seed(0)
+    model = Encoder(written_out=written_out).eval()
+    arguments = tuple(torch.from_numpy(array) for array in token_arrays(2).values())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter by tracing is deprecated, and much used
+        torch.onnx.export(
+            model,
+            arguments,
+            path,
+            dynamo=False,
+            opset_version=opset,
+            input_names=list(INPUTS),
+            output_names=["features", "summary"],
+            dynamic_axes={name: {0: "batch"} for name in INPUTS},
+        )
     return path
 
 

@@ -9,5 +9,6 @@ from __future__ import annotations
 
 from smidgen.formats.onnx_export.exporter import export_float_onnx, export_onnx
 from smidgen.formats.onnx_export.lineage import OPSET, read_metadata
+from smidgen.formats.onnx_export.qdq_graph import Sums
 
-__all__ = ["OPSET", "export_float_onnx", "export_onnx", "read_metadata"]
+__all__ = ["OPSET", "Sums", "export_float_onnx", "export_onnx", "read_metadata"]

@@ -7,33 +7,39 @@ from onnx import ModelProto
 from smidgen.formats.onnx_export.float_graph import FloatGraph
 from smidgen.formats.onnx_export.float_rules import FLOAT_RULES, Write
 from smidgen.formats.onnx_export.lineage import make_model
-from smidgen.formats.onnx_export.qdq_graph import QdqGraph
+from smidgen.formats.onnx_export.qdq_graph import QdqGraph, Sums
 from smidgen.formats.onnx_export.rules import RULES
 from smidgen.graph.exported import ExportedModel
 from smidgen.program import Program, verify
 
 
 def export_onnx(
-    program: Program, *, name: str = "smidgen", artifact_sha256: str | None = None
+    program: Program,
+    *,
+    name: str = "smidgen",
+    artifact_sha256: str | None = None,
+    sums: Sums = Sums.EXACT,
 ) -> ModelProto:
     """Returns an ONNX model that computes what a program computes.
 
     Activations are uint8 with one scale, weights int8 with one scale for each output channel and
     biases int32, each between QuantizeLinear and DequantizeLinear; operators are float ones, which
-    runtimes replace by their quantized kernels. Convolutions, linear layers, maxima, concatenations
-    and tables give the program's bytes in a runtime that follows ONNX; sums and averages, whose
-    rounding ONNX leaves open, and functions come within one step of the output's scale.
+    runtimes replace by their quantized kernels. Convolutions, linear layers, sums, maxima,
+    concatenations and tables give the program's bytes in a runtime that follows ONNX; products and
+    averages, whose rounding runtimes choose, and functions come within one step of the output's
+    scale.
 
     Args:
         program: An integer program.
         name: Name of the graph.
         artifact_sha256: Digest of the artifact file, for the model's metadata.
+        sums: How sums of two quantized tensors are written.
 
     Raises:
         ProgramError: the program breaks a rule.
     """
     verify(program)
-    graph = QdqGraph(program)
+    graph = QdqGraph(program, sums)
     for step in program.steps:
         RULES[type(step)](graph, step)
     metadata = {"kind": "qdq"}

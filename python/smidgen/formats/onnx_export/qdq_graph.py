@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +16,16 @@ from smidgen.program import Conv2d, ConvTranspose2d, DType, Linear, Program, Ten
 QMIN, QMAX = 0, 255
 
 
+class Sums(enum.StrEnum):
+    """How the sum of two quantized tensors is written."""
+
+    EXACT = "exact"
+    """So that every runtime that follows ONNX gives the bytes of the step."""
+
+    FUSED = "fused"
+    """As the float operator, which runtimes fuse; rarely a byte is off by one."""
+
+
 class QdqGraph(OnnxGraph):
     """The ONNX graph of a program.
 
@@ -23,10 +34,12 @@ class QdqGraph(OnnxGraph):
 
     Args:
         program: The program that the graph is made of.
+        sums: How sums are written.
     """
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, sums: Sums = Sums.EXACT) -> None:
         super().__init__(program.tensors)
+        self.sums = sums
         self.program = program
         self._reals: dict[str, str] = {}
         self._qparam_names: dict[str, list[str]] = {}
@@ -54,6 +67,11 @@ class QdqGraph(OnnxGraph):
     def dequantize_as(self, tensor: str, value: str) -> str:
         """Adds DequantizeLinear of bytes that have the scale and zero point of a tensor."""
         return self.node("DequantizeLinear", [value, *self._qparams(tensor)])
+
+    def dequantize_in(self, name: str, scale: np.float32) -> str:
+        """Adds DequantizeLinear of a tensor as if its scale were another."""
+        constant = self.constant(f"{name}/other_scale", scale)
+        return self.node("DequantizeLinear", [name, constant, self._qparams(name)[1]])
 
     def write(
         self,
@@ -98,7 +116,7 @@ class QdqGraph(OnnxGraph):
     def layer_bias(self, step: Conv2d | ConvTranspose2d | Linear) -> str:
         """Returns the real bias of a layer, from int32 with the scale of the accumulators."""
         weight_scale = np.asarray(self.program.constants[step.weight_scale], np.float32)
-        scales = np.float32(self._scale_of(step.input)) * weight_scale
+        scales = np.float32(self.scale_of(step.input)) * weight_scale
         values = np.asarray(self.program.constants[step.bias])
         return self.dequantized_constant(step.bias, values, scales, 0)
 
@@ -118,12 +136,13 @@ class QdqGraph(OnnxGraph):
         if tensor not in self._qparam_names:
             zero_point = np.uint8(self.program.tensor(tensor).zero_point)
             self._qparam_names[tensor] = [
-                self.constant(f"{tensor}/scale", np.float32(self._scale_of(tensor))),
+                self.constant(f"{tensor}/scale", np.float32(self.scale_of(tensor))),
                 self.constant(f"{tensor}/zero_point", zero_point),
             ]
         return self._qparam_names[tensor]
 
-    def _scale_of(self, name: str) -> float:
+    def scale_of(self, name: str) -> float:
+        """Returns the scale of a quantized tensor."""
         scale = self.program.tensor(name).scale
         assert scale is not None, "verify lets no step read the scale of a float tensor"
         return scale

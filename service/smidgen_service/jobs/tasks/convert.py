@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from smidgen import pipeline
 from smidgen.artifact import save_artifact
 from smidgen.config import PostTrainingConfig, Preprocessing
+from smidgen.pipeline import Conversion
+from smidgen.profile import CalibrationProfile
 from smidgen.progress import Stage
 from smidgen_service.jobs.data_fields import dataset_of
 from smidgen_service.jobs.tasks.channel import Channel
@@ -16,16 +19,37 @@ from smidgen_service.jobs.tasks.sources import precision_of, profile_of
 
 
 def convert(fields: Mapping[str, Any], channel: Channel) -> None:
-    """Converts a calibrated or trained model and writes the artifact."""
-    model = pipeline.load_model(Path(fields["model"]))
+    """Converts a calibrated, trained or quantized model and writes the artifact."""
     profile = profile_of(fields)
-    assert profile is not None
+    if profile is None:
+        channel.send("stage", {"stage": Stage.CONVERT, "progress": 0.2})
+        conversion = _imported(fields)
+    else:
+        conversion = _converted(fields, profile, channel)
+    channel.send("stage", {"stage": Stage.VERIFY, "progress": 0.9})
+    sha256 = save_artifact(conversion.program, Path(fields["artifact"]))
+    channel.send("result", {"sha256": sha256, "report": conversion.report.to_dict()})
+
+
+def _imported(fields: Mapping[str, Any]) -> Conversion:
+    """Keeps the quantization that the file states."""
+    conversion = pipeline.import_quantized(Path(fields["model"]))
+    lineage = {**conversion.program.lineage, **fields["lineage"]}
+    program = replace(conversion.program, lineage=lineage)
+    return replace(
+        conversion, program=pipeline.with_preprocessing(program, _preprocessing_of(fields))
+    )
+
+
+def _converted(
+    fields: Mapping[str, Any], profile: CalibrationProfile, channel: Channel
+) -> Conversion:
+    model = pipeline.load_model(Path(fields["model"]))
     trained_path = fields["trained"]
     trained = pipeline.load_trained(Path(trained_path)) if trained_path is not None else None
     evaluation = dataset_of(fields["evaluation"]) if fields["evaluation"] is not None else None
     channel.send("stage", {"stage": Stage.CONVERT, "progress": 0.2})
-    preprocessing = fields["preprocessing"]
-    conversion = pipeline.convert(
+    return pipeline.convert(
         model,
         profile,
         trained,
@@ -34,8 +58,10 @@ def convert(fields: Mapping[str, Any], channel: Channel) -> None:
         precision=precision_of(fields),
         post_training=PostTrainingConfig(**(fields["config"] or {})),
         samples=dataset_of(fields["dataset"]) if fields["dataset"] is not None else None,
-        preprocessing=None if preprocessing is None else Preprocessing.from_document(preprocessing),
+        preprocessing=_preprocessing_of(fields),
     )
-    channel.send("stage", {"stage": Stage.VERIFY, "progress": 0.9})
-    sha256 = save_artifact(conversion.program, Path(fields["artifact"]))
-    channel.send("result", {"sha256": sha256, "report": conversion.report.to_dict()})
+
+
+def _preprocessing_of(fields: Mapping[str, Any]) -> Preprocessing | None:
+    preprocessing = fields["preprocessing"]
+    return None if preprocessing is None else Preprocessing.from_document(preprocessing)

@@ -13,6 +13,11 @@ from smidgen_service.jobs.tasks.sources import precision_of, profile_of
 
 def plan(fields: Mapping[str, Any], channel: Channel) -> None:
     """Reports on a model that is not converted."""
+    profile = profile_of(fields)
+    if profile is None:
+        report = pipeline.import_quantized(Path(fields["model"])).report
+        channel.send("result", {"report": report.to_dict()})
+        return
     model = pipeline.load_model(Path(fields["model"]))
-    report = pipeline.plan(model, profile_of(fields), precision_of(fields))
+    report = pipeline.plan(model, profile, precision_of(fields))
     channel.send("result", {"report": report.to_dict()})

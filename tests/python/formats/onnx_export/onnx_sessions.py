@@ -13,6 +13,8 @@ from smidgen.formats.onnx_export import export_onnx
 from smidgen.program import Program
 
 WARNINGS = 3  # and what is below errors, is not shown
+EXACT_PRODUCTS = ("session.x64quantprecision", "1")
+"""Without VNNI ONNX Runtime adds pairs of products in 16 bits, which saturate, unless told so."""
 
 
 def session(
@@ -23,6 +25,7 @@ def session(
     options = onnxruntime.SessionOptions()
     options.log_severity_level = WARNINGS
     options.intra_op_num_threads = 1
+    options.add_session_config_entry(*EXACT_PRODUCTS)
     options.optimized_model_filepath = optimized
     options.graph_optimization_level = levels.ORT_ENABLE_ALL if optimize else levels.ORT_DISABLE_ALL
     model = export_onnx(program).SerializeToString()

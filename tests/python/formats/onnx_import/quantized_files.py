@@ -18,6 +18,8 @@ from onnxruntime.quantization import (
     quantize_static,
 )
 
+from tests.python.formats.onnx_export.onnx_sessions import EXACT_PRODUCTS
+
 Arrays = Mapping[str, NDArray[Any]]
 OPSET, IR_VERSION = 17, 8
 WARNINGS = 3  # and what is below errors, is not shown
@@ -133,6 +135,7 @@ def run_onnxruntime(path: Path, x: NDArray[np.float32], *, optimize: bool = True
     options = onnxruntime.SessionOptions()
     options.log_severity_level = WARNINGS
     options.intra_op_num_threads = 1
+    options.add_session_config_entry(*EXACT_PRODUCTS)
     options.graph_optimization_level = levels.ORT_ENABLE_ALL if optimize else levels.ORT_DISABLE_ALL
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     return np.asarray(session.run(None, {session.get_inputs()[0].name: x})[0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from smidgen.engine import Engine
 from smidgen.float_model import load_model
 from smidgen.lookup_tables import function_table
 from smidgen.program import (
+    Add,
     Attention,
     Conv2d,
     ConvTranspose2d,
@@ -88,6 +90,37 @@ def test_each_step_comes_back(program: Program, step: Step, tmp_path: Path) -> N
     # Gather of constant indices is written as slices, and a multiplication by one as nothing.
     if isinstance(step, Attention | Conv2d | ConvTranspose2d | DynamicLinear | Embedding | Linear):
         assert kinds.count(type(step)) == 1
+
+
+@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v2"])
+def test_sums_of_nets_come_back_as_sums(name: str, tmp_path: Path) -> None:
+    net = replace(NETS[name], image_shape=(3, 32, 32))  # type: ignore[type-var]  # it has images
+    program = convert(net.random(), net.samples(4))
+
+    found = come_back(program, tmp_path)
+
+    assert [type(step) for step in found.steps] == [type(step) for step in program.steps]
+    for ours, theirs in zip(program.steps, found.steps, strict=True):
+        assert found.tensor(theirs.output).scale == program.tensor(ours.output).scale
+
+
+def test_sums_of_tables_and_of_sums_come_back(tmp_path: Path) -> None:
+    """The scale of a table's bytes is said by those who read it alone, here by sums."""
+    table = np.random.default_rng(0).integers(0, 256, 256, np.uint8)
+    scales = {"a": 0.1, "b": 0.03, "c": 0.07, "d": 0.11, "e": 0.5}
+    tensors = {
+        name: TensorInfo(name, DType.UINT8, (None, 40), float(np.float32(scale)), 7 + index)
+        for index, (name, scale) in enumerate(scales.items())
+    }
+    steps = (Lookup("a", "b", "t"), Add("a", "b", "c"), Add("c", "b", "d"), Add("d", "d", "e"))
+    program = with_float_ends(Program(("a",), ("e",), tensors, steps, {"t": table}))
+
+    found = come_back(program, tmp_path)
+
+    assert_same_bytes(program, found, inputs_of(program))
+    kinds = [type(step).__name__ for step in found.steps]
+    assert kinds.count("Add") >= 2
+    assert not set(kinds) & {"Binary", "Unary"}
 
 
 WHOLE = [

@@ -162,6 +162,8 @@ CASES: dict[str, Case] = {
     "max with a number": one("Max", IMAGE, {"c": np.float32(0.1).reshape(())}),
     "min with a number in front": one(
         "Min", IMAGE, {"c": np.float32(0.1).reshape(())}, names=["c", "x"]),
+    "sum of one": one("Sum", IMAGE),
+    "sum of three": one("Sum", {**PAIR, "u": rng_array((2, 4, 6, 6), 2)}),
     "max of three": one("Max", {**PAIR, "u": rng_array((2, 4, 6, 6), 2)}),
     "clip": one("Clip", IMAGE, {"a": np.float32(-0.5), "b": np.float32(0.5)}),
     "clip below": one("Clip", IMAGE, {"a": np.float32(0.0)}),

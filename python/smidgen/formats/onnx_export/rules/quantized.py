@@ -9,7 +9,7 @@ import numpy as np
 from onnx import TensorProto
 
 from smidgen.formats.onnx_export.functions import find_function
-from smidgen.formats.onnx_export.qdq_graph import QdqGraph
+from smidgen.formats.onnx_export.qdq_graph import QdqGraph, Sums
 from smidgen.formats.onnx_export.rules.rule import Rule
 from smidgen.functional import U8
 from smidgen.program import (
@@ -24,6 +24,7 @@ from smidgen.program import (
     Multiply,
     Quantize,
 )
+from smidgen.qparams import LARGEST_SCALE, SMALLEST_SCALE
 
 
 def _quantize(graph: QdqGraph, step: Quantize) -> None:
@@ -60,12 +61,31 @@ def _linear(graph: QdqGraph, step: Linear) -> None:
         graph.write("Add", [product, bias], step.output, clamp=clamp)
 
 
-def _binary(operator: str) -> Rule:
-    def rule(graph: QdqGraph, step: Add | Multiply) -> None:
-        inputs = [graph.real(step.lhs), graph.real(step.rhs)]
-        graph.write(operator, inputs, step.output, clamp=(step.qmin, step.qmax))
+def _add(graph: QdqGraph, step: Add) -> None:
+    """Writes a sum in units of the output's scale, where one rounding is what the step does.
 
-    return rule
+    Runtimes replace a float Add between quantized tensors by kernels that round elsewhere. They
+    have none for Sum, and Round makes the product with the scale and its quotient exact.
+    """
+    operands = (step.lhs, step.rhs)
+    scale = np.float32(graph.scale_of(step.output))
+    ratios = [np.float32(graph.scale_of(name)) / scale for name in operands]
+    are_scales = all(SMALLEST_SCALE <= ratio <= LARGEST_SCALE for ratio in ratios)
+    if graph.sums is Sums.FUSED or not are_scales:
+        inputs = [graph.real(name) for name in operands]
+        graph.write("Add", inputs, step.output, clamp=(step.qmin, step.qmax))
+        return
+    inputs = [
+        graph.dequantize_in(name, ratio) for name, ratio in zip(operands, ratios, strict=True)
+    ]
+    units = graph.node("Round", [graph.node("Sum", inputs)])
+    real = graph.node("Mul", [units, graph.number(float(scale))])
+    graph.quantize(real, step.output, step.qmin, step.qmax)
+
+
+def _multiply(graph: QdqGraph, step: Multiply) -> None:
+    inputs = [graph.real(step.lhs), graph.real(step.rhs)]
+    graph.write("Mul", inputs, step.output, clamp=(step.qmin, step.qmax))
 
 
 def _average_pool(graph: QdqGraph, step: AveragePool2d) -> None:
@@ -115,8 +135,8 @@ RULES: Mapping[type[Any], Rule] = {
     Dequantize: _dequantize,
     Conv2d: _conv2d,
     Linear: _linear,
-    Add: _binary("Add"),
-    Multiply: _binary("Mul"),
+    Add: _add,
+    Multiply: _multiply,
     AveragePool2d: _average_pool,
     GlobalAveragePool: _global_average_pool,
     MaxPool2d: _max_pool,

@@ -15,6 +15,7 @@ from smidgen.formats.onnx_import.quantized.integer_steps import write_exact, wri
 from smidgen.formats.onnx_import.quantized.model import QuantizedModel
 from smidgen.formats.onnx_import.quantized.network import Network, without_unread
 from smidgen.formats.onnx_import.quantized.plan import Plan, PlanTooLargeError, plan
+from smidgen.formats.onnx_import.quantized.sums import join_sums
 from smidgen.formats.onnx_import.quantized.weights import UnsupportedWeightsError
 from smidgen.formats.onnx_import.quantized.writer import Writer
 from smidgen.formats.onnx_import.quantized.written_out import join_functions
@@ -64,6 +65,7 @@ def _rewritten(model: QuantizedModel) -> Sequence[ExportedNode]:
     outputs, weights = model.exported.output_values, model.exported.weights
     nodes = with_dynamic_layers(model.exported.nodes, model.dynamic)
     nodes = join_functions(Network(nodes, outputs), weights)
+    nodes = join_sums(Network(nodes, outputs), weights)
     if model.is_own:
         nodes = without_unread(join_attention(Network(nodes, outputs), weights), outputs)
     return without_unread(_with_biases(Network(nodes, outputs), weights), outputs)

@@ -112,6 +112,7 @@ RULES: Mapping[str, Rule] = {
     "Split": movement.split,
     "Squeeze": first_of(extents.squeeze, on_tensors=movement.squeeze),
     "Sub": first_of(extents.sub, on_tensors=elementwise.binary("sub.Tensor")),
+    "Sum": elementwise.total,
     "Swish": elementwise.swish,
     "Tile": movement.tile,
     "Transpose": movement.transpose,

@@ -76,6 +76,14 @@ def _extreme_of(call: Call, target: str, bound: str, lhs: Tensor, rhs: Tensor) -
     return call.one(target, self=lhs, other=rhs)
 
 
+def total(call: Call) -> Sequence[Result]:
+    """Sum of any number of values, one after the other."""
+    result = call.input(0)
+    for index in range(1, len(call.inputs)):
+        result = call.one("add.Tensor", self=result, other=call.input(index))
+    return [result]
+
+
 def clip(call: Call) -> Sequence[Result]:
     """Clip between constant bounds."""
     value = call.value(0)

@@ -21,8 +21,9 @@ def refused(call: Call) -> Sequence[Result]:
     """
     raise refusal(
         OnnxReason.QUANTIZED_MODEL,
-        f"it is quantized already, by {call.node.op_type} at {label_of(call.node)!r}. Import it "
-        "as a quantized model, which keeps its scales, or export the float model.",
+        f"it is quantized already, by {call.node.op_type} at {label_of(call.node)!r}. Upload "
+        "and convert it as it is, or with `smidgen convert --local --quantized`, which keeps its "
+        "scales; to calibrate or train, export the float model.",
     )
 
 
