@@ -12,7 +12,6 @@ import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
-import nncf
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -96,8 +95,8 @@ def main() -> None:
         onnx_path = Path(folder) / "float.onnx"
         export_float(net, {INPUT: images[:2]}, onnx_path)
         wanted = run_float(onnx_path, images)
-        add("NNCF, symmetric", run_nncf(onnx_path, calibration, images, _PERFORMANCE))
-        add("NNCF, mixed", run_nncf(onnx_path, calibration, images, _MIXED))
+        add("NNCF, symmetric", run_nncf(onnx_path, calibration, images, mixed=False))
+        add("NNCF, mixed", run_nncf(onnx_path, calibration, images, mixed=True))
         add("ONNX Runtime", run_onnxruntime_static(onnx_path, calibration, images))
         model = _imported(net, images[:2], Path(folder) / "net.pt2")
         profile = _calibrate(model, calibration)
@@ -109,9 +108,6 @@ def main() -> None:
         trained = _train(model, profile, arguments.checkpoint, console)
         add("Smidgen QAT", _run(pipeline.convert(model, profile, trained), images))
     console.print(markdown(rows), soft_wrap=True, markup=False)
-
-
-_PERFORMANCE, _MIXED = nncf.QuantizationPreset.PERFORMANCE, nncf.QuantizationPreset.MIXED
 
 
 def _arguments() -> argparse.Namespace:

@@ -12,11 +12,9 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import nncf
 import numpy as np
 import onnx
 import onnxruntime
-import openvino
 from numpy.typing import NDArray
 from onnxruntime import quantization
 from onnxruntime.quantization.shape_inference import quant_pre_process
@@ -52,11 +50,20 @@ def run_onnxruntime_static(model: Path, calibration: Images, images: Images) -> 
     return _run_onnx(path, images, onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL)
 
 
-def run_nncf(
-    model: Path, calibration: Images, images: Images, preset: nncf.QuantizationPreset
-) -> Logits:
-    """Quantizes by NNCF, with its bias correction, and runs the result in OpenVINO."""
+def run_nncf(model: Path, calibration: Images, images: Images, *, mixed: bool) -> Logits:
+    """Quantizes by NNCF, with its bias correction, and runs the result in OpenVINO.
+
+    Args:
+        model: The float model.
+        calibration: [M, 3, H, W].
+        images: [N, 3, H, W].
+        mixed: Whether activations that can be negative get a zero point, as ours do.
+    """
+    import nncf  # noqa: PLC0415  (of the benchmark's packages)
+    import openvino  # noqa: PLC0415
+
     name = _input_name(model)
+    presets = nncf.QuantizationPreset
     with (
         Path(os.devnull).open("w") as nowhere,
         contextlib.redirect_stdout(nowhere),
@@ -65,24 +72,12 @@ def run_nncf(
         quantized = nncf.quantize(
             openvino.Core().read_model(model),
             nncf.Dataset([{name: image} for image in _singly(calibration)]),
-            preset=preset,
+            preset=presets.MIXED if mixed else presets.PERFORMANCE,
             subset_size=len(calibration),
         )
-    runner = _OpenvinoRunner(quantized)
-    return _in_batches(images, runner.run)
-
-
-class _OpenvinoRunner:
-    """A compiled model with one input and one output."""
-
-    def __init__(self, model: openvino.Model) -> None:
-        limits = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": 1}
-        self._compiled = openvino.Core().compile_model(model, "CPU", limits)
-
-    def run(self, images: Images) -> Logits:
-        """Maps [N, 3, H, W] to [N, classes]."""
-        found: Logits = self._compiled([images])[0]
-        return found
+    limits = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": 1}
+    compiled = openvino.Core().compile_model(quantized, "CPU", limits)
+    return _in_batches(images, lambda part: compiled([part])[0])
 
 
 class _Samples(quantization.CalibrationDataReader):  # type: ignore[misc]  # has no types

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 from PIL import Image
@@ -15,7 +13,7 @@ SHADES = {"some/dark.png": 20, "some/light.png": 200}
 
 
 @pytest.fixture
-def shades(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def shades(monkeypatch: pytest.MonkeyPatch) -> None:
     """Photographs of a ramp from left to right, above one shade each."""
 
     def ramp(name: str) -> Image.Image:
@@ -23,7 +21,6 @@ def shades(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         return Image.fromarray(np.broadcast_to(row[None, :, None], (200, 300, 3)).copy())
 
     monkeypatch.setattr(photographs, "_open", ramp)
-    yield
 
 
 @pytest.mark.usefixtures("shades")
