@@ -54,6 +54,20 @@ def markdown(rows: Sequence[Agreement]) -> str:
     return "\n".join(lines)
 
 
+def read_agreements(path: Path, settings: Mapping[str, Any]) -> list[Agreement]:
+    """Returns what was measured before; nothing if there is no file.
+
+    Raises:
+        ValueError: the file has other settings.
+    """
+    if not path.exists():
+        return []
+    document = json.loads(path.read_text())
+    if document["settings"] != json.loads(json.dumps(dict(settings))):
+        raise ValueError(f"{path} was measured with other settings; remove it or name another file")
+    return [Agreement(**row) for row in document["rows"]]
+
+
 def write_agreements(
     path: Path, machine: Mapping[str, str], settings: Mapping[str, Any], rows: Sequence[Agreement]
 ) -> None:

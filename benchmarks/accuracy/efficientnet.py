@@ -9,17 +9,29 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from rich.console import Console
-from torch import nn
 
-from benchmarks.accuracy.agreement import Agreement, Logits, compare, markdown, write_agreements
-from benchmarks.accuracy.peers import run_float, run_nncf, run_onnxruntime_static
+from benchmarks.accuracy.agreement import (
+    Logits,
+    compare,
+    markdown,
+    read_agreements,
+    write_agreements,
+)
+from benchmarks.accuracy.peers import (
+    run_float,
+    run_nncf,
+    run_nncf_pairs,
+    run_onnxruntime_static,
+)
 from benchmarks.accuracy.photographs import HELD_OUT, TRAINING, draw_crops
 from benchmarks.environment import environment
 from benchmarks.nets import make_net
@@ -75,44 +87,139 @@ def to_input(crops: NDArray[np.uint8]) -> Images:
     return np.ascontiguousarray(scaled.transpose(0, 3, 1, 2)[:, :, ::-1, ::-1])
 
 
+class Contest:
+    """The net, the crops, and what is made of them when it is first asked for.
+
+    Args:
+        folder: Where models are written.
+        checkpoint: Where training keeps its state; None keeps none.
+        console: Where training shows how far it is.
+    """
+
+    def __init__(self, folder: Path, checkpoint: Path | None, console: Console) -> None:
+        self._folder = folder
+        self._checkpoint = checkpoint
+        self._console = console
+
+    @cached_property
+    def images(self) -> Images:
+        """The crops to measure on."""
+        return to_input(draw_crops(HELD_OUT, HELD_OUT_COUNT, HELD_OUT_SEED))
+
+    @cached_property
+    def calibration(self) -> Images:
+        """The crops that all contestants calibrate on."""
+        return to_input(draw_crops(TRAINING, CALIBRATION_COUNT, CALIBRATION_SEED))
+
+    @cached_property
+    def onnx(self) -> Path:
+        """The float model."""
+        path = self._folder / "float.onnx"
+        export_float(make_net(NET, "pretrained"), {INPUT: self.images[:2]}, path)
+        return path
+
+    @cached_property
+    def wanted(self) -> Logits:
+        """What the float model answers."""
+        return run_float(self.onnx, self.images)
+
+    @cached_property
+    def model(self) -> FloatModel:
+        """The float model, imported."""
+        path = self._folder / "net.pt2"
+        example = (torch.from_numpy(self.images[:2]),)
+        batch = torch.export.Dim("batch", min=1, max=4096)
+        net = make_net(NET, "pretrained")
+        exported = torch.export.export(net, example, dynamic_shapes=({0: batch},))
+        torch.export.save(exported, path)
+        return pipeline.load_model(path)
+
+    @cached_property
+    def profile(self) -> CalibrationProfile:
+        """The ranges of its activations, min-max."""
+        (spec,) = self.model.exported.inputs
+        starts = range(0, CALIBRATION_COUNT, CALIBRATION_BATCH)
+        return pipeline.calibrate(
+            self.model,
+            [{spec.name: self.calibration[start : start + CALIBRATION_BATCH]} for start in starts],
+        )
+
+    def nncf(self, *, mixed: bool) -> Logits:
+        """NNCF's model in OpenVINO."""
+        return run_nncf(self.onnx, self.calibration, self.images, mixed=mixed)
+
+    def nncf_pairs(self) -> Logits:
+        """NNCF's model without saturation."""
+        return run_nncf_pairs(self.onnx, self.calibration, self.images)
+
+    def onnxruntime(self) -> Logits:
+        """ONNX Runtime's model."""
+        return run_onnxruntime_static(self.onnx, self.calibration, self.images)
+
+    def ptq(self, config: PostTrainingConfig | None = None) -> Logits:
+        """Calibration alone, or with what else is done to the weights."""
+        samples = None if config is None else self.calibration
+        return _run(
+            pipeline.convert(self.model, self.profile, post_training=config, samples=samples),
+            self.images,
+        )
+
+    def qat(self) -> Logits:
+        """Training with quantization simulated; goes on from the checkpoint if there is one."""
+        crops = to_input(draw_crops(TRAINING, TRAINING_COUNT, TRAINING_SEED))
+        kept = self._checkpoint
+        trained = pipeline.train_qat(
+            self.model,
+            self.profile,
+            Dataset({"inputs": crops}, len(crops)),
+            CONFIG,
+            on_progress=self._show,
+            checkpoint=kept,
+            resume=kept if kept is not None and kept.exists() else None,
+        )
+        return _run(pipeline.convert(self.model, self.profile, trained), self.images)
+
+    def _show(self, progress: TrainingProgress) -> None:
+        self._console.print(
+            f"step {progress.step} of {progress.total_steps}: "
+            f"loss {progress.quantization_loss:.5f}, agreement {progress.agreement}",
+            soft_wrap=True,
+        )
+
+
+FORMS: Mapping[str, Callable[[Contest], Logits]] = {
+    "NNCF, symmetric": lambda contest: contest.nncf(mixed=False),
+    "NNCF, mixed": lambda contest: contest.nncf(mixed=True),
+    "ONNX Runtime": Contest.onnxruntime,
+    "Smidgen PTQ": Contest.ptq,
+    "Smidgen PTQ, biases corrected": lambda contest: contest.ptq(
+        PostTrainingConfig(correct_bias=True)
+    ),
+    "Smidgen QAT": Contest.qat,
+    "NNCF, mixed, pair by pair": Contest.nncf_pairs,
+}
+
+
 def main() -> None:
-    """Measures all forms, prints the table and writes the file."""
+    """Measures the forms that the file does not have yet, and prints the table."""
     arguments = _arguments()
     torch.set_num_threads(1)
-    console = Console()
-    rows: list[Agreement] = []
-    images = to_input(draw_crops(HELD_OUT, HELD_OUT_COUNT, HELD_OUT_SEED))
-    calibration = to_input(draw_crops(TRAINING, CALIBRATION_COUNT, CALIBRATION_SEED))
-
-    def add(form: str, found: Logits) -> None:
-        rows.append(compare(form, wanted, found))
-        console.print(rows[-1], soft_wrap=True)
-        if arguments.out is not None:
-            write_agreements(arguments.out, environment(), _settings(), rows)
-
+    console, settings = Console(), _settings()
+    rows = [] if arguments.out is None else read_agreements(arguments.out, settings)
     with tempfile.TemporaryDirectory() as folder:
-        net = make_net(NET, "pretrained")
-        onnx_path = Path(folder) / "float.onnx"
-        export_float(net, {INPUT: images[:2]}, onnx_path)
-        wanted = run_float(onnx_path, images)
-        add("NNCF, symmetric", run_nncf(onnx_path, calibration, images, mixed=False))
-        add("NNCF, mixed", run_nncf(onnx_path, calibration, images, mixed=True))
-        add("ONNX Runtime", run_onnxruntime_static(onnx_path, calibration, images))
-        model = _imported(net, images[:2], Path(folder) / "net.pt2")
-        profile = _calibrate(model, calibration)
-        add("Smidgen PTQ", _run(pipeline.convert(model, profile), images))
-        corrected = pipeline.convert(
-            model, profile, post_training=PostTrainingConfig(correct_bias=True), samples=calibration
-        )
-        add("Smidgen PTQ, biases corrected", _run(corrected, images))
-        trained = _train(model, profile, arguments.checkpoint, console)
-        add("Smidgen QAT", _run(pipeline.convert(model, profile, trained), images))
+        contest = Contest(Path(folder), arguments.checkpoint, console)
+        measured = {row.form for row in rows}
+        for form in [form for form in FORMS if form not in measured]:
+            rows.append(compare(form, contest.wanted, FORMS[form](contest)))
+            console.print(rows[-1], soft_wrap=True)
+            if arguments.out is not None:
+                write_agreements(arguments.out, environment(), settings, rows)
     console.print(markdown(rows), soft_wrap=True, markup=False)
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="What quantization changes in EfficientNet-lite0.")
-    parser.add_argument("--out", type=Path, help="where to write the results as JSON")
+    parser.add_argument("--out", type=Path, help="where results are kept as JSON, form by form")
     parser.add_argument(
         "--checkpoint", type=Path, help="where training keeps its state, to go on from there"
     )
@@ -128,44 +235,6 @@ def _settings() -> dict[str, object]:
         "training_crops": TRAINING_COUNT,
         "qat": asdict(CONFIG),
     }
-
-
-def _imported(net: nn.Module, images: Images, path: Path) -> FloatModel:
-    batch = torch.export.Dim("batch", min=1, max=4096)
-    exported = torch.export.export(net, (torch.from_numpy(images),), dynamic_shapes=({0: batch},))
-    torch.export.save(exported, path)
-    return pipeline.load_model(path)
-
-
-def _calibrate(model: FloatModel, images: Images) -> CalibrationProfile:
-    (spec,) = model.exported.inputs
-    starts = range(0, len(images), CALIBRATION_BATCH)
-    return pipeline.calibrate(
-        model, [{spec.name: images[start : start + CALIBRATION_BATCH]} for start in starts]
-    )
-
-
-def _train(
-    model: FloatModel, profile: CalibrationProfile, checkpoint: Path | None, console: Console
-) -> pipeline.TrainedModel:
-    crops = to_input(draw_crops(TRAINING, TRAINING_COUNT, TRAINING_SEED))
-
-    def show(progress: TrainingProgress) -> None:
-        console.print(
-            f"step {progress.step} of {progress.total_steps}: "
-            f"loss {progress.quantization_loss:.5f}, agreement {progress.agreement}",
-            soft_wrap=True,
-        )
-
-    return pipeline.train_qat(
-        model,
-        profile,
-        Dataset({"inputs": crops}, len(crops)),
-        CONFIG,
-        on_progress=show,
-        checkpoint=checkpoint,
-        resume=checkpoint if checkpoint is not None and checkpoint.exists() else None,
-    )
 
 
 def _run(conversion: Conversion, images: Images) -> Logits:

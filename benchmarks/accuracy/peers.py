@@ -1,8 +1,8 @@
 """What others' post-training quantization makes of a float ONNX model.
 
-Both keep their integers as pairs of QuantizeLinear and DequantizeLinear (or FakeQuantize). ONNX
-Runtime's model is run pair by pair in float32: fused, a processor without VNNI adds its products
-in saturating 16 bits, which costs accuracy that is no fault of the quantization.
+Models with pairs of QuantizeLinear and DequantizeLinear are run pair by pair in float32. Fused,
+products are added in saturating 16 bits on a processor without VNNI, which costs accuracy that is
+no fault of the quantization; what NNCF makes for OpenVINO is therefore measured in both ways.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -59,25 +60,39 @@ def run_nncf(model: Path, calibration: Images, images: Images, *, mixed: bool) -
         images: [N, 3, H, W].
         mixed: Whether activations that can be negative get a zero point, as ours do.
     """
-    import nncf  # noqa: PLC0415  (of the benchmark's packages)
-    import openvino  # noqa: PLC0415
+    import openvino  # noqa: PLC0415  (of the benchmark's packages)
 
-    name = _input_name(model)
+    read = openvino.Core().read_model(model)
+    quantized = _nncf_quantized(read, _input_name(model), calibration, mixed=mixed)
+    limits = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": 1}
+    compiled = openvino.Core().compile_model(quantized, "CPU", limits)
+    return _in_batches(images, lambda part: compiled([part])[0])
+
+
+def run_nncf_pairs(model: Path, calibration: Images, images: Images) -> Logits:
+    """Quantizes by NNCF, mixed, and runs the result pair by pair, without saturation."""
+    read = onnx.load(model)
+    path = model.with_name("nncf.onnx")
+    onnx.save(_nncf_quantized(read, _input_name(model), calibration, mixed=True), path)
+    return _run_onnx(path, images, onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL)
+
+
+def _nncf_quantized(read: Any, name: str, calibration: Images, *, mixed: bool) -> Any:
+    """Returns a model of the kind that was read, without what NNCF prints meanwhile."""
+    import nncf  # noqa: PLC0415  (of the benchmark's packages)
+
     presets = nncf.QuantizationPreset
     with (
         Path(os.devnull).open("w") as nowhere,
         contextlib.redirect_stdout(nowhere),
         contextlib.redirect_stderr(nowhere),
     ):
-        quantized = nncf.quantize(
-            openvino.Core().read_model(model),
+        return nncf.quantize(
+            read,
             nncf.Dataset([{name: image} for image in _singly(calibration)]),
             preset=presets.MIXED if mixed else presets.PERFORMANCE,
             subset_size=len(calibration),
         )
-    limits = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": 1}
-    compiled = openvino.Core().compile_model(quantized, "CPU", limits)
-    return _in_batches(images, lambda part: compiled([part])[0])
 
 
 class _Samples(quantization.CalibrationDataReader):  # type: ignore[misc]  # has no types

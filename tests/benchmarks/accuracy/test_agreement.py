@@ -8,7 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.accuracy.agreement import Agreement, compare, markdown, write_agreements
+from benchmarks.accuracy.agreement import (
+    Agreement,
+    compare,
+    markdown,
+    read_agreements,
+    write_agreements,
+)
 
 WANTED = np.array([[3.0, 1.0], [0.0, 2.0], [1.0, 0.0], [5.0, 4.0]], np.float32)
 
@@ -39,3 +45,13 @@ def test_file_keeps_rows_and_settings(tmp_path: Path) -> None:
         "settings": {"crops": 4},
         "rows": [{"form": "a", "agreeing": 3, "count": 4, "sqnr_db": 8.5}],
     }
+
+
+def test_rows_are_read_back_under_the_same_settings(tmp_path: Path) -> None:
+    path = tmp_path / "rows.json"
+    settings, rows = {"crops": (4, 2)}, [Agreement("a", 3, 4, 8.5), Agreement("b", 4, 4, None)]
+    assert read_agreements(path, settings) == []
+    write_agreements(path, {"cpu": "x"}, settings, rows)
+    assert read_agreements(path, settings) == rows
+    with pytest.raises(ValueError, match="other settings"):
+        read_agreements(path, {"crops": (4, 3)})

@@ -9,7 +9,12 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper, save
 from scipy.signal import correlate
 
-from benchmarks.accuracy.peers import run_float, run_nncf, run_onnxruntime_static
+from benchmarks.accuracy.peers import (
+    run_float,
+    run_nncf,
+    run_nncf_pairs,
+    run_onnxruntime_static,
+)
 from smidgen.formats.onnx_export import OPSET
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # those of packages that we do not choose
@@ -69,3 +74,8 @@ def test_nncf(model: Path, mixed: bool) -> None:
     pytest.importorskip("openvino", reason="needs OpenVINO, which `make .venv/.bench` installs")
     pytest.importorskip("nncf", reason="needs NNCF, which `make .venv/.bench` installs")
     _expect_quantized(run_nncf(model, IMAGES[:10], IMAGES, mixed=mixed))
+
+
+def test_nncf_pair_by_pair(model: Path) -> None:
+    pytest.importorskip("nncf", reason="needs NNCF, which `make .venv/.bench` installs")
+    _expect_quantized(run_nncf_pairs(model, IMAGES[:10], IMAGES))
