@@ -192,11 +192,11 @@ FORMS: Mapping[str, Callable[[Contest], Logits]] = {
     "NNCF, mixed": lambda contest: contest.nncf(mixed=True),
     "ONNX Runtime": Contest.onnxruntime,
     "Smidgen PTQ": Contest.ptq,
+    "Smidgen QAT": Contest.qat,
+    "NNCF, mixed, pair by pair": Contest.nncf_pairs,
     "Smidgen PTQ, biases corrected": lambda contest: contest.ptq(
         PostTrainingConfig(correct_bias=True)
     ),
-    "Smidgen QAT": Contest.qat,
-    "NNCF, mixed, pair by pair": Contest.nncf_pairs,
 }
 
 
