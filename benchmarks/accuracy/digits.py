@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.datasets import load_digits
 
 from benchmarks.accuracy.command import run
+from benchmarks.accuracy.recipe import distillation
 from benchmarks.accuracy.split import Split, split_images
 from benchmarks.accuracy.trial import Subject
 from examples.digits.data import BRIGHTEST
@@ -24,7 +25,7 @@ def split(seed: int) -> Split:
 
 def config(seed: int) -> QATConfig:
     """Returns how to train with quantization simulated."""
-    return QATConfig(epochs=10, fine_tune_epochs=2, batch_size=64, learning_rate=1e-3, seed=seed)
+    return distillation(epochs=10, fine_tune_epochs=2, seed=seed)
 
 
 SUBJECT = Subject("digits", DigitNet, split, float_epochs=20, config=config)

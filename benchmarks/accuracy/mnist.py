@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, flatten, nn
 
 from benchmarks.accuracy.command import run
+from benchmarks.accuracy.recipe import distillation
 from benchmarks.accuracy.split import Split, split_images
 from benchmarks.accuracy.trial import Subject
 from examples.digits.model import SeparableBlock, conv_unit
@@ -70,7 +71,7 @@ def split(seed: int) -> Split:
 
 def config(seed: int) -> QATConfig:
     """Returns how to train with quantization simulated."""
-    return QATConfig(epochs=5, fine_tune_epochs=1, batch_size=64, learning_rate=1e-3, seed=seed)
+    return distillation(epochs=5, fine_tune_epochs=1, seed=seed)
 
 
 SUBJECT = Subject("MNIST-5k", MnistNet, split, float_epochs=12, config=config)

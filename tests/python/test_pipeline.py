@@ -223,7 +223,7 @@ def test_lineage_of_a_trained_program_has_the_options_in_every_file(
         "qat.activations": "observed",
         "qat.loss.label_smoothing": "0.0",
         "qat.loss.distance": "null",
-        "qat.loss.temperature": "1.0",
+        "qat.loss.temperature": "null",
         "qat.loss.weight_start": "0.0",
         "qat.loss.weight_warm_up_steps": "0",
         "qat.loss.features": "[]",

@@ -29,7 +29,9 @@ Distance = Annotated[
     DistanceKind | None,
     typer.Option(help="Distance to the float model's output; by the task by default."),
 ]
-Temperature = Annotated[float, typer.Option(help="Divides the logits before KL.")]
+Temperature = Annotated[
+    float | None, typer.Option(help="Divides the logits before KL; 4 by default.")
+]
 WeightStart = Annotated[
     float, typer.Option(help="Weight of the quantization loss at the first step of its warm-up.")
 ]

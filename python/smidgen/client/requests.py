@@ -194,7 +194,7 @@ def _encode_loss(loss: LossConfig) -> pb.LossConfig:
     return pb.LossConfig(
         label_smoothing=loss.label_smoothing,
         distance=_DISTANCES[loss.distance],
-        temperature=loss.temperature,
+        temperature=loss.temperature or 0.0,
         weight_start=loss.weight_start,
         weight_warm_up_steps=loss.weight_warm_up_steps,
         features=features,

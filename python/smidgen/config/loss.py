@@ -9,6 +9,10 @@ from smidgen.config.checks import check_within
 from smidgen.errors import InvalidConfigError
 
 MOST_FEATURES = 64
+DEFAULT_TEMPERATURE = 4.0
+"""A float model that knows its training data by heart gives one class nearly all probability, and
+KL at a temperature of 1 next to no gradient; at 4 it holds all logits to those of that model."""
+
 MOST_PATTERN_CHARACTERS = 256
 
 
@@ -74,6 +78,7 @@ class LossConfig:
         distance: Distance to the float model's first output. None chooses KL for cross-entropy, and
             for outputs [N, classes] without a task; MSE for all others.
         temperature: Divides the logits before KL, which is multiplied by its square; 0.01 to 100.
+            None means DEFAULT_TEMPERATURE.
         weight_start: Weight of the quantization loss at step 0, where it warms up.
         weight_warm_up_steps: Steps in which that weight goes evenly from weight_start to
             quantization_loss_weight; 0 begins with the whole.
@@ -82,21 +87,26 @@ class LossConfig:
 
     label_smoothing: float = 0.0
     distance: DistanceKind | None = None
-    temperature: float = 1.0
+    temperature: float | None = None
     weight_start: float = 0.0
     weight_warm_up_steps: int = 0
     features: tuple[FeatureDistance, ...] = ()
 
     def __post_init__(self) -> None:
         check_within("loss.label_smoothing", self.label_smoothing, least=0.0, most=0.999)
-        check_within("loss.temperature", self.temperature, least=0.01, most=100.0)
+        check_within("loss.temperature", self.kl_temperature, least=0.01, most=100.0)
         check_within("loss.weight_start", self.weight_start, least=0.0, most=1e6)
         check_within("loss.weight_warm_up_steps", self.weight_warm_up_steps, least=0, most=10**9)
         check_within("the number of loss.features", len(self.features), most=MOST_FEATURES)
-        if self.temperature != 1.0 and self.distance is DistanceKind.MSE:
+        if self.temperature not in (None, 1.0) and self.distance is DistanceKind.MSE:
             raise InvalidConfigError(
-                f"temperature is {self.temperature:g} and the distance is MSE, which has none; "
+                f"temperature is {self.kl_temperature:g} and the distance is MSE, which has none; "
                 "leave the temperature out or choose KL",
                 reason="TEMPERATURE_WITHOUT_KL",
                 field="loss.temperature",
             )
+
+    @property
+    def kl_temperature(self) -> float:
+        """What the logits are divided by before KL."""
+        return DEFAULT_TEMPERATURE if self.temperature is None else self.temperature

@@ -51,7 +51,7 @@ def evaluate(task: Task) -> Evaluation:
             teacher = task.evaluation_teacher(batch).output
             of_task = task_loss(output, batch.labels, config.task_loss)
             of_quantization = quantization_loss(
-                output, teacher, task.distance, config.loss.temperature
+                output, teacher, task.distance, config.loss.kl_temperature
             )
             totals[0] += float(of_task) * len(batch.indices)
             totals[1] += float(of_quantization) * len(batch.indices)

@@ -231,7 +231,7 @@ class Trainer:
             label_smoothing=loss_config.label_smoothing,
         )
         of_quantization = quantization_loss(
-            output, lesson.output, task.distance, loss_config.temperature
+            output, lesson.output, task.distance, loss_config.kl_temperature
         )
         of_features = output.new_zeros(())
         for feature, values, wanted in zip(task.features, features, lesson.features, strict=True):

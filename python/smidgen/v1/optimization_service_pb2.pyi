@@ -602,7 +602,7 @@ class LossConfig(_message.Message):
     distance: Global___DistanceKind.ValueType
     """Distance to the float model's first output. Default: by the task."""
     temperature: _builtins.float
-    """Divides the logits before KL, which is multiplied by its square; 0.01 to 100. Default (0): 1."""
+    """Divides the logits before KL, which is multiplied by its square; 0.01 to 100. Default (0): 4."""
     weight_start: _builtins.float
     """Weight of the quantization loss at step 0, where it warms up, 0 or more. Default: 0."""
     weight_warm_up_steps: _builtins.int

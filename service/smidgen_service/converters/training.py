@@ -130,7 +130,7 @@ def _loss(message: pb.LossConfig) -> LossConfig:
     return LossConfig(
         label_smoothing=message.label_smoothing,
         distance=_choice(DISTANCES, message.distance, "loss.distance"),
-        temperature=message.temperature or LossConfig().temperature,
+        temperature=message.temperature or None,
         weight_start=message.weight_start,
         weight_warm_up_steps=message.weight_warm_up_steps,
         features=tuple(

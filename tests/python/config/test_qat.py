@@ -57,3 +57,11 @@ def test_features_alone_are_something_to_train_for() -> None:
     loss = LossConfig(features=(FeatureDistance("conv"),))
     config = QATConfig(task_loss=TaskLoss.NONE, quantization_loss_weight=0.0, loss=loss)
     assert config.loss.features == (FeatureDistance("conv", 1.0),)
+
+
+def test_temperature_by_default() -> None:
+    assert LossConfig().kl_temperature == 4.0
+    assert LossConfig(temperature=1.0).kl_temperature == 1.0
+    # MSE has none, whether none is given or 1, which changes nothing.
+    for temperature in (None, 1.0):
+        LossConfig(distance=DistanceKind.MSE, temperature=temperature)

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from smidgen.config import DistanceKind, TaskLoss
+from smidgen.config import DistanceKind, LossConfig, TaskLoss
 from smidgen.qat.losses import feature_distance, quantization_loss, task_loss
 
 
@@ -52,6 +52,21 @@ def test_temperature_softens_the_logits_and_keeps_the_gradient() -> None:
     plain = quantization_loss(output / 4, teacher / 4, DistanceKind.KL)
     softened = quantization_loss(output, teacher, DistanceKind.KL, 4.0)
     assert float(softened) == pytest.approx(16 * float(plain), rel=1e-6)
+
+
+def test_a_sure_teacher_still_teaches_at_the_default_temperature() -> None:
+    teacher = torch.tensor([[20.0, 0.0, 2.0]])
+    gradients = []
+    for temperature in (1.0, LossConfig().kl_temperature):
+        output = torch.tensor([[20.0, 2.0, 0.0]], requires_grad=True)
+        quantization_loss(output, teacher, DistanceKind.KL, temperature).backward()
+        assert output.grad is not None
+        gradients.append(output.grad[0, 1:].tolist())
+    # d/dz = T * (softmax(output / T) - softmax(teacher / T)), by hand.
+    parts = [math.exp(2 / 4), 1.0]
+    share = 4 * (parts[0] - parts[1]) / (math.exp(20 / 4) + sum(parts))
+    assert gradients[1] == pytest.approx([share, -share], rel=1e-4)
+    assert max(map(abs, gradients[0])) < 1e-7
 
 
 def test_divergence_of_maps_is_the_mean_over_their_places() -> None:
