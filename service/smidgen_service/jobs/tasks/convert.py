@@ -8,7 +8,8 @@ from typing import Any
 
 from smidgen import pipeline
 from smidgen.artifact import save_artifact
-from smidgen.config import PostTrainingConfig, Preprocessing
+from smidgen.config import ConversionConfig, Preprocessing
+from smidgen.config.documents import from_document
 from smidgen.progress import Stage
 from smidgen_service.jobs.data_fields import dataset_of
 from smidgen_service.jobs.tasks.channel import Channel
@@ -24,6 +25,7 @@ def convert(fields: Mapping[str, Any], channel: Channel) -> None:
     trained = pipeline.load_trained(Path(trained_path)) if trained_path is not None else None
     evaluation = dataset_of(fields["evaluation"]) if fields["evaluation"] is not None else None
     channel.send("stage", {"stage": Stage.CONVERT, "progress": 0.2})
+    config = from_document(ConversionConfig, fields["config"] or {})
     preprocessing = fields["preprocessing"]
     conversion = pipeline.convert(
         model,
@@ -32,7 +34,8 @@ def convert(fields: Mapping[str, Any], channel: Channel) -> None:
         evaluation=evaluation,
         lineage=fields["lineage"],
         precision=precision_of(fields),
-        post_training=PostTrainingConfig(**(fields["config"] or {})),
+        post_training=config.post_training,
+        gate=config.gate,
         samples=dataset_of(fields["dataset"]) if fields["dataset"] is not None else None,
         preprocessing=None if preprocessing is None else Preprocessing.from_document(preprocessing),
     )
