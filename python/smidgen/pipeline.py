@@ -38,9 +38,9 @@ from smidgen.float_model import FloatModel, check_belongs, load_model
 from smidgen.formats.dataset import Dataset
 from smidgen.gate import check_gate, check_measurable
 from smidgen.origin import calibration_origin, training_origin
-from smidgen.passes import fuse_for_inference, quantize_dynamically
+from smidgen.passes import fuse_for_inference, keep_in_float, quantize_dynamically
 from smidgen.post_training import apply_post_training
-from smidgen.precision import resolve_precision
+from smidgen.precision import float_layers, resolve_precision
 from smidgen.profile import ActivationRange, CalibrationProfile
 from smidgen.program import Program
 from smidgen.progress import Stage
@@ -94,15 +94,15 @@ def plan(
         InvalidConfigError: the precision does not fit the model.
     """
     fused = fuse_for_inference(model.graph)
+    precisions = resolve_precision(fused, precision or ALL_INT8)
+    fused = keep_in_float(fused, float_layers(precisions))
     check_convertible(fused)
     qparams = {}
     if profile is not None:
         check_belongs(model, profile)
         qparams = dict(activation_qparams(fused, profile.ranges))
     return QuantizationReport(
-        nodes=report_nodes(
-            model.graph, fused, qparams, {}, resolve_precision(fused, precision or ALL_INT8)
-        ),
+        nodes=report_nodes(model.graph, fused, qparams, {}, precisions),
         float_bytes=model.exported.parameter_bytes,
     )
 
@@ -163,6 +163,7 @@ def convert(
         graph, ranges = _post_trained(model, profile, trained, options, samples)
     else:
         graph, ranges, prepared = _quantizable(model, profile, trained)
+    graph = keep_in_float(graph, float_layers(resolve_precision(graph, precision)))
     if activations is Activations.DYNAMIC:
         graph = quantize_dynamically(graph)
     program = convert_graph(

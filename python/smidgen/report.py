@@ -23,7 +23,7 @@ class NodeReport:
         float_bytes: Bytes of the node's parameters in the float model.
         quantized_bytes: Bytes of the node's parameters in the program.
         sqnr_db: Signal to quantization noise ratio of the output in dB; None if not measured.
-        weight_bits: Bits of a layer's weights in the artifact, 8 or 4; 0 where there are none.
+        weight_bits: Bits of a layer's weights in the artifact, 32, 8 or 4; 0 where there are none.
     """
 
     node: str

@@ -55,6 +55,7 @@ _METHODS = {
 _WEIGHT_BITS = {
     WeightBits.INT8: precision_pb.WEIGHT_BITS_INT8,
     WeightBits.INT4: precision_pb.WEIGHT_BITS_INT4,
+    WeightBits.FLOAT: precision_pb.WEIGHT_BITS_FLOAT,
 }
 _TASK_LOSSES = {
     TaskLoss.CROSS_ENTROPY: pb.TASK_LOSS_CROSS_ENTROPY,

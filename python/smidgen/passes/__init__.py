@@ -11,6 +11,7 @@ from smidgen.passes.fold_batch_norm import fold_batch_norm
 from smidgen.passes.fuse_activations import fuse_activations
 from smidgen.passes.fuse_attention import fuse_attention
 from smidgen.passes.fuse_batch_norm import fuse_batch_norm
+from smidgen.passes.keep_in_float import keep_in_float, quantize_everywhere
 from smidgen.passes.quantize_dynamically import quantize_dynamically
 from smidgen.passes.remove_identity import remove_identity
 
@@ -22,7 +23,9 @@ __all__ = [
     "fuse_batch_norm",
     "fuse_for_inference",
     "fuse_for_training",
+    "keep_in_float",
     "quantize_dynamically",
+    "quantize_everywhere",
     "remove_identity",
 ]
 

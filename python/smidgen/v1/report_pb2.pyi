@@ -58,7 +58,7 @@ class NodeReport(_message.Message):
     sqnr_db: _builtins.float
     """Signal to quantization noise ratio of the node's output on the calibration sample, in dB. Absent if not measured."""
     weight_bits: _builtins.int
-    """Bits of a layer's weights in the artifact, 8 or 4. 0 where there are none."""
+    """Bits of a layer's weights in the artifact, 32, 8 or 4. 0 where there are none."""
     def __init__(
         self,
         *,
