@@ -100,6 +100,7 @@ void define_program(py::module_& module) {
   bindings::define_elementwise_steps(program);
   bindings::define_reduction_steps(program);
   bindings::define_matrix_steps(program);
+  bindings::define_float_layer_steps(program);
 }
 
 std::unique_ptr<Engine> make_engine(const Program& program, int threads,

@@ -46,5 +46,6 @@ void define_attention_steps(py::class_<engine::Program>& program);
 void define_elementwise_steps(py::class_<engine::Program>& program);
 void define_reduction_steps(py::class_<engine::Program>& program);
 void define_matrix_steps(py::class_<engine::Program>& program);
+void define_float_layer_steps(py::class_<engine::Program>& program);
 
 }  // namespace smidgen::bindings

@@ -11,6 +11,7 @@
 #include "base/shape.h"
 #include "engine/steps/attention.h"
 #include "engine/steps/elementwise.h"
+#include "engine/steps/float_layers.h"
 #include "engine/steps/matrix.h"
 #include "engine/steps/movement.h"
 #include "engine/steps/quantized.h"
@@ -35,7 +36,7 @@ struct Joined<std::variant<First...>, std::variant<Second...>, Rest...>
 /// A step of smidgen.program.steps, with indices into Program::tensors and Program::constants for
 /// names. One header a family.
 using Step = Joined<QuantizedStep, ResamplingStep, MovementStep, AttentionStep, ElementwiseStep,
-                    ReductionStep, MatrixStep>::Type;
+                    ReductionStep, MatrixStep, FloatLayerStep>::Type;
 
 struct TensorInfo {
   std::string name;

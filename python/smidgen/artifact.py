@@ -39,7 +39,7 @@ from smidgen.weight_packing import PackedWeight, stored_constants, unpacked_cons
 
 Arrays = dict[str, NDArray[np.generic]]
 
-FORMAT_VERSION = 3  # what this release writes; it reads all from 1 on
+FORMAT_VERSION = 4  # what this release writes; it reads all from 1 on
 METADATA_KEY = "smidgen"
 _PREPROCESSING_KEY = "preprocessing"
 LARGEST_HEADER_BYTES = 4 << 20  # a program of a thousand steps takes a tenth

@@ -8,8 +8,9 @@ from torch import fx
 
 from smidgen.config.precision import ALL_INT8, PrecisionConfig
 from smidgen.convertible import check_convertible
-from smidgen.placement import check_ranges, place_quantization
-from smidgen.precision import resolve_precision
+from smidgen.passes import keep_in_float
+from smidgen.placement import check_ranges, range_sources
+from smidgen.precision import float_layers, resolve_precision
 from smidgen.profile import ActivationRange
 from smidgen.program import Program, verify
 from smidgen.program_writer.rules import write_node
@@ -36,15 +37,16 @@ def convert_graph(
         inputs: The model's inputs in order.
         outputs: The model's outputs in order.
         lineage: Where the program comes from.
-        precision: Bits of each layer's weights.
+        precision: Bits of each layer's weights, and which layers stay in float.
 
     Raises:
         UnsupportedOperatorError: nodes cannot be converted; the message names all of them.
         CalibrationError: a range is missing.
         InvalidConfigError: the precision does not fit the graph; see resolve_precision.
     """
-    check_convertible(graph)
     precisions = resolve_precision(graph, precision)
+    graph = keep_in_float(graph, float_layers(precisions))
+    check_convertible(graph)
     qparams = activation_qparams(graph, ranges)
     writer = ProgramWriter(graph, qparams, inputs, outputs, precisions)
     for node in graph.graph.nodes:
@@ -63,6 +65,6 @@ def activation_qparams(
         CalibrationError: a range is missing.
     """
     names = activation_names(graph)
-    placement = place_quantization(graph)
-    check_ranges({names[point] for point in placement.values()}, ranges)
-    return {node: ranges[names[point]].qparams for node, point in placement.items()}
+    sources = range_sources(graph)
+    check_ranges({names[source] for source in sources.values()}, ranges)
+    return {node: ranges[names[source]].qparams for node, source in sources.items()}

@@ -17,6 +17,7 @@ from smidgen.passes.operators import (
     module_of,
     operands,
     pair,
+    stays_float,
 )
 from smidgen.program.step_fields import reached_padding
 from smidgen.program.steps import Padding
@@ -67,6 +68,8 @@ def plain_problem(graph: fx.GraphModule, node: fx.Node) -> str | None:
     if kind_of(node) in _ENDS:
         return None
     op = node.meta["op"]
+    if stays_float(node):
+        return None
     return _PLAIN[op](graph, node) if op in _PLAIN else f"{op} has no step on floats"
 
 

@@ -9,6 +9,7 @@
     ├── CalibrationError          a calibration cannot be made or used
     ├── TrainingError             training diverged
     │   └── ResumeError           a checkpoint is of another training
+    ├── GateError                 a conversion loses more than it may
     ├── ProgramError              an integer program breaks its rules
     ├── ArtifactError             an artifact file is malformed or damaged
     ├── EngineError               the engine cannot run as asked
@@ -89,6 +90,12 @@ class ResumeError(TrainingError):
     """A checkpoint belongs to a training with other data, options or surroundings."""
 
     default_reason = "RESUME_FINGERPRINT_MISMATCH"
+
+
+class GateError(SmidgenError):
+    """A conversion loses more against the float model than it may."""
+
+    default_reason = "ACCURACY_GATE_FAILED"
 
 
 class ProgramError(SmidgenError):

@@ -16,6 +16,7 @@ from smidgen.calibration import Calibrator, calibrate
 from smidgen.certificate import prove
 from smidgen.config import (
     Activations,
+    GateConfig,
     PostTrainingConfig,
     PrecisionConfig,
     Preprocessing,
@@ -31,13 +32,15 @@ from smidgen.data.preprocess import check_takes_images
 from smidgen.data.source import SampleSource, source_batches
 from smidgen.errors import InvalidConfigError, TrainingError
 from smidgen.evaluation import batches
+from smidgen.fidelity import Fidelity
 from smidgen.float_execution import float_values
 from smidgen.float_model import FloatModel, check_belongs, load_model
 from smidgen.formats.dataset import Dataset
+from smidgen.gate import check_gate, check_measurable
 from smidgen.origin import calibration_origin, training_origin
-from smidgen.passes import fuse_for_inference, quantize_dynamically
+from smidgen.passes import fuse_for_inference, keep_in_float, quantize_dynamically
 from smidgen.post_training import apply_post_training
-from smidgen.precision import resolve_precision
+from smidgen.precision import float_layers, resolve_precision
 from smidgen.profile import ActivationRange, CalibrationProfile
 from smidgen.program import Program
 from smidgen.progress import Stage
@@ -46,7 +49,7 @@ from smidgen.qat.trained import TrainedModel, load_trained, save_trained
 from smidgen.qat.training import train_qat
 from smidgen.quantization_report import report_nodes
 from smidgen.quantized_import import import_quantized
-from smidgen.report import QuantizationReport
+from smidgen.report import GateReport, QuantizationReport
 from smidgen.tensor_spec import TensorSpec
 from smidgen.verification import real_values, sample_count, sqnr_db
 
@@ -92,15 +95,15 @@ def plan(
         InvalidConfigError: the precision does not fit the model.
     """
     fused = fuse_for_inference(model.graph)
+    precisions = resolve_precision(fused, precision or ALL_INT8)
+    fused = keep_in_float(fused, float_layers(precisions))
     check_convertible(fused)
     qparams = {}
     if profile is not None:
         check_belongs(model, profile)
         qparams = dict(activation_qparams(fused, profile.ranges))
     return QuantizationReport(
-        nodes=report_nodes(
-            model.graph, fused, qparams, {}, resolve_precision(fused, precision or ALL_INT8)
-        ),
+        nodes=report_nodes(model.graph, fused, qparams, {}, precisions),
         float_bytes=model.exported.parameter_bytes,
     )
 
@@ -118,6 +121,7 @@ def convert(
     samples: Samples | None = None,
     on_stage: Callable[[Stage], None] = lambda _: None,
     preprocessing: Preprocessing | None = None,
+    gate: GateConfig | None = None,
 ) -> Conversion:
     """Writes the integer program, compares engine and reference on it and reports.
 
@@ -135,17 +139,22 @@ def convert(
         on_stage: Called with CONVERT and VERIFY when these begin.
         preprocessing: How images become the model's input, for the artifact to record. Default:
             that of the evaluation data or of the samples.
+        gate: What the program must keep of the float model on the evaluation data.
 
     Raises:
         UnsupportedOperatorError: nodes cannot be converted; the message names all of them.
         CalibrationError: the profile is another model's.
         TrainingError: the trained model is another model's.
         InvalidConfigError: the precision does not fit the model, or is given for a trained one;
-            post_training without samples, with trained weights, or with another precision.
+            post_training without samples, with trained weights, or with another precision; a gate
+            that cannot be measured.
         InvalidDatasetError: the evaluation data or the samples do not fit the model.
         EngineError: engine and reference differ.
+        GateError: the program loses more than the gate allows.
     """
     check_belongs(model, profile)
+    limits = gate or GateConfig()
+    check_measurable(limits, model.exported.outputs, has_evaluation=evaluation is not None)
     precision = _precision(trained, precision)
     on_stage(Stage.CONVERT)
     options = post_training or PostTrainingConfig()
@@ -155,6 +164,7 @@ def convert(
         graph, ranges = _post_trained(model, profile, trained, options, samples)
     else:
         graph, ranges, prepared = _quantizable(model, profile, trained)
+    graph = keep_in_float(graph, float_layers(resolve_precision(graph, precision)))
     if activations is Activations.DYNAMIC:
         graph = quantize_dynamically(graph)
     program = convert_graph(
@@ -176,7 +186,8 @@ def convert(
     elif prepared is None:
         prepared = prepare_fused(graph, ranges, precision).eval()
     source = None if evaluation is None else source_of(evaluation, model.exported.inputs)
-    proof = prove(model, program, prepared, source)
+    proof = prove(model, program, prepared, source, compares_all=limits.is_any)
+    passed = _pass_gate(limits, proof.fidelity)
     noise = {} if source is None else _noise(model, graph, program, source)
     report = QuantizationReport(
         nodes=report_nodes(
@@ -189,8 +200,9 @@ def convert(
         float_bytes=model.exported.parameter_bytes,
         artifact_bytes=len(encode_artifact(program)),
         parity=proof.certificate,
-        float_accuracy=proof.float_accuracy,
-        quantized_accuracy=proof.quantized_accuracy,
+        float_accuracy=None if proof.fidelity is None else proof.fidelity.float_accuracy,
+        quantized_accuracy=None if proof.fidelity is None else proof.fidelity.quantized_accuracy,
+        gate=passed,
     )
     return Conversion(program=program, report=report)
 
@@ -203,6 +215,7 @@ def quantize(
     config: QATConfig | None = None,
     precision: PrecisionConfig | None = None,
     evaluation: AnyDataset | None = None,
+    gate: GateConfig | None = None,
 ) -> Conversion:
     """Makes an integer program of a model file in one call.
 
@@ -214,6 +227,7 @@ def quantize(
         config: How to train.
         precision: Bits of each layer's weights; int8 throughout if None.
         evaluation: Samples to report accuracy and noise on, and to evaluate training on.
+        gate: What the program must keep of the float model on the evaluation data.
 
     Raises:
         SmidgenError: the stages' errors; see load_model, calibrate, train_qat and convert.
@@ -233,6 +247,7 @@ def quantize(
         precision=precision,
         evaluation=evaluation,
         preprocessing=_preprocessing_of(evaluation, training, calibration),
+        gate=gate,
     )
 
 
@@ -270,6 +285,13 @@ def _quantizable(
             reason="INVALID_TRAINED_MODEL",
         ) from error
     return *finish_qat(prepared.eval()), prepared
+
+
+def _pass_gate(gate: GateConfig, fidelity: Fidelity | None) -> GateReport | None:
+    if not gate.is_any:
+        return None
+    assert fidelity is not None  # check_measurable
+    return check_gate(gate, fidelity.measured)
 
 
 def _check_together(post_training: PostTrainingConfig, precision: PrecisionConfig) -> None:

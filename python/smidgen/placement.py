@@ -8,6 +8,7 @@ from torch import fx
 
 from smidgen.errors import CalibrationError
 from smidgen.forms import Form, Forms, assign_forms
+from smidgen.passes.keep_in_float import quantize_everywhere
 from smidgen.passes.operators import SHARING_KINDS, Kind, is_interpolation, kind_of
 from smidgen.profile import ActivationRange
 
@@ -45,6 +46,20 @@ def place_quantization(graph: fx.GraphModule) -> Mapping[str, str]:
                 if point in movable and _is_read_only_by(groups[point], concat, forms):
                     parent[point] = concat
     return {node.name: _follow(parent, root[node]).name for node in nodes}
+
+
+def range_sources(graph: fx.GraphModule) -> Mapping[str, str]:
+    """Says for each quantized value of a fused graph at which node calibration observed its range.
+
+    That is place_quantization of the graph with all layers quantized. Around layers that stay in
+    float, values may be quantized at other places, and those keep the ranges that they had.
+
+    Returns:
+        Node name to node name.
+    """
+    placement = place_quantization(graph)
+    observed = place_quantization(quantize_everywhere(graph))
+    return {node: observed[point] for node, point in placement.items()}
 
 
 def check_ranges(needed: set[str], ranges: Mapping[str, ActivationRange]) -> None:

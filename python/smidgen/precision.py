@@ -43,6 +43,13 @@ def resolve_precision(
     return resolved
 
 
+def float_layers(precisions: Mapping[str, LayerPrecision]) -> frozenset[str]:
+    """Returns the layers that stay in float, of what resolve_precision returned."""
+    return frozenset(
+        name for name, found in precisions.items() if found.weights is WeightBits.FLOAT
+    )
+
+
 def _layer(graph: fx.GraphModule, node: fx.Node) -> Layer | None:
     module = module_of(graph, node)
     if isinstance(module, ConvBatchNorm2d):

@@ -23,7 +23,7 @@ class NodeReport:
         float_bytes: Bytes of the node's parameters in the float model.
         quantized_bytes: Bytes of the node's parameters in the program.
         sqnr_db: Signal to quantization noise ratio of the output in dB; None if not measured.
-        weight_bits: Bits of a layer's weights in the artifact, 8 or 4; 0 where there are none.
+        weight_bits: Bits of a layer's weights in the artifact, 32, 8 or 4; 0 where there are none.
     """
 
     node: str
@@ -126,6 +126,27 @@ class ParityCertificate:
 
 
 @dataclass(frozen=True, slots=True)
+class GateReport:
+    """The limits that a conversion was held to, and what was found.
+
+    Attributes:
+        sample_count: Evaluation samples measured on.
+        max_drop: Most accuracy that might be lost, 0 to 1; None without this limit.
+        drop: Accuracy that is lost against the float model, below 0 for a gain; without class
+            labels the share of the samples on which the two differ. None without classes.
+        min_sqnr_db: Least signal to quantization noise ratio of the first output in dB; None
+            without this limit.
+        sqnr_db: That ratio; None where it is not finite.
+    """
+
+    sample_count: int
+    max_drop: float | None = None
+    drop: float | None = None
+    min_sqnr_db: float | None = None
+    sqnr_db: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class QuantizationReport:
     """What was quantized and what it brought.
 
@@ -136,6 +157,7 @@ class QuantizationReport:
         parity: Equality of engine and reference; None in a plan.
         float_accuracy: Accuracy of the float model, 0 to 1; None without evaluation data.
         quantized_accuracy: Accuracy of the converted model, 0 to 1; None without evaluation data.
+        gate: The limits that it passed; None where it had none.
     """
 
     nodes: tuple[NodeReport, ...]
@@ -144,6 +166,7 @@ class QuantizationReport:
     parity: ParityCertificate | None = None
     float_accuracy: float | None = None
     quantized_accuracy: float | None = None
+    gate: GateReport | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the report as plain values for JSON."""
@@ -156,4 +179,6 @@ class QuantizationReport:
         fields["nodes"] = tuple(NodeReport(**node) for node in fields["nodes"])
         if fields["parity"] is not None:
             fields["parity"] = ParityCertificate.from_dict(fields["parity"])
+        if fields.get("gate") is not None:
+            fields["gate"] = GateReport(**fields["gate"])
         return QuantizationReport(**fields)

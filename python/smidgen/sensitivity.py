@@ -17,7 +17,7 @@ from smidgen.evaluation import Arrays
 from smidgen.functional import dequantize, quantize
 from smidgen.layer_quantization import quantize_layer
 from smidgen.passes.fold_batch_norm import Layer, by_output, layer_like, like_layer
-from smidgen.passes.operators import clamp, clamp_of, module_of
+from smidgen.passes.operators import clamp, clamp_of, module_of, stays_float
 from smidgen.placement import place_quantization
 from smidgen.profile import ActivationRange
 from smidgen.qparams import QParams
@@ -141,7 +141,11 @@ def _quantized_layer(
 ) -> nn.Module | None:
     """Returns a layer with the weights and the bias of its integer step; None for other nodes."""
     layer = module_of(graph, node)
-    if not isinstance(layer, Layer) or node.all_input_nodes[0].name not in qparams:
+    if (
+        not isinstance(layer, Layer)
+        or stays_float(node)
+        or node.all_input_nodes[0].name not in qparams
+    ):
         return None
     source = qparams[node.all_input_nodes[0].name]
     bias = None if layer.bias is None else layer.bias.detach().numpy()

@@ -19,6 +19,8 @@ from smidgen.program import (
     Conv2d,
     ConvTranspose2d,
     DType,
+    FloatConv2d,
+    FloatConvTranspose2d,
     Linear,
     Program,
     Quantize,
@@ -29,6 +31,7 @@ from smidgen.report import ParityCertificate
 
 Arrays = Mapping[str, NDArray[Any]]
 
+TRANSPOSED = ConvTranspose2d | FloatConvTranspose2d
 MOST_SAMPLES = 8
 INTERPRETED_MACS = 2e9
 """Multiplications that interpreter and portable kernels may do for one comparison."""
@@ -44,9 +47,9 @@ def sample_count(program: Program) -> int:
     macs = sum(
         program.constants[step.weight].size * math.prod(_spatial(program, image))
         for step in program.steps
-        if isinstance(step, Conv2d | ConvTranspose2d | Linear)
+        if isinstance(step, Conv2d | ConvTranspose2d | Linear | FloatConv2d | FloatConvTranspose2d)
         # Each value of a transposed convolution's input meets all weights, else the output's.
-        for image in [step.input if isinstance(step, ConvTranspose2d) else step.output]
+        for image in [step.input if isinstance(step, TRANSPOSED) else step.output]
     )
     return int(min(max(INTERPRETED_MACS // max(macs, 1), 1), MOST_SAMPLES))
 

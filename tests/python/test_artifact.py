@@ -103,9 +103,9 @@ def rewrite(change: dict[str, object]) -> bytes:
 
 def test_another_format_version_is_named() -> None:
     with pytest.raises(
-        ArtifactError, match="format version 4, this release reads 1 to 3"
+        ArtifactError, match="format version 5, this release reads 1 to 4"
     ) as caught:
-        decode_artifact(rewrite({"format_version": 4}))
+        decode_artifact(rewrite({"format_version": 5}))
     assert caught.value.reason == "ARTIFACT_VERSION_UNSUPPORTED"
 
 

@@ -20,6 +20,8 @@ from smidgen.client import Client, JobFailedError
 from smidgen.client.watching import FINAL_STATES
 from smidgen.config import (
     CalibrationConfig,
+    ConversionConfig,
+    GateConfig,
     ObserverMethod,
     PostTrainingConfig,
     PrecisionConfig,
@@ -50,6 +52,8 @@ _NOT_QUANTIZED = (
     "train",
     "method",
     "preprocessing",
+    "max_drop",
+    "min_sqnr_db",
     *_POST_TRAINING,
     *_TRAINING,
     *precision.PRECISION_OPTIONS,
@@ -95,6 +99,8 @@ def convert(
             "these take the samples of --calibration."
         ),
     ] = "",
+    max_drop: options.MaxDrop = None,
+    min_sqnr_db: options.MinSqnr = None,
     out: Annotated[
         Path | None,
         typer.Option(dir_okay=False, help="Where to put the artifact; needed with --local."),
@@ -143,6 +149,9 @@ def convert(
         check_folder(out)
     wanted = precision.precision_config(weights, group_size, override)
     images = read_preprocessing(preprocessing)
+    conversion = ConversionConfig(
+        PostTrainingConfig(equalize, round_weights, correct_bias), GateConfig(max_drop, min_sqnr_db)
+    )
     if not local:
         refuse_file(model)
         refuse_given(context, _ONLY_LOCAL, _WITHOUT_LOCAL)
@@ -153,7 +162,7 @@ def convert(
             train_job=train_job,
             evaluation_dataset=evaluation_dataset,
             precision=wanted,
-            post_training=PostTrainingConfig(equalize, round_weights, correct_bias),
+            conversion=conversion,
             calibration_dataset=calibration_dataset,
             preprocessing=images,
             wait=not (detach or validate_only),
@@ -184,7 +193,7 @@ def convert(
         train=train,
         evaluation=Path(evaluation_dataset) if evaluation_dataset else None,
         calibration_config=CalibrationConfig(method),
-        post_training=PostTrainingConfig(equalize, round_weights, correct_bias),
+        conversion=conversion,
         config=QATConfig(
             epochs=epochs,
             fine_tune_epochs=fine_tune_epochs,
@@ -216,7 +225,7 @@ def _convert_on_server(
     train_job: str,
     evaluation_dataset: str,
     precision: PrecisionConfig | None,
-    post_training: PostTrainingConfig,
+    conversion: ConversionConfig,
     calibration_dataset: str,
     preprocessing: Preprocessing | None,
     wait: bool,
@@ -230,7 +239,8 @@ def _convert_on_server(
             train_job=train_job,
             evaluation_dataset=evaluation_dataset,
             precision=precision,
-            post_training=post_training,
+            post_training=conversion.post_training,
+            gate=conversion.gate,
             calibration_dataset=calibration_dataset,
             preprocessing=preprocessing,
             validate_only=validate_only,

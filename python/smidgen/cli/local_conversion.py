@@ -13,7 +13,7 @@ from smidgen.cli.quantized_conversion import write_conversion
 from smidgen.config import (
     Augmentation,
     CalibrationConfig,
-    PostTrainingConfig,
+    ConversionConfig,
     PrecisionConfig,
     Preprocessing,
     QATConfig,
@@ -30,7 +30,7 @@ def convert_file(
     train: Path | None,
     evaluation: Path | None,
     calibration_config: CalibrationConfig,
-    post_training: PostTrainingConfig,
+    conversion: ConversionConfig,
     config: QATConfig,
     precision: PrecisionConfig | None,
     preprocessing: Preprocessing | None,
@@ -57,17 +57,18 @@ def convert_file(
             evaluation=held_out,
             on_progress=_ignore if quiet else _tell,
         )
-    conversion = pipeline.convert(
+    converted = pipeline.convert(
         float_model,
         profile,
         trained,
         precision=None if train else precision,
         evaluation=held_out,
-        post_training=post_training,
+        post_training=conversion.post_training,
+        gate=conversion.gate,
         samples=samples,
         preprocessing=preprocessing,
     )
-    return write_conversion(conversion, out)
+    return write_conversion(converted, out)
 
 
 def _open(

@@ -67,6 +67,20 @@ CorrectBias = Annotated[
     bool,
     typer.Option("--correct-bias", help="Take what quantization shifts out of the biases first."),
 ]
+MaxDrop = Annotated[
+    float | None,
+    typer.Option(
+        help="Most accuracy that may be lost against float, 0.01 for one point, or the command "
+        "fails; without labels the share of samples of another class. Needs --evaluation-dataset."
+    ),
+]
+MinSqnr = Annotated[
+    float | None,
+    typer.Option(
+        "--min-sqnr-db",
+        help="Least signal to noise ratio of the output in dB, or the command fails.",
+    ),
+]
 PreprocessingFile = Annotated[
     Path | None,
     typer.Option(

@@ -24,8 +24,8 @@ Overrides = Annotated[
     list[str] | None,
     typer.Option(
         "--override",
-        help="Other bits for layers by pattern, for instance 'layer4.*=int8'; may be repeated, "
-        "and the last that fits counts.",
+        help="Other bits for layers by pattern, for instance 'layer4.*=int8' or 'head=float'; may "
+        "be repeated, and the last that fits counts.",
     ),
 ]
 

@@ -15,6 +15,7 @@ from smidgen.client.tensors import decode_spec
 from smidgen.report import (
     Distance,
     FakeQuantizedParity,
+    GateReport,
     ParityCertificate,
     QuantizationReport,
 )
@@ -185,6 +186,7 @@ def report_view(report: QuantizationReport) -> RenderableType:
         ("Artifact", size(report.artifact_bytes) if report.artifact_bytes else ""),
         ("Float accuracy", _share(report.float_accuracy)),
         ("Integer accuracy", _share(report.quantized_accuracy)),
+        *(_gate(report.gate) if report.gate else []),
         *(_certificate(report.parity) if report.parity else []),
     ]
     return Group(nodes, facts(pairs))
@@ -254,6 +256,16 @@ def _training_facts(result: jobs_pb.TrainQATResult) -> list[tuple[str, object]]:
 
 def _share(value: float | None) -> str:
     return "" if value is None else f"{value:.4f}"
+
+
+def _gate(gate: GateReport) -> list[tuple[str, object]]:
+    limits: list[tuple[str, object]] = []
+    if gate.max_drop is not None:
+        limits.append(("Drop", f"{gate.drop:.4f} of at most {gate.max_drop:g}"))
+    if gate.min_sqnr_db is not None:
+        found = "no noise" if gate.sqnr_db is None else f"{gate.sqnr_db:.1f} dB"
+        limits.append(("Output SQNR", f"{found} of at least {gate.min_sqnr_db:g} dB"))
+    return limits
 
 
 def _certificate(parity: ParityCertificate) -> list[tuple[str, object]]:

@@ -40,6 +40,7 @@ from smidgen.client.watching import JobWatch
 from smidgen.config import (
     Augmentation,
     CalibrationConfig,
+    GateConfig,
     ObserverMethod,
     PostTrainingConfig,
     PrecisionConfig,
@@ -329,6 +330,7 @@ class Client:
         precision: PrecisionConfig | None = None,
         post_training: PostTrainingConfig | None = None,
         calibration_dataset: str = "",
+        gate: GateConfig | None = None,
         preprocessing: Preprocessing | None = None,
         wait_s: float = 0.0,
         validate_only: bool = False,
@@ -343,6 +345,8 @@ class Client:
             precision: Bits of each layer's weights; a train_job has its own.
             post_training: What to do to the weights of a calibrated model first.
             calibration_dataset: Samples for post_training, best those of the calibration.
+            gate: What the program must keep of the float model on evaluation_dataset, or the job
+                fails with ACCURACY_GATE_FAILED.
             preprocessing: How images become the model's input, for infer_images; that of the
                 training job by default.
             wait_s: How long the server waits for the end before it answers, 0 to 600 seconds.
@@ -358,6 +362,7 @@ class Client:
             evaluation_dataset=evaluation_dataset,
             precision=precision,
             post_training=post_training or PostTrainingConfig(),
+            gate=gate or GateConfig(),
             calibration_dataset=calibration_dataset,
             preprocessing=preprocessing,
             wait_s=wait_s,

@@ -6,6 +6,7 @@ from smidgen.report import (
     Distance,
     FakeQuantizedParity,
     FloatParity,
+    GateReport,
     NodeReport,
     ParityCertificate,
     QuantizationReport,
@@ -24,6 +25,17 @@ def decode_report(report: pb.QuantizationReport) -> QuantizationReport:
         parity=_decode_parity(report.parity) if report.HasField("parity") else None,
         float_accuracy=report.float_accuracy if has_float else None,
         quantized_accuracy=report.quantized_accuracy if has_quantized else None,
+        gate=_decode_gate(report.gate) if report.HasField("gate") else None,
+    )
+
+
+def _decode_gate(gate: pb.GateReport) -> GateReport:
+    return GateReport(
+        sample_count=gate.sample_count,
+        max_drop=gate.max_drop if gate.HasField("max_drop") else None,
+        drop=gate.drop if gate.HasField("drop") else None,
+        min_sqnr_db=gate.min_sqnr_db if gate.HasField("min_sqnr_db") else None,
+        sqnr_db=gate.sqnr_db if gate.HasField("sqnr_db") else None,
     )
 
 

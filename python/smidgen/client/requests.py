@@ -20,6 +20,7 @@ from smidgen.config import (
     DistanceKind,
     Extent,
     FineTune,
+    GateConfig,
     ImageLayout,
     LayerPrecision,
     LossConfig,
@@ -54,6 +55,7 @@ _METHODS = {
 _WEIGHT_BITS = {
     WeightBits.INT8: precision_pb.WEIGHT_BITS_INT8,
     WeightBits.INT4: precision_pb.WEIGHT_BITS_INT4,
+    WeightBits.FLOAT: precision_pb.WEIGHT_BITS_FLOAT,
 }
 _TASK_LOSSES = {
     TaskLoss.CROSS_ENTROPY: pb.TASK_LOSS_CROSS_ENTROPY,
@@ -272,6 +274,7 @@ def convert_request(
     evaluation_dataset: str,
     precision: PrecisionConfig | None,
     post_training: PostTrainingConfig,
+    gate: GateConfig,
     calibration_dataset: str,
     preprocessing: Preprocessing | None,
     wait_s: float,
@@ -303,6 +306,8 @@ def convert_request(
         request.post_training.equalize = post_training.equalize
         request.post_training.round_weights = post_training.round_weights
         request.post_training.correct_bias = post_training.correct_bias
+    if gate.is_any:
+        request.gate.CopyFrom(pb.GateConfig(max_drop=gate.max_drop, min_sqnr_db=gate.min_sqnr_db))
     if calibration:
         request.calibration = calibration_name(calibration)
     else:

@@ -3,6 +3,8 @@
 from smidgen.config.activations import Activations, RangeSource
 from smidgen.config.budget import BudgetConfig
 from smidgen.config.calibration import CalibrationConfig, ObserverMethod
+from smidgen.config.conversion import ConversionConfig
+from smidgen.config.gate import GateConfig
 from smidgen.config.loss import DistanceKind, FeatureDistance, LossConfig, TaskLoss
 from smidgen.config.optimizer import OptimizerConfig, OptimizerKind, Schedule
 from smidgen.config.post_training import PostTrainingConfig
@@ -22,10 +24,12 @@ __all__ = [
     "Augmentation",
     "BudgetConfig",
     "CalibrationConfig",
+    "ConversionConfig",
     "DistanceKind",
     "Extent",
     "FeatureDistance",
     "FineTune",
+    "GateConfig",
     "ImageLayout",
     "LayerPrecision",
     "LossConfig",

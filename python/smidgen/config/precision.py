@@ -20,11 +20,13 @@ class WeightBits(enum.StrEnum):
 
     INT8 = "int8"
     INT4 = "int4"
+    FLOAT = "float"
+    """Not rounded: the layer runs in float32, and so do its activations."""
 
     @property
     def width(self) -> int:
         """Bits that a weight takes in an artifact."""
-        return {WeightBits.INT8: 8, WeightBits.INT4: 4}[self]
+        return {WeightBits.INT8: 8, WeightBits.INT4: 4, WeightBits.FLOAT: 32}[self]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,7 @@ class LayerPrecision:
 
 
 INT8 = LayerPrecision()
+FLOAT = LayerPrecision(WeightBits.FLOAT)
 
 
 @dataclass(frozen=True, slots=True)

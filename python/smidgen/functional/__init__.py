@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from smidgen.functional.attention import attention, attention_multipliers
 from smidgen.functional.elementwise import binary, cast, compare, unary, where
+from smidgen.functional.float_layers import float_convolve, float_convolve_transposed
 from smidgen.functional.matrix import dynamic_linear, embed, matmul, row_qparams
 from smidgen.functional.movement import concatenate, expand, gather, pad
 from smidgen.functional.quantized import (
@@ -61,6 +62,8 @@ __all__ = [
     "dynamic_linear",
     "embed",
     "expand",
+    "float_convolve",
+    "float_convolve_transposed",
     "gather",
     "layer_norm",
     "lookup",

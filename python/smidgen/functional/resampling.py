@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from smidgen.functional.exact_products import BYTE_PRODUCT, exact_dtype
 from smidgen.functional.types import F32, I8, I32, U8
@@ -55,7 +58,7 @@ def convolve_transposed(
     return (cut + bias.astype(np.int64).reshape(1, -1, 1, 1)).astype(np.int32)
 
 
-def convolution_weight(weight: I8, groups: int) -> I8:
+def convolution_weight(weight: NDArray[Any], groups: int) -> NDArray[Any]:
     """Returns the weights [C, O / groups, KH, KW] of a transposed convolution by output channel.
 
     Shapes: returns [O, C / groups, KH, KW].

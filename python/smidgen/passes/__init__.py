@@ -13,6 +13,7 @@ from smidgen.passes.fuse_attention import fuse_attention
 from smidgen.passes.fuse_batch_norm import fuse_batch_norm
 from smidgen.passes.fuse_bias import fuse_bias
 from smidgen.passes.fuse_gelu import fuse_gelu
+from smidgen.passes.keep_in_float import keep_in_float, quantize_everywhere
 from smidgen.passes.quantize_dynamically import quantize_dynamically
 from smidgen.passes.remove_identity import remove_identity
 
@@ -26,7 +27,9 @@ __all__ = [
     "fuse_for_inference",
     "fuse_for_training",
     "fuse_gelu",
+    "keep_in_float",
     "quantize_dynamically",
+    "quantize_everywhere",
     "remove_identity",
 ]
 

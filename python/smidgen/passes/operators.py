@@ -59,6 +59,9 @@ CLAMPABLE_KINDS = frozenset(
 """Kinds whose integer step can clamp its output."""
 
 
+STAYS_FLOAT = "stays_float"
+"""Entry of the meta of a layer that keep_in_float has marked."""
+
 UNBOUNDED = (-math.inf, math.inf)
 """The clamp that does nothing."""
 
@@ -171,7 +174,14 @@ def kind_of(node: fx.Node) -> Kind:
     """Tells what a node does."""
     if node.op in _NODE_KINDS:
         return _NODE_KINDS[node.op]
+    if stays_float(node):
+        return Kind.FLOAT
     return kind_of_op(node.meta["op"])
+
+
+def stays_float(node: fx.Node) -> bool:
+    """Tells whether a node is a layer that is left in float, though it has an integer step."""
+    return STAYS_FLOAT in node.meta
 
 
 def kind_of_op(op: OpKind) -> Kind:

@@ -11,6 +11,8 @@ from smidgen.program.steps import (
     Conv2d,
     ConvTranspose2d,
     DynamicLinear,
+    FloatConv2d,
+    FloatConvTranspose2d,
     Linear,
     MatMul,
     Step,
@@ -34,12 +36,16 @@ def _shape(program: Program, tensor: str, batch: int) -> list[int]:
     return [batch if extent is None else extent for extent in program.tensor(tensor).shape]
 
 
-def _layer(program: Program, step: Conv2d | Linear | DynamicLinear, batch: int) -> int:
+def _layer(
+    program: Program, step: Conv2d | FloatConv2d | Linear | DynamicLinear, batch: int
+) -> int:
     outputs = math.prod(_shape(program, step.output, batch))
     return outputs * math.prod(program.constants[step.weight].shape[1:])
 
 
-def _transposed_layer(program: Program, step: ConvTranspose2d, batch: int) -> int:
+def _transposed_layer(
+    program: Program, step: ConvTranspose2d | FloatConvTranspose2d, batch: int
+) -> int:
     inputs = math.prod(_shape(program, step.input, batch))
     return inputs * math.prod(program.constants[step.weight].shape[1:])
 
@@ -58,6 +64,8 @@ _RULES: Mapping[type[Step], Callable[[Program, Any, int], int]] = {
     Linear: _layer,
     DynamicLinear: _layer,
     ConvTranspose2d: _transposed_layer,
+    FloatConv2d: _layer,
+    FloatConvTranspose2d: _transposed_layer,
     MatMul: _mat_mul,
     Attention: _attention,
 }

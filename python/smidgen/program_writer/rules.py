@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping
 from torch import fx
 
 from smidgen.graph.operations import BINARY_KINDS, UNARY_KINDS, OpKind
-from smidgen.passes.operators import Kind, kind_of
+from smidgen.passes.operators import Kind, kind_of, stays_float
 from smidgen.program_writer import (
     attention,
     elementwise,
+    float_layers,
     layers,
     movement,
     normalization,
@@ -59,6 +60,14 @@ RULES: Mapping[OpKind, Rule] = {
 }
 
 
+FLOAT_RULES: Mapping[OpKind, Rule] = {
+    OpKind.CONV2D: float_layers.conv2d,
+    OpKind.CONV_TRANSPOSE2D: float_layers.conv_transpose2d,
+    OpKind.LINEAR: float_layers.linear,
+}
+"""Of the layers that stay in float."""
+
+
 def write_node(writer: ProgramWriter, node: fx.Node) -> None:
     """Writes the steps of one node."""
     kind = kind_of(node)
@@ -66,5 +75,7 @@ def write_node(writer: ProgramWriter, node: fx.Node) -> None:
         writer.add_input(node)
     elif kind is Kind.OUTPUT:
         writer.add_outputs(node)
+    elif stays_float(node):
+        FLOAT_RULES[node.meta["op"]](writer, node)
     elif kind is not Kind.CONSTANT:  # a constant is written where it is read
         RULES[node.meta["op"]](writer, node)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +12,7 @@ from torch import fx, nn
 from smidgen.config import PrecisionConfig, RangeSource
 from smidgen.config.precision import ALL_INT8
 from smidgen.forms import assign_forms
-from smidgen.passes import fuse_for_training
+from smidgen.passes import fuse_for_training, keep_in_float
 from smidgen.passes.operators import (
     CLAMPABLE_KINDS,
     UNBOUNDED,
@@ -22,10 +23,11 @@ from smidgen.passes.operators import (
     kind_of,
     module_of,
     operands,
+    stays_float,
 )
 from smidgen.passes.rewriter import Rewriter
-from smidgen.placement import check_ranges, place_quantization
-from smidgen.precision import resolve_precision
+from smidgen.placement import check_ranges, place_quantization, range_sources
+from smidgen.precision import float_layers, resolve_precision
 from smidgen.profile import ActivationRange
 from smidgen.qat.fake_quantize import FakeQuantize, Requantize
 from smidgen.qat.learned_step import LearnedStep
@@ -98,6 +100,7 @@ def prepare_fused(
         InvalidConfigError: the precision does not fit the graph; see resolve_precision.
     """
     precisions = resolve_precision(fused, precision)
+    fused = keep_in_float(fused, float_layers(precisions))
     rewriter = Rewriter(fused)
     for node in fused.graph.nodes:
         module = module_of(fused, node)
@@ -166,15 +169,22 @@ def _insert_fake_quantization(
 ) -> None:
     """Puts a FakeQuantize behind each node whose value is quantized, for those who read it so."""
     names, forms, points = activation_names(fused), assign_forms(fused), place_quantization(fused)
+    sources = range_sources(fused)
     nodes = {node.name: node for node in fused.graph.nodes}
-    check_ranges({names[point] for point in points.values()}, ranges)
+    check_ranges({names[source] for source in sources.values()}, ranges)
+    # Values that share a range without being the same are rare, and lie around float layers.
+    own: dict[str, FakeQuantize] = {}
     modules: dict[str, FakeQuantize] = {}
+    counts = Counter(sources[point] for point in set(points.values()))
     for node in [node for node in prepared.graph.nodes if node.name in points]:
         original, point = nodes[node.name], points[node.name]
         if node.name == point:
-            modules[point] = make(ranges[names[point]])
+            source = sources[point]
+            if source not in own:
+                own[source] = make(ranges[names[source]])
+            modules[point] = own[source]
             inserted = _insert_behind(prepared, node, f"{point}_fake_quantize", modules[point])
-            inserted.meta["activation"] = names[point]
+            inserted.meta["activation"] = names[source]
         elif is_interpolation(fused, original):
             module = Requantize(modules[point])
             inserted = _insert_behind(prepared, node, f"{node.name}_requantize", module)
@@ -184,11 +194,12 @@ def _insert_fake_quantization(
         node.replace_all_uses_with(
             inserted, delete_user_cb=lambda user, readers=readers: user.name in readers
         )
-        if node.name == point and list(node.users) == [inserted]:
+        is_own = counts[sources[point]] == 1
+        if node.name == point and is_own and list(node.users) == [inserted]:
             _take_over(prepared, node, modules[point])
     for node in prepared.graph.nodes:
         layer = module_of(prepared, node)
-        if isinstance(layer, QATLayer):
+        if isinstance(layer, QATLayer) and not stays_float(node):
             (read,) = nodes[node.name].all_input_nodes
             layer.on_grid.source = modules[points[read.name]]
     prepared.recompile()

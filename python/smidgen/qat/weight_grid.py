@@ -36,6 +36,8 @@ class FakeQuantizeWeight:
             factor: [O]; what each output channel is multiplied by before it is rounded, and divided
                 by after, but for 0. A part of the grid: constant to the gradient.
         """
+        if self.precision.weights is WeightBits.FLOAT:
+            return weight
         input_scale = None if self.source is None else self.source.qparams.scale
         if self.precision.weights is WeightBits.INT8:
             return round_weight(weight, factor, _room_for_bias(bias, input_scale))

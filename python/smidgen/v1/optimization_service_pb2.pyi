@@ -961,6 +961,43 @@ class PostTrainingConfig(_message.Message):
 Global___PostTrainingConfig: _TypeAlias = PostTrainingConfig  # noqa: Y015
 
 @_typing.final
+class GateConfig(_message.Message):
+    """Limits that a conversion is held to on its evaluation dataset. Where one is not kept the job fails with
+    ACCURACY_GATE_FAILED, whose metadata has found, allowed and missed_by, and no version is made.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MAX_DROP_FIELD_NUMBER: _builtins.int
+    MIN_SQNR_DB_FIELD_NUMBER: _builtins.int
+    max_drop: _builtins.float
+    """Most accuracy that may be lost against the float model, 0 to 1: 0.01 is one percentage point. Without class labels,
+    the share of the samples of which program and float model may say different classes. Default (absent): no limit.
+    """
+    min_sqnr_db: _builtins.float
+    """Least signal to quantization noise ratio of the first output in dB, -200 to 200. Default (absent): no limit."""
+    def __init__(
+        self,
+        *,
+        max_drop: _builtins.float | None = ...,
+        min_sqnr_db: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_drop", b"_max_drop", "_min_sqnr_db", b"_min_sqnr_db", "max_drop", b"max_drop", "min_sqnr_db", b"min_sqnr_db"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_drop", b"_max_drop", "_min_sqnr_db", b"_min_sqnr_db", "max_drop", b"max_drop", "min_sqnr_db", b"min_sqnr_db"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__max_drop: _TypeAlias = _typing.Literal["max_drop"]  # noqa: Y015
+    _WhichOneofArgType__max_drop: _TypeAlias = _typing.Literal["_max_drop", b"_max_drop"]  # noqa: Y015
+    _WhichOneofReturnType__min_sqnr_db: _TypeAlias = _typing.Literal["min_sqnr_db"]  # noqa: Y015
+    _WhichOneofArgType__min_sqnr_db: _TypeAlias = _typing.Literal["_min_sqnr_db", b"_min_sqnr_db"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_drop) -> _WhichOneofReturnType__max_drop | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__min_sqnr_db) -> _WhichOneofReturnType__min_sqnr_db | None: ...
+
+Global___GateConfig: _TypeAlias = GateConfig  # noqa: Y015
+
+@_typing.final
 class ConvertRequest(_message.Message):
     """Converts a calibrated or trained model."""
 
@@ -977,6 +1014,7 @@ class ConvertRequest(_message.Message):
     POST_TRAINING_FIELD_NUMBER: _builtins.int
     CALIBRATION_DATASET_FIELD_NUMBER: _builtins.int
     PREPROCESSING_FIELD_NUMBER: _builtins.int
+    GATE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The model, `models/{model}`. Required."""
     calibration: _builtins.str
@@ -1016,6 +1054,12 @@ class ConvertRequest(_message.Message):
         Default: that of train_job.
         """
 
+    @_builtins.property
+    def gate(self) -> Global___GateConfig:
+        """What the program must keep of the float model; needs evaluation_dataset, all of which is then compared.
+        Default: no limits.
+        """
+
     def __init__(
         self,
         *,
@@ -1030,10 +1074,11 @@ class ConvertRequest(_message.Message):
         post_training: Global___PostTrainingConfig | None = ...,
         calibration_dataset: _builtins.str = ...,
         preprocessing: _preprocessing_pb2.Preprocessing | None = ...,
+        gate: Global___GateConfig | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["calibration", b"calibration", "post_training", b"post_training", "precision", b"precision", "preprocessing", b"preprocessing", "source", b"source", "train_job", b"train_job", "wait", b"wait"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["calibration", b"calibration", "gate", b"gate", "post_training", b"post_training", "precision", b"precision", "preprocessing", b"preprocessing", "source", b"source", "train_job", b"train_job", "wait", b"wait"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["calibration", b"calibration", "calibration_dataset", b"calibration_dataset", "evaluation_dataset", b"evaluation_dataset", "name", b"name", "post_training", b"post_training", "precision", b"precision", "preprocessing", b"preprocessing", "request_id", b"request_id", "source", b"source", "train_job", b"train_job", "validate_only", b"validate_only", "wait", b"wait"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calibration", b"calibration", "calibration_dataset", b"calibration_dataset", "evaluation_dataset", b"evaluation_dataset", "gate", b"gate", "name", b"name", "post_training", b"post_training", "precision", b"precision", "preprocessing", b"preprocessing", "request_id", b"request_id", "source", b"source", "train_job", b"train_job", "validate_only", b"validate_only", "wait", b"wait"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_source: _TypeAlias = _typing.Literal["calibration", "train_job"]  # noqa: Y015
     _WhichOneofArgType_source: _TypeAlias = _typing.Literal["source", b"source"]  # noqa: Y015

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1asmidgen/v1/precision.proto\x12\nsmidgen.v1\"a\n\x0eLayerPrecision\x12\'\n\x07weights\x18\x01 \x01(\x0e\x32\x16.smidgen.v1.WeightBits\x12\x17\n\ngroup_size\x18\x02 \x01(\x05H\x00\x88\x01\x01\x42\r\n\x0b_group_size\"S\n\x11PrecisionOverride\x12\x0f\n\x07pattern\x18\x01 \x01(\t\x12-\n\tprecision\x18\x02 \x01(\x0b\x32\x1a.smidgen.v1.LayerPrecision\"p\n\x0fPrecisionConfig\x12+\n\x07\x64\x65\x66\x61ult\x18\x01 \x01(\x0b\x32\x1a.smidgen.v1.LayerPrecision\x12\x30\n\toverrides\x18\x02 \x03(\x0b\x32\x1d.smidgen.v1.PrecisionOverride*U\n\nWeightBits\x12\x1b\n\x17WEIGHT_BITS_UNSPECIFIED\x10\x00\x12\x14\n\x10WEIGHT_BITS_INT8\x10\x01\x12\x14\n\x10WEIGHT_BITS_INT4\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1asmidgen/v1/precision.proto\x12\nsmidgen.v1\"a\n\x0eLayerPrecision\x12\'\n\x07weights\x18\x01 \x01(\x0e\x32\x16.smidgen.v1.WeightBits\x12\x17\n\ngroup_size\x18\x02 \x01(\x05H\x00\x88\x01\x01\x42\r\n\x0b_group_size\"S\n\x11PrecisionOverride\x12\x0f\n\x07pattern\x18\x01 \x01(\t\x12-\n\tprecision\x18\x02 \x01(\x0b\x32\x1a.smidgen.v1.LayerPrecision\"p\n\x0fPrecisionConfig\x12+\n\x07\x64\x65\x66\x61ult\x18\x01 \x01(\x0b\x32\x1a.smidgen.v1.LayerPrecision\x12\x30\n\toverrides\x18\x02 \x03(\x0b\x32\x1d.smidgen.v1.PrecisionOverride*l\n\nWeightBits\x12\x1b\n\x17WEIGHT_BITS_UNSPECIFIED\x10\x00\x12\x14\n\x10WEIGHT_BITS_INT8\x10\x01\x12\x14\n\x10WEIGHT_BITS_INT4\x10\x02\x12\x15\n\x11WEIGHT_BITS_FLOAT\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,7 +32,7 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'smidgen.v1.precision_pb2', 
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_WEIGHTBITS']._serialized_start=340
-  _globals['_WEIGHTBITS']._serialized_end=425
+  _globals['_WEIGHTBITS']._serialized_end=448
   _globals['_LAYERPRECISION']._serialized_start=42
   _globals['_LAYERPRECISION']._serialized_end=139
   _globals['_PRECISIONOVERRIDE']._serialized_start=141

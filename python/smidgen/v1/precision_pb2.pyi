@@ -31,6 +31,8 @@ class _WeightBitsEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_WeightBits
     """8 bits, with one scale for each output channel."""
     WEIGHT_BITS_INT4: _WeightBits.ValueType  # 2
     """4 bits, with a multiplier for each group of weights. The artifact packs two in a byte; it runs on 8 bits."""
+    WEIGHT_BITS_FLOAT: _WeightBits.ValueType  # 3
+    """Not rounded: the layer runs in float32, and so do its activations."""
 
 class WeightBits(_WeightBits, metaclass=_WeightBitsEnumTypeWrapper):
     """What a weight is rounded to."""
@@ -41,6 +43,8 @@ WEIGHT_BITS_INT8: WeightBits.ValueType  # 1
 """8 bits, with one scale for each output channel."""
 WEIGHT_BITS_INT4: WeightBits.ValueType  # 2
 """4 bits, with a multiplier for each group of weights. The artifact packs two in a byte; it runs on 8 bits."""
+WEIGHT_BITS_FLOAT: WeightBits.ValueType  # 3
+"""Not rounded: the layer runs in float32, and so do its activations."""
 Global___WeightBits: _TypeAlias = WeightBits  # noqa: Y015
 
 @_typing.final

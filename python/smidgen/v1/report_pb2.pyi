@@ -58,7 +58,7 @@ class NodeReport(_message.Message):
     sqnr_db: _builtins.float
     """Signal to quantization noise ratio of the node's output on the calibration sample, in dB. Absent if not measured."""
     weight_bits: _builtins.int
-    """Bits of a layer's weights in the artifact, 8 or 4. 0 where there are none."""
+    """Bits of a layer's weights in the artifact, 32, 8 or 4. 0 where there are none."""
     def __init__(
         self,
         *,
@@ -250,6 +250,61 @@ class ParityCertificate(_message.Message):
 Global___ParityCertificate: _TypeAlias = ParityCertificate  # noqa: Y015
 
 @_typing.final
+class GateReport(_message.Message):
+    """The limits that a conversion was held to, and what was found."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SAMPLE_COUNT_FIELD_NUMBER: _builtins.int
+    MAX_DROP_FIELD_NUMBER: _builtins.int
+    DROP_FIELD_NUMBER: _builtins.int
+    MIN_SQNR_DB_FIELD_NUMBER: _builtins.int
+    SQNR_DB_FIELD_NUMBER: _builtins.int
+    sample_count: _builtins.int
+    """Samples of the evaluation dataset measured on."""
+    max_drop: _builtins.float
+    """Most accuracy that might be lost, 0 to 1. Absent without this limit."""
+    drop: _builtins.float
+    """Accuracy lost against the float model, below 0 for a gain; without class labels the share of the samples of which the
+    two say different classes. Absent without classes.
+    """
+    min_sqnr_db: _builtins.float
+    """Least signal to quantization noise ratio of the first output, in dB. Absent without this limit."""
+    sqnr_db: _builtins.float
+    """That ratio, in dB. Absent where it is not finite."""
+    def __init__(
+        self,
+        *,
+        sample_count: _builtins.int = ...,
+        max_drop: _builtins.float | None = ...,
+        drop: _builtins.float | None = ...,
+        min_sqnr_db: _builtins.float | None = ...,
+        sqnr_db: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_drop", b"_drop", "_max_drop", b"_max_drop", "_min_sqnr_db", b"_min_sqnr_db", "_sqnr_db", b"_sqnr_db", "drop", b"drop", "max_drop", b"max_drop", "min_sqnr_db", b"min_sqnr_db", "sqnr_db", b"sqnr_db"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_drop", b"_drop", "_max_drop", b"_max_drop", "_min_sqnr_db", b"_min_sqnr_db", "_sqnr_db", b"_sqnr_db", "drop", b"drop", "max_drop", b"max_drop", "min_sqnr_db", b"min_sqnr_db", "sample_count", b"sample_count", "sqnr_db", b"sqnr_db"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__drop: _TypeAlias = _typing.Literal["drop"]  # noqa: Y015
+    _WhichOneofArgType__drop: _TypeAlias = _typing.Literal["_drop", b"_drop"]  # noqa: Y015
+    _WhichOneofReturnType__max_drop: _TypeAlias = _typing.Literal["max_drop"]  # noqa: Y015
+    _WhichOneofArgType__max_drop: _TypeAlias = _typing.Literal["_max_drop", b"_max_drop"]  # noqa: Y015
+    _WhichOneofReturnType__min_sqnr_db: _TypeAlias = _typing.Literal["min_sqnr_db"]  # noqa: Y015
+    _WhichOneofArgType__min_sqnr_db: _TypeAlias = _typing.Literal["_min_sqnr_db", b"_min_sqnr_db"]  # noqa: Y015
+    _WhichOneofReturnType__sqnr_db: _TypeAlias = _typing.Literal["sqnr_db"]  # noqa: Y015
+    _WhichOneofArgType__sqnr_db: _TypeAlias = _typing.Literal["_sqnr_db", b"_sqnr_db"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__drop) -> _WhichOneofReturnType__drop | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_drop) -> _WhichOneofReturnType__max_drop | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__min_sqnr_db) -> _WhichOneofReturnType__min_sqnr_db | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__sqnr_db) -> _WhichOneofReturnType__sqnr_db | None: ...
+
+Global___GateReport: _TypeAlias = GateReport  # noqa: Y015
+
+@_typing.final
 class QuantizationReport(_message.Message):
     """What was quantized and what it brought."""
 
@@ -261,6 +316,7 @@ class QuantizationReport(_message.Message):
     PARITY_FIELD_NUMBER: _builtins.int
     FLOAT_ACCURACY_FIELD_NUMBER: _builtins.int
     QUANTIZED_ACCURACY_FIELD_NUMBER: _builtins.int
+    GATE_FIELD_NUMBER: _builtins.int
     float_bytes: _builtins.int
     """Bytes of the float model's parameters."""
     artifact_bytes: _builtins.int
@@ -277,6 +333,10 @@ class QuantizationReport(_message.Message):
     def parity(self) -> Global___ParityCertificate:
         """Equality of engine and reference. Absent in a plan."""
 
+    @_builtins.property
+    def gate(self) -> Global___GateReport:
+        """The limits that the conversion passed. Absent if it had none."""
+
     def __init__(
         self,
         *,
@@ -286,10 +346,11 @@ class QuantizationReport(_message.Message):
         parity: Global___ParityCertificate | None = ...,
         float_accuracy: _builtins.float | None = ...,
         quantized_accuracy: _builtins.float | None = ...,
+        gate: Global___GateReport | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_float_accuracy", b"_float_accuracy", "_quantized_accuracy", b"_quantized_accuracy", "float_accuracy", b"float_accuracy", "parity", b"parity", "quantized_accuracy", b"quantized_accuracy"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_float_accuracy", b"_float_accuracy", "_quantized_accuracy", b"_quantized_accuracy", "float_accuracy", b"float_accuracy", "gate", b"gate", "parity", b"parity", "quantized_accuracy", b"quantized_accuracy"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_float_accuracy", b"_float_accuracy", "_quantized_accuracy", b"_quantized_accuracy", "artifact_bytes", b"artifact_bytes", "float_accuracy", b"float_accuracy", "float_bytes", b"float_bytes", "nodes", b"nodes", "parity", b"parity", "quantized_accuracy", b"quantized_accuracy"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_float_accuracy", b"_float_accuracy", "_quantized_accuracy", b"_quantized_accuracy", "artifact_bytes", b"artifact_bytes", "float_accuracy", b"float_accuracy", "float_bytes", b"float_bytes", "gate", b"gate", "nodes", b"nodes", "parity", b"parity", "quantized_accuracy", b"quantized_accuracy"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__float_accuracy: _TypeAlias = _typing.Literal["float_accuracy"]  # noqa: Y015
     _WhichOneofArgType__float_accuracy: _TypeAlias = _typing.Literal["_float_accuracy", b"_float_accuracy"]  # noqa: Y015

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from smidgen.config import PostTrainingConfig
+from smidgen.config import ConversionConfig, GateConfig, PostTrainingConfig
 from smidgen.v1 import optimization_service_pb2 as pb
 from smidgen_service import names
 from smidgen_service.converters.datasets import optional_dataset
@@ -19,7 +19,7 @@ def convert_request(message: pb.ConvertRequest) -> ConvertRequest:
     Raises:
         InvalidArgumentError: a name is malformed, a precision stands besides a job, or
             post_training lacks samples.
-        InvalidConfigError: an option of the precision is out of its range.
+        InvalidConfigError: an option of the precision or of the gate is out of its range.
     """
     source = message.WhichOneof("source")
     has_precision = message.HasField("precision")
@@ -36,6 +36,10 @@ def convert_request(message: pb.ConvertRequest) -> ConvertRequest:
         correct_bias=message.post_training.correct_bias,
     )
     _check_post_training(message, post_training)
+    gate = GateConfig(
+        max_drop=message.gate.max_drop if message.gate.HasField("max_drop") else None,
+        min_sqnr_db=message.gate.min_sqnr_db if message.gate.HasField("min_sqnr_db") else None,
+    )
     body = pb.ConvertRequest()
     body.CopyFrom(message)
     # How long to wait changes nothing about what is made: a retry may wait for another time.
@@ -51,7 +55,7 @@ def convert_request(message: pb.ConvertRequest) -> ConvertRequest:
         precision=precision_config(message.precision) if has_precision else None,
         calibration_dataset_id=optional_dataset(message.calibration_dataset, "calibration_dataset"),
         evaluation_dataset_id=optional_dataset(message.evaluation_dataset, "evaluation_dataset"),
-        post_training=post_training,
+        config=ConversionConfig(post_training, gate),
         wait_s=message.wait.seconds + message.wait.nanos * 1e-9,
         key=request_key("Convert", body, message.request_id),
         validate_only=message.validate_only,

@@ -10,6 +10,7 @@ _BITS = {
     pb.WEIGHT_BITS_UNSPECIFIED: WeightBits.INT8,
     pb.WEIGHT_BITS_INT8: WeightBits.INT8,
     pb.WEIGHT_BITS_INT4: WeightBits.INT4,
+    pb.WEIGHT_BITS_FLOAT: WeightBits.FLOAT,
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from smidgen.report import (
     Distance,
     FakeQuantizedParity,
+    GateReport,
     NodeReport,
     ParityCertificate,
     QuantizationReport,
@@ -21,6 +22,17 @@ def report_to_message(report: QuantizationReport) -> report_pb2.QuantizationRepo
         parity=_parity(report.parity) if report.parity is not None else None,
         float_accuracy=report.float_accuracy,
         quantized_accuracy=report.quantized_accuracy,
+        gate=_gate(report.gate) if report.gate is not None else None,
+    )
+
+
+def _gate(gate: GateReport) -> report_pb2.GateReport:
+    return report_pb2.GateReport(
+        sample_count=gate.sample_count,
+        max_drop=gate.max_drop,
+        drop=gate.drop,
+        min_sqnr_db=gate.min_sqnr_db,
+        sqnr_db=gate.sqnr_db,
     )
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from smidgen.config import PrecisionConfig, QATConfig
 from smidgen.config.documents import to_document
+from smidgen.gate import check_measurable
 from smidgen.report import QuantizationReport
 from smidgen.training_data import check_data, check_samples
 from smidgen_service.clock import Clock
@@ -112,6 +113,7 @@ class OptimizationHandler:
 
         Raises:
             NotFoundError: model, source or dataset does not exist.
+            InvalidConfigError: the gate cannot be measured.
             FailedPreconditionError: the source is another model's, or has not succeeded.
         """
         if not 0 <= request.wait_s <= MOST_WAIT_S:
@@ -124,6 +126,11 @@ class OptimizationHandler:
         if earlier is not None:
             return await self._wait(earlier, request.wait_s)
         checked = await self._database.read(lambda tx: check_convert(tx, request))
+        check_measurable(
+            request.config.gate,
+            checked.model.outputs,
+            has_evaluation=request.evaluation_dataset_id is not None,
+        )
         await self._check_data(replace(checked, dataset=None), None)
         if checked.dataset is not None:
             await self._check_samples(checked, checked.dataset)
@@ -139,7 +146,7 @@ class OptimizationHandler:
             evaluation_dataset_id=request.evaluation_dataset_id,
             train_job_id=request.train_job_id,
             precision=_plain_precision(request.precision),
-            config=asdict(request.post_training) if request.post_training.is_any else None,
+            config=to_document(request.config),
             preprocessing=checked.preprocessing,
         )
         stored = await self._runner.submit(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from smidgen.config import (
     Augmentation,
-    PostTrainingConfig,
+    ConversionConfig,
     PrecisionConfig,
     Preprocessing,
     QATConfig,
@@ -56,7 +56,7 @@ class ConvertRequest:
     precision: PrecisionConfig | None
     calibration_dataset_id: str | None
     evaluation_dataset_id: str | None
-    post_training: PostTrainingConfig
+    config: ConversionConfig
     wait_s: float
     key: RequestKey | None
     validate_only: bool

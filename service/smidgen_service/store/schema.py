@@ -151,6 +151,14 @@ _PREPROCESSING = (
     "ALTER TABLE jobs ADD COLUMN augmentation TEXT",
 )
 
+# What a conversion does to weights was all that its config had; now it is one part of it.
+_CONVERSION_CONFIG = (
+    """
+    UPDATE jobs SET config = json_object('post_training', json(config))
+    WHERE kind = 'convert' AND config IS NOT NULL
+    """,
+)
+
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     _FIRST,
     _CALIBRATION_STATISTICS,
@@ -158,4 +166,5 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     _TRAINING_FIGURES,
     _RESUMING,
     _PREPROCESSING,
+    _CONVERSION_CONFIG,
 )

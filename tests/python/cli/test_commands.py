@@ -212,6 +212,10 @@ def test_convert(smidgen: Smidgen, state: State, tmp_path: Path) -> None:
     assert state.last_request.post_training.correct_bias
     assert state.last_request.post_training.round_weights
     assert state.last_request.calibration_dataset == "datasets/train"
+    limits = ("--max-drop", 0.01, "--min-sqnr-db", 20, "--evaluation-dataset", "test")
+    assert smidgen("convert", "digits", "--calibration", "c1", *limits).code == 0
+    gate = state.last_request.gate
+    assert (gate.max_drop, gate.min_sqnr_db) == (0.01, 20.0)
     plan = smidgen("convert", "digits", "--calibration", "c1", "--validate-only", "--json")
     assert plan.document["plan"]["float_bytes"] == 4000
 

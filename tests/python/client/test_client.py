@@ -7,7 +7,7 @@ import pytest
 
 from smidgen.client import Client, RemoteError
 from smidgen.client.channel import MAX_MESSAGE_BYTES, service_config
-from smidgen.config import ObserverMethod, PostTrainingConfig, QATConfig, TaskLoss
+from smidgen.config import GateConfig, ObserverMethod, PostTrainingConfig, QATConfig, TaskLoss
 from smidgen.errors import InvalidConfigError, InvalidTensorError
 from smidgen.v1 import job_service_pb2 as jobs_pb
 from smidgen.v1 import model_service_pb2 as models_pb
@@ -124,6 +124,15 @@ def test_convert_says_what_to_do_to_the_weights(client: Client, state: State) ->
     assert request.calibration_dataset == "datasets/train"
     client.convert("digits", calibration="c1")
     assert not state.last_request.HasField("post_training")
+
+
+def test_convert_sends_limits(client: Client, state: State) -> None:
+    client.convert("digits", calibration="c1", gate=GateConfig(max_drop=0.0))
+    sent = state.last_request.gate
+    assert (sent.HasField("max_drop"), sent.max_drop) == (True, 0.0)
+    assert not sent.HasField("min_sqnr_db")
+    client.convert("digits", calibration="c1", gate=GateConfig())
+    assert not state.last_request.HasField("gate")
 
 
 def test_convert_from_a_calibration_and_from_a_job(client: Client, state: State) -> None:

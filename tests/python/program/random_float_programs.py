@@ -25,6 +25,8 @@ from smidgen.program import (
     DynamicLinear,
     Embedding,
     Expand,
+    FloatConv2d,
+    FloatConvTranspose2d,
     Gather,
     LayerNorm,
     Linear,
@@ -190,6 +192,50 @@ class RandomFloatProgram:
         shape = _broadcast(self._shapes[lhs], self._shapes[rhs])
         assert shape is not None
         return {"lhs": lhs, "rhs": rhs}, shape
+
+    def _float_conv(self, source: TensorInfo) -> None:
+        shape = self._shapes[source.name]
+        if len(shape) != 4:
+            return
+        groups = self._pick(*(n for n in (1, 1, 2, 3, shape[1]) if shape[1] % n == 0))
+        kernel = [self._below(1, 4) for _ in range(2)]
+        stride, dilation = (
+            (self._below(1, 4), self._pick(1, 1, 2)),
+            (self._pick(1, 2), self._below(1, 3)),
+        )
+        padding = tuple(self._below(0, 3) for _ in range(4))
+        outs = self._pick(1, 2, 5)
+        ends = [padding[axis] + padding[axis + 2] for axis in (0, 1)]
+        reach = [dilation[axis] * (kernel[axis] - 1) + 1 for axis in (0, 1)]
+        fields = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+        if self._one_in(2):
+            extra = tuple(self._below(0, max(pair)) for pair in zip(stride, dilation, strict=True))
+            extents = [
+                (shape[axis + 2] - 1) * stride[axis] + reach[axis] - ends[axis] + extra[axis]
+                for axis in (0, 1)
+            ]
+            weight = self._finite((shape[1], outs, *kernel))
+            kind, fields = FloatConvTranspose2d, {**fields, "output_padding": extra}
+        else:
+            extents = [
+                (shape[axis + 2] + ends[axis] - reach[axis]) // stride[axis] + 1 for axis in (0, 1)
+            ]
+            weight = self._finite((outs * groups, shape[1] // groups, *kernel))
+            kind = FloatConv2d
+        if min(extents) < 1:
+            return
+        self._append(
+            kind,
+            DType.FLOAT32,
+            (shape[0], outs * groups, *extents),
+            input=source.name,
+            weight=self._constant(weight),
+            bias=self._constant(self._values(DType.FLOAT32, (outs * groups,))),
+            **fields,
+        )
+
+    def _finite(self, shape: Shape) -> NDArray[Any]:
+        return np.nan_to_num(self._values(DType.FLOAT32, shape))
 
     def _unary(self, source: TensorInfo) -> None:
         function = "not"
@@ -436,7 +482,7 @@ _RULES: dict[DType, tuple[Rule, ...]] = {
     DType.FLOAT32: (
         *(_R._unary, _R._unary, _R._binary, _R._binary, _R._compare, _R._where, _R._cast),
         *(_R._reduce, _R._reduce, _R._softmax, _R._layer_norm, _R._matmul, _R._matmul),
-        *(_R._dynamic_linear, _R._quantize, *_MOVING),
+        *(_R._dynamic_linear, _R._quantize, _R._float_conv, _R._float_conv, *_MOVING),
     ),
     DType.INT64: (_R._binary, _R._compare, _R._where, _R._cast, _R._embed, *_MOVING),
     DType.BOOL: (_R._unary, _R._binary, _R._where, _R._cast, *_MOVING),

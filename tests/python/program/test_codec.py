@@ -10,6 +10,7 @@ from smidgen.errors import ProgramError
 from smidgen.program import STEP_TYPES, Program
 from smidgen.program.codec import program_from_document, program_to_document
 from tests.python.program.attention_programs import attention_program
+from tests.python.program.float_layer_programs import float_layer_program
 from tests.python.program.float_programs import float_step_program
 from tests.python.program.image_programs import image_step_program
 from tests.python.program.small_programs import every_step_program
@@ -19,6 +20,7 @@ PROGRAMS = {
     "integer": PROGRAM,
     "float": float_step_program(),
     "image": image_step_program(),
+    "float layers": float_layer_program(),
     "attention": attention_program(8, 2, 4, (None, 1, 1, 8)),
 }
 

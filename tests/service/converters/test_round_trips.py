@@ -39,6 +39,7 @@ from smidgen.report import (
     Distance,
     FakeQuantizedParity,
     FloatParity,
+    GateReport,
     NodeReport,
     ParityCertificate,
     QuantizationReport,
@@ -291,10 +292,21 @@ def test_certificates_come_back_from_messages_and_json() -> None:
         assert QuantizationReport.from_dict(json.loads(json.dumps(report.to_dict()))) == report
 
 
+@pytest.mark.parametrize(
+    "gate", [GateReport(9, 0.01, -0.25), GateReport(9, 0.0, 0.0, 20.0, 31.5), GateReport(9)]
+)
+def test_limits_come_back_from_messages_and_json(gate: GateReport) -> None:
+    report = QuantizationReport(nodes=(), float_bytes=4, gate=gate)
+    assert decode_report(report_to_message(report)) == report
+    assert QuantizationReport.from_dict(json.loads(json.dumps(report.to_dict()))) == report
+
+
 def test_reports_of_earlier_releases_are_read() -> None:
     document = QuantizationReport((), 4, parity=ParityCertificate(4, 0, ("avx2",))).to_dict()
     for field in ("differing_bytes", "compared_bytes", "fake_quantized", "float_model"):
         del document["parity"][field]
+    del document["gate"]
+    assert QuantizationReport.from_dict(document).gate is None
     assert QuantizationReport.from_dict(document).parity == ParityCertificate(4, 0, ("avx2",))
 
 

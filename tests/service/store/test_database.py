@@ -103,6 +103,31 @@ def test_newer_schema_is_refused(tmp_path: Path) -> None:
     connection.close()
 
 
+def test_conversions_keep_what_they_were_asked(tmp_path: Path) -> None:
+    connection = sqlite3.connect(tmp_path / "old.db", isolation_level=None)
+    for number, statements in enumerate(MIGRATIONS[:6]):
+        for statement in statements:
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {number + 1}")
+    for name, kind, config in (
+        ("asked", "convert", '{"equalize": true}'),
+        ("plain", "convert", None),
+        ("training", "train_qat", '{"epochs": 2}'),
+    ):
+        connection.execute(
+            "INSERT INTO jobs (id, kind, state, progress, model_id, calibration_id, config,"
+            " last_sequence, create_time) VALUES (?, ?, 'queued', 0, 'm', 'c', ?, 0, 5)",
+            (name, kind, config),
+        )
+    migrate(connection)
+    assert dict(connection.execute("SELECT id, config FROM jobs").fetchall()) == {
+        "asked": '{"post_training":{"equalize":true}}',
+        "plain": None,
+        "training": '{"epochs": 2}',
+    }
+    connection.close()
+
+
 def test_jobs_of_the_first_schema_are_read(tmp_path: Path) -> None:
     connection = sqlite3.connect(tmp_path / "old.db", isolation_level=None)
     connection.row_factory = sqlite3.Row

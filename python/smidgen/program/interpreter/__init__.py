@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from smidgen.program.interpreter import (
     attention,
     elementwise,
+    float_layers,
     matrix,
     movement,
     quantized,
@@ -27,6 +28,7 @@ _RULES: Mapping[type[Any], Rule] = {
     **elementwise.RULES,
     **reduction.RULES,
     **matrix.RULES,
+    **float_layers.RULES,
     **attention.RULES,
 }
 

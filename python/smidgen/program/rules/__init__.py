@@ -8,6 +8,7 @@ from typing import Any
 from smidgen.program.rules import (
     attention,
     elementwise,
+    float_layers,
     matrix,
     movement,
     quantized,
@@ -25,5 +26,6 @@ RULES: Mapping[type[Step], Callable[[Program, Any], Shape]] = {
     **elementwise.RULES,
     **reduction.RULES,
     **matrix.RULES,
+    **float_layers.RULES,
     **attention.RULES,
 }

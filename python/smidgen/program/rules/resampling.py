@@ -17,7 +17,13 @@ from smidgen.program.rules.expectations import (
 )
 from smidgen.program.rules.quantized import check_padding, check_pairs, check_requantization
 from smidgen.program.shapes import Extent, Shape
-from smidgen.program.steps import RESIZE_MODES, ConvTranspose2d, Resize
+from smidgen.program.steps import (
+    RESIZE_MODES,
+    ConvTranspose2d,
+    FloatConvTranspose2d,
+    IntPair,
+    Resize,
+)
 from smidgen.program.types import DType, Program
 
 
@@ -33,22 +39,34 @@ def _conv_transpose2d(program: Program, step: ConvTranspose2d) -> Shape:
     kernel = (weight.shape[2], weight.shape[3])
     check_pairs(kernel=kernel, stride=step.stride, dilation=step.dilation)
     check_padding(step.padding, kernel, step.dilation, half=False)
+    check_output_padding(step)
+    check_clamp(step.qmin, step.qmax)
+    by_output = convolution_weight(weight, step.groups)
+    check_requantization(program, step, by_output)
+    return transposed_shape(source.shape, by_output.shape[0], kernel, step)
+
+
+def check_output_padding(step: ConvTranspose2d | FloatConvTranspose2d) -> None:
+    """Bounds what is appended, so that a stride or a gap of the window would reach it."""
     for axis in (0, 1):
         most = max(step.stride[axis], step.dilation[axis])
         expect(
             0 <= step.output_padding[axis] < most,
             f"output padding is {step.output_padding}, expected values from 0 to {most - 1}",
         )
-    check_clamp(step.qmin, step.qmax)
-    by_output = convolution_weight(weight, step.groups)
-    check_requantization(program, step, by_output)
-    height, width = (
-        _stretched(source.shape[axis + 2], kernel[axis], step, axis) for axis in (0, 1)
-    )
-    return (source.shape[0], by_output.shape[0], height, width)
 
 
-def _stretched(extent: Extent, kernel: int, step: ConvTranspose2d, axis: int) -> Extent:
+def transposed_shape(
+    source: Shape, outs: int, kernel: IntPair, step: ConvTranspose2d | FloatConvTranspose2d
+) -> Shape:
+    """Returns the shape that a transposed convolution gives [N, C, H, W]."""
+    height, width = (_stretched(source[axis + 2], kernel[axis], step, axis) for axis in (0, 1))
+    return (source[0], outs, height, width)
+
+
+def _stretched(
+    extent: Extent, kernel: int, step: ConvTranspose2d | FloatConvTranspose2d, axis: int
+) -> Extent:
     if extent is None:
         return None
     cut = step.padding[axis] + step.padding[axis + 2] - step.output_padding[axis]

@@ -23,6 +23,11 @@ from smidgen.program.steps.elementwise import (
     Where,
 )
 from smidgen.program.steps.fields import ConstantName, IntPair, Padding, TensorName
+from smidgen.program.steps.float_layers import (
+    FloatConv2d,
+    FloatConvTranspose2d,
+    FloatLayerStep,
+)
 from smidgen.program.steps.matrix import DynamicLinear, Embedding, MatMul, MatrixStep
 from smidgen.program.steps.movement import (
     Concat,
@@ -63,6 +68,7 @@ Step = (
     | ElementwiseStep
     | ReductionStep
     | MatrixStep
+    | FloatLayerStep
     | AttentionStep
 )
 
@@ -128,6 +134,9 @@ __all__ = [
     "ElementwiseStep",
     "Embedding",
     "Expand",
+    "FloatConv2d",
+    "FloatConvTranspose2d",
+    "FloatLayerStep",
     "Gather",
     "GlobalAveragePool",
     "IntPair",

@@ -34,6 +34,8 @@ from smidgen.program import (
     ConvTranspose2d,
     DType,
     DynamicLinear,
+    FloatConv2d,
+    FloatConvTranspose2d,
     GlobalAveragePool,
     LayerNorm,
     Linear,
@@ -53,6 +55,7 @@ from smidgen.program import (
 from smidgen.qparams import QParams
 from tests.python.formats.onnx_export.onnx_sessions import run
 from tests.python.program.attention_programs import attention_program
+from tests.python.program.float_layer_programs import float_layer_program
 from tests.python.program.float_programs import float_step_program
 from tests.python.program.image_programs import image_step_program
 from tests.python.program.small_programs import every_step_program
@@ -71,7 +74,9 @@ def test_every_kind_of_step_has_a_rule() -> None:
 # ONNX leaves the rounding of these to the runtime.
 ROUNDED_FREELY = (Attention, AveragePool2d, GlobalAveragePool, Multiply, Resize)
 # The order of their sums, and the last bits of their functions, are the runtime's.
-SUMMED_FREELY = (DynamicLinear, LayerNorm, MatMul, Reduce, Softmax, Unary)
+SUMMED_FREELY = (
+    DynamicLinear, FloatConv2d, FloatConvTranspose2d, LayerNorm, MatMul, Reduce, Softmax, Unary,
+)  # fmt: skip
 
 HAS_VNNI = bool({"avxvnni", "avx512vnni"} & set(available_isas()))
 
@@ -81,6 +86,7 @@ STEPS = [
         every_step_program(),
         image_step_program(),
         float_step_program(),
+        float_layer_program(),
         attention_program(5, 2, 8),
         attention_program(None, 3, 16, (None, 1, 1, None)),
     )

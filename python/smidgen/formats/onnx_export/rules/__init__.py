@@ -8,6 +8,7 @@ from typing import Any
 from smidgen.formats.onnx_export.rules import (
     attention,
     elementwise,
+    float_layers,
     matrix,
     movement,
     quantized,
@@ -23,6 +24,7 @@ RULES: Mapping[type[Any], Rule] = {
     **elementwise.RULES,
     **reduction.RULES,
     **matrix.RULES,
+    **float_layers.RULES,
     **attention.RULES,
 }
 
