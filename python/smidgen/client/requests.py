@@ -30,6 +30,7 @@ from smidgen.config import (
     PrecisionConfig,
     Preprocessing,
     QATConfig,
+    RangeSource,
     Resampling,
     Schedule,
     TaskLoss,
@@ -80,6 +81,10 @@ _SCHEDULES = {
     Schedule.COSINE: pb.SCHEDULE_COSINE,
     Schedule.CONSTANT: pb.SCHEDULE_CONSTANT,
     Schedule.STEP: pb.SCHEDULE_STEP,
+}
+_RANGE_SOURCES = {
+    RangeSource.OBSERVED: pb.RANGE_SOURCE_OBSERVED,
+    RangeSource.LEARNED: pb.RANGE_SOURCE_LEARNED,
 }
 _RESAMPLINGS = {
     Resampling.BILINEAR: preprocessing_pb.RESAMPLING_BILINEAR,
@@ -186,6 +191,7 @@ def encode_qat_config(config: QATConfig) -> pb.QATConfig:
             seconds=config.budget.seconds or 0.0,
             patience=config.budget.patience or 0,
         ),
+        activations=_RANGE_SOURCES[config.activations],
     )
 
 

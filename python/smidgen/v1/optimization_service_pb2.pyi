@@ -172,6 +172,30 @@ OPTIMIZER_KIND_SGD: OptimizerKind.ValueType  # 3
 """Stochastic gradient descent with momentum."""
 Global___OptimizerKind: _TypeAlias = OptimizerKind  # noqa: Y015
 
+class _RangeSource:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _RangeSourceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RangeSource.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    RANGE_SOURCE_UNSPECIFIED: _RangeSource.ValueType  # 0
+    """Like OBSERVED."""
+    RANGE_SOURCE_OBSERVED: _RangeSource.ValueType  # 1
+    """A moving average of the batches' ranges."""
+    RANGE_SOURCE_LEARNED: _RangeSource.ValueType  # 2
+    """The loss, by a gradient for the step between two integers. Such a training has no checkpoints: it cannot be resumed."""
+
+class RangeSource(_RangeSource, metaclass=_RangeSourceEnumTypeWrapper):
+    """Where the ranges of activations come from in training."""
+
+RANGE_SOURCE_UNSPECIFIED: RangeSource.ValueType  # 0
+"""Like OBSERVED."""
+RANGE_SOURCE_OBSERVED: RangeSource.ValueType  # 1
+"""A moving average of the batches' ranges."""
+RANGE_SOURCE_LEARNED: RangeSource.ValueType  # 2
+"""The loss, by a gradient for the step between two integers. Such a training has no checkpoints: it cannot be resumed."""
+Global___RangeSource: _TypeAlias = RangeSource  # noqa: Y015
+
 class _Schedule:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -784,6 +808,7 @@ class QATConfig(_message.Message):
     STAGES_FIELD_NUMBER: _builtins.int
     OPTIMIZER_FIELD_NUMBER: _builtins.int
     BUDGET_FIELD_NUMBER: _builtins.int
+    ACTIVATIONS_FIELD_NUMBER: _builtins.int
     epochs: _builtins.int
     """Passes over the training split with fake quantization, 1 to 10000. Default (0): 5."""
     fine_tune_epochs: _builtins.int
@@ -804,6 +829,8 @@ class QATConfig(_message.Message):
     """
     seed: _builtins.int
     """Seed of shuffling and of everything else that is random. Default: 0."""
+    activations: Global___RangeSource.ValueType
+    """Where the ranges of activations come from. Default: RANGE_SOURCE_OBSERVED."""
     @_builtins.property
     def loss(self) -> Global___LossConfig:
         """The finer points of the loss. Default: all defaults."""
@@ -836,10 +863,11 @@ class QATConfig(_message.Message):
         stages: Global___StageConfig | None = ...,
         optimizer: Global___OptimizerConfig | None = ...,
         budget: Global___BudgetConfig | None = ...,
+        activations: Global___RangeSource.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_evaluation_fraction", b"_evaluation_fraction", "_fine_tune_epochs", b"_fine_tune_epochs", "_quantization_loss_weight", b"_quantization_loss_weight", "budget", b"budget", "evaluation_fraction", b"evaluation_fraction", "fine_tune_epochs", b"fine_tune_epochs", "loss", b"loss", "optimizer", b"optimizer", "quantization_loss_weight", b"quantization_loss_weight", "stages", b"stages"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_evaluation_fraction", b"_evaluation_fraction", "_fine_tune_epochs", b"_fine_tune_epochs", "_quantization_loss_weight", b"_quantization_loss_weight", "batch_size", b"batch_size", "budget", b"budget", "epochs", b"epochs", "evaluation_fraction", b"evaluation_fraction", "fine_tune_epochs", b"fine_tune_epochs", "fine_tune_learning_rate", b"fine_tune_learning_rate", "learning_rate", b"learning_rate", "loss", b"loss", "optimizer", b"optimizer", "quantization_loss_weight", b"quantization_loss_weight", "seed", b"seed", "stages", b"stages", "task_loss", b"task_loss"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_evaluation_fraction", b"_evaluation_fraction", "_fine_tune_epochs", b"_fine_tune_epochs", "_quantization_loss_weight", b"_quantization_loss_weight", "activations", b"activations", "batch_size", b"batch_size", "budget", b"budget", "epochs", b"epochs", "evaluation_fraction", b"evaluation_fraction", "fine_tune_epochs", b"fine_tune_epochs", "fine_tune_learning_rate", b"fine_tune_learning_rate", "learning_rate", b"learning_rate", "loss", b"loss", "optimizer", b"optimizer", "quantization_loss_weight", b"quantization_loss_weight", "seed", b"seed", "stages", b"stages", "task_loss", b"task_loss"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__evaluation_fraction: _TypeAlias = _typing.Literal["evaluation_fraction"]  # noqa: Y015
     _WhichOneofArgType__evaluation_fraction: _TypeAlias = _typing.Literal["_evaluation_fraction", b"_evaluation_fraction"]  # noqa: Y015
