@@ -16,6 +16,7 @@ from smidgen.calibration import Calibrator, calibrate
 from smidgen.certificate import prove
 from smidgen.config import (
     Activations,
+    MeasurementConfig,
     PostTrainingConfig,
     PrecisionConfig,
     Preprocessing,
@@ -30,10 +31,12 @@ from smidgen.data.opening import AnyDataset, source_of
 from smidgen.data.preprocess import check_takes_images
 from smidgen.data.source import SampleSource, source_batches
 from smidgen.errors import InvalidConfigError, TrainingError
-from smidgen.evaluation import batches
+from smidgen.evaluation import Arrays, batches
 from smidgen.float_execution import float_values
 from smidgen.float_model import FloatModel, check_belongs, load_model
 from smidgen.formats.dataset import Dataset
+from smidgen.latency import measure_latency
+from smidgen.measured import LatencyReport
 from smidgen.origin import calibration_origin, training_origin
 from smidgen.passes import fuse_for_inference, quantize_dynamically
 from smidgen.post_training import apply_post_training
@@ -47,8 +50,9 @@ from smidgen.qat.training import train_qat
 from smidgen.quantization_report import report_nodes
 from smidgen.quantized_import import import_quantized
 from smidgen.report import QuantizationReport
+from smidgen.sensitivity_ranking import rank_sensitivity
 from smidgen.tensor_spec import TensorSpec
-from smidgen.verification import real_values, sample_count, sqnr_db
+from smidgen.verification import random_samples, real_values, sample_count, sqnr_db
 
 __all__ = [
     "Calibrator",
@@ -117,6 +121,7 @@ def convert(
     samples: Samples | None = None,
     on_stage: Callable[[Stage], None] = lambda _: None,
     preprocessing: Preprocessing | None = None,
+    measurements: MeasurementConfig | None = None,
 ) -> Conversion:
     """Writes the integer program, compares engine and reference on it and reports.
 
@@ -134,13 +139,15 @@ def convert(
         on_stage: Called with CONVERT and VERIFY when these begin.
         preprocessing: How images become the model's input, for the artifact to record. Default:
             that of the evaluation data or of the samples.
+        measurements: What to measure for the report that takes time; nothing if None.
 
     Raises:
         UnsupportedOperatorError: nodes cannot be converted; the message names all of them.
         CalibrationError: the profile is another model's.
         TrainingError: the trained model is another model's.
         InvalidConfigError: the precision does not fit the model, or is given for a trained one;
-            post_training without samples, with trained weights, or with another precision.
+            post_training without samples, with trained weights, or with another precision;
+            sensitivity without evaluation data.
         InvalidDatasetError: the evaluation data or the samples do not fit the model.
         EngineError: engine and reference differ.
     """
@@ -148,6 +155,8 @@ def convert(
     precision = _precision(trained, precision)
     on_stage(Stage.CONVERT)
     options = post_training or PostTrainingConfig()
+    wanted = measurements or MeasurementConfig()
+    _check_measurable(wanted, evaluation)
     _check_together(options, precision)
     prepared: fx.GraphModule | None = None
     if options.is_any:
@@ -177,19 +186,29 @@ def convert(
     source = None if evaluation is None else source_of(evaluation, model.exported.inputs)
     proof = prove(model, program, prepared, source)
     noise = {} if source is None else _noise(model, graph, program, source)
+    precisions = resolve_precision(graph, precision)
+    sensitivity = None
+    if source is not None and wanted.sensitivity_seconds > 0.0:
+        sensitivity = rank_sensitivity(
+            graph,
+            ranges,
+            _some_samples(model, program, source),
+            model.exported.inputs,
+            noise=noise,
+            precisions=precisions,
+            budget_s=wanted.sensitivity_seconds,
+        )
     report = QuantizationReport(
         nodes=report_nodes(
-            model.graph,
-            graph,
-            activation_qparams(graph, ranges),
-            noise,
-            resolve_precision(graph, precision),
+            model.graph, graph, activation_qparams(graph, ranges), noise, precisions
         ),
         float_bytes=model.exported.parameter_bytes,
         artifact_bytes=len(encode_artifact(program)),
         parity=proof.certificate,
         float_accuracy=proof.float_accuracy,
         quantized_accuracy=proof.quantized_accuracy,
+        sensitivity=sensitivity,
+        latency=_latency(model, graph, program) if wanted.latency else None,
     )
     return Conversion(program=program, report=report)
 
@@ -343,11 +362,31 @@ def _noise(
 
     The signal is what the graph computes in float with the weights that were quantized.
     """
-    specs = model.exported.inputs
-    _, _, batch = next(iter(batches(source, specs, sample_count(program))))
+    specs, batch = model.exported.inputs, _some_samples(model, program, source)
     quantized = real_values(program, batch)
     signals = float_values(graph, batch, specs)
     return {name: sqnr_db(signals[name], quantized[name]) for name in signals.keys() & quantized}
+
+
+def _some_samples(model: FloatModel, program: Program, source: SampleSource) -> Arrays:
+    """Returns the few samples that layers are compared on."""
+    _, _, batch = next(iter(batches(source, model.exported.inputs, sample_count(program))))
+    return batch
+
+
+def _latency(model: FloatModel, graph: fx.GraphModule, program: Program) -> LatencyReport:
+    """Times one sample, or as many as the model takes, of invented values."""
+    return measure_latency(graph, program, random_samples(program, 1), model.exported.inputs)
+
+
+def _check_measurable(measurements: MeasurementConfig, evaluation: AnyDataset | None) -> None:
+    if measurements.sensitivity_seconds > 0.0 and evaluation is None:
+        raise InvalidConfigError(
+            "what layers cost the output is measured on evaluation data, and there is none; give "
+            "some, or leave sensitivity_seconds at 0",
+            reason="SENSITIVITY_NEEDS_SAMPLES",
+            field="measurements.sensitivity_seconds",
+        )
 
 
 def calibration_batches(

@@ -4,6 +4,7 @@ from smidgen.config.activations import Activations, RangeSource
 from smidgen.config.budget import BudgetConfig
 from smidgen.config.calibration import CalibrationConfig, ObserverMethod
 from smidgen.config.loss import DistanceKind, FeatureDistance, LossConfig, TaskLoss
+from smidgen.config.measurements import MeasurementConfig
 from smidgen.config.optimizer import OptimizerConfig, OptimizerKind, Schedule
 from smidgen.config.post_training import PostTrainingConfig
 from smidgen.config.precision import LayerPrecision, Override, PrecisionConfig, WeightBits
@@ -29,6 +30,7 @@ __all__ = [
     "ImageLayout",
     "LayerPrecision",
     "LossConfig",
+    "MeasurementConfig",
     "ObserverMethod",
     "OptimizerConfig",
     "OptimizerKind",

@@ -30,7 +30,7 @@ from smidgen_service.logs import log
 from smidgen_service.store import idempotency, jobs
 from smidgen_service.store.database import Database
 from smidgen_service.store.idempotency import RequestKey
-from smidgen_service.store.records import JobEvent, JobKind, JobRecord, JobState
+from smidgen_service.store.records import JobEvent, JobRecord, JobState
 
 _PAUSE_AFTER_FAULT_S = 1.0
 _INTERRUPTIONS = (JobInterruptedError, WorkerDiedError, ResumeError, StorageFullError)

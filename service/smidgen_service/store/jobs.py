@@ -187,8 +187,8 @@ def stop(tx: sqlite3.Connection, job_id: str, *, now: int) -> None:
 def interrupt_active(tx: sqlite3.Connection, *, now: int) -> tuple[str, ...]:
     """Ends jobs that ran when the server stopped and returns their ids.
 
-    Trainings that can go on are interrupted; of the others those that were asked to stop are cancelled, the rest
-    failed with JOB_INTERRUPTED.
+    Trainings that can go on are interrupted; of the others those that were asked to stop are
+    cancelled, the rest failed with JOB_INTERRUPTED.
     """
     rows = tx.execute(
         "SELECT id, state FROM jobs WHERE state IN ('running', 'cancelling') ORDER BY sequence"
