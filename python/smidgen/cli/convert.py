@@ -20,6 +20,7 @@ from smidgen.client import Client, JobFailedError
 from smidgen.client.watching import FINAL_STATES
 from smidgen.config import (
     CalibrationConfig,
+    MeasurementConfig,
     ObserverMethod,
     PostTrainingConfig,
     PrecisionConfig,
@@ -50,6 +51,8 @@ _NOT_QUANTIZED = (
     "train",
     "method",
     "preprocessing",
+    "sensitivity_seconds",
+    "latency",
     *_POST_TRAINING,
     *_TRAINING,
     *precision.PRECISION_OPTIONS,
@@ -128,6 +131,8 @@ def convert(
     group_size: precision.GroupSize = precision.DEFAULT_GROUP_SIZE,
     override: precision.Overrides = None,
     preprocessing: options.PreprocessingFile = None,
+    sensitivity_seconds: options.SensitivitySeconds = 0.0,
+    latency: options.Latency = False,
     flip: options.Flip = False,
     least_area: options.LeastArea = 1.0,
 ) -> None:
@@ -141,6 +146,7 @@ def convert(
         check_folder(out)
     wanted = precision.precision_config(weights, group_size, override)
     images = read_preprocessing(preprocessing)
+    measurements = MeasurementConfig(sensitivity_seconds, latency)
     if not local:
         refuse_file(model)
         refuse_given(context, _ONLY_LOCAL, _WITHOUT_LOCAL)
@@ -154,6 +160,7 @@ def convert(
             post_training=PostTrainingConfig(equalize, round_weights, correct_bias),
             calibration_dataset=calibration_dataset,
             preprocessing=images,
+            measurements=measurements,
             wait=not (detach or validate_only),
             validate_only=validate_only,
             quiet=as_json,
@@ -194,6 +201,7 @@ def convert(
         ),
         precision=wanted,
         preprocessing=images,
+        measurements=measurements,
         augmentation=augmentation_of(images, flip=flip, least_area=least_area),
         quiet=as_json,
     )
@@ -217,6 +225,7 @@ def _convert_on_server(
     post_training: PostTrainingConfig,
     calibration_dataset: str,
     preprocessing: Preprocessing | None,
+    measurements: MeasurementConfig,
     wait: bool,
     validate_only: bool,
     quiet: bool,
@@ -231,6 +240,7 @@ def _convert_on_server(
             post_training=post_training,
             calibration_dataset=calibration_dataset,
             preprocessing=preprocessing,
+            measurements=measurements,
             validate_only=validate_only,
         )
         if not wait:

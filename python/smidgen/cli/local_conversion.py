@@ -13,6 +13,7 @@ from smidgen.cli.quantized_conversion import write_conversion
 from smidgen.config import (
     Augmentation,
     CalibrationConfig,
+    MeasurementConfig,
     PostTrainingConfig,
     PrecisionConfig,
     Preprocessing,
@@ -34,6 +35,7 @@ def convert_file(
     config: QATConfig,
     precision: PrecisionConfig | None,
     preprocessing: Preprocessing | None,
+    measurements: MeasurementConfig,
     augmentation: Augmentation | None,
     quiet: bool,
 ) -> tuple[Json, RenderableType]:
@@ -66,6 +68,7 @@ def convert_file(
         post_training=post_training,
         samples=samples,
         preprocessing=preprocessing,
+        measurements=measurements,
     )
     return write_conversion(conversion, out)
 

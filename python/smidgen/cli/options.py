@@ -67,6 +67,19 @@ CorrectBias = Annotated[
     bool,
     typer.Option("--correct-bias", help="Take what quantization shifts out of the biases first."),
 ]
+SensitivitySeconds = Annotated[
+    float,
+    typer.Option(
+        help="Measure what each layer alone costs the output for so many seconds, the noisiest "
+        "first; needs --evaluation-dataset."
+    ),
+]
+Latency = Annotated[
+    bool,
+    typer.Option(
+        "--latency", help="Time the float and the integer model layer by layer; takes seconds."
+    ),
+]
 PreprocessingFile = Annotated[
     Path | None,
     typer.Option(

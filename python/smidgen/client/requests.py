@@ -23,6 +23,7 @@ from smidgen.config import (
     ImageLayout,
     LayerPrecision,
     LossConfig,
+    MeasurementConfig,
     ObserverMethod,
     OptimizerConfig,
     OptimizerKind,
@@ -280,6 +281,7 @@ def convert_request(
     post_training: PostTrainingConfig,
     calibration_dataset: str,
     preprocessing: Preprocessing | None,
+    measurements: MeasurementConfig,
     wait_s: float,
     validate_only: bool,
 ) -> pb.ConvertRequest:
@@ -309,6 +311,9 @@ def convert_request(
         request.post_training.equalize = post_training.equalize
         request.post_training.round_weights = post_training.round_weights
         request.post_training.correct_bias = post_training.correct_bias
+    if measurements.is_any:
+        request.measurements.sensitivity_seconds = measurements.sensitivity_seconds
+        request.measurements.latency = measurements.latency
     if calibration:
         request.calibration = calibration_name(calibration)
     else:

@@ -28,3 +28,12 @@ def duration(microseconds: float) -> str:
     if microseconds >= 1000:
         return f"{microseconds / 1000:.2f} ms"
     return f"{microseconds:.1f} µs"
+
+
+def count_of(count: int, noun: str) -> str:
+    """Counts things that are.
+
+    >>> count_of(1, "layer"), count_of(3, "layer")
+    ('1 layer is', '3 layers are')
+    """
+    return f"1 {noun} is" if count == 1 else f"{count} {noun}s are"

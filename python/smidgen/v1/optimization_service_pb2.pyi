@@ -989,6 +989,37 @@ class PostTrainingConfig(_message.Message):
 Global___PostTrainingConfig: _TypeAlias = PostTrainingConfig  # noqa: Y015
 
 @_typing.final
+class MeasurementConfig(_message.Message):
+    """What a conversion measures for its report that takes time."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SENSITIVITY_SECONDS_FIELD_NUMBER: _builtins.int
+    LATENCY_FIELD_NUMBER: _builtins.int
+    sensitivity_seconds: _builtins.float
+    """Seconds to find out what each layer alone costs the output, 0 to 3600. Each layer takes a run of what comes after it
+    on a few samples of evaluation_dataset, which is needed; when the time is over the layer at hand is finished. Those
+    with the most noise come first. Default (0): not measured.
+    """
+    latency: _builtins.bool
+    """Times the float and the integer model layer by layer, on one thread of the server: about four seconds, or twelve runs
+    of the float model if these take longer. Other work on the machine disturbs it. Default: false.
+    """
+    def __init__(
+        self,
+        *,
+        sensitivity_seconds: _builtins.float = ...,
+        latency: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["latency", b"latency", "sensitivity_seconds", b"sensitivity_seconds"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MeasurementConfig: _TypeAlias = MeasurementConfig  # noqa: Y015
+
+@_typing.final
 class ConvertRequest(_message.Message):
     """Converts a calibrated or trained model."""
 
@@ -1005,6 +1036,7 @@ class ConvertRequest(_message.Message):
     POST_TRAINING_FIELD_NUMBER: _builtins.int
     CALIBRATION_DATASET_FIELD_NUMBER: _builtins.int
     PREPROCESSING_FIELD_NUMBER: _builtins.int
+    MEASUREMENTS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The model, `models/{model}`. Required."""
     calibration: _builtins.str
@@ -1044,6 +1076,10 @@ class ConvertRequest(_message.Message):
         Default: that of train_job.
         """
 
+    @_builtins.property
+    def measurements(self) -> Global___MeasurementConfig:
+        """What to measure for ReportService.GetReport. It changes nothing about the artifact. Default: nothing."""
+
     def __init__(
         self,
         *,
@@ -1058,10 +1094,11 @@ class ConvertRequest(_message.Message):
         post_training: Global___PostTrainingConfig | None = ...,
         calibration_dataset: _builtins.str = ...,
         preprocessing: _preprocessing_pb2.Preprocessing | None = ...,
+        measurements: Global___MeasurementConfig | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["calibration", b"calibration", "post_training", b"post_training", "precision", b"precision", "preprocessing", b"preprocessing", "source", b"source", "train_job", b"train_job", "wait", b"wait"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["calibration", b"calibration", "measurements", b"measurements", "post_training", b"post_training", "precision", b"precision", "preprocessing", b"preprocessing", "source", b"source", "train_job", b"train_job", "wait", b"wait"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["calibration", b"calibration", "calibration_dataset", b"calibration_dataset", "evaluation_dataset", b"evaluation_dataset", "name", b"name", "post_training", b"post_training", "precision", b"precision", "preprocessing", b"preprocessing", "request_id", b"request_id", "source", b"source", "train_job", b"train_job", "validate_only", b"validate_only", "wait", b"wait"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calibration", b"calibration", "calibration_dataset", b"calibration_dataset", "evaluation_dataset", b"evaluation_dataset", "measurements", b"measurements", "name", b"name", "post_training", b"post_training", "precision", b"precision", "preprocessing", b"preprocessing", "request_id", b"request_id", "source", b"source", "train_job", b"train_job", "validate_only", b"validate_only", "wait", b"wait"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_source: _TypeAlias = _typing.Literal["calibration", "train_job"]  # noqa: Y015
     _WhichOneofArgType_source: _TypeAlias = _typing.Literal["source", b"source"]  # noqa: Y015

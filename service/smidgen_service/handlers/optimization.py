@@ -141,6 +141,7 @@ class OptimizationHandler:
             precision=_plain_precision(request.precision),
             config=asdict(request.post_training) if request.post_training.is_any else None,
             preprocessing=checked.preprocessing,
+            measurements=request.measurements,
         )
         stored = await self._runner.submit(
             job, request.key, lambda tx: recheck(check_convert(tx, request), checked)

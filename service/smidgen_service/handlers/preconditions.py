@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from smidgen.config import (
     Augmentation,
+    MeasurementConfig,
     PostTrainingConfig,
     PrecisionConfig,
     Preprocessing,
@@ -59,6 +60,7 @@ class ConvertRequest:
     key: RequestKey | None
     validate_only: bool
     preprocessing: Preprocessing | None = None
+    measurements: MeasurementConfig = field(default_factory=MeasurementConfig)
 
 
 @dataclass(frozen=True, slots=True)

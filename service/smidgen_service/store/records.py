@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from smidgen.config import Augmentation, Preprocessing, RangeSource
+from smidgen.config import Augmentation, MeasurementConfig, Preprocessing, RangeSource
 from smidgen.formats.dataset import DatasetFormat
 from smidgen.formats.model_file import ModelFormat
 from smidgen.profile import CalibrationProfile
@@ -165,6 +165,7 @@ class JobRecord:
     precision: Mapping[str, Any] | None = None
     preprocessing: Preprocessing | None = None
     augmentation: Augmentation | None = None
+    measurements: MeasurementConfig = field(default_factory=MeasurementConfig)
     state: JobState = JobState.QUEUED
     stage: Stage | None = None
     progress: float = 0.0

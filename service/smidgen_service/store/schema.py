@@ -151,6 +151,16 @@ _PREPROCESSING = (
     "ALTER TABLE jobs ADD COLUMN augmentation TEXT",
 )
 
+_REPORTS = (
+    "ALTER TABLE jobs ADD COLUMN measurements TEXT",
+    """
+    CREATE TABLE job_curves (
+        job_id TEXT PRIMARY KEY REFERENCES jobs (id) ON DELETE CASCADE,
+        curve TEXT NOT NULL
+    ) STRICT
+    """,
+)
+
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     _FIRST,
     _CALIBRATION_STATISTICS,
@@ -158,4 +168,5 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     _TRAINING_FIGURES,
     _RESUMING,
     _PREPROCESSING,
+    _REPORTS,
 )

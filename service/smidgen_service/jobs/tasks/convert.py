@@ -8,7 +8,7 @@ from typing import Any
 
 from smidgen import pipeline
 from smidgen.artifact import save_artifact
-from smidgen.config import PostTrainingConfig, Preprocessing
+from smidgen.config import MeasurementConfig, PostTrainingConfig, Preprocessing
 from smidgen.progress import Stage
 from smidgen_service.jobs.data_fields import dataset_of
 from smidgen_service.jobs.tasks.channel import Channel
@@ -35,6 +35,7 @@ def convert(fields: Mapping[str, Any], channel: Channel) -> None:
         post_training=PostTrainingConfig(**(fields["config"] or {})),
         samples=dataset_of(fields["dataset"]) if fields["dataset"] is not None else None,
         preprocessing=None if preprocessing is None else Preprocessing.from_document(preprocessing),
+        measurements=MeasurementConfig(**fields["measurements"]),
     )
     channel.send("stage", {"stage": Stage.VERIFY, "progress": 0.9})
     sha256 = save_artifact(conversion.program, Path(fields["artifact"]))
