@@ -28,6 +28,7 @@ def report_document(report: pb.Report) -> ReportDocument:
         calibration=_calibration_line(report.calibration) if has_calibration else "",
         warnings=tuple(report.calibration.warnings),
         curve=tuple(_curve(report.training)),
+        is_trained=report.HasField("training"),
     )
 
 

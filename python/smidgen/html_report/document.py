@@ -67,6 +67,7 @@ class ReportDocument:
         calibration: One line on how they came about; may be empty.
         warnings: What calibration warned of.
         curve: Training in the order of steps; empty without training.
+        is_trained: Whether training made the weights that were quantized.
     """
 
     title: str
@@ -76,3 +77,4 @@ class ReportDocument:
     calibration: str = ""
     warnings: tuple[str, ...] = ()
     curve: tuple[CurvePoint, ...] = ()
+    is_trained: bool = False

@@ -14,7 +14,14 @@ def size(count: int) -> str:
 
 
 def percent(share: float, digits: int = 1) -> str:
-    """Returns a share of 1 in percent."""
+    """Returns a share of 1 in percent; one that would be rounded to 0 is said to be below a digit.
+
+    >>> percent(0.5), percent(0.00001, 2), percent(0.0)
+    ('50.0 %', '<0.01 %', '0.0 %')
+    """
+    least = 10.0**-digits
+    if 0.0 < 100 * share < least / 2:
+        return f"<{least:.{digits}f} %"
     return f"{100 * share:.{digits}f} %"
 
 

@@ -30,7 +30,7 @@ def render(report: ReportDocument) -> str:
         f"{report.title} · Smidgen",
         style_sheet(css),
         tag("header", tag("h1", report.title), tag("p", subtitle)),
-        None if conversion is None else verdict(conversion),
+        None if conversion is None else verdict(conversion, is_trained=report.is_trained),
         attention(report),
         None if conversion is None else _figures(conversion),
         ranges(report),

@@ -30,6 +30,7 @@ def skipped(nodes: Sequence[NodeReport]) -> Markup | None:
                 "table",
                 tag("thead", titles),
                 tag("tbody", [_row(reason, nodes) for reason in order]),
+                class_="reasons",
             ),
             class_="scroll",
         ),

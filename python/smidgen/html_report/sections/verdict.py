@@ -40,13 +40,18 @@ class _Finding:
     words: str = ""
 
 
-def verdict(report: QuantizationReport) -> Markup:
-    """Says whether the model is fit to serve, and shows accuracy, size, speed and noise."""
+def verdict(report: QuantizationReport, *, is_trained: bool) -> Markup:
+    """Says whether the model is fit to serve, and shows accuracy, size, speed and noise.
+
+    Args:
+        report: Of the conversion.
+        is_trained: Whether training changed the weights before they were quantized.
+    """
     findings = {
         "Accuracy": _accuracy(report),
         "Size": _size(report),
         "Speed": _speed(report),
-        "Output noise": _noise(report),
+        "Output noise": _noise(report, is_trained=is_trained),
     }
     level = _overall(findings)
     words = "; ".join(found.words for found in findings.values() if found.words)
@@ -129,11 +134,13 @@ def _speed(report: QuantizationReport) -> _Finding:
     return _Finding("fair", f"{1 / ratio:.2f}x slower", note, f"{1 / ratio:.1f}x slower")
 
 
-def _noise(report: QuantizationReport) -> _Finding:
+def _noise(report: QuantizationReport, *, is_trained: bool) -> _Finding:
     parity = None if report.parity is None else report.parity.float_model
     if parity is None or (parity.output_sqnr_db is None and parity.top1_agreement is None):
         return _Finding("unknown", "not measured", "convert with an evaluation dataset to know it")
-    ratio, agreement = parity.output_sqnr_db, parity.top1_agreement
+    agreement = parity.top1_agreement
+    # Training moves outputs away from the float model's: that is no noise of quantization.
+    ratio = _last_ratio(report) if is_trained else parity.output_sqnr_db
     figure = "none" if ratio is None else f"{ratio:.1f} dB SQNR"
     if agreement is None:
         level = "good" if ratio is None else _level(-ratio, -FAIR_DB, -BAD_DB)
@@ -142,6 +149,12 @@ def _noise(report: QuantizationReport) -> _Finding:
     note = f"same class as in float for {percent(agreement, 2)} of {parity.sample_count} samples"
     words = "" if report.float_accuracy is not None else f"same class for {percent(agreement, 2)}"
     return _Finding(level, figure, note, words)
+
+
+def _last_ratio(report: QuantizationReport) -> float | None:
+    """Returns the noise of the output against the trained weights before they were quantized."""
+    measured = [node.sqnr_db for node in report.nodes if node.sqnr_db is not None]
+    return measured[-1] if measured else None
 
 
 def _level(value: float, fair: float, bad: float) -> str:
