@@ -7,6 +7,8 @@ import os
 from pathlib import Path
 
 CGROUP = Path("/sys/fs/cgroup")
+CPUINFO = Path("/proc/cpuinfo")
+_NAME = "model name"
 
 
 def usable_cpus(cgroup: Path = CGROUP) -> int:
@@ -21,6 +23,19 @@ def usable_cpus(cgroup: Path = CGROUP) -> int:
         cpus = os.cpu_count() or 1
     quota = _quota(cgroup)
     return cpus if quota is None else max(1, min(cpus, math.ceil(quota)))
+
+
+def cpu_name(cpuinfo: Path = CPUINFO) -> str:
+    """Returns what the CPU calls itself; empty where the system does not say.
+
+    Args:
+        cpuinfo: Where Linux describes the CPUs.
+    """
+    try:
+        lines = cpuinfo.read_text(errors="replace").splitlines()
+    except OSError:  # not Linux
+        return ""
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith(_NAME)), "")
 
 
 def _quota(cgroup: Path) -> float | None:

@@ -19,7 +19,7 @@ def first_float_output(
 ) -> NDArray[np.float32]:
     """Returns the first output of a graph in eval mode for one array an input."""
     with torch.inference_mode():
-        outputs = graph(*_tensors(batch, specs))
+        outputs = graph(*input_tensors(batch, specs))
     first: torch.Tensor = outputs if isinstance(outputs, torch.Tensor) else outputs[0]
     return first.numpy()
 
@@ -30,7 +30,7 @@ def float_values(
     """Returns what every node of a graph in eval mode computes, by node name."""
     recorder = _Recorder(graph)
     with torch.inference_mode():
-        recorder.run(*_tensors(batch, specs))
+        recorder.run(*input_tensors(batch, specs))
     return recorder.values
 
 
@@ -49,5 +49,6 @@ class _Recorder(fx.Interpreter):
         return value
 
 
-def _tensors(batch: Arrays, specs: Sequence[TensorSpec]) -> list[torch.Tensor]:
+def input_tensors(batch: Arrays, specs: Sequence[TensorSpec]) -> list[torch.Tensor]:
+    """Returns a graph's arguments, which share no memory with the batch."""
     return [torch.from_numpy(np.array(batch[spec.name])) for spec in specs]

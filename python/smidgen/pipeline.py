@@ -17,6 +17,7 @@ from smidgen.certificate import prove
 from smidgen.config import (
     Activations,
     GateConfig,
+    MeasurementConfig,
     PostTrainingConfig,
     PrecisionConfig,
     Preprocessing,
@@ -31,12 +32,14 @@ from smidgen.data.opening import AnyDataset, source_of
 from smidgen.data.preprocess import check_takes_images
 from smidgen.data.source import SampleSource, source_batches
 from smidgen.errors import InvalidConfigError, TrainingError
-from smidgen.evaluation import batches
+from smidgen.evaluation import Arrays, batches
 from smidgen.fidelity import Fidelity
 from smidgen.float_execution import float_values
 from smidgen.float_model import FloatModel, check_belongs, load_model
 from smidgen.formats.dataset import Dataset
 from smidgen.gate import check_gate, check_measurable
+from smidgen.latency import measure_latency
+from smidgen.measured import LatencyReport
 from smidgen.origin import calibration_origin, training_origin
 from smidgen.passes import fuse_for_inference, keep_in_float, quantize_dynamically
 from smidgen.post_training import apply_post_training
@@ -50,8 +53,9 @@ from smidgen.qat.training import train_qat
 from smidgen.quantization_report import report_nodes
 from smidgen.quantized_import import import_quantized
 from smidgen.report import GateReport, QuantizationReport
+from smidgen.sensitivity_ranking import rank_sensitivity
 from smidgen.tensor_spec import TensorSpec
-from smidgen.verification import real_values, sample_count, sqnr_db
+from smidgen.verification import random_samples, real_values, sample_count, sqnr_db
 
 __all__ = [
     "Calibrator",
@@ -122,6 +126,7 @@ def convert(
     on_stage: Callable[[Stage], None] = lambda _: None,
     preprocessing: Preprocessing | None = None,
     gate: GateConfig | None = None,
+    measurements: MeasurementConfig | None = None,
 ) -> Conversion:
     """Writes the integer program, compares engine and reference on it and reports.
 
@@ -140,6 +145,7 @@ def convert(
         preprocessing: How images become the model's input, for the artifact to record. Default:
             that of the evaluation data or of the samples.
         gate: What the program must keep of the float model on the evaluation data.
+        measurements: What to measure for the report that takes time; nothing if None.
 
     Raises:
         UnsupportedOperatorError: nodes cannot be converted; the message names all of them.
@@ -147,7 +153,7 @@ def convert(
         TrainingError: the trained model is another model's.
         InvalidConfigError: the precision does not fit the model, or is given for a trained one;
             post_training without samples, with trained weights, or with another precision; a gate
-            that cannot be measured.
+            that cannot be measured; sensitivity without evaluation data.
         InvalidDatasetError: the evaluation data or the samples do not fit the model.
         EngineError: engine and reference differ.
         GateError: the program loses more than the gate allows.
@@ -158,6 +164,8 @@ def convert(
     precision = _precision(trained, precision)
     on_stage(Stage.CONVERT)
     options = post_training or PostTrainingConfig()
+    wanted = measurements or MeasurementConfig()
+    _check_measurable(wanted, evaluation)
     _check_together(options, precision)
     prepared: fx.GraphModule | None = None
     if options.is_any:
@@ -189,13 +197,21 @@ def convert(
     proof = prove(model, program, prepared, source, compares_all=limits.is_any)
     passed = _pass_gate(limits, proof.fidelity)
     noise = {} if source is None else _noise(model, graph, program, source)
+    precisions = resolve_precision(graph, precision)
+    sensitivity = None
+    if source is not None and wanted.sensitivity_seconds > 0.0:
+        sensitivity = rank_sensitivity(
+            graph,
+            ranges,
+            _some_samples(model, program, source),
+            model.exported.inputs,
+            noise=noise,
+            precisions=precisions,
+            budget_s=wanted.sensitivity_seconds,
+        )
     report = QuantizationReport(
         nodes=report_nodes(
-            model.graph,
-            graph,
-            activation_qparams(graph, ranges),
-            noise,
-            resolve_precision(graph, precision),
+            model.graph, graph, activation_qparams(graph, ranges), noise, precisions
         ),
         float_bytes=model.exported.parameter_bytes,
         artifact_bytes=len(encode_artifact(program)),
@@ -203,6 +219,8 @@ def convert(
         float_accuracy=None if proof.fidelity is None else proof.fidelity.float_accuracy,
         quantized_accuracy=None if proof.fidelity is None else proof.fidelity.quantized_accuracy,
         gate=passed,
+        sensitivity=sensitivity,
+        latency=_latency(model, graph, program) if wanted.latency else None,
     )
     return Conversion(program=program, report=report)
 
@@ -371,11 +389,31 @@ def _noise(
 
     The signal is what the graph computes in float with the weights that were quantized.
     """
-    specs = model.exported.inputs
-    _, _, batch = next(iter(batches(source, specs, sample_count(program))))
+    specs, batch = model.exported.inputs, _some_samples(model, program, source)
     quantized = real_values(program, batch)
     signals = float_values(graph, batch, specs)
     return {name: sqnr_db(signals[name], quantized[name]) for name in signals.keys() & quantized}
+
+
+def _some_samples(model: FloatModel, program: Program, source: SampleSource) -> Arrays:
+    """Returns the few samples that layers are compared on."""
+    _, _, batch = next(iter(batches(source, model.exported.inputs, sample_count(program))))
+    return batch
+
+
+def _latency(model: FloatModel, graph: fx.GraphModule, program: Program) -> LatencyReport:
+    """Times one sample, or as many as the model takes, of invented values."""
+    return measure_latency(graph, program, random_samples(program, 1), model.exported.inputs)
+
+
+def _check_measurable(measurements: MeasurementConfig, evaluation: AnyDataset | None) -> None:
+    if measurements.sensitivity_seconds > 0.0 and evaluation is None:
+        raise InvalidConfigError(
+            "what layers cost the output is measured on evaluation data, and there is none; give "
+            "some, or leave sensitivity_seconds at 0",
+            reason="SENSITIVITY_NEEDS_SAMPLES",
+            field="measurements.sensitivity_seconds",
+        )
 
 
 def calibration_batches(

@@ -94,6 +94,7 @@ def _report(
         else _bytes(fused, step, precision, is_quantized=is_quantized),
         weight_bits=0 if precision is None else precision.weights.width,
         sqnr_db=None if step is None else sqnr_db.get(step.name),
+        activation="" if step is None else step.name,
     )
 
 

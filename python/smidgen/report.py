@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from smidgen.measured import LatencyReport, SensitivityReport
+
 
 @dataclass(frozen=True, slots=True)
 class NodeReport:
@@ -24,6 +26,8 @@ class NodeReport:
         quantized_bytes: Bytes of the node's parameters in the program.
         sqnr_db: Signal to quantization noise ratio of the output in dB; None if not measured.
         weight_bits: Bits of a layer's weights in the artifact, 32, 8 or 4; 0 where there are none.
+        activation: Name of the output in the calibration, which is that of the last node of the
+            same step; empty where there is no step of its own.
     """
 
     node: str
@@ -37,6 +41,7 @@ class NodeReport:
     quantized_bytes: int = 0
     sqnr_db: float | None = None
     weight_bits: int = 0
+    activation: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +163,8 @@ class QuantizationReport:
         float_accuracy: Accuracy of the float model, 0 to 1; None without evaluation data.
         quantized_accuracy: Accuracy of the converted model, 0 to 1; None without evaluation data.
         gate: The limits that it passed; None where it had none.
+        sensitivity: What each layer alone costs; None if it was not measured.
+        latency: How long both models take here; None if it was not measured.
     """
 
     nodes: tuple[NodeReport, ...]
@@ -167,6 +174,8 @@ class QuantizationReport:
     float_accuracy: float | None = None
     quantized_accuracy: float | None = None
     gate: GateReport | None = None
+    sensitivity: SensitivityReport | None = None
+    latency: LatencyReport | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the report as plain values for JSON."""
@@ -181,4 +190,8 @@ class QuantizationReport:
             fields["parity"] = ParityCertificate.from_dict(fields["parity"])
         if fields.get("gate") is not None:
             fields["gate"] = GateReport(**fields["gate"])
+        if fields.get("sensitivity") is not None:
+            fields["sensitivity"] = SensitivityReport.from_dict(fields["sensitivity"])
+        if fields.get("latency") is not None:
+            fields["latency"] = LatencyReport.from_dict(fields["latency"])
         return QuantizationReport(**fields)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import fx, nn
 
+from smidgen.config.precision import INT8, LayerPrecision
 from smidgen.convert import activation_qparams
 from smidgen.evaluation import Arrays
 from smidgen.functional import dequantize, quantize
@@ -63,19 +64,65 @@ def measure_sensitivity(
         CalibrationError: a range is missing.
         UnsupportedOperatorError: a layer's sums could leave int32.
     """
-    qparams = activation_qparams(graph, ranges)
-    points = {name for name, point in place_quantization(graph).items() if name == point}
+    nodes = measurable_nodes(graph, ranges)
+    found = each_sensitivity(graph, ranges, batch, specs, nodes=nodes)
+    return {node.name: sensitivity for node, sensitivity in found}
+
+
+def measurable_nodes(
+    graph: fx.GraphModule, ranges: Mapping[str, ActivationRange]
+) -> tuple[fx.Node, ...]:
+    """Returns the nodes that can be quantized alone, in execution order.
+
+    Raises:
+        CalibrationError: a range is missing.
+    """
+    qparams, points = activation_qparams(graph, ranges), _points(graph)
+    return tuple(
+        node
+        for node in graph.graph.nodes
+        if node.name in points or _source(graph, node, qparams) is not None
+    )
+
+
+def each_sensitivity(
+    graph: fx.GraphModule,
+    ranges: Mapping[str, ActivationRange],
+    batch: Arrays,
+    specs: Sequence[TensorSpec],
+    *,
+    nodes: Iterable[fx.Node],
+    precisions: Mapping[str, LayerPrecision] = {},  # is not changed
+) -> Iterator[tuple[fx.Node, Sensitivity]]:
+    """Yields one node after the other with what quantizing it alone does.
+
+    Args:
+        graph: As for measure_sensitivity.
+        ranges: Likewise.
+        batch: Likewise.
+        specs: Likewise.
+        nodes: Some of measurable_nodes, in any order.
+        precisions: Precision of the layers by node; int8 where there is none.
+
+    Raises:
+        CalibrationError: a range is missing.
+        UnsupportedOperatorError: a layer's sums could leave int32.
+    """
+    qparams, points = activation_qparams(graph, ranges), _points(graph)
     inputs = [torch.from_numpy(np.array(batch[spec.name])) for spec in specs]
     recorder = _Recorder(graph)
     with torch.inference_mode():
         expected = _first(recorder.run(*inputs))
-        return {
-            node.name: _loss(
-                expected, _first(_Quantized(graph, node, qparams, points).run_from(recorder.values))
-            )
-            for node in graph.graph.nodes
-            if node.name in points or _quantized_layer(graph, node, qparams) is not None
-        }
+    for node in nodes:
+        precision = precisions.get(node.name, INT8)
+        with torch.inference_mode():  # left before the caller goes on
+            runner = _Quantized(graph, node, qparams, points, precision)
+            sensitivity = _loss(expected, _first(runner.run_from(recorder.values)))
+        yield node, sensitivity
+
+
+def _points(graph: fx.GraphModule) -> set[str]:
+    return {name for name, point in place_quantization(graph).items() if name == point}
 
 
 class _Recorder(fx.Interpreter):
@@ -100,10 +147,11 @@ class _Quantized(fx.Interpreter):
         layer: fx.Node,
         qparams: Mapping[str, QParams],
         points: set[str],
+        precision: LayerPrecision,
     ) -> None:
         super().__init__(graph)
         self._layer = layer
-        self._replacement = _quantized_layer(graph, layer, qparams)
+        self._replacement = _quantized_layer(graph, layer, qparams, precision)
         self._bounds = clamp_of(graph, layer)
         self._rounding = qparams[layer.name] if layer.name in points else None
 
@@ -136,25 +184,31 @@ class _Quantized(fx.Interpreter):
         )
 
 
+def _source(graph: fx.GraphModule, node: fx.Node, qparams: Mapping[str, QParams]) -> QParams | None:
+    """Returns the parameters of what a layer reads as integers; None for all other nodes."""
+    if not isinstance(module_of(graph, node), Layer) or stays_float(node):
+        return None
+    return qparams.get(node.all_input_nodes[0].name)
+
+
 def _quantized_layer(
-    graph: fx.GraphModule, node: fx.Node, qparams: Mapping[str, QParams]
+    graph: fx.GraphModule,
+    node: fx.Node,
+    qparams: Mapping[str, QParams],
+    precision: LayerPrecision,
 ) -> nn.Module | None:
     """Returns a layer with the weights and the bias of its integer step; None for other nodes."""
-    layer = module_of(graph, node)
-    if (
-        not isinstance(layer, Layer)
-        or stays_float(node)
-        or node.all_input_nodes[0].name not in qparams
-    ):
+    layer, source = module_of(graph, node), _source(graph, node, qparams)
+    if not isinstance(layer, Layer) or source is None:
         return None
-    source = qparams[node.all_input_nodes[0].name]
     bias = None if layer.bias is None else layer.bias.detach().numpy()
-    step = quantize_layer(by_output(layer).detach().numpy(), bias, source, node=node.name)
+    weight = by_output(layer).detach().numpy()
+    step = quantize_layer(weight, bias, source, precision, node=node.name)
     spread = step.weight_scale.reshape(-1, *([1] * (step.weight.ndim - 1)))
-    weight = torch.from_numpy(step.weight.astype(np.float32) * spread)
+    rounded = torch.from_numpy(step.weight.astype(np.float32) * spread)
     scales = np.float64(source.scale) * step.weight_scale
     real_bias = torch.from_numpy((step.bias * scales).astype(np.float32))
-    return layer_like(layer, like_layer(layer, weight), real_bias)
+    return layer_like(layer, like_layer(layer, rounded), real_bias)
 
 
 def _first(output: Any) -> NDArray[np.float32]:

@@ -19,6 +19,7 @@ from smidgen_service.handlers.jobs import JobHandler
 from smidgen_service.handlers.models import ModelHandler
 from smidgen_service.handlers.optimization import OptimizationHandler
 from smidgen_service.handlers.receiving import UploadReceiver
+from smidgen_service.handlers.reports import ReportHandler
 from smidgen_service.handlers.streams import StreamReader
 from smidgen_service.handlers.uploading import Uploader
 from smidgen_service.handlers.versions import VersionResolver
@@ -54,6 +55,7 @@ class Handlers:
     calibration: CalibrationHandler
     optimization: OptimizationHandler
     jobs: JobHandler
+    reports: ReportHandler
     inference: InferenceHandler
     receiver: UploadReceiver
 
@@ -196,6 +198,7 @@ class Application:
                 clock=now_us,
             ),
             jobs=JobHandler(database, self.runner, self.announcements, tokens),
+            reports=ReportHandler(database),
             inference=InferenceHandler(
                 VersionResolver(database),
                 engines,

@@ -25,6 +25,8 @@ from smidgen.v1 import (
     model_service_pb2_grpc,
     optimization_service_pb2,
     optimization_service_pb2_grpc,
+    report_service_pb2,
+    report_service_pb2_grpc,
 )
 from smidgen_service.application import Application, Handlers
 from smidgen_service.data_dir import DataDir, DataDirInUseError
@@ -38,6 +40,7 @@ from smidgen_service.servicers.inference import InferenceServicer
 from smidgen_service.servicers.jobs import JobServicer
 from smidgen_service.servicers.models import ModelServicer
 from smidgen_service.servicers.optimization import OptimizationServicer
+from smidgen_service.servicers.reports import ReportServicer
 from smidgen_service.settings import Settings
 from smidgen_service.store.database import DatabaseDamagedError, SchemaTooNewError
 
@@ -46,6 +49,7 @@ _PROTOS: tuple[FileDescriptor, ...] = (
     dataset_service_pb2.DESCRIPTOR,
     optimization_service_pb2.DESCRIPTOR,
     job_service_pb2.DESCRIPTOR,
+    report_service_pb2.DESCRIPTOR,
     inference_service_pb2.DESCRIPTOR,
 )
 _SERVING = health_pb2.HealthCheckResponse.SERVING
@@ -200,6 +204,9 @@ def _register(server: aio.Server, handlers: Handlers) -> None:
         OptimizationServicer(handlers.calibration, handlers.optimization), server
     )
     job_service_pb2_grpc.add_JobServiceServicer_to_server(JobServicer(handlers.jobs), server)
+    report_service_pb2_grpc.add_ReportServiceServicer_to_server(
+        ReportServicer(handlers.reports), server
+    )
     inference_service_pb2_grpc.add_InferenceServiceServicer_to_server(
         InferenceServicer(handlers.inference), server
     )

@@ -21,6 +21,7 @@ SERVICES = (
     "smidgen.v1.DatasetService",
     "smidgen.v1.OptimizationService",
     "smidgen.v1.JobService",
+    "smidgen.v1.ReportService",
     "smidgen.v1.InferenceService",
 )
 

@@ -198,3 +198,36 @@ def test_conversions_have_no_checkpoints(
         assert get(server, job.name).state == pb.JOB_STATE_QUEUED
     finally:
         server.stop()
+
+
+def test_training_with_learned_ranges_is_stored_and_cannot_be_resumed(
+    tmp_path: Path, model_file: bytes, dataset: bytes, images: np.ndarray
+) -> None:
+    learned = optimization_pb.QATConfig()
+    learned.CopyFrom(CONFIG)
+    learned.activations = optimization_pb.RANGE_SOURCE_LEARNED
+    store = tmp_path / "store"
+    server = start_server(store, *FLAGS)
+    try:
+        calibration = prepare(server, model_file, dataset, images)
+        whole = server.train(SMALL, calibration, "datasets/train", config=learned).name
+        observed = server.train(SMALL, calibration, "datasets/train", config=CONFIG).name
+        server.wait_for(observed)
+        found = digests(store)
+        assert found[whole] != found[observed]
+        job = server.train(SMALL, calibration, "datasets/train", config=learned).name
+        wait_for_step(server, job, 1)
+        with pytest.raises(grpc.RpcError) as refused:
+            server.jobs.CancelJob(pb.CancelJobRequest(name=job, save_checkpoint=True))
+        assert ending(refused.value) == (PRECONDITION, "JOB_HAS_NO_CHECKPOINTS")
+        (worker,) = children(server.process.pid)
+        os.kill(worker, signal.SIGKILL)
+        ended = server.wait_for(job)
+        assert (ended.state, ended.error.reason) == (pb.JOB_STATE_FAILED, "WORKER_DIED")
+        with pytest.raises(grpc.RpcError) as refused:
+            resume(server, job)
+        assert ending(refused.value) == (PRECONDITION, "RESUME_OF_LEARNED_RANGES")
+        (scratch,) = (store / "jobs").iterdir()
+        assert [path.name for path in scratch.iterdir()] == ["worker.log"]
+    finally:
+        server.stop()

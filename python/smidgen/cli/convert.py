@@ -22,6 +22,7 @@ from smidgen.config import (
     CalibrationConfig,
     ConversionConfig,
     GateConfig,
+    MeasurementConfig,
     ObserverMethod,
     PostTrainingConfig,
     PrecisionConfig,
@@ -54,6 +55,8 @@ _NOT_QUANTIZED = (
     "preprocessing",
     "max_drop",
     "min_sqnr_db",
+    "sensitivity_seconds",
+    "latency",
     *_POST_TRAINING,
     *_TRAINING,
     *precision.PRECISION_OPTIONS,
@@ -136,6 +139,8 @@ def convert(
     group_size: precision.GroupSize = precision.DEFAULT_GROUP_SIZE,
     override: precision.Overrides = None,
     preprocessing: options.PreprocessingFile = None,
+    sensitivity_seconds: options.SensitivitySeconds = 0.0,
+    latency: options.Latency = False,
     flip: options.Flip = False,
     least_area: options.LeastArea = 1.0,
 ) -> None:
@@ -152,6 +157,7 @@ def convert(
     conversion = ConversionConfig(
         PostTrainingConfig(equalize, round_weights, correct_bias), GateConfig(max_drop, min_sqnr_db)
     )
+    measurements = MeasurementConfig(sensitivity_seconds, latency)
     if not local:
         refuse_file(model)
         refuse_given(context, _ONLY_LOCAL, _WITHOUT_LOCAL)
@@ -165,6 +171,7 @@ def convert(
             conversion=conversion,
             calibration_dataset=calibration_dataset,
             preprocessing=images,
+            measurements=measurements,
             wait=not (detach or validate_only),
             validate_only=validate_only,
             quiet=as_json,
@@ -205,6 +212,7 @@ def convert(
         ),
         precision=wanted,
         preprocessing=images,
+        measurements=measurements,
         augmentation=augmentation_of(images, flip=flip, least_area=least_area),
         quiet=as_json,
     )
@@ -228,6 +236,7 @@ def _convert_on_server(
     conversion: ConversionConfig,
     calibration_dataset: str,
     preprocessing: Preprocessing | None,
+    measurements: MeasurementConfig,
     wait: bool,
     validate_only: bool,
     quiet: bool,
@@ -243,6 +252,7 @@ def _convert_on_server(
             gate=conversion.gate,
             calibration_dataset=calibration_dataset,
             preprocessing=preprocessing,
+            measurements=measurements,
             validate_only=validate_only,
         )
         if not wait:

@@ -14,6 +14,7 @@ from smidgen.config import (
     Augmentation,
     CalibrationConfig,
     ConversionConfig,
+    MeasurementConfig,
     PrecisionConfig,
     Preprocessing,
     QATConfig,
@@ -34,6 +35,7 @@ def convert_file(
     config: QATConfig,
     precision: PrecisionConfig | None,
     preprocessing: Preprocessing | None,
+    measurements: MeasurementConfig,
     augmentation: Augmentation | None,
     quiet: bool,
 ) -> tuple[Json, RenderableType]:
@@ -67,6 +69,7 @@ def convert_file(
         gate=conversion.gate,
         samples=samples,
         preprocessing=preprocessing,
+        measurements=measurements,
     )
     return write_conversion(converted, out)
 

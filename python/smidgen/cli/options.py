@@ -81,6 +81,19 @@ MinSqnr = Annotated[
         help="Least signal to noise ratio of the output in dB, or the command fails.",
     ),
 ]
+SensitivitySeconds = Annotated[
+    float,
+    typer.Option(
+        help="Measure what each layer alone costs the output for so many seconds, the noisiest "
+        "first; needs --evaluation-dataset."
+    ),
+]
+Latency = Annotated[
+    bool,
+    typer.Option(
+        "--latency", help="Time the float and the integer model layer by layer; takes seconds."
+    ),
+]
 PreprocessingFile = Annotated[
     Path | None,
     typer.Option(

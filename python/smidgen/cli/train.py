@@ -19,6 +19,7 @@ from smidgen.config import (
     LossConfig,
     OptimizerConfig,
     QATConfig,
+    RangeSource,
     StageConfig,
     TaskLoss,
     WeightBits,
@@ -62,6 +63,7 @@ def train_qat(
     freeze_observers_at: training.FreezeObserversAt = training.STAGES.freeze_observers_at,
     freeze_batch_norm_at: training.FreezeBatchNormAt = training.STAGES.freeze_batch_norm_at,
     fine_tune: training.FineTuning = training.STAGES.fine_tune,
+    activations: training.Activations = RangeSource.OBSERVED,
     optimizer: training.Optimizer = training.OPTIMIZER.kind,
     weight_decay: training.WeightDecay = training.OPTIMIZER.weight_decay,
     momentum: training.Momentum = training.OPTIMIZER.momentum,
@@ -122,6 +124,7 @@ def train_qat(
             ema_decay=ema_decay,
         ),
         budget=BudgetConfig(steps=max_steps, seconds=max_seconds, patience=patience),
+        activations=activations,
     )
     images = read_preprocessing(preprocessing)
     with Client(server) as client:

@@ -15,6 +15,7 @@ from smidgen.config import (
     LossConfig,
     OptimizerConfig,
     OptimizerKind,
+    RangeSource,
     Schedule,
     StageConfig,
 )
@@ -55,6 +56,13 @@ FreezeBatchNormAt = Annotated[
     float, typer.Option(help="Share of --epochs after which batch norm is frozen, 0 to 1.")
 ]
 FineTuning = Annotated[FineTune, typer.Option(help="What the final stage trains.")]
+Activations = Annotated[
+    RangeSource,
+    typer.Option(
+        help="Where the ranges of activations come from: a moving average of the batches' ranges, "
+        "or the loss. A training with learned ranges cannot be resumed."
+    ),
+]
 Optimizer = Annotated[OptimizerKind, typer.Option(help="The rule of a step.")]
 WeightDecay = Annotated[float, typer.Option(help="Pulls weights to 0, 0 to 1.")]
 Momentum = Annotated[float, typer.Option(help="Momentum of sgd, 0 to 0.9999.")]

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from smidgen.client.reports import decode_report
 from smidgen.client.tensors import decode_spec
+from smidgen.measured import LatencyReport, SensitivityReport
 from smidgen.report import (
     Distance,
     FakeQuantizedParity,
@@ -150,7 +151,7 @@ def job_view(job: jobs_pb.Job) -> RenderableType:
     if job.HasField("error"):
         pairs += [("Error", job.error.message), ("Reason", job.error.reason)]
     if job.HasField("train_qat"):
-        pairs += _training_facts(job.train_qat)
+        pairs += training_facts(job.train_qat)
     if job.HasField("convert"):
         pairs += [
             ("Version", job.convert.model_version),
@@ -188,6 +189,8 @@ def report_view(report: QuantizationReport) -> RenderableType:
         ("Integer accuracy", _share(report.quantized_accuracy)),
         *(_gate(report.gate) if report.gate else []),
         *(_certificate(report.parity) if report.parity else []),
+        *(_latency(report.latency) if report.latency else []),
+        *(_sensitivity(report.sensitivity) if report.sensitivity else []),
     ]
     return Group(nodes, facts(pairs))
 
@@ -239,7 +242,8 @@ def _parameters(model: models_pb.Model) -> str:
     return f"{count} ({size(model.parameter_bytes)})" if count else ""
 
 
-def _training_facts(result: jobs_pb.TrainQATResult) -> list[tuple[str, object]]:
+def training_facts(result: jobs_pb.TrainQATResult) -> list[tuple[str, object]]:
+    """Returns what a training found out."""
     has_float, has_accuracy = result.HasField("float_accuracy"), result.HasField("accuracy")
     has_agreement = result.HasField("agreement")
     return [
@@ -252,6 +256,19 @@ def _training_facts(result: jobs_pb.TrainQATResult) -> list[tuple[str, object]]:
         ("Best stage", stage_name(result.best_stage)),
         ("Steps", result.step_count),
     ]
+
+
+def _latency(latency: LatencyReport) -> list[tuple[str, object]]:
+    times = f"{latency.quantized_us / 1000:.3f} ms, float {latency.float_us / 1000:.3f} ms"
+    return [("Least time of a call", f"{times}; {latency.isa}, {latency.threads} thread")]
+
+
+def _sensitivity(sensitivity: SensitivityReport) -> list[tuple[str, object]]:
+    """Names the layers that cost the output most."""
+    worst = [layer for layer in sensitivity.layers if layer.output_sqnr_db is not None][:3]
+    named = ", ".join(f"{layer.node} {layer.output_sqnr_db:.1f} dB" for layer in worst)
+    measured = f"{len(sensitivity.layers)} of {sensitivity.layer_count} layers measured"
+    return [("Costly when alone", f"{named or 'none'}; {measured}")]
 
 
 def _share(value: float | None) -> str:

@@ -26,7 +26,6 @@ from smidgen.client.names import (
 )
 from smidgen.client.paging import pages
 from smidgen.client.patience import Patience
-from smidgen.client.report_documents import report_document
 from smidgen.client.requests import Batch, new_request_id
 from smidgen.client.results import InferResult, decode_result
 from smidgen.client.uploads import (
@@ -41,6 +40,7 @@ from smidgen.config import (
     Augmentation,
     CalibrationConfig,
     GateConfig,
+    MeasurementConfig,
     ObserverMethod,
     PostTrainingConfig,
     PrecisionConfig,
@@ -48,16 +48,17 @@ from smidgen.config import (
     QATConfig,
 )
 from smidgen.data.parquet import as_archive
-from smidgen.html_report.document import ReportDocument
 from smidgen.v1 import dataset_service_pb2 as datasets_pb
 from smidgen.v1 import job_service_pb2 as jobs_pb
 from smidgen.v1 import model_service_pb2 as models_pb
 from smidgen.v1 import optimization_service_pb2 as optimization_pb
+from smidgen.v1 import report_service_pb2 as reports_pb
 from smidgen.v1.dataset_service_pb2_grpc import DatasetServiceStub
 from smidgen.v1.inference_service_pb2_grpc import InferenceServiceStub
 from smidgen.v1.job_service_pb2_grpc import JobServiceStub
 from smidgen.v1.model_service_pb2_grpc import ModelServiceStub
 from smidgen.v1.optimization_service_pb2_grpc import OptimizationServiceStub
+from smidgen.v1.report_service_pb2_grpc import ReportServiceStub
 
 
 def _ignore(_done_bytes: int, _total_bytes: int) -> None:
@@ -103,6 +104,7 @@ class Client:
         self._datasets = DatasetServiceStub(self._channel)
         self._optimization = OptimizationServiceStub(self._channel)
         self._jobs = JobServiceStub(self._channel)
+        self._reports = ReportServiceStub(self._channel)
         self._inference = InferenceServiceStub(self._channel)
 
     def __repr__(self) -> str:
@@ -332,6 +334,7 @@ class Client:
         calibration_dataset: str = "",
         gate: GateConfig | None = None,
         preprocessing: Preprocessing | None = None,
+        measurements: MeasurementConfig | None = None,
         wait_s: float = 0.0,
         validate_only: bool = False,
     ) -> jobs_pb.Job:
@@ -349,6 +352,7 @@ class Client:
                 fails with ACCURACY_GATE_FAILED.
             preprocessing: How images become the model's input, for infer_images; that of the
                 training job by default.
+            measurements: What to measure for get_report that takes time; nothing by default.
             wait_s: How long the server waits for the end before it answers, 0 to 600 seconds.
             validate_only: Whether to check and answer with a plan only.
 
@@ -365,6 +369,7 @@ class Client:
             gate=gate or GateConfig(),
             calibration_dataset=calibration_dataset,
             preprocessing=preprocessing,
+            measurements=measurements or MeasurementConfig(),
             wait_s=wait_s,
             validate_only=validate_only,
         )
@@ -493,11 +498,14 @@ class Client:
         request = models_pb.GetModelVersionRequest(name=name)
         return self._caller.unary(self._models.GetModelVersion, request)
 
-    def report_document(self, version: models_pb.ModelVersion) -> ReportDocument:
-        """Gathers all that a page on a converted version shows; see smidgen.html_report.render."""
-        calibration = self.get_calibration(version.calibration) if version.calibration else None
-        events = self.watch_job(version.train_job) if version.train_job else iter(())
-        return report_document(version, calibration, events)
+    def get_report(self, job: str, *, histograms: bool = False) -> reports_pb.Report:
+        """Returns what a job brought, layer by layer; with histograms of activations if asked.
+
+        `smidgen.client.report_documents.report_document` makes of it what
+        `smidgen.html_report.render` shows.
+        """
+        request = reports_pb.GetReportRequest(name=job_name(job), include_histograms=histograms)
+        return self._caller.unary(self._reports.GetReport, request)
 
     def list_versions(self, model: str) -> Iterator[models_pb.ModelVersion]:
         """Yields a model's versions, newest first."""

@@ -1,82 +1,149 @@
-"""Gathers what the page of a report shows from the resources that a server keeps."""
+"""Turns the report of a job into what its page shows."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from smidgen.client.reports import decode_report
+from smidgen.client.reports import decode_node, decode_parity
 from smidgen.html_report.document import ActivationView, CurvePoint, ReportDocument
+from smidgen.measured import LatencyReport, LayerLatency, LayerSensitivity, SensitivityReport
+from smidgen.report import QuantizationReport
 from smidgen.v1 import job_service_pb2 as jobs_pb
-from smidgen.v1 import model_service_pb2 as models_pb
 from smidgen.v1 import optimization_service_pb2 as optimization_pb
+from smidgen.v1 import report_service_pb2 as pb
+
+INPUT = "input"
+"""The operator of those layers of a report that are inputs of the model."""
 
 
-def report_document(
-    version: models_pb.ModelVersion,
-    calibration: optimization_pb.Calibration | None,
-    events: Iterable[jobs_pb.JobEvent],
-) -> ReportDocument:
-    """Makes the report of a converted version.
-
-    Args:
-        version: The version, with its report.
-        calibration: The calibration behind it; None if it is gone.
-        events: Those of the job that trained it; empty if it was not trained.
-    """
-    ranges = () if calibration is None else calibration.ranges
+def report_document(report: pb.Report) -> ReportDocument:
+    """Makes the document of a conversion's report, or of a training's."""
+    has_calibration = report.HasField("calibration")
+    layers = [(layer, layer.range) for layer in report.layers if layer.HasField("range")]
     return ReportDocument(
-        title=version.name,
-        report=decode_report(version.report),
-        facts=_facts(version),
-        activations=tuple(map(_activation, ranges)),
-        calibration="" if calibration is None else _calibration_line(calibration),
-        warnings=() if calibration is None else tuple(calibration.warnings),
-        curve=tuple(_curve(events)),
+        title=report.model_version or report.name,
+        report=_conversion(report) if report.model_version else None,
+        facts=_facts(report),
+        activations=tuple(_activation(layer, found) for layer, found in layers),
+        calibration=_calibration_line(report.calibration) if has_calibration else "",
+        warnings=tuple(report.calibration.warnings),
+        curve=tuple(_curve(report.training)),
+        is_trained=report.HasField("training"),
     )
 
 
-def _facts(version: models_pb.ModelVersion) -> tuple[tuple[str, str], ...]:
-    created = version.create_time.ToDatetime().strftime("%Y-%m-%d %H:%M:%S UTC")
+def _conversion(report: pb.Report) -> QuantizationReport:
+    has_float, has_quantized = (
+        report.HasField(name) for name in ("float_accuracy", "quantized_accuracy")
+    )
+    nodes = [layer.node for layer in report.layers if layer.node.op != INPUT]
+    return QuantizationReport(
+        nodes=tuple(map(decode_node, nodes)),
+        float_bytes=report.float_bytes,
+        artifact_bytes=report.artifact_bytes,
+        parity=decode_parity(report.parity) if report.HasField("parity") else None,
+        float_accuracy=report.float_accuracy if has_float else None,
+        quantized_accuracy=report.quantized_accuracy if has_quantized else None,
+        sensitivity=_sensitivity(report) if report.HasField("sensitivity") else None,
+        latency=_latency(report) if report.HasField("latency") else None,
+    )
+
+
+def _sensitivity(report: pb.Report) -> SensitivityReport:
+    layers = [
+        LayerSensitivity(
+            layer.node.node,
+            found.output_sqnr_db if found.HasField("output_sqnr_db") else None,
+            found.output_kl if found.HasField("output_kl") else None,
+        )
+        for layer, found in ((layer, layer.sensitivity) for layer in report.layers)
+        if layer.HasField("sensitivity")
+    ]
+    ranked = sorted(layers, key=_ratio)
+    summary = report.sensitivity
+    return SensitivityReport(
+        tuple(ranked), summary.layer_count, summary.sample_count, summary.seconds
+    )
+
+
+def _ratio(layer: LayerSensitivity) -> float:
+    return float("inf") if layer.output_sqnr_db is None else layer.output_sqnr_db
+
+
+def _latency(report: pb.Report) -> LatencyReport:
+    summary = report.latency
+    layers = (
+        LayerLatency(
+            layer.node.node,
+            layer.latency.quantized_us,
+            layer.latency.float_us,
+            tuple(layer.latency.covers),
+        )
+        for layer in report.layers
+        if layer.HasField("latency")
+    )
+    return LatencyReport(
+        quantized_us=summary.quantized_us,
+        float_us=summary.float_us,
+        conversions_us=summary.conversions_us,
+        layers=tuple(layers),
+        batch=summary.batch,
+        rounds=summary.rounds,
+        threads=summary.threads,
+        isa=summary.isa,
+        cpu=summary.cpu,
+    )
+
+
+def _facts(report: pb.Report) -> tuple[tuple[str, str], ...]:
     facts = (
-        ("Version", version.name),
-        ("SHA-256", version.sha256),
-        ("Made by", version.job),
-        ("Calibration", version.calibration),
-        ("Training", version.train_job),
-        ("Created", created),
+        ("Version", report.model_version),
+        ("SHA-256", report.sha256),
+        ("Made by", report.name),
+        ("Calibration", report.calibration.name),
+        ("Training", report.training.job),
+        ("Made at", report.end_time.ToDatetime().strftime("%Y-%m-%d %H:%M:%S UTC")),
     )
     return tuple((name, value) for name, value in facts if value)
 
 
-def _calibration_line(calibration: optimization_pb.Calibration) -> str:
+def _calibration_line(calibration: pb.ReportCalibration) -> str:
     method = optimization_pb.ObserverMethod.Name(calibration.method)
     return (
         f"{calibration.sample_count} samples in {calibration.batch_count} batches, method "
-        f"{method.removeprefix('OBSERVER_METHOD_').lower().replace('_', ' ')}. What lies outside "
-        "a range is clipped to its end."
+        f"{method.removeprefix('OBSERVER_METHOD_').lower().replace('_', ' ')}."
     )
 
 
-def _activation(found: optimization_pb.TensorRange) -> ActivationView:
+def _activation(layer: pb.ReportLayer, found: optimization_pb.TensorRange) -> ActivationView:
+    histogram, counts = found.histogram, tuple(found.histogram.counts)
     return ActivationView(
-        node=found.node,
+        node=layer.node.node,
         low=found.min,
         high=found.max,
         scale=found.scale,
         zero_point=found.zero_point,
+        edges=(histogram.low, histogram.low + len(counts) * histogram.width),
+        counts=counts,
+        clipped_share=found.clipped_share if found.HasField("clipped_share") else None,
     )
 
 
-def _curve(events: Iterable[jobs_pb.JobEvent]) -> Iterable[CurvePoint]:
-    for event in events:
-        point = CurvePoint(
-            step=event.step,
-            stage=jobs_pb.JobStage.Name(event.stage).removeprefix("JOB_STAGE_").lower(),
-            task_loss=event.task_loss if event.HasField("task_loss") else None,
-            quantization_loss=(
-                event.quantization_loss if event.HasField("quantization_loss") else None
-            ),
-            accuracy=event.accuracy if event.HasField("accuracy") else None,
-        )
-        if (point.task_loss, point.quantization_loss, point.accuracy) != (None, None, None):
-            yield point
+def _curve(training: pb.TrainingReport) -> Iterable[CurvePoint]:
+    """Yields steps and evaluations in the order of time."""
+    points = [
+        CurvePoint(step.step, task_loss=step.task_loss, quantization_loss=step.quantization_loss)
+        for step in training.steps
+    ]
+    points += map(_evaluation, training.evaluations)
+    return sorted(points, key=lambda point: point.step)
+
+
+def _evaluation(point: pb.TrainingEvaluation) -> CurvePoint:
+    return CurvePoint(
+        step=point.step,
+        stage=jobs_pb.JobStage.Name(point.stage).removeprefix("JOB_STAGE_").lower(),
+        held_out_loss=point.task_loss,
+        accuracy=point.accuracy if point.HasField("accuracy") else None,
+        agreement=point.agreement if point.HasField("agreement") else None,
+    )

@@ -19,10 +19,10 @@ def decode_report(report: pb.QuantizationReport) -> QuantizationReport:
     has_float = report.HasField("float_accuracy")
     has_quantized = report.HasField("quantized_accuracy")
     return QuantizationReport(
-        nodes=tuple(_decode_node(node) for node in report.nodes),
+        nodes=tuple(decode_node(node) for node in report.nodes),
         float_bytes=report.float_bytes,
         artifact_bytes=report.artifact_bytes,
-        parity=_decode_parity(report.parity) if report.HasField("parity") else None,
+        parity=decode_parity(report.parity) if report.HasField("parity") else None,
         float_accuracy=report.float_accuracy if has_float else None,
         quantized_accuracy=report.quantized_accuracy if has_quantized else None,
         gate=_decode_gate(report.gate) if report.HasField("gate") else None,
@@ -39,7 +39,8 @@ def _decode_gate(gate: pb.GateReport) -> GateReport:
     )
 
 
-def _decode_node(node: pb.NodeReport) -> NodeReport:
+def decode_node(node: pb.NodeReport) -> NodeReport:
+    """Turns a node of the protocol into the library's."""
     return NodeReport(
         node=node.node,
         op=node.op,
@@ -51,11 +52,13 @@ def _decode_node(node: pb.NodeReport) -> NodeReport:
         float_bytes=node.float_bytes,
         quantized_bytes=node.quantized_bytes,
         weight_bits=node.weight_bits,
+        activation=node.activation,
         sqnr_db=node.sqnr_db if node.HasField("sqnr_db") else None,
     )
 
 
-def _decode_parity(parity: pb.ParityCertificate) -> ParityCertificate:
+def decode_parity(parity: pb.ParityCertificate) -> ParityCertificate:
+    """Turns a certificate of the protocol into the library's."""
     has_fake, has_float = parity.HasField("fake_quantized"), parity.HasField("float_model")
     return ParityCertificate(
         sample_count=parity.sample_count,

@@ -24,6 +24,7 @@ from smidgen.config import (
     ImageLayout,
     LayerPrecision,
     LossConfig,
+    MeasurementConfig,
     ObserverMethod,
     OptimizerConfig,
     OptimizerKind,
@@ -31,6 +32,7 @@ from smidgen.config import (
     PrecisionConfig,
     Preprocessing,
     QATConfig,
+    RangeSource,
     Resampling,
     Schedule,
     TaskLoss,
@@ -82,6 +84,10 @@ _SCHEDULES = {
     Schedule.COSINE: pb.SCHEDULE_COSINE,
     Schedule.CONSTANT: pb.SCHEDULE_CONSTANT,
     Schedule.STEP: pb.SCHEDULE_STEP,
+}
+_RANGE_SOURCES = {
+    RangeSource.OBSERVED: pb.RANGE_SOURCE_OBSERVED,
+    RangeSource.LEARNED: pb.RANGE_SOURCE_LEARNED,
 }
 _RESAMPLINGS = {
     Resampling.BILINEAR: preprocessing_pb.RESAMPLING_BILINEAR,
@@ -188,6 +194,7 @@ def encode_qat_config(config: QATConfig) -> pb.QATConfig:
             seconds=config.budget.seconds or 0.0,
             patience=config.budget.patience or 0,
         ),
+        activations=_RANGE_SOURCES[config.activations],
     )
 
 
@@ -277,6 +284,7 @@ def convert_request(
     gate: GateConfig,
     calibration_dataset: str,
     preprocessing: Preprocessing | None,
+    measurements: MeasurementConfig,
     wait_s: float,
     validate_only: bool,
 ) -> pb.ConvertRequest:
@@ -308,6 +316,9 @@ def convert_request(
         request.post_training.correct_bias = post_training.correct_bias
     if gate.is_any:
         request.gate.CopyFrom(pb.GateConfig(max_drop=gate.max_drop, min_sqnr_db=gate.min_sqnr_db))
+    if measurements.is_any:
+        request.measurements.sensitivity_seconds = measurements.sensitivity_seconds
+        request.measurements.latency = measurements.latency
     if calibration:
         request.calibration = calibration_name(calibration)
     else:

@@ -6,6 +6,7 @@ from smidgen.config.calibration import CalibrationConfig, ObserverMethod
 from smidgen.config.conversion import ConversionConfig
 from smidgen.config.gate import GateConfig
 from smidgen.config.loss import DistanceKind, FeatureDistance, LossConfig, TaskLoss
+from smidgen.config.measurements import MeasurementConfig
 from smidgen.config.optimizer import OptimizerConfig, OptimizerKind, Schedule
 from smidgen.config.post_training import PostTrainingConfig
 from smidgen.config.precision import LayerPrecision, Override, PrecisionConfig, WeightBits
@@ -33,6 +34,7 @@ __all__ = [
     "ImageLayout",
     "LayerPrecision",
     "LossConfig",
+    "MeasurementConfig",
     "ObserverMethod",
     "OptimizerConfig",
     "OptimizerKind",

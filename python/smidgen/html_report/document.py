@@ -13,17 +13,21 @@ class CurvePoint:
 
     Attributes:
         step: Optimizer steps done.
-        stage: What training was doing, in lower case.
+        stage: What training was doing until then, in lower case; empty between evaluations.
         task_loss: Mean task loss since the point before; None if not measured.
         quantization_loss: The same of the quantization loss, not weighted.
+        held_out_loss: Task loss on the held-out split; None between evaluations.
         accuracy: On the held-out split, 0 to 1; None between evaluations.
+        agreement: Share of the held-out split on which both models say the same, likewise.
     """
 
     step: int
-    stage: str
+    stage: str = ""
     task_loss: float | None = None
     quantization_loss: float | None = None
+    held_out_loss: float | None = None
     accuracy: float | None = None
+    agreement: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,18 +61,20 @@ class ReportDocument:
 
     Attributes:
         title: What was converted, for instance `models/digits/versions/2`.
-        report: What quantization did.
+        report: What quantization did; None for a training alone.
         facts: Names and values for the page's end: digests, jobs, times.
         activations: Ranges, in execution order; empty without a calibration.
         calibration: One line on how they came about; may be empty.
         warnings: What calibration warned of.
         curve: Training in the order of steps; empty without training.
+        is_trained: Whether training made the weights that were quantized.
     """
 
     title: str
-    report: QuantizationReport
+    report: QuantizationReport | None = None
     facts: tuple[tuple[str, str], ...] = ()
     activations: tuple[ActivationView, ...] = ()
     calibration: str = ""
     warnings: tuple[str, ...] = ()
     curve: tuple[CurvePoint, ...] = ()
+    is_trained: bool = False

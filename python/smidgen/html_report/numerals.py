@@ -14,7 +14,14 @@ def size(count: int) -> str:
 
 
 def percent(share: float, digits: int = 1) -> str:
-    """Returns a share of 1 in percent."""
+    """Returns a share of 1 in percent; one that would be rounded to 0 is said to be below a digit.
+
+    >>> percent(0.5), percent(0.00001, 2), percent(0.0)
+    ('50.0 %', '<0.01 %', '0.0 %')
+    """
+    least = 10.0**-digits
+    if 0.0 < 100 * share < least / 2:
+        return f"<{least:.{digits}f} %"
     return f"{100 * share:.{digits}f} %"
 
 
@@ -28,3 +35,12 @@ def duration(microseconds: float) -> str:
     if microseconds >= 1000:
         return f"{microseconds / 1000:.2f} ms"
     return f"{microseconds:.1f} µs"
+
+
+def count_of(count: int, noun: str) -> str:
+    """Counts things that are.
+
+    >>> count_of(1, "layer"), count_of(3, "layer")
+    ('1 layer is', '3 layers are')
+    """
+    return f"1 {noun} is" if count == 1 else f"{count} {noun}s are"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,6 +87,32 @@ class TrainingCurve:
     def column(self, name: str) -> NDArray[np.float64]:
         """Returns one figure of all points by the name that StepFigures gives it."""
         return self.steps[:, COLUMNS.index(name)]
+
+    def thinned(self, most_points: int) -> TrainingCurve:
+        """Returns the curve in at most so many points, at least 2, and as many evaluations.
+
+        A point then has the means of neighbours; of the evaluations evenly spread ones are left,
+        the first and the last among them.
+        """
+        steps, evaluations = self.steps, self.evaluations
+        if len(steps) > most_points:
+            edges = np.linspace(0, len(steps), most_points + 1).astype(int)
+            steps = np.stack([_merged(steps[low:high]) for low, high in pairwise(edges)])
+        if len(evaluations) > most_points:
+            kept = np.linspace(0, len(evaluations) - 1, most_points).astype(int)
+            evaluations = tuple(evaluations[index] for index in kept)
+        return TrainingCurve(steps, evaluations)
+
+    def to_document(self) -> dict[str, object]:
+        """Returns plain values for JSON."""
+        evaluations = [point.to_dict() for point in self.evaluations]
+        return {"steps": self.steps.tolist(), "evaluations": evaluations}
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> TrainingCurve:
+        """Rebuilds what to_document returned, also after a trip through JSON."""
+        steps = np.array(document["steps"], np.float64).reshape(-1, len(COLUMNS))
+        return cls(steps, tuple(map(EvaluationPoint.from_dict, document["evaluations"])))
 
 
 EMPTY_CURVE = TrainingCurve(np.empty((0, len(COLUMNS))), ())

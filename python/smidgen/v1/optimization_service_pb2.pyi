@@ -172,6 +172,30 @@ OPTIMIZER_KIND_SGD: OptimizerKind.ValueType  # 3
 """Stochastic gradient descent with momentum."""
 Global___OptimizerKind: _TypeAlias = OptimizerKind  # noqa: Y015
 
+class _RangeSource:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _RangeSourceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RangeSource.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    RANGE_SOURCE_UNSPECIFIED: _RangeSource.ValueType  # 0
+    """Like OBSERVED."""
+    RANGE_SOURCE_OBSERVED: _RangeSource.ValueType  # 1
+    """A moving average of the batches' ranges."""
+    RANGE_SOURCE_LEARNED: _RangeSource.ValueType  # 2
+    """The loss, by a gradient for the step between two integers. Such a training has no checkpoints: it cannot be resumed."""
+
+class RangeSource(_RangeSource, metaclass=_RangeSourceEnumTypeWrapper):
+    """Where the ranges of activations come from in training."""
+
+RANGE_SOURCE_UNSPECIFIED: RangeSource.ValueType  # 0
+"""Like OBSERVED."""
+RANGE_SOURCE_OBSERVED: RangeSource.ValueType  # 1
+"""A moving average of the batches' ranges."""
+RANGE_SOURCE_LEARNED: RangeSource.ValueType  # 2
+"""The loss, by a gradient for the step between two integers. Such a training has no checkpoints: it cannot be resumed."""
+Global___RangeSource: _TypeAlias = RangeSource  # noqa: Y015
+
 class _Schedule:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -784,6 +808,7 @@ class QATConfig(_message.Message):
     STAGES_FIELD_NUMBER: _builtins.int
     OPTIMIZER_FIELD_NUMBER: _builtins.int
     BUDGET_FIELD_NUMBER: _builtins.int
+    ACTIVATIONS_FIELD_NUMBER: _builtins.int
     epochs: _builtins.int
     """Passes over the training split with fake quantization, 1 to 10000. Default (0): 5."""
     fine_tune_epochs: _builtins.int
@@ -804,6 +829,8 @@ class QATConfig(_message.Message):
     """
     seed: _builtins.int
     """Seed of shuffling and of everything else that is random. Default: 0."""
+    activations: Global___RangeSource.ValueType
+    """Where the ranges of activations come from. Default: RANGE_SOURCE_OBSERVED."""
     @_builtins.property
     def loss(self) -> Global___LossConfig:
         """The finer points of the loss. Default: all defaults."""
@@ -836,10 +863,11 @@ class QATConfig(_message.Message):
         stages: Global___StageConfig | None = ...,
         optimizer: Global___OptimizerConfig | None = ...,
         budget: Global___BudgetConfig | None = ...,
+        activations: Global___RangeSource.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_evaluation_fraction", b"_evaluation_fraction", "_fine_tune_epochs", b"_fine_tune_epochs", "_quantization_loss_weight", b"_quantization_loss_weight", "budget", b"budget", "evaluation_fraction", b"evaluation_fraction", "fine_tune_epochs", b"fine_tune_epochs", "loss", b"loss", "optimizer", b"optimizer", "quantization_loss_weight", b"quantization_loss_weight", "stages", b"stages"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_evaluation_fraction", b"_evaluation_fraction", "_fine_tune_epochs", b"_fine_tune_epochs", "_quantization_loss_weight", b"_quantization_loss_weight", "batch_size", b"batch_size", "budget", b"budget", "epochs", b"epochs", "evaluation_fraction", b"evaluation_fraction", "fine_tune_epochs", b"fine_tune_epochs", "fine_tune_learning_rate", b"fine_tune_learning_rate", "learning_rate", b"learning_rate", "loss", b"loss", "optimizer", b"optimizer", "quantization_loss_weight", b"quantization_loss_weight", "seed", b"seed", "stages", b"stages", "task_loss", b"task_loss"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_evaluation_fraction", b"_evaluation_fraction", "_fine_tune_epochs", b"_fine_tune_epochs", "_quantization_loss_weight", b"_quantization_loss_weight", "activations", b"activations", "batch_size", b"batch_size", "budget", b"budget", "epochs", b"epochs", "evaluation_fraction", b"evaluation_fraction", "fine_tune_epochs", b"fine_tune_epochs", "fine_tune_learning_rate", b"fine_tune_learning_rate", "learning_rate", b"learning_rate", "loss", b"loss", "optimizer", b"optimizer", "quantization_loss_weight", b"quantization_loss_weight", "seed", b"seed", "stages", b"stages", "task_loss", b"task_loss"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__evaluation_fraction: _TypeAlias = _typing.Literal["evaluation_fraction"]  # noqa: Y015
     _WhichOneofArgType__evaluation_fraction: _TypeAlias = _typing.Literal["_evaluation_fraction", b"_evaluation_fraction"]  # noqa: Y015
@@ -998,6 +1026,37 @@ class GateConfig(_message.Message):
 Global___GateConfig: _TypeAlias = GateConfig  # noqa: Y015
 
 @_typing.final
+class MeasurementConfig(_message.Message):
+    """What a conversion measures for its report that takes time."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SENSITIVITY_SECONDS_FIELD_NUMBER: _builtins.int
+    LATENCY_FIELD_NUMBER: _builtins.int
+    sensitivity_seconds: _builtins.float
+    """Seconds to find out what each layer alone costs the output, 0 to 3600. Each layer takes a run of what comes after it
+    on a few samples of evaluation_dataset, which is needed; when the time is over the layer at hand is finished. Those
+    with the most noise come first. Default (0): not measured.
+    """
+    latency: _builtins.bool
+    """Times the float and the integer model layer by layer, on one thread of the server: about four seconds, or twelve runs
+    of the float model if these take longer. Other work on the machine disturbs it. Default: false.
+    """
+    def __init__(
+        self,
+        *,
+        sensitivity_seconds: _builtins.float = ...,
+        latency: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["latency", b"latency", "sensitivity_seconds", b"sensitivity_seconds"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MeasurementConfig: _TypeAlias = MeasurementConfig  # noqa: Y015
+
+@_typing.final
 class ConvertRequest(_message.Message):
     """Converts a calibrated or trained model."""
 
@@ -1015,6 +1074,7 @@ class ConvertRequest(_message.Message):
     CALIBRATION_DATASET_FIELD_NUMBER: _builtins.int
     PREPROCESSING_FIELD_NUMBER: _builtins.int
     GATE_FIELD_NUMBER: _builtins.int
+    MEASUREMENTS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The model, `models/{model}`. Required."""
     calibration: _builtins.str
@@ -1060,6 +1120,10 @@ class ConvertRequest(_message.Message):
         Default: no limits.
         """
 
+    @_builtins.property
+    def measurements(self) -> Global___MeasurementConfig:
+        """What to measure for ReportService.GetReport. It changes nothing about the artifact. Default: nothing."""
+
     def __init__(
         self,
         *,
@@ -1075,10 +1139,11 @@ class ConvertRequest(_message.Message):
         calibration_dataset: _builtins.str = ...,
         preprocessing: _preprocessing_pb2.Preprocessing | None = ...,
         gate: Global___GateConfig | None = ...,
+        measurements: Global___MeasurementConfig | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["calibration", b"calibration", "gate", b"gate", "post_training", b"post_training", "precision", b"precision", "preprocessing", b"preprocessing", "source", b"source", "train_job", b"train_job", "wait", b"wait"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["calibration", b"calibration", "gate", b"gate", "measurements", b"measurements", "post_training", b"post_training", "precision", b"precision", "preprocessing", b"preprocessing", "source", b"source", "train_job", b"train_job", "wait", b"wait"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["calibration", b"calibration", "calibration_dataset", b"calibration_dataset", "evaluation_dataset", b"evaluation_dataset", "gate", b"gate", "name", b"name", "post_training", b"post_training", "precision", b"precision", "preprocessing", b"preprocessing", "request_id", b"request_id", "source", b"source", "train_job", b"train_job", "validate_only", b"validate_only", "wait", b"wait"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calibration", b"calibration", "calibration_dataset", b"calibration_dataset", "evaluation_dataset", b"evaluation_dataset", "gate", b"gate", "measurements", b"measurements", "name", b"name", "post_training", b"post_training", "precision", b"precision", "preprocessing", b"preprocessing", "request_id", b"request_id", "source", b"source", "train_job", b"train_job", "validate_only", b"validate_only", "wait", b"wait"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_source: _TypeAlias = _typing.Literal["calibration", "train_job"]  # noqa: Y015
     _WhichOneofArgType_source: _TypeAlias = _typing.Literal["source", b"source"]  # noqa: Y015

@@ -35,6 +35,7 @@ class NodeReport(_message.Message):
     QUANTIZED_BYTES_FIELD_NUMBER: _builtins.int
     SQNR_DB_FIELD_NUMBER: _builtins.int
     WEIGHT_BITS_FIELD_NUMBER: _builtins.int
+    ACTIVATION_FIELD_NUMBER: _builtins.int
     node: _builtins.str
     """The node's name in the imported graph."""
     module_path: _builtins.str
@@ -59,6 +60,10 @@ class NodeReport(_message.Message):
     """Signal to quantization noise ratio of the node's output on the calibration sample, in dB. Absent if not measured."""
     weight_bits: _builtins.int
     """Bits of a layer's weights in the artifact, 32, 8 or 4. 0 where there are none."""
+    activation: _builtins.str
+    """Name of the output in the calibration, which is that of the last node of the same step. Empty where the node has no
+    step of its own, and in reports of earlier versions.
+    """
     def __init__(
         self,
         *,
@@ -73,10 +78,11 @@ class NodeReport(_message.Message):
         quantized_bytes: _builtins.int = ...,
         sqnr_db: _builtins.float | None = ...,
         weight_bits: _builtins.int = ...,
+        activation: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_sqnr_db", b"_sqnr_db", "sqnr_db", b"sqnr_db"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_sqnr_db", b"_sqnr_db", "float_bytes", b"float_bytes", "is_quantized", b"is_quantized", "module_path", b"module_path", "node", b"node", "op", b"op", "output_scale", b"output_scale", "output_zero_point", b"output_zero_point", "quantized_bytes", b"quantized_bytes", "reason", b"reason", "sqnr_db", b"sqnr_db", "weight_bits", b"weight_bits"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_sqnr_db", b"_sqnr_db", "activation", b"activation", "float_bytes", b"float_bytes", "is_quantized", b"is_quantized", "module_path", b"module_path", "node", b"node", "op", b"op", "output_scale", b"output_scale", "output_zero_point", b"output_zero_point", "quantized_bytes", b"quantized_bytes", "reason", b"reason", "sqnr_db", b"sqnr_db", "weight_bits", b"weight_bits"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__sqnr_db: _TypeAlias = _typing.Literal["sqnr_db"]  # noqa: Y015
     _WhichOneofArgType__sqnr_db: _TypeAlias = _typing.Literal["_sqnr_db", b"_sqnr_db"]  # noqa: Y015

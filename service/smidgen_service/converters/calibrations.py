@@ -27,7 +27,7 @@ _METHODS = {
     pb.OBSERVER_METHOD_ENTROPY: ObserverMethod.ENTROPY,
     pb.OBSERVER_METHOD_SQUARED_ERROR: ObserverMethod.SQUARED_ERROR,
 }
-_METHOD_ENUMS = {method: number for number, method in _METHODS.items() if number}
+METHOD_ENUMS = {method: number for number, method in _METHODS.items() if number}
 
 MOST_BASES = 16
 MOST_HISTOGRAMS = 1 << 14
@@ -98,7 +98,7 @@ def calibration_to_message(calibration: CalibrationRecord) -> pb.Calibration:
     return pb.Calibration(
         name=names.calibration_name(calibration.id),
         model=names.model_name(calibration.model_id),
-        method=_METHOD_ENUMS[profile.method],
+        method=METHOD_ENUMS[profile.method],
         sample_count=profile.sample_count,
         batch_count=profile.batch_count,
         ranges=[_range_to_message(profile, node) for node in profile.ranges],
@@ -120,11 +120,12 @@ def _range_to_message(profile: CalibrationProfile, node: str) -> pb.TensorRange:
         scale=float(qparams.scale),
         zero_point=int(qparams.zero_point),
         clipped_share=profile.clipped_shares.get(node),
-        histogram=_histogram_to_message(histogram)
+        histogram=histogram_to_message(histogram)
         if histogram is not None and len(profile.ranges) <= MOST_HISTOGRAMS
         else None,
     )
 
 
-def _histogram_to_message(histogram: Histogram) -> pb.Histogram:
+def histogram_to_message(histogram: Histogram) -> pb.Histogram:
+    """Returns a histogram as a message."""
     return pb.Histogram(low=histogram.low, width=histogram.width, counts=histogram.counts.tolist())

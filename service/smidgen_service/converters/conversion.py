@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from smidgen.config import ConversionConfig, GateConfig, PostTrainingConfig
+from smidgen.config import (
+    ConversionConfig,
+    GateConfig,
+    MeasurementConfig,
+    PostTrainingConfig,
+)
 from smidgen.v1 import optimization_service_pb2 as pb
 from smidgen_service import names
 from smidgen_service.converters.datasets import optional_dataset
@@ -18,7 +23,7 @@ def convert_request(message: pb.ConvertRequest) -> ConvertRequest:
 
     Raises:
         InvalidArgumentError: a name is malformed, a precision stands besides a job, or
-            post_training lacks samples.
+            post_training or sensitivity lacks samples.
         InvalidConfigError: an option of the precision or of the gate is out of its range.
     """
     source = message.WhichOneof("source")
@@ -62,7 +67,23 @@ def convert_request(message: pb.ConvertRequest) -> ConvertRequest:
         preprocessing=preprocessing_from_message(message.preprocessing)
         if message.HasField("preprocessing")
         else None,
+        measurements=_measurements(message),
     )
+
+
+def _measurements(message: pb.ConvertRequest) -> MeasurementConfig:
+    config = MeasurementConfig(
+        sensitivity_seconds=message.measurements.sensitivity_seconds,
+        latency=message.measurements.latency,
+    )
+    if config.sensitivity_seconds > 0.0 and not message.evaluation_dataset:
+        raise InvalidArgumentError(
+            "what layers cost the output is measured on evaluation data; name some in "
+            "evaluation_dataset, or leave measurements.sensitivity_seconds at 0",
+            field="evaluation_dataset",
+            reason="SENSITIVITY_NEEDS_SAMPLES",
+        )
+    return config
 
 
 def _check_post_training(message: pb.ConvertRequest, config: PostTrainingConfig) -> None:

@@ -65,7 +65,7 @@ def job_to_message(job: JobRecord | JobPlan) -> pb.Job:
         start_time=timestamp(job.start_time) if job.start_time is not None else None,
         end_time=timestamp(job.end_time) if job.end_time is not None else None,
         error=_error(job.failure) if job.failure is not None else None,
-        train_qat=_train_result(result) if isinstance(result, TrainResult) else None,
+        train_qat=train_result_to_message(result) if isinstance(result, TrainResult) else None,
         convert=_convert_result(job.model_id, result)
         if isinstance(result, ConvertResult)
         else None,
@@ -102,7 +102,8 @@ def _error(failure: JobFailure) -> error_pb2.JobError:
     )
 
 
-def _train_result(result: TrainResult) -> pb.TrainQATResult:
+def train_result_to_message(result: TrainResult) -> pb.TrainQATResult:
+    """Returns what a training found out as a message."""
     return pb.TrainQATResult(
         float_accuracy=result.float_accuracy,
         accuracy=result.accuracy,

@@ -16,10 +16,10 @@ from smidgen.v1 import report_pb2
 def report_to_message(report: QuantizationReport) -> report_pb2.QuantizationReport:
     """Returns a report as a message."""
     return report_pb2.QuantizationReport(
-        nodes=[_node(node) for node in report.nodes],
+        nodes=[node_to_message(node) for node in report.nodes],
         float_bytes=report.float_bytes,
         artifact_bytes=report.artifact_bytes,
-        parity=_parity(report.parity) if report.parity is not None else None,
+        parity=parity_to_message(report.parity) if report.parity is not None else None,
         float_accuracy=report.float_accuracy,
         quantized_accuracy=report.quantized_accuracy,
         gate=_gate(report.gate) if report.gate is not None else None,
@@ -36,7 +36,8 @@ def _gate(gate: GateReport) -> report_pb2.GateReport:
     )
 
 
-def _node(node: NodeReport) -> report_pb2.NodeReport:
+def node_to_message(node: NodeReport) -> report_pb2.NodeReport:
+    """Returns a node as a message."""
     return report_pb2.NodeReport(
         node=node.node,
         module_path=node.module_path,
@@ -49,10 +50,12 @@ def _node(node: NodeReport) -> report_pb2.NodeReport:
         quantized_bytes=node.quantized_bytes,
         sqnr_db=node.sqnr_db,
         weight_bits=node.weight_bits,
+        activation=node.activation,
     )
 
 
-def _parity(parity: ParityCertificate) -> report_pb2.ParityCertificate:
+def parity_to_message(parity: ParityCertificate) -> report_pb2.ParityCertificate:
+    """Returns a certificate as a message."""
     fake, float_model = parity.fake_quantized, parity.float_model
     return report_pb2.ParityCertificate(
         sample_count=parity.sample_count,

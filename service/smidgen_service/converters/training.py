@@ -14,6 +14,7 @@ from smidgen.config import (
     OptimizerConfig,
     OptimizerKind,
     QATConfig,
+    RangeSource,
     Schedule,
     StageConfig,
     TaskLoss,
@@ -60,6 +61,11 @@ SCHEDULES = {
     pb.SCHEDULE_COSINE: Schedule.COSINE,
     pb.SCHEDULE_CONSTANT: Schedule.CONSTANT,
     pb.SCHEDULE_STEP: Schedule.STEP,
+}
+RANGE_SOURCES = {
+    pb.RANGE_SOURCE_UNSPECIFIED: RangeSource.OBSERVED,
+    pb.RANGE_SOURCE_OBSERVED: RangeSource.OBSERVED,
+    pb.RANGE_SOURCE_LEARNED: RangeSource.LEARNED,
 }
 
 T = TypeVar("T")
@@ -117,6 +123,7 @@ def qat_config(message: pb.QATConfig) -> QATConfig:
             seconds=message.budget.seconds or None,
             patience=message.budget.patience or None,
         ),
+        activations=_choice(RANGE_SOURCES, message.activations, "activations"),
     )
 
 

@@ -148,6 +148,7 @@ class OptimizationHandler:
             precision=_plain_precision(request.precision),
             config=to_document(request.config),
             preprocessing=checked.preprocessing,
+            measurements=request.measurements,
         )
         stored = await self._runner.submit(
             job, request.key, lambda tx: recheck(check_convert(tx, request), checked)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from smidgen.config import (
     Augmentation,
     ConversionConfig,
+    MeasurementConfig,
     PrecisionConfig,
     Preprocessing,
     QATConfig,
@@ -61,6 +62,7 @@ class ConvertRequest:
     key: RequestKey | None
     validate_only: bool
     preprocessing: Preprocessing | None = None
+    measurements: MeasurementConfig = field(default_factory=MeasurementConfig)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,16 +143,18 @@ def _check_quantized(model: ModelRecord, request: ConvertRequest) -> None:
         "calibration": request.calibration_id is not None,
         "train_job": request.train_job_id is not None,
         "precision": request.precision is not None,
-        "post_training": request.post_training.is_any,
+        "post_training": request.config.post_training.is_any,
+        "gate": request.config.gate.is_any,
+        "measurements": request.measurements.is_any,
         "calibration_dataset": request.calibration_dataset_id is not None,
         "evaluation_dataset": request.evaluation_dataset_id is not None,
     }
-    for field, is_given in given.items():
+    for option, is_given in given.items():
         if is_given:
             raise InvalidArgumentError(
-                f"{field} is set, and {names.model_name(model.id)} was uploaded quantized: its "
-                f"scales and integers are kept, and there are no float weights; leave {field} out",
-                field=field,
+                f"{option} is set, and {names.model_name(model.id)} was uploaded quantized: its "
+                f"scales and integers are kept, and there are no float weights; leave {option} out",
+                field=option,
                 reason="MODEL_IS_QUANTIZED",
             )
     require_torch()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import AsyncIterator, Mapping
 from contextlib import ExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from smidgen.artifact import load_artifact, program_specs
 from smidgen.config import Augmentation
 from smidgen.errors import ArtifactError
 from smidgen.progress import Stage
+from smidgen.qat.curve import TrainingCurve
 from smidgen.report import QuantizationReport
 from smidgen_service.clock import Clock
 from smidgen_service.errors import FailedPreconditionError
@@ -21,7 +22,7 @@ from smidgen_service.jobs.data_fields import dataset_fields
 from smidgen_service.jobs.gauges import JobGauges
 from smidgen_service.jobs.process import WorkerProcess
 from smidgen_service.jobs.running import Commit, RunningJob
-from smidgen_service.store import calibrations, datasets, jobs, models
+from smidgen_service.store import calibrations, curves, datasets, jobs, models
 from smidgen_service.store.blobs import file_sha256
 from smidgen_service.store.records import (
     CalibrationRecord,
@@ -123,6 +124,7 @@ class JobWork:
             "checkpoint": str(scratch / CHECKPOINT_NAME),
             "checkpoint_interval_s": self._checkpoint_interval_s,
             "artifact": str(scratch / _ARTIFACT),
+            "measurements": asdict(job.measurements),
             "lineage": _lineage(inputs),
         }
 
@@ -148,8 +150,14 @@ class JobWork:
         result = TrainResult(
             **{**fields["summary"], "best_stage": Stage(fields["summary"]["best_stage"])}
         )
+        curve = TrainingCurve.from_document(fields["curve"])
         now = self._clock()
-        return lambda tx: jobs.succeed(tx, job.id, result, now=now, result_sha256=sha256)
+
+        def commit(tx: sqlite3.Connection) -> None:
+            curves.insert(tx, job.id, curve)
+            jobs.succeed(tx, job.id, result, now=now, result_sha256=sha256)
+
+        return commit
 
     async def _finish_conversion(
         self, job: JobRecord, scratch: Path, pins: ExitStack, fields: Mapping[str, Any]

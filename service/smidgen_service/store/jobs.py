@@ -7,7 +7,7 @@ import sqlite3
 from dataclasses import asdict, replace
 from typing import Any
 
-from smidgen.config import Augmentation, Preprocessing
+from smidgen.config import Augmentation, MeasurementConfig, Preprocessing
 from smidgen.progress import Stage
 from smidgen.report import QuantizationReport
 from smidgen_service import names
@@ -31,7 +31,8 @@ def insert(tx: sqlite3.Connection, job: JobRecord) -> JobRecord:
     tx.execute(
         "INSERT INTO jobs (id, kind, state, progress, model_id, calibration_id, dataset_id,"
         " evaluation_dataset_id, train_job_id, config, precision, preprocessing, augmentation,"
-        " last_sequence, create_time) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?)",
+        " measurements, last_sequence, create_time)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?)",
         (
             job.id,
             job.kind.value,
@@ -46,6 +47,7 @@ def insert(tx: sqlite3.Connection, job: JobRecord) -> JobRecord:
             json.dumps(dict(job.precision)) if job.precision is not None else None,
             None if job.preprocessing is None else json.dumps(job.preprocessing.to_document()),
             None if job.augmentation is None else json.dumps(asdict(job.augmentation)),
+            json.dumps(asdict(job.measurements)) if job.measurements.is_any else None,
             job.create_time,
         ),
     )
@@ -187,19 +189,18 @@ def stop(tx: sqlite3.Connection, job_id: str, *, now: int) -> None:
 def interrupt_active(tx: sqlite3.Connection, *, now: int) -> tuple[str, ...]:
     """Ends jobs that ran when the server stopped and returns their ids.
 
-    Trainings are interrupted; of the others those that were asked to stop are cancelled, the rest
-    failed with JOB_INTERRUPTED.
+    Trainings that can go on are interrupted; of the others those that were asked to stop are
+    cancelled, the rest failed with JOB_INTERRUPTED.
     """
     rows = tx.execute(
-        "SELECT id, kind, state FROM jobs WHERE state IN ('running', 'cancelling')"
-        " ORDER BY sequence"
+        "SELECT id, state FROM jobs WHERE state IN ('running', 'cancelling') ORDER BY sequence"
     ).fetchall()
     error = JobInterruptedError()
     failure = JobFailure(type(error).__name__, error.reason, error.message, error.metadata)
     for row in rows:
         if row["state"] == JobState.CANCELLING:
             stop(tx, row["id"], now=now)
-        elif row["kind"] == JobKind.TRAIN_QAT:
+        elif get(tx, row["id"]).is_resumable:
             interrupt(tx, row["id"], failure, now=now)
         else:
             fail(tx, row["id"], failure, now=now)
@@ -258,6 +259,7 @@ def _decode(row: sqlite3.Row) -> JobRecord:
         augmentation=Augmentation(**json.loads(row["augmentation"]))
         if row["augmentation"] is not None
         else None,
+        measurements=MeasurementConfig(**json.loads(row["measurements"] or "{}")),
         state=JobState(row["state"]),
         stage=Stage(row["stage"]) if row["stage"] is not None else None,
         progress=row["progress"],

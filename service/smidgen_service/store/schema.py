@@ -159,6 +159,16 @@ _CONVERSION_CONFIG = (
     """,
 )
 
+_REPORTS = (
+    "ALTER TABLE jobs ADD COLUMN measurements TEXT",
+    """
+    CREATE TABLE job_curves (
+        job_id TEXT PRIMARY KEY REFERENCES jobs (id) ON DELETE CASCADE,
+        curve TEXT NOT NULL
+    ) STRICT
+    """,
+)
+
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     _FIRST,
     _CALIBRATION_STATISTICS,
@@ -167,4 +177,5 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     _RESUMING,
     _PREPROCESSING,
     _CONVERSION_CONFIG,
+    _REPORTS,
 )

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from typing import Any
 
 import pytest
 
 from smidgen.html_report import ActivationView, CurvePoint, ReportDocument, render
-from smidgen.report import NodeReport, ParityCertificate, QuantizationReport
+from smidgen.measured import LatencyReport, LayerLatency, LayerSensitivity, SensitivityReport
+from smidgen.report import FloatParity, NodeReport, ParityCertificate, QuantizationReport
 
 CONV = NodeReport(
     "conv_1",
@@ -31,10 +33,36 @@ REPORT = QuantizationReport(
     ),
     float_bytes=8192,
     artifact_bytes=2048,
-    parity=ParityCertificate(8, 0, ("portable", "avx2")),
+    parity=ParityCertificate(
+        8, 0, ("portable", "avx2"), float_model=FloatParity(2000, 0.9965, 27.25)
+    ),
     float_accuracy=0.9940,
     quantized_accuracy=0.9925,
+    sensitivity=SensitivityReport(
+        (
+            LayerSensitivity("conv_2", 20.0, 0.01),
+            LayerSensitivity("x", 30.0, 0.001),
+            LayerSensitivity("conv_1"),
+        ),
+        layer_count=5,
+        sample_count=16,
+        seconds=2.0,
+    ),
+    latency=LatencyReport(
+        200.0,
+        500.0,
+        12.0,
+        (LayerLatency("conv_1", 100.0, 300.0), LayerLatency("conv_2", 80.0, 40.0, ("softmax_1",))),
+        batch=1,
+        rounds=20,
+        threads=1,
+        isa="avx2",
+        cpu="Some CPU",
+    ),
 )
+LATENCY = REPORT.latency
+assert LATENCY is not None
+UNKNOWN = "Quality was not measured"
 DOCUMENT = ReportDocument(
     title="models/digits/versions/2",
     report=REPORT,
@@ -46,8 +74,8 @@ DOCUMENT = ReportDocument(
     warnings=("only 8 samples",),
     curve=(
         CurvePoint(10, "qat", 1.5, 0.25),
-        CurvePoint(20, "qat", 0.5, 0.125, accuracy=0.98),
-        CurvePoint(30, "fine_tune", 0.25, 0.125, accuracy=0.99),
+        CurvePoint(20, "qat", 0.5, 0.125, held_out_loss=0.75, accuracy=0.98),
+        CurvePoint(30, "fine_tune", 0.25, 0.125, accuracy=0.99, agreement=0.97),
     ),
 )
 
@@ -83,34 +111,124 @@ def _texts(page: str) -> list[str]:
 def test_the_figures_that_decide_are_there() -> None:
     texts = _texts(render(DOCUMENT))
     for expected in (
-        "4.00x",
+        "Fit to serve",
+        ": accuracy 99.25 % (-0.15 points); 4.0x smaller; 2.5x faster.",
         "99.25 %",
-        "-0.15 points from 99.40 % in float",
-        "2 of 3",
-        "0 bytes differ",
-        "engine and reference, 8 samples, at portable, avx2",
+        "-0.15 points from 99.40 % in float, 2000 samples",
+        "4.00x smaller",
+        "2.50x faster",
+        "200.0 µs instead of 500.0 µs a call, batch 1, 1 thread, avx2",
+        "27.2 dB SQNR",
+        "same class as in float for 99.65 % of 2000 samples",
+        "2 of 3 operations run in integers, 1 on floats; 1 more are part of these or do nothing. "
+        "Engine and reference agree on every byte (portable, avx2).",
     ):
         assert expected in texts
 
 
-def test_what_needs_attention_is_named() -> None:
+def test_noise_of_a_trained_model_is_not_what_training_changed() -> None:
+    texts = _texts(render(replace(DOCUMENT, is_trained=True)))
+    assert "9.2 dB SQNR" in texts
+    assert "27.2 dB SQNR" not in texts
+
+
+@pytest.mark.parametrize(
+    ("changes", "head"),
+    [
+        ({"quantized_accuracy": 0.991}, "Fit to serve, with a reservation"),
+        ({"quantized_accuracy": 0.984}, "Look closer before serving"),
+        ({"artifact_bytes": 9000}, "Fit to serve, with a reservation"),
+        ({"latency": replace(LATENCY, quantized_us=600.0)}, "Fit to serve, with a reservation"),
+        ({"latency": None}, "Fit to serve"),
+        ({"float_accuracy": None}, "Fit to serve"),
+        ({"float_accuracy": None, "parity": ParityCertificate(8, 0, ())}, UNKNOWN),
+        (
+            {
+                "float_accuracy": None,
+                "parity": ParityCertificate(8, 0, (), float_model=FloatParity(9, None, 12.0)),
+            },
+            "Look closer before serving",
+        ),
+        (
+            {
+                "float_accuracy": None,
+                "parity": ParityCertificate(8, 0, (), float_model=FloatParity(9, 0.97, 12.0)),
+            },
+            "Fit to serve, with a reservation",
+        ),
+    ],
+)
+def test_the_verdict_follows_the_figures(changes: dict[str, Any], head: str) -> None:
+    report = replace(REPORT, **changes)
+    assert head in _texts(render(replace(DOCUMENT, report=report)))
+
+
+def test_what_hurts_most_comes_first() -> None:
     texts = _texts(render(DOCUMENT))
-    assert "only 8 samples" in texts
-    assert any(t.startswith("conv_2 (features.1): quantization noise is 9.2 dB") for t in texts)
-    assert any(t.startswith("conv_1: 6.2 % of its values") for t in texts)
+    table = texts[texts.index("What hurts most") :]
+    first = table.index("features.1")
+    assert first < table.index("input x") < table.index("only 8 samples")
+    assert table[first + 1 : first + 4] == ["conv2d", "20.0 dB (10.0 %)", "9.2 dB (34.5 %)"]
+    assert any(t.startswith("1 output is below 15 dB, the worst is features.1") for t in texts)
+    assert any(t.startswith("features.0: 6.2 % of its values") for t in texts)
     assert "1 operation runs on floats: softmax." in texts
-    assert not any(t.startswith("conv_1 (features.0): quantization noise") for t in texts)
+    slow = "1 layer is slower than in float, most of all features.1: 80.0 µs instead of 40.0 µs."
+    assert slow in texts
+
+
+def test_without_sensitivity_the_noisiest_outputs_come_first() -> None:
+    report = replace(REPORT, sensitivity=None)
+    texts = _texts(render(replace(DOCUMENT, report=report)))
+    table = texts[texts.index("What hurts most") :]
+    assert "Output noise by it alone" not in texts
+    assert table.index("features.1") < table.index("features.0")
+
+
+def test_sensitivity_is_a_share_of_the_noise() -> None:
+    texts = _texts(render(DOCUMENT))
+    ranking = texts[texts.index("Sensitivity ranking") :]
+    assert "90.9 % (20.0 dB)" in ranking
+    assert "9.1 % (30.0 dB)" in ranking
+    assert "no noise" in ranking
+    assert any("There was no time for 2 of 5 layers" in text for text in ranking)
+
+
+def test_times_of_both_models_stand_side_by_side() -> None:
+    texts = _texts(render(DOCUMENT))
+    table = texts[texts.index("The slowest integer steps") :]
+    at = table.index("features.0")
+    assert table[at + 1 : at + 5] == ["300.0 µs", "100.0 µs", "3.00x", "50 %"]
+    at = table.index("features.1")
+    assert table[at + 1 : at + 6] == ["softmax softmax_1", "40.0 µs", "80.0 µs", "0.50x", "40 %"]
+
+
+def test_reasons_of_what_is_not_quantized_are_grouped() -> None:
+    texts = _texts(render(DOCUMENT))
+    table = texts[texts.index("Not quantized, and why") :]
+    assert table.index("FLOAT: runs on floats") < table.index(
+        "FOLDED: folded into the layer before it"
+    )
+    assert "1 softmax" in table
 
 
 def test_a_difference_of_engine_and_reference_shows() -> None:
     report = replace(REPORT, parity=ParityCertificate(8, 3, ("avx2",)))
-    assert "differs by 3" in _texts(render(replace(DOCUMENT, report=report)))
+    texts = _texts(render(replace(DOCUMENT, report=report)))
+    assert any("Engine and reference differ by up to 3 (avx2)." in text for text in texts)
 
 
 def test_nothing_to_mention_is_said() -> None:
-    report = replace(REPORT, nodes=(CONV,))
+    report = replace(REPORT, nodes=(CONV,), latency=None)
     texts = _texts(render(ReportDocument("m", report)))
-    assert "Nothing was found." in texts
+    assert "Nothing else stands out." in texts
+
+
+def test_a_training_alone_has_its_curves() -> None:
+    texts = _texts(render(replace(DOCUMENT, title="jobs/t", report=None)))
+    assert "How a training went" in texts
+    assert "task loss, held-out split" in texts
+    assert "same class as float" in texts
+    assert "All layers" not in texts
 
 
 def test_sections_without_data_are_left_out() -> None:
@@ -118,7 +236,14 @@ def test_sections_without_data_are_left_out() -> None:
         nodes=(replace(CONV, sqnr_db=None, quantized_bytes=0),), float_bytes=9
     )
     texts = _texts(render(ReportDocument("m", plan)))
-    for heading in ("Training", "Noise by layer", "Size by layer", "Ranges of activations"):
+    for heading in (
+        "Training",
+        "Noise by layer",
+        "Sensitivity ranking",
+        "Time of a call",
+        "Size by layer",
+        "Ranges of activations",
+    ):
         assert heading not in texts
     assert "All layers" in texts
 

@@ -28,6 +28,7 @@ from smidgen.config import (
     PrecisionConfig,
     Preprocessing,
     QATConfig,
+    RangeSource,
     Resampling,
     Schedule,
     StageConfig,
@@ -177,6 +178,7 @@ def test_every_option_of_training_has_a_counterpart() -> None:
             budget=BudgetConfig(steps=9, seconds=1.5, patience=2),
         ),
         QATConfig(task_loss=TaskLoss.CROSS_ENTROPY, loss=LossConfig(label_smoothing=0.1)),
+        QATConfig(activations=RangeSource.LEARNED),
     ],
 )
 def test_what_the_client_writes_is_what_the_server_trains(config: QATConfig) -> None:

@@ -1,11 +1,12 @@
-"""What a person should look at before serving the model."""
+"""What costs most and what a person should look at before serving the model."""
 
 from __future__ import annotations
 
 from smidgen.html_report.document import ReportDocument
+from smidgen.html_report.labels import label, labels_of
 from smidgen.html_report.markup import Markup, tag
-from smidgen.html_report.numerals import percent
-from smidgen.report import NodeReport
+from smidgen.html_report.numerals import count_of, percent
+from smidgen.report import NodeReport, QuantizationReport
 
 NOISY_DB = 15.0
 """Below it an output's noise is more than a sixth of its signal."""
@@ -13,41 +14,102 @@ _MOST_LAYERS = 5
 _CLIPPED_SHARE = 0.01
 
 
-def attention(document: ReportDocument) -> Markup:
-    """Lists warnings, noisy layers and layers that stayed in float, or says that there are none."""
-    found = [*document.warnings, *_noisy(document), *_clipped(document), *_floats(document)]
+def attention(document: ReportDocument) -> Markup | None:
+    """Shows the layers with the most noise and lists what else stands out."""
+    report = document.report
+    if report is None:
+        return None
+    found = [
+        *document.warnings,
+        *_noisy(report),
+        *_clipped(document, report),
+        *_floats(report),
+        *_slow(report),
+    ]
+    lines = tag("ul", [tag("li", line) for line in found], class_="attention")
     if not found:
-        return tag("section", tag("h2", "What needs attention"), tag("p", "Nothing was found."))
+        lines = tag("p", "Nothing else stands out.")
     return tag(
         "section",
-        tag("h2", "What needs attention"),
-        tag("ul", [tag("li", line) for line in found], class_="attention"),
+        tag("h2", "What hurts most"),
+        _worst(document, report),
+        lines,
     )
 
 
-def _noisy(document: ReportDocument) -> list[str]:
-    measured = [node for node in document.report.nodes if node.sqnr_db is not None]
-    noisy = sorted((node for node in measured if _sqnr(node) < NOISY_DB), key=_sqnr)
-    named = [
-        f"{_name(node)}: quantization noise is {_sqnr(node):.1f} dB below the signal; "
-        "train with quantization, calibrate with another method, or keep the layer in float."
-        for node in noisy[:_MOST_LAYERS]
-    ]
-    rest = len(noisy) - len(named)
-    return [*named, f"{rest} more layers are below {NOISY_DB:g} dB."] if rest else named
+def _worst(document: ReportDocument, report: QuantizationReport) -> Markup | None:
+    """Makes a table of the worst layers: by what they cost alone if that was measured."""
+    ranked = _ranking(report)[:_MOST_LAYERS]
+    if not ranked:
+        return None
+    alone = _alone(report)
+    noise = {node.node: node for node in report.nodes}
+    clipped = {view.node: view.clipped_share for view in document.activations}
+    name_of = labels_of(report.nodes)
+    head: list[tuple[str, str | None]] = [("Layer", None), ("Operator", None)]
+    head += [("Output noise by it alone", "number")] if alone else []
+    head += [("Noise of its own output", "number"), ("Clipped", "number")]
+    rows = []
+    for name in ranked:
+        node, share = noise.get(name), clipped.get(name)
+        cells: list[tuple[str, str | None]] = [
+            (name_of(name), None),
+            ("input" if node is None else node.op, None),
+        ]
+        cells += [(_db(alone[name]), "number")] if alone else []
+        cells += [
+            (_db(None if node is None else node.sqnr_db), "number"),
+            ("" if share is None else percent(share, 2), "number"),
+        ]
+        rows.append(tag("tr", [tag("td", text, class_=align) for text, align in cells]))
+    titles = tag("tr", [tag("th", text, class_=align) for text, align in head])
+    return tag("div", tag("table", tag("thead", titles), tag("tbody", rows)), class_="scroll")
 
 
-def _clipped(document: ReportDocument) -> list[str]:
+def _ranking(report: QuantizationReport) -> list[str]:
+    alone = _alone(report)
+    if alone:
+        return sorted(alone, key=lambda name: alone[name])
+    measured = [node for node in report.nodes if node.sqnr_db is not None and node.is_quantized]
+    return [node.node for node in sorted(measured, key=_sqnr)]
+
+
+def _alone(report: QuantizationReport) -> dict[str, float]:
+    layers = () if report.sensitivity is None else report.sensitivity.layers
+    return {
+        layer.node: layer.output_sqnr_db for layer in layers if layer.output_sqnr_db is not None
+    }
+
+
+def _db(ratio: float | None) -> str:
+    """Writes a ratio as decibels and as noise in percent of the signal."""
+    return "" if ratio is None else f"{ratio:.1f} dB ({percent(10 ** (-ratio / 20))})"
+
+
+def _noisy(report: QuantizationReport) -> list[str]:
+    noisy = [node for node in report.nodes if _sqnr(node) < NOISY_DB]
+    if not noisy:
+        return []
+    worst = min(noisy, key=_sqnr)
     return [
-        f"{activation.node}: {percent(activation.clipped_share)} of its values are outside the "
-        "range and are clipped."
+        f"{count_of(len(noisy), 'output')} below {NOISY_DB:g} dB, the worst is {label(worst)} with "
+        f"{_sqnr(worst):.1f} dB. If accuracy suffers, train with quantization, or calibrate with "
+        "another method."
+    ]
+
+
+def _clipped(document: ReportDocument, report: QuantizationReport) -> list[str]:
+    name_of = labels_of(report.nodes)
+    return [
+        f"{name_of(activation.node)}: {percent(activation.clipped_share)} of its values are "
+        "outside the range and are clipped."
         for activation in document.activations
         if activation.clipped_share is not None and activation.clipped_share > _CLIPPED_SHARE
     ]
 
 
-def _floats(document: ReportDocument) -> list[str]:
-    floats = [node for node in document.report.nodes if node.reason == "FLOAT"]
+def _floats(report: QuantizationReport) -> list[str]:
+    floats = [node for node in report.nodes if node.reason == "FLOAT"]
     if not floats:
         return []
     kinds = ", ".join(sorted({node.op for node in floats}))
@@ -55,9 +117,18 @@ def _floats(document: ReportDocument) -> list[str]:
     return [f"{count} on floats: {kinds}."]
 
 
+def _slow(report: QuantizationReport) -> list[str]:
+    layers = () if report.latency is None else report.latency.layers
+    slow = [layer for layer in layers if layer.quantized_us > layer.float_us]
+    if not slow:
+        return []
+    worst = max(slow, key=lambda layer: layer.quantized_us - layer.float_us)
+    return [
+        f"{count_of(len(slow), 'layer')} slower than in float, most of all "
+        f"{labels_of(report.nodes)(worst.node)}: {worst.quantized_us:.1f} µs instead of "
+        f"{worst.float_us:.1f} µs."
+    ]
+
+
 def _sqnr(node: NodeReport) -> float:
     return node.sqnr_db if node.sqnr_db is not None else float("inf")
-
-
-def _name(node: NodeReport) -> str:
-    return f"{node.node} ({node.module_path})" if node.module_path else node.node

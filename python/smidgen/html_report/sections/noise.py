@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from smidgen.html_report.charts.columns import Column, column_chart
+from smidgen.html_report.labels import label
 from smidgen.html_report.markup import Markup, tag
 from smidgen.html_report.sections.attention import NOISY_DB
 from smidgen.report import NodeReport
@@ -18,13 +19,12 @@ def noise(nodes: Sequence[NodeReport]) -> Markup | None:
     if not measured:
         return None
     columns = [
-        Column(f"{node.node} {node.op}: {sqnr:.1f} dB", ((_colour(sqnr), sqnr),))
-        for node, sqnr in measured
+        Column(f"{label(node)}: {sqnr:.1f} dB", ((_colour(sqnr), sqnr),)) for node, sqnr in measured
     ]
     chart = column_chart("Signal to quantization noise of each output in dB", columns)
     explanation = (
-        f"Higher is better: 20 dB is a tenth of the signal, 40 dB a hundredth. Noise of earlier "
-        f"layers is in the later ones. Below {NOISY_DB:g} dB columns are red."
+        "Higher is better: at 20 dB noise is a tenth of the signal, at 40 dB a hundredth. Noise of "
+        f"earlier layers is in the later ones. Below {NOISY_DB:g} dB columns are red."
     )
     return tag("section", tag("h2", "Noise by layer"), tag("p", explanation), chart)
 

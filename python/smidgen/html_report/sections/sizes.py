@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from smidgen.html_report.charts.columns import Column, column_chart
 from smidgen.html_report.charts.frame import legend
+from smidgen.html_report.labels import label
 from smidgen.html_report.markup import Markup, tag
 from smidgen.html_report.numerals import size
 from smidgen.report import NodeReport
@@ -20,7 +21,7 @@ def sizes(nodes: Sequence[NodeReport]) -> Markup | None:
         return None
     columns = [
         Column(
-            f"{node.node}: {size(node.float_bytes)}, then {size(node.quantized_bytes)}",
+            f"{label(node)}: {size(node.float_bytes)}, then {size(node.quantized_bytes)}",
             (("c2", node.float_bytes / _KIB), ("c1", node.quantized_bytes / _KIB)),
         )
         for node in weighty

@@ -9,7 +9,7 @@ from typing import Any
 
 from smidgen import pipeline
 from smidgen.artifact import save_artifact
-from smidgen.config import ConversionConfig, Preprocessing
+from smidgen.config import ConversionConfig, MeasurementConfig, Preprocessing
 from smidgen.config.documents import from_document
 from smidgen.pipeline import Conversion
 from smidgen.profile import CalibrationProfile
@@ -62,6 +62,7 @@ def _converted(
         gate=config.gate,
         samples=dataset_of(fields["dataset"]) if fields["dataset"] is not None else None,
         preprocessing=_preprocessing_of(fields),
+        measurements=MeasurementConfig(**fields["measurements"]),
     )
 
 

@@ -16,6 +16,7 @@ from smidgen_service.jobs.data_fields import dataset_of
 from smidgen_service.jobs.tasks.channel import Channel
 from smidgen_service.jobs.tasks.sources import precision_of, profile_of
 from smidgen_service.jobs.throttle import ProgressThrottle
+from smidgen_service.store.curves import MOST_POINTS
 
 
 def train(fields: Mapping[str, Any], channel: Channel) -> None:
@@ -43,7 +44,8 @@ def train(fields: Mapping[str, Any], channel: Channel) -> None:
     throttle.flush()
     trained_path = Path(fields["trained"])
     pipeline.save_trained(trained, trained_path)
-    channel.send("result", {"summary": asdict(trained.summary)})
+    curve = trained.curve.thinned(MOST_POINTS).to_document()
+    channel.send("result", {"summary": asdict(trained.summary), "curve": curve})
 
 
 def _send_progress(channel: Channel, progress: TrainingProgress) -> None:

@@ -1,0 +1,22 @@
+"""What a person calls a layer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from smidgen.report import NodeReport
+
+
+def label(node: NodeReport) -> str:
+    """Returns the path in the user's model, or the operator and the node's name.
+
+    >>> label(NodeReport("v3", "add", is_quantized=True))
+    'add v3'
+    """
+    return node.module_path or f"{node.op} {node.node}"
+
+
+def labels_of(nodes: Sequence[NodeReport]) -> Callable[[str], str]:
+    """Returns what finds the label of a node by its name; a name that is no node is an input."""
+    known = {node.node: label(node) for node in nodes}
+    return lambda name: known.get(name, f"input {name}")
