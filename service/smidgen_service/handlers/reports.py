@@ -110,7 +110,10 @@ class ReportHandler:
 def _report(tx: sqlite3.Connection, job_id: str, *, include_histograms: bool) -> JobReport:
     job = jobs.get(tx, job_id)
     _check_succeeded(job)
-    calibration = _if_there(lambda: calibrations.get(tx, job.calibration_id))
+    calibration_id = job.calibration_id
+    calibration = (
+        None if calibration_id is None else _if_there(lambda: calibrations.get(tx, calibration_id))
+    )
     conversion = job.result if isinstance(job.result, ConvertResult) else None
     layers: tuple[LayerReport, ...] = ()
     if conversion is not None:
