@@ -27,6 +27,8 @@ from smidgen.v1 import model_service_pb2 as models_pb
 from smidgen.v1 import model_service_pb2_grpc as models_grpc
 from smidgen.v1 import optimization_service_pb2 as optimization_pb
 from smidgen.v1 import optimization_service_pb2_grpc as optimization_grpc
+from smidgen.v1 import report_service_pb2 as reports_pb
+from smidgen.v1 import report_service_pb2_grpc as reports_grpc
 
 ARTIFACT = np.random.default_rng(0).integers(0, 256, 300_000, dtype=np.uint8).tobytes()
 PIECE_BYTES = 64 * 1024
@@ -49,6 +51,7 @@ class State:
     batches: list[optimization_pb.CalibrationBatch] = field(default_factory=list)
     jobs: dict[str, jobs_pb.Job] = field(default_factory=dict)
     events: dict[str, list[jobs_pb.JobEvent]] = field(default_factory=dict)
+    reports: dict[str, reports_pb.Report] = field(default_factory=dict)
     watched_from: list[int] = field(default_factory=list)
     read_offsets: list[int] = field(default_factory=list)
     break_uploads_after: list[int] = field(default_factory=list)
@@ -302,6 +305,17 @@ class Optimization(optimization_grpc.OptimizationServiceServicer):
         return self.state.jobs["jobs/convert"]
 
 
+class Reports(reports_grpc.ReportServiceServicer):
+    def __init__(self, state: State) -> None:
+        self.state = state
+
+    def GetReport(self, request, context):
+        self.state.last_request = request
+        if request.name not in self.state.reports:
+            not_found(context, request.name)
+        return self.state.reports[request.name]
+
+
 class Jobs(jobs_grpc.JobServiceServicer):
     def __init__(self, state: State) -> None:
         self.state = state
@@ -517,6 +531,7 @@ class CannedServer:
             Optimization(state), self._server
         )
         jobs_grpc.add_JobServiceServicer_to_server(Jobs(state), self._server)
+        reports_grpc.add_ReportServiceServicer_to_server(Reports(state), self._server)
         inference_grpc.add_InferenceServiceServicer_to_server(Inference(state), self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self.health, self._server)
         self.port = self._server.add_insecure_port(f"127.0.0.1:{port}")

@@ -275,7 +275,7 @@ def test_names_are_only_text(name: str) -> None:
     )
     assert "<script" not in page
     assert "<img" not in page
-    assert _texts(page).count(name) >= 8
+    assert sum(name in text for text in _texts(page)) >= 8
 
 
 def test_a_thousand_layers_stay_within_two_mebibytes() -> None:

@@ -11,6 +11,7 @@ from smidgen.report import NodeReport, QuantizationReport
 NOISY_DB = 15.0
 """Below it an output's noise is more than a sixth of its signal."""
 _MOST_LAYERS = 5
+_MOST_WARNINGS = 3
 _CLIPPED_SHARE = 0.01
 
 
@@ -20,12 +21,18 @@ def attention(document: ReportDocument) -> Markup | None:
     if report is None:
         return None
     found = [
-        *document.warnings,
         *_noisy(report),
         *_clipped(document, report),
         *_floats(report),
         *_slow(report),
+        *document.warnings[:_MOST_WARNINGS],
     ]
+    rest = document.warnings[_MOST_WARNINGS:]
+    folded = tag(
+        "details",
+        tag("summary", f"{len(rest)} more warnings of the calibration"),
+        tag("ul", [tag("li", line) for line in rest], class_="attention"),
+    )
     lines = tag("ul", [tag("li", line) for line in found], class_="attention")
     if not found:
         lines = tag("p", "Nothing else stands out.")
@@ -34,6 +41,7 @@ def attention(document: ReportDocument) -> Markup | None:
         tag("h2", "What hurts most"),
         _worst(document, report),
         lines,
+        folded if rest else None,
     )
 
 

@@ -14,6 +14,7 @@ BAD_AGREEMENT, FAIR_AGREEMENT = 0.95, 0.99
 """The same without accuracies: share of samples of which both models say the same class."""
 BAD_DB, FAIR_DB = 15.0, 25.0
 """The same without classes: signal to noise of the output."""
+_COARSE_POINTS = 0.1
 _LEVELS = ("good", "fair", "bad")
 _HEADS = {
     "good": "Fit to serve",
@@ -65,7 +66,22 @@ def verdict(report: QuantizationReport, *, is_trained: bool) -> Markup:
         ),
         tag("div", [_tile(*item) for item in findings.items()], class_="tiles"),
         tag("p", _coverage(report), class_="coverage"),
+        _advice(findings["Accuracy"].level, is_trained=is_trained),
     )
+
+
+def _advice(level: str, *, is_trained: bool) -> Markup | None:
+    """Says what to try where accuracy was lost."""
+    if level not in ("fair", "bad"):
+        return None
+    if is_trained:
+        text = "train for more epochs or with a larger dataset, or with learned ranges"
+    else:
+        text = (
+            "train with quantization, or calibrate on more samples or with another method, or "
+            "convert with post-training options"
+        )
+    return tag("p", f"What to try: {text}. The layers below cost most.", class_="coverage")
 
 
 def _overall(findings: dict[str, _Finding]) -> str:
@@ -101,9 +117,15 @@ def _accuracy(report: QuantizationReport) -> _Finding:
     note = f"{change} from {percent(before, 2)} in float"
     parity = None if report.parity is None else report.parity.float_model
     if parity is not None:
-        note += f", {parity.sample_count} samples"
+        note += f", {parity.sample_count} samples{_grain(parity.sample_count)}"
     words = "accuracy as in float" if same else f"accuracy {percent(after, 2)} ({change})"
     return _Finding(_level(-points, FAIR_POINTS, BAD_POINTS), percent(after, 2), note, words)
+
+
+def _grain(sample_count: int) -> str:
+    """Says what one sample more or less makes, where that is not little."""
+    points = 100 / sample_count
+    return f" (one is {points:.2f} points)" if points >= _COARSE_POINTS else ""
 
 
 def _size(report: QuantizationReport) -> _Finding:
