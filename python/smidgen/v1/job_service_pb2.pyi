@@ -221,7 +221,7 @@ class ConvertResult(_message.Message):
     """Size of the artifact file in bytes."""
     @_builtins.property
     def report(self) -> _report_pb2.QuantizationReport:
-        """What was quantized, how, and at what cost."""
+        """What was quantized, how, and at what cost. ReportService.GetReport has more."""
 
     def __init__(
         self,

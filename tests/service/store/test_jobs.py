@@ -6,12 +6,15 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from smidgen.config import MeasurementConfig
 from smidgen.progress import Stage
+from smidgen.qat.curve import EvaluationPoint, TrainingCurve
 from smidgen.report import NodeReport, ParityCertificate, QuantizationReport
 from smidgen_service.errors import NotFoundError
-from smidgen_service.store import jobs
+from smidgen_service.store import curves, jobs
 from smidgen_service.store.database import migrate
 from smidgen_service.store.records import (
     ConvertResult,
@@ -160,3 +163,24 @@ def test_users_are_jobs_that_have_not_ended(tx: sqlite3.Connection) -> None:
 def test_unknown_job_is_not_found(tx: sqlite3.Connection) -> None:
     with pytest.raises(NotFoundError):
         jobs.get(tx, "absent")
+
+
+def test_measurements_are_kept(tx: sqlite3.Connection) -> None:
+    assert add(tx, "plain").measurements == MeasurementConfig()
+    wanted = MeasurementConfig(sensitivity_seconds=2.5, latency=True)
+    job = JobRecord("one", JobKind.CONVERT, "m", "c", 1, measurements=wanted)
+    assert jobs.insert(tx, job).measurements == wanted
+
+
+def test_curves_are_kept_in_bounded_length(tx: sqlite3.Connection) -> None:
+    add(tx, "one")
+    assert curves.find(tx, "one") is None
+    steps = np.arange(6 * 5000, dtype=np.float64).reshape(5000, 6)
+    point = EvaluationPoint(3, 1, Stage.QAT, 0.5, None, 1.0, 2.0)
+    curves.insert(tx, "one", TrainingCurve(steps, (point,)))
+    found = curves.find(tx, "one")
+    assert found is not None
+    assert found.steps.shape == (curves.MOST_POINTS, 6)
+    assert found.column("step")[-1] == steps[-1, 0]
+    assert found.column("task_loss").mean() == pytest.approx(steps[:, 1].mean(), rel=1e-3)
+    assert found.evaluations == (point,)
