@@ -60,7 +60,7 @@ Activations = Annotated[
     RangeSource,
     typer.Option(
         help="Where the ranges of activations come from: a moving average of the batches' ranges, "
-        "or the loss. A training with learned ranges cannot be resumed."
+        "or the loss, which learns them."
     ),
 ]
 Optimizer = Annotated[OptimizerKind, typer.Option(help="The rule of a step.")]

@@ -69,7 +69,7 @@ class _JobStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_JobState.Val
     JOB_STATE_INTERRUPTED: _JobState.ValueType  # 7
     """A training that stopped before its end and can go on: the server or the worker was killed, or CancelJob asked to
     save its checkpoint. It holds its model and data until it is resumed or cancelled. Next: QUEUED by ResumeJob,
-    CANCELLED by CancelJob. A training with RANGE_SOURCE_LEARNED cannot go on and is FAILED instead.
+    CANCELLED by CancelJob.
     """
 
 class JobState(_JobState, metaclass=_JobStateEnumTypeWrapper):
@@ -92,7 +92,7 @@ JOB_STATE_CANCELLED: JobState.ValueType  # 6
 JOB_STATE_INTERRUPTED: JobState.ValueType  # 7
 """A training that stopped before its end and can go on: the server or the worker was killed, or CancelJob asked to
 save its checkpoint. It holds its model and data until it is resumed or cancelled. Next: QUEUED by ResumeJob,
-CANCELLED by CancelJob. A training with RANGE_SOURCE_LEARNED cannot go on and is FAILED instead.
+CANCELLED by CancelJob.
 """
 Global___JobState: _TypeAlias = JobState  # noqa: Y015
 

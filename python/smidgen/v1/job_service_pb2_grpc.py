@@ -102,8 +102,7 @@ class JobServiceServicer:
         """Queues an interrupted job again. It goes on from its checkpoint to the bytes that it would have had without the
         interruption, or from the start if it had none yet. If model, data, options, versions, instruction sets or threads
         are other than those of the checkpoint, it is interrupted again, with reason RESUME_FINGERPRINT_MISMATCH.
-        Errors: NOT_FOUND, FAILED_PRECONDITION (the job is not INTERRUPTED, or trains with RANGE_SOURCE_LEARNED). Idempotent
-        with a request_id.
+        Errors: NOT_FOUND, FAILED_PRECONDITION (the job is not INTERRUPTED). Idempotent with a request_id.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

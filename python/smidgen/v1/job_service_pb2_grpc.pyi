@@ -51,8 +51,7 @@ class JobServiceStub:
     """Queues an interrupted job again. It goes on from its checkpoint to the bytes that it would have had without the
     interruption, or from the start if it had none yet. If model, data, options, versions, instruction sets or threads
     are other than those of the checkpoint, it is interrupted again, with reason RESUME_FINGERPRINT_MISMATCH.
-    Errors: NOT_FOUND, FAILED_PRECONDITION (the job is not INTERRUPTED, or trains with RANGE_SOURCE_LEARNED). Idempotent
-    with a request_id.
+    Errors: NOT_FOUND, FAILED_PRECONDITION (the job is not INTERRUPTED). Idempotent with a request_id.
     """
 
 @_typing.type_check_only
@@ -78,8 +77,7 @@ class JobServiceAsyncStub(JobServiceStub):
     """Queues an interrupted job again. It goes on from its checkpoint to the bytes that it would have had without the
     interruption, or from the start if it had none yet. If model, data, options, versions, instruction sets or threads
     are other than those of the checkpoint, it is interrupted again, with reason RESUME_FINGERPRINT_MISMATCH.
-    Errors: NOT_FOUND, FAILED_PRECONDITION (the job is not INTERRUPTED, or trains with RANGE_SOURCE_LEARNED). Idempotent
-    with a request_id.
+    Errors: NOT_FOUND, FAILED_PRECONDITION (the job is not INTERRUPTED). Idempotent with a request_id.
     """
 
 class JobServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -132,8 +130,7 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         """Queues an interrupted job again. It goes on from its checkpoint to the bytes that it would have had without the
         interruption, or from the start if it had none yet. If model, data, options, versions, instruction sets or threads
         are other than those of the checkpoint, it is interrupted again, with reason RESUME_FINGERPRINT_MISMATCH.
-        Errors: NOT_FOUND, FAILED_PRECONDITION (the job is not INTERRUPTED, or trains with RANGE_SOURCE_LEARNED). Idempotent
-        with a request_id.
+        Errors: NOT_FOUND, FAILED_PRECONDITION (the job is not INTERRUPTED). Idempotent with a request_id.
         """
 
 def add_JobServiceServicer_to_server(servicer: JobServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -183,7 +183,7 @@ class _RangeSourceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RangeSour
     RANGE_SOURCE_OBSERVED: _RangeSource.ValueType  # 1
     """A moving average of the batches' ranges."""
     RANGE_SOURCE_LEARNED: _RangeSource.ValueType  # 2
-    """The loss, by a gradient for the step between two integers. Such a training has no checkpoints: it cannot be resumed."""
+    """The loss, by a gradient for the step between two integers (LSQ)."""
 
 class RangeSource(_RangeSource, metaclass=_RangeSourceEnumTypeWrapper):
     """Where the ranges of activations come from in training."""
@@ -193,7 +193,7 @@ RANGE_SOURCE_UNSPECIFIED: RangeSource.ValueType  # 0
 RANGE_SOURCE_OBSERVED: RangeSource.ValueType  # 1
 """A moving average of the batches' ranges."""
 RANGE_SOURCE_LEARNED: RangeSource.ValueType  # 2
-"""The loss, by a gradient for the step between two integers. Such a training has no checkpoints: it cannot be resumed."""
+"""The loss, by a gradient for the step between two integers (LSQ)."""
 Global___RangeSource: _TypeAlias = RangeSource  # noqa: Y015
 
 class _Schedule:

@@ -30,7 +30,7 @@ from smidgen_service.logs import log
 from smidgen_service.store import idempotency, jobs
 from smidgen_service.store.database import Database
 from smidgen_service.store.idempotency import RequestKey
-from smidgen_service.store.records import JobEvent, JobRecord, JobState
+from smidgen_service.store.records import JobEvent, JobKind, JobRecord, JobState
 
 _PAUSE_AFTER_FAULT_S = 1.0
 _INTERRUPTIONS = (JobInterruptedError, WorkerDiedError, ResumeError, StorageFullError)
@@ -280,7 +280,7 @@ class JobRunner:
 
     async def _end_failed(self, job: JobRecord, error: SmidgenError) -> None:
         failure, now = failure_of(error), self._clock()
-        can_go_on = job.is_resumable and isinstance(error, _INTERRUPTIONS)
+        can_go_on = job.kind is JobKind.TRAIN_QAT and isinstance(error, _INTERRUPTIONS)
         end = jobs.interrupt if can_go_on else jobs.fail
         await self._write_end(job.id, lambda tx: end(tx, job.id, failure, now=now))
 
@@ -341,10 +341,10 @@ def _request_cancel(
             resource_name=names.job_name(job.id),
             state=job.state.upper(),
         )
-    if save_checkpoint and not job.is_resumable:
-        what = "trains with learned ranges" if job.learns_ranges else f"is a {job.kind.upper()} job"
+    if save_checkpoint and job.kind is not JobKind.TRAIN_QAT:
         raise FailedPreconditionError(
-            f"{names.job_name(job.id)} {what}, which has no checkpoints; cancel it without",
+            f"{names.job_name(job.id)} is a {job.kind.upper()} job, which has no checkpoints; "
+            "cancel it without",
             reason="JOB_HAS_NO_CHECKPOINTS",
             resource_name=names.job_name(job.id),
         )
@@ -359,13 +359,6 @@ def _request_cancel(
 
 
 def _check_interrupted(job: JobRecord) -> None:
-    if job.learns_ranges:
-        raise FailedPreconditionError(
-            f"{names.job_name(job.id)} trains with learned ranges, and going on from a checkpoint "
-            "would not give the same bytes; train from the start, or with observed ranges",
-            reason="RESUME_OF_LEARNED_RANGES",
-            resource_name=names.job_name(job.id),
-        )
     if job.state is not JobState.INTERRUPTED:
         name = names.job_name(job.id)
         raise FailedPreconditionError(

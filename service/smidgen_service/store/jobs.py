@@ -189,18 +189,19 @@ def stop(tx: sqlite3.Connection, job_id: str, *, now: int) -> None:
 def interrupt_active(tx: sqlite3.Connection, *, now: int) -> tuple[str, ...]:
     """Ends jobs that ran when the server stopped and returns their ids.
 
-    Trainings that can go on are interrupted; of the others those that were asked to stop are
-    cancelled, the rest failed with JOB_INTERRUPTED.
+    Trainings are interrupted; of the others those that were asked to stop are cancelled, the rest
+    failed with JOB_INTERRUPTED.
     """
     rows = tx.execute(
-        "SELECT id, state FROM jobs WHERE state IN ('running', 'cancelling') ORDER BY sequence"
+        "SELECT id, kind, state FROM jobs WHERE state IN ('running', 'cancelling')"
+        " ORDER BY sequence"
     ).fetchall()
     error = JobInterruptedError()
     failure = JobFailure(type(error).__name__, error.reason, error.message, error.metadata)
     for row in rows:
         if row["state"] == JobState.CANCELLING:
             stop(tx, row["id"], now=now)
-        elif get(tx, row["id"]).is_resumable:
+        elif row["kind"] == JobKind.TRAIN_QAT:
             interrupt(tx, row["id"], failure, now=now)
         else:
             fail(tx, row["id"], failure, now=now)

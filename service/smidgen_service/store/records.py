@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from smidgen.config import Augmentation, MeasurementConfig, Preprocessing, RangeSource
+from smidgen.config import Augmentation, MeasurementConfig, Preprocessing
 from smidgen.formats.dataset import DatasetFormat
 from smidgen.formats.model_file import ModelFormat
 from smidgen.profile import CalibrationProfile
@@ -176,16 +176,6 @@ class JobRecord:
     result: TrainResult | ConvertResult | None = None
     result_sha256: str | None = None
     saves_checkpoint: bool = False
-
-    @property
-    def learns_ranges(self) -> bool:
-        """Whether it is a training that cannot be resumed, as no checkpoint holds all it needs."""
-        return (self.config or {}).get("activations") == RangeSource.LEARNED
-
-    @property
-    def is_resumable(self) -> bool:
-        """Whether it goes on where it was, once it has been stopped."""
-        return self.kind is JobKind.TRAIN_QAT and not self.learns_ranges
 
 
 @dataclass(frozen=True, slots=True)
