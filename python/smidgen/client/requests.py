@@ -321,7 +321,7 @@ def convert_request(
         request.measurements.latency = measurements.latency
     if calibration:
         request.calibration = calibration_name(calibration)
-    else:
+    elif train_job:
         request.train_job = job_name(train_job)
     return request
 

@@ -16,10 +16,11 @@ import smidgen
 from smidgen.artifact import save_artifact
 from smidgen.errors import InvalidModelError, UnsupportedOperatorError
 from smidgen.float_model import load_model
-from smidgen.formats.onnx_export import export_float_onnx
+from smidgen.formats.onnx_export import export_float_onnx, export_onnx
 from smidgen.formats.pt2 import read_pt2
 from smidgen.inspection import FileFacts, Placement, inspect_file
 from smidgen.pipeline import plan
+from smidgen.program import Add, Dequantize, DType, Program, Quantize, TensorInfo
 from tests.python.formats.pt2_files import export
 from tests.python.graph.networks import NETWORKS, randomize
 from tests.python.graph.transformers import export_encoder
@@ -183,3 +184,29 @@ def test_the_document_has_what_the_facts_have(pt2: Path) -> None:
     assert document["multiplications"] == found.multiplications
     assert document["operators"]["conv2d"] == 1
     assert document["layers"][1]["placement"]["reason"] == "FOLDED"
+
+
+def test_a_quantized_onnx_file_shows_the_steps_that_it_becomes(tmp_path: Path) -> None:
+    tensors = {
+        "x": TensorInfo("x", DType.FLOAT32, (None, 8)),
+        "z": TensorInfo("z", DType.FLOAT32, (None, 8)),
+        "r": TensorInfo("r", DType.UINT8, (None, 8), 0.25, 9),
+        "q": TensorInfo("q", DType.UINT8, (None, 8), 0.5, 3),
+        "s": TensorInfo("s", DType.UINT8, (None, 8), 0.75, 7),
+        "y": TensorInfo("y", DType.FLOAT32, (None, 8)),
+    }
+    steps = (Quantize("x", "q"), Quantize("z", "r"), Add("q", "r", "s"), Dequantize("s", "y"))
+    path = tmp_path / "quantized.onnx"
+    path.write_bytes(
+        export_onnx(Program(("x", "z"), ("y",), tensors, steps, {})).SerializeToString()
+    )
+
+    found = inspect_file(path)
+
+    assert found.format == "quantized_onnx"
+    assert found.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert [spec.name for spec in (*found.inputs, *found.outputs)] == ["x", "z", "y"]
+    kinds = [layer.op for layer in found.layers]
+    assert sorted(kinds) == ["Add", "Dequantize", "Quantize", "Quantize"]
+    assert [kinds[-2], kinds[-1]] == ["Add", "Dequantize"]
+    assert all(layer.placement == Placement(True, "") for layer in found.layers)
