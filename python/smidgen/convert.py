@@ -6,11 +6,11 @@ from collections.abc import Mapping
 
 from torch import fx
 
-from smidgen.config.precision import ALL_INT8, PrecisionConfig
+from smidgen.config.precision import ALL_INT8
 from smidgen.convertible import check_convertible
 from smidgen.passes import keep_in_float
 from smidgen.placement import check_ranges, range_sources
-from smidgen.precision import float_layers, resolve_precision
+from smidgen.precision import Precision, float_layers, resolve_precision
 from smidgen.profile import ActivationRange
 from smidgen.program import Program, verify
 from smidgen.program_writer.rules import write_node
@@ -27,7 +27,7 @@ def convert_graph(
     inputs: tuple[TensorSpec, ...],
     outputs: tuple[TensorSpec, ...],
     lineage: Mapping[str, str] | None = None,
-    precision: PrecisionConfig = ALL_INT8,
+    precision: Precision = ALL_INT8,
 ) -> Program:
     """Writes the integer program of a graph that fuse_for_inference or training has left.
 

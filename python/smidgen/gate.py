@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from smidgen.config.gate import GateConfig
+from smidgen.config.search import SearchConfig
 from smidgen.errors import GateError, InvalidConfigError
 from smidgen.report import GateReport
 from smidgen.tensor_spec import TensorSpec
@@ -35,6 +36,16 @@ class Measured:
     sqnr_db: float
     float_accuracy: float | None = None
     quantized_accuracy: float | None = None
+
+    @property
+    def drop(self) -> float | None:
+        """`lost` as a share of the samples; None where the output has no classes."""
+        return None if self.lost is None else self.lost / self.sample_count
+
+    @property
+    def finite_sqnr_db(self) -> float | None:
+        """`sqnr_db`, or None where it is not finite."""
+        return self.sqnr_db if math.isfinite(self.sqnr_db) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +85,21 @@ def check_measurable(
         )
 
 
+def check_search(search: SearchConfig | None, gate: GateConfig) -> None:
+    """Checks that a search has something to search for.
+
+    Raises:
+        InvalidConfigError: reason SEARCH_NEEDS_GATE.
+    """
+    if search is not None and not gate.is_any:
+        raise InvalidConfigError(
+            "a search is asked for without a limit that it should reach; set max_drop or "
+            "min_sqnr_db, or leave the search out",
+            reason="SEARCH_NEEDS_GATE",
+            field="search",
+        )
+
+
 def holds_drop(max_drop: float, sample_count: int, lost: int) -> bool:
     """Tells whether a drop is within its limit, which counts as the decimal that it is written as.
 
@@ -83,8 +109,18 @@ def holds_drop(max_drop: float, sample_count: int, lost: int) -> bool:
     return lost <= Fraction(repr(max_drop)) * sample_count
 
 
-def check_gate(gate: GateConfig, found: Measured) -> GateReport:
+def gate_holds(gate: GateConfig, found: Measured) -> bool:
+    """Tells whether check_gate would pass."""
+    return not any(True for _ in _misses(gate, found))
+
+
+def check_gate(gate: GateConfig, found: Measured, *, tried: int = 1) -> GateReport:
     """Returns the figures of a gate that is passed.
+
+    Args:
+        gate: The limits.
+        found: The figures.
+        tried: How many programs were searched for this one.
 
     Raises:
         GateError: it is not; the message has for each limit what was found, what is allowed, and
@@ -95,13 +131,14 @@ def check_gate(gate: GateConfig, found: Measured) -> GateReport:
         return GateReport(
             sample_count=found.sample_count,
             max_drop=gate.max_drop,
-            drop=None if found.lost is None else found.lost / found.sample_count,
+            drop=found.drop,
             min_sqnr_db=gate.min_sqnr_db,
-            sqnr_db=found.sqnr_db if math.isfinite(found.sqnr_db) else None,
+            sqnr_db=found.finite_sqnr_db,
         )
     first = misses[0]
+    best = f", the best of {tried} programs tried" if tried > 1 else ""
     raise GateError(
-        f"{'; '.join(miss.text for miss in misses)}. Nothing was published; {_WHAT_TO_DO}",
+        f"{'; '.join(miss.text for miss in misses)}{best}. Nothing was published; {_WHAT_TO_DO}",
         limit=first.limit,
         found=first.found,
         allowed=first.allowed,

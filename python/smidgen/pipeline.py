@@ -22,6 +22,7 @@ from smidgen.config import (
     PrecisionConfig,
     Preprocessing,
     QATConfig,
+    SearchConfig,
 )
 from smidgen.config.precision import ALL_INT8
 from smidgen.conversion import Conversion
@@ -37,13 +38,15 @@ from smidgen.fidelity import Fidelity
 from smidgen.float_execution import float_values
 from smidgen.float_model import FloatModel, check_belongs, load_model
 from smidgen.formats.dataset import Dataset
-from smidgen.gate import check_gate, check_measurable
+from smidgen.gate import check_gate, check_measurable, check_search
 from smidgen.latency import measure_latency
 from smidgen.measured import LatencyReport
 from smidgen.origin import calibration_origin, training_origin
 from smidgen.passes import fuse_for_inference, keep_in_float, quantize_dynamically
 from smidgen.post_training import apply_post_training
 from smidgen.precision import float_layers, resolve_precision
+from smidgen.precision_choice import choose_precision, report_search
+from smidgen.precision_search import Precisions, SearchResult
 from smidgen.profile import ActivationRange, CalibrationProfile
 from smidgen.program import Program
 from smidgen.progress import Stage
@@ -127,6 +130,7 @@ def convert(
     preprocessing: Preprocessing | None = None,
     gate: GateConfig | None = None,
     measurements: MeasurementConfig | None = None,
+    search: SearchConfig | None = None,
 ) -> Conversion:
     """Writes the integer program, compares engine and reference on it and reports.
 
@@ -146,6 +150,8 @@ def convert(
             that of the evaluation data or of the samples.
         gate: What the program must keep of the float model on the evaluation data.
         measurements: What to measure for the report that takes time; nothing if None.
+        search: How long to look for layers that need more bits than `precision` gives them, int8 in
+            place of int4 or float in place of int8, for the gate to hold; None does not look.
 
     Raises:
         UnsupportedOperatorError: nodes cannot be converted; the message names all of them.
@@ -153,7 +159,7 @@ def convert(
         TrainingError: the trained model is another model's.
         InvalidConfigError: the precision does not fit the model, or is given for a trained one;
             post_training without samples, with trained weights, or with another precision; a gate
-            that cannot be measured; sensitivity without evaluation data.
+            that cannot be measured; sensitivity without evaluation data; a search without a gate.
         InvalidDatasetError: the evaluation data or the samples do not fit the model.
         EngineError: engine and reference differ.
         GateError: the program loses more than the gate allows.
@@ -161,6 +167,7 @@ def convert(
     check_belongs(model, profile)
     limits = gate or GateConfig()
     check_measurable(limits, model.exported.outputs, has_evaluation=evaluation is not None)
+    check_search(search, limits)
     precision = _precision(trained, precision)
     on_stage(Stage.CONVERT)
     options = post_training or PostTrainingConfig()
@@ -172,32 +179,50 @@ def convert(
         graph, ranges = _post_trained(model, profile, trained, options, samples)
     else:
         graph, ranges, prepared = _quantizable(model, profile, trained)
-    graph = keep_in_float(graph, float_layers(resolve_precision(graph, precision)))
-    if activations is Activations.DYNAMIC:
-        graph = quantize_dynamically(graph)
-    program = convert_graph(
-        graph,
-        ranges,
-        inputs=model.exported.inputs,
-        outputs=model.exported.outputs,
-        lineage={
-            **_lineage(model, profile, trained, activations),
-            **_post_training_lineage(options),
-            **(lineage or {}),
-        },
-        precision=precision,
-    )
+    source = None if evaluation is None else source_of(evaluation, model.exported.inputs)
+    origins = {
+        **_lineage(model, profile, trained, activations),
+        **_post_training_lineage(options),
+        **(lineage or {}),
+    }
+
+    def write(precisions: Precisions) -> Program:
+        return convert_graph(
+            _for_steps(graph, precisions, activations),
+            ranges,
+            inputs=model.exported.inputs,
+            outputs=model.exported.outputs,
+            lineage=origins,
+            precision=precisions,
+        )
+
+    found: SearchResult | None = None
+    precisions = resolve_precision(graph, precision)
+    if search is not None:
+        assert source is not None  # check_measurable
+        found = choose_precision(
+            model,
+            graph,
+            ranges,
+            evaluation=source,
+            precision=precision,
+            gate=limits,
+            config=search,
+            write=write,
+        )
+        if found.best.lifts:
+            precisions, prepared = found.precisions, None
+    program = write(precisions)
     program = with_preprocessing(program, preprocessing or _preprocessing_of(evaluation, samples))
     on_stage(Stage.VERIFY)
     if activations is Activations.DYNAMIC:
         prepared = None  # fake quantization simulates static activations alone
     elif prepared is None:
-        prepared = prepare_fused(graph, ranges, precision).eval()
-    source = None if evaluation is None else source_of(evaluation, model.exported.inputs)
+        prepared = prepare_fused(graph, ranges, precisions).eval()
+    graph = _for_steps(graph, precisions, activations)
     proof = prove(model, program, prepared, source, compares_all=limits.is_any)
-    passed = _pass_gate(limits, proof.fidelity)
+    passed = _pass_gate(limits, proof.fidelity, 1 if found is None else len(found.trials))
     noise = {} if source is None else _noise(model, graph, program, source)
-    precisions = resolve_precision(graph, precision)
     sensitivity = None
     if source is not None and wanted.sensitivity_seconds > 0.0:
         sensitivity = rank_sensitivity(
@@ -221,6 +246,7 @@ def convert(
         gate=passed,
         sensitivity=sensitivity,
         latency=_latency(model, graph, program) if wanted.latency else None,
+        search=None if found is None else report_search(found, graph),
     )
     return Conversion(program=program, report=report)
 
@@ -234,6 +260,7 @@ def quantize(
     precision: PrecisionConfig | None = None,
     evaluation: AnyDataset | None = None,
     gate: GateConfig | None = None,
+    search: SearchConfig | None = None,
 ) -> Conversion:
     """Makes an integer program of a model file in one call.
 
@@ -246,6 +273,7 @@ def quantize(
         precision: Bits of each layer's weights; int8 throughout if None.
         evaluation: Samples to report accuracy and noise on, and to evaluate training on.
         gate: What the program must keep of the float model on the evaluation data.
+        search: How long to look for layers that need more bits for the gate to hold.
 
     Raises:
         SmidgenError: the stages' errors; see load_model, calibrate, train_qat and convert.
@@ -266,6 +294,7 @@ def quantize(
         evaluation=evaluation,
         preprocessing=_preprocessing_of(evaluation, training, calibration),
         gate=gate,
+        search=search,
     )
 
 
@@ -305,11 +334,19 @@ def _quantizable(
     return *finish_qat(prepared.eval()), prepared
 
 
-def _pass_gate(gate: GateConfig, fidelity: Fidelity | None) -> GateReport | None:
+def _for_steps(
+    graph: fx.GraphModule, precisions: Precisions, activations: Activations
+) -> fx.GraphModule:
+    """Returns the graph with each layer in the form in which it runs."""
+    graph = keep_in_float(graph, float_layers(precisions))
+    return quantize_dynamically(graph) if activations is Activations.DYNAMIC else graph
+
+
+def _pass_gate(gate: GateConfig, fidelity: Fidelity | None, tried: int) -> GateReport | None:
     if not gate.is_any:
         return None
     assert fidelity is not None  # check_measurable
-    return check_gate(gate, fidelity.measured)
+    return check_gate(gate, fidelity.measured, tried=tried)
 
 
 def _check_together(post_training: PostTrainingConfig, precision: PrecisionConfig) -> None:

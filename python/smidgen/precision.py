@@ -12,11 +12,14 @@ from smidgen.errors import InvalidConfigError
 from smidgen.passes.fold_batch_norm import Layer
 from smidgen.passes.operators import ConvBatchNorm2d, module_of
 
+Precision = PrecisionConfig | Mapping[str, LayerPrecision]
+"""A rule for layers, or what resolve_precision made of one."""
 
-def resolve_precision(
-    graph: fx.GraphModule, config: PrecisionConfig
-) -> Mapping[str, LayerPrecision]:
+
+def resolve_precision(graph: fx.GraphModule, config: Precision) -> Mapping[str, LayerPrecision]:
     """Returns the precision of each convolution and linear layer of a fused graph, by node name.
+
+    What is resolved already stays as it is.
 
     The last override that fits a layer counts. A layer that none names gets the default, but int8
     where four bits cost accuracy and save next to nothing: where the model's input comes in and its
@@ -26,6 +29,8 @@ def resolve_precision(
         InvalidConfigError: reason PATTERN_MATCHES_NOTHING, or INT4_UNSUPPORTED where an override
             names a transposed convolution.
     """
+    if not isinstance(config, PrecisionConfig):
+        return config
     layers = {node: layer for node in graph.graph.nodes if (layer := _layer(graph, node))}
     resolved = {node.name: _default(node, layers, config.default) for node in layers}
     for override in config.overrides:
@@ -41,6 +46,15 @@ def resolve_precision(
             _check_supported(override, node, layers[node])
             resolved[node.name] = override.precision
     return resolved
+
+
+def overridden_layers(graph: fx.GraphModule, config: PrecisionConfig) -> frozenset[str]:
+    """Returns the layers that an override names, by node name."""
+    return frozenset(
+        node.name
+        for node in graph.graph.nodes
+        if _layer(graph, node) and any(_fits(override, node) for override in config.overrides)
+    )
 
 
 def float_layers(precisions: Mapping[str, LayerPrecision]) -> frozenset[str]:

@@ -152,6 +152,76 @@ class GateReport:
 
 
 @dataclass(frozen=True, slots=True)
+class PrecisionChange:
+    """A layer that a search gave more bits.
+
+    Attributes:
+        node: Name of its node in the fused graph.
+        module_path: Path in the user's model, for display; may be empty.
+        before: What it had before the search: int4 or int8.
+        after: What it has: int8 or float.
+        output_sqnr_db: What made it a candidate: the ratio of signal to quantization noise of the
+            first output in dB when this layer alone was quantized; None without noise.
+        output_kl: The divergence of the classes' probabilities then, in nats; None without classes.
+    """
+
+    node: str
+    module_path: str
+    before: str
+    after: str
+    output_sqnr_db: float | None
+    output_kl: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class PrecisionTrial:
+    """One program that a search measured.
+
+    Attributes:
+        reason: Why: `start`, `lift` or `give back NODE`.
+        nodes: The layers with more bits than at the start.
+        drop: Accuracy lost against the float model; without class labels the share of the samples
+            on which the two differ. None without classes.
+        sqnr_db: Signal to quantization noise ratio of the first output in dB; None where it is not
+            finite.
+        holds: Whether the limits hold.
+    """
+
+    reason: str
+    nodes: tuple[str, ...]
+    drop: float | None
+    sqnr_db: float | None
+    holds: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PrecisionSearch:
+    """How the precision of layers was found.
+
+    Attributes:
+        changes: The layers that got more bits.
+        trials: All programs measured, in order.
+        is_complete: Whether the search ended by itself; False where its budget ended it.
+    """
+
+    changes: tuple[PrecisionChange, ...]
+    trials: tuple[PrecisionTrial, ...]
+    is_complete: bool
+
+    @staticmethod
+    def from_dict(document: Mapping[str, Any]) -> PrecisionSearch:
+        """Rebuilds what asdict returned, also after a trip through JSON."""
+        return PrecisionSearch(
+            tuple(PrecisionChange(**change) for change in document["changes"]),
+            tuple(
+                PrecisionTrial(**{**trial, "nodes": tuple(trial["nodes"])})
+                for trial in document["trials"]
+            ),
+            document["is_complete"],
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class QuantizationReport:
     """What was quantized and what it brought.
 
@@ -165,6 +235,7 @@ class QuantizationReport:
         gate: The limits that it passed; None where it had none.
         sensitivity: What each layer alone costs; None if it was not measured.
         latency: How long both models take here; None if it was not measured.
+        search: How the precision of layers was found; None where it was given.
     """
 
     nodes: tuple[NodeReport, ...]
@@ -176,6 +247,7 @@ class QuantizationReport:
     gate: GateReport | None = None
     sensitivity: SensitivityReport | None = None
     latency: LatencyReport | None = None
+    search: PrecisionSearch | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the report as plain values for JSON."""
@@ -194,4 +266,6 @@ class QuantizationReport:
             fields["sensitivity"] = SensitivityReport.from_dict(fields["sensitivity"])
         if fields.get("latency") is not None:
             fields["latency"] = LatencyReport.from_dict(fields["latency"])
+        if fields.get("search") is not None:
+            fields["search"] = PrecisionSearch.from_dict(fields["search"])
         return QuantizationReport(**fields)

@@ -45,6 +45,7 @@ def measure_sensitivity(
     ranges: Mapping[str, ActivationRange],
     batch: Arrays,
     specs: Sequence[TensorSpec],
+    precisions: Mapping[str, LayerPrecision] | None = None,
 ) -> dict[str, Sensitivity]:
     """Quantizes the weights and the output of one layer after the other.
 
@@ -55,6 +56,7 @@ def measure_sensitivity(
         ranges: The range of each quantized activation by the names of activation_names.
         batch: One array for each input.
         specs: The model's inputs in order.
+        precisions: Precision of the layers by node; int8 where there is none.
 
     Returns:
         The sensitivity by node name, in execution order. Inputs count as layers, what only moves
@@ -65,7 +67,7 @@ def measure_sensitivity(
         UnsupportedOperatorError: a layer's sums could leave int32.
     """
     nodes = measurable_nodes(graph, ranges)
-    found = each_sensitivity(graph, ranges, batch, specs, nodes=nodes)
+    found = each_sensitivity(graph, ranges, batch, specs, nodes=nodes, precisions=precisions or {})
     return {node.name: sensitivity for node, sensitivity in found}
 
 

@@ -77,10 +77,36 @@ def test_a_failed_gate_publishes_nothing(server: RunningServer, calibration: str
     assert not list(server.data_dir.rglob("*.smidgen"))
 
 
+def test_a_search_finds_what_holds(server: RunningServer, calibration: str) -> None:
+    fields = {
+        "calibration": calibration,
+        "gate": pb.GateConfig(min_sqnr_db=40),
+        "evaluation_dataset": "datasets/bare",
+    }
+    job = server.convert(SMALL, **fields)
+    assert job.error.metadata["limit"] == "min_sqnr_db"
+    job = server.convert(SMALL, search=pb.SearchConfig(), **fields)
+    assert job.state == jobs_pb.JOB_STATE_SUCCEEDED, job
+    report = job.convert.report
+    (change,) = report.search.changes
+    assert (change.before, change.after) == ("int8", "float")
+    assert change.HasField("output_sqnr_db")
+    assert [trial.holds for trial in report.search.trials] == [False, True]
+    assert report.search.is_complete
+    assert [node.weight_bits for node in report.nodes if node.weight_bits] == [32]
+    job = server.convert(SMALL, search=pb.SearchConfig(evaluations=1), **fields)
+    assert job.error.reason == "ACCURACY_GATE_FAILED"
+
+
 @pytest.mark.parametrize(
     ("fields", "reason"),
     [
         ({"gate": pb.GateConfig(max_drop=0.1)}, "GATE_NEEDS_EVALUATION"),
+        ({"search": pb.SearchConfig()}, "SEARCH_NEEDS_GATE"),
+        (
+            {"gate": pb.GateConfig(max_drop=0), "search": pb.SearchConfig(evaluations=-1)},
+            "INVALID_CONFIG",
+        ),
         (
             {"gate": pb.GateConfig(max_drop=1.5), "evaluation_dataset": "datasets/bare"},
             "INVALID_CONFIG",

@@ -28,6 +28,7 @@ from smidgen.config import (
     PrecisionConfig,
     Preprocessing,
     QATConfig,
+    SearchConfig,
     TaskLoss,
     WeightBits,
 )
@@ -47,6 +48,7 @@ _TRAINING = (
 )
 _ONLY_LOCAL = ("quantized", "train", "method", *_TRAINING)
 _POST_TRAINING = ("equalize", "round_weights", "correct_bias")
+_SEARCH = ("search_evaluations", "search_seconds")
 _NOT_QUANTIZED = (
     "calibration",
     "evaluation_dataset",
@@ -57,6 +59,7 @@ _NOT_QUANTIZED = (
     "min_sqnr_db",
     "sensitivity_seconds",
     "latency",
+    "search",
     *_POST_TRAINING,
     *_TRAINING,
     *precision.PRECISION_OPTIONS,
@@ -104,6 +107,9 @@ def convert(
     ] = "",
     max_drop: options.MaxDrop = None,
     min_sqnr_db: options.MinSqnr = None,
+    search: options.Search = False,
+    search_evaluations: options.SearchEvaluations = options.DEFAULT_SEARCH_EVALUATIONS,
+    search_seconds: options.SearchSeconds = None,
     out: Annotated[
         Path | None,
         typer.Option(dir_okay=False, help="Where to put the artifact; needed with --local."),
@@ -154,8 +160,12 @@ def convert(
         check_folder(out)
     wanted = precision.precision_config(weights, group_size, override)
     images = read_preprocessing(preprocessing)
+    if not search:
+        refuse_given(context, _SEARCH, "nothing is searched for without --search")
     conversion = ConversionConfig(
-        PostTrainingConfig(equalize, round_weights, correct_bias), GateConfig(max_drop, min_sqnr_db)
+        PostTrainingConfig(equalize, round_weights, correct_bias),
+        GateConfig(max_drop, min_sqnr_db),
+        SearchConfig(search_evaluations, search_seconds) if search else None,
     )
     measurements = MeasurementConfig(sensitivity_seconds, latency)
     if not local:
@@ -250,6 +260,7 @@ def _convert_on_server(
             precision=precision,
             post_training=conversion.post_training,
             gate=conversion.gate,
+            search=conversion.search,
             calibration_dataset=calibration_dataset,
             preprocessing=preprocessing,
             measurements=measurements,

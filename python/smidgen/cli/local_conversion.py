@@ -67,6 +67,7 @@ def convert_file(
         evaluation=held_out,
         post_training=conversion.post_training,
         gate=conversion.gate,
+        search=conversion.search,
         samples=samples,
         preprocessing=preprocessing,
         measurements=measurements,

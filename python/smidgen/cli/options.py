@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from smidgen.client.channel import DEFAULT_TARGET
-from smidgen.config import CalibrationConfig, ObserverMethod, QATConfig, TaskLoss
+from smidgen.config import CalibrationConfig, ObserverMethod, QATConfig, SearchConfig, TaskLoss
 
 __all__ = ["DEFAULT_TARGET"]
 
@@ -94,6 +94,17 @@ Latency = Annotated[
         "--latency", help="Time the float and the integer model layer by layer; takes seconds."
     ),
 ]
+Search = Annotated[
+    bool,
+    typer.Option(
+        "--search",
+        help="Give layers more bits, or leave them in float, until --max-drop and --min-sqnr-db "
+        "hold.",
+    ),
+]
+SearchEvaluations = Annotated[int, typer.Option(help="Most programs that --search measures.")]
+SearchSeconds = Annotated[float | None, typer.Option(help="Longest time of --search.")]
+DEFAULT_SEARCH_EVALUATIONS = SearchConfig().evaluations
 PreprocessingFile = Annotated[
     Path | None,
     typer.Option(

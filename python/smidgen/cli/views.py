@@ -18,6 +18,7 @@ from smidgen.report import (
     FakeQuantizedParity,
     GateReport,
     ParityCertificate,
+    PrecisionSearch,
     QuantizationReport,
 )
 from smidgen.v1 import dataset_service_pb2 as datasets_pb
@@ -188,6 +189,7 @@ def report_view(report: QuantizationReport) -> RenderableType:
         ("Float accuracy", _share(report.float_accuracy)),
         ("Integer accuracy", _share(report.quantized_accuracy)),
         *(_gate(report.gate) if report.gate else []),
+        *(_search(report.search) if report.search else []),
         *(_certificate(report.parity) if report.parity else []),
         *(_latency(report.latency) if report.latency else []),
         *(_sensitivity(report.sensitivity) if report.sensitivity else []),
@@ -273,6 +275,19 @@ def _sensitivity(sensitivity: SensitivityReport) -> list[tuple[str, object]]:
 
 def _share(value: float | None) -> str:
     return "" if value is None else f"{value:.4f}"
+
+
+def _search(search: PrecisionSearch) -> list[tuple[str, object]]:
+    end = "" if search.is_complete else ", ended by its budget"
+    lifted = [
+        (
+            "Lifted",
+            f"{change.module_path or change.node} from {change.before} to {change.after}"
+            + (f", {change.output_sqnr_db:.1f} dB alone" if change.output_sqnr_db else ""),
+        )
+        for change in search.changes
+    ]
+    return [("Search", f"{len(search.trials)} programs measured{end}"), *lifted]
 
 
 def _gate(gate: GateReport) -> list[tuple[str, object]]:

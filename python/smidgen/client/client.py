@@ -46,6 +46,7 @@ from smidgen.config import (
     PrecisionConfig,
     Preprocessing,
     QATConfig,
+    SearchConfig,
 )
 from smidgen.data.parquet import as_archive
 from smidgen.v1 import dataset_service_pb2 as datasets_pb
@@ -333,6 +334,7 @@ class Client:
         post_training: PostTrainingConfig | None = None,
         calibration_dataset: str = "",
         gate: GateConfig | None = None,
+        search: SearchConfig | None = None,
         preprocessing: Preprocessing | None = None,
         measurements: MeasurementConfig | None = None,
         wait_s: float = 0.0,
@@ -350,6 +352,8 @@ class Client:
             calibration_dataset: Samples for post_training, best those of the calibration.
             gate: What the program must keep of the float model on evaluation_dataset, or the job
                 fails with ACCURACY_GATE_FAILED.
+            search: How long to look for layers that need more bits for the gate to hold; None does
+                not look.
             preprocessing: How images become the model's input, for infer_images; that of the
                 training job by default.
             measurements: What to measure for get_report that takes time; nothing by default.
@@ -367,6 +371,7 @@ class Client:
             precision=precision,
             post_training=post_training or PostTrainingConfig(),
             gate=gate or GateConfig(),
+            search=search,
             calibration_dataset=calibration_dataset,
             preprocessing=preprocessing,
             measurements=measurements or MeasurementConfig(),

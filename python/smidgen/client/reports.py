@@ -9,6 +9,9 @@ from smidgen.report import (
     GateReport,
     NodeReport,
     ParityCertificate,
+    PrecisionChange,
+    PrecisionSearch,
+    PrecisionTrial,
     QuantizationReport,
 )
 from smidgen.v1 import report_pb2 as pb
@@ -26,6 +29,7 @@ def decode_report(report: pb.QuantizationReport) -> QuantizationReport:
         float_accuracy=report.float_accuracy if has_float else None,
         quantized_accuracy=report.quantized_accuracy if has_quantized else None,
         gate=_decode_gate(report.gate) if report.HasField("gate") else None,
+        search=_decode_search(report.search) if report.HasField("search") else None,
     )
 
 
@@ -36,6 +40,33 @@ def _decode_gate(gate: pb.GateReport) -> GateReport:
         drop=gate.drop if gate.HasField("drop") else None,
         min_sqnr_db=gate.min_sqnr_db if gate.HasField("min_sqnr_db") else None,
         sqnr_db=gate.sqnr_db if gate.HasField("sqnr_db") else None,
+    )
+
+
+def _decode_search(search: pb.PrecisionSearch) -> PrecisionSearch:
+    return PrecisionSearch(
+        changes=tuple(
+            PrecisionChange(
+                node=change.node,
+                module_path=change.module_path,
+                before=change.before,
+                after=change.after,
+                output_sqnr_db=change.output_sqnr_db if change.HasField("output_sqnr_db") else None,
+                output_kl=change.output_kl if change.HasField("output_kl") else None,
+            )
+            for change in search.changes
+        ),
+        trials=tuple(
+            PrecisionTrial(
+                reason=trial.reason,
+                nodes=tuple(trial.nodes),
+                drop=trial.drop if trial.HasField("drop") else None,
+                sqnr_db=trial.sqnr_db if trial.HasField("sqnr_db") else None,
+                holds=trial.holds,
+            )
+            for trial in search.trials
+        ),
+        is_complete=search.is_complete,
     )
 
 

@@ -35,6 +35,7 @@ from smidgen.config import (
     RangeSource,
     Resampling,
     Schedule,
+    SearchConfig,
     TaskLoss,
     WeightBits,
 )
@@ -282,6 +283,7 @@ def convert_request(
     precision: PrecisionConfig | None,
     post_training: PostTrainingConfig,
     gate: GateConfig,
+    search: SearchConfig | None,
     calibration_dataset: str,
     preprocessing: Preprocessing | None,
     measurements: MeasurementConfig,
@@ -319,6 +321,9 @@ def convert_request(
     if measurements.is_any:
         request.measurements.sensitivity_seconds = measurements.sensitivity_seconds
         request.measurements.latency = measurements.latency
+    if search is not None:
+        request.search.evaluations = search.evaluations
+        request.search.seconds = search.seconds or 0.0
     if calibration:
         request.calibration = calibration_name(calibration)
     elif train_job:

@@ -18,6 +18,7 @@ from smidgen.config.preprocessing import (
     Resampling,
 )
 from smidgen.config.qat import QATConfig
+from smidgen.config.search import SearchConfig
 from smidgen.config.stages import FineTune, StageConfig
 
 __all__ = [
@@ -46,6 +47,7 @@ __all__ = [
     "RangeSource",
     "Resampling",
     "Schedule",
+    "SearchConfig",
     "StageConfig",
     "TaskLoss",
     "WeightBits",

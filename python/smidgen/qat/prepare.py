@@ -27,7 +27,7 @@ from smidgen.passes.operators import (
 )
 from smidgen.passes.rewriter import Rewriter
 from smidgen.placement import check_ranges, place_quantization, range_sources
-from smidgen.precision import float_layers, resolve_precision
+from smidgen.precision import Precision, float_layers, resolve_precision
 from smidgen.profile import ActivationRange
 from smidgen.qat.fake_quantize import FakeQuantize, Requantize
 from smidgen.qat.learned_step import LearnedStep
@@ -79,7 +79,7 @@ def prepare_qat(
 def prepare_fused(
     fused: fx.GraphModule,
     ranges: Mapping[str, ActivationRange],
-    precision: PrecisionConfig = ALL_INT8,
+    precision: Precision = ALL_INT8,
     activations: RangeSource = RangeSource.OBSERVED,
 ) -> fx.GraphModule:
     """Returns a graph that simulates the integer program of a fused one.

@@ -1057,6 +1057,34 @@ class MeasurementConfig(_message.Message):
 Global___MeasurementConfig: _TypeAlias = MeasurementConfig  # noqa: Y015
 
 @_typing.final
+class SearchConfig(_message.Message):
+    """The budget of a search for the precision of layers; whichever is reached first ends it with the best found so far."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVALUATIONS_FIELD_NUMBER: _builtins.int
+    SECONDS_FIELD_NUMBER: _builtins.int
+    evaluations: _builtins.int
+    """Most programs that are made and measured, 1 to 10000. Default (0): 50."""
+    seconds: _builtins.float
+    """Longest time in seconds; an evaluation that has begun is still finished. Results then depend on the machine's speed.
+    Default (0): no limit.
+    """
+    def __init__(
+        self,
+        *,
+        evaluations: _builtins.int = ...,
+        seconds: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["evaluations", b"evaluations", "seconds", b"seconds"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SearchConfig: _TypeAlias = SearchConfig  # noqa: Y015
+
+@_typing.final
 class ConvertRequest(_message.Message):
     """Converts a calibrated or trained model."""
 
@@ -1075,6 +1103,7 @@ class ConvertRequest(_message.Message):
     PREPROCESSING_FIELD_NUMBER: _builtins.int
     GATE_FIELD_NUMBER: _builtins.int
     MEASUREMENTS_FIELD_NUMBER: _builtins.int
+    SEARCH_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The model, `models/{model}`. Required."""
     calibration: _builtins.str
@@ -1124,6 +1153,12 @@ class ConvertRequest(_message.Message):
     def measurements(self) -> Global___MeasurementConfig:
         """What to measure for ReportService.GetReport. It changes nothing about the artifact. Default: nothing."""
 
+    @_builtins.property
+    def search(self) -> Global___SearchConfig:
+        """Gives layers more bits, int8 in place of int4 and float in place of int8, until gate holds; layers that an override of
+        precision names are left alone. Needs gate. Default (absent): no search.
+        """
+
     def __init__(
         self,
         *,
@@ -1140,10 +1175,11 @@ class ConvertRequest(_message.Message):
         preprocessing: _preprocessing_pb2.Preprocessing | None = ...,
         gate: Global___GateConfig | None = ...,
         measurements: Global___MeasurementConfig | None = ...,
+        search: Global___SearchConfig | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["calibration", b"calibration", "gate", b"gate", "measurements", b"measurements", "post_training", b"post_training", "precision", b"precision", "preprocessing", b"preprocessing", "source", b"source", "train_job", b"train_job", "wait", b"wait"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["calibration", b"calibration", "gate", b"gate", "measurements", b"measurements", "post_training", b"post_training", "precision", b"precision", "preprocessing", b"preprocessing", "search", b"search", "source", b"source", "train_job", b"train_job", "wait", b"wait"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["calibration", b"calibration", "calibration_dataset", b"calibration_dataset", "evaluation_dataset", b"evaluation_dataset", "gate", b"gate", "measurements", b"measurements", "name", b"name", "post_training", b"post_training", "precision", b"precision", "preprocessing", b"preprocessing", "request_id", b"request_id", "source", b"source", "train_job", b"train_job", "validate_only", b"validate_only", "wait", b"wait"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calibration", b"calibration", "calibration_dataset", b"calibration_dataset", "evaluation_dataset", b"evaluation_dataset", "gate", b"gate", "measurements", b"measurements", "name", b"name", "post_training", b"post_training", "precision", b"precision", "preprocessing", b"preprocessing", "request_id", b"request_id", "search", b"search", "source", b"source", "train_job", b"train_job", "validate_only", b"validate_only", "wait", b"wait"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_source: _TypeAlias = _typing.Literal["calibration", "train_job"]  # noqa: Y015
     _WhichOneofArgType_source: _TypeAlias = _typing.Literal["source", b"source"]  # noqa: Y015

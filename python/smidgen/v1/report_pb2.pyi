@@ -311,6 +311,140 @@ class GateReport(_message.Message):
 Global___GateReport: _TypeAlias = GateReport  # noqa: Y015
 
 @_typing.final
+class PrecisionChange(_message.Message):
+    """A layer that a search gave more bits."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NODE_FIELD_NUMBER: _builtins.int
+    MODULE_PATH_FIELD_NUMBER: _builtins.int
+    BEFORE_FIELD_NUMBER: _builtins.int
+    AFTER_FIELD_NUMBER: _builtins.int
+    OUTPUT_SQNR_DB_FIELD_NUMBER: _builtins.int
+    OUTPUT_KL_FIELD_NUMBER: _builtins.int
+    node: _builtins.str
+    """Name of its node in the graph that is quantized."""
+    module_path: _builtins.str
+    """Module path in the user's model, for display; may be empty."""
+    before: _builtins.str
+    """What it had before: `int4` or `int8`."""
+    after: _builtins.str
+    """What it has: `int8` or `float`."""
+    output_sqnr_db: _builtins.float
+    """Signal to quantization noise ratio of the first output when this layer alone was quantized, in dB. Absent without
+    noise.
+    """
+    output_kl: _builtins.float
+    """Divergence of the classes' probabilities then, in nats. Absent without classes."""
+    def __init__(
+        self,
+        *,
+        node: _builtins.str = ...,
+        module_path: _builtins.str = ...,
+        before: _builtins.str = ...,
+        after: _builtins.str = ...,
+        output_sqnr_db: _builtins.float | None = ...,
+        output_kl: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_output_kl", b"_output_kl", "_output_sqnr_db", b"_output_sqnr_db", "output_kl", b"output_kl", "output_sqnr_db", b"output_sqnr_db"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_output_kl", b"_output_kl", "_output_sqnr_db", b"_output_sqnr_db", "after", b"after", "before", b"before", "module_path", b"module_path", "node", b"node", "output_kl", b"output_kl", "output_sqnr_db", b"output_sqnr_db"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__output_kl: _TypeAlias = _typing.Literal["output_kl"]  # noqa: Y015
+    _WhichOneofArgType__output_kl: _TypeAlias = _typing.Literal["_output_kl", b"_output_kl"]  # noqa: Y015
+    _WhichOneofReturnType__output_sqnr_db: _TypeAlias = _typing.Literal["output_sqnr_db"]  # noqa: Y015
+    _WhichOneofArgType__output_sqnr_db: _TypeAlias = _typing.Literal["_output_sqnr_db", b"_output_sqnr_db"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__output_kl) -> _WhichOneofReturnType__output_kl | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__output_sqnr_db) -> _WhichOneofReturnType__output_sqnr_db | None: ...
+
+Global___PrecisionChange: _TypeAlias = PrecisionChange  # noqa: Y015
+
+@_typing.final
+class PrecisionTrial(_message.Message):
+    """One program that a search measured."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REASON_FIELD_NUMBER: _builtins.int
+    NODES_FIELD_NUMBER: _builtins.int
+    DROP_FIELD_NUMBER: _builtins.int
+    SQNR_DB_FIELD_NUMBER: _builtins.int
+    HOLDS_FIELD_NUMBER: _builtins.int
+    reason: _builtins.str
+    """Why: `start`, `lift` or `give back NODE`."""
+    drop: _builtins.float
+    """Accuracy lost against the float model; without class labels the share of the samples of which the two say different
+    classes. Absent without classes.
+    """
+    sqnr_db: _builtins.float
+    """Signal to quantization noise ratio of the first output, in dB. Absent where it is not finite."""
+    holds: _builtins.bool
+    """Whether the limits hold."""
+    @_builtins.property
+    def nodes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The layers with more bits than at the start."""
+
+    def __init__(
+        self,
+        *,
+        reason: _builtins.str = ...,
+        nodes: _abc.Iterable[_builtins.str] | None = ...,
+        drop: _builtins.float | None = ...,
+        sqnr_db: _builtins.float | None = ...,
+        holds: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_drop", b"_drop", "_sqnr_db", b"_sqnr_db", "drop", b"drop", "sqnr_db", b"sqnr_db"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_drop", b"_drop", "_sqnr_db", b"_sqnr_db", "drop", b"drop", "holds", b"holds", "nodes", b"nodes", "reason", b"reason", "sqnr_db", b"sqnr_db"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__drop: _TypeAlias = _typing.Literal["drop"]  # noqa: Y015
+    _WhichOneofArgType__drop: _TypeAlias = _typing.Literal["_drop", b"_drop"]  # noqa: Y015
+    _WhichOneofReturnType__sqnr_db: _TypeAlias = _typing.Literal["sqnr_db"]  # noqa: Y015
+    _WhichOneofArgType__sqnr_db: _TypeAlias = _typing.Literal["_sqnr_db", b"_sqnr_db"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__drop) -> _WhichOneofReturnType__drop | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__sqnr_db) -> _WhichOneofReturnType__sqnr_db | None: ...
+
+Global___PrecisionTrial: _TypeAlias = PrecisionTrial  # noqa: Y015
+
+@_typing.final
+class PrecisionSearch(_message.Message):
+    """How the precision of layers was found."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANGES_FIELD_NUMBER: _builtins.int
+    TRIALS_FIELD_NUMBER: _builtins.int
+    IS_COMPLETE_FIELD_NUMBER: _builtins.int
+    is_complete: _builtins.bool
+    """Whether the search ended by itself. False where its budget ended it."""
+    @_builtins.property
+    def changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___PrecisionChange]:
+        """The layers that got more bits."""
+
+    @_builtins.property
+    def trials(self) -> _containers.RepeatedCompositeFieldContainer[Global___PrecisionTrial]:
+        """All programs measured, in order."""
+
+    def __init__(
+        self,
+        *,
+        changes: _abc.Iterable[Global___PrecisionChange] | None = ...,
+        trials: _abc.Iterable[Global___PrecisionTrial] | None = ...,
+        is_complete: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "is_complete", b"is_complete", "trials", b"trials"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PrecisionSearch: _TypeAlias = PrecisionSearch  # noqa: Y015
+
+@_typing.final
 class QuantizationReport(_message.Message):
     """What was quantized and what it brought."""
 
@@ -323,6 +457,7 @@ class QuantizationReport(_message.Message):
     FLOAT_ACCURACY_FIELD_NUMBER: _builtins.int
     QUANTIZED_ACCURACY_FIELD_NUMBER: _builtins.int
     GATE_FIELD_NUMBER: _builtins.int
+    SEARCH_FIELD_NUMBER: _builtins.int
     float_bytes: _builtins.int
     """Bytes of the float model's parameters."""
     artifact_bytes: _builtins.int
@@ -343,6 +478,10 @@ class QuantizationReport(_message.Message):
     def gate(self) -> Global___GateReport:
         """The limits that the conversion passed. Absent if it had none."""
 
+    @_builtins.property
+    def search(self) -> Global___PrecisionSearch:
+        """How the precision of layers was found. Absent where it was given."""
+
     def __init__(
         self,
         *,
@@ -353,10 +492,11 @@ class QuantizationReport(_message.Message):
         float_accuracy: _builtins.float | None = ...,
         quantized_accuracy: _builtins.float | None = ...,
         gate: Global___GateReport | None = ...,
+        search: Global___PrecisionSearch | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_float_accuracy", b"_float_accuracy", "_quantized_accuracy", b"_quantized_accuracy", "float_accuracy", b"float_accuracy", "gate", b"gate", "parity", b"parity", "quantized_accuracy", b"quantized_accuracy"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_float_accuracy", b"_float_accuracy", "_quantized_accuracy", b"_quantized_accuracy", "float_accuracy", b"float_accuracy", "gate", b"gate", "parity", b"parity", "quantized_accuracy", b"quantized_accuracy", "search", b"search"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_float_accuracy", b"_float_accuracy", "_quantized_accuracy", b"_quantized_accuracy", "artifact_bytes", b"artifact_bytes", "float_accuracy", b"float_accuracy", "float_bytes", b"float_bytes", "gate", b"gate", "nodes", b"nodes", "parity", b"parity", "quantized_accuracy", b"quantized_accuracy"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_float_accuracy", b"_float_accuracy", "_quantized_accuracy", b"_quantized_accuracy", "artifact_bytes", b"artifact_bytes", "float_accuracy", b"float_accuracy", "float_bytes", b"float_bytes", "gate", b"gate", "nodes", b"nodes", "parity", b"parity", "quantized_accuracy", b"quantized_accuracy", "search", b"search"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__float_accuracy: _TypeAlias = _typing.Literal["float_accuracy"]  # noqa: Y015
     _WhichOneofArgType__float_accuracy: _TypeAlias = _typing.Literal["_float_accuracy", b"_float_accuracy"]  # noqa: Y015

@@ -7,7 +7,9 @@ from smidgen.config import (
     GateConfig,
     MeasurementConfig,
     PostTrainingConfig,
+    SearchConfig,
 )
+from smidgen.gate import check_search
 from smidgen.v1 import optimization_service_pb2 as pb
 from smidgen_service import names
 from smidgen_service.converters.datasets import optional_dataset
@@ -24,7 +26,7 @@ def convert_request(message: pb.ConvertRequest) -> ConvertRequest:
     Raises:
         InvalidArgumentError: a name is malformed, a precision stands besides a job, or
             post_training or sensitivity lacks samples.
-        InvalidConfigError: an option of the precision or of the gate is out of its range.
+        InvalidConfigError: an option of the precision, the gate or the search is out of its range.
     """
     source = message.WhichOneof("source")
     has_precision = message.HasField("precision")
@@ -45,6 +47,13 @@ def convert_request(message: pb.ConvertRequest) -> ConvertRequest:
         max_drop=message.gate.max_drop if message.gate.HasField("max_drop") else None,
         min_sqnr_db=message.gate.min_sqnr_db if message.gate.HasField("min_sqnr_db") else None,
     )
+    search = None
+    if message.HasField("search"):
+        search = SearchConfig(
+            message.search.evaluations or SearchConfig().evaluations,
+            message.search.seconds or None,
+        )
+    check_search(search, gate)
     body = pb.ConvertRequest()
     body.CopyFrom(message)
     # How long to wait changes nothing about what is made: a retry may wait for another time.
@@ -60,7 +69,7 @@ def convert_request(message: pb.ConvertRequest) -> ConvertRequest:
         precision=precision_config(message.precision) if has_precision else None,
         calibration_dataset_id=optional_dataset(message.calibration_dataset, "calibration_dataset"),
         evaluation_dataset_id=optional_dataset(message.evaluation_dataset, "evaluation_dataset"),
-        config=ConversionConfig(post_training, gate),
+        config=ConversionConfig(post_training, gate, search),
         wait_s=message.wait.seconds + message.wait.nanos * 1e-9,
         key=request_key("Convert", body, message.request_id),
         validate_only=message.validate_only,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from smidgen.report import (
     Distance,
     FakeQuantizedParity,
     GateReport,
     NodeReport,
     ParityCertificate,
+    PrecisionSearch,
     QuantizationReport,
 )
 from smidgen.v1 import report_pb2
@@ -23,6 +26,7 @@ def report_to_message(report: QuantizationReport) -> report_pb2.QuantizationRepo
         float_accuracy=report.float_accuracy,
         quantized_accuracy=report.quantized_accuracy,
         gate=_gate(report.gate) if report.gate is not None else None,
+        search=_search(report.search) if report.search is not None else None,
     )
 
 
@@ -33,6 +37,14 @@ def _gate(gate: GateReport) -> report_pb2.GateReport:
         drop=gate.drop,
         min_sqnr_db=gate.min_sqnr_db,
         sqnr_db=gate.sqnr_db,
+    )
+
+
+def _search(search: PrecisionSearch) -> report_pb2.PrecisionSearch:
+    return report_pb2.PrecisionSearch(
+        changes=[report_pb2.PrecisionChange(**asdict(change)) for change in search.changes],
+        trials=[report_pb2.PrecisionTrial(**asdict(trial)) for trial in search.trials],
+        is_complete=search.is_complete,
     )
 
 

@@ -216,6 +216,13 @@ def test_convert(smidgen: Smidgen, state: State, tmp_path: Path) -> None:
     assert smidgen("convert", "digits", "--calibration", "c1", *limits).code == 0
     gate = state.last_request.gate
     assert (gate.max_drop, gate.min_sqnr_db) == (0.01, 20.0)
+    assert not state.last_request.HasField("search")
+    budget = ("--search", "--search-evaluations", 7, "--search-seconds", 1.5)
+    assert smidgen("convert", "digits", "--calibration", "c1", *limits, *budget).code == 0
+    search = state.last_request.search
+    assert (search.evaluations, search.seconds) == (7, 1.5)
+    refused = smidgen("convert", "digits", "--calibration", "c1", *limits, *budget[1:])
+    assert refused.code == 2
     plan = smidgen("convert", "digits", "--calibration", "c1", "--validate-only", "--json")
     assert plan.document["plan"]["float_bytes"] == 4000
 

@@ -43,6 +43,9 @@ from smidgen.report import (
     GateReport,
     NodeReport,
     ParityCertificate,
+    PrecisionChange,
+    PrecisionSearch,
+    PrecisionTrial,
     QuantizationReport,
 )
 from smidgen.tensor_spec import TensorSpec
@@ -303,11 +306,28 @@ def test_limits_come_back_from_messages_and_json(gate: GateReport) -> None:
     assert QuantizationReport.from_dict(json.loads(json.dumps(report.to_dict()))) == report
 
 
+def test_searches_come_back_from_messages_and_json() -> None:
+    search = PrecisionSearch(
+        changes=(
+            PrecisionChange("v1", "body.0", "int4", "int8", 9.5, None),
+            PrecisionChange("v2", "", "int8", "float", None, 0.0),
+        ),
+        trials=(
+            PrecisionTrial("start", (), 0.25, None, holds=False),
+            PrecisionTrial("lift", ("v1", "v2"), None, 31.0, holds=True),
+        ),
+        is_complete=False,
+    )
+    report = QuantizationReport(nodes=(), float_bytes=4, search=search)
+    assert decode_report(report_to_message(report)) == report
+    assert QuantizationReport.from_dict(json.loads(json.dumps(report.to_dict()))) == report
+
+
 def test_reports_of_earlier_releases_are_read() -> None:
     document = QuantizationReport((), 4, parity=ParityCertificate(4, 0, ("avx2",))).to_dict()
     for field in ("differing_bytes", "compared_bytes", "fake_quantized", "float_model"):
         del document["parity"][field]
-    del document["gate"]
+    del document["gate"], document["search"]
     assert QuantizationReport.from_dict(document).gate is None
     assert QuantizationReport.from_dict(document).parity == ParityCertificate(4, 0, ("avx2",))
 

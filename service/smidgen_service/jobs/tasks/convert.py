@@ -60,6 +60,7 @@ def _converted(
         precision=precision_of(fields),
         post_training=config.post_training,
         gate=config.gate,
+        search=config.search,
         samples=dataset_of(fields["dataset"]) if fields["dataset"] is not None else None,
         preprocessing=_preprocessing_of(fields),
         measurements=MeasurementConfig(**fields["measurements"]),

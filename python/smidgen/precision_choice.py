@@ -1,0 +1,104 @@
+"""Searches for the precision of a model's layers, with its programs and its evaluation data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from torch import fx
+
+from smidgen.config import GateConfig, PrecisionConfig, SearchConfig
+from smidgen.data.source import SampleSource
+from smidgen.engine import Engine
+from smidgen.evaluation import batches
+from smidgen.fidelity import FloatReference
+from smidgen.float_model import FloatModel
+from smidgen.gate import Measured
+from smidgen.passes import keep_in_float
+from smidgen.precision import float_layers, overridden_layers, resolve_precision
+from smidgen.precision_search import LayerLoss, Precisions, SearchResult, Trial, search_precision
+from smidgen.profile import ActivationRange
+from smidgen.program import Program
+from smidgen.report import PrecisionChange, PrecisionSearch, PrecisionTrial
+from smidgen.sensitivity import measure_sensitivity
+
+RANKED_SAMPLES = 32
+
+
+def choose_precision(
+    model: FloatModel,
+    graph: fx.GraphModule,
+    ranges: Mapping[str, ActivationRange],
+    *,
+    evaluation: SampleSource,
+    precision: PrecisionConfig,
+    gate: GateConfig,
+    config: SearchConfig,
+    write: Callable[[Precisions], Program],
+) -> SearchResult:
+    """Gives layers more bits until a gate holds on evaluation data; see search_precision.
+
+    Layers that an override names keep what it says.
+
+    Args:
+        model: The float model.
+        graph: The fused graph with the weights to quantize.
+        ranges: The range of each quantized activation.
+        evaluation: What the gate is measured on. The first 32 samples tell what layers cost alone.
+        precision: Where to start.
+        gate: What must hold.
+        config: The budget.
+        write: Makes a program with these precisions.
+
+    Raises:
+        InvalidDatasetError: the evaluation data does not fit the model.
+        UnsupportedOperatorError, CalibrationError: a program cannot be written.
+    """
+    start = resolve_precision(graph, precision)
+    reference = FloatReference(model, evaluation)
+    specs = model.exported.inputs
+    _, _, samples = next(batches(evaluation, specs, RANKED_SAMPLES))
+
+    def rank(precisions: Precisions) -> dict[str, LayerLoss]:
+        kept = keep_in_float(graph, float_layers(precisions))
+        found = measure_sensitivity(kept, ranges, samples, specs, precisions)
+        losses = {name: LayerLoss(x.output_sqnr_db, x.output_kl) for name, x in found.items()}
+        return {name: losses.get(name, LayerLoss(None, None)) for name in precisions}
+
+    def measure(precisions: Precisions) -> Measured:
+        program = write(precisions)
+        engine = Engine(program, tune=False)
+        return reference.compare(lambda batch: engine.run(batch)[program.outputs[0]]).measured
+
+    movable = start.keys() - overridden_layers(graph, precision)
+    return search_precision(start, movable, rank=rank, measure=measure, gate=gate, config=config)
+
+
+def report_search(result: SearchResult, graph: fx.GraphModule) -> PrecisionSearch:
+    """Returns a search as a report has it."""
+    paths = {node.name: str(node.meta.get("module_path", "")) for node in graph.graph.nodes}
+    return PrecisionSearch(
+        changes=tuple(
+            PrecisionChange(
+                node=lift.layer,
+                module_path=paths[lift.layer],
+                before=lift.before.weights.value,
+                after=lift.after.weights.value,
+                output_sqnr_db=lift.loss.output_sqnr_db,
+                output_kl=lift.loss.output_kl,
+            )
+            for lift in result.best.lifts
+        ),
+        trials=tuple(map(_report_trial, result.trials)),
+        is_complete=result.is_complete,
+    )
+
+
+def _report_trial(trial: Trial) -> PrecisionTrial:
+    report = trial.measured
+    return PrecisionTrial(
+        reason=trial.reason,
+        nodes=tuple(dict.fromkeys(lift.layer for lift in trial.lifts)),
+        drop=report.drop,
+        sqnr_db=report.finite_sqnr_db,
+        holds=trial.holds,
+    )
