@@ -74,6 +74,59 @@ SampleNet encoder_net() {
   return {"encoder", b.program, {{2, 11}, {2, 1, 1, 11}}};
 }
 
+/// Layers on floats between quantized values, the first one with windows that leave the image.
+SampleNet float_layers_net() {
+  Builder b;
+  const int x = b.tensor(DType::kFloat32, 4);
+  const int q = b.activation(0.02F, 128);
+  const int rounded = b.tensor(DType::kFloat32, 4);
+  const int dense = b.tensor(DType::kFloat32, 4);
+  const int depthwise = b.tensor(DType::kFloat32, 4);
+  const int point = b.tensor(DType::kFloat32, 4);
+  const int wide = b.tensor(DType::kFloat32, 4);
+  const int result = b.activation(4.0F, 100);
+  auto& steps = b.program.steps;
+  steps.emplace_back(Quantize{x, q});
+  steps.emplace_back(Dequantize{q, rounded});
+  steps.emplace_back(FloatConv2d{.input = rounded,
+                                 .output = dense,
+                                 .weight = b.floats({18, 5, 3, 2}),
+                                 .bias = b.floats({18}),
+                                 .stride = {2, 1},
+                                 .padding = {2, 0, 1, 3},
+                                 .dilation = {1, 2},
+                                 .groups = 1});
+  steps.emplace_back(FloatConv2d{.input = dense,
+                                 .output = depthwise,
+                                 .weight = b.floats({18, 1, 3, 3}),
+                                 .bias = b.floats({18}),
+                                 .stride = {1, 2},
+                                 .padding = {1, 1, 1, 1},
+                                 .dilation = {1, 1},
+                                 .groups = 18});
+  steps.emplace_back(FloatConv2d{.input = depthwise,
+                                 .output = point,
+                                 .weight = b.floats({14, 9, 1, 1}),
+                                 .bias = b.floats({14}),
+                                 .stride = {1, 1},
+                                 .padding = {0, 0, 0, 0},
+                                 .dilation = {1, 1},
+                                 .groups = 2});
+  steps.emplace_back(FloatConvTranspose2d{.input = point,
+                                          .output = wide,
+                                          .weight = b.floats({14, 3, 2, 3}),
+                                          .bias = b.floats({6}),
+                                          .stride = {3, 2},
+                                          .padding = {0, 2, 1, 2},
+                                          .output_padding = {2, 1},
+                                          .dilation = {1, 1},
+                                          .groups = 2});
+  steps.emplace_back(Quantize{wide, result});
+  b.program.inputs = {x};
+  b.program.outputs = {wide, result};
+  return {"float layers", b.program, {{3, 5, 13, 17}}};
+}
+
 /// What moves floats, integers and truth values, and computes with them one by one.
 SampleNet elementwise_net() {
   Builder b;
@@ -115,6 +168,7 @@ std::vector<SampleNet> sample_nets() {
   std::vector<SampleNet> nets = {{"image", sample_program(), {{2, 3, 16, 16}}},
                                  resampling_net(),
                                  encoder_net(),
+                                 float_layers_net(),
                                  elementwise_net()};
   for (std::uint64_t seed = 1; seed <= kRandomNets; ++seed) {
     nets.push_back(random_image_net(seed));
