@@ -4,6 +4,14 @@ from __future__ import annotations
 
 import os
 
+from hypothesis import HealthCheck, settings
+
 # Before anything imports torch: several processes share the cores during the tests, and threads
 # that spin while they wait would take the cores from each other.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+# How fast a machine is decides nothing here, nor how busy.
+settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("any machine")

@@ -18,6 +18,7 @@ from smidgen.artifact import load_artifact, save_artifact
 from smidgen.formats.onnx_export import read_metadata
 from smidgen.program import Add, DType, Program, TensorInfo, interpret
 from tests.python.cli.conftest import Smidgen
+from tests.python.formats.onnx_export.onnx_sessions import EXACT_PRODUCTS
 from tests.python.formats.pt2_files import export
 
 
@@ -43,7 +44,9 @@ def samples(count: int) -> np.ndarray:
 
 
 def outputs_of(path: Path, inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    options = onnxruntime.SessionOptions()
+    options.add_session_config_entry(*EXACT_PRODUCTS)
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     return session.run(None, inputs)
 
 
