@@ -17,7 +17,8 @@ from smidgen.evaluation import Arrays
 from smidgen.float_execution import input_tensors
 from smidgen.measured import LatencyReport, LayerLatency
 from smidgen.plan_description import PlannedStep
-from smidgen.program import Program
+from smidgen.program import Dequantize, Program, Quantize
+from smidgen.program_writer.writer import output_nodes
 from smidgen.tensor_spec import TensorSpec
 
 ROUNDS_SECONDS = 1.0
@@ -53,7 +54,7 @@ def measure_latency(
         for name, seconds in engine.time_steps(batch, rounds=rounds).items()
     }
     plan = engine.describe_plan({name: array.shape for name, array in batch.items()})
-    layers = _layers(graph, plan.steps, steps, floats)
+    layers = _layers(graph, plan.steps, steps, floats, step_owners(graph, program))
     quantized_us = sum(layer.quantized_us for layer in layers)
     return LatencyReport(
         quantized_us=1e6 * min(seconds for _, seconds in whole),
@@ -73,21 +74,50 @@ def imported_name(node: fx.Node) -> str:
     return str(node.meta.get("sources", (node.name,))[0])
 
 
+def step_owners(graph: fx.GraphModule, program: Program) -> dict[str, str]:
+    """Returns the node that each step of a program works for, by the tensor that the step writes.
+
+    A node may take several steps, as a layer in float whose ReLU is a step of its own. Conversions
+    between floats and integers work for no node.
+    """
+    (output,) = (node for node in graph.graph.nodes if node.op == "output")
+    results = {
+        name: node.name for name, node in zip(program.outputs, output_nodes(output), strict=True)
+    }
+    return {
+        step.output: results.get(step.output) or step.output.partition(".")[0]
+        for step in program.steps
+        if not isinstance(step, Quantize | Dequantize)
+    }
+
+
 def _layers(
     graph: fx.GraphModule,
     plan: Sequence[PlannedStep],
     steps: Mapping[str, float],
     floats: Mapping[str, float],
+    owners: Mapping[str, str],
 ) -> tuple[LayerLatency, ...]:
-    """Puts the layers that one step of the engine does together."""
-    nodes = {node.name: node for node in graph.graph.nodes if node.name in floats}
-    layers: list[LayerLatency] = []
+    """Puts the layers that one step of the engine does together, and the steps of one layer."""
+    groups: list[tuple[list[str], float]] = []
+    left = dict(steps)  # the time of an output that several steps write is their sum
     for step in plan:
-        done = [nodes.pop(name) for name in (*step.absorbed, step.output) if name in nodes]
-        if done:
-            layers.append(_layer(done, steps.get(step.output, 0.0), floats))
-    layers += [_layer([node], 0.0, floats) for node in nodes.values()]
-    return tuple(layers)
+        done = dict.fromkeys(owners.get(name, "") for name in (*step.absorbed, step.output))
+        names = [name for name in done if name in floats]
+        if not names:
+            continue
+        seconds = left.pop(step.output, 0.0)
+        apart = [group for group in groups if not set(names) & set(group[0])]
+        for earlier in (group for group in groups if group not in apart):
+            names = list(dict.fromkeys([*earlier[0], *names]))
+            seconds += earlier[1]
+        groups = [*apart, (names, seconds)]
+    seen = {name for names, _ in groups for name in names}
+    groups += [([name], 0.0) for name in floats if name not in seen]
+    nodes = {node.name: node for node in graph.graph.nodes}
+    return tuple(
+        _layer([nodes[name] for name in names], seconds, floats) for names, seconds in groups
+    )
 
 
 def _layer(done: Sequence[fx.Node], seconds: float, floats: Mapping[str, float]) -> LayerLatency:

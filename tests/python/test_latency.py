@@ -10,10 +10,13 @@ import torch
 from torch import nn
 
 from smidgen import pipeline
-from smidgen.config import MeasurementConfig
+from smidgen.config import MeasurementConfig, Override, PrecisionConfig
+from smidgen.config.precision import FLOAT
 from smidgen.errors import InvalidConfigError
 from smidgen.float_model import FloatModel
 from smidgen.formats.dataset import Dataset
+from smidgen.latency import step_owners
+from smidgen.passes import fuse_for_inference
 from smidgen.report import QuantizationReport
 
 ImportModel = Callable[..., FloatModel]
@@ -86,3 +89,45 @@ def test_budgets_out_of_range_are_refused(seconds: float) -> None:
 def test_report_survives_its_document(import_model: ImportModel) -> None:
     report = _report(import_model, MeasurementConfig(latency=True))
     assert QuantizationReport.from_dict(report.to_dict()) == report
+
+
+def test_all_steps_of_a_float_layer_count_as_its_time(import_model: ImportModel) -> None:
+    model = import_model(_Net(), (3, 8, 8))
+    profile = pipeline.calibrate(model, [{"x": X}])
+    report = pipeline.convert(
+        model,
+        profile,
+        precision=PrecisionConfig(FLOAT),
+        measurements=MeasurementConfig(latency=True),
+    ).report
+    latency = report.latency
+    assert latency is not None
+    layers = {layer.node: layer for layer in latency.layers}
+    named = [name for layer in latency.layers for name in (layer.node, *layer.covers)]
+    assert sorted(named) == sorted(node.node for node in report.nodes if node.activation)
+    assert not any(node.is_quantized for node in report.nodes)
+    # No step converts: what is not in the layers' times would be here.
+    assert latency.conversions_us == pytest.approx(0.0, abs=1e-6)
+    head = next(node.node for node in report.nodes if node.op == "linear")
+    assert layers[head].quantized_us > 0.0
+
+
+def test_steps_belong_to_the_node_that_they_work_for(import_model: ImportModel) -> None:
+    model = import_model(_Net(), (3, 8, 8))
+    profile = pipeline.calibrate(model, [{"x": X}])
+    precision = PrecisionConfig(overrides=(Override("first", FLOAT), Override("head", FLOAT)))
+    program = pipeline.convert(model, profile, precision=precision).program
+    graph = fuse_for_inference(model.graph)
+    first, *_, head = (node.name for node in graph.graph.nodes if node.op == "call_module")
+    owners = step_owners(graph, program)
+    assert [tensor for tensor, node in owners.items() if node == first] == [
+        f"{first}.unclamped",
+        first,
+    ]
+    assert [tensor for tensor, node in owners.items() if node == head] == [
+        f"{head}.weight",
+        f"{head}.bias",
+        f"{head}.product",
+        "output",
+    ]
+    assert f"{first}_quantized" not in owners
