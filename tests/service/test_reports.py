@@ -139,3 +139,24 @@ def test_without_measurements_there_are_none(
         assert refusal(server, "models/small") == (invalid, "INVALID_NAME")
     finally:
         server.stop()
+
+
+def test_equalized_conversions_have_no_histograms_of_other_values(
+    server: RunningServer, model_file: bytes, dataset: bytes, images: np.ndarray
+) -> None:
+    calibration = prepare(server, model_file, dataset, images)
+    plain = get(server, server.convert(SMALL, calibration=calibration).name, histograms=True)
+    equalized = server.convert(
+        SMALL,
+        calibration=calibration,
+        calibration_dataset="datasets/train",
+        post_training=optimization_pb.PostTrainingConfig(equalize=True),
+    )
+    report = get(server, equalized.name, histograms=True)
+    ranges = [layer.range for layer in report.layers if layer.HasField("range")]
+    assert len(ranges) == sum(layer.HasField("range") for layer in plain.layers) > 0
+    for found in ranges:
+        assert not found.HasField("histogram")
+        assert not found.HasField("clipped_share")
+    assert any(layer.range.HasField("histogram") for layer in plain.layers)
+    assert any(layer.range.HasField("clipped_share") for layer in plain.layers)

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+from smidgen.config import ConversionConfig
+from smidgen.config.documents import from_document
 from smidgen.histogram import Histogram
 from smidgen.measured import LayerLatency, LayerSensitivity
 from smidgen.profile import CalibrationProfile
@@ -192,7 +194,8 @@ def _profile(
     tx: sqlite3.Connection, calibration: CalibrationRecord, job: JobRecord
 ) -> CalibrationProfile:
     """Returns the calibration with its statistics, where these describe the converted model."""
-    if (job.config or {}).get("equalize"):  # its activations are the float model's no longer
+    config = from_document(ConversionConfig, job.config or {})
+    if config.post_training.equalize:  # its activations are the float model's no longer
         return replace(calibration.profile, clipped_shares={})
     whole = calibrations.whole_profile(tx, calibration.id)
     return calibration.profile if whole is None else decode_profile(whole)
