@@ -24,6 +24,7 @@ from smidgen.config import (
     QATConfig,
     SearchConfig,
 )
+from smidgen.config.post_training import check_together
 from smidgen.config.precision import ALL_INT8
 from smidgen.conversion import Conversion
 from smidgen.convert import activation_qparams, convert_graph
@@ -173,7 +174,7 @@ def convert(
     options = post_training or PostTrainingConfig()
     wanted = measurements or MeasurementConfig()
     _check_measurable(wanted, evaluation)
-    _check_together(options, precision)
+    check_together(options, precision)
     prepared: fx.GraphModule | None = None
     if options.is_any:
         graph, ranges = _post_trained(model, profile, trained, options, samples)
@@ -347,17 +348,6 @@ def _pass_gate(gate: GateConfig, fidelity: Fidelity | None, tried: int) -> GateR
         return None
     assert fidelity is not None  # check_measurable
     return check_gate(gate, fidelity.measured, tried=tried)
-
-
-def _check_together(post_training: PostTrainingConfig, precision: PrecisionConfig) -> None:
-    """Refuses post-training options for weights of other bits than those that they reckon with."""
-    if post_training.is_any and precision != ALL_INT8:
-        raise InvalidConfigError(
-            "the post-training options reckon with int8 weights, and precision asks for others; "
-            "leave one of them out, or train with the precision",
-            reason="POST_TRAINING_WITH_PRECISION",
-            field="post_training",
-        )
 
 
 def _post_trained(

@@ -10,6 +10,7 @@ import pytest
 
 from smidgen.v1 import job_service_pb2, model_service_pb2
 from smidgen.v1 import optimization_service_pb2 as pb
+from smidgen.v1 import precision_pb2 as precision_pb
 from tests.service.running_server import RunningServer, ending
 
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
@@ -86,3 +87,21 @@ def test_trained_weights_are_left_alone(server: RunningServer) -> None:
             calibration_dataset="datasets/samples",
         )
     assert ending(caught.value) == (INVALID, "POST_TRAINING_AND_QAT")
+
+
+@pytest.mark.parametrize("validate_only", [False, True])
+def test_weights_of_other_bits_are_refused_before_a_job(
+    server: RunningServer, calibration: str, validate_only: bool
+) -> None:
+    with pytest.raises(grpc.RpcError) as caught:
+        server.convert(
+            SMALL,
+            calibration=calibration,
+            post_training=ALL,
+            calibration_dataset="datasets/samples",
+            precision=precision_pb.PrecisionConfig(
+                default=precision_pb.LayerPrecision(weights=precision_pb.WEIGHT_BITS_INT4)
+            ),
+            validate_only=validate_only,
+        )
+    assert ending(caught.value) == (INVALID, "POST_TRAINING_WITH_PRECISION")

@@ -9,6 +9,8 @@ from smidgen.config import (
     PostTrainingConfig,
     SearchConfig,
 )
+from smidgen.config.post_training import check_together
+from smidgen.config.precision import ALL_INT8
 from smidgen.gate import check_search
 from smidgen.v1 import optimization_service_pb2 as pb
 from smidgen_service import names
@@ -26,7 +28,8 @@ def convert_request(message: pb.ConvertRequest) -> ConvertRequest:
     Raises:
         InvalidArgumentError: a name is malformed, a precision stands besides a job, or
             post_training or sensitivity lacks samples.
-        InvalidConfigError: an option of the precision, the gate or the search is out of its range.
+        InvalidConfigError: an option of the precision, the gate or the search is out of its range,
+            or post_training is asked for with weights of other bits.
     """
     source = message.WhichOneof("source")
     has_precision = message.HasField("precision")
@@ -43,6 +46,8 @@ def convert_request(message: pb.ConvertRequest) -> ConvertRequest:
         correct_bias=message.post_training.correct_bias,
     )
     _check_post_training(message, post_training)
+    precision = precision_config(message.precision) if has_precision else None
+    check_together(post_training, precision or ALL_INT8)
     gate = GateConfig(
         max_drop=message.gate.max_drop if message.gate.HasField("max_drop") else None,
         min_sqnr_db=message.gate.min_sqnr_db if message.gate.HasField("min_sqnr_db") else None,
@@ -66,7 +71,7 @@ def convert_request(message: pb.ConvertRequest) -> ConvertRequest:
         train_job_id=names.parse_job(message.train_job, field="train_job")
         if source == "train_job"
         else None,
-        precision=precision_config(message.precision) if has_precision else None,
+        precision=precision,
         calibration_dataset_id=optional_dataset(message.calibration_dataset, "calibration_dataset"),
         evaluation_dataset_id=optional_dataset(message.evaluation_dataset, "evaluation_dataset"),
         config=ConversionConfig(post_training, gate, search),
