@@ -114,21 +114,21 @@ class Preprocessing:
         Raises:
             InvalidConfigError: the document has another form, or a value is out of its range.
         """
-        if not isinstance(document, Mapping) or document.keys() != _KEYS:
-            _refuse("preprocessing", "the preprocessing has other fields than expected")
+        if not isinstance(document, Mapping):
+            _refuse("preprocessing", "the preprocessing is no object, expected one with its fields")
+        _check_keys(document)
+        shorter_side = document["shorter_side"]
         return Preprocessing(
-            input=_text(document["input"]),
-            channels=_integer(document["channels"]),
-            resize=_extent(document["resize"]),
-            shorter_side=None
-            if document["shorter_side"] is None
-            else _integer(document["shorter_side"]),
-            crop=_extent(document["crop"]),
-            resampling=_member(Resampling, document["resampling"]),
-            scale=_number(document["scale"]),
-            mean=_numbers(document["mean"]),
-            std=_numbers(document["std"]),
-            layout=_member(ImageLayout, document["layout"]),
+            input=_text("input", document["input"]),
+            channels=_integer("channels", document["channels"]),
+            resize=_extent("resize", document["resize"]),
+            shorter_side=None if shorter_side is None else _integer("shorter_side", shorter_side),
+            crop=_extent("crop", document["crop"]),
+            resampling=_member("resampling", Resampling, document["resampling"]),
+            scale=_number("scale", document["scale"]),
+            mean=_numbers("mean", document["mean"]),
+            std=_numbers("std", document["std"]),
+            layout=_member("layout", ImageLayout, document["layout"]),
         )
 
     def _check_geometry(self) -> None:
@@ -177,45 +177,61 @@ def _pair(extent: Extent | None) -> list[int] | None:
     return None if extent is None else [extent.height, extent.width]
 
 
-def _extent(value: object) -> Extent | None:
+def _check_keys(document: Mapping[Any, Any]) -> None:
+    unknown = sorted(str(name)[:80] for name in document.keys() - _KEYS)
+    missing = sorted(_KEYS - document.keys())
+    if unknown:
+        _refuse(
+            "preprocessing",
+            f"{unknown[0]!r} is no field of a preprocessing, expected {', '.join(sorted(_KEYS))}",
+        )
+    if missing:
+        _refuse("preprocessing", f"the preprocessing lacks {', '.join(missing)}; give it")
+
+
+def _mistyped(field: str, value: object, expected: str) -> NoReturn:
+    _refuse(field, f"{field} is {str(value)[:80]!r}, expected {expected}")
+
+
+def _extent(field: str, value: object) -> Extent | None:
     if value is None:
         return None
     if not isinstance(value, list) or len(value) != 2:
-        _refuse("preprocessing", "a size of the preprocessing is no pair of height and width")
-    return Extent(_integer(value[0]), _integer(value[1]))
+        _mistyped(field, value, "a pair [height, width]")
+    return Extent(_integer(field, value[0]), _integer(field, value[1]))
 
 
-def _text(value: object) -> str:
+def _text(field: str, value: object) -> str:
     if not isinstance(value, str):
-        _refuse("preprocessing", "a text of the preprocessing is of another type")
+        _mistyped(field, value, "a text")
     return value
 
 
-def _integer(value: object) -> int:
+def _integer(field: str, value: object) -> int:
     if type(value) is not int:
-        _refuse("preprocessing", "an integer of the preprocessing is of another type")
+        _mistyped(field, value, "an integer")
     return value
 
 
-def _number(value: object) -> float:
+def _number(field: str, value: object) -> float:
     # An integer may have more digits than a float holds.
     if type(value) not in (int, float) or not isinstance(value, int | float):
-        _refuse("preprocessing", "a number of the preprocessing is of another type")
+        _mistyped(field, value, "a number")
     if isinstance(value, int) and abs(value) > 1 << 53:
-        _refuse("preprocessing", "a number of the preprocessing is out of its range")
+        _refuse(field, f"{field} has an integer out of its range, expected at most 2**53")
     return float(value)
 
 
-def _numbers(value: object) -> tuple[float, ...]:
+def _numbers(field: str, value: object) -> tuple[float, ...]:
     if not isinstance(value, list) or len(value) > 3:
-        _refuse("preprocessing", "mean or std of the preprocessing is no short list of numbers")
-    return tuple(_number(item) for item in value)
+        _mistyped(field, value, "a list of one number, or of one a channel")
+    return tuple(_number(field, item) for item in value)
 
 
 _Member = TypeVar("_Member", bound=enum.StrEnum)
 
 
-def _member(kind: type[_Member], value: object) -> _Member:
+def _member(field: str, kind: type[_Member], value: object) -> _Member:
     if not isinstance(value, str) or value not in list(kind):
-        _refuse("preprocessing", f"the preprocessing has a {kind.__name__} that is not known")
+        _mistyped(field, value, f"one of {', '.join(kind)}")
     return kind(value)

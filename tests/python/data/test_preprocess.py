@@ -113,3 +113,24 @@ def test_draws_are_those_of_philox() -> None:
 def test_impossible_areas_are_refused(least: float) -> None:
     with pytest.raises(InvalidConfigError):
         Augmentation(least_area=least)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("channels", "grey", "channels is 'grey', expected an integer"),
+        ("crop", 3, "crop is '3', expected a pair [height, width]"),
+        ("std", ["a"], "std is 'a', expected a number"),
+        ("layout", "x", "layout is 'x', expected one of nchw, nhwc"),
+    ],
+)
+def test_a_mistyped_field_is_named(field: str, value: object, message: str) -> None:
+    with pytest.raises(InvalidConfigError) as caught:
+        Preprocessing.from_document({**Preprocessing().to_document(), field: value})
+    assert str(caught.value) == message
+    assert caught.value.metadata["field"] == field
+
+
+def test_an_unknown_field_is_named() -> None:
+    with pytest.raises(InvalidConfigError, match="'colour' is no field of a preprocessing"):
+        Preprocessing.from_document({**Preprocessing().to_document(), "colour": 1})
