@@ -14,8 +14,8 @@ from smidgen.report import GateReport
 from smidgen.tensor_spec import TensorSpec
 
 _WHAT_TO_DO = (
-    "let the precision be searched for, keep sensitive layers at more bits or in float, train with "
-    "quantization simulated, or allow more"
+    "keep sensitive layers at more bits or in float, train with quantization simulated, or allow "
+    "more"
 )
 
 
@@ -114,13 +114,13 @@ def gate_holds(gate: GateConfig, found: Measured) -> bool:
     return not any(True for _ in _misses(gate, found))
 
 
-def check_gate(gate: GateConfig, found: Measured, *, tried: int = 1) -> GateReport:
+def check_gate(gate: GateConfig, found: Measured, *, tried: int | None = None) -> GateReport:
     """Returns the figures of a gate that is passed.
 
     Args:
         gate: The limits.
         found: The figures.
-        tried: How many programs were searched for this one.
+        tried: How many programs a search measured to find this one; None without a search.
 
     Raises:
         GateError: it is not; the message has for each limit what was found, what is allowed, and
@@ -136,9 +136,11 @@ def check_gate(gate: GateConfig, found: Measured, *, tried: int = 1) -> GateRepo
             sqnr_db=found.finite_sqnr_db,
         )
     first = misses[0]
-    best = f", the best of {tried} programs tried" if tried > 1 else ""
+    best = f", the best of {tried} programs tried" if tried is not None and tried > 1 else ""
+    advice = "let the precision be searched for, " if tried is None else ""
     raise GateError(
-        f"{'; '.join(miss.text for miss in misses)}{best}. Nothing was published; {_WHAT_TO_DO}",
+        f"{'; '.join(miss.text for miss in misses)}{best}. Nothing was published; "
+        f"{advice}{_WHAT_TO_DO}",
         limit=first.limit,
         found=first.found,
         allowed=first.allowed,

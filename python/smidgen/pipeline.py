@@ -222,7 +222,7 @@ def convert(
         prepared = prepare_fused(graph, ranges, precisions).eval()
     graph = _for_steps(graph, precisions, activations)
     proof = prove(model, program, prepared, source, compares_all=limits.is_any)
-    passed = _pass_gate(limits, proof.fidelity, 1 if found is None else len(found.trials))
+    passed = _pass_gate(limits, proof.fidelity, None if found is None else len(found.trials))
     noise = {} if source is None else _noise(model, graph, program, source)
     sensitivity = None
     if source is not None and wanted.sensitivity_seconds > 0.0:
@@ -343,7 +343,7 @@ def _for_steps(
     return quantize_dynamically(graph) if activations is Activations.DYNAMIC else graph
 
 
-def _pass_gate(gate: GateConfig, fidelity: Fidelity | None, tried: int) -> GateReport | None:
+def _pass_gate(gate: GateConfig, fidelity: Fidelity | None, tried: int | None) -> GateReport | None:
     if not gate.is_any:
         return None
     assert fidelity is not None  # check_measurable
