@@ -8,6 +8,8 @@ import grpc
 import numpy as np
 import pytest
 
+from smidgen.client.report_documents import report_document
+from smidgen.client.reports import decode_report
 from smidgen.v1 import job_service_pb2 as jobs_pb
 from smidgen.v1 import optimization_service_pb2 as optimization_pb
 from smidgen.v1 import report_service_pb2 as pb
@@ -160,3 +162,26 @@ def test_equalized_conversions_have_no_histograms_of_other_values(
         assert not found.HasField("clipped_share")
     assert any(layer.range.HasField("histogram") for layer in plain.layers)
     assert any(layer.range.HasField("clipped_share") for layer in plain.layers)
+
+
+def test_reports_have_the_limits_and_the_search(
+    server: RunningServer, model_file: bytes, dataset: bytes, images: np.ndarray
+) -> None:
+    server.upload_model("held", model_file)
+    server.upload_dataset("held", dataset)
+    converted = server.convert(
+        "models/held",
+        calibration=server.calibrate("models/held", images).name,
+        evaluation_dataset="datasets/held",
+        gate=optimization_pb.GateConfig(max_drop=1.0, min_sqnr_db=-100.0),
+        search=optimization_pb.SearchConfig(evaluations=2),
+    )
+    assert converted.state == jobs_pb.JOB_STATE_SUCCEEDED, converted.error
+    report, expected = get(server, converted.name), converted.convert.report
+    assert (report.gate, report.search) == (expected.gate, expected.search)
+    assert report.gate.max_drop == 1.0
+    assert [trial.reason for trial in report.search.trials] == ["start"]
+    document = report_document(report).report
+    assert document is not None
+    assert document.gate == decode_report(expected).gate
+    assert document.search == decode_report(expected).search

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from smidgen.client.reports import decode_node, decode_parity
+from smidgen.client.reports import decode_gate, decode_node, decode_parity, decode_search
 from smidgen.html_report.document import ActivationView, CurvePoint, ReportDocument
 from smidgen.measured import LatencyReport, LayerLatency, LayerSensitivity, SensitivityReport
 from smidgen.report import QuantizationReport
@@ -46,6 +46,8 @@ def _conversion(report: pb.Report) -> QuantizationReport:
         quantized_accuracy=report.quantized_accuracy if has_quantized else None,
         sensitivity=_sensitivity(report) if report.HasField("sensitivity") else None,
         latency=_latency(report) if report.HasField("latency") else None,
+        gate=decode_gate(report.gate) if report.HasField("gate") else None,
+        search=decode_search(report.search) if report.HasField("search") else None,
     )
 
 

@@ -28,12 +28,13 @@ def decode_report(report: pb.QuantizationReport) -> QuantizationReport:
         parity=decode_parity(report.parity) if report.HasField("parity") else None,
         float_accuracy=report.float_accuracy if has_float else None,
         quantized_accuracy=report.quantized_accuracy if has_quantized else None,
-        gate=_decode_gate(report.gate) if report.HasField("gate") else None,
-        search=_decode_search(report.search) if report.HasField("search") else None,
+        gate=decode_gate(report.gate) if report.HasField("gate") else None,
+        search=decode_search(report.search) if report.HasField("search") else None,
     )
 
 
-def _decode_gate(gate: pb.GateReport) -> GateReport:
+def decode_gate(gate: pb.GateReport) -> GateReport:
+    """Turns the limits that a conversion passed into the library's."""
     return GateReport(
         sample_count=gate.sample_count,
         max_drop=gate.max_drop if gate.HasField("max_drop") else None,
@@ -43,7 +44,8 @@ def _decode_gate(gate: pb.GateReport) -> GateReport:
     )
 
 
-def _decode_search(search: pb.PrecisionSearch) -> PrecisionSearch:
+def decode_search(search: pb.PrecisionSearch) -> PrecisionSearch:
+    """Turns what a search found into the library's."""
     return PrecisionSearch(
         changes=tuple(
             PrecisionChange(

@@ -9,6 +9,7 @@ from smidgen.html_report.markup import Markup, document, style_sheet, tag
 from smidgen.html_report.sections.attention import attention
 from smidgen.html_report.sections.latency import latency
 from smidgen.html_report.sections.layers import layers
+from smidgen.html_report.sections.limits import limits
 from smidgen.html_report.sections.noise import noise
 from smidgen.html_report.sections.ranges import ranges
 from smidgen.html_report.sections.sensitivity import sensitivity
@@ -42,6 +43,7 @@ def render(report: ReportDocument) -> str:
 
 def _figures(report: QuantizationReport) -> list[str | Markup | None]:
     return [
+        limits(report),
         noise(report.nodes),
         sensitivity(report),
         latency(report),

@@ -444,6 +444,8 @@ class Report(_message.Message):
     LATENCY_FIELD_NUMBER: _builtins.int
     CALIBRATION_FIELD_NUMBER: _builtins.int
     TRAINING_FIELD_NUMBER: _builtins.int
+    GATE_FIELD_NUMBER: _builtins.int
+    SEARCH_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The job, `jobs/{job}`."""
     kind: _job_service_pb2.JobKind.ValueType
@@ -492,6 +494,14 @@ class Report(_message.Message):
     def training(self) -> Global___TrainingReport:
         """The training. Absent without one, or if its job is gone."""
 
+    @_builtins.property
+    def gate(self) -> _report_pb2.GateReport:
+        """The limits that the conversion passed. Absent if it had none."""
+
+    @_builtins.property
+    def search(self) -> _report_pb2.PrecisionSearch:
+        """How the precision of layers was found. Absent where it was given."""
+
     def __init__(
         self,
         *,
@@ -511,10 +521,12 @@ class Report(_message.Message):
         latency: Global___LatencySummary | None = ...,
         calibration: Global___ReportCalibration | None = ...,
         training: Global___TrainingReport | None = ...,
+        gate: _report_pb2.GateReport | None = ...,
+        search: _report_pb2.PrecisionSearch | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_float_accuracy", b"_float_accuracy", "_quantized_accuracy", b"_quantized_accuracy", "calibration", b"calibration", "end_time", b"end_time", "float_accuracy", b"float_accuracy", "latency", b"latency", "parity", b"parity", "quantized_accuracy", b"quantized_accuracy", "sensitivity", b"sensitivity", "training", b"training"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_float_accuracy", b"_float_accuracy", "_quantized_accuracy", b"_quantized_accuracy", "calibration", b"calibration", "end_time", b"end_time", "float_accuracy", b"float_accuracy", "gate", b"gate", "latency", b"latency", "parity", b"parity", "quantized_accuracy", b"quantized_accuracy", "search", b"search", "sensitivity", b"sensitivity", "training", b"training"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_float_accuracy", b"_float_accuracy", "_quantized_accuracy", b"_quantized_accuracy", "artifact_bytes", b"artifact_bytes", "calibration", b"calibration", "end_time", b"end_time", "float_accuracy", b"float_accuracy", "float_bytes", b"float_bytes", "kind", b"kind", "latency", b"latency", "layers", b"layers", "model", b"model", "model_version", b"model_version", "name", b"name", "parity", b"parity", "quantized_accuracy", b"quantized_accuracy", "sensitivity", b"sensitivity", "sha256", b"sha256", "training", b"training"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_float_accuracy", b"_float_accuracy", "_quantized_accuracy", b"_quantized_accuracy", "artifact_bytes", b"artifact_bytes", "calibration", b"calibration", "end_time", b"end_time", "float_accuracy", b"float_accuracy", "float_bytes", b"float_bytes", "gate", b"gate", "kind", b"kind", "latency", b"latency", "layers", b"layers", "model", b"model", "model_version", b"model_version", "name", b"name", "parity", b"parity", "quantized_accuracy", b"quantized_accuracy", "search", b"search", "sensitivity", b"sensitivity", "sha256", b"sha256", "training", b"training"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__float_accuracy: _TypeAlias = _typing.Literal["float_accuracy"]  # noqa: Y015
     _WhichOneofArgType__float_accuracy: _TypeAlias = _typing.Literal["_float_accuracy", b"_float_accuracy"]  # noqa: Y015

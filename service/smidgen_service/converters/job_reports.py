@@ -13,7 +13,12 @@ from smidgen_service.converters.calibrations import (
     histogram_to_message,
 )
 from smidgen_service.converters.jobs import KINDS, STAGES, train_result_to_message
-from smidgen_service.converters.reports import node_to_message, parity_to_message
+from smidgen_service.converters.reports import (
+    gate_to_message,
+    node_to_message,
+    parity_to_message,
+    search_to_message,
+)
 from smidgen_service.converters.scalars import timestamp
 from smidgen_service.handlers.reports import JobReport, LayerRange, LayerReport, TrainingPart
 from smidgen_service.store.records import CalibrationRecord
@@ -45,6 +50,8 @@ def job_report_to_message(report: JobReport) -> pb.Report:
                 layers=[_layer(layer, has_histograms) for layer in report.layers],
                 sensitivity=None if found.sensitivity is None else _ranking(found.sensitivity),
                 latency=None if found.latency is None else _times(found.latency),
+                gate=None if found.gate is None else gate_to_message(found.gate),
+                search=None if found.search is None else search_to_message(found.search),
             )
         )
     return message

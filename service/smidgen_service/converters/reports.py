@@ -25,12 +25,13 @@ def report_to_message(report: QuantizationReport) -> report_pb2.QuantizationRepo
         parity=parity_to_message(report.parity) if report.parity is not None else None,
         float_accuracy=report.float_accuracy,
         quantized_accuracy=report.quantized_accuracy,
-        gate=_gate(report.gate) if report.gate is not None else None,
-        search=_search(report.search) if report.search is not None else None,
+        gate=gate_to_message(report.gate) if report.gate is not None else None,
+        search=search_to_message(report.search) if report.search is not None else None,
     )
 
 
-def _gate(gate: GateReport) -> report_pb2.GateReport:
+def gate_to_message(gate: GateReport) -> report_pb2.GateReport:
+    """Returns the limits that a conversion passed as a message."""
     return report_pb2.GateReport(
         sample_count=gate.sample_count,
         max_drop=gate.max_drop,
@@ -40,7 +41,8 @@ def _gate(gate: GateReport) -> report_pb2.GateReport:
     )
 
 
-def _search(search: PrecisionSearch) -> report_pb2.PrecisionSearch:
+def search_to_message(search: PrecisionSearch) -> report_pb2.PrecisionSearch:
+    """Returns what a search found as a message."""
     return report_pb2.PrecisionSearch(
         changes=[report_pb2.PrecisionChange(**asdict(change)) for change in search.changes],
         trials=[report_pb2.PrecisionTrial(**asdict(trial)) for trial in search.trials],

@@ -11,7 +11,16 @@ import pytest
 
 from smidgen.html_report import ActivationView, CurvePoint, ReportDocument, render
 from smidgen.measured import LatencyReport, LayerLatency, LayerSensitivity, SensitivityReport
-from smidgen.report import FloatParity, NodeReport, ParityCertificate, QuantizationReport
+from smidgen.report import (
+    FloatParity,
+    GateReport,
+    NodeReport,
+    ParityCertificate,
+    PrecisionChange,
+    PrecisionSearch,
+    PrecisionTrial,
+    QuantizationReport,
+)
 
 CONV = NodeReport(
     "conv_1",
@@ -294,3 +303,29 @@ def test_layers_tell_their_bits() -> None:
     texts = _texts(render(ReportDocument("m", replace(REPORT, nodes=(narrow,)))))
     assert "Bits" in texts
     assert "4" in texts
+
+
+def test_limits_and_lifted_layers_are_shown() -> None:
+    trial = PrecisionTrial("start", (), drop=0.02, sqnr_db=18.0, holds=False)
+    report = replace(
+        REPORT,
+        gate=GateReport(400, max_drop=0.01, drop=0.0025, min_sqnr_db=20.0, sqnr_db=24.46),
+        search=PrecisionSearch(
+            changes=(PrecisionChange("conv_2", "features.1", "int4", "int8", 21.6, None),),
+            trials=(trial, replace(trial, reason="lift", holds=True)),
+            is_complete=True,
+        ),
+    )
+    page = render(replace(DOCUMENT, report=report))
+    section = page[page.index("<h2>Limits</h2>") :].partition("</section>")[0]
+    texts = re.findall(r"<t[dh](?: [^>]*)?>([^<]*)<", section)
+    assert texts == [
+        *("Limit", "Found", "Allowed"),
+        *("Samples lost", "0.25 %", "at most 1.00 %"),
+        *("Output noise", "24.5 dB", "at least 20 dB"),
+        *("Layer", "From", "To", "Output noise by it alone"),
+        *("features.1", "int4", "int8", "21.6 dB"),
+    ]
+    assert "Measured on 400 evaluation samples." in section
+    assert "A search for layers that need more bits measured 2 programs." in section
+    assert "<h2>Limits</h2>" not in render(DOCUMENT)
