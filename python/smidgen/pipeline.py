@@ -42,7 +42,8 @@ from smidgen.precision_search import Precisions, SearchResult
 from smidgen.profile import CalibrationProfile
 from smidgen.program import Program
 from smidgen.progress import Stage
-from smidgen.qat.prepare import prepare_fused
+from smidgen.qat.features import select_features
+from smidgen.qat.prepare import prepare_fused, prepare_qat
 from smidgen.qat.trained import TrainedModel, load_trained, save_trained
 from smidgen.qat.training import train_qat
 from smidgen.quantizable import conversion_lineage, make_quantizable
@@ -73,6 +74,7 @@ def plan(
     model: FloatModel,
     profile: CalibrationProfile | None = None,
     precision: PrecisionConfig | None = None,
+    training: QATConfig | None = None,
 ) -> QuantizationReport:
     """Says which nodes would be quantized, without converting.
 
@@ -80,11 +82,14 @@ def plan(
         model: The float model.
         profile: Ranges, for the scales in the report.
         precision: Bits of each layer's weights; int8 throughout if None.
+        training: How the model would be trained first, whose features are looked up; needs a
+            profile.
 
     Raises:
         UnsupportedOperatorError: nodes cannot be converted; the message names all of them.
         CalibrationError: the profile is another model's.
-        InvalidConfigError: the precision does not fit the model.
+        InvalidConfigError: the precision does not fit the model, or a pattern of features matches
+            no quantized layer.
     """
     fused = fuse_for_inference(model.graph)
     precisions = resolve_precision(fused, precision or ALL_INT8)
@@ -94,6 +99,9 @@ def plan(
     if profile is not None:
         check_belongs(model, profile)
         qparams = dict(activation_qparams(fused, profile.ranges))
+        if training is not None and training.loss.features:
+            prepared = prepare_qat(model.graph, profile.ranges, precision or ALL_INT8)
+            select_features(prepared, fuse_for_inference(model.graph), training.loss.features)
     return QuantizationReport(
         nodes=report_nodes(model.graph, fused, qparams, {}, precisions),
         float_bytes=model.exported.parameter_bytes,

@@ -376,6 +376,22 @@ def job_count(server: RunningServer) -> int:
     return len(server.jobs.ListJobs(pb.ListJobsRequest(page_size=1000)).jobs)
 
 
+def test_feature_without_a_layer_is_refused_by_validation(
+    server: RunningServer, prepared: Prepared
+) -> None:
+    def validated(pattern: str) -> pb.Job:
+        features = [optimization_pb.FeatureDistance(pattern=pattern)]
+        config = optimization_pb.QATConfig(loss=optimization_pb.LossConfig(features=features))
+        return server.train(
+            SMALL, prepared.calibration, prepared.dataset, config=config, validate_only=True
+        )
+
+    with pytest.raises(grpc.RpcError) as caught:
+        validated("absent.*")
+    assert ending(caught.value) == (INVALID, "PATTERN_MATCHES_NOTHING")
+    assert validated("*").plan.nodes
+
+
 def test_feature_without_a_layer_fails_the_job(server: RunningServer, prepared: Prepared) -> None:
     features = [optimization_pb.FeatureDistance(pattern="absent.*")]
     config = optimization_pb.QATConfig(loss=optimization_pb.LossConfig(features=features))

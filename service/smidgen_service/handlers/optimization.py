@@ -90,7 +90,9 @@ class OptimizationHandler:
             )
         await self._check_data(checked, request.config)
         if request.validate_only:
-            return await self._plan(JobKind.TRAIN_QAT, checked, request.precision)
+            return await self._plan(
+                JobKind.TRAIN_QAT, checked, request.precision, to_document(request.config)
+            )
         job = JobRecord(
             id=_new_id(),
             kind=JobKind.TRAIN_QAT,
@@ -203,13 +205,17 @@ class OptimizationHandler:
                 await self._threads.run(lambda: check_samples(dataset_of(fields), inputs))
 
     async def _plan(
-        self, kind: JobKind, checked: CheckedInputs, precision: PrecisionConfig | None
+        self,
+        kind: JobKind,
+        checked: CheckedInputs,
+        precision: PrecisionConfig | None,
+        config: Mapping[str, Any] | None = None,
     ) -> JobPlan:
         with self._blobs.pinned(checked.model.sha256):
             path = await self._threads.run(self._blobs.verify, checked.model.sha256)
             calibration = checked.calibration
             profile = None if calibration is None else calibration.profile.to_json()
-            report = await self._workers.plan(path, profile, _plain_precision(precision))
+            report = await self._workers.plan(path, profile, _plain_precision(precision), config)
         return JobPlan(kind, checked.model.id, QuantizationReport.from_dict(report))
 
 

@@ -72,9 +72,17 @@ class CallWorkers:
                 shutil.rmtree(scratch, ignore_errors=True)
 
     async def plan(
-        self, model: Path, profile: bytes | None, precision: Mapping[str, Any] | None
+        self,
+        model: Path,
+        profile: bytes | None,
+        precision: Mapping[str, Any] | None,
+        config: Mapping[str, Any] | None,
     ) -> Mapping[str, Any]:
-        """Returns the report of a plan as plain values; a model without profile is quantized."""
+        """Returns the report of a plan as plain values; a model without profile is quantized.
+
+        Raises:
+            InvalidConfigError: precision or config, which is a training's, do not fit the model.
+        """
         async with self.open() as call:
             profile_path = call.scratch / "profile.json"
             if profile is not None:
@@ -83,6 +91,7 @@ class CallWorkers:
                 "model": str(model),
                 "profile": None if profile is None else str(profile_path),
                 "precision": precision,
+                "config": config,
                 "threads": self._threads,
             }
             await call.send("plan", fields)

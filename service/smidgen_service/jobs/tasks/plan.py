@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from smidgen import pipeline
+from smidgen.config import QATConfig
+from smidgen.config.documents import from_document
 from smidgen_service.jobs.tasks.channel import Channel
 from smidgen_service.jobs.tasks.sources import precision_of, profile_of
 
@@ -19,5 +21,7 @@ def plan(fields: Mapping[str, Any], channel: Channel) -> None:
         channel.send("result", {"report": report.to_dict()})
         return
     model = pipeline.load_model(Path(fields["model"]))
-    report = pipeline.plan(model, profile, precision_of(fields))
+    config = fields["config"]
+    training = None if config is None else from_document(QATConfig, config)
+    report = pipeline.plan(model, profile, precision_of(fields), training)
     channel.send("result", {"report": report.to_dict()})
