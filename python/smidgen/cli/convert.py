@@ -171,6 +171,8 @@ def convert(
     if not local:
         refuse_file(model)
         refuse_given(context, _ONLY_LOCAL, _WITHOUT_LOCAL)
+        if detach or validate_only:
+            refuse_given(context, ("out",), "the command ends before there is an artifact")
         job = _convert_on_server(
             server,
             model,

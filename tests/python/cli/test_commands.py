@@ -227,6 +227,16 @@ def test_convert(smidgen: Smidgen, state: State, tmp_path: Path) -> None:
     assert plan.document["plan"]["float_bytes"] == 4000
 
 
+@pytest.mark.parametrize("ends_early", ["--detach", "--validate-only"])
+def test_out_is_refused_where_no_artifact_is_waited_for(
+    smidgen: Smidgen, tmp_path: Path, ends_early: str
+) -> None:
+    out = tmp_path / "net.smidgen"
+    options = ("--calibration", "c1", ends_early, "--out", out, "--json")
+    refused = smidgen("convert", "digits", *options)
+    assert (refused.code, refused.error["reason"]) == (2, "OPTION_NOT_APPLICABLE")
+
+
 def test_infer_prints_or_writes(smidgen: Smidgen, state: State, images: Path) -> None:
     document = smidgen("infer", "digits", images, "--json").document
     assert document["model_version"] == "models/digits/versions/2"
