@@ -17,6 +17,7 @@ from smidgen.report import (
     Distance,
     FakeQuantizedParity,
     GateReport,
+    NodeReport,
     ParityCertificate,
     PrecisionSearch,
     QuantizationReport,
@@ -192,7 +193,7 @@ def report_view(report: QuantizationReport) -> RenderableType:
         *(_search(report.search) if report.search else []),
         *(_certificate(report.parity) if report.parity else []),
         *(_latency(report.latency) if report.latency else []),
-        *(_sensitivity(report.sensitivity) if report.sensitivity else []),
+        *(_sensitivity(report.sensitivity, report.nodes) if report.sensitivity else []),
     ]
     return Group(nodes, facts(pairs))
 
@@ -265,10 +266,15 @@ def _latency(latency: LatencyReport) -> list[tuple[str, object]]:
     return [("Least time of a call", f"{times}; {latency.isa}, {latency.threads} thread")]
 
 
-def _sensitivity(sensitivity: SensitivityReport) -> list[tuple[str, object]]:
+def _sensitivity(
+    sensitivity: SensitivityReport, nodes: Sequence[NodeReport]
+) -> list[tuple[str, object]]:
     """Names the layers that cost the output most."""
     worst = [layer for layer in sensitivity.layers if layer.output_sqnr_db is not None][:3]
-    named = ", ".join(f"{layer.node} {layer.output_sqnr_db:.1f} dB" for layer in worst)
+    paths = {node.node: node.module_path or node.node for node in nodes}
+    named = ", ".join(
+        f"{paths.get(layer.node, layer.node)} {layer.output_sqnr_db:.1f} dB" for layer in worst
+    )
     measured = f"{len(sensitivity.layers)} of {sensitivity.layer_count} layers measured"
     return [("Costly when alone", f"{named or 'none'}; {measured}")]
 
@@ -283,11 +289,17 @@ def _search(search: PrecisionSearch) -> list[tuple[str, object]]:
         (
             "Lifted",
             f"{change.module_path or change.node} from {change.before} to {change.after}"
-            + (f", {change.output_sqnr_db:.1f} dB alone" if change.output_sqnr_db else ""),
+            + (
+                f", {change.output_sqnr_db:.1f} dB alone"
+                if change.output_sqnr_db is not None
+                else ""
+            ),
         )
         for change in search.changes
     ]
-    return [("Search", f"{len(search.trials)} programs measured{end}"), *lifted]
+    count = len(search.trials)
+    programs = "1 program" if count == 1 else f"{count} programs"
+    return [("Search", f"{programs} measured{end}"), *lifted]
 
 
 def _gate(gate: GateReport) -> list[tuple[str, object]]:
