@@ -22,6 +22,7 @@ from smidgen.graph.arguments import (
     TooManyConstants,
     UnsupportedCase,
     Weight,
+    name_of,
 )
 from smidgen.graph.constant_folding import evaluate
 from smidgen.graph.constant_limit import MOST_CONSTANT_ELEMENTS
@@ -216,7 +217,7 @@ class Assembly:
         if not isinstance(operation, Slice | Transpose):  # which are views and take no memory
             self._count(math.prod(extent or 1 for extent in shape))
         array = evaluate(operation, arrays, self._weight_arrays)
-        if array.dtype.name not in (FLOAT32, INT64, BOOL):
+        if name_of(array.dtype) not in (FLOAT32, INT64, BOOL):
             raise UnsupportedCase(f"a constant of {array.dtype}")
         result = Constant(array)
         self._charged.add(id(result))

@@ -49,6 +49,17 @@ class _UnknownOperand(Exception):
 
 
 _UNKNOWN = _Unknown()
+_USABLE = (
+    Activation,
+    Joined,
+    Weight,
+    Constant,
+    Extents,
+    Comparison,
+    BatchRange,
+    SamplePlaces,
+    Foreign,
+)
 _IF = "If"
 
 
@@ -211,16 +222,5 @@ class OnnxImporter:
     def _define(self, name: str, value: Result | _Unknown) -> None:
         if name in self._values:
             raise refusal(OnnxReason.DUPLICATE_VALUE, f"the value {name[:80]!r} is defined twice.")
-        is_usable = isinstance(
-            value,
-            Activation
-            | Joined
-            | Weight
-            | Constant
-            | Extents
-            | Comparison
-            | BatchRange
-            | SamplePlaces
-            | Foreign,
-        )
+        is_usable = isinstance(value, _USABLE)
         self._values[name] = value if is_usable else _UNKNOWN  # type: ignore[assignment]

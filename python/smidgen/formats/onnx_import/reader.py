@@ -20,7 +20,7 @@ from smidgen.formats.onnx_import.reasons import OnnxReason
 from smidgen.formats.onnx_import.rules import RULES
 from smidgen.formats.onnx_import.tensors import decode_tensor, stated_bytes
 from smidgen.formats.refusal import refusal, refuse_not_finite
-from smidgen.graph.arguments import Activation, Weight
+from smidgen.graph.arguments import Activation, Weight, name_of
 from smidgen.graph.assembly import input_specs, output_specs, renumber
 from smidgen.graph.exported import ExportedModel
 from smidgen.graph.operations import FLOAT32, INT64, Shape, weight_names
@@ -34,7 +34,7 @@ AsWeight = Callable[[str, NDArray[Any]], Weight]
 
 def plain_weight(name: str, array: NDArray[Any]) -> Weight:
     """Returns a tensor of the file in an element type that the graph has."""
-    weight = plain(Weight(name, array.dtype.name, array.shape, array=array))
+    weight = plain(Weight(name, name_of(array.dtype), array.shape, array=array))
     assert isinstance(weight, Weight)
     return weight
 
