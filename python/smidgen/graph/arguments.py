@@ -30,6 +30,10 @@ class TooManyConstants(UnsupportedCase):
     """Constants would take more memory than a model needs, whether an output needs them or not."""
 
 
+class TooManyOperations(Exception):
+    """A model is of more operations than any program has: few calls of a file may mean many."""
+
+
 @cache
 def name_of(dtype: np.dtype[Any]) -> str:
     """Returns what an element type is called; NumPy puts the name together anew each time."""

@@ -32,6 +32,7 @@ from smidgen.graph.arguments import (
     BatchRange,
     Constant,
     Joined,
+    TooManyOperations,
     UnsupportedCase,
     Weight,
 )
@@ -181,6 +182,10 @@ class OnnxImporter:
             pass
         except UnsupportedCase as case:
             self._unsupported.add(node.op_type, label_of(node), "", str(case))
+        except TooManyOperations as error:
+            raise refusal(
+                OnnxReason.TOO_LARGE, f"at {label_of(node)!r} its nodes have come to mean {error}."
+            ) from None
         except (ArgumentError, ShapeError) as error:
             reason = (
                 OnnxReason.SHAPE_MISMATCH
