@@ -1,9 +1,9 @@
 """An ONNX file taken apart: the graph without its tensors, and the tensors where they lie.
 
-The onnx package parses bytes, and nothing else of it is used: no loading of external data, no
-hub, no checker. Before it parses, every message is walked in place: fields that no known version
-has are refused, and what would be parsed is counted, for a few bytes of a file become a hundred in
-memory.
+The onnx package parses bytes and tells what an operator takes (signatures), and nothing else of it
+is used: no loading of external data, no hub, no checker. Before it parses, every message is walked
+in place: fields that no known version has are refused, and what would be parsed is counted, for a
+few bytes of a file become a hundred in memory.
 """
 
 from __future__ import annotations

@@ -24,6 +24,7 @@ from smidgen.formats.onnx_import.call import (
 from smidgen.formats.onnx_import.document import BRANCHES
 from smidgen.formats.onnx_import.reasons import OnnxReason
 from smidgen.formats.onnx_import.rules import RULES
+from smidgen.formats.onnx_import.signatures import check_signature
 from smidgen.formats.refusal import refusal
 from smidgen.formats.unsupported import UnsupportedOperators
 from smidgen.graph.arguments import (
@@ -174,9 +175,9 @@ class OnnxImporter:
             if node.op_type == _IF:
                 results = self._of_branch(node, inputs)
             elif rule is not None:
-                call = Call(
-                    node, self._opset, inputs, self.assembly, self._limits, attributes_of(node)
-                )
+                attributes = attributes_of(node)
+                check_signature(node.op_type, self._opset, attributes, len(inputs))
+                call = Call(node, self._opset, inputs, self.assembly, self._limits, attributes)
                 results = self._charged(rule(call), inputs)
         except _UnknownOperand:
             pass
