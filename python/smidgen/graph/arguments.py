@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
+from functools import cache
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -27,6 +28,16 @@ class UnsupportedCase(Exception):
 
 class TooManyConstants(UnsupportedCase):
     """Constants would take more memory than a model needs, whether an output needs them or not."""
+
+
+class TooManyOperations(Exception):
+    """A model is of more operations than any program has: few calls of a file may mean many."""
+
+
+@cache
+def name_of(dtype: np.dtype[Any]) -> str:
+    """Returns what an element type is called; NumPy puts the name together anew each time."""
+    return dtype.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +77,7 @@ class Constant:
     @property
     def dtype(self) -> str:
         """Its element type."""
-        return self.array.dtype.name
+        return name_of(self.array.dtype)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -379,10 +390,11 @@ def _is_number(value: Value) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
+_TENSORS = (Activation, Joined, Weight, Constant, BatchRange, Statistic, PoolIndices)
+
+
 def _is_tensor(value: Value) -> bool:
-    return isinstance(
-        value, Activation | Joined | Weight | Constant | BatchRange | Statistic | PoolIndices
-    )
+    return isinstance(value, _TENSORS)
 
 
 def _fits(expected: Type, value: Value) -> bool:  # noqa: PLR0911, PLR0912 - one line for each type

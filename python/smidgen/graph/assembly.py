@@ -20,8 +20,10 @@ from smidgen.graph.arguments import (
     Operand,
     Tensor,
     TooManyConstants,
+    TooManyOperations,
     UnsupportedCase,
     Weight,
+    name_of,
 )
 from smidgen.graph.constant_folding import evaluate
 from smidgen.graph.constant_limit import MOST_CONSTANT_ELEMENTS
@@ -46,6 +48,9 @@ from smidgen.graph.operations import Constant as ConstantOperation
 from smidgen.graph.repetition import addition, for_one_sample, without_repetition, zeros
 from smidgen.graph.shapes import ShapeError, infer_shape, show
 from smidgen.tensor_spec import TensorSpec
+
+MOST_OPERATIONS = 1 << 14
+"""Operations of one model, four times the steps that a program may have: some become no step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +112,7 @@ class Assembly:
         Raises:
             UnsupportedCase: It is legal and not supported.
             ShapeError: The operations cannot read such values.
+            TooManyOperations: With those before there are more than MOST_OPERATIONS.
         """
         if isinstance(lowered, Computed):
             result = self._compute(origin, lowered, {})
@@ -216,7 +222,7 @@ class Assembly:
         if not isinstance(operation, Slice | Transpose):  # which are views and take no memory
             self._count(math.prod(extent or 1 for extent in shape))
         array = evaluate(operation, arrays, self._weight_arrays)
-        if array.dtype.name not in (FLOAT32, INT64, BOOL):
+        if name_of(array.dtype) not in (FLOAT32, INT64, BOOL):
             raise UnsupportedCase(f"a constant of {array.dtype}")
         result = Constant(array)
         self._charged.add(id(result))
@@ -310,6 +316,8 @@ class Assembly:
         *,
         dtype: str | None = None,
     ) -> Activation:
+        if len(self.nodes) >= MOST_OPERATIONS:
+            raise TooManyOperations(f"more than {MOST_OPERATIONS} operations")
         shapes = [value.shape for value in inputs]
         shape = infer_shape(operation, shapes, self._weight_shapes)
         found = dtype or infer_dtype(operation, [value.dtype for value in inputs])

@@ -1,15 +1,16 @@
 """An ONNX file taken apart: the graph without its tensors, and the tensors where they lie.
 
-The onnx package parses bytes, and nothing else of it is used: no loading of external data, no
-hub, no checker. Before it parses, every message is walked in place: fields that no known version
-has are refused, and what would be parsed is counted, for a few bytes of a file become a hundred in
-memory.
+The onnx package parses bytes and tells what an operator takes (signatures), and nothing else of it
+is used: no loading of external data, no hub, no checker. Before it parses, every message is walked
+in place: fields that no known version has are refused, and what would be parsed is counted, for a
+few bytes of a file become a hundred in memory.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, TypeVar
 
 from google.protobuf.descriptor import FieldDescriptor
@@ -104,6 +105,43 @@ def parse_document(data: memoryview, limits: Limits) -> OnnxDocument:
     return OnnxDocument(graph, opset, tensors, model.producer_name)
 
 
+@dataclass(frozen=True, slots=True)
+class _FieldKind:
+    """What a field of a kind of message must be like; protobuf takes long to tell each of it.
+
+    Attributes:
+        name: Its name.
+        wire_type: How one value of it is written.
+        is_text: It is a text, and so must be UTF-8.
+        is_repeated: It may have more values than one.
+        inner: The descriptor of the messages that it holds; None where it holds others.
+        is_node: It is a node of a graph.
+    """
+
+    name: str
+    wire_type: int
+    is_text: bool
+    is_repeated: bool
+    inner: Any
+    is_node: bool
+
+
+@cache
+def _field_kinds(kind: Any) -> Mapping[int, _FieldKind]:
+    """Returns the fields that a kind of message has, by their numbers."""
+    return {
+        number: _FieldKind(
+            descriptor.name,
+            _WIRE_TYPES[descriptor.type],
+            descriptor.type == FieldDescriptor.TYPE_STRING,
+            bool(descriptor.is_repeated),
+            descriptor.message_type,
+            kind is GraphProto.DESCRIPTOR and number == _NODE,
+        )
+        for number, descriptor in kind.fields_by_number.items()
+    }
+
+
 class _Walk:
     """Looks at every field once, so that nothing is parsed that was not counted."""
 
@@ -127,17 +165,17 @@ class _Walk:
             raise refusal(
                 OnnxReason.TOO_LARGE, f"its messages nest deeper than {_MOST_DEPTH} levels."
             )
-        known = kind.fields_by_number
+        known = _field_kinds(kind)
         for field in fields(data):
-            descriptor = known.get(field.number)
-            if descriptor is None:
+            field_kind = known.get(field.number)
+            if field_kind is None:
                 raise refusal(
                     OnnxReason.UNKNOWN_FIELD,
                     f"a {kind.name} has the unknown field {field.number}.",
                 )
-            elements = _elements(descriptor, field)
-            self._count(kind, field, 1 if is_initializer else elements)
-            inner = descriptor.message_type
+            elements = _elements(field_kind, field)
+            self._count(field_kind, 1 if is_initializer else elements)
+            inner = field_kind.inner
             # The fields of the graph itself are walked by whoever asked for those of the model.
             is_graph = kind is ModelProto.DESCRIPTOR and field.number == _GRAPH
             if inner is not None and field.payload is not None and not is_graph:
@@ -151,29 +189,29 @@ class _Walk:
                     pass
             yield field
 
-    def _count(self, kind: Any, field: Field, elements: int) -> None:
+    def _count(self, field_kind: _FieldKind, elements: int) -> None:
         self._fields += elements
-        self._nodes += kind is GraphProto.DESCRIPTOR and field.number == _NODE
+        self._nodes += field_kind.is_node
         if self._nodes > self._limits.nodes:
             raise refusal(OnnxReason.TOO_LARGE, f"it has more than {self._limits.nodes} nodes.")
         if self._fields > self._limits.fields:
             raise refusal(OnnxReason.TOO_LARGE, f"it has more than {self._limits.fields} fields.")
 
 
-def _elements(descriptor: Any, field: Field) -> int:
+def _elements(field_kind: _FieldKind, field: Field) -> int:
     """Returns how many values a field may hold: 1, or more where they are packed.
 
     Raises:
         InvalidModelError: ONNX_MALFORMED, it is not written as its type is; protobuf would keep it
             aside as a field that it does not know.
     """
-    expected = _WIRE_TYPES[descriptor.type]
+    expected = field_kind.wire_type
     if field.wire_type == expected:
-        if descriptor.type == FieldDescriptor.TYPE_STRING:
-            _check_text(field, descriptor.name)
+        if field_kind.is_text:
+            _check_text(field, field_kind.name)
         return 1
-    if field.payload is None or not descriptor.is_repeated:
-        found = f"its field {descriptor.name} has the wire type {field.wire_type}"
+    if field.payload is None or not field_kind.is_repeated:
+        found = f"its field {field_kind.name} has the wire type {field.wire_type}"
         raise refusal(OnnxReason.MALFORMED, f"it is not an ONNX file: {found}.")
     return 1 + len(field.payload) // _LEAST_BYTES[expected]
 

@@ -24,6 +24,7 @@ from smidgen.formats.onnx_import.call import (
 from smidgen.formats.onnx_import.document import BRANCHES
 from smidgen.formats.onnx_import.reasons import OnnxReason
 from smidgen.formats.onnx_import.rules import RULES
+from smidgen.formats.onnx_import.signatures import check_signature
 from smidgen.formats.refusal import refusal
 from smidgen.formats.unsupported import UnsupportedOperators
 from smidgen.graph.arguments import (
@@ -32,6 +33,7 @@ from smidgen.graph.arguments import (
     BatchRange,
     Constant,
     Joined,
+    TooManyOperations,
     UnsupportedCase,
     Weight,
 )
@@ -49,6 +51,17 @@ class _UnknownOperand(Exception):
 
 
 _UNKNOWN = _Unknown()
+_USABLE = (
+    Activation,
+    Joined,
+    Weight,
+    Constant,
+    Extents,
+    Comparison,
+    BatchRange,
+    SamplePlaces,
+    Foreign,
+)
 _IF = "If"
 
 
@@ -162,14 +175,18 @@ class OnnxImporter:
             if node.op_type == _IF:
                 results = self._of_branch(node, inputs)
             elif rule is not None:
-                call = Call(
-                    node, self._opset, inputs, self.assembly, self._limits, attributes_of(node)
-                )
+                attributes = attributes_of(node)
+                check_signature(node.op_type, self._opset, attributes, len(inputs))
+                call = Call(node, self._opset, inputs, self.assembly, self._limits, attributes)
                 results = self._charged(rule(call), inputs)
         except _UnknownOperand:
             pass
         except UnsupportedCase as case:
             self._unsupported.add(node.op_type, label_of(node), "", str(case))
+        except TooManyOperations as error:
+            raise refusal(
+                OnnxReason.TOO_LARGE, f"at {label_of(node)!r} its nodes have come to mean {error}."
+            ) from None
         except (ArgumentError, ShapeError) as error:
             reason = (
                 OnnxReason.SHAPE_MISMATCH
@@ -211,16 +228,5 @@ class OnnxImporter:
     def _define(self, name: str, value: Result | _Unknown) -> None:
         if name in self._values:
             raise refusal(OnnxReason.DUPLICATE_VALUE, f"the value {name[:80]!r} is defined twice.")
-        is_usable = isinstance(
-            value,
-            Activation
-            | Joined
-            | Weight
-            | Constant
-            | Extents
-            | Comparison
-            | BatchRange
-            | SamplePlaces
-            | Foreign,
-        )
+        is_usable = isinstance(value, _USABLE)
         self._values[name] = value if is_usable else _UNKNOWN  # type: ignore[assignment]

@@ -18,14 +18,18 @@ from smidgen.formats.onnx_import.document import OnnxDocument, parse_document
 from smidgen.formats.onnx_import.importer import OnnxImporter
 from smidgen.formats.onnx_import.reasons import OnnxReason
 from smidgen.formats.onnx_import.rules import RULES
-from smidgen.formats.onnx_import.tensors import decode_tensor, stated_bytes
+from smidgen.formats.onnx_import.tensors import decode_tensor, stated_bytes, type_name
 from smidgen.formats.refusal import refusal, refuse_not_finite
-from smidgen.graph.arguments import Activation, Weight
+from smidgen.graph.arguments import Activation, Weight, name_of
 from smidgen.graph.assembly import input_specs, output_specs, renumber
 from smidgen.graph.exported import ExportedModel
-from smidgen.graph.operations import FLOAT32, INT64, Shape, weight_names
+from smidgen.graph.operations import BOOL, FLOAT32, INT64, Shape, weight_names
 
-_DTYPES: Mapping[int, str] = {TensorProto.FLOAT: FLOAT32, TensorProto.INT64: INT64}
+_DTYPES: Mapping[int, str] = {
+    TensorProto.FLOAT: FLOAT32,
+    TensorProto.INT64: INT64,
+    TensorProto.BOOL: BOOL,
+}
 _MOST_NAME = 255
 _SPARE_BYTES = 256 << 20  # small integers become int64
 
@@ -34,7 +38,7 @@ AsWeight = Callable[[str, NDArray[Any]], Weight]
 
 def plain_weight(name: str, array: NDArray[Any]) -> Weight:
     """Returns a tensor of the file in an element type that the graph has."""
-    weight = plain(Weight(name, array.dtype.name, array.shape, array=array))
+    weight = plain(Weight(name, name_of(array.dtype), array.shape, array=array))
     assert isinstance(weight, Weight)
     return weight
 
@@ -152,9 +156,11 @@ class ModelReader:
         name, kind = _name(value.name), value.type.WhichOneof("value")
         tensor = value.type.tensor_type
         if kind != "tensor_type" or tensor.elem_type not in _DTYPES:
+            found = f"of {type_name(tensor.elem_type)}" if kind == "tensor_type" else "no tensor"
             raise refusal(
                 OnnxReason.UNSUPPORTED_TYPE,
-                f"the input {name!r} is no tensor of float32 or int64.",
+                f"the input {name!r} is {found}, expected a tensor of FLOAT, INT64 or BOOL. "
+                "Export the model with such an input and convert it in forward.",
             )
         dimensions = tensor.shape.dim
         if not tensor.HasField("shape") or not dimensions:

@@ -118,7 +118,8 @@ def decode_tensor(record: TensorRecord, label: str, limits: Limits) -> NDArray[A
     """
     header = record.header
     refuse_external(header, f"the tensor {label!r}")
-    if header.HasField("segment"):
+    given = {item.name for item, _ in header.ListFields()}
+    if "segment" in given:
         raise _bad(label, "is a segment of a tensor")
     if header.data_type not in _DTYPES:
         raise refusal(
@@ -127,7 +128,7 @@ def decode_tensor(record: TensorRecord, label: str, limits: Limits) -> NDArray[A
         )
     dtype, _ = _DTYPES[header.data_type]
     shape = _checked_shape(tuple(header.dims), label, limits)
-    single = [key for key, elements in _SINGLE_ELEMENTS.items() if len(elements(header))]
+    single = [key for key in _SINGLE_ELEMENTS if key in given]
     if record.raw is None:
         array = _from_elements(record, single, math.prod(shape), label)
     elif single or record.packed:

@@ -45,6 +45,7 @@ from smidgen.graph.arguments import (
     Operand,
     Statistic,
     TooManyConstants,
+    TooManyOperations,
     TypeNumber,
     UnsupportedCase,
     Value,
@@ -177,6 +178,9 @@ class GraphImporter:
                 self._add_unsupported(node, str(case))
             self._define_as_stated(node)
             return
+        except TooManyOperations as error:
+            found = f"at {_label(node)!r} its operators have come to mean {error}."
+            raise refusal(Pt2Reason.TOO_LARGE, found, node=_label(node)) from None
         except (ArgumentError, ShapeError) as error:
             reason = (
                 Pt2Reason.SHAPE_MISMATCH

@@ -234,6 +234,15 @@ def _unknown_nodes() -> bytes:
     return of(*(helper.make_node("Nothing", ["x"], [f"y{i}"]) for i in range(4_000)))
 
 
+def _many_paddings() -> bytes:
+    """Returns a model with 2,000 reflections in 32 KiB, each of which means 63 operations."""
+    amounts = numpy_helper.from_array(np.array([0, 30, 0, 31]), "p")
+    columns = numpy_helper.from_array(np.arange(40) % 3, "columns")
+    wide = helper.make_node("Gather", ["x", "columns"], ["r"], axis=1)
+    nodes = [helper.make_node("Pad", ["r", "p"], [f"r{i}"], mode="reflect") for i in range(2_000)]
+    return of(wide, *nodes, weights=(amounts, columns), output="r1999")
+
+
 def _many_attributes() -> bytes:
     attribute = _message(5 << 3 | 2, b"")
     node = _message(_NODE_FIELD, attribute * 50_001)
@@ -605,6 +614,7 @@ ONNX_MODELS: dict[str, tuple[Callable[[], bytes], str]] = {
     "deep messages": (lambda: _nested(40), R.TOO_LARGE),
     "deep and endless messages": (lambda: _nested(2000), R.TOO_LARGE),
     "more nodes than the cap": (_many_nodes, R.TOO_LARGE),
+    "nodes that mean many operations": (_many_paddings, R.TOO_LARGE),
     "more attributes than the cap": (_many_attributes, R.TOO_LARGE),
     "packed attribute": (
         lambda: _attribute(ints=[1] * 50_001),

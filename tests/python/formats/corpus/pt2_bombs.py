@@ -35,6 +35,15 @@ def _parts(operator: str, **arguments: Any) -> Pt2File:
     return file_of([node], {"x": tensor(None, MOST), "a": tensor(None, 1)}, "a")
 
 
+def _paddings() -> Pt2File:
+    """Returns a file with 1,000 reflections, each of which means 63 operations."""
+    names = [f"y{index}" for index in range(1_000)]
+    pad, mode = {"as_ints": [30, 31]}, {"as_string": "reflect"}
+    nodes = [call("pad.default", name, self=ref("x"), pad=pad, mode=mode) for name in names]
+    values = {name: tensor(None, 101) for name in names} | {"x": tensor(None, 40)}
+    return file_of(nodes, values, "y999")
+
+
 def _many_outputs() -> Pt2File:
     names = [f"y{index}" for index in range(4_000)]
     values = {name: tensor(None, 3) for name in names} | {"x": tensor(None, 3)}
@@ -85,6 +94,7 @@ PT2_BOMBS: dict[str, tuple[Callable[[], Pt2File], str]] = {
     "many unsupported nodes": (_unknown_nodes, UNSUPPORTED),
     "many writes to many names": (_written_aliases, UNSUPPORTED),
     "many values that no operator defines": (_unused_values, R.UNUSED_VALUE),
+    "operators that mean many operations": (_paddings, R.TOO_LARGE),
     "text of empty lists": (
         lambda: _text(b"[" + b"[]," * 2_000_000 + b"[]]"),
         "JSON_TOO_LARGE",

@@ -399,7 +399,7 @@ def test_reading_a_quantized_model_as_one_of_floats(tmp_path: Path) -> None:
         read_onnx(layer().save(tmp_path))
     assert caught.value.reason == "ONNX_QUANTIZED_MODEL"
     assert "QuantizeLinear at 'x_bytes'" in caught.value.message
-    assert "Import it as a quantized model" in caught.value.message
+    assert "`smidgen convert --local --quantized`, which keeps its scales" in caught.value.message
 
 
 @pytest.mark.parametrize("per_tensor", [True, False])

@@ -301,6 +301,9 @@ CASES: dict[str, Case] = {
     "pad": one("Pad", IMAGE, {"p": ints(0, 1, 0, 2, 0, 0, 1, 0), "v": np.float32(0.5)}),
     "pad of some axes": one(
         "Pad", IMAGE, {"p": ints(1, 2), "a": ints(3)}, names=["x", "p", "", "a"], opset=18),
+    "pad by reflection": one("Pad", IMAGE, {"p": ints(0, 1, 2, 3, 0, 0, 1, 2)}, mode="reflect"),
+    "pad by the edge": one("Pad", IMAGE, {"p": ints(0, 0, 2, 0, 0, 1, 9, 2)}, mode="edge"),
+    "pad around": one("Pad", IMAGE, {"p": ints(0, 0, 2, 1, 0, 0, 1, 2)}, mode="wrap", opset=19),
     "depthtospace": one("DepthToSpace", EVEN, blocksize=2),
     "depthtospace by columns": one("DepthToSpace", EVEN, blocksize=2, mode="CRD"),
     "spacetodepth": one("SpaceToDepth", EVEN, blocksize=2),
@@ -425,8 +428,10 @@ UNSUPPORTED: dict[str, tuple[str, Case]] = {
         "cumsum", one("CumSum", MATRIX, {"a": np.array(1)}, exclusive=1)),
     "Mod (a remainder of elements that are not a shape)": ("mod", one("Mod", PAIR, fmod=0)),
     "Mod (a remainder with the sign of what is divided)": ("fmod", one("Mod", PAIR, fmod=1)),
-    "Pad (the padding reflect)": (
-        "pad", one("Pad", IMAGE, {"p": ints(0, 0, 1, 1, 0, 0, 1, 1)}, mode="reflect")),
+    "Pad (the padding mirror)": (
+        "pad", one("Pad", IMAGE, {"p": ints(0, 0, 1, 1, 0, 0, 1, 1)}, mode="mirror")),
+    "Pad (a padding that cuts off)": (
+        "crop", one("Pad", IMAGE, {"p": ints(0, 0, -1, 0, 0, 0, 0, 0)}, mode="edge")),
     "Resize (the mode cubic of half_pixel)": (
         "cubic", one("Resize", IMAGE, {"s": np.array([1, 1, 2, 2], np.float32)},
                      names=["x", "", "s"], mode="cubic")),
@@ -496,8 +501,8 @@ def test_what_is_not_supported_is_named(message: str, tmp_path: Path) -> None:
 def test_all_that_is_not_supported_is_told_at_once(tmp_path: Path) -> None:
     nodes = [
         node("TopK", ["x", "k"], ["a", "i"], name="first"),
-        node("Pad", ["a", "p"], ["b"], mode="reflect", name="second"),
-        node("Pad", ["x", "p"], ["c"], mode="reflect", name="third"),
+        node("Pad", ["a", "p"], ["b"], mode="mirror", name="second"),
+        node("Pad", ["x", "p"], ["c"], mode="mirror", name="third"),
         node("Det", ["c"], ["y"], name="fourth"),
     ]
 
@@ -505,7 +510,7 @@ def test_all_that_is_not_supported_is_told_at_once(tmp_path: Path) -> None:
 
     assert "TopK at first" in error.message
     assert "Det at fourth" in error.message
-    assert "Pad (the padding reflect) at third" in error.message
+    assert "Pad (the padding mirror) at third" in error.message
 
 
 @pytest.mark.parametrize(

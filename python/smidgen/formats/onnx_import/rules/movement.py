@@ -28,6 +28,8 @@ from smidgen.graph.lowering import axis_of
 from smidgen.graph.operations import BOOL, FLOAT32, INT64
 
 _MOST_PIECES = 64
+_PAD_MODES = {"constant": "constant", "reflect": "reflect", "edge": "replicate", "wrap": "circular"}
+"""The ways of ONNX to pad, with those of torch that are the same."""
 
 
 def identity(call: Call) -> Sequence[Result]:
@@ -253,10 +255,10 @@ def tile(call: Call) -> Sequence[Result]:
 
 
 def pad(call: Call) -> Sequence[Result]:
-    """Pad with one number."""
+    """Pad, with one number or with elements of the tensor itself."""
     value, amounts = call.input(0), call.integers_in(1)
     mode = call.text("mode", "constant")
-    if mode != "constant":
+    if mode not in _PAD_MODES:
         raise UnsupportedCase(f"the padding {mode[:32]}")
     rank = len(value.shape)
     axes = call.integers_in(3) if call.has(3) else tuple(range(rank))
@@ -273,7 +275,10 @@ def pad(call: Call) -> Sequence[Result]:
     # Axes in front that are not padded need no mention, the batch among them.
     while backwards[-2:] == [0, 0]:
         del backwards[-2:]
-    return call.aten("constant_pad_nd.default", self=value, pad=tuple(backwards), value=number)
+    pads = {"self": value, "pad": tuple(backwards)}
+    if mode == "constant":
+        return call.aten("constant_pad_nd.default", **pads, value=number)
+    return call.aten("pad.default", **pads, mode=_PAD_MODES[mode])
 
 
 def depth_to_space(call: Call) -> Sequence[Result]:
