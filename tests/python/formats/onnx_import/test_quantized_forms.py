@@ -16,6 +16,8 @@ from smidgen.errors import InvalidModelError
 from smidgen.formats.onnx_import import read_quantized_onnx
 from smidgen.program import (
     Conv2d,
+    FloatConv2d,
+    FloatConvTranspose2d,
     Linear,
     Lookup,
     MatMul,
@@ -375,7 +377,7 @@ def test_a_linear_layer_of_four_axes_joins_two_of_them(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("is_quantized", [True, False])
-@pytest.mark.parametrize("groups", [1, 4])
+@pytest.mark.parametrize("groups", [1, 2, 4])
 @pytest.mark.parametrize(("stride", "dilation"), [(1, 1), (2, 1), (1, 2), (2, 3)])
 def test_a_convolution_whose_result_stays_in_floats(
     stride: int, dilation: int, groups: int, is_quantized: bool, tmp_path: Path
@@ -387,14 +389,28 @@ def test_a_convolution_whose_result_stays_in_floats(
     geometry = {"strides": [stride] * 2, "dilations": [dilation] * 2, "pads": [2, 2, 2, 2]}
     path = save(net, net.node("Conv", x, weight, bias, group=groups, **geometry), tmp_path)
     program = read_quantized_onnx(path)
-    assert not any(isinstance(step, Conv2d) for step in program.steps)
-    assert any(isinstance(step, MatMul) for step in program.steps) == (
-        groups == 1 and not is_quantized
+    kinds = {type(step) for step in program.steps}
+    assert kinds & {Conv2d, FloatConv2d, Linear, MatMul} == (
+        {Linear} if groups == 1 and is_quantized else {FloatConv2d}
     )
     images = np.random.default_rng(5).normal(0, 1, (3, 4, 11, 9)).astype(np.float32)
     expected = run_onnxruntime(path, images, optimize=False)
     # The bias of a layer of integers is rounded to the scale of its products.
     np.testing.assert_allclose(run(program, images), expected, atol=4e-5 if is_quantized else 4e-6)
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_a_transposed_convolution_of_floats(groups: int, tmp_path: Path) -> None:
+    net = Net(4, 5, 6)
+    weight = dequantized_weight(net, 4, 6 // groups)
+    bias = net.constant(np.linspace(-1, 1, 6).astype(np.float32))
+    geometry = {"strides": [3, 2], "pads": [1, 0, 1, 0], "output_padding": [1, 0], "group": groups}
+    path = save(net, net.node("ConvTranspose", "x", weight, bias, **geometry), tmp_path)
+    program = read_quantized_onnx(path)
+    assert [type(step) for step in program.steps] == [FloatConvTranspose2d]
+    images = np.random.default_rng(5).normal(0, 1, (3, 4, 5, 6)).astype(np.float32)
+    expected = run_onnxruntime(path, images, optimize=False)
+    np.testing.assert_allclose(run(program, images), expected, atol=4e-6)
 
 
 def test_a_maximum_of_floats(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from smidgen import program as steps
-from smidgen.formats.onnx_import.quantized import float_windows
+from smidgen.formats.onnx_import.quantized import float_layers, float_windows
 from smidgen.formats.onnx_import.quantized.dynamic import DynamicLinear
 from smidgen.formats.onnx_import.quantized.functions import clamp_bounds
 from smidgen.formats.onnx_import.quantized.integer_steps import (
@@ -276,7 +276,8 @@ _RULES: Mapping[type[Any], Callable[[Writer, ExportedNode], None]] = {
     ops.BatchNorm: _batch_norm,
     ops.Cast: _cast,
     ops.Compare: _compare,
-    ops.Conv2d: float_windows.write_conv,
+    ops.Conv2d: float_layers.write_conv,
+    ops.ConvTranspose2d: float_layers.write_conv_transpose,
     ops.MaxPool: float_windows.write_max_pool,
     ops.Constant: _constant,
     ops.Dropout: _same,

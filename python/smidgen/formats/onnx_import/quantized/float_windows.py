@@ -1,8 +1,8 @@
-"""Convolutions and pools of which the file wants the result in floats, from steps that there are.
+"""Windows of which the file wants the result in floats, from steps that there are.
 
-The engine's convolutions and pools write bytes. Where a model reads such a result as it is, the
-values of each tap of the window are taken apart first, and then multiplied and added, or compared.
-Of quantized values the sums are exact integers, as in any other layer.
+The engine's convolutions of bytes, and its pools, write bytes. Where a model reads such a result as
+it is, the values of each tap of the window are taken apart first, and then multiplied and added, or
+compared. Of quantized values the sums are exact integers, as in any other layer.
 """
 
 from __future__ import annotations
@@ -97,26 +97,13 @@ class _Windows:
         return output, cut
 
 
-def write_conv(writer: Writer, node: ExportedNode) -> None:
-    """Writes a convolution as it is: a linear layer of all taps, or a sum of scaled taps."""
+def write_exact_conv(writer: Writer, node: ExportedNode) -> None:
+    """Writes a convolution of bytes in one group as a linear layer of all taps."""
     conv = node.operation
     assert isinstance(conv, ops.Conv2d)
-    if conv.groups == 1:
-        _write_products(writer, node, conv)
-        return
-    outputs, per_group, *_ = writer.weights[conv.weight].shape
-    if per_group != 1 or outputs != conv.groups:
-        raise UnsupportedWeightsError(
-            f"gives floats from {conv.groups} groups, expected one group or one for each channel"
-        )
-    _write_scaled_taps(writer, node, conv)
-
-
-def _write_products(writer: Writer, node: ExportedNode, conv: ops.Conv2d) -> None:
     number = node.inputs[0]
-    is_exact = number in writer.plan.exact and conv.weight in writer.constants
-    windows = _Windows(writer, node, writer.plan.exact[number] if is_exact else None)
-    source = writer.bytes_of(number) if is_exact else writer.plain(number)
+    windows = _Windows(writer, node, writer.plan.exact[number])
+    source = writer.bytes_of(number)
     taps = windows.taps(source, writer.plan.shapes[number], _geometry(writer, conv), 0.0)
     batch, outputs, height, width = node.shape
     channels = len(taps) * (writer.plan.shapes[number][1] or 1)
@@ -131,10 +118,7 @@ def _write_products(writer: Writer, node: ExportedNode, conv: ops.Conv2d) -> Non
     rows = windows.declared("rows", rows_shape)
     writer.add(steps.Reshape(pixels, rows, requested_shape(rows_shape)))
     sums = writer.new_plain(node, "sums", (batch, places, outputs))
-    if is_exact:
-        writer.add(steps.Linear(rows, sums, *_row_constants(writer, node, conv)))
-    else:
-        _write_float_products(writer, node, conv, (rows, sums))
+    writer.add(steps.Linear(rows, sums, *_row_constants(writer, node, conv)))
     joined = (batch, height, width, outputs)
     image = writer.new_plain(node, "image", joined)
     writer.add(steps.Reshape(sums, image, requested_shape(joined)))
@@ -146,42 +130,6 @@ def _row_constants(writer: Writer, node: ExportedNode, conv: ops.Conv2d) -> tupl
     return layer_constants(
         writer, node, conv, lambda weight: weight.transpose(0, 2, 3, 1).reshape(len(weight), -1)
     )
-
-
-def _write_float_products(
-    writer: Writer, node: ExportedNode, conv: ops.Conv2d, ends: tuple[str, str]
-) -> None:
-    rows, sums = ends
-    weight = np.asarray(writer.weights[conv.weight])
-    matrix = weight.transpose(0, 2, 3, 1).reshape(len(weight), -1)
-    name = writer.plain_constant(node, "matrix", np.ascontiguousarray(matrix))
-    if conv.bias is None:
-        writer.add(steps.MatMul(rows, name, sums, transpose_rhs=True))
-        return
-    shape = writer.shape_of(sums)
-    products = writer.new_plain(node, "products", shape)
-    writer.add(steps.MatMul(rows, name, products, transpose_rhs=True))
-    bias = writer.plain_constant(node, "bias", np.asarray(writer.weights[conv.bias]))
-    writer.add(steps.Binary(products, bias, sums, "add"))
-
-
-def _write_scaled_taps(writer: Writer, node: ExportedNode, conv: ops.Conv2d) -> None:
-    number = node.inputs[0]
-    windows = _Windows(writer, node, None)
-    source, shape = writer.plain(number), writer.plan.shapes[number]
-    taps = windows.taps(source, shape, _geometry(writer, conv), 0.0)
-    weight = np.asarray(writer.weights[conv.weight], np.float32)
-    factors = weight.reshape(len(weight), len(taps)).T.reshape(len(taps), -1, 1, 1)
-    parts = []
-    for tap, factor in zip(taps, factors, strict=True):
-        product = writer.new_plain(node, "product", node.shape)
-        name = writer.plain_constant(node, "factor", np.ascontiguousarray(factor))
-        writer.add(steps.Binary(tap, name, product, "mul"))
-        parts.append(product)
-    if conv.bias is not None:
-        bias = np.asarray(writer.weights[conv.bias], np.float32).reshape(-1, 1, 1)
-        parts.append(writer.plain_constant(node, "bias", bias))
-    _write_chain(writer, node, parts, "add")
 
 
 def write_max_pool(writer: Writer, node: ExportedNode) -> None:

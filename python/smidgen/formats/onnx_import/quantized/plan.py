@@ -37,7 +37,7 @@ _LAYERS = (
     ops.Conv2d, ops.ConvTranspose2d, ops.Linear, ops.Add, ops.Multiply, ops.AveragePool,
     ops.GlobalAveragePool, ops.Resize, Attention,
 )  # fmt: skip
-LAYERS_WITHOUT_FLOATS = (ops.ConvTranspose2d, Attention)
+LAYERS_WITHOUT_FLOATS = (Attention,)
 
 
 _MOST_TARGETS = 4 * MOST_STEPS
