@@ -8,7 +8,6 @@ float64 or float16, those of int64 inputs any integers that fit, those of bool i
 from __future__ import annotations
 
 import mmap
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -299,9 +298,9 @@ def _check_size(path: Path, limits: DatasetLimits) -> int:
 
 
 def _map(path: Path) -> memoryview:
+    if path.stat().st_size == 0:  # which cannot be mapped
+        return memoryview(b"")
     with path.open("rb") as opened:
-        if os.fstat(opened.fileno()).st_size == 0:  # which cannot be mapped
-            return memoryview(b"")
         return memoryview(mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ))
 
 

@@ -136,7 +136,7 @@ def test_without_a_page_the_report_is_shown(smidgen: Smidgen, state: State) -> N
         "models/digits/versions/2",
         "largest difference 0 over 8 samples",
         "0.050 ms, float 0.125 ms",
-        "v1 20.0 dB, x 40.0 dB; 2 of 3 layers measured",
+        "features.0 20.0 dB, x 40.0 dB; 2 of 3 layers measured",
     ):
         assert expected in ended.out
     assert smidgen("report", "convert", "--json").document["model_version"].endswith("/2")

@@ -112,7 +112,7 @@ def test_unknown_extensions_are_refused(client: Client, tmp_path: Path) -> None:
     path.write_bytes(b"x")
     with pytest.raises(InvalidModelError, match=r"\.pt2 or \.onnx or \.smidgen"):
         client.upload_model(path, "fresh")
-    with pytest.raises(InvalidDatasetError, match=r"\.npz or \.safetensors"):
+    with pytest.raises(InvalidDatasetError, match=r"\.npz or \.npy or \.safetensors"):
         client.upload_dataset(path, "fresh")
     chosen = datasets_pb.DATASET_FORMAT_NPZ
     assert client.upload_dataset(path, "fresh", file_format=chosen).format == chosen
