@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from coverage import Coverage
 from hypothesis import HealthCheck, settings
 
 # Before anything imports torch: several processes share the cores during the tests, and threads
@@ -15,3 +16,10 @@ settings.register_profile(
     "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("any machine")
+
+
+def pytest_sessionfinish() -> None:
+    """Keeps what was measured before a worker of xdist ends, which may be killed as it does."""
+    measured = Coverage.current()
+    if measured is not None:
+        measured.save()

@@ -399,6 +399,18 @@ def test_a_convolution_whose_result_stays_in_floats(
     np.testing.assert_allclose(run(program, images), expected, atol=4e-5 if is_quantized else 4e-6)
 
 
+def test_float_weights_of_a_transposed_convolution(tmp_path: Path) -> None:
+    net = Net(3, 8, 8)
+    y = net.node("ConvTranspose", quantized(net, "x", 0.02, 128), net.weight(3, 3, 2, 2))
+    path = save(net, quantized(net, y, 0.05, 100), tmp_path)
+    program = read_quantized_onnx(path)
+    kinds = [type(step).__name__ for step in program.steps]
+    assert kinds == ["Quantize", "Dequantize", "FloatConvTranspose2d", "Quantize", "Dequantize"]
+    images = np.random.default_rng(5).normal(0, 1, (2, 3, 8, 8)).astype(np.float32)
+    expected = run_onnxruntime(path, images, optimize=False)
+    np.testing.assert_array_equal(run(program, images), expected)
+
+
 @pytest.mark.parametrize("groups", [1, 2])
 def test_a_transposed_convolution_of_floats(groups: int, tmp_path: Path) -> None:
     net = Net(4, 5, 6)

@@ -101,8 +101,6 @@ def _problems(made: Plan, node: ExportedNode) -> Iterator[str]:
     found = "gives a value that is not quantized"
     if unread:
         found = "reads values that are not quantized"
-    elif made.has_float_weights(node):
-        found = "has weights that are not quantized"
     yield f"{_shown(node)} {found}, and has no step on floats"
 
 
