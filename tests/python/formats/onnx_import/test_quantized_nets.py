@@ -34,7 +34,8 @@ from tests.python.formats.onnx_import.quantized_files import (
     run_onnxruntime,
 )
 
-# Without these ONNX Runtime adds pairs of products in 16 bits, which saturate, and is not exact.
+# Without these ONNX Runtime adds pairs of products in 16 bits, which saturate. An option of the
+# session prevents that in most kernels, but not in all that these two tests come to.
 HAS_EXACT_INT8 = {"avxvnni", "avx512vnni"} & set(available_isas())
 exact_int8 = pytest.mark.skipif(not HAS_EXACT_INT8, reason="ONNX Runtime is not exact on this CPU")
 
@@ -129,7 +130,6 @@ def run_both(program: Program, x: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(found)
 
 
-@exact_int8
 @pytest.mark.parametrize("per_channel", [True, False], ids=["channels", "tensor"])
 @pytest.mark.parametrize("reduce_range", [False, True], ids=["8bit", "7bit"])
 @pytest.mark.parametrize("activations", [QuantType.QUInt8, QuantType.QInt8], ids=str)
@@ -247,7 +247,6 @@ def encoder(width: int = 16, heads: int = 2) -> onnx.ModelProto:
     return net.model(normalized(net.node("Add", x, linear(active, 24, width))))
 
 
-@exact_int8
 @pytest.mark.parametrize("operators", [None, ["MatMul"], ["MatMul", "Add", "Mul", "Softmax"]])
 def test_a_layer_of_a_transformer(operators: list[str] | None, tmp_path: Path) -> None:
     model = encoder()
