@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from benchmarks.row import Row
+from smidgen.durable_file import write_durably
 
 
 def write_document(
@@ -24,9 +24,4 @@ def write_document(
     """
     found = [{**asdict(row), "ratio": row.ratio(peers, "median_ms")} for row in rows]
     text = json.dumps({**machine, "rows": found}, indent=1) + "\n"
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    with unfinished.open("w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.replace(path)
+    write_durably(path, text.encode())

@@ -8,14 +8,27 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
-class LayerSensitivity:
+class Sensitivity:
     """What the first output loses when one layer alone is quantized.
 
     Attributes:
-        node: Name in the imported graph, or of an input.
         output_sqnr_db: Signal to quantization noise ratio of the output in dB; None without noise.
-        output_kl: Mean Kullback-Leibler divergence of the classes' probabilities from those of the
-            float model, in nats; None without classes.
+        output_kl: Mean over the samples of the Kullback-Leibler divergence of the classes'
+            probabilities from those of the float model, in nats; None without classes.
+    """
+
+    output_sqnr_db: float | None
+    output_kl: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class LayerSensitivity:
+    """The sensitivity of one layer, as a report has it.
+
+    Attributes:
+        node: Name in the imported graph, or of an input.
+        output_sqnr_db: See Sensitivity.
+        output_kl: Likewise.
     """
 
     node: str

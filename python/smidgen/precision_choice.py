@@ -13,9 +13,10 @@ from smidgen.evaluation import batches
 from smidgen.fidelity import FloatReference
 from smidgen.float_model import FloatModel
 from smidgen.gate import Measured
+from smidgen.measured import Sensitivity
 from smidgen.passes import keep_in_float
 from smidgen.precision import float_layers, overridden_layers, resolve_precision
-from smidgen.precision_search import LayerLoss, Precisions, SearchResult, Trial, search_precision
+from smidgen.precision_search import Precisions, SearchResult, Trial, search_precision
 from smidgen.profile import ActivationRange
 from smidgen.program import Program
 from smidgen.report import PrecisionChange, PrecisionSearch, PrecisionTrial
@@ -58,11 +59,10 @@ def choose_precision(
     specs = model.exported.inputs
     _, _, samples = next(batches(evaluation, specs, RANKED_SAMPLES))
 
-    def rank(precisions: Precisions) -> dict[str, LayerLoss]:
+    def rank(precisions: Precisions) -> dict[str, Sensitivity]:
         kept = keep_in_float(graph, float_layers(precisions))
         found = measure_sensitivity(kept, ranges, samples, specs, precisions)
-        losses = {name: LayerLoss(x.output_sqnr_db, x.output_kl) for name, x in found.items()}
-        return {name: losses.get(name, LayerLoss(None, None)) for name in precisions}
+        return {name: found.get(name, Sensitivity(None, None)) for name in precisions}
 
     def measure(precisions: Precisions) -> Measured:
         program = write(precisions)

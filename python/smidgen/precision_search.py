@@ -11,16 +11,9 @@ from smidgen.config.gate import GateConfig
 from smidgen.config.precision import FLOAT, INT8, LayerPrecision, WeightBits
 from smidgen.config.search import SearchConfig
 from smidgen.gate import Measured, gate_holds
+from smidgen.measured import Sensitivity
 
 Precisions = Mapping[str, LayerPrecision]
-
-
-@dataclass(frozen=True, slots=True)
-class LayerLoss:
-    """What the first output loses when one layer alone is quantized; see Sensitivity."""
-
-    output_sqnr_db: float | None
-    output_kl: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +30,7 @@ class Lift:
     layer: str
     before: LayerPrecision
     after: LayerPrecision
-    loss: LayerLoss
+    loss: Sensitivity
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +71,7 @@ def search_precision(
     start: Precisions,
     movable: Collection[str],
     *,
-    rank: Callable[[Precisions], Mapping[str, LayerLoss]],
+    rank: Callable[[Precisions], Mapping[str, Sensitivity]],
     measure: Callable[[Precisions], Measured],
     gate: GateConfig,
     config: SearchConfig,
@@ -167,7 +160,7 @@ def _climb(
     search: _Search,
     start: Precisions,
     movable: Collection[str],
-    rank: Callable[[Precisions], Mapping[str, LayerLoss]],
+    rank: Callable[[Precisions], Mapping[str, Sensitivity]],
 ) -> None:
     if search.holds("start", ()):
         return

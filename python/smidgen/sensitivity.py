@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from smidgen.convert import activation_qparams
 from smidgen.evaluation import Arrays
 from smidgen.functional import dequantize, quantize
 from smidgen.layer_quantization import quantize_layer
+from smidgen.measured import Sensitivity
 from smidgen.passes.fold_batch_norm import Layer, by_output, layer_like, like_layer
 from smidgen.passes.operators import clamp, clamp_of, module_of, stays_float
 from smidgen.placement import place_quantization
@@ -24,20 +24,6 @@ from smidgen.profile import ActivationRange
 from smidgen.qparams import QParams
 from smidgen.tensor_spec import TensorSpec
 from smidgen.verification import sqnr_db
-
-
-@dataclass(frozen=True, slots=True)
-class Sensitivity:
-    """What the first output loses when one layer alone is quantized.
-
-    Attributes:
-        output_sqnr_db: Signal to quantization noise ratio of the output in dB; None without noise.
-        output_kl: Mean over the samples of the Kullback-Leibler divergence of the classes'
-            probabilities from those of the float model, in nats; None without classes.
-    """
-
-    output_sqnr_db: float | None
-    output_kl: float | None
 
 
 def measure_sensitivity(

@@ -12,7 +12,8 @@ from smidgen.config import GateConfig, LayerPrecision, SearchConfig, WeightBits
 from smidgen.config.precision import FLOAT, INT8
 from smidgen.errors import InvalidConfigError
 from smidgen.gate import Measured
-from smidgen.precision_search import LayerLoss, Precisions, SearchResult, search_precision
+from smidgen.measured import Sensitivity
+from smidgen.precision_search import Precisions, SearchResult, search_precision
 
 INT4 = LayerPrecision(WeightBits.INT4)
 SAMPLES = 100
@@ -39,9 +40,9 @@ def find(
             precision.weights
         ]
 
-    def rank(precisions: Precisions) -> dict[str, LayerLoss]:
+    def rank(precisions: Precisions) -> dict[str, Sensitivity]:
         ratios = seen or {name: -float(cost(name, found)) for name, found in precisions.items()}
-        return {name: LayerLoss(ratios[name], None) for name in precisions}
+        return {name: Sensitivity(ratios[name], None) for name in precisions}
 
     def measure(precisions: Precisions) -> Measured:
         lost = sum(cost(name, found) for name, found in precisions.items())

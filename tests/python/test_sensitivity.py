@@ -12,9 +12,10 @@ from torch import nn
 from smidgen.calibration import calibrate
 from smidgen.float_model import FloatModel
 from smidgen.functional import dequantize, quantize
+from smidgen.measured import Sensitivity
 from smidgen.passes import fuse_for_inference
 from smidgen.passes.operators import Kind, kind_of
-from smidgen.sensitivity import Sensitivity, measure_sensitivity
+from smidgen.sensitivity import measure_sensitivity
 
 ImportModel = Callable[..., FloatModel]
 X = np.random.default_rng(1).normal(size=(32, 3, 8, 8)).astype(np.float32)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -184,12 +185,14 @@ class Client:
     ) -> datasets_pb.Dataset:
         """Uploads a dataset (`.npz`, `.safetensors`, or images in `.tar`, `.zip` or `.parquet`).
 
-        Resumes as upload_model does. A Parquet file is rewritten as a shard of WebDataset first.
+        Resumes as upload_model does. A `.parquet` file whose format is not given is rewritten as a
+        shard of WebDataset first.
 
         Raises: InvalidDatasetError where the extension tells no format, or the Parquet file is
             malformed; MissingExtraError; OSError; RemoteError.
         """
-        with as_archive(Path(path)) as archive:
+        given = Path(path)
+        with as_archive(given) if file_format is None else nullcontext(given) as archive:
             file = LocalFile.inspect(archive)
             header = datasets_pb.UploadDatasetHeader(
                 dataset_id=dataset_id,

@@ -50,7 +50,7 @@ def _image_column(schema: pa.Schema) -> str:
         return found[0]
     raise InvalidDatasetError(
         f"The Parquet file has {len(found)} columns of bytes among {_names(schema)}, expected one "
-        "with the images. Give the name of the column.",
+        "with the images. Name it as image_column, or by `smidgen shard --image-column`.",
         reason="PARQUET_BAD_COLUMN",
     )
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,6 +16,7 @@ from safetensors.torch import save
 from smidgen.config import QATConfig
 from smidgen.config.documents import from_document, to_document
 from smidgen.config.precision import ALL_INT8, PrecisionConfig
+from smidgen.durable_file import write_durably
 from smidgen.errors import InvalidConfigError, TrainingError
 from smidgen.profile import CalibrationProfile
 from smidgen.progress import Stage
@@ -141,7 +140,7 @@ def save_trained(trained: TrainedModel, path: Path) -> None:
     # Copies, because tied weights share memory and a safetensors file cannot.
     state = {name: tensor.detach().clone().contiguous() for name, tensor in trained.state.items()}
     state[_CURVE] = torch.from_numpy(np.ascontiguousarray(trained.curve.steps))
-    _write_atomically(path, save(state, metadata))
+    write_durably(path, save(state, metadata))
 
 
 def load_trained(path: Path) -> TrainedModel:
@@ -196,22 +195,3 @@ def _curve_steps(tensor: torch.Tensor) -> NDArray[np.float64]:
     if steps.dtype != np.float64 or steps.ndim != EMPTY_CURVE.steps.ndim:
         raise ValueError(f"the curve is {steps.dtype} {steps.shape}")
     return steps
-
-
-def _write_atomically(path: Path, content: bytes) -> None:
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    temporary = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
