@@ -376,29 +376,33 @@ def job_count(server: RunningServer) -> int:
     return len(server.jobs.ListJobs(pb.ListJobsRequest(page_size=1000)).jobs)
 
 
-def test_feature_without_a_layer_is_refused_by_validation(
-    server: RunningServer, prepared: Prepared
+@pytest.mark.parametrize("validate_only", [True, False])
+def test_feature_without_a_layer_is_refused(
+    server: RunningServer, prepared: Prepared, validate_only: bool
 ) -> None:
-    def validated(pattern: str) -> pb.Job:
-        features = [optimization_pb.FeatureDistance(pattern=pattern)]
-        config = optimization_pb.QATConfig(loss=optimization_pb.LossConfig(features=features))
-        return server.train(
-            SMALL, prepared.calibration, prepared.dataset, config=config, validate_only=True
-        )
-
-    with pytest.raises(grpc.RpcError) as caught:
-        validated("absent.*")
-    assert ending(caught.value) == (INVALID, "PATTERN_MATCHES_NOTHING")
-    assert validated("*").plan.nodes
-
-
-def test_feature_without_a_layer_fails_the_job(server: RunningServer, prepared: Prepared) -> None:
     features = [optimization_pb.FeatureDistance(pattern="absent.*")]
     config = optimization_pb.QATConfig(loss=optimization_pb.LossConfig(features=features))
-    started = server.train(SMALL, prepared.calibration, prepared.dataset, config=config)
-    job = server.wait_for(started.name)
-    assert (job.state, job.error.reason) == (pb.JOB_STATE_FAILED, "PATTERN_MATCHES_NOTHING")
-    assert job.error.code == INVALID.value[0]
-    assert job.error.metadata["pattern"] == "absent.*"
-    # Its log stays, which the tests before must not find.
-    assert server.leftovers() == [started.name.removeprefix("jobs/")]
+    count = job_count(server)
+    with pytest.raises(grpc.RpcError) as caught:
+        server.train(
+            SMALL,
+            prepared.calibration,
+            prepared.dataset,
+            config=config,
+            validate_only=validate_only,
+        )
+    assert ending(caught.value) == (INVALID, "PATTERN_MATCHES_NOTHING")
+    info = details(caught.value)[error_details_pb2.ErrorInfo]
+    assert info.metadata["pattern"] == "absent.*"
+    assert job_count(server) == count
+
+
+def test_a_plan_is_given_for_features_that_are_there(
+    server: RunningServer, prepared: Prepared
+) -> None:
+    features = [optimization_pb.FeatureDistance(pattern="*")]
+    config = optimization_pb.QATConfig(loss=optimization_pb.LossConfig(features=features))
+    plan = server.train(
+        SMALL, prepared.calibration, prepared.dataset, config=config, validate_only=True
+    )
+    assert plan.plan.nodes

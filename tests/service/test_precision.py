@@ -95,18 +95,17 @@ def test_plans_tell_bits(server: RunningServer, calibration: str) -> None:
     assert bits(plan) == {"body.0": 4, "body.3": 8, "body.7": 8}
 
 
-def test_a_pattern_that_fits_nothing_is_refused(server: RunningServer, calibration: str) -> None:
-    precision = config(None, stem=INT4)
-    with pytest.raises(grpc.RpcError) as caught:
-        server.convert(SMALL, calibration=calibration, precision=precision, validate_only=True)
-    assert ending(caught.value) == (INVALID, "PATTERN_MATCHES_NOTHING")
-    job = server.convert(SMALL, calibration=calibration, precision=precision)
-    assert job.state == jobs_pb.JOB_STATE_FAILED
-    assert job.error.reason == "PATTERN_MATCHES_NOTHING"
-    job = server.wait_for(
-        server.train(SMALL, calibration, "datasets/train", precision=precision).name
-    )
-    assert job.error.reason == "PATTERN_MATCHES_NOTHING"
+@pytest.mark.parametrize("validate_only", [True, False])
+def test_a_pattern_that_fits_nothing_is_refused(
+    server: RunningServer, calibration: str, validate_only: bool
+) -> None:
+    fields = {"precision": config(None, stem=INT4), "validate_only": validate_only}
+    with pytest.raises(grpc.RpcError) as converting:
+        server.convert(SMALL, calibration=calibration, **fields)
+    assert ending(converting.value) == (INVALID, "PATTERN_MATCHES_NOTHING")
+    with pytest.raises(grpc.RpcError) as training:
+        server.train(SMALL, calibration, "datasets/train", **fields)
+    assert ending(training.value) == (INVALID, "PATTERN_MATCHES_NOTHING")
 
 
 @pytest.mark.parametrize(

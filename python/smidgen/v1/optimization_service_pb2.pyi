@@ -591,7 +591,7 @@ class FeatureDistance(_message.Message):
     WEIGHT_FIELD_NUMBER: _builtins.int
     pattern: _builtins.str
     """Which quantized layers, by path in the model or by node: a shell pattern such as `blocks.*.conv`, 1 to 256
-    characters. One that matches nothing fails the job with PATTERN_MATCHES_NOTHING. Required.
+    characters. One that matches nothing is an error, PATTERN_MATCHES_NOTHING. Required.
     """
     weight: _builtins.float
     """Weight of each of these layers, above 0. Default (0): 1."""

@@ -95,8 +95,9 @@ class OptimizationServiceServicer:
 
     def TrainQAT(self, request, context):
         """Starts quantization-aware training and answers at once; follow the job with JobService.WatchJob.
-        Errors: NOT_FOUND (model, calibration, dataset), INVALID_ARGUMENT (configuration; dataset that does not fit the
-        model; labels out of range), FAILED_PRECONDITION (the calibration is another model's). Idempotent by request_id.
+        Errors: NOT_FOUND (model, calibration, dataset), INVALID_ARGUMENT (configuration; patterns of layers that the model
+        does not have; dataset that does not fit the model; labels out of range), FAILED_PRECONDITION (the calibration is
+        another model's). Idempotent by request_id.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -104,8 +105,8 @@ class OptimizationServiceServicer:
 
     def Convert(self, request, context):
         """Turns a calibrated or trained model into a served integer version. Answers after at most `wait` with the job as it
-        is then. Errors: NOT_FOUND, INVALID_ARGUMENT, FAILED_PRECONDITION (the training job has not succeeded).
-        Idempotent by request_id.
+        is then. Errors: NOT_FOUND, INVALID_ARGUMENT (options; patterns of layers that the model does not have),
+        FAILED_PRECONDITION (the training job has not succeeded). Idempotent by request_id.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -48,13 +48,14 @@ class OptimizationServiceStub:
     """Lists calibrations, newest first. Errors: INVALID_ARGUMENT (bad page_token). Idempotent."""
     TrainQAT: _grpc.UnaryUnaryMultiCallable[_optimization_service_pb2.TrainQATRequest, _job_service_pb2.Job]
     """Starts quantization-aware training and answers at once; follow the job with JobService.WatchJob.
-    Errors: NOT_FOUND (model, calibration, dataset), INVALID_ARGUMENT (configuration; dataset that does not fit the
-    model; labels out of range), FAILED_PRECONDITION (the calibration is another model's). Idempotent by request_id.
+    Errors: NOT_FOUND (model, calibration, dataset), INVALID_ARGUMENT (configuration; patterns of layers that the model
+    does not have; dataset that does not fit the model; labels out of range), FAILED_PRECONDITION (the calibration is
+    another model's). Idempotent by request_id.
     """
     Convert: _grpc.UnaryUnaryMultiCallable[_optimization_service_pb2.ConvertRequest, _job_service_pb2.Job]
     """Turns a calibrated or trained model into a served integer version. Answers after at most `wait` with the job as it
-    is then. Errors: NOT_FOUND, INVALID_ARGUMENT, FAILED_PRECONDITION (the training job has not succeeded).
-    Idempotent by request_id.
+    is then. Errors: NOT_FOUND, INVALID_ARGUMENT (options; patterns of layers that the model does not have),
+    FAILED_PRECONDITION (the training job has not succeeded). Idempotent by request_id.
     """
 
 @_typing.type_check_only
@@ -76,13 +77,14 @@ class OptimizationServiceAsyncStub(OptimizationServiceStub):
     """Lists calibrations, newest first. Errors: INVALID_ARGUMENT (bad page_token). Idempotent."""
     TrainQAT: _aio.UnaryUnaryMultiCallable[_optimization_service_pb2.TrainQATRequest, _job_service_pb2.Job]  # type: ignore[assignment]
     """Starts quantization-aware training and answers at once; follow the job with JobService.WatchJob.
-    Errors: NOT_FOUND (model, calibration, dataset), INVALID_ARGUMENT (configuration; dataset that does not fit the
-    model; labels out of range), FAILED_PRECONDITION (the calibration is another model's). Idempotent by request_id.
+    Errors: NOT_FOUND (model, calibration, dataset), INVALID_ARGUMENT (configuration; patterns of layers that the model
+    does not have; dataset that does not fit the model; labels out of range), FAILED_PRECONDITION (the calibration is
+    another model's). Idempotent by request_id.
     """
     Convert: _aio.UnaryUnaryMultiCallable[_optimization_service_pb2.ConvertRequest, _job_service_pb2.Job]  # type: ignore[assignment]
     """Turns a calibrated or trained model into a served integer version. Answers after at most `wait` with the job as it
-    is then. Errors: NOT_FOUND, INVALID_ARGUMENT, FAILED_PRECONDITION (the training job has not succeeded).
-    Idempotent by request_id.
+    is then. Errors: NOT_FOUND, INVALID_ARGUMENT (options; patterns of layers that the model does not have),
+    FAILED_PRECONDITION (the training job has not succeeded). Idempotent by request_id.
     """
 
 class OptimizationServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -125,8 +127,9 @@ class OptimizationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_job_service_pb2.Job, _abc.Awaitable[_job_service_pb2.Job]]:
         """Starts quantization-aware training and answers at once; follow the job with JobService.WatchJob.
-        Errors: NOT_FOUND (model, calibration, dataset), INVALID_ARGUMENT (configuration; dataset that does not fit the
-        model; labels out of range), FAILED_PRECONDITION (the calibration is another model's). Idempotent by request_id.
+        Errors: NOT_FOUND (model, calibration, dataset), INVALID_ARGUMENT (configuration; patterns of layers that the model
+        does not have; dataset that does not fit the model; labels out of range), FAILED_PRECONDITION (the calibration is
+        another model's). Idempotent by request_id.
         """
 
     @_abc_1.abstractmethod
@@ -136,8 +139,8 @@ class OptimizationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_job_service_pb2.Job, _abc.Awaitable[_job_service_pb2.Job]]:
         """Turns a calibrated or trained model into a served integer version. Answers after at most `wait` with the job as it
-        is then. Errors: NOT_FOUND, INVALID_ARGUMENT, FAILED_PRECONDITION (the training job has not succeeded).
-        Idempotent by request_id.
+        is then. Errors: NOT_FOUND, INVALID_ARGUMENT (options; patterns of layers that the model does not have),
+        FAILED_PRECONDITION (the training job has not succeeded). Idempotent by request_id.
         """
 
 def add_OptimizationServiceServicer_to_server(servicer: OptimizationServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -76,6 +76,7 @@ class OptimizationHandler:
         Raises:
             NotFoundError: model, calibration or dataset does not exist.
             InvalidDatasetError: a dataset does not fit the model.
+            InvalidConfigError: a pattern of layers fits none of the model.
             FailedPreconditionError: the calibration is another model's.
         """
         earlier = await self._runner.earlier(request.key)
@@ -89,25 +90,16 @@ class OptimizationHandler:
                 reason="PREPROCESSING_MISSING",
             )
         await self._check_data(checked, request.config)
-        if request.validate_only:
-            return await self._plan(
+        if request.validate_only or request.names_layers:
+            plan = await self._plan(
                 JobKind.TRAIN_QAT, checked, request.precision, to_document(request.config)
             )
-        job = JobRecord(
-            id=_new_id(),
-            kind=JobKind.TRAIN_QAT,
-            model_id=request.model_id,
-            calibration_id=request.calibration_id,
-            create_time=self._clock(),
-            dataset_id=request.dataset_id,
-            evaluation_dataset_id=request.evaluation_dataset_id,
-            config=to_document(request.config),
-            precision=_plain_precision(request.precision),
-            preprocessing=request.preprocessing,
-            augmentation=request.augmentation,
-        )
+            if request.validate_only:
+                return plan
         return await self._runner.submit(
-            job, request.key, lambda tx: recheck(check_train(tx, request), checked)
+            _training(request, now=self._clock()),
+            request.key,
+            lambda tx: recheck(check_train(tx, request), checked),
         )
 
     async def convert(self, request: ConvertRequest) -> JobRecord | JobPlan:
@@ -115,7 +107,7 @@ class OptimizationHandler:
 
         Raises:
             NotFoundError: model, source or dataset does not exist.
-            InvalidConfigError: the gate cannot be measured.
+            InvalidConfigError: the gate cannot be measured, or a pattern of layers fits none.
             FailedPreconditionError: the source is another model's, or has not succeeded.
         """
         if not 0 <= request.wait_s <= MOST_WAIT_S:
@@ -136,24 +128,14 @@ class OptimizationHandler:
         await self._check_data(replace(checked, dataset=None), None)
         if checked.dataset is not None:
             await self._check_samples(checked, checked.dataset)
-        if request.validate_only:
-            return await self._plan(JobKind.CONVERT, checked, request.precision)
-        job = JobRecord(
-            id=_new_id(),
-            kind=JobKind.CONVERT,
-            model_id=request.model_id,
-            calibration_id=None if checked.calibration is None else checked.calibration.id,
-            create_time=self._clock(),
-            dataset_id=request.calibration_dataset_id,
-            evaluation_dataset_id=request.evaluation_dataset_id,
-            train_job_id=request.train_job_id,
-            precision=_plain_precision(request.precision),
-            config=to_document(request.config),
-            preprocessing=checked.preprocessing,
-            measurements=request.measurements,
-        )
+        if request.validate_only or request.names_layers:
+            plan = await self._plan(JobKind.CONVERT, checked, request.precision)
+            if request.validate_only:
+                return plan
         stored = await self._runner.submit(
-            job, request.key, lambda tx: recheck(check_convert(tx, request), checked)
+            _conversion(request, checked, now=self._clock()),
+            request.key,
+            lambda tx: recheck(check_convert(tx, request), checked),
         )
         return await self._wait(stored, request.wait_s)
 
@@ -211,12 +193,46 @@ class OptimizationHandler:
         precision: PrecisionConfig | None,
         config: Mapping[str, Any] | None = None,
     ) -> JobPlan:
+        """Reads the model in a worker, and so finds what does not fit it before there is a job."""
         with self._blobs.pinned(checked.model.sha256):
             path = await self._threads.run(self._blobs.verify, checked.model.sha256)
             calibration = checked.calibration
             profile = None if calibration is None else calibration.profile.to_json()
             report = await self._workers.plan(path, profile, _plain_precision(precision), config)
         return JobPlan(kind, checked.model.id, QuantizationReport.from_dict(report))
+
+
+def _training(request: TrainRequest, *, now: int) -> JobRecord:
+    return JobRecord(
+        id=_new_id(),
+        kind=JobKind.TRAIN_QAT,
+        model_id=request.model_id,
+        calibration_id=request.calibration_id,
+        create_time=now,
+        dataset_id=request.dataset_id,
+        evaluation_dataset_id=request.evaluation_dataset_id,
+        config=to_document(request.config),
+        precision=_plain_precision(request.precision),
+        preprocessing=request.preprocessing,
+        augmentation=request.augmentation,
+    )
+
+
+def _conversion(request: ConvertRequest, checked: CheckedInputs, *, now: int) -> JobRecord:
+    return JobRecord(
+        id=_new_id(),
+        kind=JobKind.CONVERT,
+        model_id=request.model_id,
+        calibration_id=None if checked.calibration is None else checked.calibration.id,
+        create_time=now,
+        dataset_id=request.calibration_dataset_id,
+        evaluation_dataset_id=request.evaluation_dataset_id,
+        train_job_id=request.train_job_id,
+        precision=_plain_precision(request.precision),
+        config=to_document(request.config),
+        preprocessing=checked.preprocessing,
+        measurements=request.measurements,
+    )
 
 
 def _check_arrays(fields: dict[str, Any], model: ModelRecord, config: QATConfig | None) -> None:

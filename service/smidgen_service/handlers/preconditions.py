@@ -9,6 +9,7 @@ from smidgen.config import (
     Augmentation,
     ConversionConfig,
     MeasurementConfig,
+    Override,
     PrecisionConfig,
     Preprocessing,
     QATConfig,
@@ -46,6 +47,11 @@ class TrainRequest:
     preprocessing: Preprocessing | None = None
     augmentation: Augmentation | None = None
 
+    @property
+    def names_layers(self) -> bool:
+        """Whether it has patterns, which only the model itself can prove to fit."""
+        return bool(_overrides(self.precision) or self.config.loss.features)
+
 
 @dataclass(frozen=True, slots=True)
 class ConvertRequest:
@@ -63,6 +69,11 @@ class ConvertRequest:
     validate_only: bool
     preprocessing: Preprocessing | None = None
     measurements: MeasurementConfig = field(default_factory=MeasurementConfig)
+
+    @property
+    def names_layers(self) -> bool:
+        """Whether it has patterns, which only the model itself can prove to fit."""
+        return bool(_overrides(self.precision))
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +189,10 @@ def _training(tx: sqlite3.Connection, model: ModelRecord, job_id: str) -> JobRec
             state=job.state.upper(),
         )
     return job
+
+
+def _overrides(precision: PrecisionConfig | None) -> tuple[Override, ...]:
+    return () if precision is None else precision.overrides
 
 
 def _dataset(tx: sqlite3.Connection, dataset_id: str | None) -> DatasetRecord | None:

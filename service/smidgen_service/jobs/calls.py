@@ -1,4 +1,4 @@
-"""Worker processes for calls that wait for them: Calibrate, and plans for validate_only."""
+"""Worker processes for calls that wait for them: Calibrate, plans, and checks of images."""
 
 from __future__ import annotations
 
