@@ -66,6 +66,15 @@ class CalibrationProfile:
         found = self.statistics.get(name)
         return None if found is None else found.histogram
 
+    @property
+    def config(self) -> CalibrationConfig:
+        """How the ranges were chosen."""
+        if self.method is ObserverMethod.PERCENTILE:
+            return CalibrationConfig(self.method, percentile=self.percentile)
+        if self.averaging_constant is not None:
+            return CalibrationConfig(self.method, averaging_constant=self.averaging_constant)
+        return CalibrationConfig(self.method)
+
     def with_method(self, config: CalibrationConfig) -> CalibrationProfile:
         """Returns the profile with ranges that another method chooses, without running the model.
 
@@ -197,13 +206,13 @@ def merge_profiles(
 
 
 def _common_method(left: CalibrationProfile, right: CalibrationProfile) -> CalibrationConfig:
-    if (left.method, left.percentile) != (right.method, right.percentile):
+    if left.config != right.config:
         raise CalibrationError(
             f"one profile has the method {left.method.value}, the other {right.method.value}, or "
             "another percentile; say which method the merged one has",
             reason="PROFILE_METHOD_MISMATCH",
         )
-    return CalibrationConfig(method=left.method, percentile=left.percentile)
+    return left.config
 
 
 def check_derivable(config: CalibrationConfig) -> None:

@@ -37,12 +37,12 @@ def precision_config(
 
     Raises:
         UsageError: an override has another form than PATTERN=BITS.
-        InvalidConfigError: a value is out of its range.
+        InvalidConfigError: a value is out of its range, or there is a group size and no int4.
     """
-    config = PrecisionConfig(
-        LayerPrecision(weights, group_size),
-        tuple(_override(text, group_size) for text in overrides or ()),
-    )
+    named = tuple(_override(text, group_size) for text in overrides or ())
+    has_narrow = any(override.precision.weights is WeightBits.INT4 for override in named)
+    default = _layer(weights, group_size) if has_narrow else LayerPrecision(weights, group_size)
+    config = PrecisionConfig(default, named)
     return None if config == PrecisionConfig() else config
 
 
@@ -55,4 +55,9 @@ def _override(text: str, group_size: int) -> Override:
             reason="INVALID_OVERRIDE",
             option="--override",
         )
-    return Override(pattern, LayerPrecision(WeightBits(bits), group_size))
+    return Override(pattern, _layer(WeightBits(bits), group_size))
+
+
+def _layer(weights: WeightBits, group_size: int) -> LayerPrecision:
+    is_narrow = weights is WeightBits.INT4
+    return LayerPrecision(weights, group_size) if is_narrow else LayerPrecision(weights)

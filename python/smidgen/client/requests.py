@@ -171,13 +171,13 @@ def _extent(extent: Extent | None) -> preprocessing_pb.ImageExtent | None:
 
 
 def encode_qat_config(config: QATConfig) -> pb.QATConfig:
-    """Writes the options of training as the wire has them, each one explicit."""
+    """Writes the options of training as the wire has them, each one that is set explicit."""
     return pb.QATConfig(
         epochs=config.epochs,
         fine_tune_epochs=config.fine_tune_epochs,
         batch_size=config.batch_size,
         learning_rate=config.learning_rate,
-        fine_tune_learning_rate=config.final_learning_rate,
+        fine_tune_learning_rate=config.fine_tune_learning_rate or 0.0,
         task_loss=_TASK_LOSSES[config.task_loss],
         quantization_loss_weight=config.quantization_loss_weight,
         evaluation_fraction=config.evaluation_fraction,

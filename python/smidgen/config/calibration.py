@@ -5,7 +5,10 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-from smidgen.config.checks import check_within
+from smidgen.config.checks import check_applies, check_within
+
+DEFAULT_AVERAGING_CONSTANT = 0.1
+DEFAULT_PERCENTILE = 99.99
 
 
 class ObserverMethod(enum.StrEnum):
@@ -27,6 +30,8 @@ class ObserverMethod(enum.StrEnum):
 class CalibrationConfig:
     """How to calibrate.
 
+    What belongs to another method keeps its default, or is refused.
+
     Attributes:
         method: How ranges are estimated.
         averaging_constant: Weight of a new batch in the moving average, in (0, 1].
@@ -34,9 +39,23 @@ class CalibrationConfig:
     """
 
     method: ObserverMethod = ObserverMethod.MIN_MAX
-    averaging_constant: float = 0.1
-    percentile: float = 99.99
+    averaging_constant: float = DEFAULT_AVERAGING_CONSTANT
+    percentile: float = DEFAULT_PERCENTILE
 
     def __post_init__(self) -> None:
         check_within("averaging_constant", self.averaging_constant, above=0.0, most=1.0)
         check_within("percentile", self.percentile, above=50.0, most=100.0)
+        check_applies(
+            "averaging_constant",
+            self.averaging_constant,
+            default=DEFAULT_AVERAGING_CONSTANT,
+            applies=self.method is ObserverMethod.MOVING_AVERAGE,
+            needs="the method moving_average",
+        )
+        check_applies(
+            "percentile",
+            self.percentile,
+            default=DEFAULT_PERCENTILE,
+            applies=self.method is ObserverMethod.PERCENTILE,
+            needs="the method percentile",
+        )

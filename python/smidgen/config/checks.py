@@ -27,3 +27,26 @@ def check_within(
             field=name,
             found=value,
         )
+
+
+def check_applies(
+    name: str, value: float | str | None, *, default: object, applies: bool, needs: str
+) -> None:
+    """Checks that an option is only set where it changes something.
+
+    Args:
+        name: The option.
+        value: What it is.
+        default: What it is where nobody sets it.
+        applies: Whether it counts here.
+        needs: The option and value with which it would.
+
+    Raises:
+        InvalidConfigError: it would be ignored; the error names the field.
+    """
+    if value != default and not applies:
+        raise InvalidConfigError(
+            f"{name} is {value}, which counts only with {needs}; leave it out, or set that too",
+            reason="OPTION_NOT_APPLICABLE",
+            field=name,
+        )

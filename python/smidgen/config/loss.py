@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-from smidgen.config.checks import check_within
+from smidgen.config.checks import check_applies, check_within
 from smidgen.errors import InvalidConfigError
 
 MOST_FEATURES = 64
@@ -79,7 +79,7 @@ class LossConfig:
             for outputs [N, classes] without a task; MSE for all others.
         temperature: Divides the logits before KL, which is multiplied by its square; 0.01 to 100.
             None means DEFAULT_TEMPERATURE.
-        weight_start: Weight of the quantization loss at step 0, where it warms up.
+        weight_start: Weight of the quantization loss at step 0; needs weight_warm_up_steps.
         weight_warm_up_steps: Steps in which that weight goes evenly from weight_start to
             quantization_loss_weight; 0 begins with the whole.
         features: Layers that are held near the float model's too.
@@ -97,6 +97,13 @@ class LossConfig:
         check_within("loss.temperature", self.kl_temperature, least=0.01, most=100.0)
         check_within("loss.weight_start", self.weight_start, least=0.0, most=1e6)
         check_within("loss.weight_warm_up_steps", self.weight_warm_up_steps, least=0, most=10**9)
+        check_applies(
+            "loss.weight_start",
+            self.weight_start,
+            default=0.0,
+            applies=self.weight_warm_up_steps > 0,
+            needs="loss.weight_warm_up_steps above 0",
+        )
         check_within("the number of loss.features", len(self.features), most=MOST_FEATURES)
         if self.temperature not in (None, 1.0) and self.distance is DistanceKind.MSE:
             raise InvalidConfigError(

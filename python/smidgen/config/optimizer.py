@@ -5,7 +5,11 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-from smidgen.config.checks import check_within
+from smidgen.config.checks import check_applies, check_within
+
+DEFAULT_MOMENTUM = 0.9
+DEFAULT_DECAY_EPOCHS = 2
+DEFAULT_DECAY_FACTOR = 0.1
 
 
 class OptimizerKind(enum.StrEnum):
@@ -37,6 +41,8 @@ class Schedule(enum.StrEnum):
 class OptimizerConfig:
     """How weights are moved.
 
+    What belongs to another kind or another schedule keeps its default, or is refused.
+
     Attributes:
         kind: The rule.
         weight_decay: Pulls weights of two axes or more to 0; 0 to 1. Biases and norms have none.
@@ -53,10 +59,10 @@ class OptimizerConfig:
 
     kind: OptimizerKind = OptimizerKind.ADAM
     weight_decay: float = 0.0
-    momentum: float = 0.9
+    momentum: float = DEFAULT_MOMENTUM
     schedule: Schedule = Schedule.COSINE
-    decay_epochs: int = 2
-    decay_factor: float = 0.1
+    decay_epochs: int = DEFAULT_DECAY_EPOCHS
+    decay_factor: float = DEFAULT_DECAY_FACTOR
     gradient_clip: float | None = None
     ema_decay: float | None = None
 
@@ -69,3 +75,24 @@ class OptimizerConfig:
             check_within("optimizer.gradient_clip", self.gradient_clip, above=0.0, most=1e9)
         if self.ema_decay is not None:
             check_within("optimizer.ema_decay", self.ema_decay, least=0.0, most=0.999999)
+        self._check_applicable()
+
+    def _check_applicable(self) -> None:
+        check_applies(
+            "optimizer.momentum",
+            self.momentum,
+            default=DEFAULT_MOMENTUM,
+            applies=self.kind is OptimizerKind.SGD,
+            needs="optimizer.kind sgd",
+        )
+        for name, value, default in (
+            ("decay_epochs", self.decay_epochs, DEFAULT_DECAY_EPOCHS),
+            ("decay_factor", self.decay_factor, DEFAULT_DECAY_FACTOR),
+        ):
+            check_applies(
+                f"optimizer.{name}",
+                value,
+                default=default,
+                applies=self.schedule is Schedule.STEP,
+                needs="optimizer.schedule step",
+            )

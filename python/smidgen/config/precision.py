@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from smidgen.config.checks import check_applies
 from smidgen.errors import InvalidConfigError
 from smidgen.qparams import GROUP_SIZES
 
+DEFAULT_GROUP_SIZE = 128
 MOST_OVERRIDES = 64
 LONGEST_PATTERN = 200
 MOST_STARS = 8  # what is compared takes time that grows with their number
@@ -36,12 +38,12 @@ class LayerPrecision:
     Attributes:
         weights: Bits of its weights.
         group_size: For int4, how many weights along the flattened input axis of one output channel
-            share a step: 32, 64, 128 or 256; 0 makes one group of the whole channel. int8 has one
-            scale a channel whatever this says.
+            share a step: 32, 64, 128 or 256; 0 makes one group of the whole channel. Others have
+            no groups and keep the default.
     """
 
     weights: WeightBits = WeightBits.INT8
-    group_size: int = 128
+    group_size: int = DEFAULT_GROUP_SIZE
 
     def __post_init__(self) -> None:
         if self.group_size not in GROUP_SIZES:
@@ -51,6 +53,13 @@ class LayerPrecision:
                 field="group_size",
                 found=self.group_size,
             )
+        check_applies(
+            "group_size",
+            self.group_size,
+            default=DEFAULT_GROUP_SIZE,
+            applies=self.weights is WeightBits.INT4,
+            needs="int4 weights",
+        )
 
 
 INT8 = LayerPrecision()
@@ -129,4 +138,7 @@ ALL_INT8 = PrecisionConfig()
 
 
 def _layer_precision(fields: Mapping[str, Any]) -> LayerPrecision:
-    return LayerPrecision(WeightBits(fields["weights"]), int(fields["group_size"]))
+    weights = WeightBits(fields["weights"])
+    if weights is not WeightBits.INT4:
+        return LayerPrecision(weights)  # earlier versions kept a group size that meant nothing
+    return LayerPrecision(weights, int(fields["group_size"]))

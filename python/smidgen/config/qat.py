@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 
 from smidgen.config.activations import RangeSource
 from smidgen.config.budget import BudgetConfig
-from smidgen.config.checks import check_within
+from smidgen.config.checks import check_applies, check_within
 from smidgen.config.loss import LossConfig, TaskLoss
 from smidgen.config.optimizer import OptimizerConfig
-from smidgen.config.stages import StageConfig
+from smidgen.config.stages import FineTune, StageConfig
 from smidgen.errors import InvalidConfigError
 
 
@@ -28,7 +28,8 @@ class QATConfig:
         batch_size: Samples a step, 1 to 65536.
         learning_rate: Step size at the start; falls as optimizer.schedule says until the final
             stage.
-        fine_tune_learning_rate: Step size of the final stage; None means a tenth of learning_rate.
+        fine_tune_learning_rate: Step size of the final stage, which needs one; None means a tenth
+            of learning_rate.
         task_loss: The task.
         quantization_loss_weight: Weight lambda of the quantization loss, 0 or more.
         evaluation_fraction: Share of the dataset held out for evaluation, 0 to 0.5.
@@ -68,6 +69,7 @@ class QATConfig:
         check_within("evaluation_fraction", self.evaluation_fraction, least=0.0, most=0.5)
         check_within("seed", self.seed, least=-(2**63), most=2**63 - 1)
         self._check_loss()
+        self._check_fine_tuning()
 
     @property
     def final_learning_rate(self) -> float:
@@ -89,4 +91,32 @@ class QATConfig:
                 f"{self.task_loss}, expected cross_entropy",
                 reason="SMOOTHING_WITHOUT_CLASSES",
                 field="loss.label_smoothing",
+            )
+        check_applies(
+            "loss.weight_warm_up_steps",
+            self.loss.weight_warm_up_steps,
+            default=0,
+            applies=self.loss.weight_start != self.quantization_loss_weight,
+            needs="another quantization_loss_weight than loss.weight_start",
+        )
+        if self.loss.distance is None:
+            check_applies(
+                "loss.temperature",
+                self.loss.temperature,
+                default=None,
+                applies=self.task_loss in (TaskLoss.CROSS_ENTROPY, TaskLoss.NONE),
+                needs="loss.distance kl, which is not the default of this task",
+            )
+
+    def _check_fine_tuning(self) -> None:
+        for name, value, default in (
+            ("fine_tune_learning_rate", self.fine_tune_learning_rate, None),
+            ("stages.fine_tune", self.stages.fine_tune, FineTune.FROZEN),
+        ):
+            check_applies(
+                name,
+                value,
+                default=default,
+                applies=self.fine_tune_epochs > 0,
+                needs="fine_tune_epochs above 0",
             )

@@ -59,7 +59,7 @@ def apply_post_training(
     graph, ranges = fuse_for_inference(model.graph), profile.ranges
     pairs = rounded = corrected = 0
     if config.equalize:
-        chosen = CalibrationConfig(method=profile.method, percentile=profile.percentile)
+        chosen = profile.config
         statistics = profile.statistics or _calibrate(model, graph, batches(), chosen).statistics
         graph, pairs = equalize(graph, statistics)
         ranges = _calibrate(model, graph, batches(), chosen).ranges

@@ -398,7 +398,9 @@ class CalibrateHeader(_message.Message):
     method: Global___ObserverMethod.ValueType
     """How ranges are estimated. Default: OBSERVER_METHOD_MIN_MAX."""
     averaging_constant: _builtins.float
-    """Weight of a new batch in the moving average, above 0 to 1. Default (0): 0.1. Other methods ignore it."""
+    """Weight of a new batch in the moving average, above 0 to 1. Default (0): 0.1. Other values are
+    for OBSERVER_METHOD_MOVING_AVERAGE alone.
+    """
     dataset: _builtins.str
     """Stored data to calibrate on, `datasets/{dataset}`, in place of batches. Default: batches."""
     request_id: _builtins.str
@@ -407,7 +409,7 @@ class CalibrateHeader(_message.Message):
     """Checks the header and the batches and stores nothing. Default: false."""
     percentile: _builtins.float
     """Percent of the values that OBSERVER_METHOD_PERCENTILE does not clip at one end, above 50 to 100. Default (0): 99.99.
-    Other methods ignore it.
+    Other values are for that method alone.
     """
     @_builtins.property
     def base_calibrations(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -628,7 +630,7 @@ class LossConfig(_message.Message):
     temperature: _builtins.float
     """Divides the logits before KL, which is multiplied by its square; 0.01 to 100. Default (0): 4."""
     weight_start: _builtins.float
-    """Weight of the quantization loss at step 0, where it warms up, 0 or more. Default: 0."""
+    """Weight of the quantization loss at step 0, where weight_warm_up_steps is above 0, 0 or more. Default: 0."""
     weight_warm_up_steps: _builtins.int
     """Steps in which that weight goes evenly from weight_start to quantization_loss_weight. Default (0): it begins whole."""
     @_builtins.property
@@ -698,7 +700,7 @@ Global___StageConfig: _TypeAlias = StageConfig  # noqa: Y015
 
 @_typing.final
 class OptimizerConfig(_message.Message):
-    """How weights are moved."""
+    """How weights are moved. What would change nothing is refused with OPTION_NOT_APPLICABLE."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -715,13 +717,15 @@ class OptimizerConfig(_message.Message):
     weight_decay: _builtins.float
     """Pulls weights of two axes or more to 0; 0 to 1. Default: 0."""
     momentum: _builtins.float
-    """Of SGD, 0 to 0.9999. Default (absent): 0.9."""
+    """0 to 0.9999. Default (absent): 0.9. Other values are for OPTIMIZER_KIND_SGD alone."""
     schedule: Global___Schedule.ValueType
     """How the step size falls. Default: SCHEDULE_COSINE."""
     decay_epochs: _builtins.int
-    """Epochs between two falls of SCHEDULE_STEP, 1 to 10000. Default (0): 2."""
+    """Epochs between two falls of SCHEDULE_STEP, 1 to 10000. Default (0): 2. Other values are for that schedule alone."""
     decay_factor: _builtins.float
-    """What SCHEDULE_STEP multiplies the step size by, above 0 to 1. Default (0): 0.1."""
+    """What SCHEDULE_STEP multiplies the step size by, above 0 to 1. Default (0): 0.1. Other values are for that schedule
+    alone.
+    """
     gradient_clip: _builtins.float
     """Longest gradient of all weights together; longer ones are shortened. Default (0): no limit."""
     ema_decay: _builtins.float
@@ -818,7 +822,7 @@ class QATConfig(_message.Message):
     learning_rate: _builtins.float
     """Step size of the optimizer at the start, above 0; it falls as optimizer.schedule says. Default (0): 0.001."""
     fine_tune_learning_rate: _builtins.float
-    """Step size of the final fine-tuning, above 0. Default (0): a tenth of learning_rate."""
+    """Step size of the final fine-tuning, which then needs epochs, above 0. Default (0): a tenth of learning_rate."""
     task_loss: Global___TaskLoss.ValueType
     """The task. Default: TASK_LOSS_CROSS_ENTROPY."""
     quantization_loss_weight: _builtins.float

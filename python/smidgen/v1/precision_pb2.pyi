@@ -59,7 +59,7 @@ class LayerPrecision(_message.Message):
     """Bits of its weights. Default: WEIGHT_BITS_INT8."""
     group_size: _builtins.int
     """For 4 bits, how many weights along the flattened input axis of one output channel share a multiplier: 32, 64, 128 or
-    256; 0 for all of the channel. Default (absent): 128.
+    256; 0 for all of the channel. Default (absent): 128, and refused for other bits unless it is that.
     """
     def __init__(
         self,

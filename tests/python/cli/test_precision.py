@@ -24,7 +24,7 @@ def test_overrides_take_the_group_size() -> None:
     assert found == PrecisionConfig(
         LayerPrecision(INT4, 64),
         (
-            Override("layer4.*", LayerPrecision(INT8, 64)),
+            Override("layer4.*", LayerPrecision(INT8)),
             Override("a=b", LayerPrecision(INT4, 64)),
         ),
     )
@@ -52,7 +52,7 @@ def test_options_reach_the_server(smidgen: Smidgen, state: State, command: tuple
         overrides=[
             pb.PrecisionOverride(
                 pattern="stem",
-                precision=pb.LayerPrecision(weights=pb.WEIGHT_BITS_INT8, group_size=0),
+                precision=pb.LayerPrecision(weights=pb.WEIGHT_BITS_INT8, group_size=128),
             )
         ],
     )
@@ -63,3 +63,11 @@ def test_options_reach_the_server(smidgen: Smidgen, state: State, command: tuple
 def test_values_out_of_range_are_refused(smidgen: Smidgen) -> None:
     ended = smidgen("convert", "digits", "--calibration", "c1", "--group-size", 7, "--json")
     assert (ended.code, ended.error["reason"]) == (2, "INVALID_CONFIG")
+
+
+def test_a_group_size_is_for_int4(smidgen: Smidgen) -> None:
+    ended = smidgen("convert", "digits", "--calibration", "c1", "--group-size", 64, "--json")
+    assert (ended.code, ended.error["reason"]) == (2, "OPTION_NOT_APPLICABLE")
+    assert precision_config(INT8, 64, ["head=int4"]) == PrecisionConfig(
+        LayerPrecision(INT8), (Override("head", LayerPrecision(INT4, 64)),)
+    )

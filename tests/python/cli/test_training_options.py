@@ -7,6 +7,7 @@ import pytest
 from smidgen.cli.training_options import parse_features
 from smidgen.config import FeatureDistance
 from smidgen.errors import InvalidConfigError
+from tests.python.cli.conftest import Smidgen
 
 
 def test_features_may_have_a_weight() -> None:
@@ -21,3 +22,20 @@ def test_features_may_have_a_weight() -> None:
 def test_malformed_features_are_refused(text: str) -> None:
     with pytest.raises(InvalidConfigError):
         parse_features([text])
+
+
+@pytest.mark.parametrize(
+    ("options", "field"),
+    [
+        (("--momentum", 0.5), "optimizer.momentum"),
+        (("--decay-epochs", 3, "--schedule", "cosine"), "optimizer.decay_epochs"),
+        (("--weight-start", 0.1), "loss.weight_start"),
+    ],
+)
+def test_options_without_effect_are_refused(
+    smidgen: Smidgen, options: tuple[object, ...], field: str
+) -> None:
+    named = ("train-qat", "digits", "--calibration", "c1", "--dataset", "d", "--json")
+    ended = smidgen(*named, *options)
+    assert (ended.code, ended.error["reason"]) == (2, "OPTION_NOT_APPLICABLE")
+    assert ended.error["metadata"]["field"] == field

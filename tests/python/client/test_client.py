@@ -65,7 +65,8 @@ def test_calibrate_streams_batches(client: Client, state: State) -> None:
 
 
 def test_calibrate_on_a_stored_dataset_sends_no_batch(client: Client, state: State) -> None:
-    client.calibrate_on_dataset("digits", "train", averaging_constant=0.5)
+    method = ObserverMethod.MOVING_AVERAGE
+    client.calibrate_on_dataset("digits", "train", method=method, averaging_constant=0.5)
     (header,) = state.calibrate_headers
     assert header.dataset == "datasets/train"
     assert header.averaging_constant == 0.5
@@ -109,7 +110,7 @@ def test_train_qat_sends_every_option(client: Client, state: State) -> None:
     assert len(request.request_id) == 36
     sent = request.config
     assert (sent.epochs, sent.batch_size, sent.seed) == (3, 8, -5)
-    assert (sent.learning_rate, sent.fine_tune_learning_rate) == (0.01, 0.001)
+    assert (sent.learning_rate, sent.fine_tune_learning_rate) == (0.01, 0.0)
     assert sent.task_loss == optimization_pb.TASK_LOSS_MSE
     for explicit_zero in ("fine_tune_epochs", "quantization_loss_weight", "evaluation_fraction"):
         assert sent.HasField(explicit_zero)

@@ -34,6 +34,10 @@ from smidgen.errors import InvalidConfigError
             lambda: LossConfig(distance=DistanceKind.MSE, temperature=2.0),
             "TEMPERATURE_WITHOUT_KL",
         ),
+        (
+            lambda: QATConfig(task_loss=TaskLoss.BCE, loss=LossConfig(temperature=2.0)),
+            "OPTION_NOT_APPLICABLE",
+        ),
         (lambda: FeatureDistance(""), "INVALID_CONFIG"),
         (lambda: FeatureDistance("*" * 257), "INVALID_CONFIG"),
         (lambda: FeatureDistance("x", 0.0), "INVALID_CONFIG"),

@@ -35,6 +35,7 @@ from smidgen.config import (
     TaskLoss,
     WeightBits,
 )
+from smidgen.errors import InvalidConfigError
 from smidgen.progress import Stage
 from smidgen.report import (
     Distance,
@@ -185,8 +186,25 @@ def test_every_option_of_training_has_a_counterpart() -> None:
     ],
 )
 def test_what_the_client_writes_is_what_the_server_trains(config: QATConfig) -> None:
-    explicit = replace(config, fine_tune_learning_rate=config.final_learning_rate)
-    assert training.qat_config(encode_qat_config(config)) == explicit
+    assert training.qat_config(encode_qat_config(config)) == config
+
+
+@pytest.mark.parametrize(
+    ("message", "field"),
+    [
+        (pb.QATConfig(optimizer=pb.OptimizerConfig(momentum=0)), "optimizer.momentum"),
+        (pb.QATConfig(optimizer=pb.OptimizerConfig(decay_epochs=5)), "optimizer.decay_epochs"),
+        (
+            pb.QATConfig(fine_tune_epochs=0, fine_tune_learning_rate=0.1),
+            "fine_tune_learning_rate",
+        ),
+    ],
+)
+def test_options_without_effect_are_refused(message: pb.QATConfig, field: str) -> None:
+    with pytest.raises(InvalidConfigError) as caught:
+        training.qat_config(message)
+    assert caught.value.reason == "OPTION_NOT_APPLICABLE"
+    assert caught.value.metadata["field"] == field
 
 
 def test_too_many_features_are_refused_before_they_are_read() -> None:
