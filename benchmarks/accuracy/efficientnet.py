@@ -38,6 +38,7 @@ from benchmarks.nets import make_net
 from benchmarks.preparation import export_float
 from smidgen import pipeline
 from smidgen.config import (
+    ConversionConfig,
     LossConfig,
     OptimizerConfig,
     OptimizerKind,
@@ -160,8 +161,9 @@ class Contest:
     def ptq(self, config: PostTrainingConfig | None = None) -> Logits:
         """Calibration alone, or with what else is done to the weights."""
         samples = None if config is None else self.calibration
+        options = None if config is None else ConversionConfig(config)
         return _run(
-            pipeline.convert(self.model, self.profile, post_training=config, samples=samples),
+            pipeline.convert(self.model, self.profile, config=options, samples=samples),
             self.images,
         )
 

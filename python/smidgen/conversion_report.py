@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from torch import fx
 
@@ -17,30 +16,12 @@ from smidgen.float_execution import float_values
 from smidgen.float_model import FloatModel
 from smidgen.latency import measure_latency
 from smidgen.measured import LatencyReport, SensitivityReport
-from smidgen.precision_search import Precisions
-from smidgen.profile import ActivationRange
 from smidgen.program import Program
 from smidgen.quantization_report import report_nodes
+from smidgen.recipe import Written
 from smidgen.report import GateReport, PrecisionSearch, QuantizationReport
 from smidgen.sensitivity_ranking import rank_sensitivity
 from smidgen.verification import random_samples, real_values, sample_count, sqnr_db
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """A program and what it was written from.
-
-    Attributes:
-        program: The program.
-        graph: The fused graph with each layer in the form in which it runs.
-        ranges: The range of each quantized activation.
-        precisions: The precision of each layer by node name.
-    """
-
-    program: Program
-    graph: fx.GraphModule
-    ranges: Mapping[str, ActivationRange]
-    precisions: Precisions
 
 
 def report_conversion(

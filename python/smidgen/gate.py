@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
 from smidgen.config.gate import GateConfig
-from smidgen.config.search import SearchConfig
-from smidgen.errors import GateError, InvalidConfigError
+from smidgen.errors import GateError
 from smidgen.report import GateReport
-from smidgen.tensor_spec import TensorSpec
 
 _WHAT_TO_DO = (
     "keep sensitive layers at more bits or in float, train with quantization simulated, or allow "
@@ -57,47 +55,6 @@ class _Miss:
     allowed: str
     missed_by: str
     text: str
-
-
-def check_measurable(
-    gate: GateConfig, outputs: Sequence[TensorSpec], *, has_evaluation: bool
-) -> None:
-    """Checks before a conversion that a gate can be measured.
-
-    Raises:
-        InvalidConfigError: reason GATE_NEEDS_EVALUATION, or MAX_DROP_NEEDS_CLASSES where the first
-            output is not [N, classes].
-    """
-    if gate.is_any and not has_evaluation:
-        raise InvalidConfigError(
-            "max_drop or min_sqnr_db is set and there is no evaluation data to measure it on; "
-            "name an evaluation dataset, or leave the limits out",
-            reason="GATE_NEEDS_EVALUATION",
-            field="gate",
-        )
-    shape = outputs[0].shape
-    if gate.max_drop is not None and (len(shape) != 2 or shape[1] == 1):
-        raise InvalidConfigError(
-            f"max_drop is set and the first output is {outputs[0].describe_shape()}, expected "
-            "[N, classes]; set min_sqnr_db in its place",
-            reason="MAX_DROP_NEEDS_CLASSES",
-            field="gate.max_drop",
-        )
-
-
-def check_search(search: SearchConfig | None, gate: GateConfig) -> None:
-    """Checks that a search has something to search for.
-
-    Raises:
-        InvalidConfigError: reason SEARCH_NEEDS_GATE.
-    """
-    if search is not None and not gate.is_any:
-        raise InvalidConfigError(
-            "a search is asked for without a limit that it should reach; set max_drop or "
-            "min_sqnr_db, or leave the search out",
-            reason="SEARCH_NEEDS_GATE",
-            field="search",
-        )
 
 
 def holds_drop(max_drop: float, sample_count: int, lost: int) -> bool:

@@ -6,36 +6,34 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from torch import fx
-
 from smidgen.artifact import program_specs
 from smidgen.calibration import Calibrator, calibrate
 from smidgen.calibration_batches import Samples, calibration_batches, sample_batches
 from smidgen.certificate import prove
 from smidgen.config import (
     Activations,
+    ConversionConfig,
     GateConfig,
-    MeasurementConfig,
-    PostTrainingConfig,
     PrecisionConfig,
     Preprocessing,
     QATConfig,
-    SearchConfig,
 )
 from smidgen.config.post_training import check_together
 from smidgen.config.precision import ALL_INT8
 from smidgen.conversion import Conversion
-from smidgen.conversion_report import Written, report_conversion
-from smidgen.convert import activation_qparams, convert_graph
+from smidgen.conversion_report import report_conversion
+from smidgen.convert import activation_qparams
 from smidgen.convertible import check_convertible
 from smidgen.data.images import ImageDataset
 from smidgen.data.opening import AnyDataset, source_of
 from smidgen.data.preprocess import check_takes_images
+from smidgen.data.source import SampleSource
 from smidgen.errors import InvalidConfigError
 from smidgen.fidelity import Fidelity
 from smidgen.float_model import FloatModel, check_belongs, load_model
-from smidgen.gate import check_gate, check_measurable, check_search
-from smidgen.passes import fuse_for_inference, keep_in_float, quantize_dynamically
+from smidgen.gate import check_gate
+from smidgen.measurable import check_measurable
+from smidgen.passes import fuse_for_inference, keep_in_float
 from smidgen.precision import float_layers, resolve_precision
 from smidgen.precision_choice import choose_precision, report_search
 from smidgen.precision_search import Precisions, SearchResult
@@ -43,12 +41,13 @@ from smidgen.profile import CalibrationProfile
 from smidgen.program import Program
 from smidgen.progress import Stage
 from smidgen.qat.features import select_features
-from smidgen.qat.prepare import prepare_fused, prepare_qat
+from smidgen.qat.prepare import prepare_qat
 from smidgen.qat.trained import TrainedModel, load_trained, save_trained
 from smidgen.qat.training import train_qat
 from smidgen.quantizable import conversion_lineage, make_quantizable
 from smidgen.quantization_report import report_nodes
 from smidgen.quantized_import import import_quantized
+from smidgen.recipe import Recipe, Written
 from smidgen.report import GateReport, QuantizationReport
 
 __all__ = [
@@ -117,13 +116,10 @@ def convert(
     lineage: Mapping[str, str] | None = None,
     activations: Activations = Activations.STATIC,
     precision: PrecisionConfig | None = None,
-    post_training: PostTrainingConfig | None = None,
+    config: ConversionConfig | None = None,
     samples: Samples | None = None,
     on_stage: Callable[[Stage], None] = lambda _: None,
     preprocessing: Preprocessing | None = None,
-    gate: GateConfig | None = None,
-    measurements: MeasurementConfig | None = None,
-    search: SearchConfig | None = None,
 ) -> Conversion:
     """Writes the integer program, compares engine and reference on it and reports.
 
@@ -136,88 +132,100 @@ def convert(
         activations: How the inputs of linear layers get their scale.
         precision: Bits of each layer's weights; int8 throughout if None. A trained model has its
             own.
-        post_training: What to do to the weights first; only without `trained`.
-        samples: Representative samples, which post_training needs: the calibration's are best.
+        config: What is done to the weights first, which is for the float ones alone, what the
+            program is held to, and what is measured; nothing of it if None.
+        samples: Representative samples, which post-training needs: the calibration's are best.
         on_stage: Called with CONVERT and VERIFY when these begin.
         preprocessing: How images become the model's input, for the artifact to record. Default:
             that of the evaluation data or of the samples.
-        gate: What the program must keep of the float model on the evaluation data.
-        measurements: What to measure for the report that takes time; nothing if None.
-        search: How long to look for layers that need more bits than `precision` gives them, int8 in
-            place of int4 or float in place of int8, for the gate to hold; None does not look.
 
     Raises:
         UnsupportedOperatorError: nodes cannot be converted; the message names all of them.
         CalibrationError: the profile is another model's.
         TrainingError: the trained model is another model's.
         InvalidConfigError: the precision does not fit the model, or is given for a trained one;
-            post_training without samples, with trained weights, or with another precision; a gate
-            that cannot be measured; sensitivity without evaluation data; a search without a gate.
+            post-training without samples, with trained weights, or with another precision; a gate
+            that cannot be measured; sensitivity without evaluation data.
         InvalidDatasetError: the evaluation data or the samples do not fit the model.
         EngineError: engine and reference differ.
         GateError: the program loses more than the gate allows.
     """
     check_belongs(model, profile)
-    limits = gate or GateConfig()
-    check_measurable(limits, model.exported.outputs, has_evaluation=evaluation is not None)
-    check_search(search, limits)
+    config = config or ConversionConfig()
+    check_measurable(config, model.exported.outputs, has_evaluation=evaluation is not None)
     precision = _precision(trained, precision)
+    check_together(config.post_training, precision)
     on_stage(Stage.CONVERT)
-    options = post_training or PostTrainingConfig()
-    wanted = measurements or MeasurementConfig()
-    _check_measurable(wanted, evaluation)
-    check_together(options, precision)
-    start = make_quantizable(model, profile, trained, options, samples)
-    graph, ranges, prepared = start.graph, start.ranges, start.prepared
-    source = None if evaluation is None else source_of(evaluation, model.exported.inputs)
-    origins = conversion_lineage(model, profile, trained, activations, options)
-    origins.update(lineage or {})
-
-    def write(precisions: Precisions) -> Program:
-        return convert_graph(
-            _for_steps(graph, precisions, activations),
-            ranges,
-            inputs=model.exported.inputs,
-            outputs=model.exported.outputs,
-            lineage=origins,
-            precision=precisions,
-        )
-
-    precisions = resolve_precision(graph, precision)
-    found: SearchResult | None = None
-    if search is not None:
-        assert source is not None  # check_measurable
-        found = choose_precision(
-            model,
-            graph,
-            ranges,
-            evaluation=source,
-            precision=precision,
-            gate=limits,
-            config=search,
-            write=write,
-        )
-        if found.best.lifts:
-            precisions, prepared = found.precisions, None
-    program = with_preprocessing(
-        write(precisions), preprocessing or _preprocessing_of(evaluation, samples)
+    recipe = Recipe(
+        start=make_quantizable(model, profile, trained, config.post_training, samples),
+        inputs=model.exported.inputs,
+        outputs=model.exported.outputs,
+        activations=activations,
+        lineage={
+            **conversion_lineage(model, profile, trained, activations, config.post_training),
+            **(lineage or {}),
+        },
     )
+    source = None if evaluation is None else source_of(evaluation, model.exported.inputs)
+    precisions, found = _choose(model, recipe, source, precision, config)
+    written = recipe.write(precisions)
+    images = preprocessing or _preprocessing_of(evaluation, samples)
+    written = replace(written, program=with_preprocessing(written.program, images))
     on_stage(Stage.VERIFY)
-    if activations is Activations.DYNAMIC:
-        prepared = None  # fake quantization simulates static activations alone
-    elif prepared is None:
-        prepared = prepare_fused(graph, ranges, precisions).eval()
-    proof = prove(model, program, prepared, source, compares_all=limits.is_any)
+    return _verify(model, recipe, written, source, config=config, found=found)
+
+
+def _choose(
+    model: FloatModel,
+    recipe: Recipe,
+    source: SampleSource | None,
+    precision: PrecisionConfig,
+    config: ConversionConfig,
+) -> tuple[Precisions, SearchResult | None]:
+    """Returns the precision of each layer, and how it was found where it was searched for."""
+    if config.search is None:
+        return resolve_precision(recipe.start.graph, precision), None
+    assert source is not None  # a search has a gate, and check_measurable saw what that needs
+    found = choose_precision(
+        model,
+        recipe,
+        evaluation=source,
+        precision=precision,
+        gate=config.gate,
+        config=config.search,
+    )
+    return found.precisions, found
+
+
+def _verify(
+    model: FloatModel,
+    recipe: Recipe,
+    written: Written,
+    source: SampleSource | None,
+    *,
+    config: ConversionConfig,
+    found: SearchResult | None,
+) -> Conversion:
+    """Compares a program with the models that it stands for, holds it to the gate and reports."""
+    as_trained = found is None or not found.best.lifts
+    proof = prove(
+        model,
+        written.program,
+        recipe.simulate(written.precisions, as_trained=as_trained),
+        source,
+        compares_all=config.gate.is_any,
+    )
+    tried = None if found is None else len(found.trials)
     report = report_conversion(
         model,
-        Written(program, _for_steps(graph, precisions, activations), ranges, precisions),
+        written,
         source,
         proof=proof,
-        gate=_pass_gate(limits, proof.fidelity, None if found is None else len(found.trials)),
-        search=None if found is None else report_search(found, graph),
-        measurements=wanted,
+        gate=_pass_gate(config.gate, proof.fidelity, tried),
+        search=None if found is None else report_search(found, recipe.start.graph),
+        measurements=config.measurements,
     )
-    return Conversion(program=program, report=report)
+    return Conversion(program=written.program, report=report)
 
 
 def quantize(
@@ -228,8 +236,7 @@ def quantize(
     config: QATConfig | None = None,
     precision: PrecisionConfig | None = None,
     evaluation: AnyDataset | None = None,
-    gate: GateConfig | None = None,
-    search: SearchConfig | None = None,
+    conversion: ConversionConfig | None = None,
 ) -> Conversion:
     """Makes an integer program of a model file in one call.
 
@@ -241,8 +248,8 @@ def quantize(
         config: How to train.
         precision: Bits of each layer's weights; int8 throughout if None.
         evaluation: Samples to report accuracy and noise on, and to evaluate training on.
-        gate: What the program must keep of the float model on the evaluation data.
-        search: How long to look for layers that need more bits for the gate to hold.
+        conversion: How to convert: what is done to the weights first, what the program is held to,
+            and what is measured.
 
     Raises:
         SmidgenError: the stages' errors; see load_model, calibrate, train_qat and convert.
@@ -261,9 +268,9 @@ def quantize(
         trained,
         precision=precision,
         evaluation=evaluation,
+        samples=calibration,
         preprocessing=_preprocessing_of(evaluation, training, calibration),
-        gate=gate,
-        search=search,
+        config=conversion,
     )
 
 
@@ -278,14 +285,6 @@ def _precision(trained: TrainedModel | None, precision: PrecisionConfig | None) 
             field="precision",
         )
     return trained.precision
-
-
-def _for_steps(
-    graph: fx.GraphModule, precisions: Precisions, activations: Activations
-) -> fx.GraphModule:
-    """Returns the graph with each layer in the form in which it runs."""
-    graph = keep_in_float(graph, float_layers(precisions))
-    return quantize_dynamically(graph) if activations is Activations.DYNAMIC else graph
 
 
 def _pass_gate(gate: GateConfig, fidelity: Fidelity | None, tried: int | None) -> GateReport | None:
@@ -310,13 +309,3 @@ def with_preprocessing(program: Program, preprocessing: Preprocessing | None) ->
 def _preprocessing_of(*data: Samples | None) -> Preprocessing | None:
     """Returns what is done to the first data of images."""
     return next((given.preprocessing for given in data if isinstance(given, ImageDataset)), None)
-
-
-def _check_measurable(measurements: MeasurementConfig, evaluation: AnyDataset | None) -> None:
-    if measurements.sensitivity_seconds > 0.0 and evaluation is None:
-        raise InvalidConfigError(
-            "what layers cost the output is measured on evaluation data, and there is none; give "
-            "some, or leave sensitivity_seconds at 0",
-            reason="SENSITIVITY_NEEDS_SAMPLES",
-            field="measurements.sensitivity_seconds",
-        )

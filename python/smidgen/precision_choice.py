@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-
 from torch import fx
 
 from smidgen.config import GateConfig, PrecisionConfig, SearchConfig
@@ -17,8 +15,7 @@ from smidgen.measured import Sensitivity
 from smidgen.passes import keep_in_float
 from smidgen.precision import float_layers, overridden_layers, resolve_precision
 from smidgen.precision_search import Precisions, SearchResult, Trial, search_precision
-from smidgen.profile import ActivationRange
-from smidgen.program import Program
+from smidgen.recipe import Recipe
 from smidgen.report import PrecisionChange, PrecisionSearch, PrecisionTrial
 from smidgen.sensitivity import measure_sensitivity
 
@@ -27,14 +24,12 @@ RANKED_SAMPLES = 32
 
 def choose_precision(
     model: FloatModel,
-    graph: fx.GraphModule,
-    ranges: Mapping[str, ActivationRange],
+    recipe: Recipe,
     *,
     evaluation: SampleSource,
     precision: PrecisionConfig,
     gate: GateConfig,
     config: SearchConfig,
-    write: Callable[[Precisions], Program],
 ) -> SearchResult:
     """Gives layers more bits until a gate holds on evaluation data; see search_precision.
 
@@ -42,18 +37,17 @@ def choose_precision(
 
     Args:
         model: The float model.
-        graph: The fused graph with the weights to quantize.
-        ranges: The range of each quantized activation.
+        recipe: What programs are written from.
         evaluation: What the gate is measured on. The first 32 samples tell what layers cost alone.
         precision: Where to start.
         gate: What must hold.
         config: The budget.
-        write: Makes a program with these precisions.
 
     Raises:
         InvalidDatasetError: the evaluation data does not fit the model.
         UnsupportedOperatorError, CalibrationError: a program cannot be written.
     """
+    graph, ranges = recipe.start.graph, recipe.start.ranges
     start = resolve_precision(graph, precision)
     reference = FloatReference(model, evaluation)
     specs = model.exported.inputs
@@ -65,7 +59,7 @@ def choose_precision(
         return {name: found.get(name, Sensitivity(None, None)) for name in precisions}
 
     def measure(precisions: Precisions) -> Measured:
-        program = write(precisions)
+        program = recipe.write(precisions).program
         engine = Engine(program, tune=False)
         return reference.compare(lambda batch: engine.run(batch)[program.outputs[0]]).measured
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from smidgen.calibration import calibrate
-from smidgen.config import GateConfig
+from smidgen.config import ConversionConfig, GateConfig
 from smidgen.data.opening import source_of
 from smidgen.errors import GateError
 from smidgen.fidelity import FloatReference
@@ -80,6 +80,10 @@ def test_values_that_are_no_numbers_are_the_worst_ratio(
     assert found.parity.output_sqnr_db is None
 
 
+def held_to(gate: GateConfig) -> ConversionConfig:
+    return ConversionConfig(gate=gate)
+
+
 def test_conversions_are_held_to_all_samples(
     model: FloatModel, samples: NDArray[np.float32]
 ) -> None:
@@ -87,13 +91,13 @@ def test_conversions_are_held_to_all_samples(
     data = Dataset({"input": samples}, COUNT)
     free = convert(model, profile, evaluation=data).report
     assert free.gate is None
-    report = convert(model, profile, evaluation=data, gate=GateConfig(1.0, 5.0)).report
+    report = convert(model, profile, evaluation=data, config=held_to(GateConfig(1.0, 5.0))).report
     assert report.gate is not None
     assert report.gate.sample_count == COUNT
     assert report.gate.sqnr_db is not None
     found = report.gate.sqnr_db
     with pytest.raises(GateError) as caught:
-        convert(model, profile, evaluation=data, gate=GateConfig(min_sqnr_db=found + 1.0))
+        convert(model, profile, evaluation=data, config=held_to(GateConfig(None, found + 1.0)))
     assert caught.value.metadata["missed_by"] == "1.00"
     limit = GateConfig(min_sqnr_db=found)
-    assert convert(model, profile, evaluation=data, gate=limit).report.gate is not None
+    assert convert(model, profile, evaluation=data, config=held_to(limit)).report.gate is not None

@@ -11,13 +11,8 @@ from hypothesis import strategies as st
 
 from smidgen.config import GateConfig
 from smidgen.errors import GateError, InvalidConfigError
-from smidgen.gate import Measured, check_gate, check_measurable, holds_drop
+from smidgen.gate import Measured, check_gate, holds_drop
 from smidgen.report import GateReport
-from smidgen.tensor_spec import TensorSpec
-
-CLASSES = (TensorSpec("logits", "float32", (None, 10)),)
-PIXELS = (TensorSpec("mask", "float32", (None, 3, 8, 8)),)
-ONE = (TensorSpec("score", "float32", (None, 1)),)
 
 
 def test_a_kept_gate_reports_its_figures() -> None:
@@ -72,19 +67,6 @@ def test_the_limit_itself_is_allowed_as_a_decimal(thousandths: int, hundreds: in
     lost = int(Fraction(thousandths, 1000) * count)
     assert holds_drop(float(f"{thousandths / 1000:.3f}"), count, lost)
     assert not holds_drop(float(f"{thousandths / 1000:.3f}"), count, lost + 1)
-
-
-def test_what_cannot_be_measured_is_refused() -> None:
-    check_measurable(GateConfig(), PIXELS, has_evaluation=False)
-    check_measurable(GateConfig(max_drop=0.0), CLASSES, has_evaluation=True)
-    check_measurable(GateConfig(min_sqnr_db=1.0), PIXELS, has_evaluation=True)
-    with pytest.raises(InvalidConfigError) as caught:
-        check_measurable(GateConfig(min_sqnr_db=1.0), CLASSES, has_evaluation=False)
-    assert caught.value.reason == "GATE_NEEDS_EVALUATION"
-    for outputs in (PIXELS, ONE):
-        with pytest.raises(InvalidConfigError) as caught:
-            check_measurable(GateConfig(max_drop=0.1), outputs, has_evaluation=True)
-        assert caught.value.reason == "MAX_DROP_NEEDS_CLASSES"
 
 
 @pytest.mark.parametrize(

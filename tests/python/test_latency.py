@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from smidgen import pipeline
-from smidgen.config import MeasurementConfig, Override, PrecisionConfig
+from smidgen.config import ConversionConfig, MeasurementConfig, Override, PrecisionConfig
 from smidgen.config.precision import FLOAT
 from smidgen.errors import InvalidConfigError
 from smidgen.float_model import FloatModel
@@ -46,7 +46,8 @@ def _report(
 ) -> QuantizationReport:
     model = import_model(_Net(), (3, 8, 8))
     profile = pipeline.calibrate(model, [{"x": X}])
-    return pipeline.convert(model, profile, evaluation=dataset, measurements=measurements).report
+    config = ConversionConfig(measurements=measurements)
+    return pipeline.convert(model, profile, evaluation=dataset, config=config).report
 
 
 def test_each_layer_that_runs_is_timed_once(import_model: ImportModel) -> None:
@@ -98,7 +99,7 @@ def test_all_steps_of_a_float_layer_count_as_its_time(import_model: ImportModel)
         model,
         profile,
         precision=PrecisionConfig(FLOAT),
-        measurements=MeasurementConfig(latency=True),
+        config=ConversionConfig(measurements=MeasurementConfig(latency=True)),
     ).report
     latency = report.latency
     assert latency is not None

@@ -13,6 +13,7 @@ from torch import nn
 from smidgen.artifact import encode_artifact
 from smidgen.calibration import calibrate
 from smidgen.config import (
+    ConversionConfig,
     GateConfig,
     LayerPrecision,
     Override,
@@ -68,9 +69,13 @@ def profile(model: FloatModel, samples: NDArray[np.float32]) -> CalibrationProfi
     return calibrate(model, [{"x": samples}])
 
 
+def searched(gate: GateConfig) -> ConversionConfig:
+    return ConversionConfig(gate=gate, search=SearchConfig())
+
+
 def _fails(model: FloatModel, profile: CalibrationProfile, data: Dataset, gate: GateConfig) -> str:
     with pytest.raises(GateError) as caught:
-        convert(model, profile, evaluation=data, gate=gate)
+        convert(model, profile, evaluation=data, config=ConversionConfig(gate=gate))
     return caught.value.metadata["found"]
 
 
@@ -84,7 +89,7 @@ def test_a_gate_that_fails_is_reached(
     assert plain.float_model.output_sqnr_db is not None
     gate = GateConfig(min_sqnr_db=plain.float_model.output_sqnr_db + 3.0)
     assert float(_fails(model, profile, data, gate)) < gate.min_sqnr_db  # type: ignore[operator]
-    found = convert(model, profile, evaluation=data, gate=gate, search=SearchConfig())
+    found = convert(model, profile, evaluation=data, config=searched(gate))
     report = found.report
     assert report.gate is not None
     assert report.search is not None
@@ -102,7 +107,7 @@ def test_a_gate_that_fails_is_reached(
     assert report.parity is not None
     assert report.parity.fake_quantized is not None
     assert report.parity.fake_quantized.layers.max_lsb <= 1
-    again = convert(model, profile, evaluation=data, gate=gate, search=SearchConfig())
+    again = convert(model, profile, evaluation=data, config=searched(gate))
     assert encode_artifact(again.program) == encode_artifact(found.program)
     assert again.report == report
 
@@ -121,15 +126,12 @@ def test_int4_is_lifted_first_and_overrides_stay(
         return parity.float_model.output_sqnr_db
 
     gate = GateConfig(min_sqnr_db=(ratio(narrow) + ratio(PrecisionConfig())) / 2)
-    budget = SearchConfig()
-    found = convert(
-        model, profile, evaluation=data, gate=gate, search=budget, precision=narrow
-    ).report
+    found = convert(model, profile, evaluation=data, config=searched(gate), precision=narrow).report
     assert found.search is not None
     changes = [(c.module_path, c.before, c.after) for c in found.search.changes]
     assert changes == [("last", "int4", "int8")]
     with pytest.raises(GateError, match="missed by") as caught:
-        convert(model, profile, evaluation=data, gate=gate, search=budget, precision=ALL_INT4)
+        convert(model, profile, evaluation=data, config=searched(gate), precision=ALL_INT4)
     assert "programs tried" not in caught.value.message  # there was nothing to lift
 
 
@@ -139,10 +141,15 @@ def test_the_budget_ends_in_the_gate(
     data = Dataset({"x": samples}, COUNT)
     gate = GateConfig(min_sqnr_db=200.0)
     with pytest.raises(GateError, match="the best of 3 programs tried") as caught:
-        convert(model, profile, evaluation=data, gate=gate, search=SearchConfig(evaluations=3))
+        convert(
+            model,
+            profile,
+            evaluation=data,
+            config=ConversionConfig(gate=gate, search=SearchConfig(evaluations=3)),
+        )
     assert "let the precision be searched for" not in caught.value.message
     with pytest.raises(GateError, match="let the precision be searched for"):
-        convert(model, profile, evaluation=data, gate=gate)
+        convert(model, profile, evaluation=data, config=ConversionConfig(gate=gate))
 
 
 def test_trained_layers_are_lifted_with_their_weights(
@@ -156,13 +163,13 @@ def test_trained_layers_are_lifted_with_their_weights(
     assert plain.float_model is not None
     assert plain.float_model.output_sqnr_db is not None
     gate = GateConfig(min_sqnr_db=plain.float_model.output_sqnr_db + 1.0)
-    found = convert(model, profile, trained, evaluation=data, gate=gate, search=SearchConfig())
+    found = convert(model, profile, trained, evaluation=data, config=searched(gate))
     assert found.report.search is not None
     assert found.report.search.changes
     assert found.program.lineage["method"] == "qat"
 
 
-def test_a_search_needs_a_gate(model: FloatModel, profile: CalibrationProfile) -> None:
+def test_a_search_needs_a_gate() -> None:
     with pytest.raises(InvalidConfigError) as caught:
-        convert(model, profile, search=SearchConfig())
+        ConversionConfig(search=SearchConfig())
     assert caught.value.reason == "SEARCH_NEEDS_GATE"

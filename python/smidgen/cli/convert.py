@@ -166,8 +166,8 @@ def convert(
         PostTrainingConfig(equalize, round_weights, correct_bias),
         GateConfig(max_drop, min_sqnr_db),
         SearchConfig(search_evaluations, search_seconds) if search else None,
+        MeasurementConfig(sensitivity_seconds, latency),
     )
-    measurements = MeasurementConfig(sensitivity_seconds, latency)
     if not local:
         refuse_file(model)
         refuse_given(context, _ONLY_LOCAL, _WITHOUT_LOCAL)
@@ -183,7 +183,6 @@ def convert(
             conversion=conversion,
             calibration_dataset=calibration_dataset,
             preprocessing=images,
-            measurements=measurements,
             wait=not (detach or validate_only),
             validate_only=validate_only,
             quiet=as_json,
@@ -224,7 +223,6 @@ def convert(
         ),
         precision=wanted,
         preprocessing=images,
-        measurements=measurements,
         augmentation=augmentation_of(images, flip=flip, least_area=least_area),
         quiet=as_json,
     )
@@ -248,7 +246,6 @@ def _convert_on_server(
     conversion: ConversionConfig,
     calibration_dataset: str,
     preprocessing: Preprocessing | None,
-    measurements: MeasurementConfig,
     wait: bool,
     validate_only: bool,
     quiet: bool,
@@ -260,12 +257,9 @@ def _convert_on_server(
             train_job=train_job,
             evaluation_dataset=evaluation_dataset,
             precision=precision,
-            post_training=conversion.post_training,
-            gate=conversion.gate,
-            search=conversion.search,
+            config=conversion,
             calibration_dataset=calibration_dataset,
             preprocessing=preprocessing,
-            measurements=measurements,
             validate_only=validate_only,
         )
         if not wait:

@@ -14,7 +14,6 @@ from smidgen.config import (
     Augmentation,
     CalibrationConfig,
     ConversionConfig,
-    MeasurementConfig,
     PrecisionConfig,
     Preprocessing,
     QATConfig,
@@ -35,7 +34,6 @@ def convert_file(
     config: QATConfig,
     precision: PrecisionConfig | None,
     preprocessing: Preprocessing | None,
-    measurements: MeasurementConfig,
     augmentation: Augmentation | None,
     quiet: bool,
 ) -> tuple[Json, RenderableType]:
@@ -65,12 +63,9 @@ def convert_file(
         trained,
         precision=None if train else precision,
         evaluation=held_out,
-        post_training=conversion.post_training,
-        gate=conversion.gate,
-        search=conversion.search,
+        config=conversion,
         samples=samples,
         preprocessing=preprocessing,
-        measurements=measurements,
     )
     return write_conversion(converted, out)
 

@@ -40,14 +40,11 @@ from smidgen.client.watching import JobWatch
 from smidgen.config import (
     Augmentation,
     CalibrationConfig,
-    GateConfig,
-    MeasurementConfig,
+    ConversionConfig,
     ObserverMethod,
-    PostTrainingConfig,
     PrecisionConfig,
     Preprocessing,
     QATConfig,
-    SearchConfig,
 )
 from smidgen.data.parquet import as_archive
 from smidgen.v1 import dataset_service_pb2 as datasets_pb
@@ -334,12 +331,9 @@ class Client:
         train_job: str = "",
         evaluation_dataset: str = "",
         precision: PrecisionConfig | None = None,
-        post_training: PostTrainingConfig | None = None,
+        config: ConversionConfig | None = None,
         calibration_dataset: str = "",
-        gate: GateConfig | None = None,
-        search: SearchConfig | None = None,
         preprocessing: Preprocessing | None = None,
-        measurements: MeasurementConfig | None = None,
         wait_s: float = 0.0,
         validate_only: bool = False,
     ) -> jobs_pb.Job:
@@ -351,15 +345,12 @@ class Client:
             train_job: A TrainQAT job that has succeeded, instead of calibration.
             evaluation_dataset: Labelled data to report accuracies on.
             precision: Bits of each layer's weights; a train_job has its own.
-            post_training: What to do to the weights of a calibrated model first.
-            calibration_dataset: Samples for post_training, best those of the calibration.
-            gate: What the program must keep of the float model on evaluation_dataset, or the job
-                fails with ACCURACY_GATE_FAILED.
-            search: How long to look for layers that need more bits for the gate to hold; None does
-                not look.
+            config: What is done to the weights of a calibrated model first, what the program must
+                keep of the float model on evaluation_dataset, or the job fails with
+                ACCURACY_GATE_FAILED, and what is measured for get_report; nothing by default.
+            calibration_dataset: Samples for post-training, best those of the calibration.
             preprocessing: How images become the model's input, for infer_images; that of the
                 training job by default.
-            measurements: What to measure for get_report that takes time; nothing by default.
             wait_s: How long the server waits for the end before it answers, 0 to 600 seconds.
             validate_only: Whether to check and answer with a plan only.
 
@@ -372,12 +363,9 @@ class Client:
             train_job=train_job,
             evaluation_dataset=evaluation_dataset,
             precision=precision,
-            post_training=post_training or PostTrainingConfig(),
-            gate=gate or GateConfig(),
-            search=search,
+            config=config or ConversionConfig(),
             calibration_dataset=calibration_dataset,
             preprocessing=preprocessing,
-            measurements=measurements or MeasurementConfig(),
             wait_s=wait_s,
             validate_only=validate_only,
         )

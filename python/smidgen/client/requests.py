@@ -17,25 +17,22 @@ from smidgen.client.tensors import encode_tensors
 from smidgen.config import (
     Augmentation,
     CalibrationConfig,
+    ConversionConfig,
     DistanceKind,
     Extent,
     FineTune,
-    GateConfig,
     ImageLayout,
     LayerPrecision,
     LossConfig,
-    MeasurementConfig,
     ObserverMethod,
     OptimizerConfig,
     OptimizerKind,
-    PostTrainingConfig,
     PrecisionConfig,
     Preprocessing,
     QATConfig,
     RangeSource,
     Resampling,
     Schedule,
-    SearchConfig,
     TaskLoss,
     WeightBits,
 )
@@ -281,12 +278,9 @@ def convert_request(
     train_job: str,
     evaluation_dataset: str,
     precision: PrecisionConfig | None,
-    post_training: PostTrainingConfig,
-    gate: GateConfig,
-    search: SearchConfig | None,
+    config: ConversionConfig,
     calibration_dataset: str,
     preprocessing: Preprocessing | None,
-    measurements: MeasurementConfig,
     wait_s: float,
     validate_only: bool,
 ) -> pb.ConvertRequest:
@@ -312,6 +306,18 @@ def convert_request(
         calibration_dataset=dataset_name(calibration_dataset) if calibration_dataset else "",
         preprocessing=encode_preprocessing(preprocessing),
     )
+    _encode_conversion(config, request)
+    if calibration:
+        request.calibration = calibration_name(calibration)
+    elif train_job:
+        request.train_job = job_name(train_job)
+    return request
+
+
+def _encode_conversion(config: ConversionConfig, request: pb.ConvertRequest) -> None:
+    """Writes the options of a conversion into a request; what is not asked for stays absent."""
+    post_training, gate, search = config.post_training, config.gate, config.search
+    measurements = config.measurements
     if post_training.is_any:
         request.post_training.equalize = post_training.equalize
         request.post_training.round_weights = post_training.round_weights
@@ -324,11 +330,6 @@ def convert_request(
     if search is not None:
         request.search.evaluations = search.evaluations
         request.search.seconds = search.seconds or 0.0
-    if calibration:
-        request.calibration = calibration_name(calibration)
-    elif train_job:
-        request.train_job = job_name(train_job)
-    return request
 
 
 def infer_request(

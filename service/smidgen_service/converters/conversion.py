@@ -11,7 +11,6 @@ from smidgen.config import (
 )
 from smidgen.config.post_training import check_together
 from smidgen.config.precision import ALL_INT8
-from smidgen.gate import check_search
 from smidgen.v1 import optimization_service_pb2 as pb
 from smidgen_service import names
 from smidgen_service.converters.datasets import optional_dataset
@@ -27,7 +26,7 @@ def convert_request(message: pb.ConvertRequest) -> ConvertRequest:
 
     Raises:
         InvalidArgumentError: a name is malformed, a precision stands besides a job, or
-            post_training or sensitivity lacks samples.
+            post_training lacks samples.
         InvalidConfigError: an option of the precision, the gate or the search is out of its range,
             or post_training is asked for with weights of other bits.
     """
@@ -58,7 +57,6 @@ def convert_request(message: pb.ConvertRequest) -> ConvertRequest:
             message.search.evaluations or SearchConfig().evaluations,
             message.search.seconds or None,
         )
-    check_search(search, gate)
     body = pb.ConvertRequest()
     body.CopyFrom(message)
     # How long to wait changes nothing about what is made: a retry may wait for another time.
@@ -74,30 +72,21 @@ def convert_request(message: pb.ConvertRequest) -> ConvertRequest:
         precision=precision,
         calibration_dataset_id=optional_dataset(message.calibration_dataset, "calibration_dataset"),
         evaluation_dataset_id=optional_dataset(message.evaluation_dataset, "evaluation_dataset"),
-        config=ConversionConfig(post_training, gate, search),
+        config=ConversionConfig(post_training, gate, search, _measurements(message)),
         wait_s=message.wait.seconds + message.wait.nanos * 1e-9,
         key=request_key("Convert", body, message.request_id),
         validate_only=message.validate_only,
         preprocessing=preprocessing_from_message(message.preprocessing)
         if message.HasField("preprocessing")
         else None,
-        measurements=_measurements(message),
     )
 
 
 def _measurements(message: pb.ConvertRequest) -> MeasurementConfig:
-    config = MeasurementConfig(
+    return MeasurementConfig(
         sensitivity_seconds=message.measurements.sensitivity_seconds,
         latency=message.measurements.latency,
     )
-    if config.sensitivity_seconds > 0.0 and not message.evaluation_dataset:
-        raise InvalidArgumentError(
-            "what layers cost the output is measured on evaluation data; name some in "
-            "evaluation_dataset, or leave measurements.sensitivity_seconds at 0",
-            field="evaluation_dataset",
-            reason="SENSITIVITY_NEEDS_SAMPLES",
-        )
-    return config
 
 
 def _check_post_training(message: pb.ConvertRequest, config: PostTrainingConfig) -> None:

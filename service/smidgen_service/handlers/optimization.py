@@ -10,7 +10,7 @@ from typing import Any
 
 from smidgen.config import PrecisionConfig, QATConfig
 from smidgen.config.documents import to_document
-from smidgen.gate import check_measurable
+from smidgen.measurable import check_measurable
 from smidgen.report import QuantizationReport
 from smidgen.training_data import check_data, check_samples
 from smidgen_service.clock import Clock
@@ -107,7 +107,8 @@ class OptimizationHandler:
 
         Raises:
             NotFoundError: model, source or dataset does not exist.
-            InvalidConfigError: the gate cannot be measured, or a pattern of layers fits none.
+            InvalidConfigError: what is asked for cannot be measured, or a pattern of layers fits
+                none.
             FailedPreconditionError: the source is another model's, or has not succeeded.
         """
         if not 0 <= request.wait_s <= MOST_WAIT_S:
@@ -121,7 +122,7 @@ class OptimizationHandler:
             return await self._wait(earlier, request.wait_s)
         checked = await self._database.read(lambda tx: check_convert(tx, request))
         check_measurable(
-            request.config.gate,
+            request.config,
             checked.model.outputs,
             has_evaluation=request.evaluation_dataset_id is not None,
         )
@@ -231,7 +232,6 @@ def _conversion(request: ConvertRequest, checked: CheckedInputs, *, now: int) ->
         precision=_plain_precision(request.precision),
         config=to_document(request.config),
         preprocessing=checked.preprocessing,
-        measurements=request.measurements,
     )
 
 

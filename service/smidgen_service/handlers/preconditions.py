@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from smidgen.config import (
     Augmentation,
     ConversionConfig,
-    MeasurementConfig,
     Override,
     PrecisionConfig,
     Preprocessing,
@@ -68,7 +67,6 @@ class ConvertRequest:
     key: RequestKey | None
     validate_only: bool
     preprocessing: Preprocessing | None = None
-    measurements: MeasurementConfig = field(default_factory=MeasurementConfig)
 
     @property
     def names_layers(self) -> bool:
@@ -156,7 +154,7 @@ def _check_quantized(model: ModelRecord, request: ConvertRequest) -> None:
         "precision": request.precision is not None,
         "post_training": request.config.post_training.is_any,
         "gate": request.config.gate.is_any,
-        "measurements": request.measurements.is_any,
+        "measurements": request.config.measurements.is_any,
         "calibration_dataset": request.calibration_dataset_id is not None,
         "evaluation_dataset": request.evaluation_dataset_id is not None,
     }

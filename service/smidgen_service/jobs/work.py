@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import AsyncIterator, Mapping
 from contextlib import ExitStack, asynccontextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -124,7 +124,6 @@ class JobWork:
             "checkpoint": str(scratch / CHECKPOINT_NAME),
             "checkpoint_interval_s": self._checkpoint_interval_s,
             "artifact": str(scratch / _ARTIFACT),
-            "measurements": asdict(job.measurements),
             "lineage": _lineage(inputs),
         }
 

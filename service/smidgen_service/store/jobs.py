@@ -7,7 +7,7 @@ import sqlite3
 from dataclasses import asdict, replace
 from typing import Any
 
-from smidgen.config import Augmentation, MeasurementConfig, Preprocessing
+from smidgen.config import Augmentation, Preprocessing
 from smidgen.progress import Stage
 from smidgen.report import QuantizationReport
 from smidgen_service import names
@@ -31,8 +31,8 @@ def insert(tx: sqlite3.Connection, job: JobRecord) -> JobRecord:
     tx.execute(
         "INSERT INTO jobs (id, kind, state, progress, model_id, calibration_id, dataset_id,"
         " evaluation_dataset_id, train_job_id, config, precision, preprocessing, augmentation,"
-        " measurements, last_sequence, create_time)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?)",
+        " last_sequence, create_time)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?)",
         (
             job.id,
             job.kind.value,
@@ -47,7 +47,6 @@ def insert(tx: sqlite3.Connection, job: JobRecord) -> JobRecord:
             json.dumps(dict(job.precision)) if job.precision is not None else None,
             None if job.preprocessing is None else json.dumps(job.preprocessing.to_document()),
             None if job.augmentation is None else json.dumps(asdict(job.augmentation)),
-            json.dumps(asdict(job.measurements)) if job.measurements.is_any else None,
             job.create_time,
         ),
     )
@@ -260,7 +259,6 @@ def _decode(row: sqlite3.Row) -> JobRecord:
         augmentation=Augmentation(**json.loads(row["augmentation"]))
         if row["augmentation"] is not None
         else None,
-        measurements=MeasurementConfig(**json.loads(row["measurements"] or "{}")),
         state=JobState(row["state"]),
         stage=Stage(row["stage"]) if row["stage"] is not None else None,
         progress=row["progress"],

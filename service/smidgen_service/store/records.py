@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from smidgen.config import Augmentation, MeasurementConfig, Preprocessing
+from smidgen.config import Augmentation, Preprocessing
 from smidgen.formats.dataset import DatasetFormat
 from smidgen.formats.model_file import ModelFormat
 from smidgen.profile import CalibrationProfile
@@ -149,7 +149,7 @@ class ConvertResult:
 class JobRecord:
     """A stored job, and what it was asked to do.
 
-    `config` is that of training and `precision` that of weights, as plain values;
+    `config` is that of training or conversion and `precision` that of weights, as plain values;
     `saves_checkpoint` tells that it was asked to stop so that it can be resumed.
     """
 
@@ -165,7 +165,6 @@ class JobRecord:
     precision: Mapping[str, Any] | None = None
     preprocessing: Preprocessing | None = None
     augmentation: Augmentation | None = None
-    measurements: MeasurementConfig = field(default_factory=MeasurementConfig)
     state: JobState = JobState.QUEUED
     stage: Stage | None = None
     progress: float = 0.0

@@ -169,6 +169,16 @@ _REPORTS = (
     """,
 )
 
+# What a conversion measures had a column of its own; now it is a part of the config too.
+_CONVERSION_MEASUREMENTS = (
+    """
+    UPDATE jobs
+    SET config = json_set(coalesce(config, '{}'), '$.measurements', json(measurements))
+    WHERE measurements IS NOT NULL
+    """,
+    "ALTER TABLE jobs DROP COLUMN measurements",
+)
+
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     _FIRST,
     _CALIBRATION_STATISTICS,
@@ -178,4 +188,5 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     _PREPROCESSING,
     _CONVERSION_CONFIG,
     _REPORTS,
+    _CONVERSION_MEASUREMENTS,
 )

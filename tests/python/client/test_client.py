@@ -7,7 +7,14 @@ import pytest
 
 from smidgen.client import Client, RemoteError
 from smidgen.client.channel import MAX_MESSAGE_BYTES, service_config
-from smidgen.config import GateConfig, ObserverMethod, PostTrainingConfig, QATConfig, TaskLoss
+from smidgen.config import (
+    ConversionConfig,
+    GateConfig,
+    ObserverMethod,
+    PostTrainingConfig,
+    QATConfig,
+    TaskLoss,
+)
 from smidgen.errors import InvalidConfigError, InvalidTensorError
 from smidgen.v1 import job_service_pb2 as jobs_pb
 from smidgen.v1 import model_service_pb2 as models_pb
@@ -118,8 +125,8 @@ def test_train_qat_sends_every_option(client: Client, state: State) -> None:
 
 
 def test_convert_says_what_to_do_to_the_weights(client: Client, state: State) -> None:
-    options = PostTrainingConfig(equalize=True)
-    client.convert("digits", calibration="c1", post_training=options, calibration_dataset="train")
+    options = ConversionConfig(PostTrainingConfig(equalize=True))
+    client.convert("digits", calibration="c1", config=options, calibration_dataset="train")
     request = state.last_request
     assert request.post_training == optimization_pb.PostTrainingConfig(equalize=True)
     assert request.calibration_dataset == "datasets/train"
@@ -128,11 +135,12 @@ def test_convert_says_what_to_do_to_the_weights(client: Client, state: State) ->
 
 
 def test_convert_sends_limits(client: Client, state: State) -> None:
-    client.convert("digits", calibration="c1", gate=GateConfig(max_drop=0.0))
+    limits = ConversionConfig(gate=GateConfig(max_drop=0.0))
+    client.convert("digits", calibration="c1", config=limits)
     sent = state.last_request.gate
     assert (sent.HasField("max_drop"), sent.max_drop) == (True, 0.0)
     assert not sent.HasField("min_sqnr_db")
-    client.convert("digits", calibration="c1", gate=GateConfig())
+    client.convert("digits", calibration="c1", config=ConversionConfig())
     assert not state.last_request.HasField("gate")
 
 

@@ -14,6 +14,7 @@ from smidgen import pipeline
 from smidgen.calibration import Calibrator
 from smidgen.config import (
     CalibrationConfig,
+    ConversionConfig,
     LayerPrecision,
     ObserverMethod,
     PostTrainingConfig,
@@ -189,28 +190,24 @@ def test_a_layer_without_bias_gets_one(
 def test_conversion_takes_the_options(
     model: FloatModel, profile: CalibrationProfile, samples: NDArray[np.float32]
 ) -> None:
-    options = PostTrainingConfig(equalize=True, round_weights=True, correct_bias=True)
-    found = pipeline.convert(model, profile, post_training=options, samples=samples)
+    options = ConversionConfig(PostTrainingConfig(True, True, True))
+    found = pipeline.convert(model, profile, config=options, samples=samples)
     assert found.program.lineage["post_training"] == "equalize,round_weights,correct_bias"
-    again = pipeline.convert(
-        model, profile.without_statistics(), post_training=options, samples=samples
-    )
+    again = pipeline.convert(model, profile.without_statistics(), config=options, samples=samples)
     assert [a.tobytes() for a in found.program.constants.values()] == [
         a.tobytes() for a in again.program.constants.values()
     ]
     assert "post_training" not in pipeline.convert(model, profile).program.lineage
     with pytest.raises(InvalidConfigError) as caught:
-        pipeline.convert(model, profile, post_training=options)
+        pipeline.convert(model, profile, config=options)
     assert caught.value.reason == "POST_TRAINING_NEEDS_SAMPLES"
 
 
 def test_options_that_reckon_with_int8_are_refused_beside_another_precision(
     model: FloatModel, profile: CalibrationProfile, samples: NDArray[np.float32]
 ) -> None:
-    options = PostTrainingConfig(correct_bias=True)
+    options = ConversionConfig(PostTrainingConfig(correct_bias=True))
     precision = PrecisionConfig(LayerPrecision(WeightBits.INT4, 128))
     with pytest.raises(InvalidConfigError) as caught:
-        pipeline.convert(
-            model, profile, precision=precision, post_training=options, samples=samples
-        )
+        pipeline.convert(model, profile, precision=precision, config=options, samples=samples)
     assert caught.value.reason == "POST_TRAINING_WITH_PRECISION"

@@ -15,6 +15,7 @@ from smidgen import pipeline
 from smidgen.artifact import encode_artifact
 from smidgen.config import (
     Augmentation,
+    ConversionConfig,
     Extent,
     PostTrainingConfig,
     Preprocessing,
@@ -195,7 +196,7 @@ def test_weights_are_made_ready_on_images(
     programs = [
         pipeline.convert(
             *(model, profile),
-            post_training=PostTrainingConfig(equalize=True, correct_bias=True, round_weights=True),
+            config=ConversionConfig(PostTrainingConfig(True, True, True)),
             samples=samples,
             preprocessing=PREPROCESSING,
         ).program

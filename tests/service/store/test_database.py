@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from smidgen.config import QATConfig, TaskLoss
+from smidgen.config import ConversionConfig, GateConfig, MeasurementConfig, QATConfig, TaskLoss
 from smidgen.config.documents import from_document
 from smidgen.formats.dataset import DatasetFormat
 from smidgen_service.errors import (
@@ -125,6 +125,37 @@ def test_conversions_keep_what_they_were_asked(tmp_path: Path) -> None:
         "plain": None,
         "training": '{"epochs": 2}',
     }
+    connection.close()
+
+
+def test_measurements_become_a_part_of_the_config(tmp_path: Path) -> None:
+    connection = sqlite3.connect(tmp_path / "old.db", isolation_level=None)
+    connection.row_factory = sqlite3.Row
+    for number, statements in enumerate(MIGRATIONS[:8]):
+        for statement in statements:
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {number + 1}")
+    measured = '{"sensitivity_seconds": 2.5, "latency": true}'
+    for name, config, measurements in (
+        ("both", '{"gate": {"max_drop": 0.5, "min_sqnr_db": null}}', measured),
+        ("measured", None, measured),
+        ("plain", None, None),
+    ):
+        connection.execute(
+            "INSERT INTO jobs (id, kind, state, progress, model_id, calibration_id, config,"
+            " measurements, last_sequence, create_time)"
+            " VALUES (?, 'convert', 'queued', 0, 'm', 'c', ?, ?, 0, 5)",
+            (name, config, measurements),
+        )
+    migrate(connection)
+    wanted = MeasurementConfig(2.5, latency=True)
+    expected = {
+        "both": ConversionConfig(gate=GateConfig(max_drop=0.5), measurements=wanted),
+        "measured": ConversionConfig(measurements=wanted),
+        "plain": ConversionConfig(),
+    }
+    for name, config in expected.items():
+        assert from_document(ConversionConfig, jobs.get(connection, name).config or {}) == config
     connection.close()
 
 

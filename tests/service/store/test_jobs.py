@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from smidgen.config import MeasurementConfig
 from smidgen.progress import Stage
 from smidgen.qat.curve import EvaluationPoint, TrainingCurve
 from smidgen.report import NodeReport, ParityCertificate, QuantizationReport
@@ -163,13 +162,6 @@ def test_users_are_jobs_that_have_not_ended(tx: sqlite3.Connection) -> None:
 def test_unknown_job_is_not_found(tx: sqlite3.Connection) -> None:
     with pytest.raises(NotFoundError):
         jobs.get(tx, "absent")
-
-
-def test_measurements_are_kept(tx: sqlite3.Connection) -> None:
-    assert add(tx, "plain").measurements == MeasurementConfig()
-    wanted = MeasurementConfig(sensitivity_seconds=2.5, latency=True)
-    job = JobRecord("one", JobKind.CONVERT, "m", "c", 1, measurements=wanted)
-    assert jobs.insert(tx, job).measurements == wanted
 
 
 def test_curves_are_kept_in_bounded_length(tx: sqlite3.Connection) -> None:

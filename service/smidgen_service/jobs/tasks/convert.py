@@ -9,7 +9,7 @@ from typing import Any
 
 from smidgen import pipeline
 from smidgen.artifact import save_artifact
-from smidgen.config import ConversionConfig, MeasurementConfig, Preprocessing
+from smidgen.config import ConversionConfig, Preprocessing
 from smidgen.config.documents import from_document
 from smidgen.pipeline import Conversion
 from smidgen.profile import CalibrationProfile
@@ -50,7 +50,6 @@ def _converted(
     trained = pipeline.load_trained(Path(trained_path)) if trained_path is not None else None
     evaluation = dataset_of(fields["evaluation"]) if fields["evaluation"] is not None else None
     channel.send("stage", {"stage": Stage.CONVERT, "progress": 0.2})
-    config = from_document(ConversionConfig, fields["config"] or {})
     return pipeline.convert(
         model,
         profile,
@@ -58,12 +57,9 @@ def _converted(
         evaluation=evaluation,
         lineage=fields["lineage"],
         precision=precision_of(fields),
-        post_training=config.post_training,
-        gate=config.gate,
-        search=config.search,
+        config=from_document(ConversionConfig, fields["config"] or {}),
         samples=dataset_of(fields["dataset"]) if fields["dataset"] is not None else None,
         preprocessing=_preprocessing_of(fields),
-        measurements=MeasurementConfig(**fields["measurements"]),
     )
 
 
