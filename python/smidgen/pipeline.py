@@ -39,7 +39,7 @@ from smidgen.precision_choice import choose_precision, report_search
 from smidgen.precision_search import Precisions, SearchResult
 from smidgen.profile import CalibrationProfile
 from smidgen.program import Program
-from smidgen.progress import Stage
+from smidgen.progress import ConversionProgress, Stage
 from smidgen.qat.features import select_features
 from smidgen.qat.prepare import prepare_qat
 from smidgen.qat.trained import TrainedModel, load_trained, save_trained
@@ -118,7 +118,7 @@ def convert(
     precision: PrecisionConfig | None = None,
     config: ConversionConfig | None = None,
     samples: Samples | None = None,
-    on_stage: Callable[[Stage], None] = lambda _: None,
+    on_progress: Callable[[ConversionProgress], None] = lambda _: None,
     preprocessing: Preprocessing | None = None,
 ) -> Conversion:
     """Writes the integer program, compares engine and reference on it and reports.
@@ -135,7 +135,8 @@ def convert(
         config: What is done to the weights first, which is for the float ones alone, what the
             program is held to, and what is measured; nothing of it if None.
         samples: Representative samples, which post-training needs: the calibration's are best.
-        on_stage: Called with CONVERT and VERIFY when these begin.
+        on_progress: Called when CONVERT, SEARCH and VERIFY begin, and after each program that is
+            measured in a search.
         preprocessing: How images become the model's input, for the artifact to record. Default:
             that of the evaluation data or of the samples.
 
@@ -155,7 +156,7 @@ def convert(
     check_measurable(config, model.exported.outputs, has_evaluation=evaluation is not None)
     precision = _precision(trained, precision)
     check_together(config.post_training, precision)
-    on_stage(Stage.CONVERT)
+    on_progress(ConversionProgress(Stage.CONVERT))
     recipe = Recipe(
         start=make_quantizable(model, profile, trained, config.post_training, samples),
         inputs=model.exported.inputs,
@@ -167,11 +168,13 @@ def convert(
         },
     )
     source = None if evaluation is None else source_of(evaluation, model.exported.inputs)
-    precisions, found = _choose(model, recipe, source, precision, config)
+    precisions, found = _choose(
+        model, recipe, source, precision=precision, config=config, on_progress=on_progress
+    )
     written = recipe.write(precisions)
     images = preprocessing or _preprocessing_of(evaluation, samples)
     written = replace(written, program=with_preprocessing(written.program, images))
-    on_stage(Stage.VERIFY)
+    on_progress(ConversionProgress(Stage.VERIFY))
     return _verify(model, recipe, written, source, config=config, found=found)
 
 
@@ -179,8 +182,10 @@ def _choose(
     model: FloatModel,
     recipe: Recipe,
     source: SampleSource | None,
+    *,
     precision: PrecisionConfig,
     config: ConversionConfig,
+    on_progress: Callable[[ConversionProgress], None],
 ) -> tuple[Precisions, SearchResult | None]:
     """Returns the precision of each layer, and how it was found where it was searched for."""
     if config.search is None:
@@ -193,6 +198,7 @@ def _choose(
         precision=precision,
         gate=config.gate,
         config=config.search,
+        on_progress=on_progress,
     )
     return found.precisions, found
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 from torch import fx
 
 from smidgen.config import GateConfig, PrecisionConfig, SearchConfig
@@ -15,6 +17,7 @@ from smidgen.measured import Sensitivity
 from smidgen.passes import keep_in_float
 from smidgen.precision import float_layers, overridden_layers, resolve_precision
 from smidgen.precision_search import Precisions, SearchResult, Trial, search_precision
+from smidgen.progress import ConversionProgress, Stage
 from smidgen.recipe import Recipe
 from smidgen.report import PrecisionChange, PrecisionSearch, PrecisionTrial
 from smidgen.sensitivity import measure_sensitivity
@@ -30,6 +33,7 @@ def choose_precision(
     precision: PrecisionConfig,
     gate: GateConfig,
     config: SearchConfig,
+    on_progress: Callable[[ConversionProgress], None],
 ) -> SearchResult:
     """Gives layers more bits until a gate holds on evaluation data; see search_precision.
 
@@ -42,6 +46,7 @@ def choose_precision(
         precision: Where to start.
         gate: What must hold.
         config: The budget.
+        on_progress: Called when the search begins and after each program.
 
     Raises:
         InvalidDatasetError: the evaluation data does not fit the model.
@@ -63,8 +68,17 @@ def choose_precision(
         engine = Engine(program, tune=False)
         return reference.compare(lambda batch: engine.run(batch)[program.outputs[0]]).measured
 
+    def tell(trials: Sequence[Trial]) -> None:
+        message = _describe(trials[-1]) if trials else ""
+        on_progress(
+            ConversionProgress(Stage.SEARCH, len(trials), config.evaluations, message=message)
+        )
+
+    tell(())
     movable = start.keys() - overridden_layers(graph, precision)
-    return search_precision(start, movable, rank=rank, measure=measure, gate=gate, config=config)
+    return search_precision(
+        start, movable, rank=rank, measure=measure, gate=gate, config=config, on_trial=tell
+    )
 
 
 def report_search(result: SearchResult, graph: fx.GraphModule) -> PrecisionSearch:
@@ -85,6 +99,15 @@ def report_search(result: SearchResult, graph: fx.GraphModule) -> PrecisionSearc
         trials=tuple(map(_report_trial, result.trials)),
         is_complete=result.is_complete,
     )
+
+
+def _describe(trial: Trial) -> str:
+    """Says in a line what was tried and what came of it."""
+    count, found = len({lift.layer for lift in trial.lifts}), trial.measured
+    layers = f"{count} layer{'' if count == 1 else 's'} with more bits"
+    drop = "" if found.drop is None else f"drop {found.drop:.4f}, "
+    ending = "holds" if trial.holds else "fails"
+    return f"{trial.reason}: {layers}, {drop}{found.sqnr_db:.2f} dB, {ending}"
 
 
 def _report_trial(trial: Trial) -> PrecisionTrial:

@@ -75,6 +75,7 @@ def search_precision(
     measure: Callable[[Precisions], Measured],
     gate: GateConfig,
     config: SearchConfig,
+    on_trial: Callable[[Sequence[Trial]], None] = lambda _: None,
     clock: Callable[[], float] = time.monotonic,
 ) -> SearchResult:
     """Gives layers more bits until a gate holds, and takes back what was not needed.
@@ -92,13 +93,14 @@ def search_precision(
         measure: Makes a program with these precisions and measures it.
         gate: What must hold.
         config: The budget.
+        on_trial: Called with all trials so far after each of them.
         clock: Tells the time in seconds.
 
     Returns:
         The last trial that holds, which has the fewest lifts of those that do; if none holds, the
         one that loses least.
     """
-    search = _Search(start, measure, gate, config, clock)
+    search = _Search(start, measure, gate=gate, config=config, on_trial=on_trial, clock=clock)
     try:
         _climb(search, start, movable, rank)
         is_complete = True
@@ -124,8 +126,10 @@ class _Search:
         self,
         start: Precisions,
         measure: Callable[[Precisions], Measured],
+        *,
         gate: GateConfig,
         config: SearchConfig,
+        on_trial: Callable[[Sequence[Trial]], None],
         clock: Callable[[], float],
     ) -> None:
         self.trials: list[Trial] = []
@@ -133,6 +137,7 @@ class _Search:
         self._measure = measure
         self._gate = gate
         self._config = config
+        self._on_trial = on_trial
         self._clock = clock
         self._end = math.inf if config.seconds is None else clock() + config.seconds
 
@@ -144,6 +149,7 @@ class _Search:
         measured = self._measure(_lifted(self._start, lifts))
         holds = gate_holds(self._gate, measured)
         self.trials.append(Trial(reason, tuple(lifts), measured, holds))
+        self._on_trial(self.trials)
         return holds
 
     def best(self) -> Trial:

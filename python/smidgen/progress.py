@@ -1,4 +1,4 @@
-"""How training tells what it is doing, and how it is stopped. Needs no torch."""
+"""How training and conversion tell what they are doing. Needs no torch."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ class Stage(enum.StrEnum):
     FREEZE = "freeze"
     FINE_TUNE = "fine_tune"
     CONVERT = "convert"
+    SEARCH = "search"
     VERIFY = "verify"
 
 
@@ -57,6 +58,32 @@ class TrainingProgress:
     def progress(self) -> float:
         """Share done, 0 to 1."""
         return self.step / self.total_steps
+
+
+@dataclass(frozen=True, slots=True)
+class ConversionProgress:
+    """One report of a conversion.
+
+    Attributes:
+        stage: CONVERT, SEARCH or VERIFY.
+        program_count: Programs that a search has measured.
+        most_programs: Its budget of programs; 0 outside a search, which may well end before it.
+        message: What the last of these programs was and brought, for people; empty before it.
+    """
+
+    stage: Stage
+    program_count: int = 0
+    most_programs: int = 0
+    message: str = ""
+
+    @property
+    def progress(self) -> float:
+        """Share done, 0 to 1."""
+        start, end = _SHARES[self.stage]
+        return start + (end - start) * self.program_count / max(self.most_programs, 1)
+
+
+_SHARES = {Stage.CONVERT: (0.2, 0.2), Stage.SEARCH: (0.2, 0.7), Stage.VERIFY: (0.7, 0.7)}
 
 
 class Stopped(Exception):

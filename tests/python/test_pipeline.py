@@ -31,7 +31,7 @@ from smidgen.pipeline import (
 )
 from smidgen.profile import CalibrationProfile
 from smidgen.program import Lookup, Program
-from smidgen.progress import Stage
+from smidgen.progress import ConversionProgress, Stage
 from smidgen.verification import check_parity, random_samples
 
 TRAINING, EVALUATION = slice(0, 1400), slice(1400, None)
@@ -177,10 +177,10 @@ def test_quantize_in_one_call(model_path: Path) -> None:
 def test_lineage_names_the_parents(model_path: Path) -> None:
     model = load_model(model_path)
     profile = calibrate(model, _digits(slice(0, 64)).batches(model.exported.inputs, 64))
-    stages: list[Stage] = []
-    conversion = convert(model, profile, lineage={"job": "jobs/7"}, on_stage=stages.append)
+    told: list[ConversionProgress] = []
+    conversion = convert(model, profile, lineage={"job": "jobs/7"}, on_progress=told.append)
     lineage = conversion.program.lineage
-    assert stages == [Stage.CONVERT, Stage.VERIFY]
+    assert told == [ConversionProgress(Stage.CONVERT), ConversionProgress(Stage.VERIFY)]
     assert lineage["model_sha256"] == model.exported.sha256
     assert lineage["calibration_method"] == "min_max"
     assert lineage["activations"] == "static"

@@ -28,6 +28,7 @@ from smidgen.float_model import FloatModel
 from smidgen.formats.dataset import Dataset
 from smidgen.pipeline import convert, train_qat
 from smidgen.profile import CalibrationProfile
+from smidgen.progress import ConversionProgress, Stage
 
 COUNT = 120
 ALL_INT4 = PrecisionConfig(INT8, (Override("*", LayerPrecision(WeightBits.INT4)),))
@@ -89,7 +90,8 @@ def test_a_gate_that_fails_is_reached(
     assert plain.float_model.output_sqnr_db is not None
     gate = GateConfig(min_sqnr_db=plain.float_model.output_sqnr_db + 3.0)
     assert float(_fails(model, profile, data, gate)) < gate.min_sqnr_db  # type: ignore[operator]
-    found = convert(model, profile, evaluation=data, config=searched(gate))
+    told: list[ConversionProgress] = []
+    found = convert(model, profile, evaluation=data, config=searched(gate), on_progress=told.append)
     report = found.report
     assert report.gate is not None
     assert report.search is not None
@@ -107,6 +109,16 @@ def test_a_gate_that_fails_is_reached(
     assert report.parity is not None
     assert report.parity.fake_quantized is not None
     assert report.parity.fake_quantized.layers.max_lsb <= 1
+    during = [entry for entry in told if entry.stage is Stage.SEARCH]
+    counts = [entry.program_count for entry in during]
+    assert counts == list(range(len(report.search.trials) + 1))
+    assert {entry.most_programs for entry in during} == {SearchConfig().evaluations}
+    assert during[0].message == ""
+    assert during[1].message.startswith("start: 0 layers with more bits, drop ")
+    assert during[1].message.endswith(f"{report.search.trials[0].sqnr_db:.2f} dB, fails")
+    assert "lift: 1 layer with more bits" in during[2].message
+    assert [entry.progress for entry in told] == sorted(entry.progress for entry in told)
+    assert [entry.stage for entry in (told[0], told[-1])] == [Stage.CONVERT, Stage.VERIFY]
     again = convert(model, profile, evaluation=data, config=searched(gate))
     assert encode_artifact(again.program) == encode_artifact(found.program)
     assert again.report == report

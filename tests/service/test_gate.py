@@ -87,6 +87,15 @@ def test_a_search_finds_what_holds(server: RunningServer, calibration: str) -> N
     assert job.error.metadata["limit"] == "min_sqnr_db"
     job = server.convert(SMALL, search=pb.SearchConfig(), **fields)
     assert job.state == jobs_pb.JOB_STATE_SUCCEEDED, job
+    events = list(server.jobs.WatchJob(jobs_pb.WatchJobRequest(name=job.name), timeout=60))
+    told = [event for event in events if event.stage == jobs_pb.JOB_STAGE_SEARCH]
+    assert [(event.step, event.total_steps) for event in told if event.message] == [
+        (1, 50),
+        (2, 50),
+    ]
+    assert told[-1].message.startswith("lift: 1 layer with more bits, ")
+    assert told[-1].message.endswith("dB, holds")
+    assert jobs_pb.JOB_STAGE_VERIFY in [event.stage for event in events]
     report = job.convert.report
     (change,) = report.search.changes
     assert (change.before, change.after) == ("int8", "float")

@@ -70,7 +70,8 @@ def _bar(name: str, console: Console) -> Iterator[EventHandler]:
         def on_event(event: pb.JobEvent) -> None:
             nonlocal shares
             shares = _shares(event) or shares
-            figures = " ".join(part for part in (_losses(event), shares) if part)
+            parts = (_losses(event), shares, _programs(event))
+            figures = " ".join(part for part in parts if part)
             title = f"{name} {stage_name(event.stage) or state_name(event.state)}"
             progress.update(task, completed=event.progress, description=title, figures=figures)
 
@@ -86,6 +87,7 @@ def _line(name: str, event: pb.JobEvent) -> None:
             stage_name(event.stage),
             f"{event.progress:.0%}",
             f"epoch {event.epoch}" if event.epoch else "",
+            _programs(event),
             _losses(event),
             shares,
             event.message,
@@ -102,6 +104,13 @@ def _losses(event: pb.JobEvent) -> str:
     if event.feature_loss > 0.0:
         parts.append(f"feature loss {event.feature_loss:.4g}")
     return " ".join(parts)
+
+
+def _programs(event: pb.JobEvent) -> str:
+    """Returns how far a search is; nothing for other events."""
+    if event.stage != pb.JOB_STAGE_SEARCH:
+        return ""
+    return f"program {event.step} of at most {event.total_steps}"
 
 
 def _shares(event: pb.JobEvent) -> str:

@@ -19,7 +19,7 @@ from smidgen.config import (
     QATConfig,
 )
 from smidgen.data.opening import AnyDataset, open_dataset
-from smidgen.progress import TrainingProgress
+from smidgen.progress import ConversionProgress, TrainingProgress
 
 
 def convert_file(
@@ -66,6 +66,7 @@ def convert_file(
         config=conversion,
         samples=samples,
         preprocessing=preprocessing,
+        on_progress=_ignore if quiet else _tell_search,
     )
     return write_conversion(converted, out)
 
@@ -76,7 +77,7 @@ def _open(
     return open_dataset(path, preprocessing=preprocessing, augmentation=augmentation)
 
 
-def _ignore(_progress: TrainingProgress) -> None:
+def _ignore(_progress: TrainingProgress | ConversionProgress) -> None:
     """Tells nobody."""
 
 
@@ -87,4 +88,12 @@ def _tell(progress: TrainingProgress) -> None:
             f"{progress.stage} epoch {progress.epoch} {progress.progress:.0%} "
             f"task loss {progress.task_loss:.4g} "
             f"quantization loss {progress.quantization_loss:.4g}{accuracy}"
+        )
+
+
+def _tell_search(progress: ConversionProgress) -> None:
+    if progress.message:
+        note(
+            f"{progress.stage} program {progress.program_count} of at most "
+            f"{progress.most_programs}: {progress.message}"
         )

@@ -118,6 +118,8 @@ class _JobStageEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_JobStage.Val
     """Training with a step size that still rises."""
     JOB_STAGE_FREEZE: _JobStage.ValueType  # 7
     """Training with observers or batch norm statistics frozen, before the final fine-tuning."""
+    JOB_STAGE_SEARCH: _JobStage.ValueType  # 8
+    """Making and measuring programs to find the precision of layers."""
 
 class JobStage(_JobStage, metaclass=_JobStageEnumTypeWrapper):
     """What a running job is doing."""
@@ -138,6 +140,8 @@ JOB_STAGE_WARM_UP: JobStage.ValueType  # 6
 """Training with a step size that still rises."""
 JOB_STAGE_FREEZE: JobStage.ValueType  # 7
 """Training with observers or batch norm statistics frozen, before the final fine-tuning."""
+JOB_STAGE_SEARCH: JobStage.ValueType  # 8
+"""Making and measuring programs to find the precision of layers."""
 Global___JobStage: _TypeAlias = JobStage  # noqa: Y015
 
 @_typing.final
@@ -363,9 +367,9 @@ class JobEvent(_message.Message):
     epoch: _builtins.int
     """The epoch, from 1 and counted through all stages. 0 outside training."""
     step: _builtins.int
-    """Optimizer steps done. 0 outside training."""
+    """Optimizer steps done; in JOB_STAGE_SEARCH programs measured. 0 otherwise."""
     total_steps: _builtins.int
-    """Optimizer steps in all. 0 outside training."""
+    """Optimizer steps in all; in JOB_STAGE_SEARCH the most programs, before which the search may well end. 0 otherwise."""
     task_loss: _builtins.float
     """Mean task loss since the event before. Absent outside training."""
     quantization_loss: _builtins.float
@@ -375,7 +379,7 @@ class JobEvent(_message.Message):
     accuracy: _builtins.float
     """Accuracy on the evaluation split, 0 to 1; at the end of epochs. Absent otherwise."""
     message: _builtins.str
-    """For people. May be empty."""
+    """For people; in JOB_STAGE_SEARCH what the last program was and brought. May be empty."""
     feature_loss: _builtins.float
     """Mean weighted distance of the features since the event before. Absent outside training."""
     agreement: _builtins.float

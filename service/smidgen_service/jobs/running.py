@@ -71,8 +71,7 @@ class RunningJob:
                 self._observe(event)
                 await on_event(event)
             elif frame.kind == "stage":
-                stage, progress = Stage(frame.fields["stage"]), float(frame.fields["progress"])
-                await on_event(JobEvent(JobState.RUNNING, stage=stage, progress=progress))
+                await on_event(_stage_event(frame.fields))
             elif frame.kind == "stopped":
                 raise Cancelled
             elif frame.kind == "result":
@@ -90,6 +89,18 @@ class RunningJob:
             seconds=now_s - self._last_time_s,
         )
         self._last_step, self._last_time_s = event.step, now_s
+
+
+def _stage_event(fields: Mapping[str, Any]) -> JobEvent:
+    """Returns an event of a conversion, whose steps are the programs of a search."""
+    return JobEvent(
+        state=JobState.RUNNING,
+        stage=Stage(fields["stage"]),
+        progress=float(fields["progress"]),
+        step=int(fields["program_count"]),
+        total_steps=int(fields["most_programs"]),
+        message=str(fields["message"]),
+    )
 
 
 def _progress_event(fields: Mapping[str, Any]) -> JobEvent:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from smidgen.config import ConversionConfig, Preprocessing
 from smidgen.config.documents import from_document
 from smidgen.pipeline import Conversion
 from smidgen.profile import CalibrationProfile
-from smidgen.progress import Stage
+from smidgen.progress import ConversionProgress, Stage
 from smidgen_service.jobs.data_fields import dataset_of
 from smidgen_service.jobs.tasks.channel import Channel
 from smidgen_service.jobs.tasks.sources import precision_of, profile_of
@@ -23,11 +24,10 @@ def convert(fields: Mapping[str, Any], channel: Channel) -> None:
     """Converts a calibrated, trained or quantized model and writes the artifact."""
     profile = profile_of(fields)
     if profile is None:
-        channel.send("stage", {"stage": Stage.CONVERT, "progress": 0.2})
+        _tell(channel, ConversionProgress(Stage.CONVERT))
         conversion = _imported(fields)
     else:
         conversion = _converted(fields, profile, channel)
-    channel.send("stage", {"stage": Stage.VERIFY, "progress": 0.9})
     sha256 = save_artifact(conversion.program, Path(fields["artifact"]))
     channel.send("result", {"sha256": sha256, "report": conversion.report.to_dict()})
 
@@ -49,7 +49,6 @@ def _converted(
     trained_path = fields["trained"]
     trained = pipeline.load_trained(Path(trained_path)) if trained_path is not None else None
     evaluation = dataset_of(fields["evaluation"]) if fields["evaluation"] is not None else None
-    channel.send("stage", {"stage": Stage.CONVERT, "progress": 0.2})
     return pipeline.convert(
         model,
         profile,
@@ -60,7 +59,12 @@ def _converted(
         config=from_document(ConversionConfig, fields["config"] or {}),
         samples=dataset_of(fields["dataset"]) if fields["dataset"] is not None else None,
         preprocessing=_preprocessing_of(fields),
+        on_progress=partial(_tell, channel),
     )
+
+
+def _tell(channel: Channel, progress: ConversionProgress) -> None:
+    channel.send("stage", {**asdict(progress), "progress": progress.progress})
 
 
 def _preprocessing_of(fields: Mapping[str, Any]) -> Preprocessing | None:
