@@ -13,10 +13,12 @@ from smidgen.cli.documents import Json, to_document
 from smidgen.cli.exits import UsageError
 from smidgen.cli.following import follow
 from smidgen.cli.output import emit
+from smidgen.cli.pages import write_page
 from smidgen.cli.preprocessing import augmentation_of, read_preprocessing
 from smidgen.cli.usage import check_folder, refuse_file, refuse_given
 from smidgen.cli.views import job_view
 from smidgen.client import Client, JobFailedError
+from smidgen.client.report_documents import report_document
 from smidgen.client.watching import FINAL_STATES
 from smidgen.config import (
     CalibrationConfig,
@@ -114,6 +116,12 @@ def convert(
         Path | None,
         typer.Option(dir_okay=False, help="Where to put the artifact; needed with --local."),
     ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            dir_okay=False, help="Write the report as one HTML page to this file, as report does."
+        ),
+    ] = None,
     detach: options.Detach = False,
     validate_only: options.ValidateOnly = False,
     server: options.Server = options.DEFAULT_TARGET,
@@ -156,8 +164,9 @@ def convert(
     --method, --train, --epochs and the other options of training apply. A --preprocessing is
     recorded, so that infer takes images.
     """
-    if out is not None:
-        check_folder(out)
+    for path in (out, report):
+        if path is not None:
+            check_folder(path)
     wanted = precision.precision_config(weights, group_size, override)
     images = read_preprocessing(preprocessing)
     if not search:
@@ -172,7 +181,7 @@ def convert(
         refuse_file(model)
         refuse_given(context, _ONLY_LOCAL, _WITHOUT_LOCAL)
         if detach or validate_only:
-            refuse_given(context, ("out",), "the command ends before there is an artifact")
+            refuse_given(context, ("out", "report"), "the command ends before there is a result")
         job = _convert_on_server(
             server,
             model,
@@ -187,15 +196,14 @@ def convert(
             validate_only=validate_only,
             quiet=as_json,
         )
-        if out is not None and job.HasField("convert"):
-            with Client(server) as client:
-                client.download_artifact(job.convert.model_version, out)
+        if job.HasField("convert"):
+            _keep(server, job, out, report)
         emit(to_document(job), job_view(job), as_json=as_json)
         return
     refuse_given(context, _ONLY_REMOTE, "a conversion with --local has no job")
     if quantized:
         refuse_given(context, _NOT_QUANTIZED, "a quantized model keeps the scales that it has")
-        emit(*_convert_quantized(Path(model), out), as_json=as_json)
+        emit(*_convert_quantized(Path(model), out, report), as_json=as_json)
         return
     if train is None:
         refuse_given(context, _TRAINING, "nothing is trained without --train")
@@ -208,6 +216,7 @@ def convert(
         Path(model),
         calibration=_needed_path(calibration, "--calibration", _UNLESS_QUANTIZED),
         out=_needed_path(str(out or ""), "--out"),
+        page=report,
         train=train,
         evaluation=Path(evaluation_dataset) if evaluation_dataset else None,
         calibration_config=CalibrationConfig(method),
@@ -229,10 +238,23 @@ def convert(
     emit(document, view, as_json=as_json)
 
 
-def _convert_quantized(model: Path, out: Path | None) -> tuple[Json, RenderableType]:
+def _keep(server: str, job: pb.Job, out: Path | None, page: Path | None) -> None:
+    """Writes the artifact and the page of a conversion that has succeeded, as far as asked for."""
+    if out is None and page is None:
+        return
+    with Client(server) as client:
+        if out is not None:
+            client.download_artifact(job.convert.model_version, out)
+        if page is not None:
+            write_page(page, report_document(client.get_report(job.name, histograms=True)))
+
+
+def _convert_quantized(
+    model: Path, out: Path | None, page: Path | None
+) -> tuple[Json, RenderableType]:
     from smidgen.cli.quantized_conversion import convert_quantized_file  # noqa: PLC0415 (slow)
 
-    return convert_quantized_file(model, _needed_path(str(out or ""), "--out"))
+    return convert_quantized_file(model, _needed_path(str(out or ""), "--out"), page)
 
 
 def _convert_on_server(

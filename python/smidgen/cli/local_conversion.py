@@ -18,6 +18,7 @@ from smidgen.config import (
     Preprocessing,
     QATConfig,
 )
+from smidgen.conversion_document import conversion_document
 from smidgen.data.opening import AnyDataset, open_dataset
 from smidgen.progress import ConversionProgress, TrainingProgress
 
@@ -27,6 +28,7 @@ def convert_file(
     *,
     calibration: Path,
     out: Path,
+    page: Path | None,
     train: Path | None,
     evaluation: Path | None,
     calibration_config: CalibrationConfig,
@@ -37,7 +39,7 @@ def convert_file(
     augmentation: Augmentation | None,
     quiet: bool,
 ) -> tuple[Json, RenderableType]:
-    """Calibrates, trains if there is data for it, converts, and writes the artifact.
+    """Calibrates, trains if there is data for it, converts, and writes the artifact and a page.
 
     Raises: SmidgenError, OSError.
     """
@@ -68,7 +70,15 @@ def convert_file(
         preprocessing=preprocessing,
         on_progress=_ignore if quiet else _tell_search,
     )
-    return write_conversion(converted, out)
+    document = conversion_document(
+        str(model),
+        converted.report,
+        inputs=float_model.exported.inputs,
+        profile=profile,
+        is_equalized=conversion.post_training.equalize,
+        curve=None if trained is None else trained.curve,
+    )
+    return write_conversion(converted, out, document=document, page=page)
 
 
 def _open(

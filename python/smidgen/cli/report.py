@@ -11,12 +11,12 @@ from rich.console import Group, RenderableType
 from smidgen.cli.documents import Json, to_document
 from smidgen.cli.options import DEFAULT_TARGET, AsJson, Server
 from smidgen.cli.output import emit
+from smidgen.cli.pages import write_page
 from smidgen.cli.usage import check_folder
 from smidgen.cli.views import facts, report_view, size, training_facts
 from smidgen.client import Client
 from smidgen.client.report_documents import report_document
-from smidgen.durable_file import write_durably
-from smidgen.html_report import ReportDocument, render
+from smidgen.html_report import ReportDocument
 from smidgen.v1 import report_service_pb2 as pb
 
 
@@ -46,10 +46,9 @@ def report(
     if html is None:
         emit(to_document(found), _view(found, document), as_json=as_json)
         return
-    page = render(document).encode()
-    write_durably(html, page)
-    answer: Json = {"path": str(html), "size_bytes": len(page), "report": document.title}
-    pairs = [("Page", html), ("Size", size(len(page))), ("Report on", document.title)]
+    size_bytes = write_page(html, document)
+    answer: Json = {"path": str(html), "size_bytes": size_bytes, "report": document.title}
+    pairs = [("Page", html), ("Size", size(size_bytes)), ("Report on", document.title)]
     emit(answer, facts(pairs), as_json=as_json)
 
 

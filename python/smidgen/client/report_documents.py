@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from smidgen.client.reports import decode_gate, decode_node, decode_parity, decode_search
-from smidgen.html_report.document import ActivationView, CurvePoint, ReportDocument
+from smidgen.html_report.document import (
+    ActivationView,
+    CurvePoint,
+    ReportDocument,
+    calibration_line,
+)
 from smidgen.measured import LatencyReport, LayerLatency, LayerSensitivity, SensitivityReport
 from smidgen.report import QuantizationReport
 from smidgen.v1 import job_service_pb2 as jobs_pb
@@ -111,9 +116,10 @@ def _facts(report: pb.Report) -> tuple[tuple[str, str], ...]:
 
 def _calibration_line(calibration: pb.ReportCalibration) -> str:
     method = optimization_pb.ObserverMethod.Name(calibration.method)
-    return (
-        f"{calibration.sample_count} samples in {calibration.batch_count} batches, method "
-        f"{method.removeprefix('OBSERVER_METHOD_').lower().replace('_', ' ')}."
+    return calibration_line(
+        calibration.sample_count,
+        calibration.batch_count,
+        method.removeprefix("OBSERVER_METHOD_").lower(),
     )
 
 

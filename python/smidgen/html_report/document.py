@@ -78,3 +78,8 @@ class ReportDocument:
     warnings: tuple[str, ...] = ()
     curve: tuple[CurvePoint, ...] = ()
     is_trained: bool = False
+
+
+def calibration_line(sample_count: int, batch_count: int, method: str) -> str:
+    """Says in a line how a calibration came about; the method is that of a profile."""
+    return f"{sample_count} samples in {batch_count} batches, method {method.replace('_', ' ')}."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from smidgen.layer_report import LayerRange, LayerReport
 from smidgen.measured import LatencyReport, LayerLatency, LayerSensitivity, SensitivityReport
 from smidgen.qat.curve import EvaluationPoint, TrainingCurve
 from smidgen.v1 import optimization_service_pb2
@@ -20,7 +21,7 @@ from smidgen_service.converters.reports import (
     search_to_message,
 )
 from smidgen_service.converters.scalars import timestamp
-from smidgen_service.handlers.reports import JobReport, LayerRange, LayerReport, TrainingPart
+from smidgen_service.handlers.reports import JobReport, TrainingPart
 from smidgen_service.store.records import CalibrationRecord
 
 

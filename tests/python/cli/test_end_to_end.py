@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import signal
 import subprocess
@@ -179,8 +180,22 @@ def test_a_file_is_converted_without_a_server(offline: Smidgen, files: Path) -> 
     int4 = ("--weights", "int4", "--override", "*=int4", "--group-size", 32)
     packed = offline(*conversion, artifact, *int4, "--json").document["report"]
     assert {node["weight_bits"] for node in packed["nodes"]} == {0, 4}
-    trained = offline(*conversion, artifact, "--train", data, "--epochs", 1, *int4)
+    page = files / "local.html"
+    trained = offline(
+        *conversion, artifact, "--train", data, "--epochs", 1, *int4, "--report", page
+    )
     assert trained.code == 0
+    text = page.read_text(encoding="utf-8")
+    sha256 = hashlib.sha256(artifact.read_bytes()).hexdigest()
+    for expected in (
+        str(files / "halves.pt2"),
+        sha256,
+        "batches, method min max.",
+        "Losses by step",
+        "Held-out split by step, in percent",
+        "All layers",
+    ):
+        assert expected in text
     assert "fine_tune epoch 2 100%" in trained.err
     assert load_artifact(artifact).packing
     measured = offline("bench", "--local", artifact, "--runs", 3, "--json").document

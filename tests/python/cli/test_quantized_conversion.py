@@ -18,8 +18,14 @@ from tests.python.formats.onnx_import.quantized_layers import INPUTS, layer
 def test_the_artifact_gives_what_onnxruntime_gives(offline: Smidgen, tmp_path: Path) -> None:
     path, out = layer().save(tmp_path), tmp_path / "m.smidgen"
 
-    document = offline("convert", "--local", path, "--quantized", "--out", out, "--json").document
+    page = tmp_path / "m.html"
 
+    document = offline(
+        *("convert", "--local", path, "--quantized", "--out", out, "--report", page, "--json")
+    ).document
+
+    assert document["report_page"] == {"path": str(page), "size_bytes": page.stat().st_size}
+    assert document["sha256"] in page.read_text(encoding="utf-8")
     assert document["sha256"] == hashlib.sha256(out.read_bytes()).hexdigest()
     assert [node["op"] for node in document["report"]["nodes"]] == [
         "Quantize",

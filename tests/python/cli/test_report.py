@@ -152,6 +152,18 @@ def test_a_training_has_its_curves_alone(smidgen: Smidgen, tmp_path: Path) -> No
     assert "0.9750" in smidgen("report", "train").out
 
 
+def test_a_conversion_writes_its_page(smidgen: Smidgen, state: State, tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    ended = smidgen("convert", "digits", "--calibration", "c", "--report", page, "--json")
+    assert ended.document["name"] == "jobs/convert"
+    assert state.last_request == pb.GetReportRequest(name="jobs/convert", include_histograms=True)
+    assert "models/digits/versions/2" in page.read_text(encoding="utf-8")
+    detached = smidgen(
+        *("convert", "digits", "--calibration", "c", "--report", page, "--detach", "--json")
+    )
+    assert (detached.code, detached.error["reason"]) == (2, "OPTION_NOT_APPLICABLE")
+
+
 def test_a_job_that_does_not_exist_leaves_no_page(smidgen: Smidgen, tmp_path: Path) -> None:
     ended = smidgen("report", "absent", "--html", tmp_path / "x.html", "--json")
     assert ended.code != 0
