@@ -19,7 +19,7 @@ from smidgen.measured import LatencyReport, SensitivityReport
 from smidgen.program import Program
 from smidgen.quantization_report import report_nodes
 from smidgen.recipe import Written
-from smidgen.report import GateReport, PrecisionSearch, QuantizationReport
+from smidgen.report import EvaluationData, GateReport, PrecisionSearch, QuantizationReport
 from smidgen.sensitivity_ranking import rank_sensitivity
 from smidgen.verification import random_samples, real_values, sample_count, sqnr_db
 
@@ -33,6 +33,7 @@ def report_conversion(
     gate: GateReport | None,
     search: PrecisionSearch | None,
     measurements: MeasurementConfig,
+    evaluation: EvaluationData | None,
 ) -> QuantizationReport:
     """Measures what is asked for and returns the report.
 
@@ -44,6 +45,7 @@ def report_conversion(
         gate: The limits that it passed; None without limits.
         search: How its precision was found; None where it was given.
         measurements: What to measure that takes time.
+        evaluation: What the evaluation samples are; None without.
 
     Raises:
         InvalidDatasetError: a sample cannot be read.
@@ -64,6 +66,7 @@ def report_conversion(
         sensitivity=_sensitivity(model, written, source, noise, measurements),
         latency=_latency(model, graph, program) if measurements.latency else None,
         search=search,
+        evaluation=evaluation,
     )
 
 

@@ -25,9 +25,10 @@ from smidgen.conversion_report import report_conversion
 from smidgen.convert import activation_qparams
 from smidgen.convertible import check_convertible
 from smidgen.data.images import ImageDataset
-from smidgen.data.opening import AnyDataset, source_of
+from smidgen.data.opening import AnyDataset
 from smidgen.data.preprocess import check_takes_images
 from smidgen.data.source import SampleSource
+from smidgen.data.split import HeldOut, evaluation_source, held_out_of
 from smidgen.errors import InvalidConfigError
 from smidgen.fidelity import Fidelity
 from smidgen.float_model import FloatModel, check_belongs, load_model
@@ -48,7 +49,7 @@ from smidgen.quantizable import conversion_lineage, make_quantizable
 from smidgen.quantization_report import report_nodes
 from smidgen.quantized_import import import_quantized
 from smidgen.recipe import Recipe, Written
-from smidgen.report import GateReport, QuantizationReport
+from smidgen.report import EvaluationData, GateReport, QuantizationReport
 
 __all__ = [
     "Calibrator",
@@ -58,6 +59,7 @@ __all__ = [
     "calibrate",
     "calibration_batches",
     "convert",
+    "held_out_of",
     "import_quantized",
     "load_model",
     "load_trained",
@@ -112,7 +114,7 @@ def convert(
     profile: CalibrationProfile,
     trained: TrainedModel | None = None,
     *,
-    evaluation: AnyDataset | None = None,
+    evaluation: AnyDataset | HeldOut | None = None,
     lineage: Mapping[str, str] | None = None,
     activations: Activations = Activations.STATIC,
     precision: PrecisionConfig | None = None,
@@ -127,7 +129,8 @@ def convert(
         model: The float model.
         profile: Ranges; those of `trained` count where it is given.
         trained: Weights and ranges from train_qat; None converts the float weights.
-        evaluation: Samples to measure noise on, and accuracies if it has class labels.
+        evaluation: Samples to measure noise on, and accuracies if it has class labels. held_out_of
+            gives those that the training held out.
         lineage: Further entries for the program's lineage.
         activations: How the inputs of linear layers get their scale.
         precision: Bits of each layer's weights; int8 throughout if None. A trained model has its
@@ -167,15 +170,18 @@ def convert(
             **(lineage or {}),
         },
     )
-    source = None if evaluation is None else source_of(evaluation, model.exported.inputs)
+    source = None if evaluation is None else evaluation_source(evaluation, model.exported.inputs)
     precisions, found = _choose(
         model, recipe, source, precision=precision, config=config, on_progress=on_progress
     )
     written = recipe.write(precisions)
-    images = preprocessing or _preprocessing_of(evaluation, samples)
+    whole = evaluation.dataset if isinstance(evaluation, HeldOut) else evaluation
+    images = preprocessing or _preprocessing_of(whole, samples)
     written = replace(written, program=with_preprocessing(written.program, images))
     on_progress(ConversionProgress(Stage.VERIFY))
-    return _verify(model, recipe, written, source, config=config, found=found)
+    return _verify(
+        model, recipe, written, source, config=config, found=found, data=_kind_of(evaluation)
+    )
 
 
 def _choose(
@@ -211,6 +217,7 @@ def _verify(
     *,
     config: ConversionConfig,
     found: SearchResult | None,
+    data: EvaluationData | None,
 ) -> Conversion:
     """Compares a program with the models that it stands for, holds it to the gate and reports."""
     as_trained = found is None or not found.best.lifts
@@ -230,6 +237,7 @@ def _verify(
         gate=_pass_gate(config.gate, proof.fidelity, tried),
         search=None if found is None else report_search(found, recipe.start.graph),
         measurements=config.measurements,
+        evaluation=data,
     )
     return Conversion(program=written.program, report=report)
 
@@ -253,7 +261,8 @@ def quantize(
         training: Labelled samples for quantization-aware training; None converts without it.
         config: How to train.
         precision: Bits of each layer's weights; int8 throughout if None.
-        evaluation: Samples to report accuracy and noise on, and to evaluate training on.
+        evaluation: Samples to report accuracy and noise on, and to evaluate training on. Without
+            them a gate, or sensitivity, is measured on what training holds out.
         conversion: How to convert: what is done to the weights first, what the program is held to,
             and what is measured.
 
@@ -263,21 +272,30 @@ def quantize(
     model = load_model(Path(model_path))
     profile = calibrate(model, sample_batches(calibration, model.exported.inputs))
     trained = None
+    measured_on: AnyDataset | HeldOut | None = evaluation
     if training is not None:
         trained = train_qat(
             model, profile, training, config, precision=precision, evaluation=evaluation
         )
         precision = None
+        if evaluation is None and conversion is not None and conversion.needs_evaluation:
+            measured_on = held_out_of(training, config or QATConfig())
     return convert(
         model,
         profile,
         trained,
         precision=precision,
-        evaluation=evaluation,
+        evaluation=measured_on,
         samples=calibration,
         preprocessing=_preprocessing_of(evaluation, training, calibration),
         config=conversion,
     )
+
+
+def _kind_of(evaluation: AnyDataset | HeldOut | None) -> EvaluationData | None:
+    if evaluation is None:
+        return None
+    return EvaluationData.HELD_OUT if isinstance(evaluation, HeldOut) else EvaluationData.DATASET
 
 
 def _precision(trained: TrainedModel | None, precision: PrecisionConfig | None) -> PrecisionConfig:

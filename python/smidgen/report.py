@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from smidgen.measured import LatencyReport, SensitivityReport
+
+
+class EvaluationData(enum.StrEnum):
+    """What a conversion was evaluated on.
+
+    DATASET: all samples of a data set. HELD_OUT: those that its training held out, by which that
+    chose its best epoch.
+    """
+
+    DATASET = "dataset"
+    HELD_OUT = "held_out"
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +248,7 @@ class QuantizationReport:
         sensitivity: What each layer alone costs; None if it was not measured.
         latency: How long both models take here; None if it was not measured.
         search: How the precision of layers was found; None where it was given.
+        evaluation: What gate, accuracies and sensitivity were measured on; None for nothing.
     """
 
     nodes: tuple[NodeReport, ...]
@@ -248,6 +261,7 @@ class QuantizationReport:
     sensitivity: SensitivityReport | None = None
     latency: LatencyReport | None = None
     search: PrecisionSearch | None = None
+    evaluation: EvaluationData | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the report as plain values for JSON."""
@@ -268,4 +282,6 @@ class QuantizationReport:
             fields["latency"] = LatencyReport.from_dict(fields["latency"])
         if fields.get("search") is not None:
             fields["search"] = PrecisionSearch.from_dict(fields["search"])
+        if fields.get("evaluation") is not None:
+            fields["evaluation"] = EvaluationData(fields["evaluation"])
         return QuantizationReport(**fields)

@@ -13,7 +13,13 @@ from sklearn.datasets import load_digits
 from torch import nn
 
 from smidgen.artifact import decode_artifact, encode_artifact
-from smidgen.config import CalibrationConfig, ObserverMethod, QATConfig
+from smidgen.config import (
+    CalibrationConfig,
+    ConversionConfig,
+    GateConfig,
+    ObserverMethod,
+    QATConfig,
+)
 from smidgen.engine import available_isas
 from smidgen.errors import CalibrationError, EngineError, TrainingError
 from smidgen.float_model import FloatModel
@@ -32,6 +38,7 @@ from smidgen.pipeline import (
 from smidgen.profile import CalibrationProfile
 from smidgen.program import Lookup, Program
 from smidgen.progress import ConversionProgress, Stage
+from smidgen.report import EvaluationData, QuantizationReport
 from smidgen.verification import check_parity, random_samples
 
 TRAINING, EVALUATION = slice(0, 1400), slice(1400, None)
@@ -172,6 +179,13 @@ def test_quantize_in_one_call(model_path: Path) -> None:
     trained = quantize(model_path, data, training=data, config=config, evaluation=data)
     assert trained.program.lineage["method"] == "qat"
     assert trained.report.quantized_accuracy is not None
+    assert trained.report.evaluation is EvaluationData.DATASET
+    held_to = ConversionConfig(gate=GateConfig(max_drop=1.0))
+    gated = quantize(model_path, data, training=data, config=config, conversion=held_to)
+    assert gated.report.gate is not None
+    assert gated.report.gate.sample_count == round(0.1 * data.sample_count)
+    assert gated.report.evaluation is EvaluationData.HELD_OUT
+    assert QuantizationReport.from_dict(gated.report.to_dict()) == gated.report
 
 
 def test_lineage_names_the_parents(model_path: Path) -> None:

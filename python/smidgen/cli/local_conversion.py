@@ -20,6 +20,7 @@ from smidgen.config import (
 )
 from smidgen.conversion_document import conversion_document
 from smidgen.data.opening import AnyDataset, open_dataset
+from smidgen.data.split import HeldOut
 from smidgen.progress import ConversionProgress, TrainingProgress
 
 
@@ -48,12 +49,16 @@ def convert_file(
     batches = pipeline.calibration_batches(samples, float_model.exported.inputs)
     profile = pipeline.calibrate(float_model, batches, calibration_config)
     held_out = _open(evaluation, preprocessing) if evaluation else None
+    measured_on: AnyDataset | HeldOut | None = held_out
     trained = None
     if train:
+        data = _open(train, preprocessing, augmentation)
+        if held_out is None and conversion.needs_evaluation:
+            measured_on = pipeline.held_out_of(data, config)
         trained = pipeline.train_qat(
             float_model,
             profile,
-            _open(train, preprocessing, augmentation),
+            data,
             config,
             precision=precision,
             evaluation=held_out,
@@ -64,7 +69,7 @@ def convert_file(
         profile,
         trained,
         precision=None if train else precision,
-        evaluation=held_out,
+        evaluation=measured_on,
         config=conversion,
         samples=samples,
         preprocessing=preprocessing,

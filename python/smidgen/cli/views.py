@@ -15,6 +15,7 @@ from smidgen.client.tensors import decode_spec
 from smidgen.measured import LatencyReport, SensitivityReport
 from smidgen.report import (
     Distance,
+    EvaluationData,
     FakeQuantizedParity,
     GateReport,
     NodeReport,
@@ -189,6 +190,7 @@ def report_view(report: QuantizationReport) -> RenderableType:
         ("Artifact", size(report.artifact_bytes) if report.artifact_bytes else ""),
         ("Float accuracy", _share(report.float_accuracy)),
         ("Integer accuracy", _share(report.quantized_accuracy)),
+        ("Measured on", _measured_on(report.evaluation)),
         *(_gate(report.gate) if report.gate else []),
         *(_search(report.search) if report.search else []),
         *(_certificate(report.parity) if report.parity else []),
@@ -196,6 +198,10 @@ def report_view(report: QuantizationReport) -> RenderableType:
         *(_sensitivity(report.sensitivity, report.nodes) if report.sensitivity else []),
     ]
     return Group(nodes, facts(pairs))
+
+
+def _measured_on(data: EvaluationData | None) -> str:
+    return "what training held out" if data is EvaluationData.HELD_OUT else ""
 
 
 def specs(tensors: Iterable[tensor_pb2.TensorSpec]) -> str:

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from smidgen.client.reports import decode_gate, decode_node, decode_parity, decode_search
+from smidgen.client.reports import (
+    decode_evaluation,
+    decode_gate,
+    decode_node,
+    decode_parity,
+    decode_search,
+)
 from smidgen.html_report.document import (
     ActivationView,
     CurvePoint,
@@ -53,6 +59,7 @@ def _conversion(report: pb.Report) -> QuantizationReport:
         latency=_latency(report) if report.HasField("latency") else None,
         gate=decode_gate(report.gate) if report.HasField("gate") else None,
         search=decode_search(report.search) if report.HasField("search") else None,
+        evaluation=decode_evaluation(report.evaluation),
     )
 
 
@@ -109,6 +116,7 @@ def _facts(report: pb.Report) -> tuple[tuple[str, str], ...]:
         ("Made by", report.name),
         ("Calibration", report.calibration.name),
         ("Training", report.training.job),
+        ("Evaluation", report.evaluation_dataset),
         ("Made at", report.end_time.ToDatetime().strftime("%Y-%m-%d %H:%M:%S UTC")),
     )
     return tuple((name, value) for name, value in facts if value)

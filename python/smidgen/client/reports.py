@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from smidgen.report import (
     Distance,
+    EvaluationData,
     FakeQuantizedParity,
     FloatParity,
     GateReport,
@@ -15,6 +16,11 @@ from smidgen.report import (
     QuantizationReport,
 )
 from smidgen.v1 import report_pb2 as pb
+
+_EVALUATIONS = {
+    pb.EVALUATION_DATA_DATASET: EvaluationData.DATASET,
+    pb.EVALUATION_DATA_HELD_OUT: EvaluationData.HELD_OUT,
+}
 
 
 def decode_report(report: pb.QuantizationReport) -> QuantizationReport:
@@ -30,7 +36,13 @@ def decode_report(report: pb.QuantizationReport) -> QuantizationReport:
         quantized_accuracy=report.quantized_accuracy if has_quantized else None,
         gate=decode_gate(report.gate) if report.HasField("gate") else None,
         search=decode_search(report.search) if report.HasField("search") else None,
+        evaluation=decode_evaluation(report.evaluation),
     )
+
+
+def decode_evaluation(data: pb.EvaluationData.ValueType) -> EvaluationData | None:
+    """Turns what a conversion was evaluated on into the library's; None for nothing."""
+    return _EVALUATIONS.get(data)
 
 
 def decode_gate(gate: pb.GateReport) -> GateReport:

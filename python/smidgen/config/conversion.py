@@ -28,6 +28,11 @@ class ConversionConfig:
     search: SearchConfig | None = None
     measurements: MeasurementConfig = field(default_factory=MeasurementConfig)
 
+    @property
+    def needs_evaluation(self) -> bool:
+        """Whether it cannot do without evaluation data."""
+        return self.gate.is_any or self.measurements.sensitivity_seconds > 0.0
+
     def __post_init__(self) -> None:
         if self.search is not None and not self.gate.is_any:
             raise InvalidConfigError(

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from smidgen.config import QATConfig, TaskLoss
 from smidgen.data.source import SampleSource
+from smidgen.data.split import Split, permutation
 from smidgen.tensor_spec import TensorSpec
 
 
@@ -73,13 +74,11 @@ def make_samples(source: SampleSource, specs: Sequence[TensorSpec], config: QATC
 
 def split_samples(samples: Samples, config: QATConfig) -> tuple[Samples, Samples | None]:
     """Holds out a random share for evaluation: at least one sample, unless the share is 0."""
-    held_out = 0
-    if config.evaluation_fraction > 0.0 and len(samples) > 1:
-        held_out = max(1, round(len(samples) * config.evaluation_fraction))
-    if held_out == 0:
+    split = Split.of(config)
+    if split.count(len(samples)) == 0:
         return samples, None
-    order = _order(len(samples), config.seed, 0)
-    return samples.only(order[held_out:]), samples.only(order[:held_out])
+    training, held_out = split.places(len(samples))
+    return samples.only(training), samples.only(held_out)
 
 
 def step_count(sample_count: int, batch_size: int) -> int:
@@ -95,7 +94,7 @@ def shuffled_batches(
     They are augmented where the source is. Order and augmentation follow from seed and epoch alone,
     so that a training can go on anywhere.
     """
-    order = _order(len(samples), seed, epoch)
+    order = permutation(len(samples), seed, epoch)
     for step in range(first, step_count(len(samples), batch_size)):
         yield _batch(samples, order[step * batch_size : (step + 1) * batch_size], epoch)
 
@@ -104,12 +103,6 @@ def ordered_batches(samples: Samples, batch_size: int) -> Iterator[Batch]:
     """Yields all samples in order, not augmented; the last batch may be short."""
     for start in range(0, len(samples), batch_size):
         yield _batch(samples, np.arange(start, min(start + batch_size, len(samples))), None)
-
-
-def _order(count: int, seed: int, epoch: int) -> NDArray[np.int64]:
-    """Returns a permutation; epoch 0 is the split."""
-    entropy = np.random.SeedSequence([seed % 2**64, epoch])
-    return np.random.Generator(np.random.PCG64(entropy)).permutation(count)
 
 
 def _batch(samples: Samples, indices: NDArray[np.int64], epoch: int | None) -> Batch:

@@ -1115,7 +1115,10 @@ class ConvertRequest(_message.Message):
     train_job: _builtins.str
     """The result of this TrainQAT job: `jobs/{job}`."""
     evaluation_dataset: _builtins.str
-    """Data to report the nodes' noise on, and accuracies where it has class labels, `datasets/{dataset}`. Default: none."""
+    """Data to report the nodes' noise on, and accuracies where it has class labels, `datasets/{dataset}`. Default: none; with
+    train_job and a gate or sensitivity, what that training was evaluated on, its own evaluation dataset or the part that
+    it held out, if that dataset is still stored.
+    """
     request_id: _builtins.str
     """UUID that makes the call idempotent. Default: none."""
     validate_only: _builtins.bool
@@ -1149,7 +1152,7 @@ class ConvertRequest(_message.Message):
 
     @_builtins.property
     def gate(self) -> Global___GateConfig:
-        """What the program must keep of the float model; needs evaluation_dataset, all of which is then compared.
+        """What the program must keep of the float model; needs evaluation data, all of which is then compared.
         Default: no limits.
         """
 

@@ -7,6 +7,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -17,6 +18,30 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _EvaluationData:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _EvaluationDataEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EvaluationData.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    EVALUATION_DATA_UNSPECIFIED: _EvaluationData.ValueType  # 0
+    """On nothing."""
+    EVALUATION_DATA_DATASET: _EvaluationData.ValueType  # 1
+    """All samples of a dataset."""
+    EVALUATION_DATA_HELD_OUT: _EvaluationData.ValueType  # 2
+    """The samples of its dataset that the training held out, by which it chose its best epoch."""
+
+class EvaluationData(_EvaluationData, metaclass=_EvaluationDataEnumTypeWrapper):
+    """What a conversion was evaluated on."""
+
+EVALUATION_DATA_UNSPECIFIED: EvaluationData.ValueType  # 0
+"""On nothing."""
+EVALUATION_DATA_DATASET: EvaluationData.ValueType  # 1
+"""All samples of a dataset."""
+EVALUATION_DATA_HELD_OUT: EvaluationData.ValueType  # 2
+"""The samples of its dataset that the training held out, by which it chose its best epoch."""
+Global___EvaluationData: _TypeAlias = EvaluationData  # noqa: Y015
 
 @_typing.final
 class NodeReport(_message.Message):
@@ -458,6 +483,7 @@ class QuantizationReport(_message.Message):
     QUANTIZED_ACCURACY_FIELD_NUMBER: _builtins.int
     GATE_FIELD_NUMBER: _builtins.int
     SEARCH_FIELD_NUMBER: _builtins.int
+    EVALUATION_FIELD_NUMBER: _builtins.int
     float_bytes: _builtins.int
     """Bytes of the float model's parameters."""
     artifact_bytes: _builtins.int
@@ -466,6 +492,8 @@ class QuantizationReport(_message.Message):
     """Accuracy of the float model on the evaluation dataset, 0 to 1. Absent without one."""
     quantized_accuracy: _builtins.float
     """Accuracy of the converted model on the evaluation dataset, 0 to 1. Absent without one."""
+    evaluation: Global___EvaluationData.ValueType
+    """What gate, accuracies and sensitivity were measured on. EVALUATION_DATA_UNSPECIFIED without evaluation data."""
     @_builtins.property
     def nodes(self) -> _containers.RepeatedCompositeFieldContainer[Global___NodeReport]:
         """One entry a node of the float model, in execution order."""
@@ -493,10 +521,11 @@ class QuantizationReport(_message.Message):
         quantized_accuracy: _builtins.float | None = ...,
         gate: Global___GateReport | None = ...,
         search: Global___PrecisionSearch | None = ...,
+        evaluation: Global___EvaluationData.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_float_accuracy", b"_float_accuracy", "_quantized_accuracy", b"_quantized_accuracy", "float_accuracy", b"float_accuracy", "gate", b"gate", "parity", b"parity", "quantized_accuracy", b"quantized_accuracy", "search", b"search"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_float_accuracy", b"_float_accuracy", "_quantized_accuracy", b"_quantized_accuracy", "artifact_bytes", b"artifact_bytes", "float_accuracy", b"float_accuracy", "float_bytes", b"float_bytes", "gate", b"gate", "nodes", b"nodes", "parity", b"parity", "quantized_accuracy", b"quantized_accuracy", "search", b"search"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_float_accuracy", b"_float_accuracy", "_quantized_accuracy", b"_quantized_accuracy", "artifact_bytes", b"artifact_bytes", "evaluation", b"evaluation", "float_accuracy", b"float_accuracy", "float_bytes", b"float_bytes", "gate", b"gate", "nodes", b"nodes", "parity", b"parity", "quantized_accuracy", b"quantized_accuracy", "search", b"search"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__float_accuracy: _TypeAlias = _typing.Literal["float_accuracy"]  # noqa: Y015
     _WhichOneofArgType__float_accuracy: _TypeAlias = _typing.Literal["_float_accuracy", b"_float_accuracy"]  # noqa: Y015

@@ -446,6 +446,8 @@ class Report(_message.Message):
     TRAINING_FIELD_NUMBER: _builtins.int
     GATE_FIELD_NUMBER: _builtins.int
     SEARCH_FIELD_NUMBER: _builtins.int
+    EVALUATION_FIELD_NUMBER: _builtins.int
+    EVALUATION_DATASET_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The job, `jobs/{job}`."""
     kind: _job_service_pb2.JobKind.ValueType
@@ -464,6 +466,10 @@ class Report(_message.Message):
     """Accuracy of the float model on the evaluation dataset, 0 to 1. Absent without one."""
     quantized_accuracy: _builtins.float
     """Accuracy of the converted model on the evaluation dataset, 0 to 1. Absent without one."""
+    evaluation: _report_pb2.EvaluationData.ValueType
+    """What gate, accuracies and sensitivity were measured on. EVALUATION_DATA_UNSPECIFIED without evaluation data."""
+    evaluation_dataset: _builtins.str
+    """The dataset that these samples are of, `datasets/{dataset}`; empty without."""
     @_builtins.property
     def end_time(self) -> _timestamp_pb2.Timestamp:
         """When the job ended."""
@@ -523,10 +529,12 @@ class Report(_message.Message):
         training: Global___TrainingReport | None = ...,
         gate: _report_pb2.GateReport | None = ...,
         search: _report_pb2.PrecisionSearch | None = ...,
+        evaluation: _report_pb2.EvaluationData.ValueType = ...,
+        evaluation_dataset: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_float_accuracy", b"_float_accuracy", "_quantized_accuracy", b"_quantized_accuracy", "calibration", b"calibration", "end_time", b"end_time", "float_accuracy", b"float_accuracy", "gate", b"gate", "latency", b"latency", "parity", b"parity", "quantized_accuracy", b"quantized_accuracy", "search", b"search", "sensitivity", b"sensitivity", "training", b"training"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_float_accuracy", b"_float_accuracy", "_quantized_accuracy", b"_quantized_accuracy", "artifact_bytes", b"artifact_bytes", "calibration", b"calibration", "end_time", b"end_time", "float_accuracy", b"float_accuracy", "float_bytes", b"float_bytes", "gate", b"gate", "kind", b"kind", "latency", b"latency", "layers", b"layers", "model", b"model", "model_version", b"model_version", "name", b"name", "parity", b"parity", "quantized_accuracy", b"quantized_accuracy", "search", b"search", "sensitivity", b"sensitivity", "sha256", b"sha256", "training", b"training"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_float_accuracy", b"_float_accuracy", "_quantized_accuracy", b"_quantized_accuracy", "artifact_bytes", b"artifact_bytes", "calibration", b"calibration", "end_time", b"end_time", "evaluation", b"evaluation", "evaluation_dataset", b"evaluation_dataset", "float_accuracy", b"float_accuracy", "float_bytes", b"float_bytes", "gate", b"gate", "kind", b"kind", "latency", b"latency", "layers", b"layers", "model", b"model", "model_version", b"model_version", "name", b"name", "parity", b"parity", "quantized_accuracy", b"quantized_accuracy", "search", b"search", "sensitivity", b"sensitivity", "sha256", b"sha256", "training", b"training"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__float_accuracy: _TypeAlias = _typing.Literal["float_accuracy"]  # noqa: Y015
     _WhichOneofArgType__float_accuracy: _TypeAlias = _typing.Literal["_float_accuracy", b"_float_accuracy"]  # noqa: Y015

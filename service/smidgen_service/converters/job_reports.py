@@ -15,6 +15,7 @@ from smidgen_service.converters.calibrations import (
 )
 from smidgen_service.converters.jobs import KINDS, STAGES, train_result_to_message
 from smidgen_service.converters.reports import (
+    EVALUATIONS,
     gate_to_message,
     node_to_message,
     parity_to_message,
@@ -53,6 +54,10 @@ def job_report_to_message(report: JobReport) -> pb.Report:
                 latency=None if found.latency is None else _times(found.latency),
                 gate=None if found.gate is None else gate_to_message(found.gate),
                 search=None if found.search is None else search_to_message(found.search),
+                evaluation=EVALUATIONS[found.evaluation],
+                evaluation_dataset=""
+                if job.evaluation_dataset_id is None
+                else names.dataset_name(job.evaluation_dataset_id),
             )
         )
     return message

@@ -6,6 +6,7 @@ from dataclasses import asdict
 
 from smidgen.report import (
     Distance,
+    EvaluationData,
     FakeQuantizedParity,
     GateReport,
     NodeReport,
@@ -14,6 +15,12 @@ from smidgen.report import (
     QuantizationReport,
 )
 from smidgen.v1 import report_pb2
+
+EVALUATIONS = {
+    None: report_pb2.EVALUATION_DATA_UNSPECIFIED,
+    EvaluationData.DATASET: report_pb2.EVALUATION_DATA_DATASET,
+    EvaluationData.HELD_OUT: report_pb2.EVALUATION_DATA_HELD_OUT,
+}
 
 
 def report_to_message(report: QuantizationReport) -> report_pb2.QuantizationReport:
@@ -27,6 +34,7 @@ def report_to_message(report: QuantizationReport) -> report_pb2.QuantizationRepo
         quantized_accuracy=report.quantized_accuracy,
         gate=gate_to_message(report.gate) if report.gate is not None else None,
         search=search_to_message(report.search) if report.search is not None else None,
+        evaluation=EVALUATIONS[report.evaluation],
     )
 
 

@@ -124,7 +124,7 @@ class OptimizationHandler:
         check_measurable(
             request.config,
             checked.model.outputs,
-            has_evaluation=request.evaluation_dataset_id is not None,
+            has_evaluation=checked.evaluation is not None,
         )
         await self._check_data(replace(checked, dataset=None), None)
         if checked.dataset is not None:
@@ -227,7 +227,8 @@ def _conversion(request: ConvertRequest, checked: CheckedInputs, *, now: int) ->
         calibration_id=None if checked.calibration is None else checked.calibration.id,
         create_time=now,
         dataset_id=request.calibration_dataset_id,
-        evaluation_dataset_id=request.evaluation_dataset_id,
+        evaluation_dataset_id=None if checked.evaluation is None else checked.evaluation.id,
+        held_out=checked.held_out,
         train_job_id=request.train_job_id,
         precision=_plain_precision(request.precision),
         config=to_document(request.config),

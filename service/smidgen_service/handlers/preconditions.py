@@ -13,6 +13,8 @@ from smidgen.config import (
     Preprocessing,
     QATConfig,
 )
+from smidgen.config.documents import from_document
+from smidgen.data.split import Split
 from smidgen.extras import require_torch
 from smidgen.formats.model_file import ModelFormat
 from smidgen_service import names
@@ -78,7 +80,8 @@ class ConvertRequest:
 class CheckedInputs:
     """The rows that a request named, all of them there and fitting together.
 
-    Only a model that was uploaded quantized has no calibration.
+    Only a model that was uploaded quantized has no calibration. `held_out` says which part of the
+    evaluation dataset counts; None for all of it.
     """
 
     model: ModelRecord
@@ -86,6 +89,7 @@ class CheckedInputs:
     dataset: DatasetRecord | None
     evaluation: DatasetRecord | None
     preprocessing: Preprocessing | None = None
+    held_out: Split | None = None
 
 
 def check_train(tx: sqlite3.Connection, request: TrainRequest) -> CheckedInputs:
@@ -127,17 +131,21 @@ def check_convert(tx: sqlite3.Connection, request: ConvertRequest) -> CheckedInp
         )
     calibration_id = request.calibration_id
     preprocessing = request.preprocessing
+    evaluation, held_out = _dataset(tx, request.evaluation_dataset_id), None
     if request.train_job_id is not None:
         job = _training(tx, model, request.train_job_id)
         calibration_id = job.calibration_id
         preprocessing = preprocessing or job.preprocessing
+        if evaluation is None and request.config.needs_evaluation:
+            evaluation, held_out = _evaluated_on(tx, job)
     assert calibration_id is not None  # the request has one of the two
     return CheckedInputs(
         model=model,
         calibration=calibration_of(tx, model, calibration_id),
         dataset=_dataset(tx, request.calibration_dataset_id),
-        evaluation=_dataset(tx, request.evaluation_dataset_id),
+        evaluation=evaluation,
         preprocessing=preprocessing,
+        held_out=held_out,
     )
 
 
@@ -187,6 +195,24 @@ def _training(tx: sqlite3.Connection, model: ModelRecord, job_id: str) -> JobRec
             state=job.state.upper(),
         )
     return job
+
+
+def _evaluated_on(
+    tx: sqlite3.Connection, training: JobRecord
+) -> tuple[DatasetRecord | None, Split | None]:
+    """Returns the data that a training was evaluated on, and which part of it counts.
+
+    Without any where it held nothing out, or where the dataset was deleted meanwhile; another one
+    may have its name now.
+    """
+    dataset_id = training.evaluation_dataset_id or training.dataset_id
+    dataset = None if dataset_id is None else datasets.find(tx, dataset_id)
+    if dataset is None or dataset.create_time > training.create_time:
+        return None, None
+    if training.evaluation_dataset_id is not None:
+        return dataset, None
+    split = Split.of(from_document(QATConfig, training.config or {}))
+    return (dataset, split) if split.count(dataset.sample_count) > 0 else (None, None)
 
 
 def _overrides(precision: PrecisionConfig | None) -> tuple[Override, ...]:

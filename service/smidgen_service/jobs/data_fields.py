@@ -9,6 +9,7 @@ from typing import Any
 
 from smidgen.config import Augmentation, Preprocessing
 from smidgen.data.opening import AnyDataset, open_dataset
+from smidgen.data.split import HeldOut, Split
 from smidgen.formats.dataset import DatasetFormat
 from smidgen_service.store.records import DatasetRecord
 
@@ -18,6 +19,7 @@ def dataset_fields(
     dataset: DatasetRecord,
     preprocessing: Preprocessing | None,
     augmentation: Augmentation | None = None,
+    held_out: Split | None = None,
 ) -> dict[str, Any]:
     """Returns a dataset as plain values."""
     return {
@@ -25,6 +27,7 @@ def dataset_fields(
         "format": dataset.format.value,
         "preprocessing": None if preprocessing is None else preprocessing.to_document(),
         "augmentation": None if augmentation is None else asdict(augmentation),
+        "held_out": None if held_out is None else asdict(held_out),
     }
 
 
@@ -41,3 +44,13 @@ def dataset_of(fields: Mapping[str, Any]) -> AnyDataset:
         preprocessing=None if preprocessing is None else Preprocessing.from_document(preprocessing),
         augmentation=None if augmentation is None else Augmentation(**augmentation),
     )
+
+
+def evaluation_of(fields: Mapping[str, Any]) -> AnyDataset | HeldOut:
+    """Opens the evaluation data that dataset_fields named, of which only a part may count.
+
+    Raises:
+        InvalidDatasetError: it needs a preprocessing.
+    """
+    dataset, held_out = dataset_of(fields), fields["held_out"]
+    return dataset if held_out is None else HeldOut(dataset, Split(**held_out))

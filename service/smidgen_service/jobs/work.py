@@ -12,6 +12,7 @@ from typing import Any
 
 from smidgen.artifact import load_artifact, program_specs
 from smidgen.config import Augmentation
+from smidgen.data.split import Split
 from smidgen.errors import ArtifactError
 from smidgen.progress import Stage
 from smidgen.qat.curve import TrainingCurve
@@ -114,7 +115,7 @@ class JobWork:
             "model": str(self._blobs.verify(inputs.model.sha256)),
             "profile": None if inputs.calibration is None else str(profile),
             "dataset": self._dataset_fields(inputs.dataset, job, job.augmentation),
-            "evaluation": self._dataset_fields(inputs.evaluation, job),
+            "evaluation": self._dataset_fields(inputs.evaluation, job, held_out=job.held_out),
             "preprocessing": None if job.preprocessing is None else job.preprocessing.to_document(),
             "config": dict(job.config) if job.config is not None else None,
             "precision": dict(job.precision) if job.precision is not None else None,
@@ -132,11 +133,12 @@ class JobWork:
         dataset: DatasetRecord | None,
         job: JobRecord,
         augmentation: Augmentation | None = None,
+        held_out: Split | None = None,
     ) -> dict[str, Any] | None:
         if dataset is None:
             return None
         path = self._blobs.verify(dataset.sha256)
-        return dataset_fields(path, dataset, job.preprocessing, augmentation)
+        return dataset_fields(path, dataset, job.preprocessing, augmentation, held_out)
 
     async def _finish_training(
         self, job: JobRecord, scratch: Path, pins: ExitStack, fields: Mapping[str, Any]

@@ -45,10 +45,16 @@ def get(tx: sqlite3.Connection, dataset_id: str) -> DatasetRecord:
     Raises:
         NotFoundError: there is none.
     """
-    row = tx.execute("SELECT * FROM datasets WHERE id = ?", (dataset_id,)).fetchone()
-    if row is None:
+    dataset = find(tx, dataset_id)
+    if dataset is None:
         raise NotFoundError("dataset", names.dataset_name(dataset_id))
-    return _decode(row)
+    return dataset
+
+
+def find(tx: sqlite3.Connection, dataset_id: str) -> DatasetRecord | None:
+    """Returns a dataset, or None if there is none."""
+    row = tx.execute("SELECT * FROM datasets WHERE id = ?", (dataset_id,)).fetchone()
+    return None if row is None else _decode(row)
 
 
 def select(tx: sqlite3.Connection, request: PageRequest) -> Slice[DatasetRecord]:

@@ -8,6 +8,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from smidgen.config import Augmentation, Preprocessing
+from smidgen.data.split import Split
 from smidgen.progress import Stage
 from smidgen.report import QuantizationReport
 from smidgen_service import names
@@ -31,8 +32,8 @@ def insert(tx: sqlite3.Connection, job: JobRecord) -> JobRecord:
     tx.execute(
         "INSERT INTO jobs (id, kind, state, progress, model_id, calibration_id, dataset_id,"
         " evaluation_dataset_id, train_job_id, config, precision, preprocessing, augmentation,"
-        " last_sequence, create_time)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?)",
+        " held_out, last_sequence, create_time)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?)",
         (
             job.id,
             job.kind.value,
@@ -47,6 +48,7 @@ def insert(tx: sqlite3.Connection, job: JobRecord) -> JobRecord:
             json.dumps(dict(job.precision)) if job.precision is not None else None,
             None if job.preprocessing is None else json.dumps(job.preprocessing.to_document()),
             None if job.augmentation is None else json.dumps(asdict(job.augmentation)),
+            None if job.held_out is None else json.dumps(asdict(job.held_out)),
             job.create_time,
         ),
     )
@@ -259,6 +261,7 @@ def _decode(row: sqlite3.Row) -> JobRecord:
         augmentation=Augmentation(**json.loads(row["augmentation"]))
         if row["augmentation"] is not None
         else None,
+        held_out=None if row["held_out"] is None else Split(**json.loads(row["held_out"])),
         state=JobState(row["state"]),
         stage=Stage(row["stage"]) if row["stage"] is not None else None,
         progress=row["progress"],

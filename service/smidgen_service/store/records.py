@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from smidgen.config import Augmentation, Preprocessing
+from smidgen.data.split import Split
 from smidgen.formats.dataset import DatasetFormat
 from smidgen.formats.model_file import ModelFormat
 from smidgen.profile import CalibrationProfile
@@ -150,6 +151,7 @@ class JobRecord:
     """A stored job, and what it was asked to do.
 
     `config` is that of training or conversion and `precision` that of weights, as plain values;
+    `held_out` is the split of the evaluation dataset of which only the smaller part counts.
     `saves_checkpoint` tells that it was asked to stop so that it can be resumed.
     """
 
@@ -165,6 +167,7 @@ class JobRecord:
     precision: Mapping[str, Any] | None = None
     preprocessing: Preprocessing | None = None
     augmentation: Augmentation | None = None
+    held_out: Split | None = None
     state: JobState = JobState.QUEUED
     stage: Stage | None = None
     progress: float = 0.0

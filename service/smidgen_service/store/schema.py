@@ -179,6 +179,8 @@ _CONVERSION_MEASUREMENTS = (
     "ALTER TABLE jobs DROP COLUMN measurements",
 )
 
+_HELD_OUT = ("ALTER TABLE jobs ADD COLUMN held_out TEXT",)
+
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     _FIRST,
     _CALIBRATION_STATISTICS,
@@ -189,4 +191,5 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     _CONVERSION_CONFIG,
     _REPORTS,
     _CONVERSION_MEASUREMENTS,
+    _HELD_OUT,
 )

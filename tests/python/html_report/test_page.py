@@ -12,6 +12,7 @@ import pytest
 from smidgen.html_report import ActivationView, CurvePoint, ReportDocument, render
 from smidgen.measured import LatencyReport, LayerLatency, LayerSensitivity, SensitivityReport
 from smidgen.report import (
+    EvaluationData,
     FloatParity,
     GateReport,
     NodeReport,
@@ -133,6 +134,13 @@ def test_the_figures_that_decide_are_there() -> None:
         "Engine and reference agree on every byte (portable, avx2).",
     ):
         assert expected in texts
+
+
+def test_held_out_samples_are_named() -> None:
+    assert DOCUMENT.report is not None
+    held_out = replace(DOCUMENT.report, evaluation=EvaluationData.HELD_OUT)
+    page = render(replace(DOCUMENT, report=held_out))
+    assert "Measured on the samples that training held out and chose its best epoch by." in page
 
 
 def test_noise_of_a_trained_model_is_not_what_training_changed() -> None:

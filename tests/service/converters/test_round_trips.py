@@ -39,6 +39,7 @@ from smidgen.errors import InvalidConfigError
 from smidgen.progress import Stage
 from smidgen.report import (
     Distance,
+    EvaluationData,
     FakeQuantizedParity,
     FloatParity,
     GateReport,
@@ -319,7 +320,9 @@ def test_certificates_come_back_from_messages_and_json() -> None:
     "gate", [GateReport(9, 0.01, -0.25), GateReport(9, 0.0, 0.0, 20.0, 31.5), GateReport(9)]
 )
 def test_limits_come_back_from_messages_and_json(gate: GateReport) -> None:
-    report = QuantizationReport(nodes=(), float_bytes=4, gate=gate)
+    report = QuantizationReport(
+        nodes=(), float_bytes=4, gate=gate, evaluation=EvaluationData.HELD_OUT
+    )
     assert decode_report(report_to_message(report)) == report
     assert QuantizationReport.from_dict(json.loads(json.dumps(report.to_dict()))) == report
 

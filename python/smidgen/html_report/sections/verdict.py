@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from smidgen.html_report.markup import Markup, tag
 from smidgen.html_report.numerals import duration, percent, size
-from smidgen.report import QuantizationReport
+from smidgen.report import EvaluationData, QuantizationReport
 
 BAD_POINTS, FAIR_POINTS = 1.0, 0.3
 """Accuracy lost in percentage points, from which on a model is bad or has a reservation."""
@@ -193,6 +193,8 @@ def _coverage(report: QuantizationReport) -> str:
     text = f"{quantized} of {quantized + floats} operations run in integers"
     text += f", {floats} on floats" if floats else ""
     text += f"; {others} more are part of these or do nothing." if others else "."
+    if report.evaluation is EvaluationData.HELD_OUT:
+        text += " Measured on the samples that training held out and chose its best epoch by."
     parity = report.parity
     if parity is None:
         return text

@@ -15,7 +15,7 @@ from smidgen.config.documents import from_document
 from smidgen.pipeline import Conversion
 from smidgen.profile import CalibrationProfile
 from smidgen.progress import ConversionProgress, Stage
-from smidgen_service.jobs.data_fields import dataset_of
+from smidgen_service.jobs.data_fields import dataset_of, evaluation_of
 from smidgen_service.jobs.tasks.channel import Channel
 from smidgen_service.jobs.tasks.sources import precision_of, profile_of
 
@@ -48,7 +48,7 @@ def _converted(
     model = pipeline.load_model(Path(fields["model"]))
     trained_path = fields["trained"]
     trained = pipeline.load_trained(Path(trained_path)) if trained_path is not None else None
-    evaluation = dataset_of(fields["evaluation"]) if fields["evaluation"] is not None else None
+    evaluation = evaluation_of(fields["evaluation"]) if fields["evaluation"] is not None else None
     return pipeline.convert(
         model,
         profile,
