@@ -15,6 +15,12 @@ from numpy.typing import NDArray
 from smidgen.graph.operations import BOOL, FLOAT32, INT64, Pair, Shape
 
 MAX_EXTENT = (1 << 31) - 1
+JOINED_SAMPLES = "samples that are joined with another axis or behind one"
+"""What is told of a Joined value where an operator cannot read one."""
+SAMPLES_FIRST = (
+    "expected the samples along its first axis alone: transpose or reshape it so in the model"
+)
+"""What is told of an output that is Joined."""
 _MOST_FLOAT = float(np.finfo(np.float32).max)
 
 
@@ -133,12 +139,28 @@ class BatchMultiple:
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """A value [N, k, ...] that the file sees as [N * k, ...]."""
+    """A value [N, ...] whose samples are not along the first axis of the file's tensor alone.
+
+    A file's [N * k, ...] is a value [N, k, ...] with the axes ((0, 1), (2,), ...), and its
+    [S, N, ...] a value [N, S, ...] with the axes ((1,), (0,), (2,), ...).
+
+    Attributes:
+        value: The value.
+        axes: For each axis of the file the axes of the value that it runs over, the last one
+            fastest; none for an axis of one element that the value does not have.
+    """
 
     value: Activation
+    axes: tuple[tuple[int, ...], ...]
+
+    @property
+    def dtype(self) -> str:
+        """Its element type."""
+        return self.value.dtype
 
 
 BATCH_SIZE = BatchSize.BATCH_SIZE
+Size: TypeAlias = "int | BatchSize | BatchMultiple"
 Tensor: TypeAlias = "Activation | Weight | Constant"
 Operand: TypeAlias = (
     "Tensor | Joined | BatchRange | Statistic | PoolIndices | BatchSize | BatchMultiple | int"
@@ -260,7 +282,7 @@ class Arguments:
 
     def _plain(self, value: Value, name: str) -> Tensor:
         if isinstance(value, Joined):
-            raise UnsupportedCase(f"{name} joins the samples with another axis")
+            raise UnsupportedCase(JOINED_SAMPLES)
         if not isinstance(value, Activation | Weight | Constant):
             raise UnsupportedCase(f"{name} must be a plain tensor")
         if isinstance(value, Weight) and value.is_transposed:

@@ -94,6 +94,7 @@ class Assembly:
         self._batch_source: Activation | None = None
         self._repeated: dict[int, Weight | Constant] = {}
         self._zeros: dict[tuple[int, str], Activation] = {}
+        self._transposed: dict[tuple[int, int, tuple[int, ...]], Activation] = {}
         self.nodes: list[ExportedNode] = []
         self.constants: dict[str, NDArray[np.generic]] = {}
 
@@ -252,8 +253,10 @@ class Assembly:
             return value
         key = value.name if isinstance(value, Weight) else id(value)
         if key not in self._constant_values:
-            name = value.name if isinstance(value, Weight) else f"constant:{len(self.constants)}"
-            self._add_array(name, value.array.reshape(value.shape or (1,)), value)
+            array = without_infinity(value.array)
+            is_named = isinstance(value, Weight) and array is value.array
+            name = value.name if is_named else f"constant:{len(self.constants)}"  # type: ignore[union-attr]
+            self._add_array(name, array.reshape(value.shape or (1,)), value)
             self._constant_values[key] = self._append(
                 origin, ConstantOperation(name), (), dtype=value.dtype
             )
@@ -270,6 +273,18 @@ class Assembly:
                 name, value.dtype, value.shape, array=value.array
             )
         return self._weights_of_constants[id(value)]
+
+    def transposed(self, origin: Origin, value: Activation, order: Sequence[int]) -> Activation:
+        """Returns a value with its axes in another order, the same one if asked again."""
+        if list(order) == list(range(len(value.shape))):
+            return value
+        key = (value.number, value.storage, tuple(order))
+        if key not in self._transposed:
+            lowered = Computed((Transpose(tuple(order)),), (value,), shares_storage=True)
+            (result,) = self.apply(origin, lowered)
+            assert isinstance(result, Activation)
+            self._transposed[key] = result
+        return self._transposed[key]
 
     def weight_array(self, name: str) -> NDArray[np.generic]:
         """Returns the elements of a weight or constant that an operation names."""
@@ -339,6 +354,16 @@ class Assembly:
     def _new_storage(self) -> int:
         self._next_storage += 1
         return self._next_storage
+
+
+def without_infinity(array: NDArray[np.generic]) -> NDArray[np.generic]:
+    """Returns floats with the lowest finite one in place of minus infinity.
+
+    Masks hold it for scores that they leave out. Beside any other score both have no weight.
+    """
+    if array.dtype != np.float32 or not np.isneginf(array).any():  # type: ignore[arg-type]
+        return array
+    return np.maximum(array, np.finfo(np.float32).min)  # type: ignore[no-any-return]
 
 
 def renumber(

@@ -1,22 +1,18 @@
-"""Values whose first axis joins the samples with a second axis. Needs no torch.
+"""Calls on values whose samples are not the first axis of the file's tensor. Needs no torch.
 
-Many models treat the tokens of all samples, the heads of an attention or the windows of an image as
-samples of their own: they view [N, k, ...] as [N * k, ...], compute, and view it back. Here such a
-value keeps its two axes; the file's axes behind the first one are those one further on.
+Such values are Joined (see arrangement.py). What only names axes in another order or size adds no
+operation; all else runs on the values [N, ...] with the axes that the file means.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from smidgen.graph.arguments import (
     BATCH_SIZE,
+    JOINED_SAMPLES,
     Activation,
-    ArgumentError,
-    BatchMultiple,
-    BatchSize,
     Constant,
     Joined,
     Operand,
@@ -24,135 +20,76 @@ from smidgen.graph.arguments import (
     Value,
     Weight,
 )
+from smidgen.graph.arrangement import (
+    Arranger,
+    Axes,
+    Lined,
+    as_seen,
+    permuted,
+    size,
+    sizes,
+    view_of,
+    without,
+)
 from smidgen.graph.assembly import Assembly, Origin
-from smidgen.graph.lowering import Reshaped, axis_of, batch_norm_of_joined
-from smidgen.graph.operations import Shape
+from smidgen.graph.batch_extents import factor_of, product_of
+from smidgen.graph.lowering import axis_of, batch_norm_of_joined
 from smidgen.graph.operator import Operator
-from smidgen.graph.shapes import show
 
-_VIEWS = {"view.default": "size", "_unsafe_view.default": "size", "reshape.default": "shape"}
-_FLATTEN = "flatten.using_ints"
-_RESHAPE_AS = "reshape_as.default"
-_AXES = {
-    "transpose.int": ("dim0", "dim1"),
-    **dict.fromkeys(
-        (
-            "softmax.int", "_softmax.default", "slice.Tensor", "select.int", "squeeze.dim",
-            "squeeze.dims", "unsqueeze.default", "log_softmax.int", "chunk.default",
-            "split.Tensor", "split_with_sizes.default",
-            "unbind.int", "mean.dim", "sum.dim_IntList", "linalg_vector_norm.default",
-        ),
-        ("dim",),
-    ),
-}  # fmt: skip
-"""Operators that name axes, by the arguments that do."""
-_PERMUTE = "permute.default"
-_UNSQUEEZE = "unsqueeze.default"
-_MATMUL = "matmul.default"
+_ALONG_AXES = frozenset({
+    "softmax.int", "_softmax.default", "slice.Tensor", "select.int", "log_softmax.int",
+    "_log_softmax.default", "chunk.default", "split.Tensor", "split_with_sizes.default",
+    "unbind.int", "narrow.default", "mean.dim", "sum.dim_IntList", "amax.default", "amin.default",
+    "linalg_vector_norm.default",
+})  # fmt: skip
+"""Operators along axes that their argument dim names, of which the result may lack them."""
 _ELEMENTWISE = frozenset({
     "relu.default", "gelu.default", "silu.default", "tanh.default", "sigmoid.default",
     "neg.default", "exp.default", "sqrt.default", "rsqrt.default", "pow.Tensor_Scalar",
-    "add.Tensor", "sub.Tensor", "mul.Tensor", "div.Tensor", "dropout.default", "clone.default",
-    "contiguous.default", "alias.default", "detach.default", "to.dtype", "masked_fill.Scalar",
-    "linear.default", "addmm.default", "mm.default", "matmul.default", "bmm.default",
-    "baddbmm.default", "layer_norm.default", "scaled_dot_product_attention.default",
+    "add.Tensor", "sub.Tensor", "rsub.Scalar", "mul.Tensor", "div.Tensor", "dropout.default",
+    "clone.default", "contiguous.default", "alias.default", "detach.default", "to.dtype",
+    "to.device", "to.dtype_layout", "_to_copy.default", "type_as.default", "masked_fill.Scalar",
     "_assert_tensor_metadata.default", "hardswish.default", "hardtanh.default",
     "clamp.default", "clamp_min.default", "expand_as.default", "clamp_max.default",
     "abs.default", "cos.default", "erf.default", "floor.default", "hardsigmoid.default",
     "log.default", "logical_and.default", "logical_not.default", "logical_or.default",
     "mish.default", "reciprocal.default", "round.default", "sin.default", "softplus.default",
     "leaky_relu.default", "elu.default", "where.self", "eq.Tensor", "ne.Tensor", "gt.Tensor",
-    "ge.Tensor", "lt.Tensor", "le.Tensor", "maximum.default", "minimum.default",
+    "ge.Tensor", "lt.Tensor", "le.Tensor", "eq.Scalar", "ne.Scalar", "gt.Scalar", "ge.Scalar",
+    "lt.Scalar", "le.Scalar", "maximum.default", "minimum.default", "square.default",
+    "relu6.default", "zeros_like.default", "ones_like.default", "full_like.default",
 })  # fmt: skip
-"""Operators that work on the last axes or on each element."""
-_BATCH_NORMS = frozenset({"batch_norm.default", "_native_batch_norm_legit_no_training.default"})
-"""Operators that work on axis 1, which of rows is the last one."""
-_PRODUCTS = frozenset({
+"""Operators that work on each element, or on pairs of elements of shapes that are broadcast."""
+_ROWS: Mapping[str, Mapping[str, int]] = {
+    "linear.default": {"input": 1},
+    "addmm.default": {"mat1": 1},
+    "mm.default": {"self": 1},
+    "layer_norm.default": {"input": 1},
+    "matmul.default": {"self": 1, "other": 2},
+    "bmm.default": {"self": 2, "mat2": 2},
+    "baddbmm.default": {"self": 2, "batch1": 2, "batch2": 2},
+    "scaled_dot_product_attention.default": {"query": 2, "key": 2, "value": 2, "attn_mask": 2},
+}
+"""Operators on the last axes, with how many of each operand must be none of the samples."""
+_KEEPING_CONSTANTS = frozenset({
     "linear.default", "addmm.default", "mm.default", "layer_norm.default",
-    *_BATCH_NORMS,
 })  # fmt: skip
-"""Those of them with constants that do not broadcast."""
+"""Those whose constants are weights, which are not broadcast."""
+_BATCH_NORMS = frozenset({"batch_norm.default", "_native_batch_norm_legit_no_training.default"})
+_FILLING = frozenset({
+    "new_ones.default", "new_zeros.default", "ones.default", "zeros.default", "full.default",
+})  # fmt: skip
+_CONCATENATION = "cat.default"
+_LOOKUP = "embedding.default"
+_SIZE = "sym_size.int"
 
-
-def view(name: str, arguments: Mapping[str, Value]) -> tuple[Reshaped, bool] | None:
-    """Tells what a view that joins or parts the samples means, and whether its result is joined.
-
-    Args:
-        name: The operator's name without the prefix.
-        arguments: What it is called with.
-
-    Returns:
-        None if the operator is no such view.
-
-    Raises:
-        UnsupportedCase: The samples are joined with other than the next axes.
-    """
-    source = arguments.get("self")
-    value = source.value if isinstance(source, Joined) else source
-    if not isinstance(value, Activation) or value.shape[:1] != (None,):
-        return None
-    if name == _FLATTEN:
-        sizes = _flattened(value.shape[isinstance(source, Joined) :], arguments)
-    elif name == _RESHAPE_AS:
-        sizes = _sizes_of(arguments.get("other"))
-    elif name in _VIEWS and isinstance(found := arguments.get(_VIEWS[name]), tuple):
-        sizes = found
-    else:
-        return None
-    if not sizes:
-        return None
-    shape = _resolved(value.shape, sizes)
-    if not isinstance(source, Joined) and (shape is None or shape[1] == 1):
-        return None
-    if shape is None:
-        raise UnsupportedCase(f"joined samples {show(value.shape)} viewed otherwise")
-    is_joined = shape[1] != 1
-    return Reshaped(value, shape if is_joined else (None, *shape[2:])), is_joined
-
-
-def _flattened(shape: Shape, arguments: Mapping[str, Value]) -> tuple[Value, ...]:
-    """Returns the sizes that flattening from the first axis on gives; none for others."""
-    first, last = arguments.get("start_dim", 0), arguments.get("end_dim", -1)
-    if not isinstance(last, int) or first not in (0, -len(shape)):
-        return ()
-    last = last % len(shape)
-    return (-1, *shape[last + 1 :]) if last else ()
-
-
-def _sizes_of(value: Value) -> tuple[Value, ...]:
-    """Returns a value's sizes as the file sees them; none for what is no computed value."""
-    if isinstance(value, Joined):
-        return (size(value, 0), *value.value.shape[2:])
-    if not isinstance(value, Activation) or value.shape[:1] != (None,):
-        return ()
-    return (BATCH_SIZE, *value.shape[1:])
-
-
-def _resolved(shape: Shape, sizes: Sequence[Value]) -> Shape | None:
-    """Returns [N, k, ...] for sizes [N * k, ...], or None if they are no such sizes."""
-    count = math.prod(extent or 1 for extent in shape)
-    first, rest = sizes[0], sizes[1:]
-    extents = [size for size in rest if isinstance(size, int)]
-    if len(extents) != len(rest) or extents.count(-1) > 1 or 0 in extents:
-        return None
-    known = math.prod(extent for extent in extents if extent != -1)
-    if first == -1 and -1 not in extents:
-        factor = count // known
-    elif isinstance(first, BatchSize | BatchMultiple):
-        factor = 1 if isinstance(first, BatchSize) else first.factor
-    else:
-        return None
-    missing = count // (factor * known) if factor else 0
-    resolved = tuple(missing if extent == -1 else extent for extent in extents)
-    if factor * math.prod(resolved) != count or min(resolved, default=1) < 1:
-        return None
-    return (None, factor, *resolved)
+Rearranged = Activation | Joined | None
 
 
 def apply(
     assembly: Assembly, origin: Origin, operator: Operator, arguments: Mapping[str, Value]
 ) -> list[Operand | None]:
-    """Adds a call to a model, of which any argument may join the samples with another axis.
+    """Adds a call to a model, of which any argument may be Joined.
 
     Args:
         assembly: The model.
@@ -161,140 +98,395 @@ def apply(
         arguments: What it is called with.
 
     Raises:
-        UnsupportedCase: The operator may mix what is joined.
+        UnsupportedCase: The operator may mix samples.
     """
-    viewed = view(operator.name, arguments)
-    if viewed is not None:
-        lowered, is_joined = viewed
-        results = assembly.apply(origin, lowered)
-        return [_joined(value) for value in results] if is_joined else results
-    if not any(isinstance(value, Joined) for value in arguments.values()):
+    rearrange, is_filling = _REARRANGING.get(operator.name), operator.name in _FILLING
+    has_joined = any(isinstance(value, Joined) for value in _flat(arguments))
+    if not has_joined and not rearrange and not is_filling:
+        return assembly.apply(origin, operator.call(arguments, assembly))
+    operator.check(arguments)
+    arranger = Arranger(assembly, origin)
+    moved = rearrange(arranger, arguments) if rearrange else None
+    if is_filling:
+        moved = _filled(arranger, operator, arguments)
+    if moved is not None:
+        return [moved]
+    if not has_joined:
         return assembly.apply(origin, operator.call(arguments, assembly))
     source = arguments.get("self")
-    if operator.name == "sym_size.int" and isinstance(source, Joined):
+    if operator.name == _SIZE and isinstance(source, Joined):
         axis = arguments.get("dim")
         return [size(source, axis if isinstance(axis, int) else 0)]
     if operator.is_in_place:
-        raise UnsupportedCase("writing to samples that are joined with another axis")
-    found = parted(operator.name, arguments)
+        raise UnsupportedCase(f"writing to {JOINED_SAMPLES}")
+    call = _bound(arranger, operator, arguments)
     if operator.name in _BATCH_NORMS:
         operator = replace(operator, lower=batch_norm_of_joined)
-    results = assembly.apply(origin, operator.call(found, assembly))
-    return [_joined(value) for value in results]
+    results = assembly.apply(origin, operator.call(call.arguments, assembly))
+    return [
+        arranger.plain(Joined(value, call.axes_of(value)))
+        if isinstance(value, Activation)
+        else value
+        for value in results
+    ]
 
 
-def _joined(value: Operand | None) -> Operand | None:
-    return Joined(value) if isinstance(value, Activation) else value
+def _flat(arguments: Mapping[str, Value]) -> list[Value]:
+    """Returns all arguments, and in place of lists what is in them."""
+    return [
+        item
+        for value in arguments.values()
+        for item in (value if isinstance(value, tuple) else (value,))
+    ]
 
 
-def parted(name: str, arguments: Mapping[str, Value]) -> dict[str, Value]:
-    """Returns the arguments of a call as they are for values that keep their two axes.
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A call on values [N, ...].
 
-    Args:
-        name: The operator's name without the prefix.
-        arguments: What it is called with; at least one is joined.
-
-    Raises:
-        UnsupportedCase: The operator may mix what is joined.
+    Attributes:
+        arguments: What the operator is called with.
+        axes_of: Tells which axes of a result the file sees where.
     """
-    known = (*_AXES, *_ELEMENTWISE, *_BATCH_NORMS, _PERMUTE)
-    if name not in known:
-        raise UnsupportedCase("samples that are joined with another axis")
-    values = [value for value in arguments.values() if isinstance(value, Activation | Joined)]
-    factors = {value.value.shape[1] for value in values if isinstance(value, Joined)}
-    has_others = any(isinstance(value, Activation) and None in value.shape for value in values)
-    if len(factors) != 1 or has_others:
-        raise UnsupportedCase("samples that are joined with different axes")
-    result = {
-        key: value.value if isinstance(value, Joined) else value for key, value in arguments.items()
-    }
-    (rank,) = {len(value.value.shape) - 1 for value in values if isinstance(value, Joined)} or {0}
-    _check_constants(name, arguments.values(), rank)
-    if name == _PERMUTE:
-        return result | {"dims": _permutation(arguments["dims"])}
-    counted = rank + (name == _UNSQUEEZE)
-    named = (key for key in _AXES.get(name, ()) if key in arguments)
-    return result | {key: _moved(arguments[key], counted) for key in named}
+
+    arguments: Mapping[str, Value]
+    axes_of: Callable[[Activation], Axes]
 
 
-def _check_constants(name: str, values: Iterable[Value], rank: int) -> None:
-    """Refuses constants that meet the axis of the joined samples, whose extent is not known."""
-    for value in values:
-        if name in _PRODUCTS or not isinstance(value, Activation | Weight | Constant):
-            continue
-        is_matrix = name == _MATMUL and len(value.shape) == 2
-        if len(value.shape) > rank or (
-            len(value.shape) == rank and value.shape[0] != 1 and not is_matrix
-        ):
-            raise UnsupportedCase("a constant along samples that are joined with another axis")
+def _bound(arranger: Arranger, operator: Operator, arguments: Mapping[str, Value]) -> Bound:
+    name = operator.name
+    if name in _ALONG_AXES:
+        return _along_axes(arranger, operator, arguments)
+    if name == _LOOKUP:
+        return _looked_up(arguments)
+    if name in _ELEMENTWISE:
+        return _alone(arguments) or _together(arranger, name, arguments)
+    if name in _ROWS or name in _BATCH_NORMS or name == _CONCATENATION:
+        return _together(arranger, name, arguments)
+    raise UnsupportedCase(JOINED_SAMPLES)
 
 
-def _permutation(dims: Value) -> Value:
-    order = [axis for axis in dims if isinstance(axis, int)] if isinstance(dims, tuple) else []
-    order = [axis % len(order) for axis in order]
-    if order[:1] != [0]:
-        raise UnsupportedCase("an axis before the dynamic batch")
-    return (0, *(axis + 1 for axis in order))
-
-
-def _moved(axes: Value, rank: int) -> Value:
-    """Counts axes of a number of them from the front, behind both axes that the file joins."""
-    if isinstance(axes, tuple):
-        return tuple(_moved(axis, rank) for axis in axes)
-    if not isinstance(axes, int):
+def _along_axes(arranger: Arranger, operator: Operator, arguments: Mapping[str, Value]) -> Bound:
+    """Binds an operator along axes, none of which may be that of the samples."""
+    source = arguments["self"]
+    assert isinstance(source, Joined), "such an operator has no other tensors"
+    defaults = {parameter.name: parameter.default for parameter in operator.parameters}
+    stated = arguments.get("dim", defaults["dim"])
+    items = stated if isinstance(stated, tuple) else (stated,)
+    named = [axis_of(item, len(source.axes)) for item in items if isinstance(item, int)]
+    if not named or len(named) != len(items):
         raise UnsupportedCase("an operator over all axes of joined samples")
-    axis = axis_of(axes, rank)
-    if axis == 0:
+    if any(0 in source.axes[axis] for axis in named):
         raise UnsupportedCase("an axis of the samples")
-    return axis + 1
+    if any(len(source.axes[axis]) != 1 for axis in named):
+        lined = arranger.lined(source)
+        source = lined.seen(lined.value)
+    meant = [source.axes[axis][0] for axis in named]
+    value, axes = source.value, source.axes
+
+    def axes_of(result: Activation) -> Axes:
+        return axes if len(result.shape) == len(value.shape) else without(axes, meant)
+
+    dims: Value = tuple(meant) if isinstance(stated, tuple) else meant[0]
+    return Bound({**arguments, "self": value, "dim": dims}, axes_of)
 
 
-def size(value: Joined, axis: int) -> BatchMultiple | int:
-    """Returns an extent of a joined value as the file sees it."""
-    extents = value.value.shape[1:]
-    if not -len(extents) <= axis < len(extents):
-        raise ArgumentError(f"it uses axis {axis} of {len(extents)}")
-    extent = extents[axis] or 1
-    return BatchMultiple(extent) if axis % len(extents) == 0 else extent
+def _looked_up(arguments: Mapping[str, Value]) -> Bound:
+    """Binds a lookup of rows, which become a last axis of the indices."""
+    indices = arguments["indices"]
+    if not isinstance(indices, Joined):
+        raise UnsupportedCase(JOINED_SAMPLES)
+    axes = (*indices.axes, (len(indices.value.shape),))
+    return Bound({**arguments, "indices": indices.value}, lambda _: axes)
 
 
-def computed_extent(function: str, numbers: Sequence[Value]) -> Value:
-    """Returns what arithmetic of extents gives.
-
-    Args:
-        function: `mul`, `floordiv`, `add` or `sub`.
-        numbers: The two numbers.
-
-    Raises:
-        UnsupportedCase: It is neither a number nor a multiple of the batch size.
-    """
-    if len(numbers) != 2:
-        raise UnsupportedCase("arithmetic of other than two extents")
-    first, second = numbers
-    if isinstance(first, int) and isinstance(second, int) and second:
-        return {
-            "mul": first * second, "floordiv": first // second, "add": first + second,
-            "sub": first - second,
-        }[function]  # fmt: skip
-    if function == "mul" and isinstance(first, int):
-        first, second = second, first
-    factor = factor_of(first)
-    if factor is not None and isinstance(second, int) and second > 0:
-        if function == "mul":
-            return _multiple(factor * second)
-        if function == "floordiv" and factor % second == 0:
-            return _multiple(factor // second)
-    if function == "floordiv" and factor is not None and second == BATCH_SIZE:
-        return factor
-    raise UnsupportedCase("arithmetic of the batch size")
+def _alone(arguments: Mapping[str, Value]) -> Bound | None:
+    """Binds a function of the elements of one value, whatever its arrangement; None for others."""
+    tensors = [value for value in _flat(arguments) if isinstance(value, _TENSORS)]
+    first = tensors[0]
+    if len(tensors) != 1 or not isinstance(first, Joined):
+        return None
+    bound = {key: first.value if value is first else value for key, value in arguments.items()}
+    axes = first.axes
+    return Bound(bound, lambda _: axes)
 
 
-def factor_of(value: Value) -> int | None:
-    """Returns how often an extent is the batch size; None for what is a number."""
-    if isinstance(value, BatchSize):
-        return 1
-    return value.factor if isinstance(value, BatchMultiple) else None
+_TENSORS = (Activation, Joined, Weight, Constant)
 
 
-def _multiple(factor: int) -> BatchSize | BatchMultiple:
-    return BATCH_SIZE if factor == 1 else BatchMultiple(factor)
+def _together(arranger: Arranger, name: str, arguments: Mapping[str, Value]) -> Bound:
+    """Binds an operator of several values, all of which must have the samples in one place."""
+    tensors = [value for value in _flat(arguments) if isinstance(value, _TENSORS)]
+    keeps = name in _KEEPING_CONSTANTS or name in _BATCH_NORMS
+    counted = [item for item in tensors if not keeps or isinstance(item, Activation | Joined)]
+    rank = max(map(_rank, counted))
+    lined = {
+        id(value): _padded(arranger, value, rank)
+        for value in tensors
+        if isinstance(value, Joined) or (isinstance(value, Activation) and None in value.shape)
+    }
+    first = next(iter(lined.values()))
+    if any(
+        (other.place, other.before, other.behind, other.joined_extents)
+        != (first.place, first.before, first.behind, first.joined_extents)
+        for other in lined.values()
+    ):
+        raise UnsupportedCase("samples that are joined with different axes")
+    _check_rows(name, arguments, first)
+
+    def bind(value: Value) -> Value:
+        if isinstance(value, tuple):
+            return tuple(map(bind, value))
+        if id(value) in lined:
+            return lined[id(value)].value
+        if isinstance(value, Activation):
+            raise UnsupportedCase("samples that are joined with different axes")
+        is_matrix = (
+            name == "matmul.default"
+            and isinstance(value, Weight | Constant)
+            and (len(value.shape) == 2)
+        )
+        if isinstance(value, Weight | Constant) and not keeps and not is_matrix:
+            return _spread(arranger, value, first)
+        return value
+
+    bound = {key: bind(value) for key, value in arguments.items()}
+    if name == _CONCATENATION:
+        axis = arguments.get("dim", 0)
+        bound["dim"] = first.axis(axis_of(axis if isinstance(axis, int) else 0, rank))
+    return Bound(bound, lambda result: first.seen(result).axes)
+
+
+def _rank(value: Activation | Joined | Weight | Constant) -> int:
+    return len(value.axes) if isinstance(value, Joined) else len(value.shape)
+
+
+def _padded(arranger: Arranger, value: Activation | Joined, rank: int) -> Lined:
+    """Returns a value in line, with axes of one element in front up to a number of axes."""
+    seen = value if isinstance(value, Joined) else as_seen(value)
+    missing = rank - len(seen.axes)
+    return arranger.lined(Joined(seen.value, ((),) * missing + seen.axes))
+
+
+def _check_rows(name: str, arguments: Mapping[str, Value], lined: Lined) -> None:
+    """Refuses operators of the last axes where the samples are among these."""
+    behind = lined.rank - 1 - lined.place
+    if name in _BATCH_NORMS and (lined.place or lined.rank != 2):
+        raise UnsupportedCase(JOINED_SAMPLES)
+    for operand, count in _ROWS.get(name, {}).items():
+        value = arguments.get(operand)
+        if isinstance(value, Activation | Joined) and behind < count:
+            raise UnsupportedCase("an axis of the samples")
+    other = arguments.get("other")
+    is_matrix = isinstance(other, Weight | Constant) and len(other.shape) == 2
+    if name == "matmul.default" and behind < 2 and not is_matrix:
+        raise UnsupportedCase("an axis of the samples")
+
+
+def _spread(
+    arranger: Arranger, value: Weight | Constant, lined: Lined
+) -> Weight | Constant | Activation:
+    """Returns a constant with its axes where a value has them, the same for all samples."""
+    behind = lined.rank - 1 - lined.place
+    at = len(value.shape) - 1 - behind
+    if at < 0:
+        return value
+    if value.shape[at] != 1:
+        raise UnsupportedCase("a constant along samples that are joined with another axis")
+    front, back = value.shape[:at], value.shape[at + 1 :]
+    missing = lined.place - len(front)
+    ones = (1,) * (lined.before + lined.behind)
+    return arranger.constant(value, (1, *(1,) * missing, *front, *ones, *back))
+
+
+def _source(arguments: Mapping[str, Value]) -> Joined | None:
+    """Returns what a call reads as the file sees it, or None if it has no samples."""
+    source = arguments.get("self")
+    if isinstance(source, Activation) and source.shape[:1] == (None,):
+        return as_seen(source)
+    return source if isinstance(source, Joined) else None
+
+
+def _viewed(arranger: Arranger, arguments: Mapping[str, Value], wanted: Value) -> Rearranged:
+    """Views a value; None where the samples stay alone in front of one that has them there."""
+    source = _source(arguments)
+    if source is None or not isinstance(wanted, tuple):
+        return None
+    if not isinstance(arguments["self"], Joined):
+        view = view_of(source, wanted)
+        if view is None or view.is_plain:
+            return None
+    return arranger.viewed(source, wanted)
+
+
+def _by(name: str) -> Callable[[Arranger, Mapping[str, Value]], Rearranged]:
+    return lambda arranger, arguments: _viewed(arranger, arguments, arguments.get(name))
+
+
+def _flattened(arranger: Arranger, arguments: Mapping[str, Value]) -> Rearranged:
+    source = _source(arguments)
+    first, last = arguments.get("start_dim", 0), arguments.get("end_dim", -1)
+    if source is None or not isinstance(first, int) or not isinstance(last, int):
+        return None
+    extents = sizes(source)
+    first, last = axis_of(first, len(extents)), axis_of(last, len(extents))
+    if first >= last or (first and not isinstance(arguments["self"], Joined)):
+        return None
+    merged = product_of(extents[first : last + 1])
+    return _viewed(arranger, arguments, (*extents[:first], merged, *extents[last + 1 :]))
+
+
+def _unflattened(arranger: Arranger, arguments: Mapping[str, Value]) -> Rearranged:
+    source, wanted, axis = _source(arguments), arguments.get("sizes"), arguments.get("dim")
+    if source is None or not isinstance(wanted, tuple) or not isinstance(axis, int):
+        return None
+    extents = sizes(source)
+    axis = axis_of(axis, len(extents))
+    if axis and not isinstance(arguments["self"], Joined):
+        return None
+    return _viewed(arranger, arguments, (*extents[:axis], *wanted, *extents[axis + 1 :]))
+
+
+def _sized_as(arranger: Arranger, arguments: Mapping[str, Value]) -> Rearranged:
+    other = arguments.get("other")
+    if isinstance(other, Activation) and other.shape[:1] == (None,):
+        other = as_seen(other)
+    return _viewed(arranger, arguments, sizes(other)) if isinstance(other, Joined) else None
+
+
+def _permuted(arranger: Arranger, arguments: Mapping[str, Value]) -> Rearranged:
+    dims = arguments.get("dims", (1, 0))
+    order = [axis for axis in dims if isinstance(axis, int)] if isinstance(dims, tuple) else []
+    return _reordered(arranger, arguments, order)
+
+
+def _swapped(arranger: Arranger, arguments: Mapping[str, Value]) -> Rearranged:
+    source, pair = _source(arguments), (arguments.get("dim0"), arguments.get("dim1"))
+    if source is None:
+        return None
+    order = list(range(len(source.axes)))
+    first, second = (axis_of(axis if isinstance(axis, int) else 0, len(order)) for axis in pair)
+    order[first], order[second] = second, first
+    return _reordered(arranger, arguments, order)
+
+
+def _reordered(
+    arranger: Arranger, arguments: Mapping[str, Value], order: Sequence[int]
+) -> Rearranged:
+    source = _source(arguments)
+    if source is None or not order:
+        return None
+    if not isinstance(arguments["self"], Joined) and order[0] in (0, -len(source.axes)):
+        return None
+    return arranger.plain(permuted(source, order))
+
+
+def _unsqueezed(arranger: Arranger, arguments: Mapping[str, Value]) -> Rearranged:
+    source, axis = _source(arguments), arguments.get("dim")
+    if source is None or not isinstance(axis, int):
+        return None
+    axis = axis_of(axis, len(source.axes) + 1)
+    if axis and not isinstance(arguments["self"], Joined):
+        return None
+    return arranger.plain(Joined(source.value, (*source.axes[:axis], (), *source.axes[axis:])))
+
+
+def _squeezed(arranger: Arranger, arguments: Mapping[str, Value]) -> Rearranged:
+    source, dims = arguments.get("self"), arguments.get("dim")
+    if not isinstance(source, Joined):
+        return None
+    extents = sizes(source)
+    items = dims if isinstance(dims, tuple) else (dims,)
+    named = {axis_of(axis, len(extents)) for axis in items if isinstance(axis, int)}
+    gone = {
+        axis
+        for axis, extent in enumerate(extents)
+        if extent == 1 and (dims is None or axis in named)
+    }
+    if any(source.axes[axis] for axis in gone):
+        return arranger.viewed(source, [n for axis, n in enumerate(extents) if axis not in gone])
+    kept = tuple(group for axis, group in enumerate(source.axes) if axis not in gone)
+    return arranger.plain(Joined(source.value, kept))
+
+
+def _expanded(arranger: Arranger, arguments: Mapping[str, Value]) -> Rearranged:
+    """Expands to a shape that has the samples behind other axes, or expands a Joined value."""
+    source, wanted = arguments.get("self"), arguments.get("size")
+    if not isinstance(wanted, tuple):
+        return None
+    if isinstance(source, Joined):
+        return _expanded_joined(arranger, source, wanted)
+    place = next((axis for axis, item in enumerate(wanted) if item is BATCH_SIZE), 0)
+    if not isinstance(source, Weight | Constant) or not place or len(source.shape) > len(wanted):
+        return None
+    shape = (*(1,) * (len(wanted) - len(source.shape)), *source.shape)
+    if shape[place] != 1:
+        return None
+    order = (place, *range(place), *range(place + 1, len(shape)))
+    moved = arranger.constant(source, tuple(shape[axis] for axis in order))
+    result = arranger.expanded(moved, [wanted[axis] for axis in order])
+    return Lined(result, place, 0, 0).seen(result)
+
+
+def _repeated(arranger: Arranger, arguments: Mapping[str, Value]) -> Rearranged:
+    """Repeats a constant for each sample, along an axis behind others."""
+    source, repeats = arguments.get("self"), arguments.get("repeats")
+    if not isinstance(source, Weight | Constant) or not isinstance(repeats, tuple):
+        return None
+    shape = (*(1,) * (len(repeats) - len(source.shape)), *source.shape)
+    if any(times not in (1, BATCH_SIZE) for times in repeats):
+        return None
+    wanted = tuple(
+        extent if times == 1 else times for times, extent in zip(repeats, shape, strict=False)
+    )
+    return _expanded(arranger, {"self": source, "size": wanted})
+
+
+def _filled(arranger: Arranger, operator: Operator, arguments: Mapping[str, Value]) -> Rearranged:
+    """Fills a tensor of which the samples are not the first axis alone."""
+    wanted, like = arguments.get("size"), arguments.get("self")
+    if not isinstance(wanted, tuple):
+        return None
+    place = next((axis for axis, item in enumerate(wanted) if factor_of(item) is not None), 0)
+    factor = factor_of(wanted[place]) if wanted else None
+    if factor is None or (place, factor) == (0, 1):
+        return None
+    joined = () if factor == 1 else (factor,)
+    size = (BATCH_SIZE, *wanted[:place], *joined, *wanted[place + 1 :])
+    found = {"self": like.value} if isinstance(like, Joined) else {}
+    (result,) = arranger.called(operator, {**arguments, **found, "size": size})
+    return Lined(result, place, 0, len(joined)).seen(result)
+
+
+def _expanded_joined(arranger: Arranger, source: Joined, wanted: Sequence[Value]) -> Rearranged:
+    if len(wanted) < len(source.axes):
+        raise UnsupportedCase("an expansion to fewer axes")
+    lined = _padded(arranger, source, len(wanted))
+    stated = wanted[lined.place]
+    if stated not in (-1, sizes(lined.seen(lined.value))[lined.place]):
+        raise UnsupportedCase("an axis of the samples")
+    kept = (-1,) * (lined.before + lined.behind)
+    target = (-1, *wanted[: lined.place], *kept, *wanted[lined.place + 1 :])
+    result = arranger.expanded(lined.value, target)
+    return arranger.plain(lined.seen(result))
+
+
+_REARRANGING: Mapping[str, Callable[[Arranger, Mapping[str, Value]], Rearranged]] = {
+    "view.default": _by("size"),
+    "_unsafe_view.default": _by("size"),
+    "reshape.default": _by("shape"),
+    "flatten.using_ints": _flattened,
+    "unflatten.int": _unflattened,
+    "reshape_as.default": _sized_as,
+    "permute.default": _permuted,
+    "numpy_T.default": _permuted,
+    "t.default": _permuted,
+    "transpose.int": _swapped,
+    "unsqueeze.default": _unsqueezed,
+    "squeeze.default": _squeezed,
+    "squeeze.dim": _squeezed,
+    "squeeze.dims": _squeezed,
+    "expand.default": _expanded,
+    "repeat.default": _repeated,
+}
+"""Operators that name axes in another order or size, of values with samples."""

@@ -31,6 +31,10 @@ class Operator:
         base = self.name.split(".", 1)[0]
         return base.endswith("_") and not base.startswith("__")
 
+    def check(self, arguments: Mapping[str, Value]) -> None:
+        """Raises ArgumentError if arguments do not fit the parameters by name and type."""
+        Arguments(self.parameters, arguments)
+
     def call(self, arguments: Mapping[str, Value], known: Known | None = None) -> Lowered:
         """Returns what a call with these arguments means.
 

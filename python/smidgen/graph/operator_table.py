@@ -190,7 +190,8 @@ _ROWS: dict[str, tuple[tuple[Parameter, ...], Lower]] = {
 _IN_PLACE = (
     *(f"{name}.default" for name in _UNARY), "hardtanh.default", "clamp.default", "clip.default",
     "clamp_min.default", "clamp_max.default", "gelu.default", "leaky_relu.default", "elu.default",
-    "add.Tensor", "sub.Tensor", "mul.Tensor", "div.Tensor",
+    "add.Tensor", "sub.Tensor", "mul.Tensor", "div.Tensor", "masked_fill.Scalar",
+    "masked_fill.Tensor",
 )  # fmt: skip
 
 

@@ -6,9 +6,11 @@ Needs no torch.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from smidgen.graph import operations as ops
 from smidgen.graph.arguments import (
@@ -239,7 +241,7 @@ def filled(number: float | None, arguments: Arguments) -> Lowered:
     """aten.new_ones, aten.ones, aten.zeros and aten.full."""
     sizes = arguments.sizes("size")
     shape = tuple(None if isinstance(size, BatchSize) else size for size in sizes)
-    value = arguments.number("fill_value") if number is None else number
+    value = _filling(arguments) if number is None else number
     dtype = arguments["dtype"]
     name = dtype.name if isinstance(dtype, TypeNumber) else FLOAT32
     if dtype is None and "self" in arguments:
@@ -250,8 +252,24 @@ def filled(number: float | None, arguments: Arguments) -> Lowered:
 def filled_like(number: float | None, arguments: Arguments) -> Lowered:
     """aten.zeros_like, aten.ones_like and aten.full_like."""
     like, dtype = arguments.tensor("self"), arguments["dtype"]
-    value = arguments.number("fill_value") if number is None else number
+    value = _filling(arguments) if number is None else number
     return _filled(value, like.shape, dtype.name if isinstance(dtype, TypeNumber) else like.dtype)
+
+
+def _filling(arguments: Arguments) -> float:
+    """Returns what a tensor is filled with; masks are filled with minus infinity."""
+    value = arguments["fill_value"]
+    return -math.inf if value == -math.inf else arguments.number("fill_value")
+
+
+def triangle(part: Callable[..., NDArray[Any]], arguments: Arguments) -> Lowered:
+    """aten.triu.default and aten.tril.default of a constant, as masks are made of."""
+    value = arguments.tensor("self")
+    if isinstance(value, Activation):
+        raise UnsupportedCase("a triangle of what is computed from the inputs")
+    if len(value.shape) < 2:
+        raise ArgumentError(f"it has {len(value.shape)} axes, expected at least two")
+    return Forwarded(Constant(part(value.array, arguments.integer("diagonal"))))
 
 
 def _filled(value: float, shape: Shape, dtype: str) -> Lowered:
@@ -259,8 +277,8 @@ def _filled(value: float, shape: Shape, dtype: str) -> Lowered:
     check_constant(*extents)
     if dtype not in (FLOAT32, INT64, BOOL):
         raise UnsupportedCase(f"a filled tensor of {dtype}")
-    if dtype == INT64 and abs(value) >= 1 << 63:
-        raise UnsupportedCase(f"a filled tensor of {value}, beyond int64")
+    if dtype != FLOAT32 and abs(value) >= 1 << 63:
+        raise UnsupportedCase(f"a tensor of {dtype} filled with {value}")
     constant = Constant(np.full(extents, value, dtype))
     return Computed((ops.Expand(shape),), (constant,)) if None in shape else Forwarded(constant)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from functools import partial
 
+import numpy as np
+
 from smidgen.graph import lowering, tensor_lowering
 from smidgen.graph.arguments import Parameter, Type, optional, required
 from smidgen.graph.operations import OpKind
@@ -109,6 +111,13 @@ ROWS: dict[str, tuple[tuple[Parameter, ...], Lower]] = {
         (_SELF, required("fill_value", Type.FLOAT), *_LIKE[1:]),
         partial(tensor_lowering.filled_like, None),
     ),
+    **{
+        f"{part.__name__}.default": (
+            (_SELF, optional("diagonal", Type.INT, 0)),
+            partial(tensor_lowering.triangle, part),
+        )
+        for part in (np.tril, np.triu)
+    },
     "slice.Tensor": (
         (_SELF, optional("dim", Type.INT, 0), optional("start", Type.OPTIONAL_NUMBER),
          optional("end", Type.OPTIONAL_NUMBER), optional("step", Type.INT, 1)),

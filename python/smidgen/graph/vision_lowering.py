@@ -19,6 +19,7 @@ from smidgen.graph.arguments import (
     Arguments,
     Constant,
     PoolIndices,
+    Tensor,
     UnsupportedCase,
     Weight,
 )
@@ -414,8 +415,8 @@ def stack(arguments: Arguments) -> Lowered:
     return Computed((ops.Concat(axis),), parts)
 
 
-def _split_axis(arguments: Arguments) -> tuple[Activation, int, int]:
-    value = arguments.activation("self")
+def _split_axis(arguments: Arguments) -> tuple[Tensor, int, int]:
+    value = arguments.tensor("self")
     axis = axis_of(arguments.integer("dim"), len(value.shape))
     extent = value.shape[axis]
     if extent is None:
@@ -433,7 +434,7 @@ def _parts(extent: int, count: int, size: int) -> tuple[int, ...]:
     return tuple(min(size, extent - start) for start in range(0, extent, size))
 
 
-def _slices(value: Activation, axis: int, sizes: Sequence[int]) -> Several:
+def _slices(value: Tensor, axis: int, sizes: Sequence[int]) -> Several:
     ends = list(itertools.accumulate(sizes))
     return Several(
         tuple(

@@ -295,7 +295,7 @@ LAYERS: dict[str, tuple[Function, nn.Module]] = {
     "weight as operand": (lambda x, norm: x * norm.weight, nn.LayerNorm(8)),
 }
 REFUSED: dict[str, tuple[Function, str]] = {
-    "joined samples mixed": (lambda x: x.flatten(0, 1).amax(0), "joined with another axis"),
+    "joined samples mixed": (lambda x: x.flatten(0, 1).amax(0), "an axis of the samples"),
     "joined samples with others": (lambda x: x.flatten(0, 1) + x[:, 0].mean(), "aten.mean"),
     "batch concatenated": (lambda x: torch.cat([x, x], 0), "aten.cat.default"),
     "scaled addition": (lambda x: torch.add(x, x, alpha=2), "alpha other than 1"),
@@ -303,7 +303,10 @@ REFUSED: dict[str, tuple[Function, str]] = {
         lambda x: F.conv2d(x, torch.ones(1, 4, 2, 2), padding="same"),
         "aten.conv2d.padding",
     ),
-    "permutation of samples": (lambda x: x.permute(1, 0, 2, 3), "an axis before the dynamic batch"),
+    "samples behind another axis": (
+        lambda x: x.permute(1, 0, 2, 3).softmax(1),
+        "an axis of the samples",
+    ),
     "view of written memory": (_base_of_view_written, "has written to"),
     "mean over samples": (lambda x: x.mean([0]), "aten.mean.dim"),
     "other type": (lambda x: x.to(torch.float64), "a change of the element type"),

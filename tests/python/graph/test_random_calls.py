@@ -15,6 +15,7 @@ from contextlib import suppress
 import numpy as np
 import pytest
 
+from smidgen.graph import joining
 from smidgen.graph.arguments import (
     BATCH_SIZE,
     ArgumentError,
@@ -113,7 +114,9 @@ class Draw:
         return self._chance.choice([None, named])
 
     def _tensor(self) -> Value:
-        kind = self._chance.randrange(12)
+        kind = self._chance.randrange(14)
+        if kind > 11:
+            return self._joined()
         if kind < 5:
             shape = self._chance.choice(SHAPES)
             return self._assembly.new_activation(shape, self._chance.choice(DTYPES))
@@ -123,7 +126,22 @@ class Draw:
             return self._chance.choice(self._weights)
         value = self._assembly.new_activation((None, 4, 8, 8), "float32")
         places = PoolIndices(value, self._chance.choice([(2, 2), (0, 1), (8, 8), None]))
-        return self._chance.choice([BatchRange(), Statistic("w0"), Joined(value), places])
+        return self._chance.choice([BatchRange(), Statistic("w0"), places])
+
+    def _joined(self) -> Joined:
+        """Returns a value of which the axes are seen in any order, joined or not."""
+        shape = self._chance.choice([shape for shape in SHAPES if shape[0] is None])
+        value = self._assembly.new_activation(shape, self._chance.choice(DTYPES))
+        order = self._chance.sample(range(len(shape)), len(shape))
+        groups: list[tuple[int, ...]] = []
+        for axis in order:
+            if groups and self._chance.random() < 0.3:
+                groups[-1] = (*groups[-1], axis)
+            else:
+                groups.append((axis,))
+            if self._chance.random() < 0.1:
+                groups.append(())
+        return Joined(value, tuple(groups))
 
     def _constant(self) -> Constant:
         shape, dtype = self._chance.choice(CONSTANT_SHAPES), self._chance.choice(DTYPES)
@@ -153,7 +171,7 @@ def test_an_operator_computes_or_refuses(name: str) -> None:
             tracemalloc.reset_peak()
             before = tracemalloc.get_traced_memory()[0]
             with suppress(ArgumentError, ShapeError, UnsupportedCase):
-                assembly.apply(Origin("call"), operator.call(arguments, assembly))
+                joining.apply(assembly, Origin("call"), operator, arguments)
             assert tracemalloc.get_traced_memory()[1] - before <= SPARE_BYTES, arguments
     finally:
         tracemalloc.stop()

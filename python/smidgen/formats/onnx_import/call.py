@@ -12,17 +12,18 @@ from onnx import AttributeProto, NodeProto, TensorProto
 
 from smidgen.formats.limits import Limits
 from smidgen.formats.onnx_import.tensors import TensorRecord, decode_tensor
-from smidgen.graph import joining
+from smidgen.graph import arrangement, joining
 from smidgen.graph.arguments import (
     BATCH_SIZE,
+    JOINED_SAMPLES,
     Activation,
     ArgumentError,
     BatchMultiple,
     BatchRange,
-    BatchSize,
     Constant,
     Joined,
     Operand,
+    Size,
     Tensor,
     UnsupportedCase,
     Value,
@@ -34,8 +35,6 @@ from smidgen.graph.operator_table import PREFIX, find_operator
 
 MOST_EXTENTS = 4096
 _MOST_INTEGER = (1 << 63) - 1
-
-Size: TypeAlias = "int | BatchSize | BatchMultiple"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +103,11 @@ class Foreign:
 
     shown: ClassVar[str] = "integers that QuantizeLinear gives"
 
+    @property
+    def tensor(self) -> Tensor | None:
+        """What rules that do not know it read; None if they cannot."""
+        return None
+
 
 Input: TypeAlias = "Tensor | Joined | Extents | Comparison | BatchRange | SamplePlaces | Foreign"
 
@@ -152,7 +156,7 @@ class Call:
         """Adds a call and returns its first output, which is a tensor."""
         result = self.one_value(target, **arguments)
         if isinstance(result, Joined):
-            raise UnsupportedCase("samples that are joined with another axis")
+            raise UnsupportedCase(JOINED_SAMPLES)
         return result
 
     def one_value(self, target: str, /, **arguments: Value) -> Tensor | Joined:
@@ -186,9 +190,11 @@ class Call:
         if isinstance(value, Comparison):
             raise UnsupportedCase("its use of a comparison of the batch size")
         if isinstance(value, Joined):
-            raise UnsupportedCase("samples that are joined with another axis")
+            raise UnsupportedCase(JOINED_SAMPLES)
         if isinstance(value, Foreign):
-            raise UnsupportedCase(f"its use of {value.shown}")
+            if value.tensor is None:
+                raise UnsupportedCase(f"its use of {value.shown}")
+            return value.tensor
         return value
 
     def value(self, index: int) -> Tensor | Joined:
@@ -348,7 +354,7 @@ def extents_as_seen(value: Tensor | Joined) -> Extents:
     """Returns a tensor's shape as the file sees it, where samples are joined with an axis."""
     if not isinstance(value, Joined):
         return extents_of(value.shape)
-    return Extents((joining.size(value, 0), *extents_of(value.value.shape[2:]).items))
+    return Extents(arrangement.sizes(value))
 
 
 def plain(value: Tensor) -> Tensor:

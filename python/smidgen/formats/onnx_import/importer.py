@@ -27,7 +27,9 @@ from smidgen.formats.onnx_import.rules import RULES
 from smidgen.formats.onnx_import.signatures import check_signature
 from smidgen.formats.refusal import refusal
 from smidgen.formats.unsupported import UnsupportedOperators
+from smidgen.graph import arrangement
 from smidgen.graph.arguments import (
+    SAMPLES_FIRST,
     Activation,
     ArgumentError,
     BatchRange,
@@ -148,7 +150,7 @@ class OnnxImporter:
             shown = f"is {found.shown}, expected real numbers, such as DequantizeLinear gives"
             raise refusal(OnnxReason.BAD_SIGNATURE, f"the output {name[:80]!r} {shown}.")
         if isinstance(found, Joined):
-            shown = "joins the samples with another axis, expected one of the samples alone"
+            shown = f"has the shape {arrangement.shown(found)}, {SAMPLES_FIRST}"
             raise refusal(OnnxReason.BAD_SIGNATURE, f"the output {name[:80]!r} {shown}.")
         if not isinstance(found, Activation):
             shown = "is not defined" if found is None else "does not depend on the inputs"

@@ -9,6 +9,8 @@ from smidgen.formats.pt2.reasons import Pt2Reason
 from smidgen.formats.pt2.records import Extent, RangeConstraint, SymExpr, TensorMeta
 from smidgen.formats.pt2.symbols import Expression, Operation, Symbol, parse_expression
 from smidgen.formats.refusal import refusal
+from smidgen.graph.arguments import BATCH_SIZE, Size
+from smidgen.graph.batch_extents import multiple
 from smidgen.graph.operations import Shape
 
 
@@ -52,6 +54,14 @@ class Dimensions:
             found = f"{name!r} has an extent of {expression}, expected 1 to {self._limits.extent}."
             raise refusal(Pt2Reason.SHAPE_MISMATCH, found)
         return expression
+
+    def size(self, extent: Extent, name: str) -> Size:
+        """Returns an extent that may be the batch size or a multiple of it."""
+        factor = self.batch_multiple(extent)
+        if factor is not None:
+            return multiple(factor)
+        found = self.extent(extent, name)
+        return BATCH_SIZE if found is None else found
 
     def batch_multiple(self, extent: Extent) -> int | None:
         """Returns how many times the batch size an extent is, or None if it is no multiple."""

@@ -33,9 +33,8 @@ from smidgen.formats.pt2.records import (
 from smidgen.formats.pt2.usage import unused_nodes
 from smidgen.formats.refusal import refusal
 from smidgen.formats.unsupported import UnsupportedOperators
-from smidgen.graph import joining
+from smidgen.graph import arrangement, joining
 from smidgen.graph.arguments import (
-    BATCH_SIZE,
     Activation,
     ArgumentError,
     BatchMultiple,
@@ -52,6 +51,7 @@ from smidgen.graph.arguments import (
     Weight,
 )
 from smidgen.graph.assembly import Assembly, Origin
+from smidgen.graph.batch_extents import computed_extent
 from smidgen.graph.operations import BOOL, FLOAT32, INT64, Shape
 from smidgen.graph.operator import Operator
 from smidgen.graph.operator_table import find_operator, supported_names
@@ -197,7 +197,7 @@ class GraphImporter:
         """Returns what a call gives; samples may be joined with another axis."""
         if operator is None:
             function = _EXTENT_ARITHMETIC[node.target]
-            extent = joining.computed_extent(function, [*arguments.values()])
+            extent = computed_extent(function, [*arguments.values()])
             return [extent if isinstance(extent, int | BatchSize | BatchMultiple) else None]
         return joining.apply(self.assembly, _origin(node), operator, arguments)
 
@@ -260,7 +260,7 @@ class GraphImporter:
             return
         if isinstance(written, Weight | Constant) and result is written:
             return  # nothing was written: detach_ gives the value itself
-        if isinstance(written, Constant) and isinstance(result, Constant):
+        if isinstance(written, Constant) and isinstance(result, Constant | Activation):
             self._rebind_constant(node, written, result)
             return
         if not isinstance(written, Activation) or not isinstance(result, Activation):
@@ -268,7 +268,9 @@ class GraphImporter:
             raise refusal(Pt2Reason.MUTATION_UNSUPPORTED, found)
         self._memory.write(written, result, _label(node))
 
-    def _rebind_constant(self, node: RawNode, written: Constant, result: Constant) -> None:
+    def _rebind_constant(
+        self, node: RawNode, written: Constant, result: Constant | Activation
+    ) -> None:
         """Binds all names of a constant to what was written over it."""
         self._written_constants += 1
         if self._written_constants > _MOST_WRITTEN_CONSTANTS:
@@ -318,28 +320,17 @@ class GraphImporter:
                 found = f"{name!r} is stated to be {dtype}, but is {value.dtype}."
                 raise refusal(Pt2Reason.UNSUPPORTED_DTYPE, found)
         elif isinstance(value, Joined):
-            self._check_joined(name, value.value)
-        elif isinstance(value, BatchMultiple):
-            stated_extent = self._graph.sym_int_values.get(name)
-            if (
-                stated_extent is None
-                or self._dimensions.batch_multiple(stated_extent) != value.factor
-            ):
-                found = f"the symbolic integer {name!r} is not stated to be what it is."
-                raise refusal(Pt2Reason.SHAPE_MISMATCH, found)
-        elif isinstance(value, BatchSize | int):
+            self._check_joined(name, value)
+        elif isinstance(value, BatchSize | BatchMultiple | int):
             extent = self._graph.sym_int_values.get(name)
-            expected = None if value is BATCH_SIZE else value
-            if extent is None or self._dimensions.extent(extent, name) != expected:
+            if extent is None or self._dimensions.size(extent, name) != value:
                 found = f"the symbolic integer {name!r} is not stated to be what it is."
                 raise refusal(Pt2Reason.SHAPE_MISMATCH, found)
 
-    def _check_joined(self, name: str, value: Activation) -> None:
-        meta = self.meta(name)
-        rest = tuple(self._dimensions.extent(size, name) for size in meta.sizes[1:])
-        factor = self._dimensions.batch_multiple(meta.sizes[0]) if meta.sizes else None
-        if (None, factor, *rest) != value.shape or self._stated_dtype(name) != value.dtype:
-            found = f"{name!r} is not stated to be {show(value.shape)} with two axes joined."
+    def _check_joined(self, name: str, value: Joined) -> None:
+        stated = tuple(self._dimensions.size(size, name) for size in self.meta(name).sizes)
+        if stated != arrangement.sizes(value) or self._stated_dtype(name) != value.dtype:
+            found = f"{name!r} is not stated to be {arrangement.shown(value)}."
             raise refusal(Pt2Reason.SHAPE_MISMATCH, found)
 
     def _stated_shape(self, name: str) -> Shape:

@@ -30,7 +30,8 @@ from smidgen.formats.pt2.records import (
 from smidgen.formats.pt2.schema import decode_payloads, decode_program
 from smidgen.formats.refusal import refusal, refuse_not_finite
 from smidgen.formats.strict_json import parse_json
-from smidgen.graph.arguments import Activation, Joined, Statistic, Weight
+from smidgen.graph import arrangement
+from smidgen.graph.arguments import SAMPLES_FIRST, Activation, Joined, Statistic, Weight
 from smidgen.graph.assembly import input_specs, output_specs, renumber
 from smidgen.graph.exported import ExportedModel
 from smidgen.graph.operations import weight_names
@@ -192,7 +193,8 @@ class _ModelReader:
             elif isinstance(value, Activation):
                 outputs.append(value)
             elif isinstance(value, Joined):
-                found = f"the output {spec.arg.name[:64]!r} joins the samples with another axis."
+                shown = f"has the shape {arrangement.shown(value)}, {SAMPLES_FIRST}"
+                found = f"the output {spec.arg.name[:64]!r} {shown}."
                 raise refusal(Pt2Reason.UNSUPPORTED_SIGNATURE, found)
             else:
                 found = f"the output {spec.arg.name[:64]!r} does not depend on the inputs."

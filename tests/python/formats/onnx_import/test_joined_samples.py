@@ -94,10 +94,21 @@ CASES: dict[str, Sequence[NodeProto]] = {
                              node("Shape", ["i"], ["s1"]), node("Reshape", ["g", "flat"], ["a"]),
                              node("Concat", ["s1", "last"], ["t"], axis=0),
                              node("Reshape", ["a", "t"], ["y"])],
+    "a constant of more axes": [FLAT, node("Add", ["j", "cube"], ["z"]), BACK],
+    "an axis before the samples": [FLAT, node("Unsqueeze", ["j", "first"], ["z"]), BACK],
+    "sequence first": [
+        node("Transpose", ["x"], ["t"], perm=[1, 0, 2]), node("Add", ["t", "places1"], ["a"]),
+        node("Softmax", ["a"], ["c"], axis=0), node("Gather", ["c", "picks"], ["d"], axis=0),
+        node("Concat", ["d", "c"], ["e"], axis=0), node("Transpose", ["e"], ["y"], perm=[1, 2, 0])],
+    "one of a sequence": [
+        node("Transpose", ["x"], ["t"], perm=[1, 0, 2]), node("Gather", ["t", "two"], ["y"])],
     "own sample": [node("Shape", ["x"], ["s0"]), node("Gather", ["s0", "zero"], ["n"]),
                    node("Range", ["zero", "n", "one"], ["r"]), node("Gather", ["x", "r"], ["y"])],
 }  # fmt: skip
-MORE: dict[str, Array] = {"back4": np.array([-1, 4]), "four1": np.array([4])}
+MORE: dict[str, Array] = {
+    "back4": np.array([-1, 4]), "four1": np.array([4]), "places1": rng_array((4, 1, 6), 9),
+    "picks": np.array([3, 0, 1]),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -148,27 +159,23 @@ REFUSED: dict[str, tuple[str, Sequence[NodeProto]]] = {
         HEADS, node("Softmax", ["h"], ["z"], axis=0), FROM_HEADS]),
     "the samples from behind": ("Softmax (an axis of the samples)", [
         HEADS, node("Softmax", ["h"], ["z"], axis=-3), FROM_HEADS]),
-    "transposed samples": ("Transpose (an axis before the dynamic batch)", [
+    "transposed samples": ("Reshape (samples [6, 4 * ?] viewed otherwise)", [
         FLAT, node("Transpose", ["j"], ["z"], perm=[1, 0]), BACK]),
     "a constant of as many rows": ("Add (a constant along samples", [
         FLAT, node("Add", ["j", "rows"], ["z"]), BACK]),
-    "a constant of more axes": ("Add (a constant along samples", [
-        FLAT, node("Add", ["j", "cube"], ["z"]), BACK]),
-    "an axis before the samples": ("Unsqueeze (an axis of the samples)", [
-        FLAT, node("Unsqueeze", ["j", "first"], ["z"]), BACK]),
     "a sum over the samples": ("ReduceSum (an axis of the samples)", [
         FLAT, node("ReduceSum", ["j", "first"], ["z"]), BACK]),
     "a sum over all": ("ReduceSum (an axis of the samples)", [
         FLAT, node("ReduceSum", ["j"], ["z"]), BACK]),
-    "joined otherwise": ("Reshape (joined samples [?, 4, 6] viewed otherwise)", [
+    "joined otherwise": ("Reshape (samples [4 * ?, 6] viewed otherwise)", [
         FLAT, node("Reshape", ["j", "thirds"], ["y"])]),
     "different axes": ("Add (samples that are joined with different axes)", [
         FLAT, node("Reshape", ["x", "column"], ["h"]), node("Add", ["j", "h"], ["z"]), BACK]),
     "values that are not joined": ("Mul (samples that are joined with different axes)", [
         FLAT, node("ReduceSum", ["x", "axis1"], ["h"], keepdims=0), node("Mul", ["j", "h"], ["z"]),
         BACK]),
-    "concatenated": ("Concat (samples that are joined with another axis)", [
-        FLAT, node("Concat", ["j", "j"], ["z"], axis=1), BACK]),
+    "concatenated": ("Concat (an axis of the samples)", [
+        FLAT, node("Concat", ["j", "j"], ["z"], axis=0), BACK]),
     "flattened with all": ("Flatten (flattening the samples, at axis 0)", [
         node("Flatten", ["x"], ["y"], axis=0)]),
     "places of other samples": ("Gather (places of other samples)", [
@@ -223,8 +230,6 @@ def test_what_may_mix_samples_is_refused(name: str, tmp_path: Path) -> None:
          "Relu (its use of scores that a mask"),
         ([*MASK, ADDED, node("Add", ["x", "m"], ["a"]), node("Softmax", ["a"], ["y"], axis=1)],
          "Softmax (its use of scores that a mask"),
-        ([*MASK, ADDED, node("Add", ["x", "m"], ["a"]), *REST[:1], node("Neg", ["w"], ["y"])],
-         "Neg (its use of a softmax of rows"),
         ([*MASK, ADDED, node("Add", ["x", "m"], ["a"]), *REST[:2],
           node("Where", ["e", "nought", "x"], ["y"])], "Where (its use of whether a mask"),
     ],
@@ -235,12 +240,21 @@ def test_other_uses_of_masks_are_refused(
     assert expected in _refusal(nodes, SCORES, MASK_CONSTANTS, tmp_path).message
 
 
+def test_weights_of_masked_scores_are_numbers_where_no_row_is_empty(tmp_path: Path) -> None:
+    scores = {**SCORES, "mask": np.array([[1, 1, 0, 0, 1], [0, 0, 0, 1, 0]], np.int64)}
+    nodes = [*MASK, ADDED, node("Add", ["x", "m"], ["a"]), *REST[:1], node("Neg", ["w"], ["y"])]
+    made = model(nodes, scores, MASK_CONSTANTS)
+    (expected,) = run_onnxruntime(made, scores)
+    (found,) = run_graph(read_model(made, tmp_path), list(scores.values()))
+    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-7)
+
+
 def test_joined_samples_are_no_output(tmp_path: Path) -> None:
     made = model([FLAT], {"x": TOKENS}, CONSTANTS, outputs=("j",))
     with pytest.raises(InvalidModelError) as caught:
         read_model(made, tmp_path)
     assert caught.value.reason == "ONNX_BAD_SIGNATURE"
-    assert "joins the samples with another axis" in caught.value.message
+    assert "expected the samples along its first axis alone" in caught.value.message
 
 
 def test_a_mask_is_no_output(tmp_path: Path) -> None:

@@ -236,6 +236,10 @@ CASES: dict[str, Case] = {
     "tile of a constant": Case(
         [node("Tile", ["w", "r"], ["t"]), node("Add", ["x", "t"], ["y"])],
         MATRIX, {"w": rng_array((1, 3)), "r": ints(1, 2)}),
+    "upper triangle": Case(
+        [node("Trilu", ["w"], ["t"]), node("Trilu", ["w", "k"], ["l"], upper=0),
+         node("Add", ["x", "t"], ["a"]), node("Add", ["a", "l"], ["y"])],
+        {"x": rng_array((2, 3, 4))}, {"w": rng_array((3, 4)), "k": np.array(1)}),
     "tile of several": one("Tile", TOKENS, {"r": ints(1, 2, 3)}),
     "range of numbers": Case(
         [node("Range", ["a", "b", "c"], ["r"]), node("Cast", ["r"], ["f"], to=TensorProto.FLOAT),

@@ -116,6 +116,7 @@ RULES: Mapping[str, Rule] = {
     "Swish": elementwise.swish,
     "Tile": movement.tile,
     "Transpose": movement.transpose,
+    "Trilu": movement.triangle,
     "Unsqueeze": first_of(extents.unsqueeze, on_tensors=movement.unsqueeze),
     "Where": first_of(extents.where, masks.where, on_tensors=elementwise.where),
 }

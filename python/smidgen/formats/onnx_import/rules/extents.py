@@ -21,7 +21,6 @@ from smidgen.formats.onnx_import.call import (
     Result,
     Rule,
     SamplePlaces,
-    Size,
     as_extents,
     extents_as_seen,
     extents_of,
@@ -33,9 +32,10 @@ from smidgen.graph.arguments import (
     BatchRange,
     BatchSize,
     Constant,
+    Size,
     UnsupportedCase,
 )
-from smidgen.graph.joining import computed_extent, factor_of
+from smidgen.graph.batch_extents import computed_extent, factor_of
 
 Attempt = Callable[[Call], "Sequence[Result] | None"]
 MOST_RANGE = 1 << 22

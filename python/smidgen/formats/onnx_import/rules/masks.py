@@ -3,7 +3,8 @@
 Exporters write softmax(scores + (0 where the mask holds, else -inf)), and zeros in place of the NaN
 that a row without any weight gives. Here the scores that are left out become the lowest float,
 whose weight is exactly 0 beside any other, and the weights of what is left out become 0, also in
-rows that have none. Each function returns None where an operand is something else.
+rows that have none. Where the file puts no zeros such a row is uniform, and NaN in the file. Each
+function returns None where an operand is something else.
 """
 
 from __future__ import annotations
@@ -47,6 +48,11 @@ class MaskedWeights(Foreign):
     weights: Tensor
     mask: Tensor
 
+    @property
+    def tensor(self) -> Tensor:
+        """The weights."""
+        return self.weights
+
 
 @dataclass(frozen=True, eq=False)
 class EmptyRows(Foreign):
@@ -75,6 +81,8 @@ def where(call: Call) -> Sequence[Result] | None:
         return call.aten("where.self", **operands)
     if not isinstance(condition, Activation | Weight | Constant) or condition.dtype != BOOL:
         return None
+    if not isinstance(condition, Activation):
+        return None  # a mask of numbers, in which -inf becomes the lowest float
     if _is_number(first, 0.0) and _is_number(second, -np.inf):
         return [AdditiveMask(condition)]
     if _is_number(first, -np.inf) and _is_number(second, 0.0):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from itertools import groupby
 
 import numpy as np
+from numpy.typing import NDArray
 
 from smidgen.formats.onnx_import.call import Call, Result, extents_as_seen
 from smidgen.formats.onnx_import.rules.extents import product_of
@@ -108,12 +109,15 @@ def squeeze(call: Call) -> Sequence[Result]:
 
 def concat(call: Call) -> Sequence[Result]:
     """Concat."""
-    values = [call.input(index) for index in range(len(call.inputs))]
+    values = [call.value(index) for index in range(len(call.inputs))]
     axis = call.integer("axis")
-    if any(isinstance(value, Activation) for value in values):
-        made = [call.assembly.as_activation(call.origin, value) for value in values]
+    if any(isinstance(value, Joined) for value in values):
+        return call.aten("cat.default", tensors=tuple(values), dim=axis)
+    plain = [value for value in values if not isinstance(value, Joined)]
+    if any(isinstance(value, Activation) for value in plain):
+        made = [call.assembly.as_activation(call.origin, value) for value in plain]
         return call.aten("cat.default", tensors=tuple(made), dim=axis)
-    arrays = [value.array for value in values if not isinstance(value, Activation)]
+    arrays = [value.array for value in plain if not isinstance(value, Activation)]
     if len({array.ndim for array in arrays}) != 1 or not arrays[0].ndim:
         raise ArgumentError("it joins tensors of other numbers of axes")
     check_size(sum(array.size for array in arrays))
@@ -177,24 +181,18 @@ def _backwards(value: Tensor | Joined, axis: int, start: int, end: int, step: in
 
 def gather(call: Call) -> Sequence[Result]:
     """Gather: rows of a table, or elements at constant places of an axis."""
-    data, indices = call.input(0), call.input(1)
-    axis = axis_of(call.integer("axis", 0), len(data.shape))
-    if isinstance(indices, Activation):
-        if axis != 0 or isinstance(data, Activation):
+    data, indices = call.value(0), call.value(1)
+    extents = extents_as_seen(data).items
+    axis = axis_of(call.integer("axis", 0), len(extents))
+    if isinstance(indices, Activation | Joined):
+        if axis != 0 or isinstance(data, Activation | Joined):
             raise UnsupportedCase("computed indices into other than the rows of a constant")
         return call.aten("embedding.default", weight=call.assembly.as_weight(data), indices=indices)
-    places = call.array(1)
-    extent = data.shape[axis]
-    if extent is None:
+    extent = extents[axis]
+    if not isinstance(extent, int):
         raise UnsupportedCase("single samples of the dynamic batch")
-    if (
-        places.dtype.name != INT64
-        or (places.size and not -extent <= places.min())
-        or (places.size and not places.max() < extent)
-    ):
-        raise ArgumentError(f"it gathers from {extent} elements by others")
-    places = np.where(places < 0, places + extent, places)
-    if not isinstance(data, Activation):
+    places = _places(call, extent)
+    if not isinstance(data, Activation | Joined):
         check_size(places.size * (data.array.size // max(data.array.shape[axis], 1)))
         return [Constant(np.take(data.array, places, axis))]
     if places.ndim == 0:
@@ -204,7 +202,21 @@ def gather(call: Call) -> Sequence[Result]:
     return [pieces(call, data, axis, [int(place) for place in places])]
 
 
-def pieces(call: Call, data: Activation, axis: int, places: Sequence[int]) -> Tensor:
+def _places(call: Call, extent: int) -> NDArray[np.int64]:
+    """Returns constant indices into an axis, counted from its front."""
+    places = call.array(1)
+    if (
+        places.dtype.name != INT64
+        or (places.size and not -extent <= places.min())
+        or (places.size and not places.max() < extent)
+    ):
+        raise ArgumentError(f"it gathers from {extent} elements by others")
+    return np.where(places < 0, places + extent, places)
+
+
+def pieces(
+    call: Call, data: Activation | Joined, axis: int, places: Sequence[int]
+) -> Tensor | Joined:
     """Returns elements of an axis, as a concatenation of the runs among them."""
     runs = [
         [place for _, place in run]
@@ -213,15 +225,18 @@ def pieces(call: Call, data: Activation, axis: int, places: Sequence[int]) -> Te
     if not 0 < len(runs) <= _MOST_PIECES:
         raise UnsupportedCase(f"{len(runs)} pieces of an axis")
     parts = [
-        call.one("slice.Tensor", self=data, dim=axis, start=run[0], end=run[-1] + 1) for run in runs
+        call.one_value("slice.Tensor", self=data, dim=axis, start=run[0], end=run[-1] + 1)
+        for run in runs
     ]
-    return parts[0] if len(parts) == 1 else call.one("cat.default", tensors=tuple(parts), dim=axis)
+    if len(parts) == 1:
+        return parts[0]
+    return call.one_value("cat.default", tensors=tuple(parts), dim=axis)
 
 
 def expand(call: Call) -> Sequence[Result]:
     """Expand: an extent of 1 keeps the one that is there."""
-    value, wanted = call.input(0), call.sizes(1)
-    shape = value.shape
+    value, wanted = call.value(0), call.sizes(1)
+    shape = extents_as_seen(value).items
     missing = max(len(shape) - len(wanted), 0)
     sizes = [1] * missing + list(wanted)
     kept = [1] * (len(sizes) - len(shape)) + list(shape)
@@ -232,11 +247,21 @@ def expand(call: Call) -> Sequence[Result]:
     return call.aten("expand.default", self=value, size=target)
 
 
+def triangle(call: Call) -> Sequence[Result]:
+    """Trilu of a constant, as masks are made of."""
+    diagonal = call.one_integer_in(1) if call.has(1) else 0
+    part = "triu.default" if call.integer("upper", 1) else "tril.default"
+    return call.aten(part, self=call.input(0), diagonal=diagonal)
+
+
 def tile(call: Call) -> Sequence[Result]:
-    """Tile by constant numbers."""
-    value, repeats = call.input(0), call.sizes(1)
+    """Tile by constant numbers, or of a constant by the batch size."""
+    repeats = call.sizes(1)
+    value = call.input(0)
     if len(repeats) != len(value.shape):
         raise ArgumentError(f"it repeats {len(value.shape)} axes by {len(repeats)} numbers")
+    if not isinstance(value, Activation) and BATCH_SIZE in repeats[1:]:
+        return call.aten("repeat.default", self=value, repeats=repeats)
     for axis, count in enumerate(repeats):
         if count == 1:
             continue

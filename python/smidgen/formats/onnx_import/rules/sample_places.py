@@ -22,6 +22,7 @@ from smidgen.graph.arguments import (
     Joined,
     UnsupportedCase,
 )
+from smidgen.graph.arrangement import rows_of
 from smidgen.graph.lowering import axis_of
 from smidgen.graph.operations import INT64
 from smidgen.graph.shapes import broadcast
@@ -102,10 +103,11 @@ def gather(call: Call) -> Sequence[Result] | None:
 
 def _rows(call: Call, data: object, factor: int) -> Activation:
     """Returns rows [N, k, ...] of what the file sees as [N * k, ...]."""
-    if isinstance(data, Joined) and data.value.shape[1] == factor:
-        return data.value
-    if isinstance(data, Activation) and data.shape[:1] == (None,) and factor == 1:
-        rows = call.one("unsqueeze.default", self=data, dim=1)
-        assert isinstance(rows, Activation)
+    rows = rows_of(data) if isinstance(data, Joined) else None
+    if rows is not None and rows.shape[1] == factor:
         return rows
+    if isinstance(data, Activation) and data.shape[:1] == (None,) and factor == 1:
+        single = call.one("unsqueeze.default", self=data, dim=1)
+        assert isinstance(single, Activation)
+        return single
     raise UnsupportedCase("places of other samples")
