@@ -219,6 +219,8 @@ def view_of(value: Joined, wanted: Sequence[Value]) -> View | None:
         return None
     missing = slower * faster // (factor * known)
     resolved = [missing if item == -1 else item for item in extents if symbols or item != -1]
+    if 0 in resolved:
+        return None
     front, back = resolved[:place], resolved[place:]
     before = slower // math.prod(front)
     behind = factor // before if before else 0
@@ -256,7 +258,7 @@ def permuted(value: Joined, order: Sequence[int]) -> Joined:
 def without(axes: Axes, removed: Sequence[int]) -> Axes:
     """Returns the axes that a file sees of a value without some of the value's axes."""
     return tuple(
-        tuple(axis - sum(other < axis for other in removed) for axis in group)
+        tuple(axis - sum(other < axis for other in set(removed)) for axis in group)
         for group in axes
         if not set(group) & set(removed)
     )

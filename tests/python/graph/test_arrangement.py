@@ -57,7 +57,7 @@ def test_permuting_changes_only_which_axis_is_seen_where() -> None:
 
 
 def test_axes_of_a_value_that_are_gone_leave_no_gap() -> None:
-    assert without(((2,), (1,), (0, 4), (), (3,)), (2,)) == ((1,), (0, 3), (), (2,))
+    assert without(((2,), (1,), (0, 4), (), (3,)), (2, 2)) == ((1,), (0, 3), (), (2,))
 
 
 def test_rows_are_samples_with_the_next_axis_behind() -> None:
@@ -75,6 +75,7 @@ def test_rows_are_samples_with_the_next_axis_behind() -> None:
         (ROWS, (-1, -1)),
         (ROWS, (-1, 0)),
         (ROWS, (-2, 6)),
+        (ROWS, (BatchMultiple(48), -1)),
         (ROWS, (BATCH_SIZE, BATCH_SIZE, 24)),
         (SEQUENCE, (BATCH_SIZE, 5, 6)),
         (SEQUENCE, (6, BATCH_SIZE, 5)),
