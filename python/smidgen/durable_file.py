@@ -35,11 +35,14 @@ def replacing_file(path: Path) -> Iterator[BinaryIO]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
-def _sync_folder(folder: Path) -> None:
-    """Puts the new name on the disk too: without this a power failure brings the old file back."""
+def sync_folder(folder: Path) -> None:
+    """Puts the names in a folder on the disk.
+
+    Without this a power failure brings a file back that another one had replaced.
+    """
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

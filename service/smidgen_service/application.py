@@ -32,18 +32,18 @@ from smidgen_service.jobs.work import JobWork
 from smidgen_service.logs import log
 from smidgen_service.metrics import Metrics
 from smidgen_service.settings import Settings
-from smidgen_service.store import idempotency, models
+from smidgen_service.store import models
 from smidgen_service.store.blobs import BlobStore
 from smidgen_service.store.database import Database
 from smidgen_service.store.paging import PageTokens, load_or_make_key
 from smidgen_service.store.store import Store
 from smidgen_service.store.uploads import UploadFiles
 from smidgen_service.threads import Threads
+from smidgen_service.upkeep import Upkeep
 
 _IO_THREADS = 4
 _INSPECTORS = 2
 _ANSWER_OVERHEAD_BYTES = 1 << 16  # names, shapes and times beside the values
-_REQUEST_ID_TTL_US = 7 * 86_400 * 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,11 @@ class Application:
 
     def __init__(self, settings: Settings, data_dir: DataDir, metrics: Metrics) -> None:
         self._metrics = metrics
-        self._store = Store(Database(data_dir.database), BlobStore(data_dir.blobs))
+        self._store = Store(
+            Database(data_dir.database),
+            BlobStore(data_dir.blobs),
+            grace_s=settings.blob_grace_seconds,
+        )
         self._database = self._store.database
         self._io_threads = Threads(_IO_THREADS, "io")
         self._compute_threads = Threads(settings.max_concurrent_inferences, "compute")
@@ -103,6 +107,7 @@ class Application:
             environment=environment,
         )
         self.handlers = self._make_handlers(settings, data_dir, workers, tokens, environment)
+        self._upkeep = Upkeep(self._store, self.handlers.receiver, clock=now_us)
 
     async def start(self) -> None:
         """Opens the store and puts in order what an earlier server left."""
@@ -110,18 +115,16 @@ class Application:
         await self.runner.recover()
         await self.handlers.receiver.recover()
         await self._io_threads.run(self._decoder.recover)
-        removed = await self._store.collect(self._store.blobs.digests())
-        now = now_us()
-        await self._database.write(
-            lambda tx: idempotency.forget_before(tx, now - _REQUEST_ID_TTL_US)
-        )
+        await self._upkeep.run_once()
         for model_id, version, size in await self._database.read(models.artifact_sizes):
             self._metrics.artifact_bytes.labels(model_id, str(version)).set(size)
-        log("store_recovered", blobs_removed=removed)
+        log("store_recovered")
         self.runner.start()
+        self._upkeep.start()
 
     async def stop(self) -> None:
         """Ends running jobs and closes the store."""
+        await self._upkeep.stop()
         await self.runner.stop()
         await self._decoder.close()
         await self._database.close()

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from smidgen.durable_file import sync_folder, write_durably
+
 
 class DataDirInUseError(Exception):
     """Another server uses the data directory."""
@@ -73,6 +75,9 @@ class DataDir:
                 f"another server is using {self.root}; stop it, or choose another --data-dir"
             ) from None
         try:
+            sync_folder(self.root.parent)
+            for stale in self.root.glob("*.tmp"):
+                stale.unlink()
             yield
         finally:
             os.close(descriptor)
@@ -80,9 +85,7 @@ class DataDir:
     def announce(self, *, port: int, metrics_port: int | None) -> None:
         """Writes server.json; readers see the old file or the whole new one."""
         document = {"port": port, "metrics_port": metrics_port, "pid": os.getpid()}
-        temporary = self.announcement.with_suffix(".tmp")
-        temporary.write_text(json.dumps(document) + "\n")
-        temporary.rename(self.announcement)
+        write_durably(self.announcement, (json.dumps(document) + "\n").encode())
 
     def withdraw(self) -> None:
         """Removes server.json."""

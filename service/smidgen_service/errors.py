@@ -10,6 +10,7 @@ SmidgenError
 ├── UploadError              the bytes of an upload are not what its header said
 ├── TooLargeError            something is larger than this server takes
 ├── StorageFullError         there is no room left on the server's disk
+├── StorageFaultError        the server's disk does not do what it is told, maybe for a moment
 ├── OverloadedError          the server has more work than it takes
 ├── DrainingError            the server is starting or stopping
 ├── DeadlineError            there is no time left, or the client fell silent
@@ -109,6 +110,24 @@ class StorageFullError(SmidgenError):
     def __init__(self) -> None:
         super().__init__(
             "the server's disk is full; delete what is not needed, or ask the operator for room"
+        )
+
+
+class StorageFaultError(SmidgenError):
+    """The server's disk, or the system below it, does not do what it is told, maybe for a moment.
+
+    Attributes:
+        retry_after_s: When to try again, in seconds.
+    """
+
+    default_reason = "STORAGE_FAULT"
+    retry_after_s = 1.0
+
+    def __init__(self, cause: str) -> None:
+        super().__init__(
+            f"the server's storage failed ({cause}) and nothing was changed; send the call again, "
+            "and tell the operator if it fails again",
+            cause=cause,
         )
 
 

@@ -49,6 +49,8 @@ class Settings(BaseSettings):
     """How long the bytes of a broken upload wait to be continued."""
     max_broken_uploads: int = Field(64, ge=1)
     """Broken uploads that may wait to be continued; of more, the oldest are dropped."""
+    blob_grace_seconds: int = Field(600, ge=0)
+    """How long a stored file stays after the last model, dataset or job that needed it."""
     stream_idle_seconds: float = Field(60.0, gt=0)
     """Longest silence of a client within an upload or a calibration."""
     stream_seconds: float = Field(3600.0, gt=0)

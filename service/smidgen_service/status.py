@@ -43,6 +43,7 @@ CODES: Mapping[type[SmidgenError], grpc.StatusCode] = {
     service.UploadError: _Code.INVALID_ARGUMENT,
     service.TooLargeError: _Code.RESOURCE_EXHAUSTED,
     service.StorageFullError: _Code.RESOURCE_EXHAUSTED,
+    service.StorageFaultError: _Code.UNAVAILABLE,
     service.OverloadedError: _Code.RESOURCE_EXHAUSTED,
     service.DrainingError: _Code.UNAVAILABLE,
     service.DeadlineError: _Code.DEADLINE_EXCEEDED,
@@ -155,7 +156,8 @@ _SPECIFIC: Mapping[grpc.StatusCode, Callable[[SmidgenError, str], Message | None
 
 
 def _retry_after_s(error: SmidgenError) -> float | None:
-    if isinstance(error, service.OverloadedError | service.DrainingError):
+    retriable = (service.OverloadedError, service.DrainingError, service.StorageFaultError)
+    if isinstance(error, retriable):
         return error.retry_after_s
     return None
 

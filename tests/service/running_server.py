@@ -165,7 +165,8 @@ def start_server(data_dir: Path, *flags: str) -> RunningServer:
     (data_dir / "server.json").unlink(missing_ok=True)
     log_path = data_dir.parent / f"{data_dir.name}.log"
     command = [sys.executable, "-m", "smidgen_service", "--port", "0", "--metrics-port", "0"]
-    command += ["--data-dir", str(data_dir), "--worker-threads", "1", *flags]
+    command += ["--data-dir", str(data_dir), "--worker-threads", "1"]
+    command += ["--blob-grace-seconds", "0", *flags]
     with log_path.open("wb") as log_file:
         process = subprocess.Popen(command, stderr=log_file)
     deadline = time.monotonic() + START_SECONDS

@@ -107,7 +107,7 @@ class DatasetHandler:
 
         digests = await self._database.write(work)
         if digests:
-            await self._store.collect(digests)
+            await self._store.tidy(digests)
 
     async def _inspect(self, header: DatasetUpload, path: Path) -> DatasetRecord:
         facts = await self._inspector.inspect(path, header.format)

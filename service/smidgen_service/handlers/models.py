@@ -141,7 +141,7 @@ class ModelHandler:
 
         digests = await self._database.write(work)
         if digests:
-            await self._store.collect(digests)
+            await self._store.tidy(digests)
             self._metrics.forget_model(model_id)
 
     async def get_version(self, model_id: str, version: int) -> VersionRecord:

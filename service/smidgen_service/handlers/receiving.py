@@ -92,6 +92,14 @@ class UploadReceiver:
         known = await self._database.write(lambda tx: uploads.forget_expired(tx, now))
         await self._threads.run(self._files.sweep, known)
 
+    async def drop_stale(self) -> int:
+        """Drops uploads that nobody continued in time, and the oldest where there are too many.
+
+        Returns:
+            How many.
+        """
+        return await self._drop_stale(self._clock(), self._most_broken + len(self._active))
+
     @asynccontextmanager
     async def receive(
         self, ticket: UploadTicket, chunks: AsyncIterator[Chunk]
@@ -146,7 +154,8 @@ class UploadReceiver:
     async def _begin(self, key: RequestKey, total_bytes: int) -> None:
         now = self._clock()
         expire_time = now + self._ttl_us
-        await self._drop_stale(now)
+        # Of those that are active this one alone is not stored yet.
+        await self._drop_stale(now, self._most_broken + len(self._active) - 1)
         earlier = await self._database.read(lambda tx: uploads.find(tx, key.request_id))
         if earlier is not None and (earlier.method, earlier.body_sha256) != (
             key.method,
@@ -159,14 +168,14 @@ class UploadReceiver:
             )
         )
 
-    async def _drop_stale(self, now: int) -> None:
-        """Drops uploads that nobody continued in time, and the oldest where there are too many."""
-        most = self._most_broken + len(self._active) - 1  # this one is not stored yet
+    async def _drop_stale(self, now: int, most: int) -> int:
         stale = await self._database.read(
             lambda tx: uploads.expired(tx, now) | uploads.beyond(tx, most)
         )
-        for request_id in stale - self._active:
+        idle = stale - self._active
+        for request_id in idle:
             await self._discard(self._files.partial(request_id), request_id)
+        return len(idle)
 
     async def _fill(self, path: Path, ticket: UploadTicket, chunks: AsyncIterator[Chunk]) -> None:
         sink = await self._threads.run(_Sink, path)
@@ -227,8 +236,8 @@ class _Sink:
         return self._digest.hexdigest()
 
     def close(self) -> None:
-        os.fsync(self._file.fileno())
-        self._file.close()
+        with self._file:
+            os.fsync(self._file.fileno())
 
 
 def _check_chunk(chunk: Chunk, received: int, total_bytes: int) -> None:

@@ -121,8 +121,8 @@ class Uploader:
             with self._blobs.pinned(ticket.sha256):
                 await self._threads.run(self._blobs.adopt, path, ticket.sha256)
                 return await self._database.write(commit)
-        except SmidgenError:
-            await self._store.collect({ticket.sha256})
+        except Exception:
+            await self._store.tidy({ticket.sha256})
             raise
 
 

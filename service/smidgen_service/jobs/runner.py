@@ -16,6 +16,7 @@ from smidgen_service.clock import Clock
 from smidgen_service.errors import (
     FailedPreconditionError,
     JobInterruptedError,
+    StorageFaultError,
     StorageFullError,
     WorkerDiedError,
 )
@@ -33,7 +34,13 @@ from smidgen_service.store.idempotency import RequestKey
 from smidgen_service.store.records import JobEvent, JobKind, JobRecord, JobState
 
 _PAUSE_AFTER_FAULT_S = 1.0
-_INTERRUPTIONS = (JobInterruptedError, WorkerDiedError, ResumeError, StorageFullError)
+_INTERRUPTIONS = (
+    JobInterruptedError,
+    WorkerDiedError,
+    ResumeError,
+    StorageFullError,
+    StorageFaultError,
+)
 """Errors after which a training can go on later."""
 
 

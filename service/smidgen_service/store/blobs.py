@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from smidgen.durable_file import sync_folder
 from smidgen_service.errors import DataLossError
 
 _CHUNK_BYTES = 1 << 20
@@ -27,6 +29,8 @@ class BlobStore:
         self._lock = threading.Lock()
         self._pins: Counter[str] = Counter()
         (root / "sha256").mkdir(parents=True, exist_ok=True)
+        for folder in (root, root.parent):
+            sync_folder(folder)
 
     def path(self, sha256: str) -> Path:
         """Returns where a blob is, or would be."""
@@ -56,12 +60,11 @@ class BlobStore:
         with source.open("rb") as file:
             os.fsync(file.fileno())
         source.chmod(0o444)
-        is_new_folder = not target.parent.exists()
         target.parent.mkdir(exist_ok=True)
         source.rename(target)
-        _sync_directory(target.parent)
-        if is_new_folder:
-            _sync_directory(target.parent.parent)
+        # Both, although the folder is seldom new: whoever made it may have failed to sync it.
+        for folder in (target.parent, target.parent.parent):
+            sync_folder(folder)
         return target
 
     def verify(self, sha256: str) -> Path:
@@ -87,19 +90,47 @@ class BlobStore:
             )
         return path
 
-    def collect(self, digests: set[str], is_referenced: Callable[[str], bool]) -> int:
-        """Deletes those of the blobs that nothing needs; returns how many.
+    def is_pinned(self, sha256: str) -> bool:
+        """Tells whether a call needs a blob that no row may refer to yet."""
+        with self._lock:
+            return self._pins[sha256] > 0
+
+    def delete(self, sha256: str) -> bool:
+        """Deletes a blob unless it is pinned; tells whether it is gone.
 
         Call it in the thread that writes rows, so that no reference appears meanwhile.
         """
-        removed = 0
-        for sha256 in sorted(digests):
-            with self._lock:
-                if self._pins[sha256] or is_referenced(sha256):
-                    continue
-                self.path(sha256).unlink(missing_ok=True)
-                removed += 1
-        return removed
+        with self._lock:
+            if self._pins[sha256]:
+                return False
+            self.path(sha256).unlink(missing_ok=True)
+            return True
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Keeps every process from deleting blobs, as for a backup; waits for one that does."""
+        with self._deletion_lock() as descriptor:
+            fcntl.flock(descriptor, fcntl.LOCK_SH)
+            yield
+
+    @contextmanager
+    def deleting(self) -> Iterator[bool]:
+        """Yields whether blobs may be deleted; not while a process keeps them."""
+        with self._deletion_lock() as descriptor:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+                return
+            yield True
+
+    @contextmanager
+    def _deletion_lock(self) -> Iterator[int]:
+        descriptor = os.open(self._root / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
 
     def digests(self) -> set[str]:
         """Returns the digests of all files in the store."""
@@ -117,11 +148,3 @@ def file_sha256(path: Path) -> str:
         while chunk := file.read(_CHUNK_BYTES):
             digest.update(chunk)
     return digest.hexdigest()
-
-
-def _sync_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -15,3 +15,8 @@ def is_referenced(tx: sqlite3.Connection, sha256: str) -> bool:
     """Tells whether any row needs a blob."""
     row = tx.execute(f"SELECT 1 FROM ({_REFERENCES}) WHERE sha256 = ?", (sha256,)).fetchone()
     return row is not None
+
+
+def references(tx: sqlite3.Connection) -> set[str]:
+    """Returns the digests of all blobs that any row needs."""
+    return {row[0] for row in tx.execute(_REFERENCES)}

@@ -181,6 +181,15 @@ _CONVERSION_MEASUREMENTS = (
 
 _HELD_OUT = ("ALTER TABLE jobs ADD COLUMN held_out TEXT",)
 
+_GARBAGE = (
+    """
+    CREATE TABLE garbage (
+        sha256 TEXT PRIMARY KEY,
+        since INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID
+    """,
+)
+
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     _FIRST,
     _CALIBRATION_STATISTICS,
@@ -192,4 +201,5 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     _REPORTS,
     _CONVERSION_MEASUREMENTS,
     _HELD_OUT,
+    _GARBAGE,
 )

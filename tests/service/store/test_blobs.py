@@ -50,12 +50,25 @@ def test_damaged_file_is_data_loss(blobs: BlobStore, tmp_path: Path) -> None:
     assert caught.value.reason == "STORED_BYTES_MISSING"
 
 
-def test_only_unneeded_files_are_collected(blobs: BlobStore, tmp_path: Path) -> None:
-    referenced, pinned, unneeded = (put(blobs, tmp_path, data) for data in (b"a", b"b", b"c"))
-    with blobs.pinned(pinned), blobs.pinned(pinned):
-        digests = {referenced, pinned, unneeded}
-        assert blobs.collect(digests, lambda sha256: sha256 == referenced) == 1
-    assert blobs.digests() == {referenced, pinned}
-    assert blobs.collect({pinned}, lambda _: False) == 1
-    assert blobs.collect({pinned}, lambda _: False) == 1  # already gone is fine
-    assert blobs.digests() == {referenced}
+def test_pinned_files_are_not_deleted(blobs: BlobStore, tmp_path: Path) -> None:
+    kept, unneeded = (put(blobs, tmp_path, data) for data in (b"a", b"b"))
+    with blobs.pinned(kept):
+        with blobs.pinned(kept):
+            assert blobs.is_pinned(kept)
+            assert not blobs.is_pinned(unneeded)
+            assert blobs.delete(unneeded)
+            assert blobs.delete(unneeded)  # already gone is fine
+        assert not blobs.delete(kept)
+    assert blobs.digests() == {kept}
+    assert blobs.delete(kept)
+    assert blobs.digests() == set()
+
+
+def test_one_process_deletes_while_none_keeps(tmp_path: Path) -> None:
+    one, other = BlobStore(tmp_path), BlobStore(tmp_path)
+    with one.deleting() as may_delete, other.deleting() as may_too:
+        assert (may_delete, may_too) == (True, False)
+    with one.kept(), other.kept(), one.deleting() as may_delete:
+        assert not may_delete
+    with one.deleting() as may_delete:
+        assert may_delete

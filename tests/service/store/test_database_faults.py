@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from smidgen_service.errors import StorageFullError
+from smidgen.errors import SmidgenError
+from smidgen_service.errors import DataLossError, StorageFaultError, StorageFullError
 from smidgen_service.faults import storage_error
 from smidgen_service.store.database import Database, DatabaseDamagedError
 
@@ -37,6 +39,38 @@ async def test_full_database_is_named_and_works_again_once_there_is_room(tmp_pat
         assert len(rows) == 2
     finally:
         await database.close()
+
+
+def of_sqlite(code: int) -> sqlite3.Error:
+    error = sqlite3.OperationalError("text that stays inside")
+    error.sqlite_errorcode = code
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "expected", "reason"),
+    [
+        (of_sqlite(sqlite3.SQLITE_FULL), StorageFullError, "STORAGE_FULL"),
+        (of_sqlite(sqlite3.SQLITE_IOERR_FSYNC), StorageFaultError, "STORAGE_FAULT"),
+        (of_sqlite(sqlite3.SQLITE_CANTOPEN), StorageFaultError, "STORAGE_FAULT"),
+        (of_sqlite(sqlite3.SQLITE_CORRUPT), DataLossError, "DATABASE_DAMAGED"),
+        (OSError(errno.ENOSPC, "text that stays inside"), StorageFullError, "STORAGE_FULL"),
+        (OSError(errno.EIO, "text that stays inside"), StorageFaultError, "STORAGE_FAULT"),
+        (OSError(errno.EMFILE, "text that stays inside"), StorageFaultError, "STORAGE_FAULT"),
+    ],
+)
+def test_faults_of_the_disk_have_errors_of_their_own(
+    error: Exception, expected: type[SmidgenError], reason: str
+) -> None:
+    found = storage_error(error)
+    assert isinstance(found, expected)
+    assert found.reason == reason
+    assert "inside" not in found.message
+
+
+def test_other_errors_are_no_faults_of_the_disk() -> None:
+    for error in (ValueError("x"), OSError(errno.EPIPE, "x"), sqlite3.IntegrityError("x")):
+        assert storage_error(error) is None
 
 
 @pytest.mark.parametrize("damage", ["garbage", "truncated", "page"])
