@@ -8,7 +8,8 @@
     ├── InvalidConfigError        an option is out of its range
     ├── CalibrationError          a calibration cannot be made or used
     ├── TrainingError             training diverged
-    │   └── ResumeError           a checkpoint is of another training
+    │   ├── ResumeError           a checkpoint is of another training
+    │   └── CheckpointDamagedError  a checkpoint is not what was written
     ├── GateError                 a conversion loses more than it may
     ├── ProgramError              an integer program breaks its rules
     ├── ArtifactError             an artifact file is malformed or damaged
@@ -90,6 +91,12 @@ class ResumeError(TrainingError):
     """A checkpoint belongs to a training with other data, options or surroundings."""
 
     default_reason = "RESUME_FINGERPRINT_MISMATCH"
+
+
+class CheckpointDamagedError(TrainingError):
+    """A checkpoint is not what was written: its digest fails."""
+
+    default_reason = "CHECKPOINT_DAMAGED"
 
 
 class GateError(SmidgenError):

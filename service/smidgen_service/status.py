@@ -29,6 +29,7 @@ CODES: Mapping[type[SmidgenError], grpc.StatusCode] = {
     library.CalibrationError: _Code.INVALID_ARGUMENT,
     library.TrainingError: _Code.FAILED_PRECONDITION,
     library.ResumeError: _Code.FAILED_PRECONDITION,
+    library.CheckpointDamagedError: _Code.DATA_LOSS,
     library.GateError: _Code.FAILED_PRECONDITION,
     library.ProgramError: _Code.INVALID_ARGUMENT,
     library.ArtifactError: _Code.INVALID_ARGUMENT,

@@ -13,6 +13,7 @@ import grpc
 import numpy as np
 import pytest
 
+from smidgen.sealed_file import read_sealed, write_sealed
 from smidgen.v1 import job_service_pb2 as pb
 from smidgen.v1 import model_service_pb2
 from smidgen.v1 import optimization_service_pb2 as optimization_pb
@@ -123,7 +124,7 @@ def test_stopped_job_keeps_its_checkpoint_until_it_is_given_up(
         assert not stopped.HasField("error")
         assert 0 < stopped.progress < 1
         checkpoint = tmp_path / "store" / "jobs" / job.removeprefix("jobs/")
-        assert "checkpoint.safetensors" in {path.name for path in checkpoint.iterdir()}
+        assert "training.checkpoint" in {path.name for path in checkpoint.iterdir()}
         assert server.jobs.CancelJob(request).state == pb.JOB_STATE_INTERRUPTED
         with pytest.raises(grpc.RpcError) as caught:
             server.models.DeleteModel(model_service_pb2.DeleteModelRequest(name=SMALL))
@@ -152,7 +153,7 @@ def test_queued_job_can_be_put_aside_and_changed_surroundings_are_refused(
         assert server.jobs.CancelJob(aside).state == pb.JOB_STATE_INTERRUPTED
         wait_for_step(server, running, 1)
         server.stop(signal.SIGKILL)
-        edit_checkpoint(store / "jobs" / running.removeprefix("jobs/") / "checkpoint.safetensors")
+        edit_checkpoint(store / "jobs" / running.removeprefix("jobs/") / "training.checkpoint")
         server = start_server(store, *FLAGS)
         request_id = str(uuid.uuid4())
         request = pb.ResumeJobRequest(name=running, request_id=request_id)
@@ -169,10 +170,10 @@ def test_queued_job_can_be_put_aside_and_changed_surroundings_are_refused(
 
 def edit_checkpoint(path: Path) -> None:
     """Makes it the checkpoint of a training with seven threads."""
-    content = path.read_bytes()
+    content = read_sealed(path)
     one, seven = (rb"\"threads\": %d}" % threads for threads in (1, 7))
     assert content.count(one) == 1
-    path.write_bytes(content.replace(one, seven))
+    write_sealed(path, content.replace(one, seven))
 
 
 def test_only_interrupted_jobs_are_resumed(server: RunningServer) -> None:

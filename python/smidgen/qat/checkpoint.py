@@ -10,13 +10,13 @@ from typing import Any
 
 import safetensors
 import torch
-from safetensors.torch import save
+from safetensors.torch import load, save
 
-from smidgen.durable_file import write_durably
-from smidgen.errors import TrainingError
+from smidgen.errors import CheckpointDamagedError, TrainingError
 from smidgen.qat.fingerprint import Fingerprint
+from smidgen.sealed_file import BrokenSealError, read_sealed, write_sealed
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,21 +42,28 @@ def save_checkpoint(snapshot: Snapshot, fingerprint: Fingerprint, path: Path) ->
     # Copies, because tied weights share memory and a safetensors file cannot.
     tensors = {name: t.detach().clone().contiguous() for name, t in snapshot.tensors.items()}
     # One entry, because safetensors does not keep the order of several.
-    write_durably(path, save(tensors, {"smidgen_checkpoint": json.dumps(document)}))
+    write_sealed(path, save(tensors, {"smidgen_checkpoint": json.dumps(document)}))
 
 
 def load_checkpoint(path: Path, fingerprint: Fingerprint) -> Snapshot:
     """Reads a checkpoint of a training with this fingerprint.
 
     Raises:
+        CheckpointDamagedError: it is not what was written.
         TrainingError: the file is something else.
         ResumeError: it is the checkpoint of another training.
         OSError: it cannot be read.
     """
     try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            document = json.loads((file.metadata() or {})["smidgen_checkpoint"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
+        data = read_sealed(path)
+    except BrokenSealError as error:
+        raise CheckpointDamagedError(
+            f"{path.name} is damaged, or is no checkpoint: it does not end in its digest; restore "
+            "it from a backup, or train from the start"
+        ) from error
+    try:
+        document = json.loads(_metadata(data)["smidgen_checkpoint"])
+        tensors = load(data)
         if document["format_version"] != FORMAT_VERSION:
             raise ValueError(f"format version {document['format_version']}")
         found = Fingerprint(**document["fingerprint"])
@@ -65,6 +72,13 @@ def load_checkpoint(path: Path, fingerprint: Fingerprint) -> Snapshot:
         raise invalid_checkpoint(path) from error
     fingerprint.check(found)
     return snapshot
+
+
+def _metadata(data: bytes) -> Mapping[str, Any]:
+    """Returns the texts in the header of a safetensors file: 8 bytes of length, then JSON."""
+    header_bytes = int.from_bytes(data[:8], "little")
+    metadata: Mapping[str, Any] = json.loads(data[8 : 8 + header_bytes])["__metadata__"]
+    return metadata
 
 
 def invalid_checkpoint(path: Path) -> TrainingError:

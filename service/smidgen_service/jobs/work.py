@@ -38,7 +38,7 @@ from smidgen_service.store.records import (
 from smidgen_service.store.store import Store
 from smidgen_service.threads import Threads
 
-CHECKPOINT_NAME = "checkpoint.safetensors"
+CHECKPOINT_NAME = "training.checkpoint"
 _TRAINED = "trained.safetensors"
 _ARTIFACT = "model.smidgen"
 

@@ -27,14 +27,17 @@ from smidgen.config import (
     Schedule,
     StageConfig,
 )
-from smidgen.errors import ResumeError, TrainingError
+from smidgen.errors import CheckpointDamagedError, ResumeError, TrainingError
 from smidgen.float_model import FloatModel
 from smidgen.formats.dataset import Dataset
 from smidgen.profile import CalibrationProfile
 from smidgen.progress import Stopped
 from smidgen.qat import fingerprint
+from smidgen.qat.checkpoint import load_checkpoint
+from smidgen.qat.fingerprint import Fingerprint
 from smidgen.qat.trained import save_trained
 from smidgen.qat.training import train_qat
+from smidgen.sealed_file import write_sealed
 
 ImportModel = Callable[..., FloatModel]
 
@@ -320,19 +323,39 @@ def test_other_model_is_refused(
     assert caught.value.metadata["parts"] == "model, profile"
 
 
-@pytest.mark.parametrize("damage", ["empty", "cut", "trained"])
-def test_other_files_are_no_checkpoints(
+@pytest.fixture
+def checkpoint(
+    model: FloatModel, profile: CalibrationProfile, dataset: Dataset, tmp_path: Path
+) -> Path:
+    path = tmp_path / "checkpoint"
+    train_qat(model, profile, dataset, CONFIG, checkpoint=path)
+    return path
+
+
+def test_sealed_file_of_another_kind_is_no_checkpoint(
     model: FloatModel,
     profile: CalibrationProfile,
     dataset: Dataset,
     whole: bytes,
-    tmp_path: Path,
-    damage: str,
+    checkpoint: Path,
 ) -> None:
-    checkpoint = tmp_path / "checkpoint"
-    train_qat(model, profile, dataset, CONFIG, checkpoint=checkpoint)
-    content = checkpoint.read_bytes()
-    checkpoint.write_bytes({"empty": b"", "cut": content[:-1], "trained": whole}[damage])
+    write_sealed(checkpoint, whole)
     with pytest.raises(TrainingError) as caught:
         train_qat(model, profile, dataset, CONFIG, resume=checkpoint)
     assert caught.value.reason == "INVALID_CHECKPOINT"
+
+
+def test_no_damage_to_a_checkpoint_goes_unseen(whole: bytes, checkpoint: Path) -> None:
+    content = checkpoint.read_bytes()
+    generator = random.Random(3)
+    damaged = [b"", whole, content + b"\0"]
+    damaged += [content[: generator.randrange(len(content))] for _ in range(100)]
+    for _ in range(100):
+        flipped = bytearray(content)
+        flipped[generator.randrange(len(content))] ^= 1 << generator.randrange(8)
+        damaged.append(bytes(flipped))
+    for other in damaged:
+        checkpoint.write_bytes(other)
+        with pytest.raises(CheckpointDamagedError) as caught:
+            load_checkpoint(checkpoint, Fingerprint(*7 * ("",), threads=1))
+        assert caught.value.reason == "CHECKPOINT_DAMAGED"
