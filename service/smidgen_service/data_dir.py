@@ -17,6 +17,10 @@ class DataDirInUseError(Exception):
     """Another server uses the data directory."""
 
 
+class DataDirIncompleteError(Exception):
+    """A backup was not restored to its end."""
+
+
 @dataclass(frozen=True, slots=True)
 class DataDir:
     """The places below the data directory."""
@@ -49,6 +53,16 @@ class DataDir:
         return self.root / "decoders"
 
     @property
+    def quarantine(self) -> Path:
+        """Damaged files that a repair put aside."""
+        return self.root / "quarantine"
+
+    @property
+    def unfinished_restore(self) -> Path:
+        """A file that is there while a backup is being restored, and after that broke off."""
+        return self.root / "restoring"
+
+    @property
     def key(self) -> Path:
         """The secret behind page tokens."""
         return self.root / "secret.key"
@@ -63,7 +77,7 @@ class DataDir:
         """Makes the directory and holds it for this process alone.
 
         Raises:
-            DataDirInUseError: another server holds it.
+            DataDirInUseError: another process holds it.
         """
         self.root.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(self.root / "lock", os.O_RDWR | os.O_CREAT, 0o600)
@@ -81,6 +95,18 @@ class DataDir:
             yield
         finally:
             os.close(descriptor)
+
+    def check_complete(self) -> None:
+        """Refuses a directory into which a backup was restored in part.
+
+        Raises:
+            DataDirIncompleteError: it is one.
+        """
+        if self.unfinished_restore.exists():
+            raise DataDirIncompleteError(
+                f"a backup was restored into {self.root} and not to its end; empty the directory "
+                "and restore it again"
+            )
 
     def announce(self, *, port: int, metrics_port: int | None) -> None:
         """Writes server.json; readers see the old file or the whole new one."""

@@ -15,6 +15,7 @@ SmidgenError
 ├── DrainingError            the server is starting or stopping
 ├── DeadlineError            there is no time left, or the client fell silent
 ├── DataLossError            stored bytes fail their digest
+├── DataDirectoryError       a data directory is not one, or is in use, or not whole
 ├── JobInterruptedError      the server stopped while a job ran
 ├── WorkerDiedError          a worker process ended without an answer
 └── InternalError            a fault of this program; its text stays in the log
@@ -182,6 +183,12 @@ class DataLossError(SmidgenError):
     """Stored bytes fail their digest."""
 
     default_reason = "STORED_BYTES_DAMAGED"
+
+
+class DataDirectoryError(SmidgenError):
+    """A directory cannot be maintained: it is no data directory, or in use, or not whole."""
+
+    default_reason = "DATA_DIRECTORY_UNUSABLE"
 
 
 class JobInterruptedError(SmidgenError):

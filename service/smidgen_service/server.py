@@ -29,7 +29,7 @@ from smidgen.v1 import (
     report_service_pb2_grpc,
 )
 from smidgen_service.application import Application, Handlers
-from smidgen_service.data_dir import DataDir, DataDirInUseError
+from smidgen_service.data_dir import DataDir, DataDirIncompleteError, DataDirInUseError
 from smidgen_service.interception import rpc_type
 from smidgen_service.interceptors import Admit, ErrorGuard, RequestIds, RpcMetrics
 from smidgen_service.lifecycle import Lifecycle, Phase
@@ -66,9 +66,11 @@ def serve(settings: Settings) -> int:
     data_dir = DataDir(settings.data_dir.resolve())
     try:
         with data_dir.locked():
+            data_dir.check_complete()
             asyncio.run(_run(settings, data_dir))
     except (
         DataDirInUseError,
+        DataDirIncompleteError,
         PortTakenError,
         SchemaTooNewError,
         DatabaseDamagedError,

@@ -49,6 +49,7 @@ CODES: Mapping[type[SmidgenError], grpc.StatusCode] = {
     service.DrainingError: _Code.UNAVAILABLE,
     service.DeadlineError: _Code.DEADLINE_EXCEEDED,
     service.DataLossError: _Code.DATA_LOSS,
+    service.DataDirectoryError: _Code.FAILED_PRECONDITION,
     service.JobInterruptedError: _Code.UNAVAILABLE,
     service.WorkerDiedError: _Code.INTERNAL,
     service.InternalError: _Code.INTERNAL,

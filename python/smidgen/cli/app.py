@@ -12,6 +12,7 @@ from smidgen.cli import (
     calibrate,
     calibrations,
     convert,
+    data_directory,
     datasets,
     export,
     health,
@@ -54,6 +55,7 @@ for module in (
     bench,
     inspect,
     export,
+    data_directory,
 ):
     module.register(app)
 app.add_typer(models.app, name="models")
