@@ -51,6 +51,10 @@ Every command but `serve` takes these, the first where it talks to a server:
 | `--json` | Print exactly one JSON document on stdout. |
 | `--help` | Explain the command. |
 
+How to connect stands before the command, `smidgen --tls-ca ca.pem models list`, or in the
+environment:
+
+{connecting}
 Results go to stdout, everything else to stderr. Models, datasets, calibrations and jobs go by id
 (`digits`) or by full name (`models/digits`). In JSON the fields are those of the protocol
 (`proto/smidgen/v1`), 64-bit integers are numbers, times RFC 3339, durations seconds. With `--json`
@@ -70,7 +74,24 @@ an error is one document on stderr, `{"error": {"reason", "message", "metadata",
 def reference() -> str:
     """Returns the page."""
     root = typer.main.get_command(app)
-    return INTRODUCTION + "".join(_sections(root, "smidgen"))
+    assert isinstance(root, TyperGroup)
+    introduction = INTRODUCTION.replace("{connecting}", _connecting(root))
+    return introduction + "".join(_sections(root, "smidgen"))
+
+
+def _connecting(root: TyperGroup) -> str:
+    """Returns the table of the options in front of all commands."""
+    options = [param for param in root.params if isinstance(param, TyperOption)]
+    rows = [
+        f"| `{_spelling(option)}` | {_variable(option)} | {option.help} |\n"
+        for option in options
+        if option.name not in COMMON
+    ]
+    return "| Option | Variable | Meaning |\n|---|---|---|\n" + "".join(rows)
+
+
+def _variable(option: TyperOption) -> str:
+    return f"`{option.envvar}`" if option.envvar else ""
 
 
 def _sections(command: object, path: str) -> Iterator[str]:

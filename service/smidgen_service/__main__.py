@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from pydantic import ValidationError
 from pydantic_settings import CliApp
+
+# grpc's core reads this when it is imported. It would write a line of its own, which is not JSON,
+# for every peer that fails a handshake or sends what is refused.
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 from smidgen_service.server import serve
 from smidgen_service.settings import Settings

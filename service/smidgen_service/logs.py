@@ -15,6 +15,7 @@ LOGGER = logging.getLogger("smidgen_service")
 REQUEST_ID: contextvars.ContextVar[str] = contextvars.ContextVar("request_id", default="")
 
 _MOST_TEXT = 128
+_MOST_ERROR_TEXT = 1024  # of what the operator did, with paths of files
 
 
 def configure(log_format: Literal["json", "text"], level: str) -> None:
@@ -40,7 +41,7 @@ def log(
         event: What happened, a snake_case constant.
         level: Severity.
         error: Exception whose traceback belongs to the event.
-        **fields: The variable parts; text beyond 128 characters is cut.
+        **fields: The variable parts; text beyond 128 characters is cut, `error_text` beyond 1024.
     """
     LOGGER.log(level, event, exc_info=error, extra={"fields": fields})
 
@@ -84,7 +85,11 @@ def _fields(record: logging.LogRecord) -> dict[str, Field]:
     if request_id:
         fields.setdefault("request_id", request_id)
     return {
-        name: value[:_MOST_TEXT] if isinstance(value, str) else value
+        name: value[: _longest(name)] if isinstance(value, str) else value
         for name, value in fields.items()
         if value is not None
     }
+
+
+def _longest(name: str) -> int:
+    return _MOST_ERROR_TEXT if name == "error_text" else _MOST_TEXT

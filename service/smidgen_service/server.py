@@ -35,6 +35,8 @@ from smidgen_service.interceptors import Admit, ErrorGuard, RequestIds, RpcMetri
 from smidgen_service.lifecycle import Lifecycle, Phase
 from smidgen_service.logs import configure, log
 from smidgen_service.metrics import Metrics, MetricsEndpoint, package_version
+from smidgen_service.security.certificates import CertificateError, ServerCertificates
+from smidgen_service.security.reloading import FileReloads, Reloadable
 from smidgen_service.servicers.datasets import DatasetServicer
 from smidgen_service.servicers.inference import InferenceServicer
 from smidgen_service.servicers.jobs import JobServicer
@@ -74,6 +76,7 @@ def serve(settings: Settings) -> int:
         PortTakenError,
         SchemaTooNewError,
         DatabaseDamagedError,
+        CertificateError,
         sqlite3.Error,
         OSError,
     ) as error:
@@ -88,6 +91,8 @@ class Server:
     def __init__(self, settings: Settings, data_dir: DataDir) -> None:
         self._settings = settings
         self._data_dir = data_dir
+        self._reloads = FileReloads()
+        self._certificates = self._read_certificates()
         self._lifecycle = Lifecycle()
         self._metrics = Metrics()
         self._metrics.initialise_rpcs(_methods())
@@ -123,6 +128,7 @@ class Server:
         except BaseException:
             await self._grpc.stop(None)
             raise
+        self._reloads.start()
         self._lifecycle.phase = Phase.SERVING
         await self._set_health(_SERVING)
         metrics_port = self._endpoint.port if self._endpoint is not None else None
@@ -132,15 +138,21 @@ class Server:
             version=package_version(),
             host=self._settings.host,
             port=port,
+            is_encrypted=self._certificates is not None,
             metrics_port=metrics_port,
             pid=os.getpid(),
             data_dir=str(self._data_dir.root),
         )
 
+    def reload(self) -> None:
+        """Reads the files again that may change while the server runs."""
+        self._reloads.reload_all()
+
     async def stop(self) -> None:
         """Drains: health first, then new calls, then running ones, then jobs and the store."""
         log("server_draining")
         self._data_dir.withdraw()
+        await self._reloads.stop()
         await self._health.enter_graceful_shutdown()
         # One turn of the loop lets open health watches send NOT_SERVING before they end.
         await asyncio.sleep(0)
@@ -157,11 +169,21 @@ class Server:
     def _bind(self) -> int:
         address = f"{self._settings.host}:{self._settings.port}"
         try:
-            return self._grpc.add_insecure_port(address)
+            if self._certificates is None:
+                return self._grpc.add_insecure_port(address)
+            return self._grpc.add_secure_port(address, self._certificates.credentials())
         except RuntimeError:
             raise PortTakenError(
                 f"cannot listen on {address}; is another server there? choose another --port"
             ) from None
+
+    def _read_certificates(self) -> ServerCertificates | None:
+        files = self._settings.certificate_files
+        if files is None:
+            return None
+        certificates = ServerCertificates(files)
+        self._reloads.watch(Reloadable("certificates", files.paths, certificates.reload))
+        return certificates
 
     def _open_metrics(self, host: str, port: int) -> MetricsEndpoint:
         try:
@@ -190,6 +212,7 @@ async def _run(settings: Settings, data_dir: DataDir) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal)
     server = Server(settings, data_dir)
+    loop.add_signal_handler(signal.SIGHUP, server.reload)
     await server.start()
     await stop.wait()
     await server.stop()
@@ -229,7 +252,7 @@ def _options(settings: Settings) -> list[tuple[str, int]]:
         ("grpc.keepalive_timeout_ms", 20_000),
         ("grpc.http2.min_ping_interval_without_data_ms", 50_000),
         ("grpc.http2.max_ping_strikes", 2),
-        ("grpc.server_handshake_timeout_ms", 10_000),
+        ("grpc.server_handshake_timeout_ms", round(settings.handshake_seconds * 1000)),
     ]
 
 

@@ -11,6 +11,7 @@ from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from smidgen.engine import available_isas
+from smidgen_service.security.certificates import CertificateFiles
 
 MIB = 1 << 20
 GIB = 1 << 30
@@ -37,6 +38,14 @@ class Settings(BaseSettings):
     off."""
     insecure_bind: bool = False
     """Allow an address beyond loopback although the server has neither TLS nor authentication."""
+    tls_cert: Path | None = None
+    """PEM file of the server's certificate and those up to its root. Default: no TLS. Files of
+    certificates and keys are read again when they change, and on SIGHUP."""
+    tls_key: Path | None = None
+    """PEM file of the certificate's private key, without a passphrase."""
+    tls_client_ca: Path | None = None
+    """PEM file of the roots that clients' certificates must come from; every client needs one
+    then."""
     data_dir: Path = Path("smidgen-data")
     """Directory for everything that is stored. One server at a time may use it."""
     max_message_bytes: int = Field(64 * MIB, ge=2 * MIB, le=GIB)
@@ -80,6 +89,8 @@ class Settings(BaseSettings):
     checkpoint_seconds: float = Field(60.0, ge=0)
     """Time between two checkpoints of a training job, from which it goes on after an interruption;
     0 writes one at every step."""
+    handshake_seconds: float = Field(10.0, gt=0)
+    """How long a connection may take to complete its TLS and HTTP/2 handshake."""
     drain_seconds: float = Field(20.0, ge=0)
     """How long calls in progress may take to end after SIGTERM."""
     log_format: Literal["json", "text"] = "json"
@@ -98,6 +109,28 @@ class Settings(BaseSettings):
                 "choose one of these or leave the choice to the server"
             )
         return isa
+
+    @model_validator(mode="after")
+    def _refuse_half_of_tls(self) -> Self:
+        if (self.tls_cert is None) != (self.tls_key is None):
+            given, missing = ("cert", "key") if self.tls_key is None else ("key", "cert")
+            raise ValueError(
+                f"--tls-{given} is given without --tls-{missing}; TLS needs the certificate and "
+                "its key"
+            )
+        if self.tls_client_ca is not None and self.tls_cert is None:
+            raise ValueError(
+                "--tls-client-ca is given without --tls-cert and --tls-key; clients can show "
+                "their certificates over TLS alone"
+            )
+        return self
+
+    @property
+    def certificate_files(self) -> CertificateFiles | None:
+        """The files of TLS; None without it."""
+        if self.tls_cert is None or self.tls_key is None:
+            return None
+        return CertificateFiles(self.tls_cert, self.tls_key, self.tls_client_ca)
 
     @model_validator(mode="after")
     def _refuse_open_bind(self) -> Self:

@@ -48,15 +48,25 @@ DTYPES = {
 class RunningServer:
     """A server process, a channel to it and its stubs."""
 
-    def __init__(self, process: subprocess.Popen[bytes], data_dir: Path, log_path: Path) -> None:
+    def __init__(
+        self,
+        process: subprocess.Popen[bytes],
+        data_dir: Path,
+        log_path: Path,
+        credentials: grpc.ChannelCredentials | None = None,
+    ) -> None:
         self.process = process
         self.data_dir = data_dir
         self.log_path = log_path
         announced = json.loads((data_dir / "server.json").read_text())
         self.port: int = announced["port"]
         self.metrics_port: int = announced["metrics_port"]
-        self.channel = grpc.insecure_channel(
-            f"127.0.0.1:{self.port}", options=[("grpc.max_receive_message_length", 64 << 20)]
+        self.target = f"127.0.0.1:{self.port}"
+        options = [("grpc.max_receive_message_length", 64 << 20)]
+        self.channel = (
+            grpc.insecure_channel(self.target, options)
+            if credentials is None
+            else grpc.secure_channel(self.target, credentials, options)
         )
         self.models = model_service_pb2_grpc.ModelServiceStub(self.channel)
         self.datasets = dataset_service_pb2_grpc.DatasetServiceStub(self.channel)
@@ -159,8 +169,13 @@ class RunningServer:
         return {path.parent.name + path.name for path in root.glob("*/*")}
 
 
-def start_server(data_dir: Path, *flags: str) -> RunningServer:
-    """Starts a server on free ports and returns once it serves."""
+def start_server(
+    data_dir: Path, *flags: str, credentials: grpc.ChannelCredentials | None = None
+) -> RunningServer:
+    """Starts a server on free ports and returns once it serves.
+
+    The credentials are those of the channel to a server with TLS.
+    """
     data_dir.mkdir(parents=True, exist_ok=True)
     (data_dir / "server.json").unlink(missing_ok=True)
     log_path = data_dir.parent / f"{data_dir.name}.log"
@@ -176,7 +191,7 @@ def start_server(data_dir: Path, *flags: str) -> RunningServer:
             process.wait()
             raise RuntimeError(f"the server did not start:\n{log_path.read_text()}")
         time.sleep(0.02)
-    return RunningServer(process, data_dir, log_path)
+    return RunningServer(process, data_dir, log_path, credentials)
 
 
 def sha256(data: bytes) -> str:

@@ -11,6 +11,7 @@ from smidgen.cli import (
     bench,
     calibrate,
     calibrations,
+    connecting,
     convert,
     data_directory,
     datasets,
@@ -42,6 +43,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     add_completion=False,
 )
+connecting.register(app)
 for module in (
     serve,
     health,

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from rich.console import Group, RenderableType
 
 from smidgen.cli.arrays import Arrays, read_samples
+from smidgen.cli.connecting import connect
 from smidgen.cli.exits import UsageError
 from smidgen.cli.options import DEFAULT_TARGET, AsJson, Server, Version
 from smidgen.cli.output import emit
@@ -111,7 +112,7 @@ def bench(
     if local:
         result = _bench_file(Path(model), samples, sizes, runs=runs, threads=threads)
     else:
-        with Client(server) as client:
+        with connect(server) as client:
             result = _bench_server(client, model, version, samples, sizes, runs=runs)
     emit(asdict(result), _view(result), as_json=as_json)
 

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from smidgen.cli.arrays import batches, read_samples
+from smidgen.cli.connecting import connect
 from smidgen.cli.documents import to_document
 from smidgen.cli.exits import UsageError
 from smidgen.cli.options import (
@@ -28,7 +29,6 @@ from smidgen.cli.output import emit
 from smidgen.cli.preprocessing import read_preprocessing
 from smidgen.cli.usage import refuse_given
 from smidgen.cli.views import calibration_view
-from smidgen.client import Client
 from smidgen.config import ObserverMethod
 
 
@@ -69,7 +69,7 @@ def calibrate(
     model.
     """
     _check_source(context, data, dataset, base or [])
-    with Client(server) as client:
+    with connect(server) as client:
         if dataset:
             start = partial(
                 client.calibrate_on_dataset,

@@ -9,6 +9,7 @@ import typer
 from rich.console import RenderableType
 
 from smidgen.cli import options, precision
+from smidgen.cli.connecting import connect
 from smidgen.cli.documents import Json, to_document
 from smidgen.cli.exits import UsageError
 from smidgen.cli.following import follow
@@ -17,7 +18,7 @@ from smidgen.cli.pages import write_page
 from smidgen.cli.preprocessing import augmentation_of, read_preprocessing
 from smidgen.cli.usage import check_folder, refuse_file, refuse_given
 from smidgen.cli.views import job_view
-from smidgen.client import Client, JobFailedError
+from smidgen.client import JobFailedError
 from smidgen.client.report_documents import report_document
 from smidgen.client.watching import FINAL_STATES
 from smidgen.config import (
@@ -242,7 +243,7 @@ def _keep(server: str, job: pb.Job, out: Path | None, page: Path | None) -> None
     """Writes the artifact and the page of a conversion that has succeeded, as far as asked for."""
     if out is None and page is None:
         return
-    with Client(server) as client:
+    with connect(server) as client:
         if out is not None:
             client.download_artifact(job.convert.model_version, out)
         if page is not None:
@@ -272,7 +273,7 @@ def _convert_on_server(
     validate_only: bool,
     quiet: bool,
 ) -> pb.Job:
-    with Client(server) as client:
+    with connect(server) as client:
         job = client.convert(
             model,
             calibration=calibration,

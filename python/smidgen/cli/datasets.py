@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
+from smidgen.cli.connecting import connect
 from smidgen.cli.documents import Json, to_document
 from smidgen.cli.options import DEFAULT_TARGET, AsJson, Server, ValidateOnly
 from smidgen.cli.output import emit
 from smidgen.cli.views import dataset_view, facts, listing, moment, size, specs
-from smidgen.client import Client
 
 app = typer.Typer(help="List, show and delete datasets.", no_args_is_help=True)
 
@@ -20,7 +20,7 @@ Dataset = Annotated[str, typer.Argument(help="Id of a dataset.")]
 @app.command("list")
 def list_datasets(server: Server = DEFAULT_TARGET, as_json: AsJson = False) -> None:
     """List datasets, newest first."""
-    with Client(server) as client:
+    with connect(server) as client:
         datasets = list(client.list_datasets())
     rows = (
         (d.name, d.sample_count, specs(d.arrays), size(d.size_bytes), moment(d.create_time))
@@ -33,7 +33,7 @@ def list_datasets(server: Server = DEFAULT_TARGET, as_json: AsJson = False) -> N
 @app.command("get")
 def get_dataset(dataset: Dataset, server: Server = DEFAULT_TARGET, as_json: AsJson = False) -> None:
     """Show a dataset."""
-    with Client(server) as client:
+    with connect(server) as client:
         found = client.get_dataset(dataset)
     emit(to_document(found), dataset_view(found), as_json=as_json)
 
@@ -46,7 +46,7 @@ def delete_dataset(
     as_json: AsJson = False,
 ) -> None:
     """Delete a dataset."""
-    with Client(server) as client:
+    with connect(server) as client:
         client.delete_dataset(dataset, validate_only=validate_only)
     document: Json = {"dataset": dataset, "deleted": not validate_only}
     view = facts([("May be deleted" if validate_only else "Deleted", dataset)])

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
+from smidgen.cli.connecting import connect
 from smidgen.cli.options import DEFAULT_TARGET, AsJson, Server
 from smidgen.cli.output import emit
-from smidgen.client import Client
 
 Timeout = Annotated[float, typer.Option(help="How long to wait for the server, in seconds.")]
 
@@ -22,6 +22,6 @@ def health(
     server: Server = DEFAULT_TARGET, timeout: Timeout = 2.0, as_json: AsJson = False
 ) -> None:
     """Tell whether a server serves; for container probes. Exits with 3 if it does not."""
-    with Client(server) as client:
+    with connect(server) as client:
         client.wait_ready(timeout)
     emit({"status": "SERVING"}, f"{server} is serving", as_json=as_json)

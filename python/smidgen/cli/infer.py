@@ -13,13 +13,13 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from smidgen.cli.arrays import read_arrays, write_arrays
+from smidgen.cli.connecting import connect
 from smidgen.cli.documents import Json
 from smidgen.cli.exits import UsageError
 from smidgen.cli.options import DEFAULT_TARGET, AsJson, Server, Version
 from smidgen.cli.output import emit
 from smidgen.cli.usage import check_folder, refuse_file, refuse_given
 from smidgen.cli.views import facts
-from smidgen.client import Client
 from smidgen.errors import InvalidTensorError
 
 Outputs = Mapping[str, NDArray[Any]]
@@ -87,7 +87,7 @@ def infer(
         outputs = _select(found, output_name or [])
         origin = {"artifact": model, "isa": loaded.engine.isa}
     else:
-        with Client(server) as client:
+        with connect(server) as client:
             inputs = arrays if "" not in arrays or len(arrays) > 1 else arrays[""]
             names = output_name or []
             if images:

@@ -6,12 +6,13 @@ from typing import Annotated
 
 import typer
 
+from smidgen.cli.connecting import connect
 from smidgen.cli.documents import Json, to_document
 from smidgen.cli.following import progress_line, tell_detached
 from smidgen.cli.options import DEFAULT_TARGET, AsJson, Server
 from smidgen.cli.output import emit
 from smidgen.cli.views import job_view, kind_name, listing, moment, state_name
-from smidgen.client import Client, JobFailedError
+from smidgen.client import JobFailedError
 from smidgen.v1 import job_service_pb2 as pb
 
 app = typer.Typer(help="List, show, follow, cancel and resume jobs.", no_args_is_help=True)
@@ -22,7 +23,7 @@ Job = Annotated[str, typer.Argument(help="Id of a job.")]
 @app.command("list")
 def list_jobs(server: Server = DEFAULT_TARGET, as_json: AsJson = False) -> None:
     """List jobs, newest first."""
-    with Client(server) as client:
+    with connect(server) as client:
         jobs = list(client.list_jobs())
     rows = (
         (
@@ -42,7 +43,7 @@ def list_jobs(server: Server = DEFAULT_TARGET, as_json: AsJson = False) -> None:
 @app.command("get")
 def get_job(job: Job, server: Server = DEFAULT_TARGET, as_json: AsJson = False) -> None:
     """Show a job with its result or its error."""
-    with Client(server) as client:
+    with connect(server) as client:
         found = client.get_job(job)
     emit(to_document(found), job_view(found), as_json=as_json)
 
@@ -57,7 +58,7 @@ def cancel_job(
     as_json: AsJson = False,
 ) -> None:
     """Ask a job to stop. An interrupted one is given up, and its checkpoint deleted."""
-    with Client(server) as client:
+    with connect(server) as client:
         found = client.cancel_job(job, save_checkpoint=save_checkpoint)
     emit(to_document(found), job_view(found), as_json=as_json)
 
@@ -65,7 +66,7 @@ def cancel_job(
 @app.command("resume")
 def resume_job(job: Job, server: Server = DEFAULT_TARGET, as_json: AsJson = False) -> None:
     """Let an interrupted training go on from its checkpoint."""
-    with Client(server) as client:
+    with connect(server) as client:
         found = client.resume_job(job)
     emit(to_document(found), job_view(found), as_json=as_json)
 
@@ -85,7 +86,7 @@ def watch_job(
     failed.
     """
     events: list[pb.JobEvent] = []
-    with Client(server) as client:
+    with connect(server) as client:
         try:
             with progress_line(job, quiet=as_json) as on_event:
                 for event in client.watch_job(job, after_sequence=after_sequence):

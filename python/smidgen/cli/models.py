@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
+from smidgen.cli.connecting import connect
 from smidgen.cli.documents import Json, to_document
 from smidgen.cli.options import DEFAULT_TARGET, AsJson, Model, Server, ValidateOnly
 from smidgen.cli.output import emit
 from smidgen.cli.views import facts, listing, model_view, moment, size, version_view
-from smidgen.client import Client
 
 app = typer.Typer(help="List, show and delete models and their versions.", no_args_is_help=True)
 
@@ -18,7 +18,7 @@ app = typer.Typer(help="List, show and delete models and their versions.", no_ar
 @app.command("list")
 def list_models(server: Server = DEFAULT_TARGET, as_json: AsJson = False) -> None:
     """List models, newest first."""
-    with Client(server) as client:
+    with connect(server) as client:
         models = list(client.list_models())
     rows = (
         (m.name, size(m.size_bytes), m.parameter_count, m.latest_version, moment(m.create_time))
@@ -31,7 +31,7 @@ def list_models(server: Server = DEFAULT_TARGET, as_json: AsJson = False) -> Non
 @app.command("get")
 def get_model(model: Model, server: Server = DEFAULT_TARGET, as_json: AsJson = False) -> None:
     """Show a model."""
-    with Client(server) as client:
+    with connect(server) as client:
         found = client.get_model(model)
     emit(to_document(found), model_view(found), as_json=as_json)
 
@@ -44,7 +44,7 @@ def delete_model(
     as_json: AsJson = False,
 ) -> None:
     """Delete a model with its versions and calibrations."""
-    with Client(server) as client:
+    with connect(server) as client:
         client.delete_model(model, validate_only=validate_only)
     document: Json = {"model": model, "deleted": not validate_only}
     emit(
@@ -57,7 +57,7 @@ def delete_model(
 @app.command("versions")
 def list_versions(model: Model, server: Server = DEFAULT_TARGET, as_json: AsJson = False) -> None:
     """List the converted versions of a model, newest first."""
-    with Client(server) as client:
+    with connect(server) as client:
         versions = list(client.list_versions(model))
     rows = ((v.name, size(v.size_bytes), v.sha256[:12], moment(v.create_time)) for v in versions)
     view = listing(("Version", "Size", "SHA-256", "Created"), rows)
@@ -72,6 +72,6 @@ def get_version(
     as_json: AsJson = False,
 ) -> None:
     """Show a converted version with its report: what was quantized, how, and at what cost."""
-    with Client(server) as client:
+    with connect(server) as client:
         found = client.get_version(model, version)
     emit(to_document(found), version_view(found), as_json=as_json)

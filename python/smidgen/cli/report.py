@@ -8,13 +8,13 @@ from typing import Annotated
 import typer
 from rich.console import Group, RenderableType
 
+from smidgen.cli.connecting import connect
 from smidgen.cli.documents import Json, to_document
 from smidgen.cli.options import DEFAULT_TARGET, AsJson, Server
 from smidgen.cli.output import emit
 from smidgen.cli.pages import write_page
 from smidgen.cli.usage import check_folder
 from smidgen.cli.views import facts, report_view, size, training_facts
-from smidgen.client import Client
 from smidgen.client.report_documents import report_document
 from smidgen.html_report import ReportDocument
 from smidgen.v1 import report_service_pb2 as pb
@@ -40,7 +40,7 @@ def report(
     """
     if html is not None:
         check_folder(html)
-    with Client(server) as client:
+    with connect(server) as client:
         found = client.get_report(job, histograms=html is not None)
     document = report_document(found)
     if html is None:

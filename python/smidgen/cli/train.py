@@ -8,12 +8,12 @@ import typer
 
 from smidgen.cli import options, precision
 from smidgen.cli import training_options as training
+from smidgen.cli.connecting import connect
 from smidgen.cli.documents import to_document
 from smidgen.cli.following import follow
 from smidgen.cli.output import emit
 from smidgen.cli.preprocessing import augmentation_of, read_preprocessing
 from smidgen.cli.views import job_view
-from smidgen.client import Client
 from smidgen.config import (
     BudgetConfig,
     LossConfig,
@@ -127,7 +127,7 @@ def train_qat(
         activations=activations,
     )
     images = read_preprocessing(preprocessing)
-    with Client(server) as client:
+    with connect(server) as client:
         job = client.train_qat(
             model,
             calibration=calibration,

@@ -12,11 +12,11 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
+from smidgen.cli.connecting import connect
 from smidgen.cli.documents import to_document
 from smidgen.cli.options import DEFAULT_TARGET, AsJson, Model, Server, ValidateOnly, Version
 from smidgen.cli.output import emit
 from smidgen.cli.views import dataset_view, facts, model_view
-from smidgen.client import Client
 from smidgen.client.uploads import MODEL_FORMATS, TransferProgress
 from smidgen.formats.model_file import ModelFormat
 
@@ -56,7 +56,7 @@ def upload(
 
     The server parses the file strictly and executes nothing of it; unsupported operators are named.
     """
-    with Client(server) as client, _transfer_bar(path.name, as_json) as on_progress:
+    with connect(server) as client, _transfer_bar(path.name, as_json) as on_progress:
         model = client.upload_model(
             path,
             model_id or default_id(path),
@@ -87,7 +87,7 @@ def dataset(
     `.parquet` file of images is made a shard before it leaves this machine, as `smidgen shard` does
     it.
     """
-    with Client(server) as client, _transfer_bar(path.name, as_json) as on_progress:
+    with connect(server) as client, _transfer_bar(path.name, as_json) as on_progress:
         found = client.upload_dataset(
             path,
             dataset_id or default_id(path),
@@ -106,7 +106,7 @@ def download(
     as_json: AsJson = False,
 ) -> None:
     """Download the artifact of a converted model and verify it; resumes a broken download."""
-    with Client(server) as client, _transfer_bar(out.name, as_json) as on_progress:
+    with connect(server) as client, _transfer_bar(out.name, as_json) as on_progress:
         found = client.download_artifact(model, out, version=version, on_progress=on_progress)
     document = {**to_document(found), "path": str(out)}
     view = facts([("File", out), ("Version", found.name), ("SHA-256", found.sha256)])

@@ -1,5 +1,6 @@
 """Calls a Smidgen server. Needs no torch."""
 
+from smidgen.client.access import Access, AccessError
 from smidgen.client.client import Client
 from smidgen.client.errors import (
     DeadlineExceededError,
@@ -10,6 +11,8 @@ from smidgen.client.errors import (
 from smidgen.client.results import InferResult
 
 __all__ = [
+    "Access",
+    "AccessError",
     "Client",
     "DeadlineExceededError",
     "InferResult",

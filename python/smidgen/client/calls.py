@@ -23,11 +23,13 @@ class Caller:
         target: `host:port`, for messages.
         timeout_s: Deadline of unary calls in seconds.
         stream_timeout_s: Deadline of calls that stream, in seconds.
+        metadata: Sent with every call.
     """
 
     target: str
     timeout_s: float
     stream_timeout_s: float
+    metadata: tuple[tuple[str, str], ...] = ()
 
     def unary(
         self,
@@ -39,7 +41,7 @@ class Caller:
         """Sends one message and returns the answer. Raises: RemoteError."""
         deadline_s = self.timeout_s if timeout_s is None else timeout_s
         try:
-            return method(request, timeout=deadline_s)
+            return method(request, timeout=deadline_s, metadata=self.metadata)
         except grpc.RpcError as error:
             raise remote_error(error, self.target) from None
 
@@ -54,7 +56,7 @@ class Caller:
         cancelled.
         """
         source = _Source(requests)
-        call = method.future(source, timeout=self.stream_timeout_s)
+        call = method.future(source, timeout=self.stream_timeout_s, metadata=self.metadata)
         source.attach(call)
         try:
             return call.result()
@@ -76,7 +78,7 @@ class Caller:
 
         Raises: RemoteError.
         """
-        call = method(request, timeout=self.stream_timeout_s)
+        call = method(request, timeout=self.stream_timeout_s, metadata=self.metadata)
         try:
             yield from call
         except grpc.RpcError as error:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smidgen.client import requests
+from smidgen.client.access import call_metadata
 from smidgen.client.calls import Caller
 from smidgen.client.channel import DEFAULT_TARGET, open_channel
 from smidgen.client.downloads import Download
@@ -83,7 +84,12 @@ class Client:
         stream_timeout_s: Deadline of one upload, download or calibration, in seconds.
         patience_s: How long an upload, a download or a watch waits for a server that went away, in
             seconds.
-        credentials: For TLS; without them the connection is plain text.
+        credentials: For TLS, for instance those of `smidgen.client.Access`; without them the
+            connection is plain text.
+        token: Says who is calling, where the server wants to know. Over plain text it is sent to
+            this machine alone.
+
+    Raises: AccessError for a token that must not be sent.
     """
 
     def __init__(
@@ -94,10 +100,12 @@ class Client:
         stream_timeout_s: float = 3600.0,
         patience_s: float = 60.0,
         credentials: grpc.ChannelCredentials | None = None,
+        token: str | None = None,
     ) -> None:
         self.target = target
         self._patience_s = patience_s
-        self._caller = Caller(target, timeout_s, stream_timeout_s)
+        metadata = call_metadata(target, token, is_encrypted=credentials is not None)
+        self._caller = Caller(target, timeout_s, stream_timeout_s, metadata)
         self._channel = open_channel(target, credentials)
         self._models = ModelServiceStub(self._channel)
         self._datasets = DatasetServiceStub(self._channel)
