@@ -14,6 +14,9 @@ SmidgenError
 ├── OverloadedError          the server has more work than it takes
 ├── DrainingError            the server is starting or stopping
 ├── DeadlineError            there is no time left, or the client fell silent
+├── UnauthenticatedError     the caller did not prove who it is
+├── PermissionDeniedError    the caller may not do this
+├── QuotaExceededError       the tenant has as much as it may have
 ├── DataLossError            stored bytes fail their digest
 ├── DataDirectoryError       a data directory is not one, or is in use, or not whole
 ├── JobInterruptedError      the server stopped while a job ran
@@ -177,6 +180,42 @@ class DeadlineError(SmidgenError):
     """There is no time left for the call, or the client fell silent in a stream."""
 
     default_reason = "DEADLINE_EXCEEDED"
+
+
+class UnauthenticatedError(SmidgenError):
+    """The caller did not prove who it is; the message does not say what was wrong."""
+
+    default_reason = "UNAUTHENTICATED"
+
+
+class PermissionDeniedError(SmidgenError):
+    """The caller has no role that may call the method, whatever it asks for."""
+
+    default_reason = "PERMISSION_DENIED"
+
+
+class QuotaExceededError(SmidgenError):
+    """The tenant has as much as it may have.
+
+    Attributes:
+        tenant: Whose quota it is.
+        retry_after_s: When to try again, in seconds; None where waiting alone does not help.
+    """
+
+    default_reason = "QUOTA_EXCEEDED"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        tenant: str,
+        reason: str,
+        retry_after_s: float | None = None,
+        **metadata: str | int | float,
+    ) -> None:
+        super().__init__(message, reason=reason, **metadata)
+        self.tenant = tenant
+        self.retry_after_s = retry_after_s
 
 
 class DataLossError(SmidgenError):

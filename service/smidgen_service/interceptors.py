@@ -1,4 +1,4 @@
-"""What surrounds every call, from the outside in: error guard, request id, metrics, admission."""
+"""What surrounds every call: error guard, request id, metrics; and admission, innermost."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from smidgen_service.interception import CallInterceptor, Context, Method
 from smidgen_service.lifecycle import Lifecycle
 from smidgen_service.logs import REQUEST_ID, log
 from smidgen_service.metrics import Metrics
+from smidgen_service.security.principals import CALLER
 
 MOST_LOGGED_PER_SECOND = 100
 REQUEST_ID_HEADER = "x-request-id"
@@ -74,6 +75,7 @@ class RequestIds(CallInterceptor):
             code = code_of_exception(error, context)
             raise
         finally:
+            caller = CALLER.get()
             elapsed_ms = (time.perf_counter() - started_s) * 1000
             log(
                 "rpc",
@@ -81,6 +83,8 @@ class RequestIds(CallInterceptor):
                 method=method.path.removeprefix("/"),
                 code=code.name,
                 duration_ms=round(elapsed_ms, 3),
+                tenant=caller.tenant if caller is not None and caller.name else None,
+                caller=caller.name or None if caller is not None else None,
             )
         # Headers before an error would keep clients from retrying, and sending them takes time:
         # only successful calls of clients that asked for their id have it there as well.

@@ -31,6 +31,13 @@ STAGE_BUCKETS = (
 )
 BATCH_BUCKETS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0)
 JOB_BUCKETS = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14400.0, 86400.0)
+AUTH_FAILURES = (
+    "CREDENTIALS_MISSING",
+    "CREDENTIALS_INVALID",
+    "TOKEN_EXPIRED",
+    "ROLE_MISSING",
+)
+"""Reasons for which calls are not let in."""
 
 
 class Kind(StrEnum):
@@ -103,6 +110,9 @@ TABLE: dict[str, MetricSpec] = {
     "smidgen_upload_rejected_total": MetricSpec(
         Kind.COUNTER, "Uploads refused, by format and reason.", ("format", "reason")
     ),
+    "smidgen_auth_failures_total": MetricSpec(
+        Kind.COUNTER, "Calls refused for their credentials or roles, by reason.", ("reason",)
+    ),
     "smidgen_artifact_bytes": MetricSpec(
         Kind.GAUGE, "Size of a converted version's artifact file.", ("model", "version")
     ),
@@ -141,6 +151,7 @@ class Metrics:
         self.train_samples = self._counter("smidgen_train_samples_total")
         self.train_step_seconds = self._histogram("smidgen_train_step_seconds")
         self.upload_rejected = self._counter("smidgen_upload_rejected_total")
+        self.auth_failures = self._counter("smidgen_auth_failures_total")
         self.artifact_bytes = self._gauge("smidgen_artifact_bytes")
         self.kernel_info = self._gauge("smidgen_kernel_info")
         self.build_info = self._gauge("smidgen_build_info")
@@ -167,6 +178,8 @@ class Metrics:
             metric.remove_by_labels({"model": model_id})
 
     def _initialise(self) -> None:
+        for reason in AUTH_FAILURES:
+            self.auth_failures.labels(reason)
         self.train_loss.labels("task")
         self.train_loss.labels("quantization")
         self.build_info.labels(package_version()).set(1)

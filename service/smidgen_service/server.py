@@ -8,11 +8,12 @@ import os
 import signal
 import sqlite3
 from collections.abc import Iterable
+from typing import cast
 
 from google.protobuf.descriptor import FileDescriptor
 from grpc import aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
 from smidgen.v1 import (
     dataset_service_pb2,
@@ -28,6 +29,7 @@ from smidgen.v1 import (
     report_service_pb2,
     report_service_pb2_grpc,
 )
+from smidgen_service.admittance import Authorize, RefuseEarly
 from smidgen_service.application import Application, Handlers
 from smidgen_service.data_dir import DataDir, DataDirIncompleteError, DataDirInUseError
 from smidgen_service.interception import rpc_type
@@ -35,7 +37,12 @@ from smidgen_service.interceptors import Admit, ErrorGuard, RequestIds, RpcMetri
 from smidgen_service.lifecycle import Lifecycle, Phase
 from smidgen_service.logs import configure, log
 from smidgen_service.metrics import Metrics, MetricsEndpoint, package_version
+from smidgen_service.security.authentication import Authenticator
 from smidgen_service.security.certificates import CertificateError, ServerCertificates
+from smidgen_service.security.gate import Gate
+from smidgen_service.security.identities import IdentityError
+from smidgen_service.security.permissions import check_listed
+from smidgen_service.security.registry import Registry
 from smidgen_service.security.reloading import FileReloads, Reloadable
 from smidgen_service.servicers.datasets import DatasetServicer
 from smidgen_service.servicers.inference import InferenceServicer
@@ -54,6 +61,8 @@ _PROTOS: tuple[FileDescriptor, ...] = (
     report_service_pb2.DESCRIPTOR,
     inference_service_pb2.DESCRIPTOR,
 )
+_BOTH = (False, True)
+_STREAMS = {rpc_type(client, server): (client, server) for client in _BOTH for server in _BOTH}
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
@@ -77,6 +86,7 @@ def serve(settings: Settings) -> int:
         SchemaTooNewError,
         DatabaseDamagedError,
         CertificateError,
+        IdentityError,
         sqlite3.Error,
         OSError,
     ) as error:
@@ -98,18 +108,11 @@ class Server:
         self._metrics.initialise_rpcs(_methods())
         self._application = Application(settings, data_dir, self._metrics)
         self._health = health.aio.HealthServicer()
-        interceptors = (
-            ErrorGuard(),
-            RequestIds(),
-            RpcMetrics(self._metrics),
-            Admit(self._lifecycle),
-        )
-        self._grpc = aio.server(interceptors=interceptors, options=_options(settings))
-        _register(self._grpc, self._application.handlers)
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._grpc)
-        if settings.reflection:
-            names = (*_service_names(), health.SERVICE_NAME, reflection.SERVICE_NAME)
-            reflection.enable_server_reflection(names, self._grpc)
+        self._authenticator = self._read_identities()
+        self._grpc = aio.server(interceptors=self._interceptors(), options=_options(settings))
+        registry = Registry(self._grpc)
+        register(registry, self._application.handlers, self._health, settings)
+        check_listed(registry.paths)
         self._endpoint: MetricsEndpoint | None = None
 
     async def start(self) -> None:
@@ -139,6 +142,7 @@ class Server:
             host=self._settings.host,
             port=port,
             is_encrypted=self._certificates is not None,
+            is_authenticated=self._authenticator.tells_callers_apart,
             metrics_port=metrics_port,
             pid=os.getpid(),
             data_dir=str(self._data_dir.root),
@@ -176,6 +180,26 @@ class Server:
             raise PortTakenError(
                 f"cannot listen on {address}; is another server there? choose another --port"
             ) from None
+
+    def _interceptors(self) -> tuple[aio.ServerInterceptor, ...]:
+        gate = Gate(self._authenticator, self._metrics)
+        around = (ErrorGuard(), RequestIds(), RpcMetrics(self._metrics))
+        kinds = {f"/{service}/{name}": _STREAMS[kind] for kind, service, name in _methods()}
+        return (
+            RefuseEarly(gate, around, kinds),
+            *around,
+            Authorize(gate),
+            Admit(self._lifecycle),
+        )
+
+    def _read_identities(self) -> Authenticator:
+        path = self._settings.auth_file
+        authenticator = Authenticator(
+            path, asks_for_certificates=self._settings.tls_client_ca is not None
+        )
+        if path is not None:
+            self._reloads.watch(Reloadable("identities", (path,), authenticator.reload))
+        return authenticator
 
     def _read_certificates(self) -> ServerCertificates | None:
         files = self._settings.certificate_files
@@ -218,7 +242,12 @@ async def _run(settings: Settings, data_dir: DataDir) -> None:
     await server.stop()
 
 
-def _register(server: aio.Server, handlers: Handlers) -> None:
+def register(
+    registry: Registry, handlers: Handlers, health_servicer: object, settings: Settings
+) -> None:
+    """Adds all services to a server."""
+    # The generated functions want a server, of which they call what a Registry has.
+    server = cast(aio.Server, registry)
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(
         ModelServicer(handlers.models, handlers.receiver), server
     )
@@ -235,6 +264,12 @@ def _register(server: aio.Server, handlers: Handlers) -> None:
     inference_service_pb2_grpc.add_InferenceServiceServicer_to_server(
         InferenceServicer(handlers.inference), server
     )
+    health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
+    if settings.reflection:
+        names = (*_service_names(), health.SERVICE_NAME, reflection.SERVICE_NAME)
+        reflection_pb2_grpc.add_ServerReflectionServicer_to_server(
+            reflection.aio.ReflectionServicer(names), server
+        )
 
 
 def _options(settings: Settings) -> list[tuple[str, int]]:

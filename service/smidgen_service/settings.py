@@ -30,14 +30,15 @@ class Settings(BaseSettings):
     )
 
     host: str = "127.0.0.1"
-    """Address to listen on. Other than loopback only with --insecure-bind."""
+    """Address to listen on. Other than loopback only with TLS and authentication, or with
+    --insecure-bind."""
     port: int = Field(8001, ge=0, le=65535)
     """Port of gRPC. 0 takes any free one; <data-dir>/server.json tells which."""
     metrics_port: int = Field(8002, ge=-1, le=65535)
     """Port of the Prometheus endpoint on the same address. 0 takes any free one, -1 turns it
     off."""
     insecure_bind: bool = False
-    """Allow an address beyond loopback although the server has neither TLS nor authentication."""
+    """Allow an address beyond loopback without TLS or without authentication."""
     tls_cert: Path | None = None
     """PEM file of the server's certificate and those up to its root. Default: no TLS. Files of
     certificates and keys are read again when they change, and on SIGHUP."""
@@ -89,6 +90,10 @@ class Settings(BaseSettings):
     checkpoint_seconds: float = Field(60.0, ge=0)
     """Time between two checkpoints of a training job, from which it goes on after an interruption;
     0 writes one at every step."""
+    auth_file: Path | None = None
+    """File of identities, as `smidgen token create` makes it: callers need a token then, and see
+    what their tenant has and their roles allow. Default: callers are not told apart. Read again
+    when it changes, and on SIGHUP."""
     handshake_seconds: float = Field(10.0, gt=0)
     """How long a connection may take to complete its TLS and HTTP/2 handshake."""
     drain_seconds: float = Field(20.0, ge=0)
@@ -134,11 +139,17 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _refuse_open_bind(self) -> Self:
-        if not (self.insecure_bind or _is_loopback(self.host)):
+        """Refuses what strangers could use, or listen to."""
+        missing = []
+        if self.tls_cert is None:
+            missing.append("encryption (--tls-cert and --tls-key)")
+        if self.auth_file is None and self.tls_client_ca is None:
+            missing.append("authentication (--auth-file or --tls-client-ca)")
+        if missing and not (self.insecure_bind or _is_loopback(self.host)):
             raise ValueError(
                 f"host is {self.host}, which other machines may reach, and this server has no "
-                "authentication; use 127.0.0.1, or add --insecure-bind behind a proxy that "
-                "authenticates"
+                f"{' and no '.join(missing)}; add it, use 127.0.0.1, or add --insecure-bind behind "
+                "a proxy that does this"
             )
         return self
 

@@ -48,6 +48,9 @@ CODES: Mapping[type[SmidgenError], grpc.StatusCode] = {
     service.OverloadedError: _Code.RESOURCE_EXHAUSTED,
     service.DrainingError: _Code.UNAVAILABLE,
     service.DeadlineError: _Code.DEADLINE_EXCEEDED,
+    service.UnauthenticatedError: _Code.UNAUTHENTICATED,
+    service.PermissionDeniedError: _Code.PERMISSION_DENIED,
+    service.QuotaExceededError: _Code.RESOURCE_EXHAUSTED,
     service.DataLossError: _Code.DATA_LOSS,
     service.DataDirectoryError: _Code.FAILED_PRECONDITION,
     service.JobInterruptedError: _Code.UNAVAILABLE,
@@ -149,16 +152,32 @@ def _precondition(error: SmidgenError, message: str) -> Message | None:
     return detail
 
 
+def _quota_failure(error: SmidgenError, message: str) -> Message | None:
+    if not isinstance(error, service.QuotaExceededError):
+        return None
+    violation = error_details_pb2.QuotaFailure.Violation(
+        subject=f"tenants/{error.tenant}", description=message
+    )
+    detail: Message = error_details_pb2.QuotaFailure(violations=[violation])
+    return detail
+
+
 _SPECIFIC: Mapping[grpc.StatusCode, Callable[[SmidgenError, str], Message | None]] = {
     _Code.INVALID_ARGUMENT: _bad_request,
     _Code.NOT_FOUND: _resource_info,
     _Code.ALREADY_EXISTS: _resource_info,
     _Code.FAILED_PRECONDITION: _precondition,
+    _Code.RESOURCE_EXHAUSTED: _quota_failure,
 }
 
 
 def _retry_after_s(error: SmidgenError) -> float | None:
-    retriable = (service.OverloadedError, service.DrainingError, service.StorageFaultError)
+    retriable = (
+        service.OverloadedError,
+        service.DrainingError,
+        service.StorageFaultError,
+        service.QuotaExceededError,
+    )
     if isinstance(error, retriable):
         return error.retry_after_s
     return None

@@ -24,6 +24,7 @@ from smidgen.cli import (
     report,
     serve,
     shard,
+    tokens,
     train,
     transfer,
 )
@@ -64,6 +65,7 @@ app.add_typer(models.app, name="models")
 app.add_typer(datasets.app, name="datasets")
 app.add_typer(calibrations.app, name="calibrations")
 app.add_typer(jobs.app, name="jobs")
+app.add_typer(tokens.app, name="token")
 
 
 def main() -> None:

@@ -1,0 +1,56 @@
+"""Notes which methods a server serves, on the way of their services into it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import grpc
+from grpc import aio
+
+from smidgen_service.security.permissions import UnlistedMethodError
+
+
+class Registry:
+    """Stands for a server where services are added to it.
+
+    Generated code adds the methods of a service twice, for grpc by a handler and by their names;
+    the names are what is noted here.
+    """
+
+    def __init__(self, server: aio.Server) -> None:
+        self._server = server
+        self._services: set[str] = set()
+        self._paths: set[str] = set()
+
+    @property
+    def paths(self) -> frozenset[str]:
+        """The paths of all methods.
+
+        Raises:
+            UnlistedMethodError: a handler was added without the names of its methods.
+        """
+        named = {path.split("/")[1] for path in self._paths}
+        if self._services - named:
+            raise UnlistedMethodError(
+                f"{', '.join(sorted(self._services - named))} was added without the names of its "
+                "methods; call add_registered_method_handlers as well"
+            )
+        return frozenset(self._paths)
+
+    def add_generic_rpc_handlers(self, handlers: Sequence[grpc.GenericRpcHandler]) -> None:
+        """Adds handlers to the server."""
+        for handler in handlers:
+            if not isinstance(handler, grpc.ServiceRpcHandler):
+                raise UnlistedMethodError(
+                    f"{type(handler).__name__} does not say which service it is for"
+                )
+            self._services.add(handler.service_name())
+        self._server.add_generic_rpc_handlers(tuple(handlers))
+
+    def add_registered_method_handlers(
+        self, service_name: str, method_handlers: Mapping[str, grpc.RpcMethodHandler[Any, Any]]
+    ) -> None:
+        """Notes the methods of a service."""
+        self._paths |= {f"/{service_name}/{method}" for method in method_handlers}
+        self._server.add_registered_method_handlers(service_name, dict(method_handlers))

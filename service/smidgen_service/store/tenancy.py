@@ -1,0 +1,41 @@
+"""Whose rows a transaction may see. Nothing below a call says so but this variable."""
+
+from __future__ import annotations
+
+import contextvars
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+DEFAULT_TENANT = "default"
+"""The one tenant of a server that tells no callers apart."""
+
+_TENANT: contextvars.ContextVar[str] = contextvars.ContextVar("tenant")
+
+
+def act_for(tenant: str) -> None:
+    """Makes the rest of this task act for a tenant."""
+    _TENANT.set(tenant)
+
+
+@contextmanager
+def acting_for(tenant: str) -> Iterator[None]:
+    """Makes a block act for a tenant."""
+    token = _TENANT.set(tenant)
+    try:
+        yield
+    finally:
+        _TENANT.reset(token)
+
+
+def current_tenant() -> str:
+    """Returns the tenant that this task acts for.
+
+    Raises:
+        LookupError: it acts for none, so it must not look at what belongs to tenants.
+    """
+    return _TENANT.get()
+
+
+def tenant_or_none() -> str | None:
+    """Returns the tenant that this task acts for, None for the server's own work."""
+    return _TENANT.get(None)
