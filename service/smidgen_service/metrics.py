@@ -21,6 +21,8 @@ from prometheus_client import (
     start_http_server,
 )
 
+from smidgen_service.statistics import InferenceStatistics
+
 RPC_LABELS = ("grpc_type", "grpc_service", "grpc_method")
 RPC_BUCKETS = (
     *(0.0001, 0.0003, 0.0006, 0.001, 0.002, 0.003, 0.005, 0.008, 0.013, 0.02, 0.03, 0.05, 0.08),
@@ -124,11 +126,16 @@ TABLE: dict[str, MetricSpec] = {
 
 
 class Metrics:
-    """The metrics of one server, in a registry of its own."""
+    """The metrics of one server, in a registry of its own.
+
+    Attributes:
+        statistics: Exact counts and times by version, beside the metrics of inference.
+    """
 
     def __init__(self) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call] # prometheus_client's
         self.registry = CollectorRegistry()
+        self.statistics = InferenceStatistics()
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         GCCollector(registry=self.registry)
@@ -176,6 +183,7 @@ class Metrics:
         )
         for metric in per_model:
             metric.remove_by_labels({"model": model_id})
+        self.statistics.forget_model(model_id)
 
     def _initialise(self) -> None:
         for reason in AUTH_FAILURES:

@@ -53,7 +53,7 @@ def tensor_to_message(tensor: RawTensor) -> tensor_pb2.Tensor:
         name=tensor.name,
         data_type=_DATA_TYPES[tensor.dtype],
         shape=tensor.shape,
-        data=tensor.data,
+        data=bytes(tensor.data),  # bytes already, and then not copied
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
@@ -23,11 +23,13 @@ from smidgen_service.errors import (
     TooLargeError,
 )
 from smidgen_service.handlers.admission import Admission
+from smidgen_service.handlers.classes import greatest_values
 from smidgen_service.handlers.engines import EngineCache
 from smidgen_service.handlers.images import ImageInputs, RawImages
 from smidgen_service.handlers.tensors import RawTensor, check_finite, check_tensors, raw_tensor
 from smidgen_service.handlers.versions import VersionResolver
 from smidgen_service.metrics import Metrics
+from smidgen_service.statistics import StageTimes
 from smidgen_service.store.records import VersionRecord
 from smidgen_service.threads import Threads
 
@@ -42,13 +44,18 @@ _INVALID = (
 
 @dataclass(frozen=True, slots=True)
 class InferenceRequest:
-    """One request; version None is the newest, no output names are all."""
+    """One request; version None is the newest, no output names are all.
+
+    Attributes:
+        class_counts: Of outputs of which only the greatest values are wanted: how many.
+    """
 
     model_id: str
     version: int | None
     inputs: Sequence[RawTensor]
     output_names: Sequence[str]
     images: RawImages | None = None
+    class_counts: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +74,7 @@ class _Computed:
     outputs: tuple[RawTensor, ...]
     batch_size: int
     started_s: float
-    input_s: float
-    compute_s: float
-    output_s: float
+    times: StageTimes
 
 
 class InferenceHandler:
@@ -109,16 +114,21 @@ class InferenceHandler:
         try:
             computed, engine = await self._run(request, version, deadline_s)
         except BaseException as error:
-            self._metrics.inference_requests.labels(*labels, _outcome(error)).inc()
+            outcome, total_s = _outcome(error), time.perf_counter() - arrived_s
+            self._metrics.inference_requests.labels(*labels, outcome).inc()
+            self._metrics.statistics.failed(
+                version.model_id, version.version, outcome, total_s=total_s
+            )
             raise
         queue_s = computed.started_s - arrived_s
         self._observe(labels, computed, queue_s)
+        self._count(version, computed, queue_s, time.perf_counter() - arrived_s)
         return InferenceAnswer(
             model_version=names.version_name(version.model_id, version.version),
             outputs=computed.outputs,
             isa=engine.isa,
             queue_s=queue_s,
-            compute_s=computed.compute_s,
+            compute_s=computed.times.compute_s,
         )
 
     async def _run(
@@ -139,7 +149,11 @@ class InferenceHandler:
                     names.version_name(version.model_id, version.version),
                 )
             wanted = request.output_names or [spec.name for spec in version.outputs]
-            compute = partial(_compute, most_answer_bytes=self._most_answer_bytes)
+            compute = partial(
+                _compute,
+                class_counts=request.class_counts,
+                most_answer_bytes=self._most_answer_bytes,
+            )
             return await self._threads.run(compute, engine, arrays, wanted), engine
 
     def _observe(self, labels: tuple[str, str], computed: _Computed, queue_s: float) -> None:
@@ -147,12 +161,20 @@ class InferenceHandler:
         self._metrics.inference_batch_size.labels(*labels).observe(computed.batch_size)
         stages = {
             "queue": queue_s,
-            "input": computed.input_s,
-            "compute": computed.compute_s,
-            "output": computed.output_s,
+            "input": computed.times.input_s,
+            "compute": computed.times.compute_s,
+            "output": computed.times.output_s,
         }
         for stage, seconds in stages.items():
             self._metrics.inference_stage_seconds.labels(*labels, stage).observe(seconds)
+
+    def _count(
+        self, version: VersionRecord, computed: _Computed, queue_s: float, total_s: float
+    ) -> None:
+        statistics = self._metrics.statistics
+        key = (version.model_id, version.version, computed.batch_size)
+        statistics.executed(*key, computed.times)
+        statistics.succeeded(*key, queue_s=queue_s, times=computed.times, total_s=total_s)
 
 
 def _compute(
@@ -160,6 +182,7 @@ def _compute(
     arrays: Mapping[str, NDArray[np.generic]],
     wanted: Sequence[str],
     *,
+    class_counts: Mapping[str, int],
     most_answer_bytes: int,
 ) -> _Computed:
     started_s = time.perf_counter()
@@ -176,15 +199,22 @@ def _compute(
             found=answer_bytes,
             most=most_answer_bytes,
         )
-    outputs = tuple(raw_tensor(name, results[name]) for name in wanted)
+    outputs = tuple(
+        greatest_values(name, results[name], class_counts[name])
+        if name in class_counts
+        else raw_tensor(name, results[name])
+        for name in wanted
+    )
     first = next(iter(arrays.values()))
     return _Computed(
         outputs=outputs,
         batch_size=first.shape[0] if first.ndim else 1,
         started_s=started_s,
-        input_s=checked_s - started_s,
-        compute_s=computed_s - checked_s,
-        output_s=time.perf_counter() - computed_s,
+        times=StageTimes(
+            input_s=checked_s - started_s,
+            compute_s=computed_s - checked_s,
+            output_s=time.perf_counter() - computed_s,
+        ),
     )
 
 

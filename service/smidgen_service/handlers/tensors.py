@@ -33,13 +33,13 @@ class RawTensor:
         name: May be empty where the model has one input.
         dtype: By its numpy name.
         shape: Extents, outermost first.
-        data: The values.
+        data: The values; in a request perhaps a view of the bytes of the message.
     """
 
     name: str
     dtype: str
     shape: tuple[int, ...]
-    data: bytes
+    data: bytes | memoryview
 
 
 def check_tensors(
@@ -78,6 +78,8 @@ def check_tensors(
             reason="INPUT_MISSING",
             field="inputs",
             tensor=missing[0].name,
+            given=", ".join(arrays),
+            missing=", ".join(spec.name for spec in missing),
         )
     return {spec.name: arrays[spec.name] for spec in specs}
 
@@ -100,6 +102,11 @@ def check_finite(arrays: Mapping[str, NDArray[np.generic]]) -> None:
             tensor=name,
             index=index,
         )
+
+
+def item_bytes(dtype: str) -> int:
+    """Returns the bytes of one value of a type, given by its numpy name."""
+    return _DTYPES[dtype].itemsize
 
 
 def raw_tensor(name: str, array: NDArray[np.generic]) -> RawTensor:
@@ -127,6 +134,7 @@ def _view(tensor: RawTensor, spec: TensorSpec) -> NDArray[np.generic]:
             field="inputs",
             tensor=spec.name,
             found=found,
+            expected=spec.describe_shape(),
         )
     if not spec.accepts_shape(tensor.shape):
         raise InvalidTensorError(
