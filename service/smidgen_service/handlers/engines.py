@@ -68,6 +68,11 @@ class EngineCache:
         # Shielded: others may wait for the same engine when this caller gives up.
         return await asyncio.shield(task)
 
+    def drop(self, sha256: str) -> None:
+        """Forgets an engine; runs in progress keep it until they end."""
+        if self._engines.pop(sha256, None) is not None:
+            self._metrics.loaded_engines.set(len(self._engines))
+
     async def _load(self, sha256: str) -> Engine:
         with self._blobs.pinned(sha256):
             path = await self._threads.run(self._blobs.verify, sha256)

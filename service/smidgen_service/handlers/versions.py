@@ -31,8 +31,25 @@ def resolve_version(tx: sqlite3.Connection, model_id: str, version: int | None) 
     return models.get_version(tx, model_id, newest)
 
 
+def resolve_served(tx: sqlite3.Connection, model_id: str, version: int | None) -> VersionRecord:
+    """Returns the version that answers requests, the newest one for None.
+
+    Raises:
+        NotFoundError: there is no such model or version.
+        FailedPreconditionError: the model has no version yet, or was taken out of service.
+    """
+    record = resolve_version(tx, model_id, version)
+    if models.is_unloaded(tx, model_id):
+        raise FailedPreconditionError(
+            f"{names.model_name(model_id)} was unloaded and takes no requests; load it first",
+            reason="MODEL_UNLOADED",
+            resource_name=names.model_name(model_id),
+        )
+    return record
+
+
 class VersionResolver:
-    """Resolves versions, from memory as long as nothing was written since."""
+    """Resolves versions that answer requests, from memory as long as nothing was written since."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -40,7 +57,7 @@ class VersionResolver:
         self._known: dict[tuple[str, int | None], VersionRecord] = {}
 
     async def resolve(self, model_id: str, version: int | None) -> VersionRecord:
-        """Returns what resolve_version returns."""
+        """Returns what resolve_served returns."""
         if self._generation != self._database.generation:
             self._generation = self._database.generation
             self._known.clear()
@@ -48,7 +65,7 @@ class VersionResolver:
         if found is not None:
             return found
         generation = self._generation
-        found = await self._database.read(lambda tx: resolve_version(tx, model_id, version))
+        found = await self._database.read(lambda tx: resolve_served(tx, model_id, version))
         if generation == self._database.generation == self._generation:
             self._known[model_id, version] = found
         return found

@@ -11,6 +11,7 @@ from smidgen_service import names
 from smidgen_service.errors import AlreadyExistsError, NotFoundError
 from smidgen_service.store.paging import PageRequest, Slice, select_slice
 from smidgen_service.store.records import (
+    IndexEntry,
     ModelRecord,
     VersionRecord,
     decode_specs,
@@ -149,6 +150,45 @@ def artifact_sizes(tx: sqlite3.Connection) -> tuple[tuple[str, int, int], ...]:
     """Returns model, version and file size of every version."""
     rows = tx.execute("SELECT model_id, version, size_bytes FROM versions").fetchall()
     return tuple((row[0], row[1], row[2]) for row in rows)
+
+
+def version_numbers(tx: sqlite3.Connection, model_id: str) -> tuple[int, ...]:
+    """Returns the numbers of a model's versions, oldest first."""
+    query = "SELECT version FROM versions WHERE model_id = ? ORDER BY version"
+    return tuple(row[0] for row in tx.execute(query, (model_id,)))
+
+
+def artifacts_of(tx: sqlite3.Connection, model_id: str) -> set[str]:
+    """Returns the digests of a model's artifact files."""
+    rows = tx.execute("SELECT sha256 FROM versions WHERE model_id = ?", (model_id,))
+    return {row[0] for row in rows}
+
+
+def index(tx: sqlite3.Connection) -> tuple[IndexEntry, ...]:
+    """Returns every version of every model, and models without versions, by id and number."""
+    rows = tx.execute(
+        "SELECT id, version, unloaded_models.model_id IS NOT NULL FROM models"
+        " LEFT JOIN versions ON versions.model_id = id"
+        " LEFT JOIN unloaded_models ON unloaded_models.model_id = id"
+        " ORDER BY id, version"
+    )
+    return tuple(IndexEntry(row[0], row[1], is_unloaded=bool(row[2])) for row in rows)
+
+
+def is_unloaded(tx: sqlite3.Connection, model_id: str) -> bool:
+    """Tells whether a model was taken out of service."""
+    found = tx.execute("SELECT 1 FROM unloaded_models WHERE model_id = ?", (model_id,)).fetchone()
+    return found is not None
+
+
+def mark_unloaded(tx: sqlite3.Connection, model_id: str) -> None:
+    """Takes a model out of service."""
+    tx.execute("INSERT OR IGNORE INTO unloaded_models VALUES (?)", (model_id,))
+
+
+def mark_loaded(tx: sqlite3.Connection, model_id: str) -> None:
+    """Puts a model back into service."""
+    tx.execute("DELETE FROM unloaded_models WHERE model_id = ?", (model_id,))
 
 
 def _decode_model(row: sqlite3.Row) -> ModelRecord:

@@ -65,6 +65,15 @@ class ModelRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class IndexEntry:
+    """One version in the list of everything, or a model without versions."""
+
+    model_id: str
+    version: int | None
+    is_unloaded: bool
+
+
+@dataclass(frozen=True, slots=True)
 class VersionRecord:
     """A converted version of a model."""
 

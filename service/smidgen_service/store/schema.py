@@ -190,6 +190,14 @@ _GARBAGE = (
     """,
 )
 
+_UNLOADED = (
+    """
+    CREATE TABLE unloaded_models (
+        model_id TEXT PRIMARY KEY REFERENCES models (id) ON DELETE CASCADE
+    ) STRICT, WITHOUT ROWID
+    """,
+)
+
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     _FIRST,
     _CALIBRATION_STATISTICS,
@@ -202,4 +210,5 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     _CONVERSION_MEASUREMENTS,
     _HELD_OUT,
     _GARBAGE,
+    _UNLOADED,
 )

@@ -1,0 +1,189 @@
+"""The models as a repository to infer from: what is there, what it looks like, load and unload."""
+
+from __future__ import annotations
+
+import math
+import sqlite3
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from smidgen.tensor_spec import TensorSpec
+from smidgen_service import names
+from smidgen_service.errors import FailedPreconditionError, NotFoundError
+from smidgen_service.handlers.engines import EngineCache
+from smidgen_service.handlers.tensors import item_bytes
+from smidgen_service.handlers.versions import VersionResolver, resolve_served, resolve_version
+from smidgen_service.statistics import InferenceStatistics, VersionStatistics
+from smidgen_service.store import models
+from smidgen_service.store.database import Database
+from smidgen_service.store.records import IndexEntry, VersionRecord
+
+
+@dataclass(frozen=True, slots=True)
+class ServedVersion:
+    """A version that takes requests.
+
+    Attributes:
+        record: The version.
+        numbers: All versions of its model, oldest first.
+        most_samples: Most samples whose values fit into one message; 0 where the first extents
+            are no batch.
+        most_running: Requests computed at the same time, of all models together.
+    """
+
+    record: VersionRecord
+    numbers: tuple[int, ...]
+    most_samples: int
+    most_running: int
+
+
+@dataclass(frozen=True, slots=True)
+class CountedVersion:
+    """A version and what was counted for it."""
+
+    model_id: str
+    version: int
+    statistics: VersionStatistics
+
+
+class RepositoryHandler:
+    """What the Open Inference Protocol asks beside inference.
+
+    Args:
+        database: The rows.
+        versions: Shared with inference.
+        engines: Shared with inference.
+        statistics: What inference counted.
+        most_bytes: Most bytes of a message.
+        most_running: Requests computed at the same time.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        versions: VersionResolver,
+        engines: EngineCache,
+        statistics: InferenceStatistics,
+        *,
+        most_bytes: int,
+        most_running: int,
+    ) -> None:
+        self._database = database
+        self._versions = versions
+        self._engines = engines
+        self._statistics = statistics
+        self._most_bytes = most_bytes
+        self._most_running = most_running
+
+    async def is_ready(self, model_id: str, version: int | None) -> bool:
+        """Tells whether requests would be taken."""
+        try:
+            await self._versions.resolve(model_id, version)
+        except (NotFoundError, FailedPreconditionError):
+            return False
+        return True
+
+    async def describe(self, model_id: str, version: int | None) -> ServedVersion:
+        """Returns a version, the newest one for None.
+
+        Raises:
+            NotFoundError: there is no such model or version.
+            FailedPreconditionError: the model has no version yet, or was taken out of service.
+        """
+
+        def work(tx: sqlite3.Connection) -> tuple[VersionRecord, tuple[int, ...]]:
+            record = resolve_served(tx, model_id, version)
+            return record, models.version_numbers(tx, model_id)
+
+        record, numbers = await self._database.read(work)
+        return ServedVersion(
+            record,
+            numbers,
+            most_samples=most_samples(record.inputs, record.outputs, self._most_bytes),
+            most_running=self._most_running,
+        )
+
+    async def index(self, *, is_ready_only: bool) -> tuple[IndexEntry, ...]:
+        """Returns all versions of all models."""
+        entries = await self._database.read(models.index)
+        return tuple(_ready(entries)) if is_ready_only else entries
+
+    async def statistics(
+        self, model_id: str | None, version: int | None
+    ) -> tuple[CountedVersion, ...]:
+        """Returns what was counted: for one version, for all of a model, or for all of all models.
+
+        Raises:
+            NotFoundError: there is no such model or version.
+            FailedPreconditionError: the model has no version yet, or was taken out of service.
+        """
+        if model_id is not None:
+            found = await self.describe(model_id, version)
+            numbers = found.numbers if version is None else (found.record.version,)
+            keys = [(model_id, number) for number in numbers]
+        else:
+            entries = await self.index(is_ready_only=True)
+            keys = [(entry.model_id, entry.version) for entry in entries if entry.version]
+        counted = self._statistics.snapshot()
+        return tuple(
+            CountedVersion(*key, statistics=counted.get(key, VersionStatistics())) for key in keys
+        )
+
+    async def load(self, model_id: str) -> None:
+        """Puts a model into service, its newest version ready in memory.
+
+        Raises:
+            NotFoundError: there is no such model.
+            FailedPreconditionError: it has no version yet.
+            DataLossError: the stored file fails its digest.
+        """
+
+        def look(tx: sqlite3.Connection) -> tuple[VersionRecord, bool]:
+            return resolve_version(tx, model_id, None), models.is_unloaded(tx, model_id)
+
+        record, is_unloaded = await self._database.read(look)
+        await self._engines.get(record.sha256)
+        if is_unloaded:
+            await self._database.write(lambda tx: models.mark_loaded(tx, model_id))
+
+    async def unload(self, model_id: str) -> None:
+        """Takes a model out of service and its engines out of memory.
+
+        Raises:
+            NotFoundError: there is no such model.
+        """
+
+        def work(tx: sqlite3.Connection) -> set[str]:
+            if not models.exists(tx, model_id):
+                raise NotFoundError("model", names.model_name(model_id))
+            models.mark_unloaded(tx, model_id)
+            return models.artifacts_of(tx, model_id)
+
+        for sha256 in await self._database.write(work):
+            self._engines.drop(sha256)
+
+
+def most_samples(
+    inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec], most_bytes: int
+) -> int:
+    """Returns how many samples fit into a message of a size, in each direction; at least 1.
+
+    0 where an input or output does not begin with a batch. Other extents that may differ count as
+    1.
+    """
+    specs = (*inputs, *outputs)
+    if not all(spec.shape and spec.shape[0] is None for spec in specs):
+        return 0
+    largest = max(_sample_bytes(inputs), _sample_bytes(outputs))
+    return max(1, min(most_bytes // largest, 2**31 - 1))
+
+
+def _sample_bytes(specs: Sequence[TensorSpec]) -> int:
+    return sum(
+        item_bytes(spec.dtype) * math.prod(extent or 1 for extent in spec.shape[1:])
+        for spec in specs
+    )
+
+
+def _ready(entries: Iterable[IndexEntry]) -> Iterable[IndexEntry]:
+    return (entry for entry in entries if entry.version is not None and not entry.is_unloaded)
