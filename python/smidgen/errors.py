@@ -22,7 +22,7 @@ Every error carries a stable `reason` for programs, and the variable parts of it
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
 
 class SmidgenError(Exception):
@@ -43,6 +43,12 @@ class SmidgenError(Exception):
         self.message = message
         self.reason = reason or self.default_reason
         self.metadata = {key: str(value) for key, value in metadata.items()}
+
+    def reworded(self, message: str) -> Self:
+        """Returns the same error with another message."""
+        other = self.__class__.__new__(self.__class__, message)
+        other.__dict__.update(self.__dict__, message=message)
+        return other
 
 
 class InvalidModelError(SmidgenError):

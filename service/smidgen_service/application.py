@@ -20,6 +20,7 @@ from smidgen_service.handlers.models import ModelHandler
 from smidgen_service.handlers.optimization import OptimizationHandler
 from smidgen_service.handlers.receiving import UploadReceiver
 from smidgen_service.handlers.reports import ReportHandler
+from smidgen_service.handlers.repository import RepositoryHandler
 from smidgen_service.handlers.streams import StreamReader
 from smidgen_service.handlers.uploading import Uploader
 from smidgen_service.handlers.versions import VersionResolver
@@ -57,6 +58,7 @@ class Handlers:
     jobs: JobHandler
     reports: ReportHandler
     inference: InferenceHandler
+    repository: RepositoryHandler
     receiver: UploadReceiver
 
 
@@ -161,6 +163,7 @@ class Application:
             most_bytes=settings.max_inference_bytes,
             most_work=settings.max_inference_operations,
         )
+        versions = VersionResolver(database)
         # Apart from the workers of calls, which a slow client may hold for long.
         inspectors = CallWorkers(
             data_dir.jobs, most=_INSPECTORS, threads=1, environment=environment
@@ -203,7 +206,7 @@ class Application:
             jobs=JobHandler(database, self.runner, self.announcements, tokens),
             reports=ReportHandler(database),
             inference=InferenceHandler(
-                VersionResolver(database),
+                versions,
                 engines,
                 admission,
                 self._compute_threads,
@@ -212,6 +215,14 @@ class Application:
                     self._decoder, io_threads, most_bytes=settings.max_message_bytes
                 ),
                 most_answer_bytes=settings.max_message_bytes - _ANSWER_OVERHEAD_BYTES,
+            ),
+            repository=RepositoryHandler(
+                database,
+                versions,
+                engines,
+                self._metrics.statistics,
+                most_bytes=settings.max_message_bytes,
+                most_running=settings.max_concurrent_inferences,
             ),
             receiver=receiver,
         )

@@ -3,6 +3,7 @@
 SmidgenError
 ├── InvalidArgumentError     a field of a request breaks its rules
 ├── RequestIdReusedError     a request_id came back with another request
+├── UnsupportedRequestError  a request asks for what its protocol has and this server does not
 ├── NotFoundError            a named resource does not exist
 ├── AlreadyExistsError       the id of a new resource is taken
 ├── FailedPreconditionError  the request is fine, the state of a resource forbids it
@@ -40,6 +41,16 @@ class InvalidArgumentError(SmidgenError):
         super().__init__(message, reason=reason, field=field, **metadata)
 
 
+def malformed_message() -> InvalidArgumentError:
+    """Returns the error for bytes that are no message of the expected type."""
+    return InvalidArgumentError(
+        "a message is not of the type that this method takes; generate the client's "
+        "stubs anew from the server's proto files",
+        field="",
+        reason="MESSAGE_MALFORMED",
+    )
+
+
 class RequestIdReusedError(SmidgenError):
     """A request_id came back with another request."""
 
@@ -52,6 +63,12 @@ class RequestIdReusedError(SmidgenError):
             field="request_id",
             request_id=request_id,
         )
+
+
+class UnsupportedRequestError(SmidgenError):
+    """A request asks for something that its protocol has and this server does not."""
+
+    default_reason = "REQUEST_UNSUPPORTED"
 
 
 class NotFoundError(SmidgenError):

@@ -13,7 +13,7 @@ import grpc
 from google.protobuf.message import DecodeError
 from grpc import aio
 
-from smidgen_service.errors import InvalidArgumentError
+from smidgen_service.errors import malformed_message
 
 Context = aio.ServicerContext[Any, Any]
 Behaviour = Callable[[Any, Context], Any]
@@ -132,12 +132,7 @@ class CallInterceptor(aio.ServerInterceptor, ABC):
 
     def _parsed(self, message: Any) -> Any:
         if self.refuses_malformed and isinstance(message, Malformed):
-            raise InvalidArgumentError(
-                "a message is not of the type that this method takes; generate the client's "
-                "stubs anew from the server's proto files",
-                field="",
-                reason="MESSAGE_MALFORMED",
-            )
+            raise malformed_message()
         return message
 
 

@@ -28,6 +28,8 @@ MOST_LOGGED_PER_SECOND = 100
 REQUEST_ID_HEADER = "x-request-id"
 HEALTH_PREFIX = "/grpc.health.v1.Health/"
 REFLECTION_PREFIX = "/grpc.reflection."
+_OPEN_INFERENCE = "/inference.GRPCInferenceService/"
+PROBES = (f"{_OPEN_INFERENCE}ServerLive", f"{_OPEN_INFERENCE}ServerReady")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -98,7 +100,7 @@ class RequestIds(CallInterceptor):
         if second != self._second:
             self._second, self._logged = second, 0
         self._logged += 1
-        is_health = method.path.startswith(HEALTH_PREFIX)
+        is_health = method.path.startswith((HEALTH_PREFIX, *PROBES))
         return self._logged <= MOST_LOGGED_PER_SECOND and not is_health
 
 
@@ -160,7 +162,7 @@ class RpcMetrics(CallInterceptor):
 
 
 class Admit(CallInterceptor):
-    """Refuses calls while the server starts or stops; health and reflection always pass.
+    """Refuses calls while the server starts or stops; probes and reflection always pass.
 
     Being the innermost, it also refuses messages that cannot be parsed.
     """
@@ -174,7 +176,7 @@ class Admit(CallInterceptor):
     @asynccontextmanager
     async def around(self, method: Method, context: Context) -> AsyncIterator[None]:
         """Checks the phase of the server."""
-        if not method.path.startswith((HEALTH_PREFIX, REFLECTION_PREFIX)):
+        if not method.path.startswith((HEALTH_PREFIX, REFLECTION_PREFIX, *PROBES)):
             self._lifecycle.check()
             yield
         elif method.is_server_stream:

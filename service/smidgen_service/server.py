@@ -37,6 +37,7 @@ from smidgen_service.interceptors import Admit, ErrorGuard, RequestIds, RpcMetri
 from smidgen_service.lifecycle import Lifecycle, Phase
 from smidgen_service.logs import configure, log
 from smidgen_service.metrics import Metrics, MetricsEndpoint, package_version
+from smidgen_service.open_inference import inference_service_pb2 as open_inference_pb2
 from smidgen_service.security.authentication import Authenticator
 from smidgen_service.security.certificates import CertificateError, ServerCertificates
 from smidgen_service.security.gate import Gate
@@ -48,7 +49,9 @@ from smidgen_service.servicers.datasets import DatasetServicer
 from smidgen_service.servicers.inference import InferenceServicer
 from smidgen_service.servicers.jobs import JobServicer
 from smidgen_service.servicers.models import ModelServicer
+from smidgen_service.servicers.open_inference import OpenInferenceServicer
 from smidgen_service.servicers.optimization import OptimizationServicer
+from smidgen_service.servicers.registration import add_service
 from smidgen_service.servicers.reports import ReportServicer
 from smidgen_service.settings import Settings
 from smidgen_service.store.database import DatabaseDamagedError, SchemaTooNewError
@@ -60,6 +63,7 @@ _PROTOS: tuple[FileDescriptor, ...] = (
     job_service_pb2.DESCRIPTOR,
     report_service_pb2.DESCRIPTOR,
     inference_service_pb2.DESCRIPTOR,
+    open_inference_pb2.DESCRIPTOR,
 )
 _BOTH = (False, True)
 _STREAMS = {rpc_type(client, server): (client, server) for client in _BOTH for server in _BOTH}
@@ -111,7 +115,7 @@ class Server:
         self._authenticator = self._read_identities()
         self._grpc = aio.server(interceptors=self._interceptors(), options=_options(settings))
         registry = Registry(self._grpc)
-        register(registry, self._application.handlers, self._health, settings)
+        register(registry, self._application.handlers, self._health, self._lifecycle, settings)
         check_listed(registry.paths)
         self._endpoint: MetricsEndpoint | None = None
 
@@ -243,7 +247,11 @@ async def _run(settings: Settings, data_dir: DataDir) -> None:
 
 
 def register(
-    registry: Registry, handlers: Handlers, health_servicer: object, settings: Settings
+    registry: Registry,
+    handlers: Handlers,
+    health_servicer: object,
+    lifecycle: Lifecycle,
+    settings: Settings,
 ) -> None:
     """Adds all services to a server."""
     # The generated functions want a server, of which they call what a Registry has.
@@ -263,6 +271,12 @@ def register(
     )
     inference_service_pb2_grpc.add_InferenceServiceServicer_to_server(
         InferenceServicer(handlers.inference), server
+    )
+    add_service(
+        open_inference_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"],
+        OpenInferenceServicer(handlers.inference, handlers.repository, lifecycle),
+        server,
+        encoded={"ModelInfer", "ModelStreamInfer"},
     )
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
     if settings.reflection:

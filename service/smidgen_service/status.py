@@ -37,6 +37,7 @@ CODES: Mapping[type[SmidgenError], grpc.StatusCode] = {
     library.MissingExtraError: _Code.FAILED_PRECONDITION,
     service.InvalidArgumentError: _Code.INVALID_ARGUMENT,
     service.RequestIdReusedError: _Code.INVALID_ARGUMENT,
+    service.UnsupportedRequestError: _Code.UNIMPLEMENTED,
     service.NotFoundError: _Code.NOT_FOUND,
     service.AlreadyExistsError: _Code.ALREADY_EXISTS,
     service.FailedPreconditionError: _Code.FAILED_PRECONDITION,

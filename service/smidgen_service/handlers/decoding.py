@@ -37,7 +37,7 @@ class ImageDecoder:
         shutil.rmtree(self._root, ignore_errors=True)
 
     async def decode(
-        self, images: Sequence[bytes], preprocessing: Preprocessing, extent: Extent
+        self, images: Sequence[bytes | memoryview], preprocessing: Preprocessing, extent: Extent
     ) -> bytes:
         """Returns the samples of encoded images as float32, one after the other.
 
@@ -78,7 +78,7 @@ class ImageDecoder:
         self,
         process: WorkerProcess,
         scratch: Path,
-        images: Sequence[bytes],
+        images: Sequence[bytes | memoryview],
         preprocessing: Preprocessing,
         extent: Extent,
     ) -> bytes:

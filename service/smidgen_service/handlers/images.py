@@ -23,10 +23,17 @@ from smidgen_service.threads import Threads
 
 @dataclass(frozen=True, slots=True)
 class RawImages:
-    """Images as they crossed the wire: encoded, or as pixels."""
+    """Images as they crossed the wire: encoded, or as pixels.
 
-    encoded: Sequence[bytes]
+    Attributes:
+        encoded: Image files.
+        pixels: Images without a file around them.
+        input_name: The input that they are for, if the request says so.
+    """
+
+    encoded: Sequence[bytes | memoryview]
     pixels: RawTensor | None
+    input_name: str = ""
 
     @property
     def count(self) -> int:
@@ -71,6 +78,13 @@ class ImageInputs:
                 resource_name=version_name,
             )
         spec = check_takes_images(specs, preprocessing)
+        if images.input_name not in ("", spec.name):
+            raise InvalidTensorError(
+                f"the model has no input {images.input_name[:80]!r}; images are for {spec.name!r}",
+                reason="INPUT_UNKNOWN",
+                field="inputs",
+                tensor=images.input_name[:80],
+            )
         extent = model_extent(preprocessing, spec)
         shape = self._shape(images.count, preprocessing, extent, spec)
         if images.pixels is not None:

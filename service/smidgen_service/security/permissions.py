@@ -106,7 +106,6 @@ PERMISSIONS: Mapping[str, Rule] = {
 NOT_ALWAYS_SERVED = (
     "/grpc.health.v1.Health/List",
     "/grpc.reflection.",
-    "/inference.GRPCInferenceService/",
 )
 """Beginnings of paths whose rows may stand here although a server has no such methods."""
 

@@ -11,6 +11,7 @@ from grpc import aio
 from grpc_health.v1 import health
 
 from smidgen_service.application import Handlers
+from smidgen_service.lifecycle import Lifecycle
 from smidgen_service.security.permissions import (
     NOT_ALWAYS_SERVED,
     PERMISSIONS,
@@ -26,7 +27,7 @@ from smidgen_service.settings import Settings
 def registry_of_the_server() -> Registry:
     registry = Registry(aio.server())
     handlers = cast(Handlers, SimpleNamespace(**dict.fromkeys(Handlers.__slots__)))
-    register(registry, handlers, health.aio.HealthServicer(), Settings())
+    register(registry, handlers, health.aio.HealthServicer(), Lifecycle(), Settings())
     return registry
 
 
