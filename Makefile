@@ -12,7 +12,7 @@ SOURCES := $(shell find csrc -type f 2>/dev/null) CMakeLists.txt pyproject.toml
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(VENV)/.installed ## Create the virtual environment, build the engine, install everything
+setup: $(VENV)/.installed $(VENV)/.triton $(VENV)/.protobuf7 ## Create the virtual environment, build the engine, install everything
 
 $(VENV)/.dependencies: requirements.lock
 	@$(PYTHON) tools/check_machine.py
@@ -22,6 +22,11 @@ $(VENV)/.dependencies: requirements.lock
 
 $(VENV)/.installed: $(VENV)/.dependencies $(SOURCES)
 	PATH="$(CURDIR)/$(BIN):$$PATH" CMAKE_BUILD_PARALLEL_LEVEL=$(JOBS) $(BIN)/pip install --quiet --no-build-isolation --no-deps --config-settings build-dir=$(ENGINE) --config-settings cmake.define.SMIDGEN_BUILD_TESTS=OFF --editable .
+	@touch $@
+
+# Packages for some processes of the tests, in front of those that all others share.
+$(VENV)/.triton $(VENV)/.protobuf7: $(VENV)/.%: $(VENV)/.dependencies requirements-%.lock
+	$(BIN)/pip install --quiet --no-deps --upgrade --target $(VENV)/$* --requirement requirements-$*.lock
 	@touch $@
 
 demo: setup ## Train, calibrate, quantize and serve a real model, and show what it brought

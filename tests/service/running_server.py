@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -170,11 +170,18 @@ class RunningServer:
 
 
 def start_server(
-    data_dir: Path, *flags: str, credentials: grpc.ChannelCredentials | None = None
+    data_dir: Path,
+    *flags: str,
+    credentials: grpc.ChannelCredentials | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> RunningServer:
     """Starts a server on free ports and returns once it serves.
 
-    The credentials are those of the channel to a server with TLS.
+    Args:
+        data_dir: Its data directory.
+        flags: Of its command.
+        credentials: Those of the channel to a server with TLS.
+        environment: Its variables; None for those of this process.
     """
     data_dir.mkdir(parents=True, exist_ok=True)
     (data_dir / "server.json").unlink(missing_ok=True)
@@ -183,7 +190,7 @@ def start_server(
     command += ["--data-dir", str(data_dir), "--worker-threads", "1"]
     command += ["--blob-grace-seconds", "0", *flags]
     with log_path.open("wb") as log_file:
-        process = subprocess.Popen(command, stderr=log_file)
+        process = subprocess.Popen(command, stderr=log_file, env=environment)
     deadline = time.monotonic() + START_SECONDS
     while not (data_dir / "server.json").exists():
         if process.poll() is not None or time.monotonic() > deadline:
