@@ -8,7 +8,7 @@ import re
 import time
 import uuid
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 
 import grpc
@@ -17,6 +17,7 @@ from prometheus_client import Counter, Histogram
 
 from smidgen.errors import SmidgenError
 from smidgen_service import status
+from smidgen_service.converters.open_inference.wording import tritons_words
 from smidgen_service.faults import hide
 from smidgen_service.interception import CallInterceptor, Context, Method
 from smidgen_service.lifecycle import Lifecycle
@@ -177,13 +178,17 @@ class Admit(CallInterceptor):
     async def around(self, method: Method, context: Context) -> AsyncIterator[None]:
         """Checks the phase of the server."""
         if not method.path.startswith((HEALTH_PREFIX, REFLECTION_PREFIX, *PROBES)):
-            self._lifecycle.check()
+            with self._words(method):
+                self._lifecycle.check()
             yield
         elif method.is_server_stream:
             with self._lifecycle.watch():
                 yield
         else:
             yield
+
+    def _words(self, method: Method) -> AbstractContextManager[None]:
+        return tritons_words() if method.path.startswith(_OPEN_INFERENCE) else nullcontext()
 
 
 def code_of_exception(error: BaseException, context: Context) -> grpc.StatusCode:

@@ -47,10 +47,10 @@ class InferenceServiceServicer:
     """
 
     def Infer(self, request, context):
-        """Runs one request. Errors: NOT_FOUND (model, version), FAILED_PRECONDITION (the model has no converted version, or the
-        version no preprocessing for images, or the server no decoder), INVALID_ARGUMENT (missing or unknown input, shape,
-        type, length, NaN or infinity, malformed image), RESOURCE_EXHAUSTED (queue full), DEADLINE_EXCEEDED, DATA_LOSS
-        (stored artifact fails its digest). Idempotent.
+        """Runs one request. Errors: NOT_FOUND (model, version), FAILED_PRECONDITION (the model has no converted version or is
+        unloaded, or the version has no preprocessing for images, or the server no decoder), INVALID_ARGUMENT (missing or
+        unknown input, shape, type, length, NaN or infinity, malformed image), RESOURCE_EXHAUSTED (queue full),
+        DEADLINE_EXCEEDED, DATA_LOSS (stored artifact fails its digest). Idempotent.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -34,10 +34,10 @@ class InferenceServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> InferenceServiceAsyncStub: ...
     Infer: _grpc.UnaryUnaryMultiCallable[_inference_service_pb2.InferRequest, _inference_service_pb2.InferResponse]
-    """Runs one request. Errors: NOT_FOUND (model, version), FAILED_PRECONDITION (the model has no converted version, or the
-    version no preprocessing for images, or the server no decoder), INVALID_ARGUMENT (missing or unknown input, shape,
-    type, length, NaN or infinity, malformed image), RESOURCE_EXHAUSTED (queue full), DEADLINE_EXCEEDED, DATA_LOSS
-    (stored artifact fails its digest). Idempotent.
+    """Runs one request. Errors: NOT_FOUND (model, version), FAILED_PRECONDITION (the model has no converted version or is
+    unloaded, or the version has no preprocessing for images, or the server no decoder), INVALID_ARGUMENT (missing or
+    unknown input, shape, type, length, NaN or infinity, malformed image), RESOURCE_EXHAUSTED (queue full),
+    DEADLINE_EXCEEDED, DATA_LOSS (stored artifact fails its digest). Idempotent.
     """
 
 @_typing.type_check_only
@@ -46,10 +46,10 @@ class InferenceServiceAsyncStub(InferenceServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Infer: _aio.UnaryUnaryMultiCallable[_inference_service_pb2.InferRequest, _inference_service_pb2.InferResponse]  # type: ignore[assignment]
-    """Runs one request. Errors: NOT_FOUND (model, version), FAILED_PRECONDITION (the model has no converted version, or the
-    version no preprocessing for images, or the server no decoder), INVALID_ARGUMENT (missing or unknown input, shape,
-    type, length, NaN or infinity, malformed image), RESOURCE_EXHAUSTED (queue full), DEADLINE_EXCEEDED, DATA_LOSS
-    (stored artifact fails its digest). Idempotent.
+    """Runs one request. Errors: NOT_FOUND (model, version), FAILED_PRECONDITION (the model has no converted version or is
+    unloaded, or the version has no preprocessing for images, or the server no decoder), INVALID_ARGUMENT (missing or
+    unknown input, shape, type, length, NaN or infinity, malformed image), RESOURCE_EXHAUSTED (queue full),
+    DEADLINE_EXCEEDED, DATA_LOSS (stored artifact fails its digest). Idempotent.
     """
 
 class InferenceServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -61,10 +61,10 @@ class InferenceServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _inference_service_pb2.InferRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_inference_service_pb2.InferResponse, _abc.Awaitable[_inference_service_pb2.InferResponse]]:
-        """Runs one request. Errors: NOT_FOUND (model, version), FAILED_PRECONDITION (the model has no converted version, or the
-        version no preprocessing for images, or the server no decoder), INVALID_ARGUMENT (missing or unknown input, shape,
-        type, length, NaN or infinity, malformed image), RESOURCE_EXHAUSTED (queue full), DEADLINE_EXCEEDED, DATA_LOSS
-        (stored artifact fails its digest). Idempotent.
+        """Runs one request. Errors: NOT_FOUND (model, version), FAILED_PRECONDITION (the model has no converted version or is
+        unloaded, or the version has no preprocessing for images, or the server no decoder), INVALID_ARGUMENT (missing or
+        unknown input, shape, type, length, NaN or infinity, malformed image), RESOURCE_EXHAUSTED (queue full),
+        DEADLINE_EXCEEDED, DATA_LOSS (stored artifact fails its digest). Idempotent.
         """
 
 def add_InferenceServiceServicer_to_server(servicer: InferenceServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from typing import Any, Never
 
 from grpc import aio
@@ -139,9 +140,7 @@ class OpenInferenceServicer:
                 error = found if isinstance(found, SmidgenError) else hide(found, "stream_fault")
                 return failure_to_bytes(error, request_id)
 
-        answers = in_order(
-            request_iterator, answer, most=_MOST_IN_PROGRESS, reading=self._lifecycle.watch
-        )
+        answers = in_order(request_iterator, answer, most=_MOST_IN_PROGRESS, reading=self._reading)
         async for encoded in answers:
             yield encoded
 
@@ -208,6 +207,11 @@ class OpenInferenceServicer:
             "its start",
             reason="LOG_SETTINGS_UNSUPPORTED",
         )
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        with tritons_words(), self._lifecycle.watch():
+            yield
 
     async def _infer(self, raw: RawRequest, context: Context, *, is_in_stream: bool) -> bytes:
         with tritons_words(raw.message.model_name):

@@ -112,6 +112,7 @@ def test_open_stream_does_not_hold_up_the_end_of_the_server(tmp_path: Path) -> N
         with pytest.raises(grpc.RpcError) as caught:
             next(stream)
         assert ending(caught.value) == (grpc.StatusCode.UNAVAILABLE, "SERVER_DRAINING")
+        assert caught.value.details().startswith("Server not ready: ")
         assert server.process.wait(timeout=20) == 0
     finally:
         release.set()
@@ -126,3 +127,16 @@ def test_health_and_metrics_know_the_service(server: RunningServer) -> None:
     assert f'grpc_service="{name}"' in server.metrics()
     ready = call(server, "ServerReady", pb.ServerReadyRequest(), pb.ServerReadyResponse)
     assert ready.ready
+
+
+def test_compressed_message_is_held_to_the_limit_of_what_it_unpacks_to(
+    server: RunningServer,
+) -> None:
+    channel = grpc.insecure_channel(
+        f"127.0.0.1:{server.port}", options=[("grpc.max_send_message_length", -1)]
+    )
+    with channel, pytest.raises(grpc.RpcError) as caught:
+        channel.unary_unary("/inference.GRPCInferenceService/ModelInfer")(
+            b"\x3a" + bytes(66 << 20), compression=grpc.Compression.Gzip, timeout=60
+        )
+    assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED

@@ -16,8 +16,8 @@ _Wording = Callable[[SmidgenError, str], str]
 
 
 @contextmanager
-def tritons_words(model_name: str) -> Iterator[None]:
-    """Raises errors of the block in Triton's words for this model."""
+def tritons_words(model_name: str = "") -> Iterator[None]:
+    """Raises errors of the block in Triton's words for this model, if they are about one."""
     try:
         yield
     except SmidgenError as error:
@@ -122,6 +122,10 @@ def _late(error: SmidgenError, model: str) -> str:
     return f"Request timeout expired: {error.message}"
 
 
+def _not_ready(error: SmidgenError, model: str) -> str:
+    return f"Server not ready: {error.message}"
+
+
 _WORDINGS: Mapping[str, _Wording] = {
     "MODEL_NOT_FOUND": _unknown_model,
     "MODEL_VERSION_NOT_FOUND": _unknown_version,
@@ -137,6 +141,8 @@ _WORDINGS: Mapping[str, _Wording] = {
     "CONTENTS_OF_OTHER_TYPE": _contents_of_other_type,
     "QUEUE_FULL": _queue_full,
     "DEADLINE_EXCEEDED": _late,
+    "SERVER_STARTING": _not_ready,
+    "SERVER_DRAINING": _not_ready,
 }
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from smidgen.errors import InvalidTensorError, SmidgenError
 from smidgen_service.converters.open_inference.wording import in_tritons_words, tritons_words
-from smidgen_service.errors import DeadlineError, NotFoundError, OverloadedError
+from smidgen_service.errors import DeadlineError, DrainingError, NotFoundError, OverloadedError
 from smidgen_service.status import ending_of
 
 
@@ -22,6 +22,7 @@ from smidgen_service.status import ending_of
             "Request for unknown model: 'm' version 3 is not found",
         ),
         (OverloadedError("9 wait", retry_after_s=1.0), "Exceeds maximum queue size: 9 wait"),
+        (DrainingError("it stops"), "Server not ready: it stops"),
         (DeadlineError("too late"), "Request timeout expired: too late"),
         (
             InvalidTensorError("m", reason="TENSOR_SHAPE_MISMATCH", field="images"),
