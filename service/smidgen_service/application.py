@@ -49,7 +49,7 @@ _ANSWER_OVERHEAD_BYTES = 1 << 16  # names, shapes and times beside the values
 
 @dataclass(frozen=True, slots=True)
 class Handlers:
-    """What the servicers call."""
+    """What the servicers call, and threads for reading requests that take long to read."""
 
     models: ModelHandler
     datasets: DatasetHandler
@@ -60,6 +60,7 @@ class Handlers:
     inference: InferenceHandler
     repository: RepositoryHandler
     receiver: UploadReceiver
+    threads: Threads
 
 
 class Application:
@@ -225,4 +226,5 @@ class Application:
                 most_running=settings.max_concurrent_inferences,
             ),
             receiver=receiver,
+            threads=io_threads,
         )

@@ -274,7 +274,7 @@ def register(
     )
     add_service(
         open_inference_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"],
-        OpenInferenceServicer(handlers.inference, handlers.repository, lifecycle),
+        OpenInferenceServicer(handlers.inference, handlers.repository, handlers.threads, lifecycle),
         server,
         encoded={"ModelInfer", "ModelStreamInfer"},
     )

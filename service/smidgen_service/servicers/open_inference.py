@@ -40,6 +40,7 @@ from smidgen_service.lifecycle import Lifecycle, Phase
 from smidgen_service.metrics import package_version
 from smidgen_service.open_inference import inference_service_pb2 as pb
 from smidgen_service.servicers.streams import in_order
+from smidgen_service.threads import Threads
 
 Context = aio.ServicerContext[Any, Any]
 _EXTENSIONS = (
@@ -60,10 +61,15 @@ class OpenInferenceServicer:
     """GRPCInferenceService. ModelInfer and ModelStreamInfer take and return encoded messages."""
 
     def __init__(
-        self, inference: InferenceHandler, repository: RepositoryHandler, lifecycle: Lifecycle
+        self,
+        inference: InferenceHandler,
+        repository: RepositoryHandler,
+        threads: Threads,
+        lifecycle: Lifecycle,
     ) -> None:
         self._inference = inference
         self._repository = repository
+        self._threads = threads
         self._lifecycle = lifecycle
 
     async def ServerLive(
@@ -215,7 +221,7 @@ class OpenInferenceServicer:
 
     async def _infer(self, raw: RawRequest, context: Context, *, is_in_stream: bool) -> bytes:
         with tritons_words(raw.message.model_name):
-            call = infer_call(raw)
+            call = await self._threads.run(infer_call, raw) if raw.is_long else infer_call(raw)
             limits = (context.time_remaining(), call.timeout_s)
             deadline_s = min((limit for limit in limits if limit is not None), default=None)
             answer = await self._inference.infer(call.request, deadline_s=deadline_s)

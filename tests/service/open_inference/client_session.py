@@ -265,6 +265,9 @@ def explicit_contents(s: Session) -> Any:
             explicit("flags", "BOOL", [1, 4], bool_contents=[True, False, True, True]), np.int64
         ),
         answer(explicit("scores", "FP32", [1, 4], fp32_contents=[0.5, -1, 2, 3]), np.float32),
+        answer(explicit("scores", "FP32", [10000, 4], fp32_contents=[1, 2] * 20000), np.float32)[
+            -4:
+        ],
     ]
 
 

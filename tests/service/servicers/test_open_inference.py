@@ -27,7 +27,7 @@ def lifecycle() -> Lifecycle:
 @pytest.fixture
 async def channel(lifecycle: Lifecycle) -> AsyncIterator[aio.Channel]:
     server = aio.server(interceptors=(ErrorGuard(), Admit(lifecycle)))
-    servicer = OpenInferenceServicer(NOBODY, NOBODY, lifecycle)
+    servicer = OpenInferenceServicer(NOBODY, NOBODY, NOBODY, lifecycle)
     add_service(SERVICE, servicer, server, encoded={"ModelInfer", "ModelStreamInfer"})
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
@@ -64,5 +64,5 @@ async def test_all_else_is_refused_unless_serving(
 
 
 def test_servicer_has_every_method() -> None:
-    servicer = OpenInferenceServicer(NOBODY, NOBODY, Lifecycle())
+    servicer = OpenInferenceServicer(NOBODY, NOBODY, NOBODY, Lifecycle())
     assert all(callable(getattr(servicer, method.name)) for method in SERVICE.methods)

@@ -29,6 +29,8 @@ from smidgen_service.handlers.inference import InferenceRequest
 from smidgen_service.handlers.tensors import RawTensor
 from smidgen_service.open_inference import inference_service_pb2 as pb
 
+_LONG_BYTES = 1 << 16
+
 
 @dataclass(frozen=True, slots=True)
 class RawRequest:
@@ -37,10 +39,17 @@ class RawRequest:
     Attributes:
         message: All of it but the raw contents.
         contents: The raw contents, as views of the received bytes.
+        head_bytes: Bytes of the message.
     """
 
     message: pb.ModelInferRequest
     contents: Sequence[memoryview]
+    head_bytes: int
+
+    @property
+    def is_long(self) -> bool:
+        """Whether reading its values one by one takes longer than an event loop should wait."""
+        return self.head_bytes > _LONG_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +78,7 @@ def parse_request(data: bytes) -> RawRequest:
     """
     head, contents = split_raw_contents(data)
     try:
-        return RawRequest(pb.ModelInferRequest.FromString(head), contents)
+        return RawRequest(pb.ModelInferRequest.FromString(head), contents, len(head))
     except DecodeError:
         raise malformed_message() from None
 

@@ -32,7 +32,11 @@ def request(datatype: str, shape: tuple[int, ...], name: str = "x") -> pb.ModelI
 
 
 def call(message: pb.ModelInferRequest) -> Any:
-    return infer_call(parse_request(message.SerializeToString()))
+    return call_bytes(message.SerializeToString())
+
+
+def call_bytes(data: bytes) -> Any:
+    return infer_call(parse_request(data))
 
 
 def refusal(message: pb.ModelInferRequest) -> str:
@@ -114,6 +118,39 @@ def test_any_bytes_are_elements_or_refused(data: bytes, count: int) -> None:
         return
     assert len(found) == count
     assert sum(len(element) + 4 for element in found) == len(data)
+
+
+VALID = request("FP32", (2, 2))
+VALID.raw_input_contents.append(bytes(16))
+VALID.outputs.add(name="y").parameters["classification"].int64_param = 2
+EXPLICIT = request("INT8", (3,))
+EXPLICIT.inputs[0].contents.int_contents.extend([1, -128, 127])
+PICTURES = request("BYTES", (2, 1))
+PICTURES.raw_input_contents.append(b"\x01\x00\x00\x00x\x00\x00\x00\x00")
+
+
+@settings(max_examples=300)
+@given(
+    st.sampled_from([message.SerializeToString() for message in (VALID, EXPLICIT, PICTURES)]),
+    st.lists(st.tuples(st.integers(0, 200), st.integers(0, 255)), max_size=4),
+    st.integers(0, 200),
+)
+def test_damaged_requests_are_read_or_refused(
+    encoded: bytes, changes: list[tuple[int, int]], length: int
+) -> None:
+    damaged = bytearray(encoded[: max(length, 1)])
+    for place, value in changes:
+        damaged[place % len(damaged)] = value
+    try:
+        found = call_bytes(bytes(damaged))
+    except SmidgenError as error:
+        assert error.message  # noqa: PT017 - either way is right
+        return
+    images = found.request.images
+    views = [tensor.data for tensor in found.request.inputs] + list(
+        images.encoded if images else ()
+    )
+    assert sum(len(view) for view in views) <= len(damaged) * 4
 
 
 @pytest.mark.parametrize("shape", [(), (2, 2), (0,), (-1,), (1025,), (1, 1, 2), (2**62, 1)])
