@@ -57,7 +57,7 @@ def triton_server(
         environment=environment,
     )
     try:
-        for name in ("simple", "scores", "levels", "flags", "fixed", "pictures"):
+        for name in ("simple", "scores", "levels", "flags", "fixed", "digits", "pictures"):
             program = getattr(programs, name)()
             server.upload_model(name, encode_artifact(program), is_artifact=True)
         server.upload_model("counted", encode_artifact(programs.scores()), is_artifact=True)

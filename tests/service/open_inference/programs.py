@@ -63,6 +63,15 @@ def fixed() -> Program:
     return _program(tensors, (Unary("INPUT", "OUTPUT", "neg"),))
 
 
+def digits() -> Program:
+    """Image, FP32 [N, 1, 8, 8], to output [N, 1, 8], the means of the rows: the documentation's."""
+    tensors = [
+        TensorInfo("image", DType.FLOAT32, (None, 1, 8, 8)),
+        TensorInfo("output", DType.FLOAT32, (None, 1, 8)),
+    ]
+    return _program(tensors, (Reduce("image", "output", "mean", (3,)),))
+
+
 def pictures() -> Program:
     """INPUT, FP32 [N, 3, 8, 8] made of images, to OUTPUT [N, 3, 8], the means of the rows."""
     tensors = [

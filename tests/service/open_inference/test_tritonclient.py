@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import re
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,8 +18,10 @@ from smidgen.config import Extent
 from smidgen.data.preprocess import preprocess
 from smidgen_service.open_inference import inference_service_pb2 as pb
 from tests.service.open_inference import programs
-from tests.service.open_inference.conftest import PIXELS, Found
+from tests.service.open_inference.conftest import PIXELS, Found, overlay
+from tests.service.running_server import RunningServer
 
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "triton.md"
 A = np.arange(32).reshape(2, 16)
 INVALID = "StatusCode.INVALID_ARGUMENT"
 NOT_FOUND = "StatusCode.NOT_FOUND"
@@ -263,7 +269,16 @@ def test_statistics_count_samples_and_computations(found: Found) -> None:
         (batch["batch_size"], batch["compute_infer"]["count"]) for batch in counted["batch_stats"]
     ]
     assert sizes == [("1", "1"), ("3", "2")]
-    assert names == ["counted", "fixed", "flags", "levels", "pictures", "scores", "simple"]
+    assert names == [
+        "counted",
+        "digits",
+        "fixed",
+        "flags",
+        "levels",
+        "pictures",
+        "scores",
+        "simple",
+    ]
     assert unknown[0] == NOT_FOUND
 
 
@@ -276,7 +291,7 @@ def test_repository_lists_loads_and_unloads(found: Found) -> None:
     text = "Request for unknown model: 'scores' is not at ready state; load it first"
     assert infer == metadata == [PRECONDITION, text]
     assert index == [["scores", "1", "UNAVAILABLE", "unloaded"]]
-    assert ready == ["counted", "fixed", "flags", "levels", "pictures", "simple"]
+    assert ready == ["counted", "digits", "fixed", "flags", "levels", "pictures", "simple"]
     assert loaded == [True, [[-1.0, -2.0, -3.0, -4.0]]]
     assert [code for code, _ in refused] == [
         NOT_FOUND,
@@ -295,6 +310,29 @@ def test_what_is_not_supported_says_so(found: Found) -> None:
     assert {code for code, _ in answers} == {UNIMPLEMENTED}
     assert all(text.startswith("the server does not support ") for _, text in answers)
     assert len(answers) == 10
+
+
+def test_documentation_runs_as_it_stands_there_but_for_the_port(
+    triton_server: RunningServer,
+) -> None:
+    (block,) = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    prelude = "import numpy as np\nimages = np.ones((7, 1, 8, 8), np.float32)\n"
+    check = "\nassert logits.shape == (7, 1, 8) and (logits == 1).all(), logits\n"
+    script = prelude + block.replace(":8001", f":{triton_server.port}") + check
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(
+        command, check=False, env=overlay("triton"), capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_own_client_shares_a_process_with_tritons() -> None:
+    code = "import tritonclient.grpc, smidgen.client, smidgen.v1.inference_service_pb2 as pb, sys\n"
+    code += "assert not any('open_inference' in name for name in sys.modules)\n"
+    code += "print(pb.InferRequest.DESCRIPTOR.full_name)"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, check=True, env=overlay("triton"), capture_output=True)
+    assert done.stdout.decode().strip() == "smidgen.v1.InferRequest"
 
 
 def test_every_field_and_method_is_the_clients(found: Found) -> None:
