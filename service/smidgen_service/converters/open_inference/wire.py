@@ -7,15 +7,15 @@ is what protobuf makes of the rest, followed by the fields of its raw contents.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from smidgen_service.errors import InvalidArgumentError, TooLargeError, malformed_message
 
 MOST_FIELDS = 1 << 13
 """Fields of a request: more than any model has inputs, outputs and parameters."""
 MOST_HEAD_BYTES = 4 << 20
-"""Bytes of a request beside its raw contents; these are parsed one by one, on the event loop."""
-_RAW_INPUT_CONTENTS = 7
+"""Bytes of a request beside its raw contents: what protobuf parses, value by value."""
+_RAW_INPUT_CONTENTS_KEY = 7 << 3 | 2
 _RAW_OUTPUT_CONTENTS_KEY = 6 << 3 | 2
 _INFER_RESPONSE_KEY = 2 << 3 | 2
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
@@ -32,31 +32,12 @@ def split_raw_contents(message: bytes) -> tuple[bytes, list[memoryview]]:
     view = memoryview(message)
     kept: list[memoryview] = []
     contents: list[memoryview] = []
-    start, position, end = 0, 0, len(message)
-    count = 0
-    while position < end:
-        count += 1
-        if count > MOST_FIELDS:
-            raise _too_many_fields()
-        field_start = position
-        key, position = _varint(message, position)
-        field, kind = key >> 3, key & 7
-        if kind == _BYTES:
-            size, position = _varint(message, position)
-        elif kind == _VARINT:
-            _, position = _varint(message, position)
-            size = 0
-        elif kind in _FIXED_BYTES:
-            size = _FIXED_BYTES[kind]
-        else:
-            raise malformed_message()
-        value_start, position = position, position + size
-        if position > end or not 0 < field < 1 << 29:
-            raise malformed_message()
-        if field == _RAW_INPUT_CONTENTS and kind == _BYTES:
-            contents.append(view[value_start:position])
-            kept.append(view[start:field_start])
-            start = position
+    start = 0
+    for key, key_start, value_start, end in _fields(message):
+        if key == _RAW_INPUT_CONTENTS_KEY:
+            kept.append(view[start:key_start])
+            contents.append(view[value_start:end])
+            start = end
     kept.append(view[start:])
     head_bytes = sum(map(len, kept))
     if head_bytes > MOST_HEAD_BYTES:
@@ -87,6 +68,30 @@ def join_raw_contents(
         size = sum(map(len, pieces))
         pieces[:0] = (_encoded(_INFER_RESPONSE_KEY), _encoded(size))
     return b"".join(pieces)
+
+
+def _fields(message: bytes) -> Iterator[tuple[int, int, int, int]]:
+    """Yields key, start of the key, start of the value and its end, of every field."""
+    position, count = 0, 0
+    while position < len(message):
+        count += 1
+        if count > MOST_FIELDS:
+            raise _too_many_fields()
+        key_start = position
+        key, position = _varint(message, position)
+        kind = key & 7
+        size = _FIXED_BYTES.get(kind, 0)
+        if kind == _BYTES:
+            size, position = _varint(message, position)
+        elif kind == _VARINT:
+            size = _varint(message, position)[1] - position
+        elif not size:
+            raise malformed_message()  # groups, which nothing here has
+        end = position + size
+        if end > len(message) or not 0 < key >> 3 < 1 << 29:
+            raise malformed_message()
+        yield key, key_start, position, end
+        position = end
 
 
 def _varint(data: bytes, position: int) -> tuple[int, int]:
