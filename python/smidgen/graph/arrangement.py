@@ -219,14 +219,11 @@ def view_of(value: Joined, wanted: Sequence[Value]) -> View | None:
         return None
     missing = slower * faster // (factor * known)
     resolved = [missing if item == -1 else item for item in extents if symbols or item != -1]
-    if 0 in resolved:
-        return None
     front, back = resolved[:place], resolved[place:]
-    before = slower // math.prod(front)
+    before = slower // math.prod(front) if 0 not in resolved else 0
     behind = factor // before if before else 0
-    if before * math.prod(front) != slower or behind * math.prod(back) != faster:
-        return None
-    if before * behind != factor:
+    is_whole = before * math.prod(front) == slower and behind * math.prod(back) == faster
+    if not is_whole or before * behind != factor:
         return None
     joined = [extent for extent in (before, behind) if extent != 1]
     return View((None, *front, *joined, *back), place, int(before != 1), int(behind != 1))

@@ -179,9 +179,10 @@ class ModelReader:
             else:
                 shown = dimension.dim_param[:80] or "?"
                 found = (
-                    f"the input {name!r} has the dynamic size {shown!r} in dimension {axis}. "
-                    "Export the model with only the first dimension of its inputs dynamic, the "
-                    "same one for all inputs."
+                    f"axis {axis} of the input {name!r} is dynamic, of the size {shown!r}. Only "
+                    "the first axis of inputs may be dynamic, the same one for all: leave the axis out "
+                    "of dynamic_axes or dynamic_shapes of the exporter, so that it has the size of "
+                    "the example."
                 )
                 raise refusal(OnnxReason.DYNAMIC_SHAPE_UNSUPPORTED, found)
         if len(shape) > self._limits.rank:

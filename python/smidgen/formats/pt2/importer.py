@@ -108,8 +108,14 @@ class GraphImporter:
         for name, weight in weights.items():
             self._define(name, weight)
 
-    def add_input(self, name: str) -> Activation:
-        """Defines the next input of the user and returns it."""
+    def add_input(self, name: str, shown_name: str) -> Activation:
+        """Defines the next input of the user and returns it.
+
+        Args:
+            name: Its name in the graph.
+            shown_name: Its name for people.
+        """
+        self._dimensions.check_input(self.meta(name), shown_name)
         shape = self._stated_shape(name)
         if not shape:
             raise refusal(

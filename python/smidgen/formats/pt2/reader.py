@@ -72,15 +72,17 @@ class _ModelReader:
         self._weights_table, self._constants_table = self._read_tables()
         weight_specs, weights = self._bind_weights()
         placeholders = self._user_inputs()
-        dimensions = Dimensions(
-            (self._graph.tensor_values[name] for name in placeholders
-             if name in self._graph.tensor_values),
-            self._limits,
-        )  # fmt: skip
-        importer = GraphImporter(self._graph, dimensions, weight_specs)
         call = self._root_call()
         input_names = naming.input_names(call, placeholders)
-        inputs = [importer.add_input(name) for name in placeholders]
+        named = dict(zip(placeholders, input_names, strict=True))
+        stated = self._graph.tensor_values
+        dimensions = Dimensions(
+            {named[name]: stated[name] for name in placeholders if name in stated},
+            self._program.range_constraints,
+            self._limits,
+        )
+        importer = GraphImporter(self._graph, dimensions, weight_specs)
+        inputs = [importer.add_input(name, named[name]) for name in placeholders]
         importer.run()
         outputs = self._outputs(importer)
         output_names = naming.output_names(call, len(outputs))
@@ -97,7 +99,7 @@ class _ModelReader:
             weights={name: weights[name] for name in weights if name in used},
             parameter_count=count,
             parameter_bytes=size,
-            batch_range=dimensions.batch_range(self._program.range_constraints),
+            batch_range=dimensions.batch_range(),
             sha256=hashlib.sha256(self._archive.data).hexdigest(),
         )
 

@@ -74,8 +74,8 @@ class _Parser:
     def _fail(self, found: str) -> NoReturn:
         raise refusal(
             Pt2Reason.SYMBOLIC_EXPR_UNSUPPORTED,
-            f"the symbolic size {self._text[:80]!r} is not supported: {found}. "
-            "Export the model with only the batch size dynamic.",
+            f"a symbolic size is not supported: {found}. "
+            "Export the model with only the first axis of its inputs dynamic.",
         )
 
     def _split(self) -> list[tuple[str, str]]:
