@@ -34,6 +34,7 @@ from smidgen.errors import (
 from smidgen.formats.strict_json import parse_json
 from smidgen.program import Program, index_counts, verify
 from smidgen.program.codec import packed_weights, program_from_document, program_to_document
+from smidgen.regular_file import open_regular
 from smidgen.tensor_spec import TensorSpec
 from smidgen.weight_packing import PackedWeight, stored_constants, unpacked_constants
 
@@ -107,7 +108,7 @@ def load_artifact(path: str | Path) -> Program:
         with safe_open(path, framework="numpy") as tensors:
             return {name: tensors.get_tensor(name) for name in tensors.keys()}  # noqa: SIM118
 
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return _decode(file, path.stat().st_size, read_constants)
 
 

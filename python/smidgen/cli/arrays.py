@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smidgen.cli.exits import UsageError
+from smidgen.regular_file import open_regular
 
 Arrays = dict[str, NDArray[Any]]
 _ONLY_INPUT = "inputs"
@@ -87,7 +88,7 @@ def _load(path: Path) -> Arrays:
             path=str(path),
         )
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             loaded = np.load(file, allow_pickle=False)
             return (
                 dict(loaded) if isinstance(loaded, np.lib.npyio.NpzFile) else {_ONLY_INPUT: loaded}

@@ -17,6 +17,7 @@ from smidgen.cli.views import facts, size
 from smidgen.durable_file import write_durably
 from smidgen.extras import require_onnx
 from smidgen.formats.model_file import ModelFormat, guess_format, read_model
+from smidgen.regular_file import open_regular
 
 
 def register(app: typer.Typer) -> None:
@@ -68,7 +69,7 @@ def _exported(path: Path, *, fused_sums: bool) -> tuple[str, bytes]:
 
     model_format = guess_format(path)
     if model_format is ModelFormat.ARTIFACT:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         program = load_artifact(path)
         sums = Sums.FUSED if fused_sums else Sums.EXACT

@@ -21,6 +21,7 @@ from smidgen.cli.output import emit
 from smidgen.cli.usage import check_folder, refuse_file, refuse_given
 from smidgen.cli.views import facts
 from smidgen.errors import InvalidTensorError
+from smidgen.regular_file import open_regular
 
 Outputs = Mapping[str, NDArray[Any]]
 
@@ -77,7 +78,7 @@ def infer(
     if out is not None:
         check_folder(out)
     arrays = read_arrays(data) if data is not None else {}
-    images = [path.read_bytes() for path in image or ()]
+    images = [_bytes_of(path) for path in image or ()]
     origin: dict[str, Json]
     if local:
         from smidgen.cli.local_model import LocalModel  # noqa: PLC0415  (it loads the engine)
@@ -152,3 +153,8 @@ def _view(origin: Mapping[str, Json], outputs: Outputs, *, with_values: bool) ->
         if with_values:
             parts.append(Text(np.array2string(array, precision=4, threshold=200)))
     return Group(*parts)
+
+
+def _bytes_of(path: Path) -> bytes:
+    with open_regular(path) as file:
+        return file.read()

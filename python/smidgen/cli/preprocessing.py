@@ -8,6 +8,7 @@ from smidgen.cli.exits import UsageError
 from smidgen.config import Augmentation, Preprocessing
 from smidgen.errors import InvalidConfigError
 from smidgen.formats.strict_json import parse_json
+from smidgen.regular_file import open_regular
 
 _MOST_BYTES = 1 << 16
 
@@ -19,7 +20,7 @@ def read_preprocessing(path: Path | None) -> Preprocessing | None:
     """
     if path is None:
         return None
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         text = file.read(_MOST_BYTES)
     document = parse_json(text, label=str(path), error=InvalidConfigError)
     if not isinstance(document, dict):

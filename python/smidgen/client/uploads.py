@@ -15,6 +15,7 @@ from smidgen.client.errors import RemoteError, UnavailableError
 from smidgen.client.patience import Patience
 from smidgen.formats.dataset import DatasetFormat, format_of
 from smidgen.formats.model_file import ModelFormat, guess_format
+from smidgen.regular_file import open_regular
 from smidgen.v1 import dataset_service_pb2 as datasets_pb
 from smidgen.v1 import model_service_pb2 as models_pb
 from smidgen.v1 import upload_pb2 as uploads_pb
@@ -62,7 +63,7 @@ class LocalFile:
     @staticmethod
     def inspect(path: Path) -> LocalFile:
         """Reads a file once for its size and digest. Raises: OSError."""
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             digest = hashlib.file_digest(file, "sha256")
             return LocalFile(path, file.tell(), digest.hexdigest())
 
@@ -70,7 +71,7 @@ class LocalFile:
         self, offset: int, on_progress: TransferProgress
     ) -> Iterator[uploads_pb.UploadChunk]:
         """Yields the file from offset on, reporting after each chunk."""
-        with self.path.open("rb") as file:
+        with open_regular(self.path) as file:
             file.seek(offset)
             while data := file.read(CHUNK_BYTES):
                 yield uploads_pb.UploadChunk(offset=offset, data=data)

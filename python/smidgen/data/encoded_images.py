@@ -20,6 +20,7 @@ from smidgen.data.decode import decode_image
 from smidgen.data.image_header import ImageReason, read_image_header
 from smidgen.data.limits import DEFAULT_LIMITS, ImageLimits
 from smidgen.errors import InvalidDatasetError
+from smidgen.regular_file import open_regular
 
 UNLABELLED = -1
 _NO_CHECKSUM = -1
@@ -153,7 +154,7 @@ class EncodedImages:
         Raises:
             InvalidDatasetError: One is neither JPEG nor PNG, or too large.
         """
-        with self._places.path.open("rb") as file:
+        with open_regular(self._places.path) as file:
             for index in range(self.sample_count):
                 read_image_header(
                     self._taker(file.fileno(), index), self.name(index), limits=self._places.limits
@@ -162,7 +163,7 @@ class EncodedImages:
     def digest(self) -> str:
         """Returns the SHA-256 of the file, 64 hexadecimal digits."""
         if self._digest is None:
-            with self._places.path.open("rb") as file:
+            with open_regular(self._places.path) as file:
                 self._digest = hashlib.file_digest(file, "sha256").hexdigest()
         return self._digest
 
@@ -181,7 +182,7 @@ class EncodedImages:
         return take
 
     def _read(self, index: int) -> bytes:
-        with self._places.path.open("rb") as file:
+        with open_regular(self._places.path) as file:
             data = _pread(file.fileno(), self._places, index)
         return data if self._places.checksum(index) is None else self._inflate(index, data)
 

@@ -22,6 +22,7 @@ from smidgen.data.web_dataset import MOST_CLASS
 from smidgen.durable_file import replacing_file
 from smidgen.errors import InvalidDatasetError
 from smidgen.extras import require_parquet
+from smidgen.regular_file import check_regular
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -99,6 +100,7 @@ def _open(path: Path) -> pq.ParquetFile:
     import pyarrow as pa  # noqa: PLC0415 - an optional extra
     import pyarrow.parquet as pq  # noqa: PLC0415
 
+    check_regular(path)
     try:
         return pq.ParquetFile(path, page_checksum_verification=True)
     except (pa.ArrowException, OSError) as error:

@@ -16,6 +16,7 @@ from typing import BinaryIO, NoReturn
 
 from smidgen.data.limits import DEFAULT_LIMITS, ImageLimits
 from smidgen.errors import InvalidDatasetError
+from smidgen.regular_file import open_regular
 
 _BLOCK = 512
 _MOST_NAME_BYTES = 512
@@ -58,7 +59,7 @@ def read_members(path: Path, *, limits: ImageLimits = DEFAULT_LIMITS) -> Iterato
         InvalidDatasetError: With a TarReason.
         OSError: The file cannot be read.
     """
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         yield from _Reader(file, limits).members()
 
 

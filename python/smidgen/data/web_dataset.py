@@ -21,6 +21,7 @@ from smidgen.data.limits import DEFAULT_LIMITS, ImageLimits
 from smidgen.data.tar_archive import TarMember, read_members
 from smidgen.errors import InvalidDatasetError
 from smidgen.formats.strict_json import parse_json
+from smidgen.regular_file import open_regular
 
 MOST_CLASS = (1 << 31) - 1
 
@@ -40,7 +41,7 @@ def read_web_dataset(path: Path, *, limits: ImageLimits = DEFAULT_LIMITS) -> Enc
     """
     places = ImagePlaces(path, limits)
     keys = array("Q")
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         for key, members in groupby(read_members(path, limits=limits), _key):
             keys.append(int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest()))
             _add_sample(places, file, key, members)

@@ -23,6 +23,7 @@ from smidgen.formats.mapped_pages import PART_BYTES, drop_pages
 from smidgen.formats.npy import parse_npy
 from smidgen.formats.strict_json import parse_json
 from smidgen.formats.zip_archive import ZipArchive, ZipLimits
+from smidgen.regular_file import open_regular
 from smidgen.tensor_spec import TensorSpec
 
 Array = NDArray[np.generic]
@@ -259,7 +260,7 @@ def _read_npy(path: Path, limits: DatasetLimits) -> dict[str, Array]:
 
 def _read_safetensors(path: Path, limits: DatasetLimits) -> dict[str, Array]:
     size = _check_size(path, limits)
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         header_bytes = int.from_bytes(file.read(8), "little")
     if header_bytes > min(size, _MAX_HEADER_BYTES):
         _malformed(f"its header is stated to have {header_bytes} bytes")
@@ -298,9 +299,9 @@ def _check_size(path: Path, limits: DatasetLimits) -> int:
 
 
 def _map(path: Path) -> memoryview:
-    if path.stat().st_size == 0:  # which cannot be mapped
-        return memoryview(b"")
-    with path.open("rb") as opened:
+    with open_regular(path) as opened:
+        if opened.seek(0, 2) == 0:  # which cannot be mapped
+            return memoryview(b"")
         return memoryview(mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ))
 
 

@@ -10,6 +10,7 @@ from smidgen.extras import require_onnx
 from smidgen.formats.limits import DEFAULT_LIMITS, Limits
 from smidgen.formats.pt2 import read_pt2
 from smidgen.graph.exported import ExportedModel
+from smidgen.regular_file import open_regular
 
 
 class ModelFormat(enum.StrEnum):
@@ -46,7 +47,7 @@ def format_by_content(path: Path) -> ModelFormat | None:
         OSError: The file cannot be read.
     """
     size = path.stat().st_size
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         start = file.read(9)
     if start.startswith(_ZIP_MAGIC):
         return ModelFormat.PT2

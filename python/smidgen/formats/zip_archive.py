@@ -21,6 +21,7 @@ import numpy as np
 
 from smidgen.errors import InvalidModelError, SmidgenError
 from smidgen.formats.mapped_pages import PART_BYTES, drop_pages
+from smidgen.regular_file import open_regular
 
 _STORED, _DEFLATED = 0, 8
 _ENCRYPTED, _DESCRIPTOR, _DEFLATE_LEVEL, _UTF8 = 1, 1 << 3, 0b110, 1 << 11
@@ -198,7 +199,7 @@ class ZipArchive:
         raise self._error(message, reason=reason.value)
 
     def _map(self, path: Path) -> memoryview:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             size = file.seek(0, 2)
             if size < _END.size:
                 self._fail(ZipReason.NO_END_RECORD, f"it has {size} bytes, too few for an archive")

@@ -20,6 +20,7 @@ from smidgen.graph.operations import weight_names
 from smidgen.inspection.facts import FileFacts, LayerFacts, Placement
 from smidgen.program import DType, Program, Step, step_constants, step_inputs
 from smidgen.program.multiplications import multiplications
+from smidgen.regular_file import open_regular
 
 
 def inspect_file(path: Path) -> FileFacts:
@@ -35,7 +36,7 @@ def inspect_file(path: Path) -> FileFacts:
     model_format = guess_format(path)
     size = path.stat().st_size
     if model_format is ModelFormat.ARTIFACT:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         return _of_program(load_artifact(path), ModelFormat.ARTIFACT, digest, size)
     try:

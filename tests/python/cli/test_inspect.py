@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,15 @@ def test_what_convert_would_refuse_is_counted(offline: Smidgen, tmp_path: Path) 
     text = offline("inspect", path).out
     assert "1 layers, convert would refuse it" in text
     assert "set ceil_mode=False (pooling.py:" in " ".join(text.split())
+
+
+def test_a_named_pipe_is_refused_at_once(offline: Smidgen, tmp_path: Path) -> None:
+    path = tmp_path / "net.pt2"
+    os.mkfifo(path)
+    refused = offline("inspect", path, "--json")
+    assert refused.code == 2
+    assert refused.error["reason"] == "FILE_UNUSABLE"
+    assert "it is a named pipe, expected a regular file" in refused.error["message"]
 
 
 def test_unsupported_operators_are_all_told(offline: Smidgen, tmp_path: Path) -> None:

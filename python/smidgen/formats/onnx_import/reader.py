@@ -24,6 +24,7 @@ from smidgen.graph.arguments import Activation, Weight, name_of
 from smidgen.graph.assembly import input_specs, output_specs, renumber
 from smidgen.graph.exported import ExportedModel
 from smidgen.graph.operations import BOOL, FLOAT32, INT64, Shape, weight_names
+from smidgen.regular_file import open_regular
 
 _DTYPES: Mapping[int, str] = {
     TensorProto.FLOAT: FLOAT32,
@@ -73,7 +74,7 @@ def mapped(path: Path, limits: Limits) -> memoryview:
             OnnxReason.TOO_LARGE,
             f"it has {size} bytes, expected 1 to {limits.file_bytes}.",
         )
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
 
 
@@ -180,7 +181,7 @@ class ModelReader:
                 shown = dimension.dim_param[:80] or "?"
                 found = (
                     f"axis {axis} of the input {name!r} is dynamic, of the size {shown!r}. Only "
-                    "the first axis of inputs may be dynamic, the same one for all: leave the axis out "
+                    "the first axis of inputs may be dynamic, the same one for all: leave it out "
                     "of dynamic_axes or dynamic_shapes of the exporter, so that it has the size of "
                     "the example."
                 )
