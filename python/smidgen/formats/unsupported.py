@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from smidgen.errors import UnsupportedOperatorError
 
-_MAX_OPERATORS, _MAX_NODES = 32, 8
+_MOST_OPERATORS, _MOST_PLACES = 64, 4096  # places in characters: messages travel in headers
 
 
 class UnsupportedOperators:
     """Operators that are not supported, with the nodes that use them.
 
     Args:
-        supported: Names of the operators that are, for the message.
+        supported_count: How many operators are, for the message.
     """
 
-    def __init__(self, supported: Sequence[str]) -> None:
-        self._supported = supported
+    def __init__(self, supported_count: int) -> None:
+        self._supported_count = supported_count
         self._nodes: dict[str, dict[str, None]] = {}  # places in order, each once
         self._first: tuple[str, str] | None = None
+
+    def __bool__(self) -> bool:
+        return self._first is not None
 
     def add(
         self, target: str, node: str, module_path: str, detail: str, *, source: str = ""
@@ -46,20 +47,29 @@ class UnsupportedOperators:
         """Raises UnsupportedOperatorError if anything was added."""
         if self._first is None:
             return
-        lines = [f"{key} at {_enumerate(list(nodes))}" for key, nodes in self._nodes.items()]
-        shown = "; ".join(lines[:_MAX_OPERATORS])
-        more = f"; and {len(lines) - _MAX_OPERATORS} more" if len(lines) > _MAX_OPERATORS else ""
+        count = len(self._nodes)
+        places = _MOST_PLACES // min(count, _MOST_OPERATORS)
+        lines = [
+            f"{key} at {_enumerate(list(nodes), places)}" for key, nodes in self._nodes.items()
+        ]
+        shown = "; ".join(lines[:_MOST_OPERATORS])
+        more = f"; and {count - _MOST_OPERATORS} more" if count > _MOST_OPERATORS else ""
         operator, node = self._first
         raise UnsupportedOperatorError(
             f"The model uses operators that are not supported: {shown}{more}. "
-            "Replace them by supported ones and export again. Supported are: "
-            f"{', '.join(self._supported)}.",
+            "Replace them by supported ones and export again: docs/operators.md lists the "
+            f"{self._supported_count} that are.",
             reason="UNSUPPORTED_OPERATOR",
             op=operator,
             node=node,
         )
 
 
-def _enumerate(nodes: list[str]) -> str:
-    shown = ", ".join(nodes[:_MAX_NODES])
-    return f"{shown} and {len(nodes) - _MAX_NODES} more" if len(nodes) > _MAX_NODES else shown
+def _enumerate(nodes: list[str], most: int) -> str:
+    """Lists nodes in about so many characters, one at least."""
+    shown, length = 1, len(nodes[0])
+    while shown < len(nodes) and length + len(nodes[shown]) + 2 <= most:
+        length += len(nodes[shown]) + 2
+        shown += 1
+    listed = ", ".join(nodes[:shown])
+    return f"{listed} and {len(nodes) - shown} more" if shown < len(nodes) else listed

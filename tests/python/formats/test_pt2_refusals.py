@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from torch import nn
 
 from smidgen.errors import InvalidModelError, UnsupportedOperatorError
 from smidgen.formats.pt2 import DEFAULT_LIMITS, Limits, read_pt2
@@ -73,3 +75,22 @@ def test_later_minors_may_have_more_keys(good: Pt2File, tmp_path: Path) -> None:
         document["graph_module"]["graph"]["nodes"][0]["novelty"] = {}
 
     assert read_pt2(good.edited(edit).write(tmp_path / "m.pt2")).nodes
+
+
+def test_forms_behind_an_unsupported_operator_are_named_too(tmp_path: Path) -> None:
+    class Net(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y = torch.erfinv(x.transpose(0, 1)).softmax(1).transpose(0, 1)
+            return torch.lgamma(y).mean(0)
+
+    path = tmp_path / "net.pt2"
+    shapes = ({0: torch.export.Dim("batch", min=1, max=8)},)
+    program = torch.export.export(Net().eval(), (torch.rand(2, 3, 4),), dynamic_shapes=shapes)
+    torch.export.save(program, path)
+    with pytest.raises(UnsupportedOperatorError) as caught:
+        read_pt2(path)
+    message = caught.value.message
+    assert "aten.erfinv.default at erfinv (test_pt2_refusals.py:" in message
+    assert "aten.softmax.int (an axis of the samples) at softmax (" in message
+    assert "aten.lgamma.default at lgamma (" in message
+    assert "aten.mean.dim (a reduction over the samples) at mean (" in message

@@ -113,7 +113,7 @@ class OnnxImporter:
         self._limits = limits
         self._values: ChainMap[str, Input | _Unknown] = ChainMap(dict(weights))
         self._rules = rules
-        self._unsupported = UnsupportedOperators(sorted(rules))
+        self._unsupported = UnsupportedOperators(len(rules))
 
     def add_input(self, name: str, shape: Shape, dtype: str) -> Activation:
         """Defines the next input of the user and returns it."""
@@ -128,12 +128,7 @@ class OnnxImporter:
             UnsupportedOperatorError: Names all operators that are not supported.
             InvalidModelError: With an ONNX_ reason.
         """
-        try:
-            self._import_all(nodes)
-        except InvalidModelError:
-            # What follows an unsupported operator may well look wrong; its cause is told first.
-            self._unsupported.raise_if_any()
-            raise
+        self._import_all(nodes)
         self._unsupported.raise_if_any()
 
     def _import_all(self, nodes: Sequence[NodeProto]) -> None:
@@ -141,7 +136,14 @@ class OnnxImporter:
             if node.op_type not in self._rules and node.op_type != _IF:
                 self._unsupported.add(node.op_type, label_of(node), "", "")
         for node in nodes:
-            self._import(node)
+            try:
+                self._import(node)
+            except InvalidModelError:
+                # What follows an unsupported operator may well look wrong; its cause is told.
+                if not self._unsupported:
+                    raise
+                for name in node.output:
+                    self._values.setdefault(name, _UNKNOWN)
 
     def output(self, name: str) -> Activation:
         """Returns what the name of an output stands for."""

@@ -35,6 +35,7 @@ from smidgen.formats.refusal import refusal
 from smidgen.formats.unsupported import UnsupportedOperators
 from smidgen.graph import arrangement, joining
 from smidgen.graph.arguments import (
+    BATCH_SIZE,
     Activation,
     ArgumentError,
     BatchMultiple,
@@ -51,7 +52,7 @@ from smidgen.graph.arguments import (
     Weight,
 )
 from smidgen.graph.assembly import Assembly, Origin
-from smidgen.graph.batch_extents import computed_extent
+from smidgen.graph.batch_extents import computed_extent, factor_of
 from smidgen.graph.operations import BOOL, FLOAT32, INT64, Shape
 from smidgen.graph.operator import Operator
 from smidgen.graph.operator_table import find_operator, supported_names
@@ -104,7 +105,7 @@ class GraphImporter:
         self._values: dict[str, Operand | _Stale | _Unknown | None] = {}
         self._written_constants = 0
         self._memory = WrittenMemory()
-        self._unsupported = UnsupportedOperators(supported_names())
+        self._unsupported = UnsupportedOperators(len(supported_names()))
         for name, weight in weights.items():
             self._define(name, weight)
 
@@ -142,13 +143,14 @@ class GraphImporter:
                 continue
             if find_operator(node.target) is None and node.target not in _EXTENT_ARITHMETIC:
                 self._add_unsupported(node, "")
-        try:
-            for index, node in enumerate(self._graph.nodes):
+        for index, node in enumerate(self._graph.nodes):
+            try:
                 self._import(node, is_needed=index not in dead)
-        except InvalidModelError:
-            # What follows an unsupported operator may well look wrong; its cause is told first.
-            self._unsupported.raise_if_any()
-            raise
+            except InvalidModelError:
+                # What follows an unsupported operator may well look wrong; its cause is told.
+                if not self._unsupported:
+                    raise
+                self._forget(node)
         self._unsupported.raise_if_any()
         self._check_all_defined()
 
@@ -303,10 +305,30 @@ class GraphImporter:
         """Defines the outputs of an unsupported operator, so that further ones are found."""
         for name in _output_names(node):
             try:
-                shape, dtype = self._stated_shape(name), self._stated_dtype(name)
-                self._define(name, self.assembly.new_activation(shape, dtype))
+                value: Operand | _Unknown = self._as_stated(name)
             except InvalidModelError:
-                self._define(name, _UNKNOWN)
+                value = _UNKNOWN
+            self._define(name, value)
+
+    def _as_stated(self, name: str) -> Activation | Joined:
+        """Returns a new value of the shape that the file states, wherever it has the samples."""
+        dtype = self._stated_dtype(name)
+        sizes = [self._dimensions.size(size, name) for size in self.meta(name).sizes]
+        places = [axis for axis, size in enumerate(sizes) if not isinstance(size, int)]
+        if len(places) != 1 or sizes[0] == BATCH_SIZE:
+            return self.assembly.new_activation(self._stated_shape(name), dtype)
+        (place,) = places
+        factor = factor_of(sizes[place]) or 1
+        joined = () if factor == 1 else (factor,)
+        numbers = [size for size in sizes if isinstance(size, int)]
+        shape = (None, *numbers[:place], *joined, *numbers[place:])
+        value = self.assembly.new_activation(shape, dtype)
+        return arrangement.Lined(value, place, 0, len(joined)).seen(value)
+
+    def _forget(self, node: RawNode) -> None:
+        """Notes that nothing is known of the outputs of a node."""
+        for name in _output_names(node):
+            self._values.setdefault(name, _UNKNOWN)
 
     def _define(self, name: str, value: Operand | _Unknown | None) -> None:
         if not _VALUE_NAME.fullmatch(name):

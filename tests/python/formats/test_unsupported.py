@@ -1,0 +1,45 @@
+"""Everything that is not supported in a model, told at once."""
+
+from __future__ import annotations
+
+import pytest
+
+from smidgen.errors import UnsupportedOperatorError
+from smidgen.formats.unsupported import UnsupportedOperators
+
+
+def _message(found: UnsupportedOperators) -> str:
+    with pytest.raises(UnsupportedOperatorError) as caught:
+        found.raise_if_any()
+    assert caught.value.reason == "UNSUPPORTED_OPERATOR"
+    return caught.value.message
+
+
+def test_nothing_is_told_where_nothing_was_found() -> None:
+    found = UnsupportedOperators(90)
+    found.raise_if_any()
+    assert not found
+
+
+def test_every_node_is_named_by_operator_module_and_line_and_the_page_once() -> None:
+    found = UnsupportedOperators(90)
+    for index in range(40):
+        found.add("torch.ops.aten.erfinv.default", f"n{index}", "net", "", source=f"net.py:{index}")
+    found.add("torch.ops.aten.mean.dim", "mean", "", "a mean over the samples")
+    found.add("torch.ops.aten.mean.dim", "mean", "", "a mean over the samples")
+    message = _message(found)
+    assert bool(found)
+    assert all(f"n{index} in net (net.py:{index})" in message for index in range(40))
+    assert "; aten.mean.dim (a mean over the samples) at mean. Replace" in message
+    assert message.endswith("docs/operators.md lists the 90 that are.")
+
+
+def test_a_message_has_an_end_however_many_nodes_there_are() -> None:
+    found = UnsupportedOperators(90)
+    for index in range(20_000):
+        found.add(f"aten.f{index % 100}.default", f"node_{index}", "a.module", "")
+    message = _message(found)
+    places = "node_63 in a.module, node_163 in a.module, node_263 in a.module"
+    assert f"aten.f63.default at {places} and 197 more" in message
+    assert "; and 36 more. Replace" in message
+    assert len(message) < 8000
