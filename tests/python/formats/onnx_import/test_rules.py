@@ -502,6 +502,13 @@ def test_what_is_not_supported_is_named(message: str, tmp_path: Path) -> None:
     assert message in error.message
 
 
+def test_padding_that_is_said_twice_is_refused_with_both(tmp_path: Path) -> None:
+    nodes = [node("Conv", ["x", "w", "b"], ["y"], auto_pad="SAME_LOWER", pads=[1, 1, 1, 1])]
+    error = refusal(nodes, CONV, tmp_path)
+    expected = "both auto_pad 'SAME_LOWER' and pads [1, 1, 1, 1], of which ONNX allows one"
+    assert expected in error.message
+
+
 def test_all_that_is_not_supported_is_told_at_once(tmp_path: Path) -> None:
     nodes = [
         node("TopK", ["x", "k"], ["a", "i"], name="first"),
@@ -525,6 +532,18 @@ def test_all_that_is_not_supported_is_told_at_once(tmp_path: Path) -> None:
         (one("Gemm", MATRIX, {"w": rng_array((6, 2, 2))}), "ONNX_SHAPE_MISMATCH"),
         (one("Conv", IMAGE, CONV, strides=[0, 1]), "ONNX_BAD_ATTRIBUTE"),
         (one("Conv", IMAGE, CONV, pads=[1, 1]), "ONNX_BAD_ATTRIBUTE"),
+        *(
+            (one(operator, IMAGE, constants, auto_pad=mode, pads=[0, 0, 0, 0], **window),
+             "ONNX_BAD_ATTRIBUTE")
+            for operator, constants, window in (
+                ("Conv", CONV, {}), ("MaxPool", {}, {"kernel_shape": [2, 2]}),
+                ("AveragePool", {}, {"kernel_shape": [2, 2]}),
+                ("ConvTranspose", {"w": rng_array((4, 2, 3, 3))}, {}),
+            )
+            for mode in ("SAME_UPPER", "VALID")
+        ),
+        (one("Conv", TOKENS, {"w": rng_array((3, 5, 2))}, auto_pad="VALID", pads=[0, 0]),
+         "ONNX_BAD_ATTRIBUTE"),
         (one("Reshape", IMAGE, {"s": ints(0, 0, 0, 0, 0)}), "ONNX_BAD_ATTRIBUTE"),
         (one("Transpose", IMAGE, perm=[0, 1, 1, 2]), "ONNX_BAD_ATTRIBUTE"),
         (one("LeakyRelu", IMAGE, alpha=1), "ONNX_BAD_ATTRIBUTE"),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from smidgen.formats.onnx_import.call import Call, Result, extents_as_seen
-from smidgen.formats.onnx_import.rules.windows import padded, window_of
+from smidgen.formats.onnx_import.rules.windows import padded, padding_mode, window_of
 from smidgen.graph.arguments import (
     Activation,
     ArgumentError,
@@ -63,7 +63,7 @@ def _conv_of_signals(call: Call, weight: Weight) -> Sequence[Result]:
     kernel = call.integers("kernel_shape") or weight.shape[2:]
     if min(before, behind) < 0 or tuple(kernel) != weight.shape[2:]:
         raise ArgumentError(f"it has the pads {lengths['pads']} and the kernel {list(kernel)}")
-    if call.text("auto_pad", "NOTSET") not in ("NOTSET", "VALID"):
+    if padding_mode(call) not in ("NOTSET", "VALID"):
         raise UnsupportedCase("padding of signals by their length")
     value = call.input(0)
     if before != behind:
@@ -86,7 +86,7 @@ def conv_transpose(call: Call) -> Sequence[Result]:
     weight = weight_of(call, 1)
     if len(weight.shape) != 4:
         raise UnsupportedCase(f"a convolution of {len(weight.shape) - 2} dimensions")
-    if call.integers("output_shape") is not None or call.text("auto_pad", "NOTSET") != "NOTSET":
+    if call.integers("output_shape") is not None or padding_mode(call) != "NOTSET":
         raise UnsupportedCase("a transposed convolution by its output shape")
     window = window_of(call, weight.shape[2:])
     extra = call.integers("output_padding") or (0, 0)

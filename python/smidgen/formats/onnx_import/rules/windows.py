@@ -40,7 +40,7 @@ def window_of(call: Call, kernel: Sequence[int]) -> Window:
     dilation = _pair("dilations", call.integers("dilations") or (1, 1))
     if min(*stride, *dilation, *size) < 1:
         raise ArgumentError(f"it has strides {stride}, dilations {dilation} and kernel {size}")
-    mode = call.text("auto_pad", "NOTSET")
+    mode = padding_mode(call)
     if mode == "NOTSET":
         pads = call.integers("pads") or (0, 0, 0, 0)
         if len(pads) != 4 or min(pads) < 0:
@@ -63,6 +63,21 @@ def window_of(call: Call, kernel: Sequence[int]) -> Window:
     )
     begins, ends = (small, large) if mode == "SAME_UPPER" else (large, small)
     return Window(size, stride, dilation, begins, ends)
+
+
+def padding_mode(call: Call) -> str:
+    """Returns the attribute auto_pad.
+
+    Raises:
+        ArgumentError: The node states its padding too, which ONNX forbids: one would be ignored.
+    """
+    mode, pads = call.text("auto_pad", "NOTSET"), call.integers("pads")
+    if mode != "NOTSET" and pads is not None:
+        raise ArgumentError(
+            f"it has both auto_pad {mode[:32]!r} and pads {list(pads)}, of which ONNX allows one: "
+            "export it with either"
+        )
+    return mode
 
 
 def _same(extent: int, kernel: int, stride: int, dilation: int) -> int:
@@ -126,7 +141,7 @@ def _average_over_depth(call: Call) -> Sequence[Result]:
     pads = call.integers("pads") or (0,) * 6
     if not len(kernel) == len(strides) == len(dilations) == 3 or len(pads) != 6:
         raise ArgumentError("it has other than three axes of a volume")
-    if any(pads) or set(dilations) != {1} or call.text("auto_pad", "NOTSET") not in _UNPADDED:
+    if any(pads) or set(dilations) != {1} or padding_mode(call) not in _UNPADDED:
         raise UnsupportedCase("padding or dilations of an average over volumes")
     return call.aten(
         "avg_pool3d.default",
