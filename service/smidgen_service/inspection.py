@@ -24,6 +24,7 @@ class ModelFacts:
         outputs: Its outputs in order.
         parameter_count: Trained parameters.
         parameter_bytes: Their size as float32.
+        warnings: What deserves attention, for people.
     """
 
     format: ModelFormat
@@ -31,6 +32,7 @@ class ModelFacts:
     outputs: tuple[TensorSpec, ...]
     parameter_count: int
     parameter_bytes: int
+    warnings: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Returns plain values."""
@@ -45,6 +47,7 @@ class ModelFacts:
             outputs=tuple(_spec(entry) for entry in fields["outputs"]),
             parameter_count=int(fields["parameter_count"]),
             parameter_bytes=int(fields["parameter_bytes"]),
+            warnings=tuple(map(str, fields["warnings"])),
         )
 
 
@@ -74,6 +77,7 @@ def inspect_model(path: Path, model_format: ModelFormat) -> ModelFacts:
         tuple(exported.outputs),
         parameter_count=exported.parameter_count,
         parameter_bytes=exported.parameter_bytes,
+        warnings=exported.warnings,
     )
 
 

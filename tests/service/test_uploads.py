@@ -8,14 +8,18 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import grpc
 import numpy as np
 import pytest
+import torch
 from google.rpc import error_details_pb2
+from torch import nn
 
 from smidgen.v1 import dataset_service_pb2, model_service_pb2
+from tests.python.formats.pt2_files import export
 from tests.service.running_server import (
     RunningServer,
     chunks,
@@ -43,6 +47,17 @@ def test_upload_returns_and_stores_the_model(server: RunningServer, model_file: 
     request = model_service_pb2.GetModelRequest(name=model.name)
     assert server.models.GetModel(request) == model
     assert sha256(model_file) in server.blobs()
+
+
+def test_a_model_exported_in_training_mode_is_stored_with_a_warning(
+    server: RunningServer, tmp_path: Path
+) -> None:
+    net = nn.Sequential(nn.Linear(4, 3), nn.Dropout(0.5)).train()
+    data = export(tmp_path / "net.pt2", net, torch.zeros(2, 4)).read_bytes()
+    model = server.upload_model("training", data)
+    assert ["exported in training mode" in warning for warning in model.warnings] == [True]
+    request = model_service_pb2.GetModelRequest(name=model.name)
+    assert server.models.GetModel(request).warnings == model.warnings
 
 
 def refused_headers() -> Iterator[Any]:

@@ -97,6 +97,7 @@ def _summary(path: Path, found: FileFacts) -> list[tuple[str, object]]:
         ("MACs", f"{found.multiplications:,} for one sample"),
         ("Quantized", f"{quantized} layers" if is_known else "install smidgen[optimize] to see"),
         ("Unsupported", f"{unsupported} layers, convert would refuse it" if unsupported else ""),
+        ("Warnings", "\n".join(found.warnings)),
         ("Images", _images(found.preprocessing)),
         ("Lineage", ", ".join(f"{key} {value}" for key, value in found.lineage.items())),
     ]

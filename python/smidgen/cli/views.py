@@ -70,6 +70,7 @@ def model_view(model: models_pb.Model) -> RenderableType:
             ("Parameters", _parameters(model)),
             ("Newest version", model.latest_version or "none, convert it first"),
             ("Created", moment(model.create_time)),
+            ("Warnings", "\n".join(model.warnings)),
         ]
     )
 

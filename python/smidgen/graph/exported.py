@@ -52,6 +52,7 @@ class ExportedModel:
         parameter_bytes: Bytes of the same.
         batch_range: Least and greatest (None: unbounded) batch size, or None if it is fixed.
         sha256: Digest of the file in hex.
+        warnings: What deserves attention, for people.
     """
 
     inputs: tuple[TensorSpec, ...]
@@ -63,3 +64,4 @@ class ExportedModel:
     parameter_bytes: int
     batch_range: tuple[int, int | None] | None
     sha256: str
+    warnings: tuple[str, ...] = ()

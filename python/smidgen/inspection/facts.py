@@ -71,6 +71,7 @@ class FileFacts:
         lineage: Where an artifact says that it comes from.
         preprocessing: How images become an artifact's input, as the fields of its JSON; None where
             it does not say.
+        warnings: What deserves attention, for people.
     """
 
     format: str
@@ -83,6 +84,7 @@ class FileFacts:
     layers: tuple[LayerFacts, ...]
     lineage: dict[str, str]
     preprocessing: dict[str, Any] | None = None
+    warnings: tuple[str, ...] = ()
 
     @property
     def operators(self) -> dict[str, int]:

@@ -109,6 +109,7 @@ def _of_model(model: ExportedModel, model_format: ModelFormat, size: int) -> Fil
             for index, (node, count, placement) in enumerate(layers)
         ),
         lineage={},
+        warnings=model.warnings,
     )
 
 

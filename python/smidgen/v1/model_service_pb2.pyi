@@ -84,6 +84,7 @@ class Model(_message.Message):
     PARAMETER_BYTES_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     LATEST_VERSION_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Resource name, `models/{model}`. Output only."""
     display_name: _builtins.str
@@ -112,6 +113,10 @@ class Model(_message.Message):
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When the upload completed. Output only."""
 
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What deserves attention, for people; for instance an export in training mode. Output only."""
+
     def __init__(
         self,
         *,
@@ -126,10 +131,11 @@ class Model(_message.Message):
         parameter_bytes: _builtins.int = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         latest_version: _builtins.str = ...,
+        warnings: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "display_name", b"display_name", "format", b"format", "inputs", b"inputs", "latest_version", b"latest_version", "name", b"name", "outputs", b"outputs", "parameter_bytes", b"parameter_bytes", "parameter_count", b"parameter_count", "sha256", b"sha256", "size_bytes", b"size_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "display_name", b"display_name", "format", b"format", "inputs", b"inputs", "latest_version", b"latest_version", "name", b"name", "outputs", b"outputs", "parameter_bytes", b"parameter_bytes", "parameter_count", b"parameter_count", "sha256", b"sha256", "size_bytes", b"size_bytes", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -61,6 +61,7 @@ def model_to_message(model: ModelRecord) -> pb.Model:
         parameter_bytes=model.parameter_bytes,
         create_time=timestamp(model.create_time),
         latest_version=names.version_name(model.id, version) if version is not None else "",
+        warnings=model.warnings,
     )
 
 

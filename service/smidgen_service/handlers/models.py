@@ -207,6 +207,7 @@ class ModelHandler:
             parameter_count=found.parameter_count,
             parameter_bytes=found.parameter_bytes,
             create_time=self._clock(),
+            warnings=found.warnings,
         )
 
 

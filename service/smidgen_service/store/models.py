@@ -34,7 +34,8 @@ def insert(tx: sqlite3.Connection, model: ModelRecord) -> None:
         raise AlreadyExistsError("model", names.model_name(model.id))
     tx.execute(
         "INSERT INTO models (id, display_name, format, sha256, size_bytes, inputs, outputs,"
-        " parameter_count, parameter_bytes, create_time) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " parameter_count, parameter_bytes, create_time, warnings)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             model.id,
             model.display_name,
@@ -46,6 +47,7 @@ def insert(tx: sqlite3.Connection, model: ModelRecord) -> None:
             model.parameter_count,
             model.parameter_bytes,
             model.create_time,
+            json.dumps(model.warnings),
         ),
     )
 
@@ -204,6 +206,7 @@ def _decode_model(row: sqlite3.Row) -> ModelRecord:
         parameter_bytes=row["parameter_bytes"],
         create_time=row["create_time"],
         latest_version=row["latest_version"],
+        warnings=tuple(json.loads(row["warnings"])),
     )
 
 

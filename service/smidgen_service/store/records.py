@@ -62,6 +62,7 @@ class ModelRecord:
     parameter_bytes: int
     create_time: int
     latest_version: int | None = None
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -197,6 +197,7 @@ _UNLOADED = (
     ) STRICT, WITHOUT ROWID
     """,
 )
+_MODEL_WARNINGS = ("ALTER TABLE models ADD COLUMN warnings TEXT NOT NULL DEFAULT '[]'",)
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     _FIRST,
@@ -211,4 +212,5 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     _HELD_OUT,
     _GARBAGE,
     _UNLOADED,
+    _MODEL_WARNINGS,
 )

@@ -62,6 +62,14 @@ def test_what_convert_would_refuse_is_counted(offline: Smidgen, tmp_path: Path) 
     assert "set ceil_mode=False (pooling.py:" in " ".join(text.split())
 
 
+def test_a_model_in_training_mode_is_told(offline: Smidgen, tmp_path: Path) -> None:
+    net = nn.Sequential(nn.Linear(4, 3), nn.Dropout(0.5))
+    path = export(tmp_path / "net.pt2", net.train(), torch.zeros(2, 4))
+    (warning,) = offline("inspect", path, "--json").document["warnings"]
+    assert "was exported in training mode: dropout in 1" in warning
+    assert "was exported in training mode" in offline("inspect", path).out
+
+
 def test_a_named_pipe_is_refused_at_once(offline: Smidgen, tmp_path: Path) -> None:
     path = tmp_path / "net.pt2"
     os.mkfifo(path)
