@@ -81,6 +81,11 @@ class Calibrator:
             for node in self._graph.graph.nodes
             if node.name in points
         }
+        self._module_paths = {
+            node.name: str(node.meta["module_path"])
+            for node in self._graph.graph.nodes
+            if node.name in points and node.meta.get("module_path")
+        }
         self._sample_count = 0
         self._batch_count = 0
 
@@ -123,6 +128,7 @@ class Calibrator:
                 for name, observers in found.items()
                 if observers.average is not None
             },
+            module_paths={names[name]: path for name, path in self._module_paths.items()},
         )
 
 

@@ -11,12 +11,16 @@ _SHOWN_CHANNELS = 8
 
 
 def calibration_warnings(
-    statistics: Mapping[str, ActivationStatistics], sample_count: int, batch_count: int
+    statistics: Mapping[str, ActivationStatistics],
+    module_paths: Mapping[str, str],
+    sample_count: int,
+    batch_count: int,
 ) -> Iterator[str]:
     """Yields a sentence for each thing that makes ranges doubtful.
 
     Args:
         statistics: What was found, by activation.
+        module_paths: Where activations are made in the user's model, as far as it is known.
         sample_count: Samples seen.
         batch_count: Batches seen.
     """
@@ -27,7 +31,9 @@ def calibration_warnings(
         )
     if batch_count == 1:
         yield "all ranges come from one batch; send several, so that none decides alone"
-    for name, found in statistics.items():
+    for activation, found in statistics.items():
+        path = module_paths.get(activation)
+        name = activation if path is None else f"{path} ({activation})"
         if found.low == found.high:
             yield f"activation {name} is {found.low:g} in all samples; its range is a guess"
         elif found.constant_channels:

@@ -48,6 +48,8 @@ class CalibrationProfile:
             nothing was.
         clipped_shares: The share of each activation's values outside its range, 0 to 1, counted in
             cells of the histogram; empty where no statistics were kept.
+        module_paths: Where activations are made in the user's model, as far as it is known, by the
+            names of ranges.
     """
 
     model_sha256: str
@@ -60,6 +62,7 @@ class CalibrationProfile:
     percentile: float = CalibrationConfig().percentile
     statistics: Mapping[str, ActivationStatistics] = field(default_factory=dict)
     clipped_shares: Mapping[str, float] = field(default_factory=dict)
+    module_paths: Mapping[str, str] = field(default_factory=dict)
 
     def histogram(self, name: str) -> Histogram | None:
         """Returns how often values of an activation occur, or None if that was not kept."""
@@ -85,7 +88,12 @@ class CalibrationProfile:
         check_derivable(config)
         _check_statistics(self)
         return make_profile(
-            self.model_sha256, self.statistics, config, self.sample_count, self.batch_count
+            self.model_sha256,
+            self.statistics,
+            config,
+            self.sample_count,
+            self.batch_count,
+            module_paths=self.module_paths,
         )
 
     def without_statistics(self) -> CalibrationProfile:
@@ -110,6 +118,8 @@ class CalibrationProfile:
         }
         if self.averaging_constant is not None:
             document["averaging_constant"] = self.averaging_constant
+        if self.module_paths:
+            document["module_paths"] = dict(self.module_paths)
         return json.dumps(document, separators=(",", ":"), allow_nan=False).encode()
 
     @staticmethod
@@ -136,6 +146,7 @@ def make_profile(
     batch_count: int,
     *,
     averages: Mapping[str, ActivationRange] | None = None,
+    module_paths: Mapping[str, str] | None = None,
 ) -> CalibrationProfile:
     """Makes a profile of what was kept of each activation.
 
@@ -146,7 +157,9 @@ def make_profile(
         sample_count: Samples seen.
         batch_count: Batches seen.
         averages: The ranges, for the moving average, which does not follow from statistics.
+        module_paths: Where activations are made in the user's model, as far as it is known.
     """
+    paths = module_paths or {}
     ranges = averages or {name: choose_range(found, config) for name, found in statistics.items()}
     return CalibrationProfile(
         model_sha256=model_sha256,
@@ -154,7 +167,7 @@ def make_profile(
         sample_count=sample_count,
         batch_count=batch_count,
         ranges=ranges,
-        warnings=tuple(calibration_warnings(statistics, sample_count, batch_count)),
+        warnings=tuple(calibration_warnings(statistics, paths, sample_count, batch_count)),
         averaging_constant=(
             config.averaging_constant if config.method is ObserverMethod.MOVING_AVERAGE else None
         ),
@@ -163,6 +176,7 @@ def make_profile(
         clipped_shares={
             name: clipped_share(found, ranges[name]) for name, found in statistics.items()
         },
+        module_paths=paths,
     )
 
 
@@ -202,6 +216,8 @@ def merge_profiles(
         config,
         left.sample_count + right.sample_count,
         left.batch_count + right.batch_count,
+        # One of an earlier version has none.
+        module_paths=left.module_paths or right.module_paths,
     )
 
 
@@ -275,5 +291,8 @@ def _decode(document: dict[str, Any]) -> CalibrationProfile:
         percentile=float(document.get("percentile", CalibrationConfig().percentile)),
         clipped_shares={
             str(name): float(share) for name, share in document.get("clipped_shares", {}).items()
+        },
+        module_paths={
+            str(name): str(path) for name, path in document.get("module_paths", {}).items()
         },
     )

@@ -110,9 +110,10 @@ def test_dead_and_constant_channels_are_named(import_model: ImportModel) -> None
     samples = np.random.default_rng(0).normal(size=(40, 2)).astype(np.float32)
     batches = [{"input": samples[:20]}, {"input": samples[20:]}]
     (constant,) = calibrate(import_model(nn.Sequential(linear), (2,)), batches).warnings
-    assert constant.startswith("11 of 12 channels of ")
+    assert constant.startswith("11 of 12 channels of 0 (")
     assert "never change in all samples (0, 1, 2, 4, 5, 6, 7, 8 and 3 more)" in constant
     (dead,) = calibrate(import_model(nn.Sequential(linear, nn.ReLU()), (2,)), batches).warnings
+    assert dead.startswith("11 of 12 channels of 0 (")
     assert "are dead in all samples (0, 1, 2, 4, 5, 6, 7, 8 and 3 more)" in dead
 
 

@@ -170,6 +170,26 @@ def test_clipped_share_counts_what_lies_outside() -> None:
     assert profile([-3.0, -1.0]).clipped_shares["x"] == 0.0
 
 
+def test_warnings_name_modules_through_merging_and_bytes() -> None:
+    found = {"v1": statistics([0.0] * 40)}
+    paths = {"v1": "blocks.3.conv"}
+    named = make_profile(SHA256, found, CalibrationConfig(), 40, 2, module_paths=paths)
+    plain = make_profile(SHA256, found, CalibrationConfig(), 40, 2)
+    expected = "activation blocks.3.conv (v1) is 0 in all samples; its range is a guess"
+    again = decode_profile(encode_profile(named))
+    assert again == named
+    for whole in (
+        named,
+        again.with_method(SQUARED_ERROR),
+        merge_profiles(named, plain),
+        merge_profiles(plain, named),
+    ):
+        assert whole.warnings == (expected,)
+        assert whole.module_paths == paths
+    assert plain.warnings == ("activation v1 is 0 in all samples; its range is a guess",)
+    assert b"module_paths" not in plain.to_json()
+
+
 def test_a_million_channels_are_one_short_warning() -> None:
     ends = np.zeros(1_000_000, np.float32)
     found = statistics([0.0, 1.0])
