@@ -204,8 +204,10 @@ def test_conversions_have_no_checkpoints(
 def test_training_with_learned_ranges_goes_on_to_the_same_bytes(
     tmp_path: Path, model_file: bytes, dataset: bytes, images: np.ndarray
 ) -> None:
-    learned = optimization_pb.QATConfig()
-    learned.CopyFrom(CONFIG)
+    observed_config, learned = optimization_pb.QATConfig(), optimization_pb.QATConfig()
+    for config in (observed_config, learned):
+        config.CopyFrom(CONFIG)
+        config.epochs, config.fine_tune_epochs = 20, 10
     learned.activations = optimization_pb.RANGE_SOURCE_LEARNED
     store = tmp_path / "store"
     server = start_server(store, *FLAGS)
@@ -213,7 +215,7 @@ def test_training_with_learned_ranges_goes_on_to_the_same_bytes(
         calibration = prepare(server, model_file, dataset, images)
         observed, whole, job = (
             server.train(SMALL, calibration, "datasets/train", config=config).name
-            for config in (CONFIG, learned, learned)
+            for config in (observed_config, learned, learned)
         )
         server.wait_for(whole)
         wait_for_step(server, job, 20)
@@ -221,6 +223,13 @@ def test_training_with_learned_ranges_goes_on_to_the_same_bytes(
         os.kill(worker, signal.SIGKILL)
         ended = server.wait_for(job)
         assert (ended.state, ended.error.reason) == (pb.JOB_STATE_INTERRUPTED, "WORKER_DIED")
+        resume(server, job)
+        wait_for_step(server, job, 80)
+        server.stop(signal.SIGKILL)
+        server = start_server(store, *FLAGS)
+        interrupted = get(server, job)
+        assert interrupted.state == pb.JOB_STATE_INTERRUPTED
+        assert interrupted.error.reason == "JOB_INTERRUPTED"
         resume(server, job)
         assert server.wait_for(job).state == pb.JOB_STATE_SUCCEEDED
         found = digests(store)
