@@ -86,6 +86,7 @@ class Application:
             environment=environment,
             worker_threads=settings.worker_threads,
             checkpoint_interval_s=settings.checkpoint_seconds,
+            silence_s=settings.worker_silence_seconds,
             clock=now_us,
         )
         self.runner = JobRunner(
@@ -94,7 +95,9 @@ class Application:
             self.announcements,
             gauges,
             root=data_dir.jobs,
-            options=RunnerOptions(settings.job_workers, settings.cancel_grace_seconds),
+            options=RunnerOptions(
+                settings.job_workers, settings.cancel_grace_seconds, settings.job_attempts
+            ),
             clock=now_us,
         )
         workers = CallWorkers(

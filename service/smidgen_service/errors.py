@@ -260,7 +260,7 @@ class JobInterruptedError(SmidgenError):
 
 
 class WorkerDiedError(SmidgenError):
-    """A worker process ended without an answer."""
+    """A worker process ended, or fell silent, without an answer."""
 
     default_reason = "WORKER_DIED"
 

@@ -81,6 +81,12 @@ class Settings(BaseSettings):
     """Converted versions kept ready in memory; the one unused for longest goes first."""
     job_workers: int = Field(1, ge=0, le=64)
     """Jobs that run at the same time, each in a process of its own. 0 leaves them queued."""
+    job_attempts: int = Field(3, ge=1)
+    """Attempts in a row that a job may lose, to a killed worker or server, without getting further
+    before it has failed. 1 begins nothing again: lost trainings wait to be resumed."""
+    worker_silence_seconds: float = Field(30.0, gt=0)
+    """How long the worker of a job may be silent before it is given up; it reports three times as
+    often."""
     call_workers: int = Field(2, ge=1, le=64)
     """Worker processes for Calibrate and validate_only at the same time; further calls wait."""
     worker_threads: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)

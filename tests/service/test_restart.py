@@ -31,6 +31,7 @@ from tests.service.running_server import (
 from tests.service.test_uploads import drop_stream, open_stream, wait_until
 
 SMALL = "models/small"
+MANUAL = ("--job-attempts", "1")
 LONG = optimization_pb.QATConfig(epochs=10_000, fine_tune_epochs=0, batch_size=4)
 
 
@@ -58,7 +59,7 @@ def dataset(tmp_path: Path, images: np.ndarray, labels: np.ndarray) -> bytes:
 def test_killed_server_leaves_models_and_reports_its_jobs(
     tmp_path: Path, model_file: bytes, dataset: bytes, images: np.ndarray
 ) -> None:
-    server = start_server(tmp_path / "store")
+    server = start_server(tmp_path / "store", *MANUAL)
     calibration = prepare(server, model_file, dataset, images)
     server.convert(SMALL, calibration=calibration)
     answer = server.infer(SMALL, tensor(images[:4]))
@@ -74,7 +75,7 @@ def test_killed_server_leaves_models_and_reports_its_jobs(
     stale = tmp_path / "store" / "uploads" / "left-behind.tmp"
     stale.write_bytes(b"half a file")
 
-    server = start_server(tmp_path / "store")
+    server = start_server(tmp_path / "store", *MANUAL)
     try:
         job = server.jobs.GetJob(pb.GetJobRequest(name=running))
         assert job.state == pb.JOB_STATE_INTERRUPTED
@@ -95,7 +96,7 @@ def test_killed_server_leaves_models_and_reports_its_jobs(
 def test_drained_server_ends_streams_and_jobs_and_exits(
     tmp_path: Path, model_file: bytes, dataset: bytes, images: np.ndarray
 ) -> None:
-    server = start_server(tmp_path / "store")
+    server = start_server(tmp_path / "store", *MANUAL)
     calibration = prepare(server, model_file, dataset, images)
     running = start_training(server, calibration)
     workers = children(server.process.pid)
@@ -126,7 +127,7 @@ def test_drained_server_ends_streams_and_jobs_and_exits(
     assert not (tmp_path / "store" / "server.json").exists()
     assert [line["event"] for line in server.logs()][-1] == "server_stopped"
 
-    server = start_server(tmp_path / "store")
+    server = start_server(tmp_path / "store", *MANUAL)
     try:
         job = server.jobs.GetJob(pb.GetJobRequest(name=running))
         assert (job.state, job.error.reason) == (pb.JOB_STATE_INTERRUPTED, "JOB_INTERRUPTED")
@@ -137,7 +138,7 @@ def test_drained_server_ends_streams_and_jobs_and_exits(
 def test_killed_worker_interrupts_its_job_and_the_server_lives_on(
     tmp_path: Path, model_file: bytes, dataset: bytes, images: np.ndarray
 ) -> None:
-    server = start_server(tmp_path / "store")
+    server = start_server(tmp_path / "store", *MANUAL)
     try:
         calibration = prepare(server, model_file, dataset, images)
         running = start_training(server, calibration)

@@ -32,7 +32,7 @@ CONFIG = optimization_pb.QATConfig(
     ),
     optimizer=optimization_pb.OptimizerConfig(ema_decay=0.9),
 )
-FLAGS = ("--checkpoint-seconds", "0")
+FLAGS = ("--checkpoint-seconds", "0", "--job-attempts", "1")
 INTERRUPTIONS = ((signal.SIGKILL, "WORKER_DIED"), (signal.SIGTERM, "JOB_INTERRUPTED"))
 
 

@@ -57,7 +57,9 @@ class _JobStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_JobState.Val
     JOB_STATE_QUEUED: _JobState.ValueType  # 1
     """Waits for a worker. Next: RUNNING, CANCELLED, INTERRUPTED."""
     JOB_STATE_RUNNING: _JobState.ValueType  # 2
-    """A worker is at it. Next: CANCELLING, SUCCEEDED, FAILED, INTERRUPTED."""
+    """A worker is at it. Next: CANCELLING, SUCCEEDED, FAILED, INTERRUPTED; QUEUED where the worker or the server was killed,
+    unless that has happened too often without the job getting further.
+    """
     JOB_STATE_CANCELLING: _JobState.ValueType  # 3
     """Was asked to stop. Next: CANCELLED, SUCCEEDED, FAILED, INTERRUPTED."""
     JOB_STATE_SUCCEEDED: _JobState.ValueType  # 4
@@ -67,8 +69,8 @@ class _JobStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_JobState.Val
     JOB_STATE_CANCELLED: _JobState.ValueType  # 6
     """Stopped because it was asked to. Final."""
     JOB_STATE_INTERRUPTED: _JobState.ValueType  # 7
-    """A training that stopped before its end and can go on: the server or the worker was killed, or CancelJob asked to
-    save its checkpoint. It holds its model and data until it is resumed or cancelled. Next: QUEUED by ResumeJob,
+    """A training that stopped before its end and can go on once somebody has done something: the disk was full, or
+    CancelJob asked to save its checkpoint, or the server begins nothing again by itself (--job-attempts 1). It holds its model and data until it is resumed or cancelled. Next: QUEUED by ResumeJob,
     CANCELLED by CancelJob.
     """
 
@@ -80,7 +82,9 @@ JOB_STATE_UNSPECIFIED: JobState.ValueType  # 0
 JOB_STATE_QUEUED: JobState.ValueType  # 1
 """Waits for a worker. Next: RUNNING, CANCELLED, INTERRUPTED."""
 JOB_STATE_RUNNING: JobState.ValueType  # 2
-"""A worker is at it. Next: CANCELLING, SUCCEEDED, FAILED, INTERRUPTED."""
+"""A worker is at it. Next: CANCELLING, SUCCEEDED, FAILED, INTERRUPTED; QUEUED where the worker or the server was killed,
+unless that has happened too often without the job getting further.
+"""
 JOB_STATE_CANCELLING: JobState.ValueType  # 3
 """Was asked to stop. Next: CANCELLED, SUCCEEDED, FAILED, INTERRUPTED."""
 JOB_STATE_SUCCEEDED: JobState.ValueType  # 4
@@ -90,8 +94,8 @@ JOB_STATE_FAILED: JobState.ValueType  # 5
 JOB_STATE_CANCELLED: JobState.ValueType  # 6
 """Stopped because it was asked to. Final."""
 JOB_STATE_INTERRUPTED: JobState.ValueType  # 7
-"""A training that stopped before its end and can go on: the server or the worker was killed, or CancelJob asked to
-save its checkpoint. It holds its model and data until it is resumed or cancelled. Next: QUEUED by ResumeJob,
+"""A training that stopped before its end and can go on once somebody has done something: the disk was full, or
+CancelJob asked to save its checkpoint, or the server begins nothing again by itself (--job-attempts 1). It holds its model and data until it is resumed or cancelled. Next: QUEUED by ResumeJob,
 CANCELLED by CancelJob.
 """
 Global___JobState: _TypeAlias = JobState  # noqa: Y015

@@ -27,7 +27,8 @@ class JobGauges:
     def ended(self, job: JobRecord) -> None:
         """Takes a job that has ended or was interrupted."""
         if job.start_time is not None and job.end_time is not None:
-            seconds = (job.end_time - job.start_time) * _MICRO
+            # A clock that was put back meanwhile must not make it negative.
+            seconds = max(job.end_time - job.start_time, 0) * _MICRO
             self._metrics.job_seconds.labels(job.kind.value, job.state.value).observe(seconds)
         if isinstance(job.result, ConvertResult):
             labels = (job.model_id, str(job.result.version))

@@ -7,13 +7,14 @@ import shutil
 import signal
 import sqlite3
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from smidgen.errors import ResumeError, SmidgenError
 from smidgen_service import names
 from smidgen_service.clock import Clock
 from smidgen_service.errors import (
+    ConflictError,
     FailedPreconditionError,
     JobInterruptedError,
     StorageFaultError,
@@ -34,14 +35,10 @@ from smidgen_service.store.idempotency import RequestKey
 from smidgen_service.store.records import JobEvent, JobKind, JobRecord, JobState
 
 _PAUSE_AFTER_FAULT_S = 1.0
-_INTERRUPTIONS = (
-    JobInterruptedError,
-    WorkerDiedError,
-    ResumeError,
-    StorageFullError,
-    StorageFaultError,
-)
-"""Errors after which a training can go on later."""
+_LOSSES = (JobInterruptedError, WorkerDiedError, StorageFaultError)
+"""Errors after which a job is begun again by itself."""
+_INTERRUPTIONS = (ResumeError, StorageFullError)
+"""Errors after which a training can go on once somebody has done something about them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +48,12 @@ class RunnerOptions:
     Attributes:
         workers: Jobs at the same time.
         cancel_grace_s: How long a cancelled job may take to stop by itself.
+        attempts: Attempts in a row that may be lost without getting further.
     """
 
     workers: int
     cancel_grace_s: float
+    attempts: int = 1
 
 
 class JobRunner:
@@ -84,12 +83,14 @@ class JobRunner:
         self._unwritten: dict[str, Commit] = {}
 
     async def recover(self) -> None:
-        """Ends jobs that an earlier server left running, and clears their directories.
+        """Ends the attempts that an earlier server left running, and clears their directories.
 
         Checkpoints of jobs that can go on stay.
         """
         now = self._clock()
-        ended = await self._database.write(lambda tx: jobs.interrupt_active(tx, now=now))
+        ended = await self._database.write(
+            lambda tx: jobs.lose_active(tx, attempts=self._options.attempts, now=now)
+        )
         for job_id in ended:
             log("job_interrupted", job=job_id)
         states = await self._database.read(jobs.states)
@@ -108,12 +109,16 @@ class JobRunner:
         self._queued.set()
 
     async def stop(self) -> None:
-        """Kills running workers; their jobs are interrupted, queued ones stay queued."""
+        """Kills running workers; their jobs are queued again, or interrupted."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         now = self._clock()
-        for job_id in await self._database.write(lambda tx: jobs.interrupt_active(tx, now=now)):
+        for job_id in await self._database.write(
+            lambda tx: jobs.lose_active(
+                tx, attempts=self._options.attempts, now=now, on_purpose=True
+            )
+        ):
             log("job_interrupted", job=job_id)
 
     async def earlier(self, key: RequestKey | None) -> JobRecord | None:
@@ -224,8 +229,7 @@ class JobRunner:
     async def _write_unwritten_ends(self) -> None:
         """Ends jobs whose end could not be written when they ended."""
         for job_id, end in list(self._unwritten.items()):
-            await self._database.write(end)
-            self._unwritten.pop(job_id, None)
+            await self._write_unwritten(job_id, end)
             self._announcements.announce(job_id)
 
     async def _claim(self) -> JobRecord | None:
@@ -237,7 +241,7 @@ class JobRunner:
         cancel = self._cancels[job.id] = asyncio.Event()
         if (await self._database.read(lambda tx: jobs.get(tx, job.id))).state is not job.state:
             cancel.set()
-        log("job_started", job=job.id, kind=job.kind, model=job.model_id)
+        log("job_started", job=job.id, kind=job.kind, model=job.model_id, attempt=job.attempt)
         try:
             await self._run_to_end(job, scratch, cancel)
         finally:
@@ -245,6 +249,12 @@ class JobRunner:
             if self._cancels.get(job.id) is cancel:
                 self._cancels.pop(job.id)
         ended = await self._database.read(lambda tx: jobs.get(tx, job.id))
+        if not ended.state.is_at_rest:  # it waits for its next attempt, or runs again already
+            log("job_attempt_lost", job=job.id, attempt=job.attempt, tries=ended.tries)
+            self._announcements.announce(job.id)
+            await self._refresh_gauges()
+            self._queued.set()
+            return
         if ended.state.is_final:
             self._clear(scratch, keep_log=ended.state is JobState.FAILED)
         self._announcements.announce(job.id)
@@ -266,8 +276,8 @@ class JobRunner:
             async with self._work.start(job, scratch) as running:
                 stopper = asyncio.create_task(self._stop_when_asked(cancel, running.signal))
                 try:
-                    commit = await running.follow(lambda event: self._append(job.id, event))
-                    await self._database.write(commit)
+                    commit = await running.follow(lambda event: self._append(job, event))
+                    await self._database.write(_fenced(job, commit))
                 finally:
                     stopper.cancel()
         except Cancelled:
@@ -283,22 +293,35 @@ class JobRunner:
 
     async def _end_cancelled(self, job: JobRecord) -> None:
         now = self._clock()
-        await self._write_end(job.id, lambda tx: jobs.stop(tx, job.id, now=now))
+        await self._write_end(job, lambda tx: jobs.stop(tx, job.id, now=now))
 
     async def _end_failed(self, job: JobRecord, error: SmidgenError) -> None:
-        failure, now = failure_of(error), self._clock()
-        can_go_on = job.kind is JobKind.TRAIN_QAT and isinstance(error, _INTERRUPTIONS)
-        end = jobs.interrupt if can_go_on else jobs.fail
-        await self._write_end(job.id, lambda tx: end(tx, job.id, failure, now=now))
+        failure, now, attempts = failure_of(error), self._clock(), self._options.attempts
 
-    async def _write_end(self, job_id: str, end: Commit) -> None:
-        """Writes the end of a job, now or, where that fails, before the next one begins.
+        def end(tx: sqlite3.Connection) -> None:
+            if isinstance(error, _LOSSES):
+                jobs.lose(tx, job.id, failure, attempts=attempts, now=now)
+            elif isinstance(error, _INTERRUPTIONS) and job.kind is JobKind.TRAIN_QAT:
+                jobs.interrupt(tx, job.id, failure, now=now)
+            else:
+                jobs.fail(tx, job.id, failure, now=now)
 
-        The directory is cleared before: once an interruption is written, the job may be resumed.
+        await self._write_end(job, end)
+
+    async def _write_end(self, job: JobRecord, end: Commit) -> None:
+        """Writes the end of an attempt, now or, where that fails, before the next job begins.
+
+        The directory is cleared before: once the end is written, the job may be begun again.
         """
-        self._clear(self._root / job_id, keep_log=True, keep_checkpoint=True)
-        self._unwritten[job_id] = end
-        await self._database.write(end)
+        self._clear(self._root / job.id, keep_log=True, keep_checkpoint=True)
+        self._unwritten[job.id] = fenced = _fenced(job, end)
+        await self._write_unwritten(job.id, fenced)
+
+    async def _write_unwritten(self, job_id: str, end: Commit) -> None:
+        try:
+            await self._database.write(end)
+        except ConflictError as error:
+            log("job_attempt_over", job=job_id, reason=error.reason)
         self._unwritten.pop(job_id, None)
 
     async def _stop_when_asked(
@@ -309,16 +332,12 @@ class JobRunner:
         await asyncio.sleep(self._options.cancel_grace_s)
         send(signal.SIGKILL)
 
-    async def _append(self, job_id: str, event: JobEvent) -> None:
+    async def _append(self, job: JobRecord, event: JobEvent) -> None:
         now = self._clock()
-
-        def work(tx: sqlite3.Connection) -> None:
-            # The state is the job's own: it may have become CANCELLING meanwhile.
-            current = replace(event, state=jobs.get(tx, job_id).state)
-            jobs.append(tx, job_id, current, now=now)
-
-        await self._database.write(work)
-        self._announcements.announce(job_id)
+        await self._database.write(
+            _fenced(job, lambda tx: jobs.advance(tx, job.id, event, now=now))
+        )
+        self._announcements.announce(job.id)
 
     async def _refresh_gauges(self) -> None:
         self._gauges.counted(await self._database.read(jobs.counts))
@@ -335,6 +354,16 @@ class JobRunner:
                 path.unlink() if path.is_file() else shutil.rmtree(path, ignore_errors=True)
         if not any(scratch.iterdir()):
             scratch.rmdir()
+
+
+def _fenced(job: JobRecord, change: Commit) -> Commit:
+    """Returns a change that is refused once the attempt that wants it is over."""
+
+    def work(tx: sqlite3.Connection) -> None:
+        jobs.check_attempt(tx, job)
+        change(tx)
+
+    return work
 
 
 def _request_cancel(

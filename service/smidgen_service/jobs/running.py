@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import sqlite3
 import time
@@ -10,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from smidgen.progress import Stage
+from smidgen_service.errors import WorkerDiedError
 from smidgen_service.jobs.calls import raise_reported
+from smidgen_service.jobs.frames import Frame
 from smidgen_service.jobs.gauges import JobGauges
 from smidgen_service.jobs.process import WorkerProcess
 from smidgen_service.store.records import JobEvent, JobRecord, JobState
@@ -32,6 +35,7 @@ class RunningJob:
         process: Its worker.
         gauges: What to tell of its progress.
         scratch: Directory of the worker.
+        silence_s: Longest time without a frame; a worker tells three times in it that it lives.
         finish: Stores what the worker brought and returns the transaction that ends the job.
     """
 
@@ -42,9 +46,11 @@ class RunningJob:
         gauges: JobGauges,
         *,
         scratch: Path,
+        silence_s: float,
         finish: Finish,
     ) -> None:
         self._process = process
+        self._silence_s = silence_s
         self._gauges = gauges
         self._scratch = scratch
         self._finish = finish
@@ -65,7 +71,9 @@ class RunningJob:
             SmidgenError: it failed.
         """
         while True:
-            frame = await self._process.receive()
+            frame = await self._receive()
+            if frame.kind == "alive":
+                continue
             if frame.kind == "progress":
                 event = _progress_event(frame.fields)
                 self._observe(event)
@@ -78,6 +86,17 @@ class RunningJob:
                 return await self._finish(frame.fields)
             else:
                 raise_reported(frame, self._scratch)
+
+    async def _receive(self) -> Frame:
+        try:
+            async with asyncio.timeout(self._silence_s):
+                return await self._process.receive()
+        except TimeoutError:
+            raise WorkerDiedError(
+                f"the worker has not been heard of for {self._silence_s:g} s, as if it were "
+                "stopped, and was given up",
+                reason="WORKER_SILENT",
+            ) from None
 
     def _observe(self, event: JobEvent) -> None:
         now_s = time.monotonic()

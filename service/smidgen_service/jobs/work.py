@@ -66,6 +66,7 @@ class JobWork:
         environment: Mapping[str, str],
         worker_threads: int,
         checkpoint_interval_s: float,
+        silence_s: float,
         clock: Clock,
     ) -> None:
         self._database = store.database
@@ -75,6 +76,7 @@ class JobWork:
         self._environment = environment
         self._worker_threads = worker_threads
         self._checkpoint_interval_s = checkpoint_interval_s
+        self._silence_s = silence_s
         self._clock = clock
 
     @asynccontextmanager
@@ -99,6 +101,7 @@ class JobWork:
                     process,
                     self._gauges,
                     scratch=scratch,
+                    silence_s=self._silence_s,
                     finish=partial(finish, job, scratch, pins),
                 )
         finally:
@@ -112,6 +115,7 @@ class JobWork:
         trained = inputs.trained_sha256
         return {
             "threads": self._worker_threads,
+            "alive_interval_s": self._silence_s / 3,
             "model": str(self._blobs.verify(inputs.model.sha256)),
             "profile": None if inputs.calibration is None else str(profile),
             "dataset": self._dataset_fields(inputs.dataset, job, job.augmentation),

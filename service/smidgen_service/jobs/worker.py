@@ -12,6 +12,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -26,6 +27,7 @@ from smidgen_service.dataset_inspection import inspect_images
 from smidgen_service.faults import new_error_id, storage_error
 from smidgen_service.inspection import inspect_model
 from smidgen_service.jobs import frames
+from smidgen_service.jobs.channel import Channel
 from smidgen_service.jobs.data_fields import dataset_of
 from smidgen_service.jobs.frames import Frame
 from smidgen_service.jobs.image_worker import error_fields, serve_images
@@ -70,11 +72,7 @@ def main() -> int:
         elif task.kind == "serve_images":
             serve_images(commands, answers)
         else:
-            # Imported after confine(): torch takes seconds to load, and the server may die
-            # meanwhile.
-            from smidgen_service.jobs.tasks import Channel, run  # noqa: PLC0415 - see above
-
-            run(task, Channel(commands, answers))
+            _run(task, Channel(commands, answers))
     except Stopped:
         frames.write_blocking(answers, "stopped", {})
     except SmidgenError as error:
@@ -88,6 +86,16 @@ def main() -> int:
     except Exception:  # the text of unknown errors stays in the worker's log
         _report_fault(answers)
     return 0
+
+
+def _run(task: Frame, channel: Channel) -> None:
+    """Runs a task that needs torch, and where it is asked to tells meanwhile that it lives."""
+    interval_s = task.fields.get("alive_interval_s")
+    with nullcontext() if interval_s is None else channel.alive(interval_s):
+        # Imported here: torch takes seconds to load, and the server may die meanwhile.
+        from smidgen_service.jobs.tasks import run  # noqa: PLC0415 - see above
+
+        run(task, channel)
 
 
 def _inspect(task: Frame, answers: BinaryIO) -> None:

@@ -12,7 +12,7 @@ from smidgen.data.split import Split
 from smidgen.progress import Stage
 from smidgen.report import QuantizationReport
 from smidgen_service import names
-from smidgen_service.errors import JobInterruptedError, NotFoundError
+from smidgen_service.errors import ConflictError, JobInterruptedError, NotFoundError
 from smidgen_service.store.paging import PageRequest, Slice, select_slice
 from smidgen_service.store.records import (
     ConvertResult,
@@ -105,16 +105,71 @@ def events(
 
 
 def claim(tx: sqlite3.Connection, *, now: int) -> JobRecord | None:
-    """Takes the oldest queued job to run it; None if none waits."""
+    """Takes the oldest queued job to run it, as a new attempt; None if none waits."""
     row = tx.execute(
         "SELECT id, progress FROM jobs WHERE state = 'queued' ORDER BY sequence LIMIT 1"
     ).fetchone()
     if row is None:
         return None
-    tx.execute("UPDATE jobs SET start_time = ? WHERE id = ?", (now, row["id"]))
+    tx.execute(
+        "UPDATE jobs SET start_time = ?, start_progress = progress, attempt = attempt + 1,"
+        " tries = tries + 1 WHERE id = ?",
+        (now, row["id"]),
+    )
     event = JobEvent(state=JobState.RUNNING, stage=Stage.LOAD, progress=row["progress"])
     append(tx, row["id"], event, now=now)
     return get(tx, row["id"])
+
+
+def check_attempt(tx: sqlite3.Connection, job: JobRecord) -> None:
+    """Refuses what comes of an attempt that is over: the job may have been begun again since.
+
+    Args:
+        tx: The transaction of the change.
+        job: The job as it was when the attempt began.
+
+    Raises:
+        ConflictError: the job has another attempt now, or does not run.
+    """
+    row = tx.execute("SELECT attempt, state FROM jobs WHERE id = ?", (job.id,)).fetchone()
+    runs = row is not None and row["state"] in (JobState.RUNNING, JobState.CANCELLING)
+    if not runs or row["attempt"] != job.attempt:
+        raise ConflictError(
+            f"attempt {job.attempt} of {names.job_name(job.id)} is over; its results are dropped",
+            reason="JOB_ATTEMPT_OVER",
+            attempt=job.attempt,
+        )
+
+
+def advance(tx: sqlite3.Connection, job_id: str, event: JobEvent, *, now: int) -> None:
+    """Adds an event of a worker; the state is the job's own, which may be CANCELLING by now.
+
+    An attempt that gets further than all before it counts as the first one.
+    """
+    append(tx, job_id, replace(event, state=get(tx, job_id).state), now=now)
+    tx.execute(
+        "UPDATE jobs SET reached = progress, tries = 1 WHERE id = ? AND progress > reached",
+        (job_id,),
+    )
+
+
+def requeue(tx: sqlite3.Connection, job_id: str, message: str, *, now: int, counts: bool) -> None:
+    """Queues a job again whose attempt was lost.
+
+    Args:
+        tx: The transaction.
+        job_id: The job.
+        message: Why, for people.
+        now: The time.
+        counts: Whether the attempt counts as one that got no further. One that the server ended
+            on purpose does not.
+    """
+    tx.execute(
+        "UPDATE jobs SET start_time = NULL, tries = tries - ? WHERE id = ?",
+        (0 if counts else 1, job_id),
+    )
+    event = JobEvent(JobState.QUEUED, progress=get(tx, job_id).progress, message=message)
+    append(tx, job_id, event, now=now)
 
 
 def succeed(
@@ -166,8 +221,8 @@ def interrupt(tx: sqlite3.Connection, job_id: str, failure: JobFailure | None, *
 def resume(tx: sqlite3.Connection, job_id: str, *, now: int) -> None:
     """Queues an interrupted job again."""
     tx.execute(
-        "UPDATE jobs SET failure = NULL, start_time = NULL, end_time = NULL, saves_checkpoint = 0"
-        " WHERE id = ?",
+        "UPDATE jobs SET failure = NULL, start_time = NULL, end_time = NULL, saves_checkpoint = 0,"
+        " tries = 0 WHERE id = ?",
         (job_id,),
     )
     event = JobEvent(state=JobState.QUEUED, progress=get(tx, job_id).progress)
@@ -187,25 +242,46 @@ def stop(tx: sqlite3.Connection, job_id: str, *, now: int) -> None:
         cancel(tx, job_id, now=now)
 
 
-def interrupt_active(tx: sqlite3.Connection, *, now: int) -> tuple[str, ...]:
-    """Ends jobs that ran when the server stopped and returns their ids.
+def lose(
+    tx: sqlite3.Connection, job_id: str, failure: JobFailure, *, attempts: int, now: int
+) -> None:
+    """Ends an attempt that was lost through no fault of the job's own, as far as one can tell.
 
-    Trainings are interrupted; of the others those that were asked to stop are cancelled, the rest
-    failed with JOB_INTERRUPTED.
+    It is queued again until so many attempts in a row got no further, and then has failed. With
+    one attempt nothing is begun again by itself: trainings wait until they are resumed.
+    """
+    job = get(tx, job_id)
+    if job.state is JobState.CANCELLING:
+        stop(tx, job_id, now=now)
+    elif job.tries < attempts:
+        requeue(tx, job_id, failure.message, now=now, counts=True)
+    elif attempts == 1 and job.kind is JobKind.TRAIN_QAT:
+        interrupt(tx, job_id, failure, now=now)
+    else:
+        fail(tx, job_id, failure, now=now)
+
+
+def lose_active(
+    tx: sqlite3.Connection, *, attempts: int, now: int, on_purpose: bool = False
+) -> tuple[str, ...]:
+    """Ends the attempts of jobs that ran when the server stopped; returns the jobs' ids.
+
+    Args:
+        tx: The transaction.
+        attempts: As for lose().
+        now: The time.
+        on_purpose: Whether the server was told to stop, which counts against no job.
     """
     rows = tx.execute(
-        "SELECT id, kind, state FROM jobs WHERE state IN ('running', 'cancelling')"
-        " ORDER BY sequence"
+        "SELECT id, state FROM jobs WHERE state IN ('running', 'cancelling') ORDER BY sequence"
     ).fetchall()
     error = JobInterruptedError()
     failure = JobFailure(type(error).__name__, error.reason, error.message, error.metadata)
     for row in rows:
-        if row["state"] == JobState.CANCELLING:
-            stop(tx, row["id"], now=now)
-        elif row["kind"] == JobKind.TRAIN_QAT:
-            interrupt(tx, row["id"], failure, now=now)
+        if on_purpose and attempts > 1 and row["state"] == JobState.RUNNING:
+            requeue(tx, row["id"], failure.message, now=now, counts=False)
         else:
-            fail(tx, row["id"], failure, now=now)
+            lose(tx, row["id"], failure, attempts=attempts, now=now)
     return tuple(row["id"] for row in rows)
 
 
@@ -272,6 +348,9 @@ def _decode(row: sqlite3.Row) -> JobRecord:
         result=_decode_result(kind, json.loads(result)) if result is not None else None,
         result_sha256=row["result_sha256"],
         saves_checkpoint=bool(row["saves_checkpoint"]),
+        attempt=row["attempt"],
+        tries=row["tries"],
+        start_progress=row["start_progress"],
     )
 
 

@@ -162,7 +162,9 @@ class JobRecord:
 
     `config` is that of training or conversion and `precision` that of weights, as plain values;
     `held_out` is the split of the evaluation dataset of which only the smaller part counts.
-    `saves_checkpoint` tells that it was asked to stop so that it can be resumed.
+    `saves_checkpoint` tells that it was asked to stop so that it can be resumed. `attempt` counts
+    how often it was begun, `tries` the attempts in a row that got no further, and
+    `start_progress` is the progress that the present attempt began with.
     """
 
     id: str
@@ -188,6 +190,9 @@ class JobRecord:
     result: TrainResult | ConvertResult | None = None
     result_sha256: str | None = None
     saves_checkpoint: bool = False
+    attempt: int = 0
+    tries: int = 0
+    start_progress: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

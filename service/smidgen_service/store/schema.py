@@ -197,7 +197,17 @@ _UNLOADED = (
     ) STRICT, WITHOUT ROWID
     """,
 )
+
 _MODEL_WARNINGS = ("ALTER TABLE models ADD COLUMN warnings TEXT NOT NULL DEFAULT '[]'",)
+
+# `attempt` counts how often a job was begun, and is what a worker's writes are held to; `tries`
+# counts the attempts in a row that got no further than `reached`.
+_ATTEMPTS = (
+    "ALTER TABLE jobs ADD COLUMN attempt INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE jobs ADD COLUMN tries INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE jobs ADD COLUMN reached REAL NOT NULL DEFAULT 0",
+    "ALTER TABLE jobs ADD COLUMN start_progress REAL NOT NULL DEFAULT 0",
+)
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     _FIRST,
@@ -213,4 +223,5 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     _GARBAGE,
     _UNLOADED,
     _MODEL_WARNINGS,
+    _ATTEMPTS,
 )

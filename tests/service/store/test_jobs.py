@@ -12,12 +12,13 @@ import pytest
 from smidgen.progress import Stage
 from smidgen.qat.curve import EvaluationPoint, TrainingCurve
 from smidgen.report import NodeReport, ParityCertificate, QuantizationReport
-from smidgen_service.errors import NotFoundError
+from smidgen_service.errors import ConflictError, NotFoundError
 from smidgen_service.store import curves, jobs
 from smidgen_service.store.database import migrate
 from smidgen_service.store.records import (
     ConvertResult,
     JobEvent,
+    JobFailure,
     JobKind,
     JobRecord,
     JobState,
@@ -104,7 +105,7 @@ def test_recovery_tells_the_truth(tx: sqlite3.Connection) -> None:
         jobs.append(tx, job_id, JobEvent(JobState.CANCELLING, progress=0.25), now=3)
     jobs.set_saves_checkpoint(tx, "saving", True)
 
-    assert jobs.interrupt_active(tx, now=9) == ("ran", "stopping", "saving")
+    assert jobs.lose_active(tx, attempts=1, now=9) == ("ran", "stopping", "saving")
     interrupted = jobs.get(tx, "ran")
     assert interrupted.state is JobState.INTERRUPTED
     assert interrupted.failure is not None
@@ -114,7 +115,7 @@ def test_recovery_tells_the_truth(tx: sqlite3.Connection) -> None:
     saved = jobs.get(tx, "saving")
     assert (saved.state, saved.failure) == (JobState.INTERRUPTED, None)
     assert jobs.get(tx, "waits").state is JobState.QUEUED
-    assert jobs.interrupt_active(tx, now=10) == ()
+    assert jobs.lose_active(tx, attempts=1, now=10) == ()
     assert jobs.states(tx) == {
         "ran": JobState.INTERRUPTED,
         "saving": JobState.INTERRUPTED,
@@ -140,10 +141,92 @@ def test_resumed_job_waits_again_with_its_progress(tx: sqlite3.Connection) -> No
     assert jobs.get(tx, "one").state is JobState.CANCELLED
 
 
+def claim(tx: sqlite3.Connection) -> JobRecord:
+    job = jobs.claim(tx, now=2)
+    assert job is not None
+    return job
+
+
+LOST = JobFailure("WorkerDiedError", "WORKER_DIED", "it died")
+
+
+@pytest.mark.parametrize("kind", list(JobKind))
+def test_job_that_gets_no_further_has_failed_with_its_last_error(
+    tx: sqlite3.Connection, kind: JobKind
+) -> None:
+    add(tx, "one", kind)
+    for attempt in (1, 2, 3):
+        job = claim(tx)
+        assert (job.attempt, job.tries) == (attempt, attempt)
+        failure = JobFailure("WorkerDiedError", "WORKER_DIED", f"attempt {attempt}")
+        jobs.lose(tx, "one", failure, attempts=3, now=3)
+    ended = jobs.get(tx, "one")
+    assert (ended.state, ended.failure) == (JobState.FAILED, failure)
+    messages = [event.message for event in jobs.events(tx, "one", after=0)]
+    assert messages == ["", "", "attempt 1", "", "attempt 2", "", "attempt 3"]
+    assert jobs.claim(tx, now=4) is None
+
+
+def test_attempt_that_gets_further_is_the_first_again(tx: sqlite3.Connection) -> None:
+    add(tx, "one")
+    for progress in (0.2, 0.4, 0.6, 0.8):
+        claim(tx)
+        jobs.advance(tx, "one", JobEvent(JobState.RUNNING, progress=progress), now=3)
+        jobs.lose(tx, "one", LOST, attempts=3, now=3)
+        assert jobs.get(tx, "one").state is JobState.QUEUED
+    for expected in (JobState.QUEUED, JobState.FAILED):
+        claim(tx)
+        jobs.advance(tx, "one", JobEvent(JobState.RUNNING, progress=0.8), now=3)
+        jobs.lose(tx, "one", LOST, attempts=3, now=3)
+        assert jobs.get(tx, "one").state is expected
+    assert jobs.get(tx, "one").attempt == 6
+
+
+def test_server_that_stops_on_purpose_costs_no_attempt(tx: sqlite3.Connection) -> None:
+    add(tx, "one")
+    for _ in range(10):
+        claim(tx)
+        assert jobs.lose_active(tx, attempts=3, now=3, on_purpose=True) == ("one",)
+    job = claim(tx)
+    assert (job.state, job.attempt, job.tries) == (JobState.RUNNING, 11, 1)
+    for _ in range(2):
+        jobs.lose_active(tx, attempts=3, now=3)
+        claim(tx)
+    jobs.lose_active(tx, attempts=3, now=3)
+    assert jobs.get(tx, "one").state is JobState.FAILED
+
+
+def test_lost_attempt_of_a_job_that_was_to_stop_ends_it(tx: sqlite3.Connection) -> None:
+    add(tx, "one")
+    claim(tx)
+    jobs.append(tx, "one", JobEvent(JobState.CANCELLING), now=3)
+    jobs.lose(tx, "one", LOST, attempts=3, now=4)
+    assert jobs.get(tx, "one").state is JobState.CANCELLED
+
+
+def test_writes_of_an_attempt_that_is_over_are_refused(tx: sqlite3.Connection) -> None:
+    add(tx, "one")
+    zombie = claim(tx)
+    jobs.check_attempt(tx, zombie)
+    jobs.lose(tx, "one", LOST, attempts=3, now=3)
+    for state in (JobState.QUEUED, JobState.RUNNING, JobState.SUCCEEDED):
+        assert jobs.get(tx, "one").state is state
+        with pytest.raises(ConflictError) as caught:
+            jobs.check_attempt(tx, zombie)
+        assert caught.value.reason == "JOB_ATTEMPT_OVER"
+        if state is JobState.QUEUED:
+            current = claim(tx)
+        elif state is JobState.RUNNING:
+            jobs.check_attempt(tx, current)
+            jobs.succeed(tx, "one", TrainResult(None, None, 0.5, 0.1, 1, 9), now=4)
+    with pytest.raises(ConflictError):
+        jobs.check_attempt(tx, current)
+
+
 def test_interrupted_conversion_has_failed(tx: sqlite3.Connection) -> None:
     add(tx, "one", kind=JobKind.CONVERT)
     jobs.claim(tx, now=2)
-    assert jobs.interrupt_active(tx, now=3) == ("one",)
+    assert jobs.lose_active(tx, attempts=1, now=3) == ("one",)
     assert jobs.get(tx, "one").state is JobState.FAILED
 
 

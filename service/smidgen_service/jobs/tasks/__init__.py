@@ -7,14 +7,14 @@ from typing import Any
 
 import torch
 
+from smidgen_service.jobs.channel import Channel
 from smidgen_service.jobs.frames import Frame
 from smidgen_service.jobs.tasks.calibrate import calibrate
-from smidgen_service.jobs.tasks.channel import Channel
 from smidgen_service.jobs.tasks.convert import convert
 from smidgen_service.jobs.tasks.plan import plan
 from smidgen_service.jobs.tasks.train import train
 
-__all__ = ["Channel", "run"]
+__all__ = ["run"]
 
 _TASKS: Mapping[str, Callable[[Mapping[str, Any], Channel], None]] = {
     "plan": plan,

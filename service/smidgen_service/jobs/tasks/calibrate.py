@@ -16,8 +16,8 @@ from smidgen.errors import CalibrationError
 from smidgen.pipeline import Calibrator
 from smidgen.profile import CalibrationProfile, merge_profiles
 from smidgen.profile_file import decode_profile, encode_profile
+from smidgen_service.jobs.channel import Channel
 from smidgen_service.jobs.data_fields import dataset_of
-from smidgen_service.jobs.tasks.channel import Channel
 
 
 def calibrate(fields: Mapping[str, Any], channel: Channel) -> None:

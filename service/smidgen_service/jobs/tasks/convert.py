@@ -15,8 +15,8 @@ from smidgen.config.documents import from_document
 from smidgen.pipeline import Conversion
 from smidgen.profile import CalibrationProfile
 from smidgen.progress import ConversionProgress, Stage
+from smidgen_service.jobs.channel import Channel
 from smidgen_service.jobs.data_fields import dataset_of, evaluation_of
-from smidgen_service.jobs.tasks.channel import Channel
 from smidgen_service.jobs.tasks.sources import precision_of, profile_of
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from smidgen import pipeline
 from smidgen.config import QATConfig
 from smidgen.config.documents import from_document
-from smidgen_service.jobs.tasks.channel import Channel
+from smidgen_service.jobs.channel import Channel
 from smidgen_service.jobs.tasks.sources import precision_of, profile_of
 
 

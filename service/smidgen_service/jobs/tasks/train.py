@@ -12,8 +12,8 @@ from smidgen import pipeline
 from smidgen.config import QATConfig
 from smidgen.config.documents import from_document
 from smidgen.progress import TrainingProgress
+from smidgen_service.jobs.channel import Channel
 from smidgen_service.jobs.data_fields import dataset_of
-from smidgen_service.jobs.tasks.channel import Channel
 from smidgen_service.jobs.tasks.sources import precision_of, profile_of
 from smidgen_service.jobs.throttle import ProgressThrottle
 from smidgen_service.store.curves import MOST_POINTS
