@@ -7,6 +7,7 @@ constants.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 from collections.abc import Callable, Mapping
@@ -105,8 +106,12 @@ def load_artifact(path: str | Path) -> Program:
 
     def read_constants() -> Arrays:
         # One array at a time from the mapped file, so that there is no copy of the whole of it.
-        with safe_open(path, framework="numpy") as tensors:
-            return {name: tensors.get_tensor(name) for name in tensors.keys()}  # noqa: SIM118
+        try:
+            with safe_open(path, framework="numpy") as tensors:
+                return {name: tensors.get_tensor(name) for name in tensors.keys()}  # noqa: SIM118
+        except FileNotFoundError:
+            # safetensors says so whatever kept it from opening the file, which is open below.
+            raise OSError(errno.EIO, "the file cannot be opened again", str(path)) from None
 
     with open_regular(path) as file:
         return _decode(file, path.stat().st_size, read_constants)
