@@ -29,6 +29,7 @@ from smidgen_service.jobs.calls import CallWorkers
 from smidgen_service.jobs.gauges import JobGauges
 from smidgen_service.jobs.process import worker_environment
 from smidgen_service.jobs.runner import JobRunner, RunnerOptions
+from smidgen_service.jobs.sandbox.limits import Limits
 from smidgen_service.jobs.work import JobWork
 from smidgen_service.logs import log
 from smidgen_service.metrics import Metrics
@@ -77,7 +78,12 @@ class Application:
         self._io_threads = Threads(_IO_THREADS, "io")
         self._compute_threads = Threads(settings.max_concurrent_inferences, "compute")
         self.announcements = Announcements()
-        environment = worker_environment(threads=settings.worker_threads, isa=settings.isa)
+        environment = worker_environment(
+            threads=settings.worker_threads,
+            isa=settings.isa,
+            limits=Limits(settings.worker_memory_bytes, settings.worker_file_bytes),
+            is_confined=settings.worker_sandbox != "off",
+        )
         gauges = JobGauges(metrics)
         work = JobWork(
             self._store,

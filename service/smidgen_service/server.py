@@ -34,6 +34,7 @@ from smidgen_service.application import Application, Handlers
 from smidgen_service.data_dir import DataDir, DataDirIncompleteError, DataDirInUseError
 from smidgen_service.interception import rpc_type
 from smidgen_service.interceptors import Admit, ErrorGuard, RequestIds, RpcMetrics
+from smidgen_service.jobs.sandbox import layers
 from smidgen_service.lifecycle import Lifecycle, Phase
 from smidgen_service.logs import configure, log
 from smidgen_service.metrics import Metrics, MetricsEndpoint, package_version
@@ -71,6 +72,10 @@ _SERVING = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
 
+class SandboxMissingError(Exception):
+    """The kernel lacks what the workers shall be confined by."""
+
+
 class PortTakenError(Exception):
     """The address cannot be bound."""
 
@@ -87,6 +92,7 @@ def serve(settings: Settings) -> int:
         DataDirInUseError,
         DataDirIncompleteError,
         PortTakenError,
+        SandboxMissingError,
         SchemaTooNewError,
         DatabaseDamagedError,
         CertificateError,
@@ -124,7 +130,9 @@ class Server:
 
         Raises:
             PortTakenError: an address cannot be bound.
+            SandboxMissingError: workers shall be confined and cannot be.
         """
+        _tell_sandbox(self._settings)
         await self._set_health(_NOT_SERVING)
         port = self._bind()
         if self._settings.metrics_port >= 0:
@@ -225,6 +233,31 @@ class Server:
     async def _set_health(self, status: health_pb2.HealthCheckResponse.ServingStatus) -> None:
         for name in ("", *_service_names()):
             await self._health.set(name, status)
+
+
+def _tell_sandbox(settings: Settings) -> None:
+    """Logs what confines the workers.
+
+    Raises:
+        SandboxMissingError: a layer is missing that the settings require.
+    """
+    found = layers.available()
+    is_on = settings.worker_sandbox != "off"
+    is_missing = is_on and not found.is_whole
+    log(
+        "worker_sandbox",
+        level=logging.WARNING if is_missing else logging.INFO,
+        mode=settings.worker_sandbox,
+        landlock=found.landlock if is_on else 0,
+        seccomp=found.seccomp and is_on,
+        memory_bytes=settings.worker_memory_bytes,
+    )
+    if is_missing and settings.worker_sandbox == "require":
+        raise SandboxMissingError(
+            f"workers cannot be confined: Landlock has version {found.landlock} (expected 1 or "
+            f"later) and seccomp is {'there' if found.seccomp else 'missing'}; use a kernel with "
+            "both, or --worker-sandbox auto"
+        )
 
 
 async def _run(settings: Settings, data_dir: DataDir) -> None:

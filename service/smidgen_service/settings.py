@@ -11,6 +11,7 @@ from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from smidgen.engine import available_isas
+from smidgen_service.jobs.sandbox.limits import machine_memory_bytes
 from smidgen_service.security.certificates import CertificateFiles
 
 MIB = 1 << 20
@@ -87,6 +88,14 @@ class Settings(BaseSettings):
     worker_silence_seconds: float = Field(30.0, gt=0)
     """How long the worker of a job may be silent before it is given up; it reports three times as
     often."""
+    worker_memory_bytes: int = Field(default_factory=lambda: 2 * machine_memory_bytes(), ge=GIB)
+    """Most address space of one worker process, in bytes, mapped files included. Default: twice the
+    memory of the machine or container."""
+    worker_file_bytes: int = Field(16 * GIB, ge=MIB)
+    """Largest file that a worker may write, in bytes."""
+    worker_sandbox: Literal["auto", "require", "off"] = "auto"
+    """Confine workers by Landlock and seccomp: as far as the kernel has them, or refuse to start
+    where one is missing, or not at all."""
     call_workers: int = Field(2, ge=1, le=64)
     """Worker processes for Calibrate and validate_only at the same time; further calls wait."""
     worker_threads: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)

@@ -13,6 +13,8 @@ from typing import Any, Self
 from smidgen_service.errors import WorkerDiedError
 from smidgen_service.jobs import frames
 from smidgen_service.jobs.frames import Frame
+from smidgen_service.jobs.sandbox import layers
+from smidgen_service.jobs.sandbox.limits import Limits
 
 LOG_NAME = "worker.log"
 _PASSED_ON = (
@@ -25,9 +27,15 @@ _PASSED_ON = (
 )
 
 
-def worker_environment(*, threads: int, isa: str | None) -> dict[str, str]:
-    """Returns the few variables that workers get."""
+def worker_environment(
+    *, threads: int, isa: str | None, limits: Limits | None = None, is_confined: bool = True
+) -> dict[str, str]:
+    """Returns the few variables that workers get, and no others."""
     environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    if limits is not None:
+        environment |= limits.to_environment()
+    if not is_confined:
+        environment[layers.VARIABLE] = layers.OFF
     environment |= {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
     # Threads that spin while they wait for each other make training ten times slower as soon as
     # something else wants the cores, the server itself for one.

@@ -5,10 +5,8 @@ Run as `python -m smidgen_service.jobs.worker <process id of the server>`; the s
 
 from __future__ import annotations
 
-import ctypes
 import os
 import resource
-import signal
 import sys
 import traceback
 from collections.abc import Callable, Mapping
@@ -31,21 +29,13 @@ from smidgen_service.jobs.channel import Channel
 from smidgen_service.jobs.data_fields import dataset_of
 from smidgen_service.jobs.frames import Frame
 from smidgen_service.jobs.image_worker import error_fields, serve_images
+from smidgen_service.jobs.sandbox import layers
+from smidgen_service.jobs.sandbox.limits import tie_to_server
 from smidgen_service.store.records import decode_specs
 
-_PR_SET_PDEATHSIG = 1
-_PR_SET_NO_NEW_PRIVS = 38
 _MEMORY_BYTES = 3 << 30
 _MEMORY_PER_FILE_BYTE = 4
 _CPU_SECONDS = 60
-
-
-def confine() -> None:
-    """Ties the process to its server and takes from it what it does not need."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def take_stdout() -> BinaryIO:
@@ -57,8 +47,8 @@ def take_stdout() -> BinaryIO:
 
 def main() -> int:
     """Runs one task."""
-    confine()
-    # The server may have died before confine(). It says who it is: by the time Python has started,
+    tie_to_server()
+    # The server may have died before that. It says who it is: by the time Python has started,
     # the parent may already be the process that takes in orphans.
     if [str(os.getppid())] != sys.argv[1:]:
         return 1
@@ -66,6 +56,7 @@ def main() -> int:
     task = frames.read_blocking(commands)
     if task is None:
         return 1
+    layers.enter(Path.cwd(), task.fields)
     try:
         if task.kind in _INSPECTIONS:
             _inspect(task, answers)

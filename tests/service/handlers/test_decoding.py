@@ -15,6 +15,7 @@ from smidgen.errors import InvalidTensorError
 from smidgen_service.handlers import decoding
 from smidgen_service.handlers.decoding import ImageDecoder
 from smidgen_service.jobs.process import worker_environment
+from smidgen_service.jobs.sandbox.limits import Limits
 from tests.python.data.image_files import encode, pictures
 
 EXTENT = Extent(9, 12)
@@ -25,7 +26,7 @@ GOOD = [encode(IMAGE)]
 
 @pytest.fixture
 async def decoder(tmp_path: Path) -> AsyncIterator[ImageDecoder]:
-    environment = worker_environment(threads=1, isa=None)
+    environment = worker_environment(threads=1, isa=None, limits=Limits(8 << 30, 1 << 30))
     decoder = ImageDecoder(tmp_path / "decoders", most=1, environment=environment)
     yield decoder
     await decoder.close()
