@@ -10,8 +10,12 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
+from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
+    ProtoReflectionDescriptorDatabase,
+)
 
 from smidgen.artifact import encode_artifact
 from smidgen.v1 import model_service_pb2
@@ -119,14 +123,15 @@ def test_open_stream_does_not_hold_up_the_end_of_the_server(tmp_path: Path) -> N
         server.stop()
 
 
-def test_health_and_metrics_know_the_service(server: RunningServer) -> None:
+def test_health_metrics_and_reflection_know_the_service(server: RunningServer) -> None:
     name = "inference.GRPCInferenceService"
     health = health_pb2_grpc.HealthStub(server.channel)
     found = health.Check(health_pb2.HealthCheckRequest(service=name))
     assert found.status == health_pb2.HealthCheckResponse.SERVING
     assert f'grpc_service="{name}"' in server.metrics()
-    ready = call(server, "ServerReady", pb.ServerReadyRequest(), pb.ServerReadyResponse)
-    assert ready.ready
+    reflected = DescriptorPool(ProtoReflectionDescriptorDatabase(server.channel))
+    methods = pb.DESCRIPTOR.services_by_name["GRPCInferenceService"].methods_by_name
+    assert reflected.FindServiceByName(name).methods_by_name.keys() == methods.keys()
 
 
 def test_compressed_message_is_held_to_the_limit_of_what_it_unpacks_to(
