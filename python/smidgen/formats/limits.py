@@ -14,8 +14,8 @@ class Limits:
         entries: Entries of the archive.
         program_bytes: Size of the JSON text of the program, and of each weight table.
         string_length: Length of one string of the program.
-        list_length: Items of one list of arguments or sizes.
-        nodes: Operators of the graph.
+        list_length: Items of one list of arguments or sizes, and operands of a node of ONNX.
+        nodes: Operators of the graph, four times the steps that a program may have.
         fields: Fields of all messages of an ONNX file; a thousand nodes have thirty thousand.
         values_per_output: Stated tensors for each value that the graph defines.
         arguments: Arguments of one operator.
@@ -31,7 +31,7 @@ class Limits:
     program_bytes: int = 32 << 20
     string_length: int = 1 << 20
     list_length: int = 65_536
-    nodes: int = 100_000
+    nodes: int = 16_384
     fields: int = 500_000
     values_per_output: int = 4
     arguments: int = 64

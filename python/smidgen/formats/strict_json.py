@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import NoReturn, TypeAlias
 
@@ -119,13 +119,13 @@ def _check_depth(structure: bytes, depth: int) -> int:
     return depth
 
 
-def _unique(pairs: Iterable[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
-    result: dict[str, JsonValue] = {}
-    for key, value in pairs:
-        if key in result:
-            found = f"the key {key[:64]!r} occurs twice in one object"
-            raise _Refused(JsonReason.DUPLICATE_KEY, found)
-        result[key] = value
+def _unique(pairs: Sequence[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        seen: set[str] = set()
+        again = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        found = f"the key {again[:64]!r} occurs twice in one object"
+        raise _Refused(JsonReason.DUPLICATE_KEY, found)
     return result
 
 
@@ -134,6 +134,8 @@ def _refuse_constant(text: str) -> NoReturn:
 
 
 def _int64(text: str) -> int:
+    if len(text) < _INT64_DIGITS - 1:
+        return int(text)
     value = int(text) if len(text) <= _INT64_DIGITS else 1 << 63
     if not -(1 << 63) <= value < 1 << 63:
         raise _Refused(JsonReason.INTEGER_RANGE, f"the integer {text[:32]} does not fit 64 bits")

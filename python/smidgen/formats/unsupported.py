@@ -7,6 +7,13 @@ from smidgen.errors import UnsupportedOperatorError
 _MOST_OPERATORS, _MOST_PLACES = 64, 4096  # places in characters: messages travel in headers
 
 
+_RECURRENT = frozenset({"lstm", "gru", "rnn", "rnn_tanh", "rnn_relu"})
+_UNROLL = (
+    "a recurrent layer: write its steps out, for a fixed number of tokens, with linear layers, "
+    "sigmoid and tanh, or use convolutions or attention"
+)
+
+
 class UnsupportedOperators:
     """Operators that are not supported, with the nodes that use them.
 
@@ -39,6 +46,9 @@ class UnsupportedOperators:
         place = f"{node} in {module_path}" if module_path else node
         if source:
             place += f" ({source})"
+        base = operator.removeprefix("aten.").split(".", 1)[0].lower()
+        if base in _RECURRENT:
+            detail = detail or _UNROLL
         key = f"{operator} ({detail})" if detail else operator
         self._nodes.setdefault(key, {})[place] = None
         self._first = self._first or (operator, node)

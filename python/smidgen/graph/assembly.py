@@ -49,8 +49,8 @@ from smidgen.graph.repetition import addition, for_one_sample, without_repetitio
 from smidgen.graph.shapes import ShapeError, infer_shape, show
 from smidgen.tensor_spec import TensorSpec
 
-MOST_OPERATIONS = 1 << 14
-"""Operations of one model, four times the steps that a program may have: some become no step."""
+MOST_OPERATIONS = 1 << 13
+"""Operations of one model, twice the steps that a program may have: some become no step."""
 
 
 @dataclass(frozen=True, slots=True)

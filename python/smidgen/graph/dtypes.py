@@ -55,22 +55,24 @@ def infer_dtype(operation: Operation, inputs: Sequence[str]) -> str:
             return _only(inputs)
 
 
-def _allowed(operation: Operation) -> frozenset[str]:  # noqa: PLR0911 - a line for each family
+_FLOATS, _INTEGERS, _TRUTHS = frozenset({FLOAT32}), frozenset({INT64}), frozenset({BOOL})
+_NUMBERS, _ALL = _FLOATS | _INTEGERS, _FLOATS | _INTEGERS | _TRUTHS
+_BY_CLASS: dict[type, frozenset[str]] = {
+    **dict.fromkeys((Reshape, Flatten, Transpose, Slice, Expand, Pad, Concat, Cast), _ALL),
+    **dict.fromkeys((Where, ScaledDotProductAttention), _FLOATS | _TRUTHS),
+    **dict.fromkeys((Compare, Add, Multiply), _NUMBERS),
+    Embedding: _INTEGERS,
+}
+
+
+def _allowed(operation: Operation) -> frozenset[str]:
     match operation:
-        case Reshape() | Flatten() | Transpose() | Slice() | Expand() | Pad() | Concat() | Cast():
-            return frozenset({FLOAT32, INT64, BOOL})
-        case Compare() | Reduce(function="sum"):
-            return frozenset({FLOAT32, INT64})
-        case Where() | ScaledDotProductAttention():
-            return frozenset({FLOAT32, BOOL})
-        case Add() | Multiply() | Binary(OpKind.SUB):
-            return frozenset({FLOAT32, INT64})
+        case Reduce(function="sum") | Binary(OpKind.SUB):
+            return _NUMBERS
         case Binary(OpKind.AND | OpKind.OR) | Unary(OpKind.NOT):
-            return frozenset({BOOL})
-        case Embedding():
-            return frozenset({INT64})
+            return _TRUTHS
         case _:
-            return frozenset({FLOAT32})
+            return _BY_CLASS.get(type(operation), _FLOATS)
 
 
 def _only(inputs: Sequence[str]) -> str:

@@ -101,7 +101,7 @@ def apply(
         UnsupportedCase: The operator may mix samples.
     """
     rearrange, is_filling = _REARRANGING.get(operator.name), operator.name in _FILLING
-    has_joined = any(isinstance(value, Joined) for value in _flat(arguments))
+    has_joined = any(map(_has_joined, arguments.values()))
     if not has_joined and not rearrange and not is_filling:
         return assembly.apply(origin, operator.call(arguments, assembly))
     operator.check(arguments)
@@ -129,6 +129,12 @@ def apply(
         else value
         for value in results
     ]
+
+
+def _has_joined(value: Value) -> bool:
+    if isinstance(value, tuple):
+        return any(isinstance(item, Joined) for item in value)
+    return isinstance(value, Joined)
 
 
 def _flat(arguments: Mapping[str, Value]) -> list[Value]:

@@ -322,12 +322,21 @@ def unflatten(arguments: Arguments) -> Lowered:
     return Reshaped(value, (*value.shape[:axis], *split, *value.shape[axis + 1 :]))
 
 
-def sum_of_all(arguments: Arguments) -> Lowered:
-    """aten.sum.default of a constant."""
+def of_all(function: str, arguments: Arguments) -> Lowered:
+    """aten.sum.default and aten.mean.default of a constant."""
     value = arguments.tensor("self")
-    if isinstance(value, Activation) or arguments["dtype"] is not None:
-        raise UnsupportedCase("a sum over the samples")
-    return Forwarded(Constant(np.asarray(value.array.sum(dtype=value.array.dtype))))
+    if arguments["dtype"] is not None:
+        raise UnsupportedCase("a reduction in another element type")
+    if isinstance(value, Activation):
+        raise UnsupportedCase(
+            f"a {function} over the samples too, which must not depend on each other: name the "
+            f"other axes, as in {function}(dim=(1, 2))"
+        )
+    if function == "mean" and value.dtype != FLOAT32:
+        raise UnsupportedCase(f"a mean of {value.dtype}")
+    reduce = np.sum if function == "sum" else np.mean
+    reduced = reduce(value.array, dtype=value.array.dtype)
+    return Forwarded(Constant(np.asarray(reduced)))
 
 
 def added_product(arguments: Arguments) -> Lowered:

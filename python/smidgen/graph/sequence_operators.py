@@ -61,7 +61,8 @@ ROWS: dict[str, tuple[tuple[Parameter, ...], Lower]] = {
         (_SELF, _DIM, required("sizes", Type.SIZES)),
         sequence_lowering.unflatten,
     ),
-    "sum.default": ((_SELF, _DTYPE), sequence_lowering.sum_of_all),
+    "sum.default": ((_SELF, _DTYPE), partial(sequence_lowering.of_all, "sum")),
+    "mean.default": ((_SELF, _DTYPE), partial(sequence_lowering.of_all, "mean")),
     "baddbmm.default": (
         (_SELF, required("batch1", Type.TENSOR), required("batch2", Type.TENSOR),
          optional("beta", Type.FLOAT, 1), optional("alpha", Type.FLOAT, 1)),

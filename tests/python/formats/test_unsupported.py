@@ -43,3 +43,14 @@ def test_a_message_has_an_end_however_many_nodes_there_are() -> None:
     assert f"aten.f63.default at {places} and 197 more" in message
     assert "; and 36 more. Replace" in message
     assert len(message) < 8000
+
+
+@pytest.mark.parametrize(
+    "target", ["torch.ops.aten.lstm.input", "GRU", "torch.ops.aten.rnn_tanh.data"]
+)
+def test_a_recurrent_layer_is_refused_with_what_to_do(target: str) -> None:
+    found = UnsupportedOperators(90)
+    found.add(target, "layer", "", "")
+    assert "(a recurrent layer: write its steps out, for a fixed number of tokens" in _message(
+        found
+    )

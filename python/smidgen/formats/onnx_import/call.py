@@ -318,8 +318,8 @@ def attributes_of(node: NodeProto) -> dict[str, AttributeProto]:
 
 def label_of(node: NodeProto) -> str:
     """Returns a node's name for people."""
-    name = node.name or (node.output[0] if node.output else "")
-    return "".join(c for c in name[:120] if c.isprintable())
+    name = (node.name or (node.output[0] if node.output else ""))[:120]
+    return name if name.isprintable() else "".join(c for c in name if c.isprintable())
 
 
 def as_constant(extents: Extents) -> Constant:

@@ -159,8 +159,15 @@ class OnnxImporter:
             raise refusal(OnnxReason.BAD_SIGNATURE, f"the output {name[:80]!r} {shown}.")
         return found
 
+    def _found(self, name: str) -> Input | _Unknown | None:
+        """Returns what a name stands for in a branch or around it; None if it is not defined."""
+        for scope in self._values.maps:
+            if name in scope:
+                return scope[name]
+        return None
+
     def _value(self, name: str) -> Input:
-        found = self._values.get(name)
+        found = self._found(name)
         if found is None:
             raise refusal(
                 OnnxReason.UNDEFINED_VALUE,
@@ -172,6 +179,10 @@ class OnnxImporter:
         return found
 
     def _import(self, node: NodeProto) -> None:
+        most = self._limits.list_length
+        if max(len(node.input), len(node.output)) > most:
+            found = f"the node {label_of(node)!r} has more than {most} operands or outputs."
+            raise refusal(OnnxReason.TOO_LARGE, found)
         results: list[Result | _Unknown] = [_UNKNOWN] * len(node.output)
         try:
             inputs = tuple(self._value(name) if name else None for name in node.input)

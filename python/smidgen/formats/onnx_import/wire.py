@@ -46,7 +46,9 @@ def fields(message: memoryview) -> Iterator[Field]:
     position, end = 0, len(message)
     while position < end:
         start = position
-        tag, position = _varint(message, position)
+        tag, position = message[start], start + 1
+        if tag >= 0x80:  # nearly all are of one byte, and there may be half a million of them
+            tag, position = _varint(message, start)
         number, wire_type = tag >> 3, tag & 7
         if number == 0:
             raise _malformed("a field has the number 0")

@@ -94,12 +94,14 @@ class GraphImporter:
 
     Attributes:
         assembly: What has been imported so far.
+        unused: The numbers of the nodes that no output needs.
     """
 
     def __init__(
         self, graph: RawGraph, dimensions: Dimensions, weights: Mapping[str, Weight]
     ) -> None:
         self._graph = graph
+        self.unused = unused_nodes(graph)
         self._dimensions = dimensions
         self.assembly = Assembly(weights.values())
         self._values: dict[str, Operand | _Stale | _Unknown | None] = {}
@@ -137,7 +139,7 @@ class GraphImporter:
             UnsupportedOperatorError: Names all operators that are not supported.
             InvalidModelError: With a PT2_ reason.
         """
-        dead = unused_nodes(self._graph)
+        dead = self.unused
         for index, node in enumerate(self._graph.nodes):
             if index in dead:
                 continue

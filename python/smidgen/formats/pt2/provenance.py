@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 
 MOST_SOURCE = 120
 
@@ -27,11 +28,18 @@ def source_line(metadata: Mapping[str, str]) -> str:
     It is the innermost one outside torch. Of the file no more than its name is told, and of
     whatever the trace states no more than MOST_SOURCE printable characters.
     """
-    frames = _FRAME.findall(metadata.get("stack_trace", "")[-_MOST_TRACE:])
+    return _innermost(metadata.get("stack_trace", "")[-_MOST_TRACE:])
+
+
+@lru_cache(64)  # the calls of one line follow each other
+def _innermost(trace: str) -> str:
+    frames = _FRAME.findall(trace)
     own = [frame for frame in frames if _TORCH not in frame[0].replace("\\", "/")]
     if not frames:
         return ""
     file, line, function = (own or frames)[-1]
     name = file.replace("\\", "/").rsplit("/", 1)[-1]
     shown = f"{name}:{line} in {function}"
-    return "".join(c for c in shown if c.isprintable())[:MOST_SOURCE]
+    if not shown.isprintable():
+        shown = "".join(c for c in shown if c.isprintable())
+    return shown[:MOST_SOURCE]

@@ -29,7 +29,6 @@ from smidgen.formats.pt2.records import (
 )
 from smidgen.formats.pt2.schema import decode_payloads, decode_program
 from smidgen.formats.pt2.training_mode import training_warnings
-from smidgen.formats.pt2.usage import unused_nodes
 from smidgen.formats.refusal import refusal, refuse_not_finite
 from smidgen.formats.strict_json import parse_json
 from smidgen.graph import arrangement
@@ -103,7 +102,7 @@ class _ModelReader:
             parameter_bytes=size,
             batch_range=dimensions.batch_range(),
             sha256=hashlib.sha256(self._archive.data).hexdigest(),
-            warnings=training_warnings(self._graph, unused_nodes(self._graph)),
+            warnings=training_warnings(self._graph, importer.unused),
         )
 
     def _check_graph(self) -> None:

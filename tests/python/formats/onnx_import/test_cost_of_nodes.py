@@ -7,8 +7,10 @@ import pstats
 from pathlib import Path
 
 import numpy as np
+import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from smidgen.errors import InvalidModelError
 from smidgen.formats.onnx_import import read_onnx
 
 # NumPy puts the name of an element type together by a dozen calls; there are three element types.
@@ -31,6 +33,22 @@ def _slices(count: int, path: Path) -> None:
     opsets = [helper.make_opsetid("", 17)]
     model = helper.make_model(graph, opset_imports=opsets, ir_version=8)
     path.write_bytes(model.SerializeToString())
+
+
+def test_a_node_of_more_operands_than_a_model_has_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "concat.onnx"
+    value = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", 4]) for name in ("x", "y")
+    ]
+    nodes = [helper.make_node("Concat", ["x"] * 65_537, ["y"], "wide", axis=1)]
+    graph = helper.make_graph(nodes, "concat", value[:1], value[1:])
+    opsets = [helper.make_opsetid("", 17)]
+    path.write_bytes(
+        helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString()
+    )
+    with pytest.raises(InvalidModelError, match="'wide' has more than 65536 operands") as caught:
+        read_onnx(path)
+    assert caught.value.reason == "ONNX_TOO_LARGE"
 
 
 def test_names_of_types_are_not_made_for_each_slice_of_a_constant(tmp_path: Path) -> None:

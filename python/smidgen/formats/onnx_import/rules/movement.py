@@ -115,7 +115,8 @@ def concat(call: Call) -> Sequence[Result]:
         return call.aten("cat.default", tensors=tuple(values), dim=axis)
     plain = [value for value in values if not isinstance(value, Joined)]
     if any(isinstance(value, Activation) for value in plain):
-        made = [call.assembly.as_activation(call.origin, value) for value in plain]
+        origin = call.origin
+        made = [call.assembly.as_activation(origin, value) for value in plain]
         return call.aten("cat.default", tensors=tuple(made), dim=axis)
     arrays = [value.array for value in plain if not isinstance(value, Activation)]
     if len({array.ndim for array in arrays}) != 1 or not arrays[0].ndim:
