@@ -236,6 +236,19 @@ CASES: dict[str, Case] = {
     "tile of a constant": Case(
         [node("Tile", ["w", "r"], ["t"]), node("Add", ["x", "t"], ["y"])],
         MATRIX, {"w": rng_array((1, 3)), "r": ints(1, 2)}),
+    "attention of heads": one(
+        "Attention", {name: rng_array((2, 3, 5, 4), seed) for seed, name in enumerate("xkv")},
+        opset=23, scale=0.3),
+    "causal attention": one(
+        "Attention", {name: rng_array((2, 3, 5, 4), seed) for seed, name in enumerate("xkv")},
+        opset=23, is_causal=1),
+    "attention of features": one(
+        "Attention", {name: rng_array((2, 5, 12), seed) for seed, name in enumerate("xkv")},
+        {"m": rng_array((1, 1, 5, 5))}, opset=23, q_num_heads=3, kv_num_heads=3),
+    "attention with a mask": one(
+        "Attention", {"x": rng_array((2, 5, 12)), "k": rng_array((2, 6, 12), 1),
+                      "v": rng_array((2, 6, 9), 2)},
+        {"m": np.arange(30).reshape(5, 6) % 7 < 4}, opset=23, q_num_heads=3, kv_num_heads=3),
     "upper triangle": Case(
         [node("Trilu", ["w"], ["t"]), node("Trilu", ["w", "k"], ["l"], upper=0),
          node("Add", ["x", "t"], ["a"]), node("Add", ["a", "l"], ["y"])],
@@ -488,6 +501,19 @@ UNSUPPORTED: dict[str, tuple[str, Case]] = {
                        pads=[1, 0, 0, 1, 0, 0])),
     "AveragePool (an average over other than the depth)": (
         "depth", one("AveragePool", {"x": rng_array((2, 3, 7, 4, 5))}, kernel_shape=[3, 2, 1])),
+    "Attention (heads of queries that share keys and values)": (
+        "grouped", one("Attention", {"x": rng_array((2, 5, 12)), "k": rng_array((2, 5, 6)),
+                                     "v": rng_array((2, 5, 6))},
+                       opset=23, q_num_heads=4, kv_num_heads=2)),
+    "Attention (a soft cap of the scores)": (
+        "capped", one("Attention", {name: rng_array((2, 3, 5, 4)) for name in "xkv"}, opset=23,
+                      softcap=2.0)),
+    "Attention (a mask beside is_causal": (
+        "causal", one("Attention", {name: rng_array((2, 3, 5, 4)) for name in "xkv"},
+                      {"m": rng_array((5, 5))}, opset=23, is_causal=1)),
+    "Attention (keys and values of earlier calls)": (
+        "cached", one("Attention", {name: rng_array((2, 3, 5, 4)) for name in "xkvpq"}, opset=23,
+                      names=["x", "k", "v", "", "p", "q"])),
     "TopK": ("topk", Case([node("TopK", ["x", "k"], ["y", "i"])], IMAGE, {"k": ints(1)})),
 }  # fmt: skip
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from smidgen.formats.onnx_import.call import Rule
 from smidgen.formats.onnx_import.rules import (
+    attention,
     elementwise,
     extents,
     layers,
@@ -45,6 +46,7 @@ RULES: Mapping[str, Rule] = {
     ),
     "And": elementwise.binary("logical_and.default"),
     "ArgMax": reductions.argmax,
+    "Attention": attention.attention,
     "AveragePool": windows.average_pool,
     "BatchNormalization": layers.batch_normalization,
     "Cast": first_of(extents.cast, on_tensors=elementwise.cast),
