@@ -13,7 +13,16 @@ from smidgen.convert import convert_graph
 from smidgen.engine import Engine
 from smidgen.float_model import FloatModel, load_model
 from smidgen.passes import fuse_for_inference
-from smidgen.program import Attention, Dequantize, LayerNorm, Linear, Lookup, Program, Quantize
+from smidgen.program import (
+    Attention,
+    Dequantize,
+    LayerNorm,
+    Linear,
+    Lookup,
+    Program,
+    Quantize,
+    interpret,
+)
 from tests.python.graph.transformers import (
     export_encoder,
     export_encoder_as_onnx,
@@ -62,3 +71,16 @@ def steps(program: Program) -> list[str]:
     """Returns the kinds of steps but of those that make masks, which exporters share or repeat."""
     kinds = (Attention, Dequantize, LayerNorm, Linear, Lookup, Quantize)
     return sorted(type(step).__name__ for step in program.steps if isinstance(step, kinds))
+
+
+def test_norms_written_out_below_opset_17_are_one_step_each(tmp_path: Path) -> None:
+    by_operator = load_model(export_encoder_as_onnx(tmp_path / "new.onnx"))
+    written_out = load_model(export_encoder_as_onnx(tmp_path / "old.onnx", opset=14))
+    expected, found = convert(by_operator), convert(written_out)
+    assert [type(step) for step in found.steps].count(LayerNorm) == 5
+    assert steps(found) == steps(expected)
+    arrays = token_arrays(3, 4)
+    values = Engine(found).run(arrays)
+    for name, array in interpret(found, arrays).items():
+        if name in values:
+            np.testing.assert_array_equal(values[name], array)

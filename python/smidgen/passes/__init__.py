@@ -13,6 +13,7 @@ from smidgen.passes.fuse_attention import fuse_attention
 from smidgen.passes.fuse_batch_norm import fuse_batch_norm
 from smidgen.passes.fuse_bias import fuse_bias
 from smidgen.passes.fuse_gelu import fuse_gelu
+from smidgen.passes.fuse_layer_norm import fuse_layer_norm
 from smidgen.passes.keep_in_float import keep_in_float, quantize_everywhere
 from smidgen.passes.quantize_dynamically import quantize_dynamically
 from smidgen.passes.remove_identity import remove_identity
@@ -27,6 +28,7 @@ __all__ = [
     "fuse_for_inference",
     "fuse_for_training",
     "fuse_gelu",
+    "fuse_layer_norm",
     "keep_in_float",
     "quantize_dynamically",
     "quantize_everywhere",
@@ -50,4 +52,5 @@ def fuse_for_training(source: fx.GraphModule) -> fx.GraphModule:
 
 
 def _simplified(graph: fx.GraphModule) -> fx.GraphModule:
-    return absorb_constants(fuse_gelu(fuse_bias(fuse_attention(remove_identity(graph)))))
+    whole = fuse_layer_norm(fuse_attention(remove_identity(graph)))
+    return absorb_constants(fuse_gelu(fuse_bias(whole)))
