@@ -20,7 +20,7 @@ This page is generated from the code by `python tools/generate_operator_referenc
 
 A model is a graph of ATen operators, which become the operations of the second table. A model with
 any other operator is refused when it is read, with every node that uses one; so is an operator in a
-form that no rule covers, such as one that splits or joins samples.
+form that no rule covers, such as one that works along the axis of the samples.
 
 An operation with an integer step runs on uint8 values where its surroundings do. What has none runs
 on float32 values in the engine, between a Dequantize and a Quantize; the operations of such an
