@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "base/error.h"
 #include "base/partition.h"
 #include "kernels/select.h"
 
@@ -10,27 +9,6 @@ namespace smidgen::ops {
 namespace {
 
 constexpr Index kPanelBytes = 128 * 1024;  // columns stay in the second-level cache
-
-void check(const FloatConv2dGeometry& geometry) {
-  for (const auto& pair : {geometry.kernel, geometry.stride, geometry.dilation, geometry.stretch}) {
-    if (pair[0] < 1 || pair[1] < 1) {
-      throw ProgramError("kernel, stride and dilation must be at least 1");
-    }
-  }
-  const Index groups = geometry.groups;
-  if (groups < 1 || geometry.in_channels < groups || geometry.out_channels < groups ||
-      geometry.in_channels % groups != 0 || geometry.out_channels % groups != 0) {
-    throw ProgramError("a convolution of " + std::to_string(geometry.in_channels) + " to " +
-                       std::to_string(geometry.out_channels) + " channels cannot have " +
-                       std::to_string(groups) + " groups");
-  }
-}
-
-void expect_count(const char* what, std::size_t found, Index expected) {
-  if (static_cast<Index>(found) == expected) return;
-  throw ProgramError(std::string(what) + " has " + std::to_string(found) + " values, expected " +
-                     std::to_string(expected));
-}
 
 }  // namespace
 
@@ -40,44 +18,20 @@ FloatConv2d::FloatConv2d(const FloatConv2dGeometry& geometry, std::span<const fl
       weight_(weight.begin(), weight.end()),
       bias_(bias.begin(), bias.end()),
       variant_(kernels::best_variant(kernels::matmul_variants(), isa)) {
-  check(geometry);
-  expect_count("weight", weight.size(), geometry.out_channels * depth());
-  expect_count("bias", bias.size(), geometry.out_channels);
-}
-
-Index FloatConv2d::depth() const {
-  return geometry_.in_channels / geometry_.groups * geometry_.kernel[0] * geometry_.kernel[1];
-}
-
-Index FloatConv2d::out_extent(const Shape& x, std::size_t axis) const {
-  const Index larger = (x[static_cast<int>(axis) + 2] - 1) * geometry_.stretch[axis] + 1;
-  const Index padded = larger + geometry_.padding[axis] + geometry_.padding[axis + 2];
-  const Index span = geometry_.dilation[axis] * (geometry_.kernel[axis] - 1) + 1;
-  return padded < span ? 0 : (padded - span) / geometry_.stride[axis] + 1;
+  check(geometry, weight, bias);
 }
 
 Shape FloatConv2d::output_shape(std::span<const Shape> inputs) const {
-  const Shape& x = inputs[0];
-  expect_rank(x, 4);
-  if (x[1] != geometry_.in_channels) {
-    throw TensorError("the input has shape " + x.to_string() + ", expected " +
-                      std::to_string(geometry_.in_channels) + " channels");
-  }
-  const Index height = out_extent(x, 0);
-  const Index width = out_extent(x, 1);
-  if (height < 1 || width < 1) {
-    throw TensorError("no window of " + std::to_string(geometry_.kernel[0]) + " x " +
-                      std::to_string(geometry_.kernel[1]) + " fits into shape " + x.to_string());
-  }
-  return {x[0], geometry_.out_channels, height, width};
+  return geometry_.output_shape(inputs[0]);
 }
 
 Index FloatConv2d::work(std::span<const Shape> inputs) const {
-  return saturating_product(output_shape(inputs).element_count(), saturating_product(4, depth()));
+  return saturating_product(output_shape(inputs).element_count(),
+                            saturating_product(4, geometry_.depth()));
 }
 
 Index FloatConv2d::columns_at_once(Index pixels) const {
-  const Index fitting = kPanelBytes / (depth() * static_cast<Index>(sizeof(float)));
+  const Index fitting = kPanelBytes / (geometry_.depth() * static_cast<Index>(sizeof(float)));
   const Index columns = std::max(variant_.nr, fitting / variant_.nr * variant_.nr);
   return std::min(columns, pixels);
 }
@@ -85,7 +39,7 @@ Index FloatConv2d::columns_at_once(Index pixels) const {
 Index FloatConv2d::scratch_bytes(std::span<const Shape> inputs) const {
   const Shape out = output_shape(inputs);
   const Index columns = columns_at_once(saturating_product(out[2], out[3]));
-  return saturating_product(saturating_product(depth(), columns), sizeof(float));
+  return saturating_product(saturating_product(geometry_.depth(), columns), sizeof(float));
 }
 
 bool FloatConv2d::reads_in_place() const {
@@ -127,7 +81,7 @@ void FloatConv2d::compute(const Block& block, const Shape& x, const Shape& out,
   if (!is_in_place) gather(block, x, out[3], panel);
   const float* b = is_in_place ? block.image + block.first : panel;
   const Index b_stride = is_in_place ? pixels : block.columns;
-  const Index k = depth();
+  const Index k = geometry_.depth();
   const Index rows = geometry_.out_channels / geometry_.groups;
   const float* weight = weight_.data() + block.group * rows * k;
   const float* bias = bias_.data() + block.group * rows;

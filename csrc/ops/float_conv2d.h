@@ -6,22 +6,10 @@
 
 #include "base/isa.h"
 #include "kernels/float32/registry.h"
+#include "ops/float_conv2d_geometry.h"
 #include "ops/operator.h"
 
 namespace smidgen::ops {
-
-/// A convolution of the image that `stretch` - 1 zeros between neighbouring pixels make larger. A
-/// transposed convolution is one with stride 1 whose stretch is the stride that it is known by.
-struct FloatConv2dGeometry {
-  Index in_channels;
-  Index out_channels;
-  Index groups;
-  std::array<Index, 2> kernel;
-  std::array<Index, 2> stride;
-  std::array<Index, 4> padding;  // top, left, bottom, right of the larger image; below 0 cuts off
-  std::array<Index, 2> dilation;
-  std::array<Index, 2> stretch;
-};
 
 /// float32 [N, C, H, W] times weight [O, C / groups, KH, KW] plus bias [O]: for each output, over
 /// the weights in their order, one product, then one sum, from 0; then plus the bias.
@@ -49,8 +37,6 @@ class FloatConv2d final : public Operator {
     Index columns;
   };
 
-  Index depth() const;
-  Index out_extent(const Shape& x, std::size_t axis) const;
   Index columns_at_once(Index pixels) const;
   bool reads_in_place() const;
   void compute(const Block& block, const Shape& x, const Shape& out, float* panel) const noexcept;

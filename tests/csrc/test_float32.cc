@@ -11,6 +11,7 @@
 #include "guarded.h"
 #include "kernels/float32/registry.h"
 #include "ops/binary.h"
+#include "ops/float_depthwise.h"
 #include "ops/layer_norm.h"
 #include "ops/matmul.h"
 #include "ops/reduce.h"
@@ -253,6 +254,66 @@ TEST(every_matmul_kernel_adds_products_in_order) {
   }
 }
 
+/// Rows of one channel whose taps lie `gap` elements apart beyond the outputs of a row.
+void check_depthwise(const kernels::Float32Variant<kernels::FloatDepthwiseKernel>& variant,
+                     Index rows, Index count, Index gap, Fence fence) {
+  const std::vector<Index> offsets = {0, 1 + gap, 2, count + gap, 2 * (count + gap) + 1};
+  const auto taps = static_cast<Index>(offsets.size());
+  const Index stride = count + gap;
+  const Index extent = test::extent_of_rows(rows, stride, count) + offsets.back();
+  const Fenced x(floats(extent, 11), fence);
+  const Fenced weight(floats(taps, 12), fence);
+  GuardedBytes out(test::extent_of_rows(rows, stride, count) * Index{sizeof(float)}, fence);
+  auto* found = reinterpret_cast<float*>(out.data());
+  constexpr float kBias = -0.3125F;
+  variant.kernel(
+      {rows, count, taps, x.data(), stride, offsets.data(), weight.data(), kBias, found, stride});
+  CHECK(out.is_intact([&](Index i) { return i / Index{sizeof(float)} % stride < count; }));
+  for (Index i = 0; i < rows; ++i) {
+    for (Index j = 0; j < count; ++j) {
+      float sum = 0.0F;
+      for (Index t = 0; t < taps; ++t) {
+        const float product = weight[t] * x[offsets[static_cast<std::size_t>(t)] + i * stride + j];
+        sum = sum + product;
+      }
+      sum = sum + kBias;
+      CHECK(are_same(found + i * stride + j, &sum, 1));
+    }
+  }
+}
+
+TEST(every_depthwise_kernel_adds_products_in_order) {
+  for (const auto& variant : kernels::float_depthwise_variants()) {
+    if (!cpu_has(variant.isa)) continue;
+    for (Index rows = 1; rows <= 17; ++rows) {
+      for (Index count = 1; count <= 50; ++count) {
+        for (const Index gap : {0, 3}) {
+          test::set_context(variant.name, "rows", rows, "count", count, "gap", gap);
+          for (const Fence fence : test::kFences) {
+            check_depthwise(variant, rows, count, gap, fence);
+          }
+        }
+      }
+    }
+  }
+}
+
+/// Weights and biases of a depthwise layer, with its geometry.
+std::unique_ptr<ops::Operator> depthwise(Isa isa, Index channels, Index outs, Index stride,
+                                         Index padding) {
+  const ops::FloatConv2dGeometry geometry{.in_channels = channels,
+                                          .out_channels = channels * outs,
+                                          .groups = channels,
+                                          .kernel = {3, 5},
+                                          .stride = {stride, stride},
+                                          .padding = {padding, padding, padding, padding},
+                                          .dilation = {1, 2},
+                                          .stretch = {1, 1}};
+  CHECK(ops::FloatDepthwise::fits(geometry));
+  return std::make_unique<ops::FloatDepthwise>(geometry, floats(channels * outs * 15, 30),
+                                               floats(channels * outs, 31), isa);
+}
+
 struct Case {
   const char* name;
   std::unique_ptr<ops::Operator> op;
@@ -283,6 +344,9 @@ std::vector<Case> float_cases(Isa isa) {
       {{3, 41, 50}});
   add("matmul", std::make_unique<ops::MatMul>(false, isa), {{3, 1, 13, 9}, {2, 9, 300}});
   add("matmul transposed", std::make_unique<ops::MatMul>(true, isa), {{3, 13, 9}, {70, 9}});
+  add("depthwise", depthwise(isa, 3, 1, 1, 2), {{2, 3, 40, 70}});
+  add("depthwise with stride", depthwise(isa, 3, 2, 2, 1), {{2, 3, 41, 300}});
+  add("depthwise without padding", depthwise(isa, 5, 1, 1, 0), {{1, 5, 9, 19}});
   add("transpose", std::make_unique<ops::Transpose>(std::vector<int>{2, 0, 1}, DType::kFloat32),
       {{9, 17, 20}});
   return cases;

@@ -113,13 +113,18 @@ def test_all_levels_and_threads_give_the_bytes_of_the_interpreter(
 
 @pytest.mark.parametrize(
     ("channels", "outs", "kernel", "groups", "image"),
-    [(256, 40, 3, 1, (14, 14)), (300, 300, 3, 300, (9, 9)), (64, 70, 1, 1, (33, 31))],
-    ids=["deep", "depthwise", "pointwise"],
+    [
+        (256, 40, 3, 1, (14, 14)),
+        (300, 300, 3, 300, (9, 9)),
+        (3, 6, 5, 3, (90, 200)),
+        (64, 70, 1, 1, (33, 31)),
+    ],
+    ids=["deep", "depthwise", "wide depthwise", "pointwise"],
 )
 def test_layers_of_several_blocks(
     channels: int, outs: int, kernel: int, groups: int, image: Pair
 ) -> None:
-    """Columns do not fit into one panel, and pointwise layers read the image where it lies."""
+    """Columns do not fit into one panel, or lines into one band; some layers read in place."""
     rng = np.random.default_rng(0)
     weight = rng.normal(size=(outs, channels // groups, kernel, kernel))
     padding = (kernel // 2,) * 4

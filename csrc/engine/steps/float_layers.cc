@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "engine/preparation.h"
 #include "ops/float_conv2d.h"
+#include "ops/float_depthwise.h"
 
 namespace smidgen::engine {
 namespace {
@@ -47,6 +48,10 @@ Prepared prepare(const FloatConv2d& step, const Preparation& preparation) {
                                           .padding = step.padding,
                                           .dilation = step.dilation,
                                           .stretch = {1, 1}};
+  if (ops::FloatDepthwise::fits(geometry)) {
+    return std::make_unique<ops::FloatDepthwise>(geometry, weight.values<float>(),
+                                                 bias.values<float>(), preparation.isa());
+  }
   return std::make_unique<ops::FloatConv2d>(geometry, weight.values<float>(), bias.values<float>(),
                                             preparation.isa());
 }

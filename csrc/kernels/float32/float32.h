@@ -150,6 +150,27 @@ void f32_matmul_4x16_portable(const MatMulTile& tile) noexcept;
 void f32_matmul_6x16_avx2(const MatMulTile& tile) noexcept;
 void f32_matmul_6x64_avx512vnni(const MatMulTile& tile) noexcept;
 
+/// out[i][j] = (sum over t in order of weight[t] * x[offsets[t] + i * x_stride + j]) + bias, one
+/// product, then one sum, from 0. x and out do not overlap.
+struct FloatDepthwiseRows {
+  std::ptrdiff_t rows;
+  std::ptrdiff_t count;  // outputs of a row
+  std::ptrdiff_t taps;
+  const float* x;
+  std::ptrdiff_t x_stride;        // elements between what neighbouring rows read
+  const std::ptrdiff_t* offsets;  // [taps]
+  const float* weight;            // [taps]
+  float bias;
+  float* out;
+  std::ptrdiff_t out_stride;
+};
+
+using FloatDepthwiseKernel = void (*)(const FloatDepthwiseRows& rows) noexcept;
+
+void f32_depthwise_2x16_portable(const FloatDepthwiseRows& rows) noexcept;
+void f32_depthwise_4x16_avx2(const FloatDepthwiseRows& rows) noexcept;
+void f32_depthwise_8x16_avx512vnni(const FloatDepthwiseRows& rows) noexcept;
+
 /// out[j] = float(row[j]) * scale.
 using ScaleRowKernel = void (*)(std::ptrdiff_t count, const std::int8_t* row, float scale,
                                 float* out) noexcept;

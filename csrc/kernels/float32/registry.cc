@@ -65,6 +65,17 @@ constexpr std::array kMatMul = {
 #endif
 };
 
+constexpr std::array kDepthwise = {
+    Float32Variant<FloatDepthwiseKernel>{"f32_depthwise_2x16_portable", Isa::kPortable,
+                                         f32_depthwise_2x16_portable},
+#if SMIDGEN_X86
+    Float32Variant<FloatDepthwiseKernel>{"f32_depthwise_4x16_avx2", Isa::kAvx2,
+                                         f32_depthwise_4x16_avx2},
+    Float32Variant<FloatDepthwiseKernel>{"f32_depthwise_8x16_avx512vnni", Isa::kAvx512Vnni,
+                                         f32_depthwise_8x16_avx512vnni},
+#endif
+};
+
 }  // namespace
 
 std::span<const Float32Variant<UnaryKernel>> unary_variants() { return kUnary; }
@@ -80,5 +91,9 @@ std::span<const Float32Variant<LayerNormKernel>> layer_norm_variants() { return 
 std::span<const Float32Variant<ScaleRowKernel>> scale_row_variants() { return kScaleRow; }
 
 std::span<const MatMulVariant> matmul_variants() { return kMatMul; }
+
+std::span<const Float32Variant<FloatDepthwiseKernel>> float_depthwise_variants() {
+  return kDepthwise;
+}
 
 }  // namespace smidgen::kernels

@@ -31,5 +31,6 @@ std::span<const Float32Variant<SoftmaxKernel>> softmax_variants();
 std::span<const Float32Variant<LayerNormKernel>> layer_norm_variants();
 std::span<const Float32Variant<ScaleRowKernel>> scale_row_variants();
 std::span<const MatMulVariant> matmul_variants();
+std::span<const Float32Variant<FloatDepthwiseKernel>> float_depthwise_variants();
 
 }  // namespace smidgen::kernels
