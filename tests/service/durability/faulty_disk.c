@@ -3,7 +3,8 @@
 // It counts the calls of a process that change files below one folder, and at the n-th of them it
 // ends the process as `kill -9` would, or lets that one call fail. All other calls pass.
 // Environment: FAULTY_DISK_ROOT, FAULTY_DISK_KINDS (a mask), FAULTY_DISK_AT (from 1; 0 for never),
-// FAULTY_DISK_ACTION (see enum action), FAULTY_DISK_LOG (a file that gets the call that was hit).
+// FAULTY_DISK_ACTION (see enum action), FAULTY_DISK_LOG (a file that gets the call that was hit),
+// FAULTY_DISK_GATE (nothing is counted before this file is there; none if empty).
 // A process that forks can arm itself instead: faulty_disk_arm().
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -30,6 +31,7 @@ static int kinds;
 static long at;
 static int action;
 static char log_path[PATH_MAX];
+static char gate_path[PATH_MAX];
 static atomic_long count;
 
 void faulty_disk_arm(const char* folder, int mask, long number, int what, const char* log) {
@@ -48,6 +50,8 @@ __attribute__((constructor)) static void arm_from_environment(void) {
   const char* folder = getenv("FAULTY_DISK_ROOT");
   if (folder == NULL) return;
   const char* log = getenv("FAULTY_DISK_LOG");
+  const char* gate = getenv("FAULTY_DISK_GATE");
+  snprintf(gate_path, sizeof gate_path, "%s", gate == NULL ? "" : gate);
   faulty_disk_arm(folder, atoi(getenv("FAULTY_DISK_KINDS")), atol(getenv("FAULTY_DISK_AT")),
                   atoi(getenv("FAULTY_DISK_ACTION")), log == NULL ? "" : log);
 }
@@ -79,6 +83,10 @@ static void note(const char* call, const char* path, long number) {
 // Returns what to do with a call. Does not return where the process ends here.
 static int meet(enum kind kind, const char* call, const char* path) {
   if ((kinds & kind) == 0) return PASS;
+  if (gate_path[0] != '\0') {
+    if (access(gate_path, F_OK) != 0) return PASS;
+    gate_path[0] = '\0';
+  }
   long number = atomic_fetch_add(&count, 1) + 1;
   if (at == 0 || number != at) return PASS;
   note(call, path, number);

@@ -86,8 +86,13 @@ class FaultyDisk:
         return int(self._library.faulty_disk_count())
 
 
-def environment(library: Path, root: Path, fault: Fault, number: int, log: Path) -> dict[str, str]:
-    """Returns the variables by which a new process is armed from its start."""
+def environment(
+    library: Path, root: Path, fault: Fault, number: int, log: Path, gate: Path | None = None
+) -> dict[str, str]:
+    """Returns the variables by which a new process is armed from its start.
+
+    With a gate it counts from the moment on at which that file is there.
+    """
     return {
         **os.environ,
         "LD_PRELOAD": str(library),
@@ -96,4 +101,5 @@ def environment(library: Path, root: Path, fault: Fault, number: int, log: Path)
         "FAULTY_DISK_AT": str(number),
         "FAULTY_DISK_ACTION": str(fault.action),
         "FAULTY_DISK_LOG": str(log),
+        "FAULTY_DISK_GATE": "" if gate is None else str(gate),
     }
