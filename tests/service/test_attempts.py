@@ -80,15 +80,22 @@ def test_conversion_whose_worker_always_dies_has_failed_after_three_attempts(
         server.upload_model("small", model_file)
         calibration = server.calibrate(SMALL, images).name
         job = server.convert(SMALL, calibration=calibration, wait_s=0).name
-        for _ in range(3):
-            wait_until(lambda: children(server.process.pid) != [])
-            for worker in children(server.process.pid):
-                os.kill(worker, signal.SIGKILL)
-                wait_until(lambda worker=worker: not is_alive(worker))
+        killed: set[int] = set()
+        for attempt in (1, 2, 3):
+            begun = 0
+            for event in server.jobs.WatchJob(pb.WatchJobRequest(name=job), timeout=120):
+                # The claim of each attempt is an event; its process starts a moment later.
+                begun += event.stage == pb.JOB_STAGE_LOAD
+                if begun == attempt:
+                    break
+            wait_until(lambda: bool(set(children(server.process.pid)) - killed))
+            (worker,) = set(children(server.process.pid)) - killed
+            killed.add(worker)
+            os.kill(worker, signal.SIGKILL)
         failed = server.wait_for(job)
         assert (failed.state, failed.error.reason) == (pb.JOB_STATE_FAILED, "WORKER_DIED")
-        states = [event.state for event in events(server, job)]
-        assert states.count(pb.JOB_STATE_RUNNING) == 3
+        stages = [event.stage for event in events(server, job)]
+        assert stages.count(pb.JOB_STAGE_LOAD) == 3
         # The job is the poison, not the server.
         assert server.convert(SMALL, calibration=calibration).state == pb.JOB_STATE_SUCCEEDED
     finally:
