@@ -213,7 +213,7 @@ class Application:
                 io_threads,
                 clock=now_us,
             ),
-            jobs=JobHandler(database, self.runner, self.announcements, tokens),
+            jobs=JobHandler(store, self.runner, self.announcements, tokens),
             reports=ReportHandler(database),
             inference=InferenceHandler(
                 versions,

@@ -6,11 +6,12 @@ import os
 import signal
 from pathlib import Path
 
+import grpc
 import numpy as np
 import pytest
 
 from smidgen.v1 import job_service_pb2 as pb
-from tests.service.running_server import RunningServer, start_server
+from tests.service.running_server import RunningServer, ending, start_server
 from tests.service.test_restart import children, is_alive, prepare
 from tests.service.test_resuming import CONFIG, STEPS
 from tests.service.test_uploads import wait_until
@@ -96,6 +97,11 @@ def test_conversion_whose_worker_always_dies_has_failed_after_three_attempts(
         assert (failed.state, failed.error.reason) == (pb.JOB_STATE_FAILED, "WORKER_DIED")
         stages = [event.stage for event in events(server, job)]
         assert stages.count(pb.JOB_STAGE_LOAD) == 3
+        server.jobs.DeleteJob(pb.DeleteJobRequest(name=job))
+        with pytest.raises(grpc.RpcError) as caught:
+            server.jobs.GetJob(pb.GetJobRequest(name=job))
+        assert ending(caught.value) == (grpc.StatusCode.NOT_FOUND, "JOB_NOT_FOUND")
+        assert server.leftovers() == []
         # The job is the poison, not the server.
         assert server.convert(SMALL, calibration=calibration).state == pb.JOB_STATE_SUCCEEDED
     finally:

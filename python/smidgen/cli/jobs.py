@@ -11,11 +11,11 @@ from smidgen.cli.documents import Json, to_document
 from smidgen.cli.following import progress_line, tell_detached
 from smidgen.cli.options import DEFAULT_TARGET, AsJson, Server
 from smidgen.cli.output import emit
-from smidgen.cli.views import job_view, kind_name, listing, moment, state_name
+from smidgen.cli.views import facts, job_view, kind_name, listing, moment, state_name
 from smidgen.client import JobFailedError
 from smidgen.v1 import job_service_pb2 as pb
 
-app = typer.Typer(help="List, show, follow, cancel and resume jobs.", no_args_is_help=True)
+app = typer.Typer(help="List, show, follow, cancel, resume and delete jobs.", no_args_is_help=True)
 
 Job = Annotated[str, typer.Argument(help="Id of a job.")]
 
@@ -69,6 +69,15 @@ def resume_job(job: Job, server: Server = DEFAULT_TARGET, as_json: AsJson = Fals
     with connect(server) as client:
         found = client.resume_job(job)
     emit(to_document(found), job_view(found), as_json=as_json)
+
+
+@app.command("delete")
+def delete_job(job: Job, server: Server = DEFAULT_TARGET, as_json: AsJson = False) -> None:
+    """Delete a job that has ended, with its curves and what it trained. Versions stay."""
+    with connect(server) as client:
+        client.delete_job(job)
+    document: Json = {"job": job, "deleted": True}
+    emit(document, facts([("Deleted", job)]), as_json=as_json)
 
 
 @app.command("watch")

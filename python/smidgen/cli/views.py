@@ -152,6 +152,8 @@ def job_view(job: jobs_pb.Job) -> RenderableType:
         ("Model", job.model),
     ]
     parts: list[RenderableType] = []
+    if job.HasField("remaining"):
+        pairs.append(("Remaining", f"about {job.remaining.ToTimedelta()}".split(".")[0]))
     if job.HasField("error"):
         pairs += [("Error", job.error.message), ("Reason", job.error.reason)]
     if job.HasField("train_qat"):

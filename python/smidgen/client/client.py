@@ -469,6 +469,11 @@ class Client:
         request = jobs_pb.ResumeJobRequest(name=job_name(job), request_id=new_request_id())
         return self._caller.unary(self._jobs.ResumeJob, request)
 
+    def delete_job(self, job: str) -> None:
+        """Deletes a job that has ended, with what it trained. Raises: RemoteError."""
+        request = jobs_pb.DeleteJobRequest(name=job_name(job), request_id=new_request_id())
+        self._caller.unary(self._jobs.DeleteJob, request)
+
     def get_model(self, model: str) -> models_pb.Model:
         """Returns a model."""
         request = models_pb.GetModelRequest(name=model_name(model))

@@ -22,44 +22,48 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
+from google.protobuf import empty_pb2 as google_dot_protobuf_dot_empty__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from smidgen.v1 import error_pb2 as smidgen_dot_v1_dot_error__pb2
 from smidgen.v1 import report_pb2 as smidgen_dot_v1_dot_report__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1csmidgen/v1/job_service.proto\x12\nsmidgen.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16smidgen/v1/error.proto\x1a\x17smidgen/v1/report.proto\"\x8a\x02\n\x0eTrainQATResult\x12\x1b\n\x0e\x66loat_accuracy\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x15\n\x08\x61\x63\x63uracy\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12\x11\n\ttask_loss\x18\x03 \x01(\x01\x12\x19\n\x11quantization_loss\x18\x04 \x01(\x01\x12\x12\n\nbest_epoch\x18\x05 \x01(\x05\x12\x12\n\nstep_count\x18\x06 \x01(\x03\x12\x16\n\tagreement\x18\x07 \x01(\x01H\x02\x88\x01\x01\x12(\n\nbest_stage\x18\x08 \x01(\x0e\x32\x14.smidgen.v1.JobStageB\x11\n\x0f_float_accuracyB\x0b\n\t_accuracyB\x0c\n\n_agreement\"z\n\rConvertResult\x12\x15\n\rmodel_version\x18\x01 \x01(\t\x12\x0e\n\x06sha256\x18\x02 \x01(\t\x12\x12\n\nsize_bytes\x18\x03 \x01(\x03\x12.\n\x06report\x18\x04 \x01(\x0b\x32\x1e.smidgen.v1.QuantizationReport\"\x83\x04\n\x03Job\x12\x0c\n\x04name\x18\x01 \x01(\t\x12!\n\x04kind\x18\x02 \x01(\x0e\x32\x13.smidgen.v1.JobKind\x12#\n\x05state\x18\x03 \x01(\x0e\x32\x14.smidgen.v1.JobState\x12#\n\x05stage\x18\x04 \x01(\x0e\x32\x14.smidgen.v1.JobStage\x12\x10\n\x08progress\x18\x05 \x01(\x01\x12\r\n\x05model\x18\x06 \x01(\t\x12\x15\n\rlast_sequence\x18\x07 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nstart_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12#\n\x05\x65rror\x18\x0b \x01(\x0b\x32\x14.smidgen.v1.JobError\x12/\n\ttrain_qat\x18\x0c \x01(\x0b\x32\x1a.smidgen.v1.TrainQATResultH\x00\x12,\n\x07\x63onvert\x18\r \x01(\x0b\x32\x19.smidgen.v1.ConvertResultH\x00\x12,\n\x04plan\x18\x0e \x01(\x0b\x32\x1e.smidgen.v1.QuantizationReportB\x08\n\x06result\"\xe5\x03\n\x08JobEvent\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12#\n\x05state\x18\x03 \x01(\x0e\x32\x14.smidgen.v1.JobState\x12#\n\x05stage\x18\x04 \x01(\x0e\x32\x14.smidgen.v1.JobStage\x12\x10\n\x08progress\x18\x05 \x01(\x01\x12\r\n\x05\x65poch\x18\x06 \x01(\x05\x12\x0c\n\x04step\x18\x07 \x01(\x03\x12\x13\n\x0btotal_steps\x18\x08 \x01(\x03\x12\x16\n\ttask_loss\x18\t \x01(\x01H\x00\x88\x01\x01\x12\x1e\n\x11quantization_loss\x18\n \x01(\x01H\x01\x88\x01\x01\x12\x1a\n\rlearning_rate\x18\x0b \x01(\x01H\x02\x88\x01\x01\x12\x15\n\x08\x61\x63\x63uracy\x18\x0c \x01(\x01H\x03\x88\x01\x01\x12\x0f\n\x07message\x18\r \x01(\t\x12\x19\n\x0c\x66\x65\x61ture_loss\x18\x0e \x01(\x01H\x04\x88\x01\x01\x12\x16\n\tagreement\x18\x10 \x01(\x01H\x05\x88\x01\x01\x42\x0c\n\n_task_lossB\x14\n\x12_quantization_lossB\x10\n\x0e_learning_rateB\x0b\n\t_accuracyB\x0f\n\r_feature_lossB\x0c\n\n_agreement\"\x1d\n\rGetJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"8\n\x0fListJobsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"J\n\x10ListJobsResponse\x12\x1d\n\x04jobs\x18\x01 \x03(\x0b\x32\x0f.smidgen.v1.Job\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"7\n\x0fWatchJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x16\n\x0e\x61\x66ter_sequence\x18\x02 \x01(\x03\"M\n\x10\x43\x61ncelJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x17\n\x0fsave_checkpoint\x18\x03 \x01(\x08\"4\n\x10ResumeJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t*Q\n\x07JobKind\x12\x18\n\x14JOB_KIND_UNSPECIFIED\x10\x00\x12\x16\n\x12JOB_KIND_TRAIN_QAT\x10\x01\x12\x14\n\x10JOB_KIND_CONVERT\x10\x02*\xcf\x01\n\x08JobState\x12\x19\n\x15JOB_STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10JOB_STATE_QUEUED\x10\x01\x12\x15\n\x11JOB_STATE_RUNNING\x10\x02\x12\x18\n\x14JOB_STATE_CANCELLING\x10\x03\x12\x17\n\x13JOB_STATE_SUCCEEDED\x10\x04\x12\x14\n\x10JOB_STATE_FAILED\x10\x05\x12\x17\n\x13JOB_STATE_CANCELLED\x10\x06\x12\x19\n\x15JOB_STATE_INTERRUPTED\x10\x07*\xd5\x01\n\x08JobStage\x12\x19\n\x15JOB_STAGE_UNSPECIFIED\x10\x00\x12\x12\n\x0eJOB_STAGE_LOAD\x10\x01\x12\x11\n\rJOB_STAGE_QAT\x10\x02\x12\x17\n\x13JOB_STAGE_FINE_TUNE\x10\x03\x12\x15\n\x11JOB_STAGE_CONVERT\x10\x04\x12\x14\n\x10JOB_STAGE_VERIFY\x10\x05\x12\x15\n\x11JOB_STAGE_WARM_UP\x10\x06\x12\x14\n\x10JOB_STAGE_FREEZE\x10\x07\x12\x14\n\x10JOB_STAGE_SEARCH\x10\x08\x32\xc2\x02\n\nJobService\x12\x34\n\x06GetJob\x12\x19.smidgen.v1.GetJobRequest\x1a\x0f.smidgen.v1.Job\x12\x45\n\x08ListJobs\x12\x1b.smidgen.v1.ListJobsRequest\x1a\x1c.smidgen.v1.ListJobsResponse\x12?\n\x08WatchJob\x12\x1b.smidgen.v1.WatchJobRequest\x1a\x14.smidgen.v1.JobEvent0\x01\x12:\n\tCancelJob\x12\x1c.smidgen.v1.CancelJobRequest\x1a\x0f.smidgen.v1.Job\x12:\n\tResumeJob\x12\x1c.smidgen.v1.ResumeJobRequest\x1a\x0f.smidgen.v1.Jobb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1csmidgen/v1/job_service.proto\x12\nsmidgen.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16smidgen/v1/error.proto\x1a\x17smidgen/v1/report.proto\"\x8a\x02\n\x0eTrainQATResult\x12\x1b\n\x0e\x66loat_accuracy\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x15\n\x08\x61\x63\x63uracy\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12\x11\n\ttask_loss\x18\x03 \x01(\x01\x12\x19\n\x11quantization_loss\x18\x04 \x01(\x01\x12\x12\n\nbest_epoch\x18\x05 \x01(\x05\x12\x12\n\nstep_count\x18\x06 \x01(\x03\x12\x16\n\tagreement\x18\x07 \x01(\x01H\x02\x88\x01\x01\x12(\n\nbest_stage\x18\x08 \x01(\x0e\x32\x14.smidgen.v1.JobStageB\x11\n\x0f_float_accuracyB\x0b\n\t_accuracyB\x0c\n\n_agreement\"z\n\rConvertResult\x12\x15\n\rmodel_version\x18\x01 \x01(\t\x12\x0e\n\x06sha256\x18\x02 \x01(\t\x12\x12\n\nsize_bytes\x18\x03 \x01(\x03\x12.\n\x06report\x18\x04 \x01(\x0b\x32\x1e.smidgen.v1.QuantizationReport\"\xc2\x04\n\x03Job\x12\x0c\n\x04name\x18\x01 \x01(\t\x12!\n\x04kind\x18\x02 \x01(\x0e\x32\x13.smidgen.v1.JobKind\x12#\n\x05state\x18\x03 \x01(\x0e\x32\x14.smidgen.v1.JobState\x12#\n\x05stage\x18\x04 \x01(\x0e\x32\x14.smidgen.v1.JobStage\x12\x10\n\x08progress\x18\x05 \x01(\x01\x12\r\n\x05model\x18\x06 \x01(\t\x12\x15\n\rlast_sequence\x18\x07 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nstart_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12#\n\x05\x65rror\x18\x0b \x01(\x0b\x32\x14.smidgen.v1.JobError\x12/\n\ttrain_qat\x18\x0c \x01(\x0b\x32\x1a.smidgen.v1.TrainQATResultH\x00\x12,\n\x07\x63onvert\x18\r \x01(\x0b\x32\x19.smidgen.v1.ConvertResultH\x00\x12,\n\x04plan\x18\x0e \x01(\x0b\x32\x1e.smidgen.v1.QuantizationReport\x12\x0f\n\x07\x61ttempt\x18\x0f \x01(\x05\x12,\n\tremaining\x18\x10 \x01(\x0b\x32\x19.google.protobuf.DurationB\x08\n\x06result\"\xe5\x03\n\x08JobEvent\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12#\n\x05state\x18\x03 \x01(\x0e\x32\x14.smidgen.v1.JobState\x12#\n\x05stage\x18\x04 \x01(\x0e\x32\x14.smidgen.v1.JobStage\x12\x10\n\x08progress\x18\x05 \x01(\x01\x12\r\n\x05\x65poch\x18\x06 \x01(\x05\x12\x0c\n\x04step\x18\x07 \x01(\x03\x12\x13\n\x0btotal_steps\x18\x08 \x01(\x03\x12\x16\n\ttask_loss\x18\t \x01(\x01H\x00\x88\x01\x01\x12\x1e\n\x11quantization_loss\x18\n \x01(\x01H\x01\x88\x01\x01\x12\x1a\n\rlearning_rate\x18\x0b \x01(\x01H\x02\x88\x01\x01\x12\x15\n\x08\x61\x63\x63uracy\x18\x0c \x01(\x01H\x03\x88\x01\x01\x12\x0f\n\x07message\x18\r \x01(\t\x12\x19\n\x0c\x66\x65\x61ture_loss\x18\x0e \x01(\x01H\x04\x88\x01\x01\x12\x16\n\tagreement\x18\x10 \x01(\x01H\x05\x88\x01\x01\x42\x0c\n\n_task_lossB\x14\n\x12_quantization_lossB\x10\n\x0e_learning_rateB\x0b\n\t_accuracyB\x0f\n\r_feature_lossB\x0c\n\n_agreement\"\x1d\n\rGetJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"8\n\x0fListJobsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"J\n\x10ListJobsResponse\x12\x1d\n\x04jobs\x18\x01 \x03(\x0b\x32\x0f.smidgen.v1.Job\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"7\n\x0fWatchJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x16\n\x0e\x61\x66ter_sequence\x18\x02 \x01(\x03\"M\n\x10\x43\x61ncelJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x17\n\x0fsave_checkpoint\x18\x03 \x01(\x08\"4\n\x10ResumeJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"4\n\x10\x44\x65leteJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t*Q\n\x07JobKind\x12\x18\n\x14JOB_KIND_UNSPECIFIED\x10\x00\x12\x16\n\x12JOB_KIND_TRAIN_QAT\x10\x01\x12\x14\n\x10JOB_KIND_CONVERT\x10\x02*\xcf\x01\n\x08JobState\x12\x19\n\x15JOB_STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10JOB_STATE_QUEUED\x10\x01\x12\x15\n\x11JOB_STATE_RUNNING\x10\x02\x12\x18\n\x14JOB_STATE_CANCELLING\x10\x03\x12\x17\n\x13JOB_STATE_SUCCEEDED\x10\x04\x12\x14\n\x10JOB_STATE_FAILED\x10\x05\x12\x17\n\x13JOB_STATE_CANCELLED\x10\x06\x12\x19\n\x15JOB_STATE_INTERRUPTED\x10\x07*\xd5\x01\n\x08JobStage\x12\x19\n\x15JOB_STAGE_UNSPECIFIED\x10\x00\x12\x12\n\x0eJOB_STAGE_LOAD\x10\x01\x12\x11\n\rJOB_STAGE_QAT\x10\x02\x12\x17\n\x13JOB_STAGE_FINE_TUNE\x10\x03\x12\x15\n\x11JOB_STAGE_CONVERT\x10\x04\x12\x14\n\x10JOB_STAGE_VERIFY\x10\x05\x12\x15\n\x11JOB_STAGE_WARM_UP\x10\x06\x12\x14\n\x10JOB_STAGE_FREEZE\x10\x07\x12\x14\n\x10JOB_STAGE_SEARCH\x10\x08\x32\x85\x03\n\nJobService\x12\x34\n\x06GetJob\x12\x19.smidgen.v1.GetJobRequest\x1a\x0f.smidgen.v1.Job\x12\x45\n\x08ListJobs\x12\x1b.smidgen.v1.ListJobsRequest\x1a\x1c.smidgen.v1.ListJobsResponse\x12?\n\x08WatchJob\x12\x1b.smidgen.v1.WatchJobRequest\x1a\x14.smidgen.v1.JobEvent0\x01\x12:\n\tCancelJob\x12\x1c.smidgen.v1.CancelJobRequest\x1a\x0f.smidgen.v1.Job\x12:\n\tResumeJob\x12\x1c.smidgen.v1.ResumeJobRequest\x1a\x0f.smidgen.v1.Job\x12\x41\n\tDeleteJob\x12\x1c.smidgen.v1.DeleteJobRequest\x1a\x16.google.protobuf.Emptyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'smidgen.v1.job_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_JOBKIND']._serialized_start=1880
-  _globals['_JOBKIND']._serialized_end=1961
-  _globals['_JOBSTATE']._serialized_start=1964
-  _globals['_JOBSTATE']._serialized_end=2171
-  _globals['_JOBSTAGE']._serialized_start=2174
-  _globals['_JOBSTAGE']._serialized_end=2387
-  _globals['_TRAINQATRESULT']._serialized_start=127
-  _globals['_TRAINQATRESULT']._serialized_end=393
-  _globals['_CONVERTRESULT']._serialized_start=395
-  _globals['_CONVERTRESULT']._serialized_end=517
-  _globals['_JOB']._serialized_start=520
-  _globals['_JOB']._serialized_end=1035
-  _globals['_JOBEVENT']._serialized_start=1038
-  _globals['_JOBEVENT']._serialized_end=1523
-  _globals['_GETJOBREQUEST']._serialized_start=1525
-  _globals['_GETJOBREQUEST']._serialized_end=1554
-  _globals['_LISTJOBSREQUEST']._serialized_start=1556
-  _globals['_LISTJOBSREQUEST']._serialized_end=1612
-  _globals['_LISTJOBSRESPONSE']._serialized_start=1614
-  _globals['_LISTJOBSRESPONSE']._serialized_end=1688
-  _globals['_WATCHJOBREQUEST']._serialized_start=1690
-  _globals['_WATCHJOBREQUEST']._serialized_end=1745
-  _globals['_CANCELJOBREQUEST']._serialized_start=1747
-  _globals['_CANCELJOBREQUEST']._serialized_end=1824
-  _globals['_RESUMEJOBREQUEST']._serialized_start=1826
-  _globals['_RESUMEJOBREQUEST']._serialized_end=1878
-  _globals['_JOBSERVICE']._serialized_start=2390
-  _globals['_JOBSERVICE']._serialized_end=2712
+  _globals['_JOBKIND']._serialized_start=2058
+  _globals['_JOBKIND']._serialized_end=2139
+  _globals['_JOBSTATE']._serialized_start=2142
+  _globals['_JOBSTATE']._serialized_end=2349
+  _globals['_JOBSTAGE']._serialized_start=2352
+  _globals['_JOBSTAGE']._serialized_end=2565
+  _globals['_TRAINQATRESULT']._serialized_start=188
+  _globals['_TRAINQATRESULT']._serialized_end=454
+  _globals['_CONVERTRESULT']._serialized_start=456
+  _globals['_CONVERTRESULT']._serialized_end=578
+  _globals['_JOB']._serialized_start=581
+  _globals['_JOB']._serialized_end=1159
+  _globals['_JOBEVENT']._serialized_start=1162
+  _globals['_JOBEVENT']._serialized_end=1647
+  _globals['_GETJOBREQUEST']._serialized_start=1649
+  _globals['_GETJOBREQUEST']._serialized_end=1678
+  _globals['_LISTJOBSREQUEST']._serialized_start=1680
+  _globals['_LISTJOBSREQUEST']._serialized_end=1736
+  _globals['_LISTJOBSRESPONSE']._serialized_start=1738
+  _globals['_LISTJOBSRESPONSE']._serialized_end=1812
+  _globals['_WATCHJOBREQUEST']._serialized_start=1814
+  _globals['_WATCHJOBREQUEST']._serialized_end=1869
+  _globals['_CANCELJOBREQUEST']._serialized_start=1871
+  _globals['_CANCELJOBREQUEST']._serialized_end=1948
+  _globals['_RESUMEJOBREQUEST']._serialized_start=1950
+  _globals['_RESUMEJOBREQUEST']._serialized_end=2002
+  _globals['_DELETEJOBREQUEST']._serialized_start=2004
+  _globals['_DELETEJOBREQUEST']._serialized_end=2056
+  _globals['_JOBSERVICE']._serialized_start=2568
+  _globals['_JOBSERVICE']._serialized_end=2957
 # @@protoc_insertion_point(module_scope)

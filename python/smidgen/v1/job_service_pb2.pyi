@@ -5,6 +5,7 @@ Work that outlives a call."""
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
@@ -267,6 +268,8 @@ class Job(_message.Message):
     TRAIN_QAT_FIELD_NUMBER: _builtins.int
     CONVERT_FIELD_NUMBER: _builtins.int
     PLAN_FIELD_NUMBER: _builtins.int
+    ATTEMPT_FIELD_NUMBER: _builtins.int
+    REMAINING_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Resource name, `jobs/{job}`; empty in the answer to validate_only. Output only."""
     kind: Global___JobKind.ValueType
@@ -281,6 +284,8 @@ class Job(_message.Message):
     """The model, `models/{model}`. Output only."""
     last_sequence: _builtins.int
     """Sequence number of the newest event, 0 for none. Output only."""
+    attempt: _builtins.int
+    """How often it was begun; more than once if its worker or the server was killed, or it was resumed. Output only."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When the job was accepted. Output only."""
@@ -311,6 +316,12 @@ class Job(_message.Message):
     def plan(self) -> _report_pb2.QuantizationReport:
         """Which nodes would be quantized; only in the answer to validate_only. Output only."""
 
+    @_builtins.property
+    def remaining(self) -> _duration_pb2.Duration:
+        """Time to its end if it goes on as fast as in this attempt so far; of answers to GetJob and ListJobs alone, while it is
+        RUNNING and has got further. Output only.
+        """
+
     def __init__(
         self,
         *,
@@ -328,10 +339,12 @@ class Job(_message.Message):
         train_qat: Global___TrainQATResult | None = ...,
         convert: Global___ConvertResult | None = ...,
         plan: _report_pb2.QuantizationReport | None = ...,
+        attempt: _builtins.int = ...,
+        remaining: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["convert", b"convert", "create_time", b"create_time", "end_time", b"end_time", "error", b"error", "plan", b"plan", "result", b"result", "start_time", b"start_time", "train_qat", b"train_qat"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["convert", b"convert", "create_time", b"create_time", "end_time", b"end_time", "error", b"error", "plan", b"plan", "remaining", b"remaining", "result", b"result", "start_time", b"start_time", "train_qat", b"train_qat"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["convert", b"convert", "create_time", b"create_time", "end_time", b"end_time", "error", b"error", "kind", b"kind", "last_sequence", b"last_sequence", "model", b"model", "name", b"name", "plan", b"plan", "progress", b"progress", "result", b"result", "stage", b"stage", "start_time", b"start_time", "state", b"state", "train_qat", b"train_qat"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "convert", b"convert", "create_time", b"create_time", "end_time", b"end_time", "error", b"error", "kind", b"kind", "last_sequence", b"last_sequence", "model", b"model", "name", b"name", "plan", b"plan", "progress", b"progress", "remaining", b"remaining", "result", b"result", "stage", b"stage", "start_time", b"start_time", "state", b"state", "train_qat", b"train_qat"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["train_qat", "convert"]  # noqa: Y015
     _WhichOneofArgType_result: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
@@ -601,3 +614,29 @@ class ResumeJobRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ResumeJobRequest: _TypeAlias = ResumeJobRequest  # noqa: Y015
+
+@_typing.final
+class DeleteJobRequest(_message.Message):
+    """Deletes a job."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`jobs/{job}`. Required."""
+    request_id: _builtins.str
+    """UUID that makes the call idempotent. Default: none."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteJobRequest: _TypeAlias = DeleteJobRequest  # noqa: Y015

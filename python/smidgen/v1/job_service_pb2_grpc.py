@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from google.protobuf import empty_pb2 as google_dot_protobuf_dot_empty__pb2
 from smidgen.v1 import job_service_pb2 as smidgen_dot_v1_dot_job__service__pb2
 
 GRPC_GENERATED_VERSION = '1.81.1'
@@ -26,7 +27,7 @@ if _version_not_supported:
 
 
 class JobServiceStub:
-    """Follows, stops and resumes jobs.
+    """Follows, stops, resumes and deletes jobs.
     """
 
     def __init__(self, channel):
@@ -60,10 +61,15 @@ class JobServiceStub:
                 request_serializer=smidgen_dot_v1_dot_job__service__pb2.ResumeJobRequest.SerializeToString,
                 response_deserializer=smidgen_dot_v1_dot_job__service__pb2.Job.FromString,
                 _registered_method=True)
+        self.DeleteJob = channel.unary_unary(
+                '/smidgen.v1.JobService/DeleteJob',
+                request_serializer=smidgen_dot_v1_dot_job__service__pb2.DeleteJobRequest.SerializeToString,
+                response_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+                _registered_method=True)
 
 
 class JobServiceServicer:
-    """Follows, stops and resumes jobs.
+    """Follows, stops, resumes and deletes jobs.
     """
 
     def GetJob(self, request, context):
@@ -108,6 +114,15 @@ class JobServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DeleteJob(self, request, context):
+        """Deletes a job that has ended, with its events, its curves and, of a training, the weights that it trained. Versions
+        that were converted stay. Errors: NOT_FOUND, FAILED_PRECONDITION (the job has not ended: cancel it first; or a job
+        that has not ended converts what it trained). Idempotent with a request_id.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_JobServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -136,6 +151,11 @@ def add_JobServiceServicer_to_server(servicer, server):
                     request_deserializer=smidgen_dot_v1_dot_job__service__pb2.ResumeJobRequest.FromString,
                     response_serializer=smidgen_dot_v1_dot_job__service__pb2.Job.SerializeToString,
             ),
+            'DeleteJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteJob,
+                    request_deserializer=smidgen_dot_v1_dot_job__service__pb2.DeleteJobRequest.FromString,
+                    response_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'smidgen.v1.JobService', rpc_method_handlers)
@@ -145,7 +165,7 @@ def add_JobServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class JobService:
-    """Follows, stops and resumes jobs.
+    """Follows, stops, resumes and deletes jobs.
     """
 
     @staticmethod
@@ -273,6 +293,33 @@ class JobService:
             '/smidgen.v1.JobService/ResumeJob',
             smidgen_dot_v1_dot_job__service__pb2.ResumeJobRequest.SerializeToString,
             smidgen_dot_v1_dot_job__service__pb2.Job.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/smidgen.v1.JobService/DeleteJob',
+            smidgen_dot_v1_dot_job__service__pb2.DeleteJobRequest.SerializeToString,
+            google_dot_protobuf_dot_empty__pb2.Empty.FromString,
             options,
             channel_credentials,
             insecure,

@@ -4,6 +4,7 @@ isort:skip_file
 Work that outlives a call."""
 
 from collections import abc as _abc
+from google.protobuf import empty_pb2 as _empty_pb2
 from grpc import aio as _aio
 from smidgen.v1 import job_service_pb2 as _job_service_pb2
 import abc as _abc_1
@@ -27,7 +28,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class JobServiceStub:
-    """Follows, stops and resumes jobs."""
+    """Follows, stops, resumes and deletes jobs."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -53,10 +54,15 @@ class JobServiceStub:
     are other than those of the checkpoint, it is interrupted again, with reason RESUME_FINGERPRINT_MISMATCH.
     Errors: NOT_FOUND, FAILED_PRECONDITION (the job is not INTERRUPTED). Idempotent with a request_id.
     """
+    DeleteJob: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.DeleteJobRequest, _empty_pb2.Empty]
+    """Deletes a job that has ended, with its events, its curves and, of a training, the weights that it trained. Versions
+    that were converted stay. Errors: NOT_FOUND, FAILED_PRECONDITION (the job has not ended: cancel it first; or a job
+    that has not ended converts what it trained). Idempotent with a request_id.
+    """
 
 @_typing.type_check_only
 class JobServiceAsyncStub(JobServiceStub):
-    """Follows, stops and resumes jobs."""
+    """Follows, stops, resumes and deletes jobs."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetJob: _aio.UnaryUnaryMultiCallable[_job_service_pb2.GetJobRequest, _job_service_pb2.Job]  # type: ignore[assignment]
@@ -79,9 +85,14 @@ class JobServiceAsyncStub(JobServiceStub):
     are other than those of the checkpoint, it is interrupted again, with reason RESUME_FINGERPRINT_MISMATCH.
     Errors: NOT_FOUND, FAILED_PRECONDITION (the job is not INTERRUPTED). Idempotent with a request_id.
     """
+    DeleteJob: _aio.UnaryUnaryMultiCallable[_job_service_pb2.DeleteJobRequest, _empty_pb2.Empty]  # type: ignore[assignment]
+    """Deletes a job that has ended, with its events, its curves and, of a training, the weights that it trained. Versions
+    that were converted stay. Errors: NOT_FOUND, FAILED_PRECONDITION (the job has not ended: cancel it first; or a job
+    that has not ended converts what it trained). Idempotent with a request_id.
+    """
 
 class JobServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Follows, stops and resumes jobs."""
+    """Follows, stops, resumes and deletes jobs."""
 
     @_abc_1.abstractmethod
     def GetJob(
@@ -131,6 +142,17 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         interruption, or from the start if it had none yet. If model, data, options, versions, instruction sets or threads
         are other than those of the checkpoint, it is interrupted again, with reason RESUME_FINGERPRINT_MISMATCH.
         Errors: NOT_FOUND, FAILED_PRECONDITION (the job is not INTERRUPTED). Idempotent with a request_id.
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteJob(
+        self,
+        request: _job_service_pb2.DeleteJobRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_empty_pb2.Empty, _abc.Awaitable[_empty_pb2.Empty]]:
+        """Deletes a job that has ended, with its events, its curves and, of a training, the weights that it trained. Versions
+        that were converted stay. Errors: NOT_FOUND, FAILED_PRECONDITION (the job has not ended: cancel it first; or a job
+        that has not ended converts what it trained). Idempotent with a request_id.
         """
 
 def add_JobServiceServicer_to_server(servicer: JobServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

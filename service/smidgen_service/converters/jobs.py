@@ -7,7 +7,7 @@ from smidgen.v1 import error_pb2
 from smidgen.v1 import job_service_pb2 as pb
 from smidgen_service import names, status
 from smidgen_service.converters.reports import report_to_message
-from smidgen_service.converters.scalars import timestamp
+from smidgen_service.converters.scalars import duration, timestamp
 from smidgen_service.handlers.optimization import JobPlan
 from smidgen_service.store.records import (
     ConvertResult,
@@ -45,8 +45,13 @@ STAGES = {
 }
 
 
-def job_to_message(job: JobRecord | JobPlan) -> pb.Job:
-    """Returns a job as a message; a plan becomes a job without a name."""
+def job_to_message(job: JobRecord | JobPlan, *, now: int | None = None) -> pb.Job:
+    """Returns a job as a message; a plan becomes a job without a name.
+
+    Args:
+        job: The job.
+        now: The time, where the time that remains shall be told.
+    """
     if isinstance(job, JobPlan):
         return pb.Job(
             kind=KINDS[job.kind],
@@ -54,6 +59,7 @@ def job_to_message(job: JobRecord | JobPlan) -> pb.Job:
             plan=report_to_message(job.report),
         )
     result = job.result
+    remaining = None if now is None else job.remaining_s(now)
     return pb.Job(
         name=names.job_name(job.id),
         kind=KINDS[job.kind],
@@ -62,6 +68,8 @@ def job_to_message(job: JobRecord | JobPlan) -> pb.Job:
         progress=job.progress,
         model=names.model_name(job.model_id),
         last_sequence=job.last_sequence,
+        attempt=job.attempt,
+        remaining=None if remaining is None else duration(remaining),
         create_time=timestamp(job.create_time),
         start_time=timestamp(job.start_time) if job.start_time is not None else None,
         end_time=timestamp(job.end_time) if job.end_time is not None else None,

@@ -1,4 +1,4 @@
-"""Following, stopping and resuming jobs."""
+"""Following, stopping, resuming and deleting jobs."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from smidgen_service.errors import InvalidArgumentError
 from smidgen_service.jobs.announcements import Announcements
 from smidgen_service.jobs.runner import JobRunner
 from smidgen_service.store import jobs
-from smidgen_service.store.database import Database
 from smidgen_service.store.idempotency import RequestKey
 from smidgen_service.store.paging import Page, PageTokens
 from smidgen_service.store.records import JobEvent, JobRecord
+from smidgen_service.store.store import Store
 
 
 class JobHandler:
@@ -19,12 +19,13 @@ class JobHandler:
 
     def __init__(
         self,
-        database: Database,
+        store: Store,
         runner: JobRunner,
         announcements: Announcements,
         tokens: PageTokens,
     ) -> None:
-        self._database = database
+        self._store = store
+        self._database = store.database
         self._runner = runner
         self._announcements = announcements
         self._tokens = tokens
@@ -48,6 +49,10 @@ class JobHandler:
     async def resume(self, job_id: str, key: RequestKey | None) -> JobRecord:
         """Lets an interrupted job go on."""
         return await self._runner.resume(job_id, key)
+
+    async def delete(self, job_id: str, key: RequestKey | None) -> None:
+        """Deletes a job that has ended."""
+        await self._store.tidy(await self._runner.delete(job_id, key))
 
     async def watch(self, job_id: str, *, after_sequence: int) -> AsyncIterator[JobEvent]:
         """Yields stored events, then live ones, until the one in which the job came to rest.

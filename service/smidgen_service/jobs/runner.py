@@ -206,6 +206,31 @@ class JobRunner:
         self._queued.set()
         return job
 
+    async def delete(self, job_id: str, key: RequestKey | None) -> set[str]:
+        """Deletes a job that has ended, with all that it left behind.
+
+        Returns:
+            The digests of the blobs that it referred to.
+
+        Raises:
+            NotFoundError: there is no such job.
+            FailedPreconditionError: it has not ended, or a job needs what it trained.
+        """
+        now = self._clock()
+
+        def work(tx: sqlite3.Connection) -> set[str]:
+            if idempotency.find(tx, key) is not None:
+                return set()
+            _check_deletable(tx, jobs.get(tx, job_id))
+            idempotency.record(tx, key, names.job_name(job_id), now=now)
+            return jobs.delete(tx, job_id)
+
+        digests = await self._database.write(work)
+        self._clear(self._root / job_id)
+        await self._refresh_gauges()
+        log("job_deleted", job=job_id)
+        return digests
+
     async def _work_off(self) -> None:
         while True:
             try:
@@ -403,4 +428,24 @@ def _check_interrupted(job: JobRecord) -> None:
             reason="JOB_NOT_INTERRUPTED",
             resource_name=name,
             state=job.state.upper(),
+        )
+
+
+def _check_deletable(tx: sqlite3.Connection, job: JobRecord) -> None:
+    name = names.job_name(job.id)
+    if not job.state.is_final:
+        raise FailedPreconditionError(
+            f"{name} is {job.state.upper()} and has not ended; cancel it first",
+            reason="JOB_NOT_ENDED",
+            resource_name=name,
+            state=job.state.upper(),
+        )
+    user = jobs.active_user_of_training(tx, job.id)
+    if user is not None:
+        raise FailedPreconditionError(
+            f"{names.job_name(user)} converts what {name} trained; cancel that job or wait for its "
+            "end",
+            reason="JOB_IN_USE",
+            resource_name=name,
+            job=names.job_name(user),
         )

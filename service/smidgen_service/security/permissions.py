@@ -71,6 +71,7 @@ PERMISSIONS: Mapping[str, Rule] = {
         WatchJob=READ,
         CancelJob=OPTIMIZE,
         ResumeJob=OPTIMIZE,
+        DeleteJob=OPTIMIZE,
     ),
     **_rows("smidgen.v1.ReportService", GetReport=READ),
     **_rows("smidgen.v1.InferenceService", Infer=INFER),

@@ -68,6 +68,20 @@ def get(tx: sqlite3.Connection, job_id: str) -> JobRecord:
     return _decode(row)
 
 
+def delete(tx: sqlite3.Connection, job_id: str) -> set[str]:
+    """Removes a job with its events and its curve.
+
+    Returns:
+        The digests of the blobs that it referred to.
+
+    Raises:
+        NotFoundError: there is none.
+    """
+    result = get(tx, job_id).result_sha256
+    tx.execute("DELETE FROM jobs WHERE id = ?", (job_id,))
+    return set() if result is None else {result}
+
+
 def select(tx: sqlite3.Connection, request: PageRequest) -> Slice[JobRecord]:
     """Returns a page of jobs."""
     return select_slice(tx, "jobs", request, _decode)
@@ -299,6 +313,11 @@ def active_user_of_model(tx: sqlite3.Connection, model_id: str) -> str | None:
 def active_user_of_dataset(tx: sqlite3.Connection, dataset_id: str) -> str | None:
     """Returns the id of a job that has not ended and uses the dataset."""
     return _active(tx, "(dataset_id = :id OR evaluation_dataset_id = :id)", dataset_id)
+
+
+def active_user_of_training(tx: sqlite3.Connection, job_id: str) -> str | None:
+    """Returns the id of a job that has not ended and converts what a training brought."""
+    return _active(tx, "train_job_id = :id", job_id)
 
 
 def counts(tx: sqlite3.Connection) -> dict[tuple[JobKind, JobState], int]:

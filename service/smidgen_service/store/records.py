@@ -17,6 +17,8 @@ from smidgen.progress import Stage
 from smidgen.report import QuantizationReport
 from smidgen.tensor_spec import TensorSpec
 
+_MICRO = 1_000_000
+
 
 class JobKind(enum.StrEnum):
     """What a job does."""
@@ -193,6 +195,18 @@ class JobRecord:
     attempt: int = 0
     tries: int = 0
     start_progress: float = 0.0
+
+    def remaining_s(self, now: int) -> float | None:
+        """Returns the time to its end at the speed of this attempt so far, in seconds.
+
+        None where it does not run, or has got no further yet.
+        """
+        done = self.progress - self.start_progress
+        if self.state is not JobState.RUNNING or self.start_time is None or done <= 0.0:
+            return None
+        # A clock that was put back meanwhile must not make it negative.
+        elapsed = max(now - self.start_time, 0)
+        return elapsed / _MICRO * max(1.0 - self.progress, 0.0) / done
 
 
 @dataclass(frozen=True, slots=True)

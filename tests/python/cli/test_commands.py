@@ -306,6 +306,9 @@ def test_jobs(smidgen: Smidgen, state: State) -> None:
     stopped = smidgen("jobs", "cancel", "train", "--save-checkpoint", "--json").document
     assert stopped["state"] == "JOB_STATE_INTERRUPTED"
     assert smidgen("jobs", "resume", "train", "--json").document["state"] == "JOB_STATE_QUEUED"
+    deleted = smidgen("jobs", "delete", "train", "--json").document
+    assert deleted == {"job": "train", "deleted": True}
+    assert "jobs/train" not in state.jobs
 
 
 def test_watching_a_job_that_fails_prints_it_and_ends_with_1(

@@ -361,6 +361,11 @@ class Jobs(jobs_grpc.JobServiceServicer):
         job.state = jobs_pb.JOB_STATE_QUEUED
         return job
 
+    def DeleteJob(self, request, context):
+        self.state.last_request = request
+        del self.state.jobs[request.name]
+        return empty_pb2.Empty()
+
 
 class Inference(inference_grpc.InferenceServiceServicer):
     """Answers with twice the input."""

@@ -212,6 +212,12 @@ def test_stop_and_resume(client: Client, state: State) -> None:
     assert len(state.last_request.request_id) == 36
 
 
+def test_delete_job(client: Client, state: State) -> None:
+    client.delete_job("train")
+    assert "jobs/train" not in state.jobs
+    assert len(state.last_request.request_id) == 36
+
+
 def test_every_method_but_the_uploads_is_retried_on_unavailable_alone() -> None:
     config = json.loads(service_config())
     (rule,) = config["methodConfig"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -240,6 +241,50 @@ def test_users_are_jobs_that_have_not_ended(tx: sqlite3.Connection) -> None:
     counts = jobs.counts(tx)
     assert counts[JobKind.TRAIN_QAT, JobState.CANCELLED] == 1
     assert sum(counts.values()) == 1
+
+
+@pytest.mark.parametrize(
+    ("progress", "start_progress", "now_s", "expected"),
+    [
+        (0.5, 0.0, 110, 10.0),
+        (0.25, 0.0, 110, 30.0),
+        (0.75, 0.5, 110, 10.0),  # it went on from half of it
+        (0.5, 0.5, 110, None),
+        (1.0, 0.0, 110, 0.0),
+        (0.5, 0.0, 90, 0.0),  # the clock was put back
+    ],
+)
+def test_remaining_time_is_that_at_the_speed_so_far(
+    progress: float, start_progress: float, now_s: int, expected: float | None
+) -> None:
+    job = JobRecord(
+        "one",
+        JobKind.TRAIN_QAT,
+        "m",
+        "c",
+        create_time=1,
+        state=JobState.RUNNING,
+        progress=progress,
+        start_progress=start_progress,
+        start_time=100_000_000,
+    )
+    assert job.remaining_s(now_s * 1_000_000) == expected
+    assert replace(job, state=JobState.SUCCEEDED).remaining_s(now_s * 1_000_000) is None
+
+
+def test_deleted_job_goes_with_its_events_and_curve(tx: sqlite3.Connection) -> None:
+    tx.execute("PRAGMA foreign_keys = ON")
+    for job_id in ("one", "two"):
+        add(tx, job_id)
+        claim(tx)
+        curves.insert(tx, job_id, TrainingCurve(np.zeros((1, 6)), ()))
+        result = TrainResult(None, None, 0.5, 0.1, 1, 9)
+        jobs.succeed(tx, job_id, result, now=4, result_sha256=job_id * 8)
+    assert jobs.delete(tx, "one") == {"one" * 8}
+    with pytest.raises(NotFoundError):
+        jobs.get(tx, "one")
+    for table in ("job_events", "job_curves"):
+        assert {row[0] for row in tx.execute(f"SELECT job_id FROM {table}")} == {"two"}
 
 
 def test_unknown_job_is_not_found(tx: sqlite3.Connection) -> None:
