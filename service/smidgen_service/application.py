@@ -39,6 +39,7 @@ from smidgen_service.store.blobs import BlobStore
 from smidgen_service.store.database import Database
 from smidgen_service.store.paging import PageTokens, load_or_make_key
 from smidgen_service.store.store import Store
+from smidgen_service.store.tenancy import metric_label
 from smidgen_service.store.uploads import UploadFiles
 from smidgen_service.threads import Threads
 from smidgen_service.upkeep import Upkeep
@@ -128,8 +129,9 @@ class Application:
         await self.handlers.receiver.recover()
         await self._io_threads.run(self._decoder.recover)
         await self._upkeep.run_once()
-        for model_id, version, size in await self._database.read(models.artifact_sizes):
-            self._metrics.artifact_bytes.labels(model_id, str(version)).set(size)
+        for tenant, model_id, version, size in await self._database.read(models.artifact_sizes):
+            label = metric_label(tenant, model_id)
+            self._metrics.artifact_bytes.labels(label, str(version)).set(size)
         log("store_recovered")
         self.runner.start()
         self._upkeep.start()

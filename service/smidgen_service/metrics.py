@@ -173,8 +173,8 @@ class Metrics:
             self.rpc_seconds.labels(*labels)
             self.rpc_handled.labels(*labels, "OK")
 
-    def forget_model(self, model_id: str) -> None:
-        """Drops the series of a deleted model."""
+    def forget_model(self, label: str) -> None:
+        """Drops the series of a deleted model, by what stands for it in metrics."""
         per_model = (
             self.inference_requests,
             self.inference_stage_seconds,
@@ -182,8 +182,8 @@ class Metrics:
             self.artifact_bytes,
         )
         for metric in per_model:
-            metric.remove_by_labels({"model": model_id})
-        self.statistics.forget_model(model_id)
+            metric.remove_by_labels({"model": label})
+        self.statistics.forget_model(label)
 
     def _initialise(self) -> None:
         for reason in AUTH_FAILURES:

@@ -59,7 +59,7 @@ class Settings(BaseSettings):
     upload_ttl_seconds: int = Field(86_400, ge=60)
     """How long the bytes of a broken upload wait to be continued."""
     max_broken_uploads: int = Field(64, ge=1)
-    """Broken uploads that may wait to be continued; of more, the oldest are dropped."""
+    """Broken uploads of a tenant that may wait to be continued; of more, the oldest are dropped."""
     blob_grace_seconds: int = Field(600, ge=0)
     """How long a stored file stays after the last model, dataset or job that needed it."""
     stream_idle_seconds: float = Field(60.0, gt=0)

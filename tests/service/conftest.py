@@ -10,7 +10,11 @@ import pytest
 import torch
 from torch import nn
 
+from smidgen_service.store.tenancy import DEFAULT_TENANT, act_for
 from tests.service.running_server import RunningServer, start_server
+
+# What tests do to a store directly, they do for the tenant that a server without tokens has.
+act_for(DEFAULT_TENANT)
 
 SAMPLES = 96
 CLASSES = 4

@@ -31,6 +31,7 @@ from smidgen_service.handlers.versions import VersionResolver
 from smidgen_service.metrics import Metrics
 from smidgen_service.statistics import StageTimes
 from smidgen_service.store.records import VersionRecord
+from smidgen_service.store.tenancy import current_tenant, metric_label
 from smidgen_service.threads import Threads
 
 _INVALID = (
@@ -110,15 +111,13 @@ class InferenceHandler:
         """
         arrived_s = time.perf_counter()
         version = await self._versions.resolve(request.model_id, request.version)
-        labels = (version.model_id, str(version.version))
+        labels = (metric_label(current_tenant(), version.model_id), str(version.version))
         try:
             computed, engine = await self._run(request, version, deadline_s)
         except BaseException as error:
             outcome, total_s = _outcome(error), time.perf_counter() - arrived_s
             self._metrics.inference_requests.labels(*labels, outcome).inc()
-            self._metrics.statistics.failed(
-                version.model_id, version.version, outcome, total_s=total_s
-            )
+            self._metrics.statistics.failed(labels[0], version.version, outcome, total_s=total_s)
             raise
         queue_s = computed.started_s - arrived_s
         self._observe(labels, computed, queue_s)
@@ -172,7 +171,8 @@ class InferenceHandler:
         self, version: VersionRecord, computed: _Computed, queue_s: float, total_s: float
     ) -> None:
         statistics = self._metrics.statistics
-        key = (version.model_id, version.version, computed.batch_size)
+        label = metric_label(current_tenant(), version.model_id)
+        key = (label, version.version, computed.batch_size)
         statistics.executed(*key, computed.times)
         statistics.succeeded(*key, queue_s=queue_s, times=computed.times, total_s=total_s)
 

@@ -25,6 +25,7 @@ from smidgen_service.store.idempotency import RequestKey
 from smidgen_service.store.paging import Page, PageTokens
 from smidgen_service.store.records import ModelRecord, VersionRecord
 from smidgen_service.store.store import Store
+from smidgen_service.store.tenancy import current_tenant, metric_label
 from smidgen_service.threads import Threads
 
 _MOST_DISPLAY_NAME = 128
@@ -106,7 +107,8 @@ class ModelHandler:
             kind, header.ticket, chunks, validate_only=header.validate_only
         )
         if model.format is ModelFormat.ARTIFACT and not header.validate_only:
-            self._metrics.artifact_bytes.labels(model_id, "1").set(model.size_bytes)
+            label = metric_label(current_tenant(), model_id)
+            self._metrics.artifact_bytes.labels(label, "1").set(model.size_bytes)
         return model
 
     async def get(self, model_id: str) -> ModelRecord:
@@ -142,7 +144,7 @@ class ModelHandler:
         digests = await self._database.write(work)
         if digests:
             await self._store.tidy(digests)
-            self._metrics.forget_model(model_id)
+            self._metrics.forget_model(metric_label(current_tenant(), model_id))
 
     async def get_version(self, model_id: str, version: int) -> VersionRecord:
         """Returns a version."""

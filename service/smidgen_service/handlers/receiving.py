@@ -22,7 +22,7 @@ from smidgen_service.handlers.streams import StreamReader
 from smidgen_service.store import uploads
 from smidgen_service.store.database import Database
 from smidgen_service.store.idempotency import RequestKey
-from smidgen_service.store.records import UploadRecord
+from smidgen_service.store.records import UploadKey, UploadRecord
 from smidgen_service.store.uploads import UploadFiles
 from smidgen_service.threads import Threads
 
@@ -76,7 +76,7 @@ class UploadReceiver:
         self._ttl_us = ttl_s * _MICRO
         self._most_broken = most_broken
         self._clock = clock
-        self._active: set[str] = set()
+        self._active: set[UploadKey] = set()
 
     async def status(self, request_id: str) -> UploadRecord:
         """Returns how far an upload has come.
@@ -93,7 +93,7 @@ class UploadReceiver:
         await self._threads.run(self._files.sweep, known)
 
     async def drop_stale(self) -> int:
-        """Drops uploads that nobody continued in time, and the oldest where there are too many.
+        """Drops uploads that nobody continued in time, and the oldest of tenants with too many.
 
         Returns:
             How many.
@@ -115,10 +115,11 @@ class UploadReceiver:
             RequestIdReusedError: the key belongs to another upload.
         """
         key = ticket.key
+        upload = uploads.key_of(key.request_id) if key is not None else None
         path = self._files.temporary()
-        if key is not None:
-            path = self._files.partial(key.request_id)
-            await self._take(key.request_id)
+        if upload is not None:
+            path = self._files.partial(upload)
+            await self._take(upload)
         is_kept = False
         try:
             if key is not None:
@@ -130,26 +131,26 @@ class UploadReceiver:
             raise
         finally:
             if not is_kept and path.exists():
-                await self._discard(path, key.request_id if key is not None else None)
-            if key is not None:
-                self._active.discard(key.request_id)
+                await self._discard(path, upload)
+            if upload is not None:
+                self._active.discard(upload)
 
-    async def _take(self, request_id: str) -> None:
+    async def _take(self, upload: UploadKey) -> None:
         """Makes this call the only one that receives an upload.
 
         A client may be back before the end of its broken stream has been noticed here.
         """
         deadline_s = time.monotonic() + _TAKE_OVER_SECONDS
-        while request_id in self._active:
+        while upload in self._active:
             if time.monotonic() > deadline_s:
                 raise ConflictError(
-                    f"upload {request_id} is being received in another call; "
+                    f"upload {upload.request_id} is being received in another call; "
                     "wait for that to end, then ask GetUpload and continue",
                     reason="UPLOAD_IN_PROGRESS",
-                    request_id=request_id,
+                    request_id=upload.request_id,
                 )
             await asyncio.sleep(_TAKE_OVER_SECONDS / 20)
-        self._active.add(request_id)
+        self._active.add(upload)
 
     async def _begin(self, key: RequestKey, total_bytes: int) -> None:
         now = self._clock()
@@ -173,8 +174,8 @@ class UploadReceiver:
             lambda tx: uploads.expired(tx, now) | uploads.beyond(tx, most)
         )
         idle = stale - self._active
-        for request_id in idle:
-            await self._discard(self._files.partial(request_id), request_id)
+        for upload in idle:
+            await self._discard(self._files.partial(upload), upload)
         return len(idle)
 
     async def _fill(self, path: Path, ticket: UploadTicket, chunks: AsyncIterator[Chunk]) -> None:
@@ -203,10 +204,10 @@ class UploadReceiver:
             # Flushing a large file takes seconds. Shielded, as the call may be cancelled again.
             await asyncio.shield(self._threads.run(sink.close))
 
-    async def _discard(self, path: Path, request_id: str | None) -> None:
+    async def _discard(self, path: Path, upload: UploadKey | None) -> None:
         path.unlink(missing_ok=True)
-        if request_id is not None:
-            await self._database.write(lambda tx: uploads.end(tx, request_id))
+        if upload is not None:
+            await self._database.write(lambda tx: uploads.end(tx, upload))
 
 
 class _WrongOffset(UploadError):

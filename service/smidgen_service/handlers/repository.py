@@ -17,6 +17,7 @@ from smidgen_service.statistics import InferenceStatistics, VersionStatistics
 from smidgen_service.store import models
 from smidgen_service.store.database import Database
 from smidgen_service.store.records import IndexEntry, VersionRecord
+from smidgen_service.store.tenancy import current_tenant, metric_label
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +125,13 @@ class RepositoryHandler:
         else:
             entries = await self.index(is_ready_only=True)
             keys = [(entry.model_id, entry.version) for entry in entries if entry.version]
-        counted = self._statistics.snapshot()
+        counted, tenant = self._statistics.snapshot(), current_tenant()
         return tuple(
-            CountedVersion(*key, statistics=counted.get(key, VersionStatistics())) for key in keys
+            CountedVersion(
+                *key,
+                statistics=counted.get((metric_label(tenant, key[0]), key[1]), VersionStatistics()),
+            )
+            for key in keys
         )
 
     async def load(self, model_id: str) -> None:

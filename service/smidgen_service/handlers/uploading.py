@@ -114,7 +114,7 @@ class Uploader:
             kind.insert(tx, record)
             idempotency.record(tx, ticket.key, kind.name, now=self._clock())
             if ticket.key is not None:
-                uploads.end(tx, ticket.key.request_id)
+                uploads.end(tx, uploads.key_of(ticket.key.request_id))
             return kind.fetch(tx)
 
         try:

@@ -9,6 +9,7 @@ from smidgen_service.errors import FailedPreconditionError
 from smidgen_service.store import models
 from smidgen_service.store.database import Database
 from smidgen_service.store.records import VersionRecord
+from smidgen_service.store.tenancy import current_tenant
 
 
 def resolve_version(tx: sqlite3.Connection, model_id: str, version: int | None) -> VersionRecord:
@@ -54,18 +55,19 @@ class VersionResolver:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._generation = database.generation
-        self._known: dict[tuple[str, int | None], VersionRecord] = {}
+        self._known: dict[tuple[str, str, int | None], VersionRecord] = {}
 
     async def resolve(self, model_id: str, version: int | None) -> VersionRecord:
         """Returns what resolve_served returns."""
         if self._generation != self._database.generation:
             self._generation = self._database.generation
             self._known.clear()
-        found = self._known.get((model_id, version))
+        key = (current_tenant(), model_id, version)
+        found = self._known.get(key)
         if found is not None:
             return found
         generation = self._generation
         found = await self._database.read(lambda tx: resolve_served(tx, model_id, version))
         if generation == self._database.generation == self._generation:
-            self._known[model_id, version] = found
+            self._known[key] = found
         return found

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from smidgen_service.metrics import Metrics
 from smidgen_service.store.records import ConvertResult, JobEvent, JobKind, JobRecord, JobState
+from smidgen_service.store.tenancy import metric_label
 
 _MICRO = 1e-6
 
@@ -31,7 +32,7 @@ class JobGauges:
             seconds = max(job.end_time - job.start_time, 0) * _MICRO
             self._metrics.job_seconds.labels(job.kind.value, job.state.value).observe(seconds)
         if isinstance(job.result, ConvertResult):
-            labels = (job.model_id, str(job.result.version))
+            labels = (metric_label(job.tenant, job.model_id), str(job.result.version))
             self._metrics.artifact_bytes.labels(*labels).set(job.result.size_bytes)
 
     def trained(self, event: JobEvent, *, steps: int, samples: int, seconds: float) -> None:

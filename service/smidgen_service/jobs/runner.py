@@ -33,6 +33,7 @@ from smidgen_service.store import idempotency, jobs
 from smidgen_service.store.database import Database
 from smidgen_service.store.idempotency import RequestKey
 from smidgen_service.store.records import JobEvent, JobKind, JobRecord, JobState
+from smidgen_service.store.tenancy import acting_for
 
 _PAUSE_AFTER_FAULT_S = 1.0
 _LOSSES = (JobInterruptedError, WorkerDiedError, StorageFaultError)
@@ -249,7 +250,8 @@ class JobRunner:
             return
         self._announcements.announce(job.id)
         await self._refresh_gauges()
-        await self._run(job)
+        with acting_for(job.tenant):
+            await self._run(job)
 
     async def _write_unwritten_ends(self) -> None:
         """Ends jobs whose end could not be written when they ended."""

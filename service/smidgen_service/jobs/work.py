@@ -150,6 +150,7 @@ class JobWork:
         """Stores the trained weights and returns the transaction that ends the job."""
         path = scratch / _TRAINED
         sha256 = await self._threads.run(file_sha256, path)
+        size_bytes = path.stat().st_size
         pins.enter_context(self._blobs.pinned(sha256))
         await self._threads.run(self._blobs.adopt, path, sha256)
         result = TrainResult(
@@ -160,7 +161,7 @@ class JobWork:
 
         def commit(tx: sqlite3.Connection) -> None:
             curves.insert(tx, job.id, curve)
-            jobs.succeed(tx, job.id, result, now=now, result_sha256=sha256)
+            jobs.succeed(tx, job.id, result, now=now, result_sha256=sha256, result_bytes=size_bytes)
 
         return commit
 

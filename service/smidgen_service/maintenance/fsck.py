@@ -25,6 +25,7 @@ from smidgen_service.maintenance.findings import CheckReport, Finding, Problem
 from smidgen_service.store import calibrations, curves, datasets, jobs, models
 from smidgen_service.store.blobs import BlobStore
 from smidgen_service.store.references import referrers
+from smidgen_service.store.tenancy import acting_for, qualified
 
 _BLOB_FOLDER = re.compile(r"[0-9a-f]{2}")
 _BLOB_FILE = re.compile(r"[0-9a-f]{62}")
@@ -202,18 +203,32 @@ def _digest_of(path: Path) -> str | None:
 def _readers(
     tx: sqlite3.Connection,
 ) -> Iterator[tuple[str, Callable[[sqlite3.Connection], Any]]]:
-    """Yields the name of each resource, and what reads all rows of it."""
-    for (key,) in tx.execute("SELECT id FROM models").fetchall():
-        yield names.model_name(key), partial(models.get, model_id=key)
-    for key, version in tx.execute("SELECT model_id, version FROM versions").fetchall():
-        name = names.version_name(key, version)
-        yield name, partial(models.get_version, model_id=key, version=version)
-    for (key,) in tx.execute("SELECT id FROM datasets").fetchall():
-        yield names.dataset_name(key), partial(datasets.get, dataset_id=key)
-    for (key,) in tx.execute("SELECT id FROM calibrations").fetchall():
-        yield names.calibration_name(key), partial(_read_calibration, calibration_id=key)
-    for (key,) in tx.execute("SELECT id FROM jobs").fetchall():
-        yield names.job_name(key), partial(_read_job, job_id=key)
+    """Yields the name of each resource of all tenants, and what reads all rows of it."""
+    for tenant, key in tx.execute("SELECT tenant, id FROM models").fetchall():
+        yield _reader(tenant, names.model_name(key), partial(models.get, model_id=key))
+    versions = tx.execute("SELECT tenant, model_id, version FROM versions").fetchall()
+    for tenant, key, version in versions:
+        read = partial(models.get_version, model_id=key, version=version)
+        yield _reader(tenant, names.version_name(key, version), read)
+    for tenant, key in tx.execute("SELECT tenant, id FROM datasets").fetchall():
+        yield _reader(tenant, names.dataset_name(key), partial(datasets.get, dataset_id=key))
+    for tenant, key in tx.execute("SELECT tenant, id FROM calibrations").fetchall():
+        read_calibration = partial(_read_calibration, calibration_id=key)
+        yield _reader(tenant, names.calibration_name(key), read_calibration)
+    for tenant, key in tx.execute("SELECT tenant, id FROM jobs").fetchall():
+        yield _reader(tenant, names.job_name(key), partial(_read_job, job_id=key))
+
+
+def _reader(
+    tenant: str, name: str, read: Callable[[sqlite3.Connection], Any]
+) -> tuple[str, Callable[[sqlite3.Connection], Any]]:
+    """Returns the name by which the operator knows a resource, and what reads it as its tenant."""
+
+    def read_as_tenant(tx: sqlite3.Connection) -> Any:
+        with acting_for(tenant):
+            return read(tx)
+
+    return qualified(tenant, name), read_as_tenant
 
 
 def _read_calibration(tx: sqlite3.Connection, calibration_id: str) -> None:

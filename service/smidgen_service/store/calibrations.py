@@ -1,4 +1,4 @@
-"""Rows of calibrations."""
+"""Rows of the caller's calibrations."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from smidgen_service import names
 from smidgen_service.errors import DataLossError, NotFoundError
 from smidgen_service.store.paging import PageRequest, Slice, select_slice
 from smidgen_service.store.records import CalibrationRecord
+from smidgen_service.store.tenancy import current_tenant
 
 MOST_STATISTICS_BYTES = 64 << 20
 
@@ -24,9 +25,10 @@ def insert(tx: sqlite3.Connection, calibration: CalibrationRecord, whole: bytes)
         whole: What encode_profile gives. Beyond MOST_STATISTICS_BYTES it is not kept.
     """
     tx.execute(
-        "INSERT INTO calibrations (id, model_id, sha256, profile, create_time, bases)"
-        " VALUES (?, ?, ?, ?, ?, ?)",
+        "INSERT INTO calibrations (tenant, id, model_id, sha256, profile, create_time, bases)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?)",
         (
+            current_tenant(),
             calibration.id,
             calibration.model_id,
             calibration.sha256,
@@ -49,7 +51,10 @@ def get(tx: sqlite3.Connection, calibration_id: str) -> CalibrationRecord:
         NotFoundError: there is none.
         DataLossError: the stored profile fails its digest.
     """
-    row = tx.execute("SELECT * FROM calibrations WHERE id = ?", (calibration_id,)).fetchone()
+    row = tx.execute(
+        "SELECT * FROM calibrations WHERE tenant = ? AND id = ?",
+        (current_tenant(), calibration_id),
+    ).fetchone()
     if row is None:
         raise NotFoundError("calibration", names.calibration_name(calibration_id))
     return _decode(row)
@@ -62,7 +67,9 @@ def whole_profile(tx: sqlite3.Connection, calibration_id: str) -> bytes | None:
         DataLossError: the stored bytes fail their digest.
     """
     row = tx.execute(
-        "SELECT * FROM calibration_statistics WHERE calibration_id = ?", (calibration_id,)
+        "SELECT * FROM calibration_statistics WHERE calibration_id ="
+        " (SELECT id FROM calibrations WHERE tenant = ? AND id = ?)",
+        (current_tenant(), calibration_id),
     ).fetchone()
     if row is None:
         return None

@@ -6,6 +6,7 @@ import json
 import sqlite3
 
 from smidgen.qat.curve import TrainingCurve
+from smidgen_service.store.tenancy import current_tenant
 
 MOST_POINTS = 2000
 """A stored curve has no more points, and no more evaluations; a longer one is thinned out."""
@@ -20,7 +21,11 @@ def insert(tx: sqlite3.Connection, job_id: str, curve: TrainingCurve) -> None:
 
 def find(tx: sqlite3.Connection, job_id: str) -> TrainingCurve | None:
     """Returns the curve of a job, or None where none was kept."""
-    row = tx.execute("SELECT curve FROM job_curves WHERE job_id = ?", (job_id,)).fetchone()
+    row = tx.execute(
+        "SELECT curve FROM job_curves WHERE job_id ="
+        " (SELECT id FROM jobs WHERE tenant = ? AND id = ?)",
+        (current_tenant(), job_id),
+    ).fetchone()
     if row is None:
         return None
     return TrainingCurve.from_document(json.loads(row["curve"]))

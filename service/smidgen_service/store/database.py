@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +26,8 @@ class DatabaseDamagedError(Exception):
 class Database:
     """The rows of one data directory.
 
+    Work sees the rows of the tenant that its caller acts for, see store.tenancy.
+
     A write returns after its transaction is on disk (synchronous=FULL), so whatever is
     acknowledged afterwards survives a power failure. Reads see committed rows only.
     """
@@ -46,7 +49,7 @@ class Database:
         """Opens the file, makes it if missing, and brings its schema up to date.
 
         Raises:
-            DatabaseDamagedError: it is no database any more.
+            DatabaseDamagedError: it is no database any more, or rows are missing.
             SchemaTooNewError: a newer server wrote it.
         """
         loop = asyncio.get_running_loop()
@@ -56,13 +59,21 @@ class Database:
 
     async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Runs work in one transaction; an exception from it rolls everything back."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._writer, self._transact, work)
+        return await self._run_as_caller(self._writer, self._transact, work)
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Runs work on one snapshot of the committed rows."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._reader, self._snapshot, work)
+        return await self._run_as_caller(self._reader, self._snapshot, work)
+
+    @staticmethod
+    async def _run_as_caller(
+        thread: ThreadPoolExecutor,
+        run: Callable[[Callable[[sqlite3.Connection], T]], T],
+        work: Callable[[sqlite3.Connection], T],
+    ) -> T:
+        """Takes the caller's tenant along into the thread."""
+        context = contextvars.copy_context()
+        return await asyncio.get_running_loop().run_in_executor(thread, context.run, run, work)
 
     async def close(self) -> None:
         """Waits for writes in progress and closes the file."""
@@ -120,16 +131,34 @@ def migrate(connection: sqlite3.Connection) -> None:
             f"the database has schema {found}, this server knows up to {len(MIGRATIONS)}; "
             "use a newer server"
         )
-    for number, statements in enumerate(MIGRATIONS[found:], start=found + 1):
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            for statement in statements:
-                connection.execute(statement)
-            connection.execute(f"PRAGMA user_version = {number}")
-        except BaseException:
-            connection.execute("ROLLBACK")
-            raise
-        connection.execute("COMMIT")
+    enforces_keys = connection.execute("PRAGMA foreign_keys").fetchone()[0]
+    # Tables are made anew in some migrations; whether all still fits is checked at the end of each.
+    connection.execute("PRAGMA foreign_keys = OFF")
+    try:
+        for number, statements in enumerate(MIGRATIONS[found:], start=found + 1):
+            _migrate_by_one(connection, number, statements)
+    finally:
+        connection.execute(f"PRAGMA foreign_keys = {enforces_keys}")
+
+
+def _migrate_by_one(
+    connection: sqlite3.Connection, number: int, statements: tuple[str, ...]
+) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        for statement in statements:
+            connection.execute(statement)
+        dangling = connection.execute("PRAGMA foreign_key_check").fetchone()
+        if dangling is not None:
+            raise DatabaseDamagedError(
+                f"a row of {dangling[0]} in the database points at one of {dangling[2]} that does "
+                "not exist; restore the data directory from a backup"
+            )
+        connection.execute(f"PRAGMA user_version = {number}")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
 
 
 def _run(connection: sqlite3.Connection, begin: str, work: Callable[[sqlite3.Connection], T]) -> T:

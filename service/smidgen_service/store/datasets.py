@@ -1,4 +1,4 @@
-"""Rows of datasets."""
+"""Rows of the caller's datasets."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from smidgen_service import names
 from smidgen_service.errors import AlreadyExistsError, NotFoundError
 from smidgen_service.store.paging import PageRequest, Slice, select_slice
 from smidgen_service.store.records import DatasetRecord, decode_specs, encode_specs
+from smidgen_service.store.tenancy import current_tenant
 
 
 def insert(tx: sqlite3.Connection, dataset: DatasetRecord) -> None:
@@ -20,9 +21,10 @@ def insert(tx: sqlite3.Connection, dataset: DatasetRecord) -> None:
     if exists(tx, dataset.id):
         raise AlreadyExistsError("dataset", names.dataset_name(dataset.id))
     tx.execute(
-        "INSERT INTO datasets (id, format, sha256, size_bytes, sample_count, arrays, create_time)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO datasets (tenant, id, format, sha256, size_bytes, sample_count, arrays,"
+        " create_time) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         (
+            current_tenant(),
             dataset.id,
             dataset.format.value,
             dataset.sha256,
@@ -36,7 +38,7 @@ def insert(tx: sqlite3.Connection, dataset: DatasetRecord) -> None:
 
 def exists(tx: sqlite3.Connection, dataset_id: str) -> bool:
     """Tells whether a dataset is stored."""
-    return tx.execute("SELECT 1 FROM datasets WHERE id = ?", (dataset_id,)).fetchone() is not None
+    return _row(tx, dataset_id) is not None
 
 
 def get(tx: sqlite3.Connection, dataset_id: str) -> DatasetRecord:
@@ -53,7 +55,7 @@ def get(tx: sqlite3.Connection, dataset_id: str) -> DatasetRecord:
 
 def find(tx: sqlite3.Connection, dataset_id: str) -> DatasetRecord | None:
     """Returns a dataset, or None if there is none."""
-    row = tx.execute("SELECT * FROM datasets WHERE id = ?", (dataset_id,)).fetchone()
+    row = _row(tx, dataset_id)
     return None if row is None else _decode(row)
 
 
@@ -64,7 +66,14 @@ def select(tx: sqlite3.Connection, request: PageRequest) -> Slice[DatasetRecord]
 
 def delete(tx: sqlite3.Connection, dataset_id: str) -> None:
     """Removes a dataset."""
-    tx.execute("DELETE FROM datasets WHERE id = ?", (dataset_id,))
+    tx.execute("DELETE FROM datasets WHERE tenant = ? AND id = ?", (current_tenant(), dataset_id))
+
+
+def _row(tx: sqlite3.Connection, dataset_id: str) -> sqlite3.Row | None:
+    row: sqlite3.Row | None = tx.execute(
+        "SELECT * FROM datasets WHERE tenant = ? AND id = ?", (current_tenant(), dataset_id)
+    ).fetchone()
+    return row
 
 
 def _decode(row: sqlite3.Row) -> DatasetRecord:

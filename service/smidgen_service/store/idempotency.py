@@ -1,4 +1,4 @@
-"""Request ids: the same call sent twice has its effect once."""
+"""Request ids: the same call sent twice by a tenant has its effect once."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import sqlite3
 from dataclasses import dataclass
 
 from smidgen_service.errors import RequestIdReusedError
+from smidgen_service.store.tenancy import current_tenant
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +33,9 @@ def find(tx: sqlite3.Connection, key: RequestKey | None) -> str | None:
     if key is None:
         return None
     row = tx.execute(
-        "SELECT body_sha256, result FROM requests WHERE method = ? AND request_id = ?",
-        (key.method, key.request_id),
+        "SELECT body_sha256, result FROM requests"
+        " WHERE tenant = ? AND method = ? AND request_id = ?",
+        (current_tenant(), key.method, key.request_id),
     ).fetchone()
     if row is None:
         return None
@@ -46,19 +48,20 @@ def record(tx: sqlite3.Connection, key: RequestKey | None, result: str, *, now: 
     """Notes the result in the transaction of its effect."""
     if key is not None:
         tx.execute(
-            "INSERT INTO requests VALUES (?, ?, ?, ?, ?)",
-            (key.method, key.request_id, key.body_sha256, result, now),
+            "INSERT INTO requests VALUES (?, ?, ?, ?, ?, ?)",
+            (current_tenant(), key.method, key.request_id, key.body_sha256, result, now),
         )
 
 
 def is_known(tx: sqlite3.Connection, method: str, request_id: str) -> bool:
     """Tells whether a call with this id has had its effect."""
     row = tx.execute(
-        "SELECT 1 FROM requests WHERE method = ? AND request_id = ?", (method, request_id)
+        "SELECT 1 FROM requests WHERE tenant = ? AND method = ? AND request_id = ?",
+        (current_tenant(), method, request_id),
     ).fetchone()
     return row is not None
 
 
 def forget_before(tx: sqlite3.Connection, time: int) -> None:
-    """Drops ids that are older than a time."""
+    """Drops ids of all tenants that are older than a time."""
     tx.execute("DELETE FROM requests WHERE create_time < ?", (time,))

@@ -1,4 +1,8 @@
-"""Rows of jobs and their events. Every change of a job is an event, in the same transaction."""
+"""Rows of jobs and their events. Every change of a job is an event, in the same transaction.
+
+What calls ask for is looked up among the caller's jobs. What the server does by itself, it does to
+jobs of all tenants; their ids are its own, and no two jobs share one.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +27,7 @@ from smidgen_service.store.records import (
     JobState,
     TrainResult,
 )
+from smidgen_service.store.tenancy import current_tenant
 
 _ACTIVE = "state IN ('queued', 'running', 'cancelling', 'interrupted')"
 
@@ -30,11 +35,12 @@ _ACTIVE = "state IN ('queued', 'running', 'cancelling', 'interrupted')"
 def insert(tx: sqlite3.Connection, job: JobRecord) -> JobRecord:
     """Adds a queued job with its first event."""
     tx.execute(
-        "INSERT INTO jobs (id, kind, state, progress, model_id, calibration_id, dataset_id,"
+        "INSERT INTO jobs (tenant, id, kind, state, progress, model_id, calibration_id, dataset_id,"
         " evaluation_dataset_id, train_job_id, config, precision, preprocessing, augmentation,"
         " held_out, last_sequence, create_time)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?)",
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?)",
         (
+            current_tenant(),
             job.id,
             job.kind.value,
             job.state.value,
@@ -62,7 +68,9 @@ def get(tx: sqlite3.Connection, job_id: str) -> JobRecord:
     Raises:
         NotFoundError: there is none.
     """
-    row = tx.execute("SELECT * FROM jobs WHERE id = ?", (job_id,)).fetchone()
+    row = tx.execute(
+        "SELECT * FROM jobs WHERE tenant = ? AND id = ?", (current_tenant(), job_id)
+    ).fetchone()
     if row is None:
         raise NotFoundError("job", names.job_name(job_id))
     return _decode(row)
@@ -80,6 +88,11 @@ def delete(tx: sqlite3.Connection, job_id: str) -> set[str]:
     result = get(tx, job_id).result_sha256
     tx.execute("DELETE FROM jobs WHERE id = ?", (job_id,))
     return set() if result is None else {result}
+
+
+def _of_anyone(tx: sqlite3.Connection, job_id: str) -> JobRecord:
+    """Returns a job of any tenant, for what the server does by itself."""
+    return _decode(tx.execute("SELECT * FROM jobs WHERE id = ?", (job_id,)).fetchone())
 
 
 def select(tx: sqlite3.Connection, request: PageRequest) -> Slice[JobRecord]:
@@ -112,16 +125,23 @@ def events(
 ) -> tuple[JobEvent, ...]:
     """Returns the events of a job with a greater sequence, in order."""
     rows = tx.execute(
-        "SELECT * FROM job_events WHERE job_id = ? AND sequence > ? ORDER BY sequence LIMIT ?",
-        (job_id, after, limit),
+        "SELECT * FROM job_events WHERE job_id = (SELECT id FROM jobs WHERE tenant = ? AND id = ?)"
+        " AND sequence > ? ORDER BY sequence LIMIT ?",
+        (current_tenant(), job_id, after, limit),
     ).fetchall()
     return tuple(_decode_event(row) for row in rows)
 
 
 def claim(tx: sqlite3.Connection, *, now: int) -> JobRecord | None:
-    """Takes the oldest queued job to run it, as a new attempt; None if none waits."""
+    """Takes a queued job of any tenant to run it, as a new attempt; None if none waits.
+
+    It is the oldest one of the tenant whose turn was longest ago, so that a tenant with many jobs
+    does not keep others from theirs.
+    """
     row = tx.execute(
-        "SELECT id, progress FROM jobs WHERE state = 'queued' ORDER BY sequence LIMIT 1"
+        "SELECT id, progress FROM jobs WHERE state = 'queued' ORDER BY"
+        " (SELECT COALESCE(MAX(earlier.start_time), 0) FROM jobs AS earlier"
+        " WHERE earlier.tenant = jobs.tenant), sequence LIMIT 1"
     ).fetchone()
     if row is None:
         return None
@@ -132,7 +152,7 @@ def claim(tx: sqlite3.Connection, *, now: int) -> JobRecord | None:
     )
     event = JobEvent(state=JobState.RUNNING, stage=Stage.LOAD, progress=row["progress"])
     append(tx, row["id"], event, now=now)
-    return get(tx, row["id"])
+    return _of_anyone(tx, row["id"])
 
 
 def check_attempt(tx: sqlite3.Connection, job: JobRecord) -> None:
@@ -160,7 +180,7 @@ def advance(tx: sqlite3.Connection, job_id: str, event: JobEvent, *, now: int) -
 
     An attempt that gets further than all before it counts as the first one.
     """
-    append(tx, job_id, replace(event, state=get(tx, job_id).state), now=now)
+    append(tx, job_id, replace(event, state=_of_anyone(tx, job_id).state), now=now)
     tx.execute(
         "UPDATE jobs SET reached = progress, tries = 1 WHERE id = ? AND progress > reached",
         (job_id,),
@@ -182,7 +202,7 @@ def requeue(tx: sqlite3.Connection, job_id: str, message: str, *, now: int, coun
         "UPDATE jobs SET start_time = NULL, tries = tries - ? WHERE id = ?",
         (0 if counts else 1, job_id),
     )
-    event = JobEvent(JobState.QUEUED, progress=get(tx, job_id).progress, message=message)
+    event = JobEvent(JobState.QUEUED, progress=_of_anyone(tx, job_id).progress, message=message)
     append(tx, job_id, event, now=now)
 
 
@@ -193,11 +213,13 @@ def succeed(
     *,
     now: int,
     result_sha256: str | None = None,
+    result_bytes: int = 0,
 ) -> None:
-    """Ends a job with a result."""
+    """Ends a job with a result, and perhaps a stored file."""
     tx.execute(
-        "UPDATE jobs SET result = ?, result_sha256 = ?, end_time = ? WHERE id = ?",
-        (json.dumps(asdict(result)), result_sha256, now, job_id),
+        "UPDATE jobs SET result = ?, result_sha256 = ?, result_bytes = ?, end_time = ?"
+        " WHERE id = ?",
+        (json.dumps(asdict(result)), result_sha256, result_bytes, now, job_id),
     )
     append(tx, job_id, JobEvent(state=JobState.SUCCEEDED, progress=1.0), now=now)
 
@@ -208,7 +230,7 @@ def fail(tx: sqlite3.Connection, job_id: str, failure: JobFailure, *, now: int) 
         "UPDATE jobs SET failure = ?, end_time = ? WHERE id = ?",
         (json.dumps(asdict(failure)), now, job_id),
     )
-    progress = get(tx, job_id).progress
+    progress = _of_anyone(tx, job_id).progress
     event = JobEvent(state=JobState.FAILED, progress=progress, message=failure.message)
     append(tx, job_id, event, now=now)
 
@@ -216,7 +238,7 @@ def fail(tx: sqlite3.Connection, job_id: str, failure: JobFailure, *, now: int) 
 def cancel(tx: sqlite3.Connection, job_id: str, *, now: int) -> None:
     """Ends a job because it was asked to stop."""
     tx.execute("UPDATE jobs SET end_time = ? WHERE id = ?", (now, job_id))
-    progress = get(tx, job_id).progress
+    progress = _of_anyone(tx, job_id).progress
     append(tx, job_id, JobEvent(state=JobState.CANCELLED, progress=progress), now=now)
 
 
@@ -226,7 +248,7 @@ def interrupt(tx: sqlite3.Connection, job_id: str, failure: JobFailure | None, *
     tx.execute("UPDATE jobs SET failure = ?, end_time = ? WHERE id = ?", (encoded, now, job_id))
     event = JobEvent(
         state=JobState.INTERRUPTED,
-        progress=get(tx, job_id).progress,
+        progress=_of_anyone(tx, job_id).progress,
         message=failure.message if failure is not None else "",
     )
     append(tx, job_id, event, now=now)
@@ -239,7 +261,7 @@ def resume(tx: sqlite3.Connection, job_id: str, *, now: int) -> None:
         " tries = 0 WHERE id = ?",
         (job_id,),
     )
-    event = JobEvent(state=JobState.QUEUED, progress=get(tx, job_id).progress)
+    event = JobEvent(state=JobState.QUEUED, progress=_of_anyone(tx, job_id).progress)
     append(tx, job_id, event, now=now)
 
 
@@ -250,7 +272,7 @@ def set_saves_checkpoint(tx: sqlite3.Connection, job_id: str, is_saving: bool) -
 
 def stop(tx: sqlite3.Connection, job_id: str, *, now: int) -> None:
     """Ends a job that was asked to stop: for good, or until it is resumed."""
-    if get(tx, job_id).saves_checkpoint:
+    if _of_anyone(tx, job_id).saves_checkpoint:
         interrupt(tx, job_id, None, now=now)
     else:
         cancel(tx, job_id, now=now)
@@ -264,7 +286,7 @@ def lose(
     It is queued again until so many attempts in a row got no further, and then has failed. With
     one attempt nothing is begun again by itself: trainings wait until they are resumed.
     """
-    job = get(tx, job_id)
+    job = _of_anyone(tx, job_id)
     if job.state is JobState.CANCELLING:
         stop(tx, job_id, now=now)
     elif job.tries < attempts:
@@ -300,7 +322,7 @@ def lose_active(
 
 
 def states(tx: sqlite3.Connection) -> dict[str, JobState]:
-    """Returns the states of all jobs that have not ended for good, by id."""
+    """Returns the states of all tenants' jobs that have not ended for good, by id."""
     rows = tx.execute(f"SELECT id, state FROM jobs WHERE {_ACTIVE}")
     return {row["id"]: JobState(row["state"]) for row in rows}
 
@@ -321,7 +343,7 @@ def active_user_of_training(tx: sqlite3.Connection, job_id: str) -> str | None:
 
 
 def counts(tx: sqlite3.Connection) -> dict[tuple[JobKind, JobState], int]:
-    """Returns how many jobs of each kind are in each state, zeros included."""
+    """Returns how many jobs of all tenants are in each state, by kind, zeros included."""
     found = {(kind, state): 0 for kind in JobKind for state in JobState}
     for row in tx.execute("SELECT kind, state, COUNT(*) FROM jobs GROUP BY kind, state"):
         found[JobKind(row[0]), JobState(row[1])] = row[2]
@@ -330,7 +352,8 @@ def counts(tx: sqlite3.Connection) -> dict[tuple[JobKind, JobState], int]:
 
 def _active(tx: sqlite3.Connection, condition: str, resource_id: str) -> str | None:
     row = tx.execute(
-        f"SELECT id FROM jobs WHERE {_ACTIVE} AND {condition} LIMIT 1", {"id": resource_id}
+        f"SELECT id FROM jobs WHERE tenant = :tenant AND {_ACTIVE} AND {condition} LIMIT 1",
+        {"tenant": current_tenant(), "id": resource_id},
     ).fetchone()
     return str(row["id"]) if row is not None else None
 
@@ -341,6 +364,7 @@ def _decode(row: sqlite3.Row) -> JobRecord:
     result = row["result"]
     return JobRecord(
         id=row["id"],
+        tenant=row["tenant"],
         kind=kind,
         model_id=row["model_id"],
         calibration_id=row["calibration_id"] or None,

@@ -1,4 +1,4 @@
-"""Rows of models and their converted versions."""
+"""Rows of the caller's models and their converted versions."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ from smidgen_service.store.records import (
     decode_specs,
     encode_specs,
 )
+from smidgen_service.store.tenancy import current_tenant
 
 _WITH_LATEST = (
-    "(SELECT models.*, (SELECT MAX(version) FROM versions WHERE model_id = models.id)"
-    " AS latest_version FROM models)"
+    "(SELECT models.*, (SELECT MAX(version) FROM versions WHERE tenant = models.tenant"
+    " AND model_id = models.id) AS latest_version FROM models)"
 )
 
 
@@ -33,10 +34,11 @@ def insert(tx: sqlite3.Connection, model: ModelRecord) -> None:
     if exists(tx, model.id):
         raise AlreadyExistsError("model", names.model_name(model.id))
     tx.execute(
-        "INSERT INTO models (id, display_name, format, sha256, size_bytes, inputs, outputs,"
+        "INSERT INTO models (tenant, id, display_name, format, sha256, size_bytes, inputs, outputs,"
         " parameter_count, parameter_bytes, create_time, warnings)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
+            current_tenant(),
             model.id,
             model.display_name,
             model.format.value,
@@ -54,7 +56,10 @@ def insert(tx: sqlite3.Connection, model: ModelRecord) -> None:
 
 def exists(tx: sqlite3.Connection, model_id: str) -> bool:
     """Tells whether a model is stored."""
-    return tx.execute("SELECT 1 FROM models WHERE id = ?", (model_id,)).fetchone() is not None
+    row = tx.execute(
+        "SELECT 1 FROM models WHERE tenant = ? AND id = ?", (current_tenant(), model_id)
+    ).fetchone()
+    return row is not None
 
 
 def get(tx: sqlite3.Connection, model_id: str) -> ModelRecord:
@@ -63,7 +68,9 @@ def get(tx: sqlite3.Connection, model_id: str) -> ModelRecord:
     Raises:
         NotFoundError: there is none.
     """
-    row = tx.execute(f"SELECT * FROM {_WITH_LATEST} WHERE id = ?", (model_id,)).fetchone()
+    row = tx.execute(
+        f"SELECT * FROM {_WITH_LATEST} WHERE tenant = ? AND id = ?", (current_tenant(), model_id)
+    ).fetchone()
     if row is None:
         raise NotFoundError("model", names.model_name(model_id))
     return _decode_model(row)
@@ -80,25 +87,31 @@ def delete(tx: sqlite3.Connection, model_id: str) -> set[str]:
     Returns:
         The digests of all blobs that it referred to.
     """
+    model = {"tenant": current_tenant(), "id": model_id}
     digests = {
         row[0]
         for row in tx.execute(
-            "SELECT sha256 FROM models WHERE id = :id"
-            " UNION SELECT sha256 FROM versions WHERE model_id = :id"
+            "SELECT sha256 FROM models WHERE tenant = :tenant AND id = :id"
+            " UNION SELECT sha256 FROM versions WHERE tenant = :tenant AND model_id = :id"
             " UNION SELECT result_sha256 FROM jobs"
-            " WHERE model_id = :id AND result_sha256 IS NOT NULL",
-            {"id": model_id},
+            " WHERE tenant = :tenant AND model_id = :id AND result_sha256 IS NOT NULL",
+            model,
         )
     }
-    tx.execute("UPDATE jobs SET result_sha256 = NULL WHERE model_id = ?", (model_id,))
-    tx.execute("DELETE FROM models WHERE id = ?", (model_id,))
+    tx.execute(
+        "UPDATE jobs SET result_sha256 = NULL, result_bytes = 0"
+        " WHERE tenant = :tenant AND model_id = :id",
+        model,
+    )
+    tx.execute("DELETE FROM models WHERE tenant = :tenant AND id = :id", model)
     return digests
 
 
 def next_version(tx: sqlite3.Connection, model_id: str) -> int:
     """Returns the number that the next version of a model gets."""
     newest = tx.execute(
-        "SELECT COALESCE(MAX(version), 0) FROM versions WHERE model_id = ?", (model_id,)
+        "SELECT COALESCE(MAX(version), 0) FROM versions WHERE tenant = ? AND model_id = ?",
+        (current_tenant(), model_id),
     ).fetchone()[0]
     return int(newest) + 1
 
@@ -106,10 +119,11 @@ def next_version(tx: sqlite3.Connection, model_id: str) -> int:
 def insert_version(tx: sqlite3.Connection, version: VersionRecord) -> None:
     """Adds a converted version."""
     tx.execute(
-        "INSERT INTO versions (model_id, version, sha256, size_bytes, inputs, outputs, job_id,"
-        " calibration_id, train_job_id, report, create_time)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO versions (tenant, model_id, version, sha256, size_bytes, inputs, outputs,"
+        " job_id, calibration_id, train_job_id, report, create_time)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
+            current_tenant(),
             version.model_id,
             version.version,
             version.sha256,
@@ -132,7 +146,8 @@ def get_version(tx: sqlite3.Connection, model_id: str, version: int) -> VersionR
         NotFoundError: there is none.
     """
     row = tx.execute(
-        "SELECT * FROM versions WHERE model_id = ? AND version = ?", (model_id, version)
+        "SELECT * FROM versions WHERE tenant = ? AND model_id = ? AND version = ?",
+        (current_tenant(), model_id, version),
     ).fetchone()
     if row is None:
         raise NotFoundError("model_version", names.version_name(model_id, version))
@@ -148,21 +163,24 @@ def select_versions(
     )
 
 
-def artifact_sizes(tx: sqlite3.Connection) -> tuple[tuple[str, int, int], ...]:
-    """Returns model, version and file size of every version."""
-    rows = tx.execute("SELECT model_id, version, size_bytes FROM versions").fetchall()
-    return tuple((row[0], row[1], row[2]) for row in rows)
+def artifact_sizes(tx: sqlite3.Connection) -> tuple[tuple[str, str, int, int], ...]:
+    """Returns tenant, model, version and file size of every version of all tenants."""
+    rows = tx.execute("SELECT tenant, model_id, version, size_bytes FROM versions").fetchall()
+    return tuple((row[0], row[1], row[2], row[3]) for row in rows)
 
 
 def version_numbers(tx: sqlite3.Connection, model_id: str) -> tuple[int, ...]:
     """Returns the numbers of a model's versions, oldest first."""
-    query = "SELECT version FROM versions WHERE model_id = ? ORDER BY version"
-    return tuple(row[0] for row in tx.execute(query, (model_id,)))
+    query = "SELECT version FROM versions WHERE tenant = ? AND model_id = ? ORDER BY version"
+    return tuple(row[0] for row in tx.execute(query, (current_tenant(), model_id)))
 
 
 def artifacts_of(tx: sqlite3.Connection, model_id: str) -> set[str]:
     """Returns the digests of a model's artifact files."""
-    rows = tx.execute("SELECT sha256 FROM versions WHERE model_id = ?", (model_id,))
+    rows = tx.execute(
+        "SELECT sha256 FROM versions WHERE tenant = ? AND model_id = ?",
+        (current_tenant(), model_id),
+    )
     return {row[0] for row in rows}
 
 
@@ -170,27 +188,35 @@ def index(tx: sqlite3.Connection) -> tuple[IndexEntry, ...]:
     """Returns every version of every model, and models without versions, by id and number."""
     rows = tx.execute(
         "SELECT id, version, unloaded_models.model_id IS NOT NULL FROM models"
-        " LEFT JOIN versions ON versions.model_id = id"
-        " LEFT JOIN unloaded_models ON unloaded_models.model_id = id"
-        " ORDER BY id, version"
+        " LEFT JOIN versions ON versions.tenant = models.tenant AND versions.model_id = id"
+        " LEFT JOIN unloaded_models"
+        " ON unloaded_models.tenant = models.tenant AND unloaded_models.model_id = id"
+        " WHERE models.tenant = ? ORDER BY id, version",
+        (current_tenant(),),
     )
     return tuple(IndexEntry(row[0], row[1], is_unloaded=bool(row[2])) for row in rows)
 
 
 def is_unloaded(tx: sqlite3.Connection, model_id: str) -> bool:
     """Tells whether a model was taken out of service."""
-    found = tx.execute("SELECT 1 FROM unloaded_models WHERE model_id = ?", (model_id,)).fetchone()
+    found = tx.execute(
+        "SELECT 1 FROM unloaded_models WHERE tenant = ? AND model_id = ?",
+        (current_tenant(), model_id),
+    ).fetchone()
     return found is not None
 
 
 def mark_unloaded(tx: sqlite3.Connection, model_id: str) -> None:
     """Takes a model out of service."""
-    tx.execute("INSERT OR IGNORE INTO unloaded_models VALUES (?)", (model_id,))
+    tx.execute("INSERT OR IGNORE INTO unloaded_models VALUES (?, ?)", (current_tenant(), model_id))
 
 
 def mark_loaded(tx: sqlite3.Connection, model_id: str) -> None:
     """Puts a model back into service."""
-    tx.execute("DELETE FROM unloaded_models WHERE model_id = ?", (model_id,))
+    tx.execute(
+        "DELETE FROM unloaded_models WHERE tenant = ? AND model_id = ?",
+        (current_tenant(), model_id),
+    )
 
 
 def _decode_model(row: sqlite3.Row) -> ModelRecord:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from smidgen_service.errors import InvalidArgumentError
+from smidgen_service.store.tenancy import current_tenant
 
 T = TypeVar("T")
 
@@ -49,7 +50,7 @@ class Slice(Generic[T]):
 
 
 class PageTokens:
-    """Makes tokens that only this data directory accepts, each for one collection."""
+    """Makes tokens that only this data directory accepts, each for one collection of one tenant."""
 
     def __init__(self, key: bytes) -> None:
         self._key = key
@@ -75,7 +76,8 @@ class PageTokens:
         if part.next_before is None:
             return Page(items=part.items, next_token="")
         cursor = struct.pack("<q", part.next_before)
-        token = base64.urlsafe_b64encode(cursor + self._mac(collection, cursor)).decode()
+        mac = self._mac(collection, cursor)
+        token = base64.urlsafe_b64encode(self._hide(cursor, mac) + mac).decode()
         return Page(items=part.items, next_token=token)
 
     def _decode(self, collection: str, token: str) -> int:
@@ -83,7 +85,8 @@ class PageTokens:
             raw = base64.b64decode(token, altchars=b"-_", validate=True)
         except (binascii.Error, ValueError):
             raw = b""
-        cursor, mac = raw[:8], raw[8:]
+        mac = raw[8:]
+        cursor = self._hide(raw[:8], mac)
         if len(raw) != 8 + _MAC_BYTES or not hmac.compare_digest(
             mac, self._mac(collection, cursor)
         ):
@@ -96,8 +99,13 @@ class PageTokens:
         return int(struct.unpack("<q", cursor)[0])
 
     def _mac(self, collection: str, cursor: bytes) -> bytes:
-        message = collection.encode() + b"\0" + cursor
+        message = f"{current_tenant()}/{collection}".encode() + b"\0" + cursor
         return hmac.new(self._key, message, hashlib.sha256).digest()[:_MAC_BYTES]
+
+    def _hide(self, cursor: bytes, mac: bytes) -> bytes:
+        """Hides a cursor, or shows it again: it counts the rows of all tenants."""
+        pad = hmac.new(self._key, b"cursor\0" + mac, hashlib.sha256).digest()
+        return bytes(left ^ right for left, right in zip(cursor, pad, strict=False))
 
 
 def load_or_make_key(path: Path) -> bytes:
@@ -122,10 +130,16 @@ def select_slice(
     where: str = "1",
     values: tuple[str, ...] = (),
 ) -> Slice[T]:
-    """Reads one page of a table; `table` and `where` are constants of the caller."""
+    """Reads one page of a tenant's rows; `table` and `where` are constants of the caller."""
     rows = tx.execute(
-        f"SELECT * FROM {table} WHERE {where} AND sequence < ? ORDER BY sequence DESC LIMIT ?",
-        (*values, 2**62 if request.before is None else request.before, request.size + 1),
+        f"SELECT * FROM {table} WHERE tenant = ? AND {where} AND sequence < ?"
+        " ORDER BY sequence DESC LIMIT ?",
+        (
+            current_tenant(),
+            *values,
+            2**62 if request.before is None else request.before,
+            request.size + 1,
+        ),
     ).fetchall()
     items = tuple(decode(row) for row in rows[: request.size])
     has_more = len(rows) > request.size

@@ -166,7 +166,8 @@ class JobRecord:
     `held_out` is the split of the evaluation dataset of which only the smaller part counts.
     `saves_checkpoint` tells that it was asked to stop so that it can be resumed. `attempt` counts
     how often it was begun, `tries` the attempts in a row that got no further, and
-    `start_progress` is the progress that the present attempt began with.
+    `start_progress` is the progress that the present attempt began with. The store gives the
+    tenant.
     """
 
     id: str
@@ -195,6 +196,7 @@ class JobRecord:
     attempt: int = 0
     tries: int = 0
     start_progress: float = 0.0
+    tenant: str = ""
 
     def remaining_s(self, now: int) -> float | None:
         """Returns the time to its end at the speed of this attempt so far, in seconds.
@@ -231,9 +233,18 @@ class JobEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class UploadKey:
+    """Names an upload among those of all tenants."""
+
+    tenant: str
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class UploadRecord:
     """An upload that has begun; committed_bytes is what its file holds on disk."""
 
+    tenant: str
     request_id: str
     method: str
     body_sha256: str

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Iterator
 
 from smidgen_service import names
+from smidgen_service.store.tenancy import qualified
 
 _REFERENCES = (
     "SELECT sha256 FROM models UNION SELECT sha256 FROM versions"
@@ -26,12 +27,13 @@ def references(tx: sqlite3.Connection) -> set[str]:
 
 
 def referrers(tx: sqlite3.Connection) -> Iterator[tuple[str, str]]:
-    """Yields the resource name of each row that needs a blob, and the blob's digest."""
-    for row in tx.execute("SELECT id, sha256 FROM models"):
-        yield names.model_name(row[0]), row[1]
-    for row in tx.execute("SELECT model_id, version, sha256 FROM versions"):
-        yield names.version_name(row[0], row[1]), row[2]
-    for row in tx.execute("SELECT id, sha256 FROM datasets"):
-        yield names.dataset_name(row[0]), row[1]
-    for row in tx.execute("SELECT id, result_sha256 FROM jobs WHERE result_sha256 IS NOT NULL"):
-        yield names.job_name(row[0]), row[1]
+    """Yields the name of each row of any tenant that needs a blob, and the blob's digest."""
+    for row in tx.execute("SELECT tenant, id, sha256 FROM models"):
+        yield qualified(row[0], names.model_name(row[1])), row[2]
+    for row in tx.execute("SELECT tenant, model_id, version, sha256 FROM versions"):
+        yield qualified(row[0], names.version_name(row[1], row[2])), row[3]
+    for row in tx.execute("SELECT tenant, id, sha256 FROM datasets"):
+        yield qualified(row[0], names.dataset_name(row[1])), row[2]
+    results = "SELECT tenant, id, result_sha256 FROM jobs WHERE result_sha256 IS NOT NULL"
+    for row in tx.execute(results):
+        yield qualified(row[0], names.job_name(row[1])), row[2]

@@ -1,5 +1,8 @@
 """The tables. MIGRATIONS[n] takes a file from user_version n to n + 1; rows are only ever appended.
 
+Ids of models, datasets, requests and uploads are their tenant's own; those of jobs and calibrations
+are the server's and there is one of each. What points at a model points at tenant and id.
+
 Times are microseconds since 1970 UTC. `sequence` orders a collection from its oldest member on.
 """
 
@@ -209,6 +212,141 @@ _ATTEMPTS = (
     "ALTER TABLE jobs ADD COLUMN start_progress REAL NOT NULL DEFAULT 0",
 )
 
+_UNIQUE_WITHIN_TENANTS = (
+    "versions",
+    "calibrations",
+    "unloaded_models",
+    "models",
+    "datasets",
+    "requests",
+    "uploads",
+)
+
+# SQLite cannot change what is unique in a table, so these are made anew; foreign keys are off
+# meanwhile, or dropping a table would delete what points at it.
+_TENANTS = (
+    """
+    CREATE TABLE tenant_models (
+        sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+        tenant TEXT NOT NULL,
+        id TEXT NOT NULL,
+        display_name TEXT NOT NULL,
+        format TEXT NOT NULL,
+        sha256 TEXT NOT NULL,
+        size_bytes INTEGER NOT NULL,
+        inputs TEXT NOT NULL,
+        outputs TEXT NOT NULL,
+        parameter_count INTEGER NOT NULL,
+        parameter_bytes INTEGER NOT NULL,
+        create_time INTEGER NOT NULL,
+        warnings TEXT NOT NULL,
+        UNIQUE (tenant, id)
+    ) STRICT
+    """,
+    "INSERT INTO tenant_models SELECT sequence, 'default', id, display_name, format, sha256,"
+    " size_bytes, inputs, outputs, parameter_count, parameter_bytes, create_time, warnings"
+    " FROM models",
+    """
+    CREATE TABLE tenant_versions (
+        sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+        tenant TEXT NOT NULL,
+        model_id TEXT NOT NULL,
+        version INTEGER NOT NULL,
+        sha256 TEXT NOT NULL,
+        size_bytes INTEGER NOT NULL,
+        inputs TEXT NOT NULL,
+        outputs TEXT NOT NULL,
+        job_id TEXT,
+        calibration_id TEXT,
+        train_job_id TEXT,
+        report TEXT,
+        create_time INTEGER NOT NULL,
+        UNIQUE (tenant, model_id, version),
+        FOREIGN KEY (tenant, model_id) REFERENCES models (tenant, id) ON DELETE CASCADE
+    ) STRICT
+    """,
+    "INSERT INTO tenant_versions SELECT sequence, 'default', model_id, version, sha256, size_bytes,"
+    " inputs, outputs, job_id, calibration_id, train_job_id, report, create_time FROM versions",
+    """
+    CREATE TABLE tenant_datasets (
+        sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+        tenant TEXT NOT NULL,
+        id TEXT NOT NULL,
+        format TEXT NOT NULL,
+        sha256 TEXT NOT NULL,
+        size_bytes INTEGER NOT NULL,
+        sample_count INTEGER NOT NULL,
+        arrays TEXT NOT NULL,
+        create_time INTEGER NOT NULL,
+        UNIQUE (tenant, id)
+    ) STRICT
+    """,
+    "INSERT INTO tenant_datasets SELECT sequence, 'default', id, format, sha256, size_bytes,"
+    " sample_count, arrays, create_time FROM datasets",
+    """
+    CREATE TABLE tenant_calibrations (
+        sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+        tenant TEXT NOT NULL,
+        id TEXT NOT NULL UNIQUE,
+        model_id TEXT NOT NULL,
+        sha256 TEXT NOT NULL,
+        profile BLOB NOT NULL,
+        create_time INTEGER NOT NULL,
+        bases TEXT NOT NULL,
+        FOREIGN KEY (tenant, model_id) REFERENCES models (tenant, id) ON DELETE CASCADE
+    ) STRICT
+    """,
+    "INSERT INTO tenant_calibrations SELECT sequence, 'default', id, model_id, sha256, profile,"
+    " create_time, bases FROM calibrations",
+    """
+    CREATE TABLE tenant_unloaded_models (
+        tenant TEXT NOT NULL,
+        model_id TEXT NOT NULL,
+        PRIMARY KEY (tenant, model_id),
+        FOREIGN KEY (tenant, model_id) REFERENCES models (tenant, id) ON DELETE CASCADE
+    ) STRICT, WITHOUT ROWID
+    """,
+    "INSERT INTO tenant_unloaded_models SELECT 'default', model_id FROM unloaded_models",
+    """
+    CREATE TABLE tenant_requests (
+        tenant TEXT NOT NULL,
+        method TEXT NOT NULL,
+        request_id TEXT NOT NULL,
+        body_sha256 TEXT NOT NULL,
+        result TEXT NOT NULL,
+        create_time INTEGER NOT NULL,
+        PRIMARY KEY (tenant, method, request_id)
+    ) STRICT, WITHOUT ROWID
+    """,
+    "INSERT INTO tenant_requests SELECT 'default', method, request_id, body_sha256, result,"
+    " create_time FROM requests",
+    """
+    CREATE TABLE tenant_uploads (
+        tenant TEXT NOT NULL,
+        request_id TEXT NOT NULL,
+        method TEXT NOT NULL,
+        body_sha256 TEXT NOT NULL,
+        total_bytes INTEGER NOT NULL,
+        create_time INTEGER NOT NULL,
+        expire_time INTEGER NOT NULL,
+        PRIMARY KEY (tenant, request_id)
+    ) STRICT, WITHOUT ROWID
+    """,
+    "INSERT INTO tenant_uploads SELECT 'default', request_id, method, body_sha256, total_bytes,"
+    " create_time, expire_time FROM uploads",
+    *(
+        statement
+        for table in _UNIQUE_WITHIN_TENANTS
+        for statement in (
+            f"DROP TABLE {table}",
+            f"ALTER TABLE tenant_{table} RENAME TO {table}",
+        )
+    ),
+    "ALTER TABLE jobs ADD COLUMN tenant TEXT NOT NULL DEFAULT 'default'",
+    "ALTER TABLE jobs ADD COLUMN result_bytes INTEGER NOT NULL DEFAULT 0",
+    "CREATE INDEX jobs_by_tenant ON jobs (tenant, sequence)",
+)
+
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     _FIRST,
     _CALIBRATION_STATISTICS,
@@ -224,4 +362,5 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     _UNLOADED,
     _MODEL_WARNINGS,
     _ATTEMPTS,
+    _TENANTS,
 )

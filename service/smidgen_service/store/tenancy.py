@@ -36,6 +36,11 @@ def current_tenant() -> str:
     return _TENANT.get()
 
 
-def tenant_or_none() -> str | None:
-    """Returns the tenant that this task acts for, None for the server's own work."""
-    return _TENANT.get(None)
+def qualified(tenant: str, name: str) -> str:
+    """Returns what the operator is told of a resource, whose name is a tenant's own."""
+    return name if tenant == DEFAULT_TENANT else f"tenants/{tenant}/{name}"
+
+
+def metric_label(tenant: str, model_id: str) -> str:
+    """Returns what stands for a model in metrics; the id alone is one tenant's own."""
+    return model_id if tenant == DEFAULT_TENANT else f"{tenant}/{model_id}"

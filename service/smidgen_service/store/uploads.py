@@ -11,7 +11,8 @@ from pathlib import Path
 from smidgen_service import names
 from smidgen_service.errors import NotFoundError
 from smidgen_service.store.idempotency import RequestKey
-from smidgen_service.store.records import UploadRecord
+from smidgen_service.store.records import UploadKey, UploadRecord
+from smidgen_service.store.tenancy import current_tenant
 
 _PARTIAL = ".partial"
 _TEMPORARY = ".tmp"
@@ -24,18 +25,18 @@ class UploadFiles:
         self._root = root
         root.mkdir(parents=True, exist_ok=True)
 
-    def partial(self, request_id: str) -> Path:
+    def partial(self, key: UploadKey) -> Path:
         """Returns where the bytes of a named upload wait to be continued."""
-        return self._root / f"{request_id}{_PARTIAL}"
+        return self._root / f"{key.tenant}.{key.request_id}{_PARTIAL}"
 
     def temporary(self) -> Path:
         """Returns a new path for an upload that cannot be continued."""
         return self._root / f"{uuid.uuid4()}{_TEMPORARY}"
 
-    def committed_bytes(self, request_id: str) -> int:
+    def committed_bytes(self, key: UploadKey) -> int:
         """Returns how many bytes of an upload are on disk, after putting them there."""
         try:
-            descriptor = os.open(self.partial(request_id), os.O_RDONLY)
+            descriptor = os.open(self.partial(key), os.O_RDONLY)
         except FileNotFoundError:
             return 0
         try:
@@ -45,9 +46,9 @@ class UploadFiles:
             os.close(descriptor)
         return size
 
-    def sweep(self, request_ids: set[str]) -> int:
+    def sweep(self, keys: set[UploadKey]) -> int:
         """Removes every file that belongs to none of these uploads; returns how many."""
-        keep = {self.partial(request_id) for request_id in request_ids}
+        keep = {self.partial(key) for key in keys}
         stale = [path for path in self._root.iterdir() if path not in keep]
         for path in stale:
             path.unlink()
@@ -59,15 +60,31 @@ def begin(
 ) -> None:
     """Notes that an upload has begun, or goes on."""
     tx.execute(
-        "INSERT INTO uploads VALUES (?, ?, ?, ?, ?, ?)"
-        " ON CONFLICT (request_id) DO UPDATE SET expire_time = excluded.expire_time",
-        (key.request_id, key.method, key.body_sha256, total_bytes, now, expire_time),
+        "INSERT INTO uploads VALUES (?, ?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT (tenant, request_id) DO UPDATE SET expire_time = excluded.expire_time",
+        (
+            current_tenant(),
+            key.request_id,
+            key.method,
+            key.body_sha256,
+            total_bytes,
+            now,
+            expire_time,
+        ),
     )
+
+
+def key_of(request_id: str) -> UploadKey:
+    """Returns what names an upload of the caller among those of all tenants."""
+    return UploadKey(current_tenant(), request_id)
 
 
 def find(tx: sqlite3.Connection, request_id: str) -> UploadRecord | None:
     """Returns an upload without its committed bytes, None if there is none."""
-    row = tx.execute("SELECT * FROM uploads WHERE request_id = ?", (request_id,)).fetchone()
+    row = tx.execute(
+        "SELECT * FROM uploads WHERE tenant = ? AND request_id = ?",
+        (current_tenant(), request_id),
+    ).fetchone()
     return UploadRecord(**dict(row)) if row is not None else None
 
 
@@ -80,30 +97,34 @@ def get(tx: sqlite3.Connection, request_id: str, files: UploadFiles) -> UploadRe
     upload = find(tx, request_id)
     if upload is None:
         raise NotFoundError("upload", names.upload_name(request_id))
-    return replace(upload, committed_bytes=files.committed_bytes(request_id))
+    return replace(upload, committed_bytes=files.committed_bytes(key_of(request_id)))
 
 
-def end(tx: sqlite3.Connection, request_id: str) -> None:
-    """Forgets an upload."""
-    tx.execute("DELETE FROM uploads WHERE request_id = ?", (request_id,))
+def end(tx: sqlite3.Connection, key: UploadKey) -> None:
+    """Forgets an upload of any tenant."""
+    tx.execute(
+        "DELETE FROM uploads WHERE tenant = ? AND request_id = ?", (key.tenant, key.request_id)
+    )
 
 
-def expired(tx: sqlite3.Connection, now: int) -> set[str]:
-    """Returns the ids of uploads whose time is over."""
-    rows = tx.execute("SELECT request_id FROM uploads WHERE expire_time < ?", (now,))
-    return {row[0] for row in rows}
+def expired(tx: sqlite3.Connection, now: int) -> set[UploadKey]:
+    """Returns the uploads of all tenants whose time is over."""
+    rows = tx.execute("SELECT tenant, request_id FROM uploads WHERE expire_time < ?", (now,))
+    return {UploadKey(*row) for row in rows}
 
 
-def beyond(tx: sqlite3.Connection, most: int) -> set[str]:
-    """Returns the ids of the oldest uploads beyond the newest `most`."""
+def beyond(tx: sqlite3.Connection, most: int) -> set[UploadKey]:
+    """Returns the oldest uploads of each tenant beyond its newest `most`."""
     rows = tx.execute(
-        "SELECT request_id FROM uploads ORDER BY expire_time DESC, request_id LIMIT -1 OFFSET ?",
+        "SELECT tenant, request_id FROM (SELECT tenant, request_id, ROW_NUMBER() OVER"
+        " (PARTITION BY tenant ORDER BY expire_time DESC, request_id) AS place FROM uploads)"
+        " WHERE place > ?",
         (most,),
     )
-    return {row[0] for row in rows}
+    return {UploadKey(*row) for row in rows}
 
 
-def forget_expired(tx: sqlite3.Connection, now: int) -> set[str]:
-    """Forgets uploads whose time is over and returns the ids of all others."""
+def forget_expired(tx: sqlite3.Connection, now: int) -> set[UploadKey]:
+    """Forgets uploads of all tenants whose time is over and returns all others."""
     tx.execute("DELETE FROM uploads WHERE expire_time < ?", (now,))
-    return {row[0] for row in tx.execute("SELECT request_id FROM uploads")}
+    return {UploadKey(*row) for row in tx.execute("SELECT tenant, request_id FROM uploads")}

@@ -24,9 +24,9 @@ from smidgen_service.store.records import CalibrationRecord
 from smidgen_service.store.schema import MIGRATIONS
 
 MODEL = (
-    "INSERT INTO models (id, display_name, format, sha256, size_bytes, inputs, outputs,"
+    "INSERT INTO models (tenant, id, display_name, format, sha256, size_bytes, inputs, outputs,"
     " parameter_count, parameter_bytes, create_time)"
-    " VALUES ('m', 'm', 'pt2', '', 1, '[]', '[]', 1, 4, 0)"
+    " VALUES ('default', 'm', 'm', 'pt2', '', 1, '[]', '[]', 1, 4, 0)"
 )
 
 
@@ -98,7 +98,7 @@ def test_calibrations_of_the_first_schema_are_read(connection: sqlite3.Connectio
     for statement in MIGRATIONS[0]:
         connection.execute(statement)
     connection.execute("PRAGMA user_version = 1")
-    connection.execute(MODEL)
+    connection.execute(MODEL.replace("tenant, ", "").replace("'default', ", ""))
     document = {
         "format_version": 1,
         "model_sha256": "0" * 64,

@@ -20,7 +20,8 @@ async def test_full_database_is_named_and_works_again_once_there_is_room(tmp_pat
 
     def insert(tx: sqlite3.Connection) -> None:
         tx.execute(
-            "INSERT INTO requests VALUES ('m', hex(randomblob(9)), hex(zeroblob(9000)), '', 0)"
+            "INSERT INTO requests"
+            " VALUES ('default', 'm', hex(randomblob(9)), hex(zeroblob(9000)), '', 0)"
         )
 
     def limit(most: int) -> Callable[[sqlite3.Connection], object]:
