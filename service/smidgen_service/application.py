@@ -33,6 +33,7 @@ from smidgen_service.jobs.sandbox.limits import Limits
 from smidgen_service.jobs.work import JobWork
 from smidgen_service.logs import log
 from smidgen_service.metrics import Metrics
+from smidgen_service.quotas import Quotas
 from smidgen_service.settings import Settings
 from smidgen_service.store import models
 from smidgen_service.store.blobs import BlobStore
@@ -68,8 +69,11 @@ class Handlers:
 class Application:
     """Everything behind the gRPC services."""
 
-    def __init__(self, settings: Settings, data_dir: DataDir, metrics: Metrics) -> None:
+    def __init__(
+        self, settings: Settings, data_dir: DataDir, metrics: Metrics, quotas: Quotas
+    ) -> None:
         self._metrics = metrics
+        self._quotas = quotas
         self._store = Store(
             Database(data_dir.database),
             BlobStore(data_dir.blobs),
@@ -164,7 +168,9 @@ class Application:
             most_broken=settings.max_broken_uploads,
             clock=now_us,
         )
-        uploader = Uploader(store, receiver, io_threads, self._metrics, clock=now_us)
+        uploader = Uploader(
+            store, receiver, io_threads, self._metrics, quotas=self._quotas, clock=now_us
+        )
         engines = EngineCache(
             store.blobs,
             io_threads,
@@ -205,7 +211,7 @@ class Application:
                 clock=now_us,
             ),
             calibration=CalibrationHandler(
-                store, workers, stream, tokens, io_threads, clock=now_us
+                store, workers, stream, tokens, io_threads, quotas=self._quotas, clock=now_us
             ),
             optimization=OptimizationHandler(
                 store,
@@ -213,9 +219,10 @@ class Application:
                 workers,
                 self.announcements,
                 io_threads,
+                quotas=self._quotas,
                 clock=now_us,
             ),
-            jobs=JobHandler(store, self.runner, self.announcements, tokens),
+            jobs=JobHandler(store, self.runner, self.announcements, tokens, self._quotas),
             reports=ReportHandler(database),
             inference=InferenceHandler(
                 versions,
@@ -223,6 +230,7 @@ class Application:
                 admission,
                 self._compute_threads,
                 self._metrics,
+                quotas=self._quotas,
                 images=ImageInputs(
                     self._decoder, io_threads, most_bytes=settings.max_message_bytes
                 ),

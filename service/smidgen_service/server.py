@@ -39,6 +39,7 @@ from smidgen_service.lifecycle import Lifecycle, Phase
 from smidgen_service.logs import configure, log
 from smidgen_service.metrics import Metrics, MetricsEndpoint, package_version
 from smidgen_service.open_inference import inference_service_pb2 as open_inference_pb2
+from smidgen_service.quotas import Quotas, TenantLimits
 from smidgen_service.security.authentication import Authenticator
 from smidgen_service.security.certificates import CertificateError, ServerCertificates
 from smidgen_service.security.gate import Gate
@@ -116,9 +117,10 @@ class Server:
         self._lifecycle = Lifecycle()
         self._metrics = Metrics()
         self._metrics.initialise_rpcs(_methods())
-        self._application = Application(settings, data_dir, self._metrics)
-        self._health = health.aio.HealthServicer()
         self._authenticator = self._read_identities()
+        quotas = Quotas(self._limits_of)
+        self._application = Application(settings, data_dir, self._metrics, quotas)
+        self._health = health.aio.HealthServicer()
         self._grpc = aio.server(interceptors=self._interceptors(), options=_options(settings))
         registry = Registry(self._grpc)
         register(registry, self._application.handlers, self._health, self._lifecycle, settings)
@@ -203,6 +205,9 @@ class Server:
             Authorize(gate),
             Admit(self._lifecycle),
         )
+
+    def _limits_of(self, tenant: str) -> TenantLimits:
+        return self._authenticator.limits_of(tenant).or_else(self._settings.tenant_limits)
 
     def _read_identities(self) -> Authenticator:
         path = self._settings.auth_file

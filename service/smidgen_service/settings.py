@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from smidgen.engine import available_isas
 from smidgen_service.jobs.sandbox.limits import machine_memory_bytes
+from smidgen_service.quotas import TenantLimits
 from smidgen_service.security.certificates import CertificateFiles
 
 MIB = 1 << 20
@@ -109,6 +110,13 @@ class Settings(BaseSettings):
     """File of identities, as `smidgen token create` makes it: callers need a token then, and see
     what their tenant has and their roles allow. Default: callers are not told apart. Read again
     when it changes, and on SIGHUP."""
+    tenant_stored_bytes: int | None = Field(None, ge=0)
+    """Most bytes that a tenant may store, where the file of identities says nothing else.
+    Default: no limit."""
+    tenant_jobs: int | None = Field(None, ge=0)
+    """Most jobs of a tenant that are queued and running. Default: no limit."""
+    tenant_inferences: int | None = Field(None, ge=0)
+    """Most inferences of a tenant in progress, waiting ones among them. Default: no limit."""
     handshake_seconds: float = Field(10.0, gt=0)
     """How long a connection may take to complete its TLS and HTTP/2 handshake."""
     drain_seconds: float = Field(20.0, ge=0)
@@ -144,6 +152,11 @@ class Settings(BaseSettings):
                 "their certificates over TLS alone"
             )
         return self
+
+    @property
+    def tenant_limits(self) -> TenantLimits:
+        """The limits of tenants for which the file of identities has none."""
+        return TenantLimits(self.tenant_stored_bytes, self.tenant_jobs, self.tenant_inferences)
 
     @property
     def certificate_files(self) -> CertificateFiles | None:

@@ -68,11 +68,18 @@ class RunningServer:
             if credentials is None
             else grpc.secure_channel(self.target, credentials, options)
         )
-        self.models = model_service_pb2_grpc.ModelServiceStub(self.channel)
-        self.datasets = dataset_service_pb2_grpc.DatasetServiceStub(self.channel)
-        self.optimization = optimization_service_pb2_grpc.OptimizationServiceStub(self.channel)
-        self.jobs = job_service_pb2_grpc.JobServiceStub(self.channel)
-        self.inference = inference_service_pb2_grpc.InferenceServiceStub(self.channel)
+        self._make_stubs(self.channel)
+
+    def send_as(self, token: str) -> None:
+        """Lets all further calls of the stubs carry a token."""
+        self._make_stubs(grpc.intercept_channel(self.channel, _Bearer(token)))
+
+    def _make_stubs(self, channel: grpc.Channel) -> None:
+        self.models = model_service_pb2_grpc.ModelServiceStub(channel)
+        self.datasets = dataset_service_pb2_grpc.DatasetServiceStub(channel)
+        self.optimization = optimization_service_pb2_grpc.OptimizationServiceStub(channel)
+        self.jobs = job_service_pb2_grpc.JobServiceStub(channel)
+        self.inference = inference_service_pb2_grpc.InferenceServiceStub(channel)
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Sends a signal and returns the exit code."""
@@ -167,6 +174,27 @@ class RunningServer:
         """Returns the digests of all stored files."""
         root = self.data_dir / "blobs" / "sha256"
         return {path.parent.name + path.name for path in root.glob("*/*")}
+
+
+class _Bearer(
+    grpc.UnaryUnaryClientInterceptor,
+    grpc.UnaryStreamClientInterceptor,
+    grpc.StreamUnaryClientInterceptor,
+    grpc.StreamStreamClientInterceptor,
+):
+    """Adds a token to calls."""
+
+    def __init__(self, token: str) -> None:
+        self._metadata = ("authorization", f"Bearer {token}")
+
+    def _continue(self, continuation: Any, details: Any, request: Any) -> Any:
+        metadata = [*(details.metadata or ()), self._metadata]
+        return continuation(details._replace(metadata=metadata), request)
+
+    intercept_unary_unary = _continue
+    intercept_unary_stream = _continue
+    intercept_stream_unary = _continue
+    intercept_stream_stream = _continue
 
 
 def start_server(

@@ -22,6 +22,7 @@ from smidgen_service.handlers.ownership import calibration_of
 from smidgen_service.handlers.streams import StreamReader
 from smidgen_service.jobs.calls import CallWorkers, WorkerCall
 from smidgen_service.jobs.data_fields import dataset_fields
+from smidgen_service.quotas import Quotas
 from smidgen_service.store import calibrations, datasets, idempotency, models
 from smidgen_service.store.idempotency import RequestKey
 from smidgen_service.store.paging import Page, PageTokens
@@ -75,8 +76,10 @@ class CalibrationHandler:
         tokens: PageTokens,
         threads: Threads,
         *,
+        quotas: Quotas,
         clock: Clock,
     ) -> None:
+        self._quotas = quotas
         self._database = store.database
         self._blobs = store.blobs
         self._workers = workers
@@ -233,6 +236,7 @@ class CalibrationHandler:
                     reason="MODEL_REPLACED",
                     resource_name=names.model_name(model.id),
                 )
+            self._quotas.check_bytes(tx, more_bytes=len(whole))
             calibrations.insert(tx, record, whole)
             name = names.calibration_name(record.id)
             idempotency.record(tx, key, name, now=record.create_time)

@@ -20,6 +20,7 @@ from smidgen_service.errors import (
     InvalidArgumentError,
     NotFoundError,
     OverloadedError,
+    QuotaExceededError,
     TooLargeError,
 )
 from smidgen_service.handlers.admission import Admission
@@ -29,6 +30,7 @@ from smidgen_service.handlers.images import ImageInputs, RawImages
 from smidgen_service.handlers.tensors import RawTensor, check_finite, check_tensors, raw_tensor
 from smidgen_service.handlers.versions import VersionResolver
 from smidgen_service.metrics import Metrics
+from smidgen_service.quotas import Quotas
 from smidgen_service.statistics import StageTimes
 from smidgen_service.store.records import VersionRecord
 from smidgen_service.store.tenancy import current_tenant, metric_label
@@ -89,6 +91,7 @@ class InferenceHandler:
         threads: Threads,
         metrics: Metrics,
         *,
+        quotas: Quotas,
         images: ImageInputs,
         most_answer_bytes: int,
     ) -> None:
@@ -97,6 +100,7 @@ class InferenceHandler:
         self._admission = admission
         self._threads = threads
         self._metrics = metrics
+        self._quotas = quotas
         self._images = images
         self._most_answer_bytes = most_answer_bytes
 
@@ -138,6 +142,16 @@ class InferenceHandler:
         arrays = {}
         if request.images is None:
             arrays = check_tensors(request.inputs, version.inputs)
+        with self._quotas.inference():
+            return await self._compute_in_turn(request, version, arrays, deadline_s)
+
+    async def _compute_in_turn(
+        self,
+        request: InferenceRequest,
+        version: VersionRecord,
+        arrays: Mapping[str, NDArray[np.generic]],
+        deadline_s: float | None,
+    ) -> tuple[_Computed, Engine]:
         async with self._admission.place(deadline_s):
             engine = await self._engines.get(version.sha256)
             if request.images is not None:
@@ -239,7 +253,7 @@ def _check_outputs(wanted: Sequence[str], version: VersionRecord) -> None:
 def _outcome(error: BaseException) -> str:
     if isinstance(error, asyncio.CancelledError):
         return "cancelled"
-    if isinstance(error, OverloadedError):
+    if isinstance(error, OverloadedError | QuotaExceededError):
         return "rejected"
     if isinstance(error, DeadlineError):
         return "deadline"

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from smidgen_service.errors import InvalidArgumentError
 from smidgen_service.jobs.announcements import Announcements
 from smidgen_service.jobs.runner import JobRunner
+from smidgen_service.quotas import Quotas
 from smidgen_service.store import jobs
 from smidgen_service.store.idempotency import RequestKey
 from smidgen_service.store.paging import Page, PageTokens
@@ -23,9 +24,11 @@ class JobHandler:
         runner: JobRunner,
         announcements: Announcements,
         tokens: PageTokens,
+        quotas: Quotas,
     ) -> None:
         self._store = store
         self._database = store.database
+        self._quotas = quotas
         self._runner = runner
         self._announcements = announcements
         self._tokens = tokens
@@ -48,7 +51,7 @@ class JobHandler:
 
     async def resume(self, job_id: str, key: RequestKey | None) -> JobRecord:
         """Lets an interrupted job go on."""
-        return await self._runner.resume(job_id, key)
+        return await self._runner.resume(job_id, key, self._quotas.check_jobs)
 
     async def delete(self, job_id: str, key: RequestKey | None) -> None:
         """Deletes a job that has ended."""

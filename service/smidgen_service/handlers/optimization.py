@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -27,6 +28,7 @@ from smidgen_service.jobs.announcements import Announcements
 from smidgen_service.jobs.calls import CallWorkers
 from smidgen_service.jobs.data_fields import dataset_fields, dataset_of
 from smidgen_service.jobs.runner import JobRunner
+from smidgen_service.quotas import Quotas
 from smidgen_service.store import jobs
 from smidgen_service.store.records import (
     DatasetRecord,
@@ -60,8 +62,10 @@ class OptimizationHandler:
         announcements: Announcements,
         threads: Threads,
         *,
+        quotas: Quotas,
         clock: Clock,
     ) -> None:
+        self._quotas = quotas
         self._database = store.database
         self._blobs = store.blobs
         self._runner = runner
@@ -96,11 +100,13 @@ class OptimizationHandler:
             )
             if request.validate_only:
                 return plan
-        return await self._runner.submit(
-            _training(request, now=self._clock()),
-            request.key,
-            lambda tx: recheck(check_train(tx, request), checked),
-        )
+
+        def check(tx: sqlite3.Connection) -> None:
+            recheck(check_train(tx, request), checked)
+            self._quotas.check_jobs(tx)
+
+        job = _training(request, now=self._clock())
+        return await self._runner.submit(job, request.key, check)
 
     async def convert(self, request: ConvertRequest) -> JobRecord | JobPlan:
         """Queues a conversion and waits for it as long as asked, or returns its plan.
@@ -133,11 +139,13 @@ class OptimizationHandler:
             plan = await self._plan(JobKind.CONVERT, checked, request.precision)
             if request.validate_only:
                 return plan
-        stored = await self._runner.submit(
-            _conversion(request, checked, now=self._clock()),
-            request.key,
-            lambda tx: recheck(check_convert(tx, request), checked),
-        )
+
+        def check(tx: sqlite3.Connection) -> None:
+            recheck(check_convert(tx, request), checked)
+            self._quotas.check_jobs(tx)
+
+        job = _conversion(request, checked, now=self._clock())
+        stored = await self._runner.submit(job, request.key, check)
         return await self._wait(stored, request.wait_s)
 
     async def _wait(self, job: JobRecord, wait_s: float) -> JobRecord:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from smidgen_service.clock import Clock
 from smidgen_service.errors import InvalidArgumentError, TooLargeError
 from smidgen_service.handlers.receiving import Chunk, UploadReceiver, UploadTicket
 from smidgen_service.metrics import Metrics
+from smidgen_service.quotas import Quotas
 from smidgen_service.store import idempotency, uploads
 from smidgen_service.store.store import Store
 from smidgen_service.threads import Threads
@@ -55,8 +57,10 @@ class Uploader:
         threads: Threads,
         metrics: Metrics,
         *,
+        quotas: Quotas,
         clock: Clock,
     ) -> None:
+        self._quotas = quotas
         self._store = store
         self._database = store.database
         self._blobs = store.blobs
@@ -93,11 +97,24 @@ class Uploader:
             if earlier is None:
                 _check_ticket(kind, ticket)
                 kind.check_free(tx)
+                self._quotas.check_bytes(tx)
             return earlier
 
-        earlier = await self._database.read(look)
-        if earlier is not None:
-            return earlier
+        upload_id = ticket.key.request_id if ticket.key is not None else str(uuid.uuid4())
+        with self._quotas.receiving(upload_id, ticket.total_bytes):
+            earlier = await self._database.read(look)
+            if earlier is not None:
+                return earlier
+            return await self._receive(kind, ticket, chunks, validate_only=validate_only)
+
+    async def _receive(
+        self,
+        kind: UploadKind[T],
+        ticket: UploadTicket,
+        chunks: AsyncIterator[Chunk],
+        *,
+        validate_only: bool,
+    ) -> T:
         async with self._receiver.receive(ticket, chunks) as path:
             record = await kind.inspect(path)
             if validate_only:
@@ -111,6 +128,7 @@ class Uploader:
             earlier = _find(tx, kind, ticket)
             if earlier is not None:
                 return earlier
+            self._quotas.check_bytes(tx)
             kind.insert(tx, record)
             idempotency.record(tx, ticket.key, kind.name, now=self._clock())
             if ticket.key is not None:

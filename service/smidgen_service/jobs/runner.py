@@ -184,8 +184,13 @@ class JobRunner:
         log("job_cancel_requested", job=job_id, state=job.state)
         return job
 
-    async def resume(self, job_id: str, key: RequestKey | None) -> JobRecord:
+    async def resume(self, job_id: str, key: RequestKey | None, check: Commit) -> JobRecord:
         """Queues an interrupted job again.
+
+        Args:
+            job_id: The job.
+            key: The request id of the call, if any.
+            check: Raises inside the transaction where no more jobs may be queued.
 
         Raises:
             NotFoundError: there is no such job.
@@ -196,6 +201,7 @@ class JobRunner:
         def work(tx: sqlite3.Connection) -> JobRecord:
             if idempotency.find(tx, key) is None:
                 _check_interrupted(jobs.get(tx, job_id))
+                check(tx)
                 jobs.resume(tx, job_id, now=now)
                 idempotency.record(tx, key, names.job_name(job_id), now=now)
             return jobs.get(tx, job_id)

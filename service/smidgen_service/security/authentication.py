@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from smidgen_service.errors import UnauthenticatedError
+from smidgen_service.quotas import TenantLimits
 from smidgen_service.security import identity_file
 from smidgen_service.security.identities import Identities, IdentityError
 from smidgen_service.security.principals import IMPLICIT, Principal
@@ -79,6 +80,10 @@ class Authenticator:
                 "--tls-client-ca"
             )
         self.identities = found
+
+    def limits_of(self, tenant: str) -> TenantLimits:
+        """Returns the limits that the file sets for a tenant."""
+        return self.identities.tenants.get(tenant, TenantLimits())
 
     def authenticate(self, metadata: Metadata, peer: Peer) -> Principal:
         """Returns who is calling.

@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from smidgen_service.quotas import TenantLimits
 from smidgen_service.security.roles import Role
 
 VERSION = 1
@@ -55,21 +56,6 @@ class CertificateEntry:
     name: str
     tenant: str
     roles: frozenset[Role]
-
-
-@dataclass(frozen=True, slots=True)
-class TenantLimits:
-    """The most that a tenant may have; None stands for the server's setting.
-
-    Attributes:
-        stored_bytes: Of models, datasets, calibrations, versions and results.
-        jobs: Queued and running together.
-        inferences: In progress, those that wait for their turn among them.
-    """
-
-    stored_bytes: int | None = None
-    jobs: int | None = None
-    inferences: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
