@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -13,7 +14,7 @@ import grpc
 from google.protobuf.message import DecodeError
 from grpc import aio
 
-from smidgen_service.errors import malformed_message
+from smidgen_service.errors import DeadlineError, malformed_message
 
 Context = aio.ServicerContext[Any, Any]
 Behaviour = Callable[[Any, Context], Any]
@@ -50,6 +51,8 @@ class CallInterceptor(aio.ServerInterceptor, ABC):
     path is wrapped once.
     """
 
+    silence_s: float | None = None
+    """How long a client's stream may take to its first message; None for as long as it likes."""
     refuses_malformed = False
     """Whether this interceptor is the one that raises for messages that cannot be parsed."""
 
@@ -126,6 +129,8 @@ class CallInterceptor(aio.ServerInterceptor, ABC):
         return self._parsed(request)
 
     async def _counted(self, messages: AsyncIterator[Any], method: Method) -> AsyncIterator[Any]:
+        if self.silence_s is not None:
+            messages = begun_in_time(messages, self.silence_s)
         async for message in messages:
             self.on_received(method)
             yield self._parsed(message)
@@ -134,6 +139,28 @@ class CallInterceptor(aio.ServerInterceptor, ABC):
         if self.refuses_malformed and isinstance(message, Malformed):
             raise malformed_message()
         return message
+
+
+async def begun_in_time(messages: AsyncIterator[Any], limit_s: float) -> AsyncIterator[Any]:
+    """Yields messages of which the first must be there in time.
+
+    Raises:
+        DeadlineError: it was not.
+    """
+    try:
+        async with asyncio.timeout(limit_s):
+            first = await anext(messages)
+    except StopAsyncIteration:
+        return
+    except TimeoutError:
+        raise DeadlineError(
+            f"no message arrived within {limit_s:g} s; send the call again",
+            reason="STREAM_IDLE",
+            idle_seconds=limit_s,
+        ) from None
+    yield first
+    async for message in messages:
+        yield message
 
 
 class Malformed:

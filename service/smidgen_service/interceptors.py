@@ -170,9 +170,10 @@ class Admit(CallInterceptor):
 
     refuses_malformed = True
 
-    def __init__(self, lifecycle: Lifecycle) -> None:
+    def __init__(self, lifecycle: Lifecycle, *, silence_s: float | None = None) -> None:
         super().__init__()
         self._lifecycle = lifecycle
+        self.silence_s = silence_s
 
     @asynccontextmanager
     async def around(self, method: Method, context: Context) -> AsyncIterator[None]:

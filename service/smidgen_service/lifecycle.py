@@ -7,7 +7,10 @@ import enum
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from smidgen_service.errors import DrainingError
+from smidgen_service.errors import DrainingError, OverloadedError
+
+MOST_WATCHES = 256
+"""Streams of health and reflection that may be open: anyone can open those of health."""
 
 
 class Phase(enum.Enum):
@@ -52,7 +55,15 @@ class Lifecycle:
 
         Raises:
             DrainingError: in place of the cancellation by which drain() ended it.
+            OverloadedError: there are too many of them.
         """
+        if len(self._watches) >= MOST_WATCHES:
+            raise OverloadedError(
+                f"{MOST_WATCHES} watch streams are open, and no more may be; end those that nobody "
+                "looks at, or ask with Check",
+                retry_after_s=1.0,
+                reason="TOO_MANY_WATCHES",
+            )
         task = asyncio.current_task()
         assert task is not None  # calls run in tasks
         self._watches.add(task)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import resource
 import signal
 import sqlite3
 from collections.abc import Iterable
@@ -29,7 +30,7 @@ from smidgen.v1 import (
     report_service_pb2,
     report_service_pb2_grpc,
 )
-from smidgen_service.admittance import Authorize, RefuseEarly
+from smidgen_service.admittance import MOST_METADATA_BYTES, Authorize, RefuseEarly
 from smidgen_service.application import Application, Handlers
 from smidgen_service.data_dir import DataDir, DataDirIncompleteError, DataDirInUseError
 from smidgen_service.interception import rpc_type
@@ -67,6 +68,7 @@ _PROTOS: tuple[FileDescriptor, ...] = (
     inference_service_pb2.DESCRIPTOR,
     open_inference_pb2.DESCRIPTOR,
 )
+_MOST_FILES = 65_536
 _BOTH = (False, True)
 _STREAMS = {rpc_type(client, server): (client, server) for client in _BOTH for server in _BOTH}
 _SERVING = health_pb2.HealthCheckResponse.SERVING
@@ -83,6 +85,7 @@ class PortTakenError(Exception):
 
 def serve(settings: Settings) -> int:
     """Runs the server until it is told to stop; returns the exit code of the process."""
+    _raise_file_limit()
     configure(settings.log_format, settings.log_level)
     data_dir = DataDir(settings.data_dir.resolve())
     try:
@@ -106,6 +109,17 @@ def serve(settings: Settings) -> int:
     return 0
 
 
+def _raise_file_limit() -> None:
+    """Lets the process have as many connections and files open as the system allows it.
+
+    Silent connections hold one each until their handshake is given up.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
 class Server:
     """One gRPC server with its metrics endpoint."""
 
@@ -121,7 +135,11 @@ class Server:
         quotas = Quotas(self._limits_of)
         self._application = Application(settings, data_dir, self._metrics, quotas)
         self._health = health.aio.HealthServicer()
-        self._grpc = aio.server(interceptors=self._interceptors(), options=_options(settings))
+        self._grpc = aio.server(
+            interceptors=self._interceptors(),
+            options=_options(settings),
+            maximum_concurrent_rpcs=settings.max_concurrent_calls,
+        )
         registry = Registry(self._grpc)
         register(registry, self._application.handlers, self._health, self._lifecycle, settings)
         check_listed(registry.paths)
@@ -138,7 +156,9 @@ class Server:
         await self._set_health(_NOT_SERVING)
         port = self._bind()
         if self._settings.metrics_port >= 0:
-            self._endpoint = self._open_metrics(self._settings.host, self._settings.metrics_port)
+            self._endpoint = self._open_metrics(
+                self._settings.metrics_address, self._settings.metrics_port
+            )
         await self._grpc.start()
         try:
             await self._application.start()
@@ -203,7 +223,7 @@ class Server:
             RefuseEarly(gate, around, kinds),
             *around,
             Authorize(gate),
-            Admit(self._lifecycle),
+            Admit(self._lifecycle, silence_s=self._settings.stream_idle_seconds),
         )
 
     def _limits_of(self, tenant: str) -> TenantLimits:
@@ -329,7 +349,14 @@ def _options(settings: Settings) -> list[tuple[str, int]]:
         ("grpc.max_receive_message_length", settings.max_message_bytes),
         ("grpc.max_send_message_length", settings.max_message_bytes),
         ("grpc.max_concurrent_streams", 256),
-        ("grpc.max_metadata_size", 8192),
+        # With a soft limit below the hard one, what is between them is refused now and then.
+        ("grpc.max_metadata_size", MOST_METADATA_BYTES),
+        ("grpc.absolute_max_metadata_size", MOST_METADATA_BYTES),
+        # Until a client has acknowledged these limits, grpc does not hold it to them.
+        ("grpc.http2.settings_timeout", round(settings.handshake_seconds * 1000)),
+        # Bit 0 alone, no compression: grpc inflates a message whole before it looks at its size.
+        ("grpc.compression_enabled_algorithms_bitset", 1),
+        ("grpc.max_allowed_incoming_connections", settings.max_connections),
         # Two servers must not share a port without knowing it.
         ("grpc.so_reuseport", 0),
         ("grpc.max_connection_idle_ms", 300_000),

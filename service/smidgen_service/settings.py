@@ -37,8 +37,11 @@ class Settings(BaseSettings):
     port: int = Field(8001, ge=0, le=65535)
     """Port of gRPC. 0 takes any free one; <data-dir>/server.json tells which."""
     metrics_port: int = Field(8002, ge=-1, le=65535)
-    """Port of the Prometheus endpoint on the same address. 0 takes any free one, -1 turns it
-    off."""
+    """Port of the Prometheus endpoint. 0 takes any free one, -1 turns it off."""
+    metrics_host: str | None = None
+    """Address of the Prometheus endpoint, which has neither TLS nor authentication and names models
+    and tenants. Default: that of --host where it is loopback or --insecure-bind is given, else
+    127.0.0.1."""
     insecure_bind: bool = False
     """Allow an address beyond loopback without TLS or without authentication."""
     tls_cert: Path | None = None
@@ -117,6 +120,11 @@ class Settings(BaseSettings):
     """Most jobs of a tenant that are queued and running. Default: no limit."""
     tenant_inferences: int | None = Field(None, ge=0)
     """Most inferences of a tenant in progress, waiting ones among them. Default: no limit."""
+    max_connections: int = Field(512, ge=1)
+    """Most connections at the same time; further ones are closed at once."""
+    max_concurrent_calls: int = Field(4096, ge=1)
+    """Most calls in progress, of whatever kind; further ones are refused. The last resort behind
+    all other limits."""
     handshake_seconds: float = Field(10.0, gt=0)
     """How long a connection may take to complete its TLS and HTTP/2 handshake."""
     drain_seconds: float = Field(20.0, ge=0)
@@ -152,6 +160,13 @@ class Settings(BaseSettings):
                 "their certificates over TLS alone"
             )
         return self
+
+    @property
+    def metrics_address(self) -> str:
+        """The host of the Prometheus endpoint."""
+        if self.metrics_host is not None:
+            return self.metrics_host
+        return self.host if self.insecure_bind or _is_loopback(self.host) else "127.0.0.1"
 
     @property
     def tenant_limits(self) -> TenantLimits:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from pydantic import ValidationError
 
@@ -27,10 +29,30 @@ def test_loopback_is_fine(host: str) -> None:
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.1", "example.org"])
-def test_other_addresses_need_consent(host: str) -> None:
-    with pytest.raises(ValidationError, match="--insecure-bind"):
+def test_other_addresses_need_tls_and_authentication_or_consent(host: str) -> None:
+    tls = {"tls_cert": Path("c"), "tls_key": Path("k")}
+    with pytest.raises(ValidationError, match="no encryption .* and no authentication"):
         Settings(host=host)
+    with pytest.raises(ValidationError, match="has no authentication .*--insecure-bind"):
+        Settings(host=host, **tls)
+    with pytest.raises(ValidationError, match="has no encryption .*--insecure-bind"):
+        Settings(host=host, auth_file=Path("a"))
+    assert Settings(host=host, auth_file=Path("a"), **tls).host == host
+    assert Settings(host=host, tls_client_ca=Path("r"), **tls).host == host
     assert Settings(host=host, insecure_bind=True).host == host
+
+
+def test_metrics_are_shown_beyond_loopback_on_request_alone() -> None:
+    secure = {
+        "host": "0.0.0.0",
+        "tls_cert": Path("c"),
+        "tls_key": Path("k"),
+        "auth_file": Path("a"),
+    }
+    assert Settings(**secure).metrics_address == "127.0.0.1"
+    assert Settings(**secure, metrics_host="10.0.0.1").metrics_address == "10.0.0.1"
+    assert Settings(host="0.0.0.0", insecure_bind=True).metrics_address == "0.0.0.0"
+    assert Settings(host="127.0.0.9").metrics_address == "127.0.0.9"
 
 
 def test_an_instruction_set_that_the_cpu_lacks_is_refused(

@@ -26,6 +26,11 @@ class Gate:
         self._metrics = metrics
         self._permissions = permissions
 
+    def is_public(self, path: str) -> bool:
+        """Tells whether a method needs no credentials."""
+        rule = self._permissions.get(path)
+        return rule is not None and rule.is_public
+
     def early_refusal(self, path: str, metadata: Metadata) -> SmidgenError | None:
         """Returns why a call is refused of which nothing but the headers has been read.
 
