@@ -142,7 +142,7 @@ class Server:
         )
         registry = Registry(self._grpc)
         register(registry, self._application.handlers, self._health, self._lifecycle, settings)
-        check_listed(registry.paths)
+        check_listed(registry.methods)
         self._endpoint: MetricsEndpoint | None = None
 
     async def start(self) -> None:

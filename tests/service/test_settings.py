@@ -31,11 +31,11 @@ def test_loopback_is_fine(host: str) -> None:
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.1", "example.org"])
 def test_other_addresses_need_tls_and_authentication_or_consent(host: str) -> None:
     tls = {"tls_cert": Path("c"), "tls_key": Path("k")}
-    with pytest.raises(ValidationError, match="no encryption .* and no authentication"):
+    with pytest.raises(ValidationError, match=r"no encryption .* and no authentication"):
         Settings(host=host)
-    with pytest.raises(ValidationError, match="has no authentication .*--insecure-bind"):
+    with pytest.raises(ValidationError, match=r"has no authentication .*--insecure-bind"):
         Settings(host=host, **tls)
-    with pytest.raises(ValidationError, match="has no encryption .*--insecure-bind"):
+    with pytest.raises(ValidationError, match=r"has no encryption .*--insecure-bind"):
         Settings(host=host, auth_file=Path("a"))
     assert Settings(host=host, auth_file=Path("a"), **tls).host == host
     assert Settings(host=host, tls_client_ca=Path("r"), **tls).host == host

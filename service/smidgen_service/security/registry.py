@@ -21,22 +21,22 @@ class Registry:
     def __init__(self, server: aio.Server) -> None:
         self._server = server
         self._services: set[str] = set()
-        self._paths: set[str] = set()
+        self._methods: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
 
     @property
-    def paths(self) -> frozenset[str]:
-        """The paths of all methods.
+    def methods(self) -> Mapping[str, grpc.RpcMethodHandler[Any, Any]]:
+        """The handlers of all methods, by path.
 
         Raises:
             UnlistedMethodError: a handler was added without the names of its methods.
         """
-        named = {path.split("/")[1] for path in self._paths}
+        named = {path.split("/")[1] for path in self._methods}
         if self._services - named:
             raise UnlistedMethodError(
                 f"{', '.join(sorted(self._services - named))} was added without the names of its "
                 "methods; call add_registered_method_handlers as well"
             )
-        return frozenset(self._paths)
+        return self._methods
 
     def add_generic_rpc_handlers(self, handlers: Sequence[grpc.GenericRpcHandler]) -> None:
         """Adds handlers to the server."""
@@ -52,5 +52,6 @@ class Registry:
         self, service_name: str, method_handlers: Mapping[str, grpc.RpcMethodHandler[Any, Any]]
     ) -> None:
         """Notes the methods of a service."""
-        self._paths |= {f"/{service_name}/{method}" for method in method_handlers}
+        for name, handler in method_handlers.items():
+            self._methods[f"/{service_name}/{name}"] = handler
         self._server.add_registered_method_handlers(service_name, dict(method_handlers))

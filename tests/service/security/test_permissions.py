@@ -2,37 +2,23 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import grpc
 import pytest
-from grpc import aio
-from grpc_health.v1 import health
 
-from smidgen_service.application import Handlers
-from smidgen_service.lifecycle import Lifecycle
 from smidgen_service.security.permissions import (
     NOT_ALWAYS_SERVED,
     PERMISSIONS,
     UnlistedMethodError,
     check_listed,
 )
-from smidgen_service.security.registry import Registry
 from smidgen_service.security.roles import Role
-from smidgen_service.server import register
-from smidgen_service.settings import Settings
-
-
-def registry_of_the_server() -> Registry:
-    registry = Registry(aio.server())
-    handlers = cast(Handlers, SimpleNamespace(**dict.fromkeys(Handlers.__slots__)))
-    register(registry, handlers, health.aio.HealthServicer(), Lifecycle(), Settings())
-    return registry
+from tests.service.security.served import registry_of_the_server
 
 
 async def test_every_served_method_has_a_row() -> None:
-    paths = registry_of_the_server().paths
+    paths = set(registry_of_the_server().methods)
     check_listed(paths)
     assert len(paths) > 20
     stale = {
@@ -49,14 +35,14 @@ async def test_a_new_method_without_a_row_is_not_served() -> None:
     )
     registry.add_registered_method_handlers("smidgen.v1.ModelService", methods)
     with pytest.raises(UnlistedMethodError, match=r"/smidgen\.v1\.ModelService/New has no row"):
-        check_listed(registry.paths)
+        check_listed(registry.methods)
 
 
 async def test_a_service_cannot_come_without_the_names_of_its_methods() -> None:
     registry = registry_of_the_server()
     registry.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("t.T", {}),))
     with pytest.raises(UnlistedMethodError, match=r"t\.T was added without the names"):
-        _ = registry.paths
+        _ = registry.methods
 
     class Anonymous(grpc.GenericRpcHandler):
         def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:

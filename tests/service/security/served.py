@@ -1,0 +1,23 @@
+"""The methods that a server serves, without anything behind them."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import cast
+
+from grpc import aio
+from grpc_health.v1 import health
+
+from smidgen_service.application import Handlers
+from smidgen_service.lifecycle import Lifecycle
+from smidgen_service.security.registry import Registry
+from smidgen_service.server import register
+from smidgen_service.settings import Settings
+
+
+def registry_of_the_server() -> Registry:
+    """Returns them; call it where an event loop runs."""
+    registry = Registry(aio.server())
+    handlers = cast(Handlers, SimpleNamespace(**dict.fromkeys(Handlers.__slots__)))
+    register(registry, handlers, health.aio.HealthServicer(), Lifecycle(), Settings())
+    return registry
