@@ -58,7 +58,8 @@ class ErrorGuard(CallInterceptor):
 class RequestIds(CallInterceptor):
     """Echoes the caller's x-request-id, or a new one, and logs calls.
 
-    Of successful calls at most MOST_LOGGED_PER_SECOND are logged, of failed ones every one.
+    Of successful calls and of those without valid credentials, which anyone can make, at most
+    MOST_LOGGED_PER_SECOND are logged, of other failed ones every one.
     """
 
     def __init__(self) -> None:
@@ -95,7 +96,7 @@ class RequestIds(CallInterceptor):
             await context.send_initial_metadata(((REQUEST_ID_HEADER, REQUEST_ID.get()),))
 
     def _is_logged(self, method: Method, code: grpc.StatusCode) -> bool:
-        if code is not grpc.StatusCode.OK:
+        if code not in (grpc.StatusCode.OK, grpc.StatusCode.UNAUTHENTICATED):
             return True
         second = int(time.monotonic())
         if second != self._second:

@@ -16,7 +16,9 @@ from pathlib import Path
 import pytest
 
 from smidgen.cli.app import run
-from smidgen.client import Access, Client, UnavailableError
+from smidgen.client import Access, Client, RemoteError, UnavailableError
+from smidgen_service.security.identities import CertificateEntry, Identities, encode
+from smidgen_service.security.roles import Role
 from tests.service.running_server import RunningServer, start_server
 from tests.service.security.authority import Authority, Pair
 
@@ -151,33 +153,49 @@ def test_a_bad_certificate_leaves_the_earlier_one_in_use(
     assert served_name(server, authority.certificate) == "third"
 
 
-def test_clients_need_a_certificate_of_the_client_root(
+def test_certificates_of_clients_say_who_they_are(
     authority: Authority, installed: Pair, tmp_path: Path
 ) -> None:
     install(authority.issue("server"), installed)
     clients = Authority(tmp_path / "clients")
-    own, foreign = clients.issue("own"), authority.issue("foreign")
+    known = clients.issue("known", "URI:spiffe://acme/worker")
+    unknown, foreign = clients.issue("unknown"), authority.issue("foreign")
+    entry = CertificateEntry("spiffe://acme/worker", "acme", frozenset({Role.READER}))
+    auth_file = tmp_path / "auth.json"
+    auth_file.write_bytes(encode(Identities(certificates={entry.name: entry})))
     server = start_server(
         tmp_path / "store",
         *("--tls-cert", str(installed.certificate), "--tls-key", str(installed.key)),
-        *("--tls-client-ca", str(clients.certificate)),
+        *("--tls-client-ca", str(clients.certificate), "--auth-file", str(auth_file)),
     )
 
-    def models(pair: Pair | None) -> list[object]:
+    def client(pair: Pair | None) -> Client:
         access = Access(
             tls_ca=authority.certificate,
             tls_cert=None if pair is None else pair.certificate,
             tls_key=None if pair is None else pair.key,
         )
-        with Client(server.target, credentials=access.credentials(), timeout_s=SECONDS) as client:
-            client.wait_ready(SECONDS if pair is own else 0.3)
-            return list(client.list_models())
+        return Client(server.target, credentials=access.credentials(), timeout_s=SECONDS)
 
     try:
-        assert models(own) == []
+        with client(known) as opened:
+            opened.wait_ready(SECONDS)
+            assert list(opened.list_models()) == []
+            with pytest.raises(RemoteError) as caught:
+                opened.delete_model("m")
+            assert caught.value.reason == "ROLE_MISSING"
+        with client(unknown) as opened:
+            opened.wait_ready(SECONDS)
+            with pytest.raises(RemoteError) as caught:
+                list(opened.list_models())
+            assert caught.value.reason == "CREDENTIALS_INVALID"
         for stranger in (None, foreign):
-            with pytest.raises(UnavailableError):
-                models(stranger)
+            with client(stranger) as opened, pytest.raises(UnavailableError):
+                opened.wait_ready(0.3)
+        calls = [entry for entry in events(server, "rpc") if entry.get("caller")]
+        assert {(call["caller"], call["tenant"]) for call in calls} == {
+            ("spiffe://acme/worker", "acme")
+        }
     finally:
         server.stop()
 
