@@ -52,7 +52,7 @@ class Parts:
         await self.database.write(
             lambda tx: uploads.begin(tx, key, total_bytes=9, now=self.now, expire_time=expire_time)
         )
-        path = self.files.partial(key.request_id)
+        path = self.files.partial(uploads.key_of(key.request_id))
         path.write_bytes(b"part")
         return path
 

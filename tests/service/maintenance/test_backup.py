@@ -22,6 +22,7 @@ from smidgen_service.store.blobs import BlobStore, file_sha256
 from smidgen_service.store.database import Database
 from smidgen_service.store.records import DatasetRecord
 from smidgen_service.store.store import Store
+from smidgen_service.store.tenancy import DEFAULT_TENANT, act_for
 from tests.service.maintenance.filled_directory import FilledDirectory, fill, put
 
 LEFT_BEHIND = {"lock", "blobs/lock"}
@@ -78,6 +79,7 @@ def test_backup_beside_writers_is_whole(filled: FilledDirectory, tmp_path: Path)
     is_over = threading.Event()
 
     async def churn() -> int:
+        act_for(DEFAULT_TENANT)
         database = await Database(filled.data_dir.database).open()
         store = Store(database, BlobStore(filled.data_dir.blobs))
         round_number = 0

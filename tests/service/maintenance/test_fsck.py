@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import json
 import sqlite3
 from collections.abc import Callable
@@ -185,3 +186,15 @@ def test_other_schema_is_refused(filled: FilledDirectory) -> None:
     with pytest.raises(DataDirectoryError, match="has schema 99") as caught:
         check(filled.root)
     assert caught.value.reason == "OTHER_SCHEMA"
+
+
+def test_rows_of_all_tenants_are_checked(filled: FilledDirectory) -> None:
+    for table in ("models", "versions", "datasets", "calibrations", "jobs"):
+        execute(filled, f"UPDATE {table} SET tenant = 'acme'")
+    nobody = contextvars.Context()  # as in the command, which acts for no tenant
+    report = nobody.run(check, filled.root)
+    assert report.findings == ()
+    assert report.row_count == 6
+    filled.blob("artifact").unlink()
+    (finding,) = nobody.run(check, filled.root).findings
+    assert finding.needed_by == ("tenants/acme/models/m/versions/1",)

@@ -153,7 +153,7 @@ async def test_old_rows_are_not_another_tenants(old: Database) -> None:
 def test_an_old_file_with_a_dangling_row_is_not_touched(old_file: Path) -> None:
     connection = sqlite3.connect(old_file, isolation_level=None)
     connection.execute("DELETE FROM models")  # foreign keys are off by default
-    message = "a row of calibrations in the database points at one of models"
+    message = "a row of (versions|calibrations) in the database points at one of models"
     with pytest.raises(DatabaseDamagedError, match=message):
         migrate(connection)
     assert connection.execute("PRAGMA user_version").fetchone()[0] == 8
@@ -270,10 +270,9 @@ def test_broken_uploads_do_not_crowd_out_those_of_others(connection: sqlite3.Con
             for number in range(count):
                 key = RequestKey("UploadModel", f"id-{number}", "body")
                 uploads.begin(connection, key, total_bytes=1, now=number, expire_time=10 + number)
-    with acting_for("a"):
-        assert uploads.beyond(connection, 2) == {UploadKey("a", "id-0")}
+    assert uploads.beyond(connection, 2) == {UploadKey("a", "id-0")}
+    assert uploads.beyond(connection, 1) == {UploadKey("a", "id-0"), UploadKey("a", "id-1")}
     with acting_for("b"):
-        assert uploads.beyond(connection, 2) == set()
         assert uploads.find(connection, "id-2") is None
         uploads.end(connection, UploadKey("b", "id-0"))
     with acting_for("a"):
