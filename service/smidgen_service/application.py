@@ -116,6 +116,7 @@ class Application:
             most=settings.call_workers,
             threads=settings.worker_threads,
             environment=environment,
+            admit=quotas.worker_call,
         )
         tokens = PageTokens(load_or_make_key(data_dir.key))
         self._decoder = ImageDecoder(

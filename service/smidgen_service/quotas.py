@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
 from smidgen_service.errors import QuotaExceededError
@@ -23,11 +23,13 @@ class TenantLimits:
         stored_bytes: Of models, datasets, calibrations, versions and results.
         jobs: Queued and running together.
         inferences: In progress, those that wait for their turn among them.
+        worker_calls: Of Calibrate and validate_only in progress, waiting ones among them.
     """
 
     stored_bytes: int | None = None
     jobs: int | None = None
     inferences: int | None = None
+    worker_calls: int | None = None
 
     def or_else(self, other: TenantLimits) -> TenantLimits:
         """Returns these limits, and the other's where these have none."""
@@ -50,6 +52,7 @@ class Quotas:
         self._limits_of = limits_of
         self._receiving: Counter[tuple[str, str, int]] = Counter()
         self._inferences: Counter[str] = Counter()
+        self._worker_calls: Counter[str] = Counter()
 
     @contextmanager
     def receiving(self, upload_id: str, size_bytes: int) -> Iterator[None]:
@@ -115,30 +118,48 @@ class Quotas:
             )
         self.check_bytes(tx, more_bytes=1)
 
-    @contextmanager
-    def inference(self) -> Iterator[None]:
-        """Counts an inference.
+    def inference(self) -> AbstractContextManager[None]:
+        """Counts an inference for the time of a block.
 
         Raises:
             QuotaExceededError: the tenant has as many in progress as it may.
         """
-        tenant, most = current_tenant(), self._limits().inferences
-        if most is not None and self._inferences[tenant] >= most:
+        most = self._limits().inferences
+        return self._counted(
+            self._inferences, most, "inferences in progress", "INFERENCE_QUOTA_EXCEEDED"
+        )
+
+    def worker_call(self) -> AbstractContextManager[None]:
+        """Counts a call that needs a worker process for the time of a block.
+
+        Raises:
+            QuotaExceededError: the tenant has as many in progress as it may.
+        """
+        most = self._limits().worker_calls
+        what = "calls of Calibrate and validate_only in progress"
+        return self._counted(self._worker_calls, most, what, "WORKER_CALL_QUOTA_EXCEEDED")
+
+    @contextmanager
+    def _counted(
+        self, counter: Counter[str], most: int | None, what: str, reason: str
+    ) -> Iterator[None]:
+        tenant = current_tenant()
+        if most is not None and counter[tenant] >= most:
             raise QuotaExceededError(
-                f"the tenant may have {most} inferences in progress, and has that many; try again "
-                "when one has ended, or ask the operator for more",
+                f"the tenant may have {most} {what}, and has that many; try again when one has "
+                "ended, or ask the operator for more",
                 tenant=tenant,
-                reason="INFERENCE_QUOTA_EXCEEDED",
+                reason=reason,
                 retry_after_s=_RETRY_AFTER_S,
                 most=most,
             )
-        self._inferences[tenant] += 1
+        counter[tenant] += 1
         try:
             yield
         finally:
-            self._inferences[tenant] -= 1
-            if not self._inferences[tenant]:
-                del self._inferences[tenant]
+            counter[tenant] -= 1
+            if not counter[tenant]:
+                del counter[tenant]
 
     def _limits(self) -> TenantLimits:
         return self._limits_of(current_tenant())

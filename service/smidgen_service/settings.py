@@ -120,6 +120,9 @@ class Settings(BaseSettings):
     """Most jobs of a tenant that are queued and running. Default: no limit."""
     tenant_inferences: int | None = Field(None, ge=0)
     """Most inferences of a tenant in progress, waiting ones among them. Default: no limit."""
+    tenant_worker_calls: int | None = Field(None, ge=0)
+    """Most calls of a tenant that need a worker process, Calibrate and validate_only, in progress,
+    waiting ones among them. Below --call-workers, some are left to others. Default: no limit."""
     max_connections: int = Field(512, ge=1)
     """Most connections at the same time; further ones are closed at once."""
     max_concurrent_calls: int = Field(4096, ge=1)
@@ -171,7 +174,12 @@ class Settings(BaseSettings):
     @property
     def tenant_limits(self) -> TenantLimits:
         """The limits of tenants for which the file of identities has none."""
-        return TenantLimits(self.tenant_stored_bytes, self.tenant_jobs, self.tenant_inferences)
+        return TenantLimits(
+            stored_bytes=self.tenant_stored_bytes,
+            jobs=self.tenant_jobs,
+            inferences=self.tenant_inferences,
+            worker_calls=self.tenant_worker_calls,
+        )
 
     @property
     def certificate_files(self) -> CertificateFiles | None:

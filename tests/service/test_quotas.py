@@ -156,6 +156,14 @@ def test_inferences_count_while_they_last() -> None:
             pass
 
 
+def test_calls_of_workers_count_apart_from_inferences() -> None:
+    held = quotas(inferences=1, worker_calls=1)
+    with acting_for("a"), held.inference(), held.worker_call():
+        with pytest.raises(QuotaExceededError, match="1 calls of Calibrate") as caught:
+            held.worker_call().__enter__()
+        assert caught.value.reason == "WORKER_CALL_QUOTA_EXCEEDED"
+
+
 async def test_inferences_of_tasks_are_told_apart() -> None:
     held = quotas(inferences=2)
 
@@ -179,7 +187,7 @@ async def test_inferences_of_tasks_are_told_apart() -> None:
 
 def test_limits_of_the_file_come_before_those_of_the_settings() -> None:
     own = TenantLimits(stored_bytes=0, jobs=None, inferences=5)
-    assert own.or_else(TenantLimits(9, 9, None)) == TenantLimits(0, 9, 5)
+    assert own.or_else(TenantLimits(9, 9, None, 2)) == TenantLimits(0, 9, 5, 2)
 
 
 @pytest.fixture(scope="module")
@@ -190,14 +198,15 @@ def auth_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def tokens(auth_file: Path) -> dict[str, str]:
     found = {}
-    for tenant in ("acme", "other"):
+    for tenant in ("acme", "other", "patient"):
         token = identity_file.create_token(
             auth_file, tenant=tenant, roles=frozenset({Role.ADMIN}), now=datetime.now(tz=UTC)
         )
         found[tenant] = token.text
     document = json.loads(auth_file.read_text())
     document["tenants"] = {
-        "acme": {"stored_bytes": len(ARTIFACT) + 2000, "jobs": 1, "inferences": 0}
+        "acme": {"stored_bytes": len(ARTIFACT) + 2000, "jobs": 1, "inferences": 0},
+        "patient": {"worker_calls": 0},
     }
     auth_file.write_text(json.dumps(document))
     return found
@@ -259,6 +268,20 @@ def test_a_server_refuses_what_a_tenant_has_no_room_for(
     server.upload_dataset("small", dataset_bytes(tmp_path, 1))
     request = dataset_service_pb2.ListDatasetsRequest()
     assert [d.name for d in server.datasets.ListDatasets(request).datasets] == ["datasets/small"]
+
+
+def test_a_server_refuses_calibrations_beyond_the_quota(
+    server: RunningServer, tokens: dict[str, str], model_file: bytes
+) -> None:
+    server.send_as(tokens["patient"])
+    try:
+        server.upload_model("float", model_file)
+        with pytest.raises(grpc.RpcError) as caught:
+            server.calibrate("models/float", np.zeros((1, 1, 8, 8), np.float32))
+    finally:
+        server.send_as(tokens["acme"])
+    assert ending(caught.value) == (EXHAUSTED, "WORKER_CALL_QUOTA_EXCEEDED")
+    assert quota_failure(caught.value)[0] == "tenants/patient"
 
 
 def test_a_server_refuses_inferences_beyond_the_quota(server: RunningServer) -> None:

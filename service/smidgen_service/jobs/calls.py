@@ -6,8 +6,8 @@ import asyncio
 import logging
 import shutil
 import uuid
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -46,11 +46,26 @@ class WorkerCall:
 
 
 class CallWorkers:
-    """Starts workers, a bounded number at a time; further calls wait for a place."""
+    """Starts workers, a bounded number at a time; further calls wait for a place.
+
+    Args:
+        root: Where scratch directories are made.
+        most: Workers at the same time.
+        threads: Of one worker.
+        environment: Of the processes.
+        admit: Raises where the caller has enough of them; its block is the time of one.
+    """
 
     def __init__(
-        self, root: Path, *, most: int, threads: int, environment: Mapping[str, str]
+        self,
+        root: Path,
+        *,
+        most: int,
+        threads: int,
+        environment: Mapping[str, str],
+        admit: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
+        self._admit = admit
         self._root = root
         self._threads = threads
         self._environment = environment
@@ -59,7 +74,9 @@ class CallWorkers:
     @asynccontextmanager
     async def open(self) -> AsyncIterator[WorkerCall]:
         """Yields a worker; it ends, and its scratch directory goes, with the block."""
-        async with self._places:
+        async with AsyncExitStack() as stack:
+            stack.enter_context(self._admit())
+            await stack.enter_async_context(self._places)
             scratch = self._root / f"call-{uuid.uuid4().hex}"
             scratch.mkdir(parents=True)
             try:
