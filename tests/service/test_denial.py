@@ -19,6 +19,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from smidgen.v1 import model_service_pb2, upload_pb2
+from smidgen_service.admittance import PUBLIC_SILENCE_S
 from tests.service.http2 import (
     CANCEL,
     ENHANCE_YOUR_CALM,
@@ -31,6 +32,7 @@ from tests.service.http2 import (
 from tests.service.running_server import RunningServer, ending, start_server
 
 CONNECTIONS = 24
+CALLS = 400
 HANDSHAKE_S = 1.0
 IDLE_S = 1.0
 MOST_GROWTH = 64 << 20
@@ -44,7 +46,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
         tmp_path_factory.mktemp("data") / "store",
         *("--max-connections", str(CONNECTIONS), "--handshake-seconds", str(HANDSHAKE_S)),
         *("--stream-idle-seconds", str(IDLE_S), "--max-message-bytes", str(4 << 20)),
-        *("--job-workers", "0", "--no-reflection"),
+        *("--job-workers", "0", "--no-reflection", "--max-concurrent-calls", str(CALLS)),
     )
     yield running
     running.stop()
@@ -273,6 +275,35 @@ def test_streams_that_say_nothing_end(server: RunningServer) -> None:
                 )
     finally:
         is_over.set()
+
+
+def test_calls_that_say_nothing_meet_a_limit_and_do_not_last(server: RunningServer) -> None:
+    """They need no credentials, so they must not hold their places for long."""
+    with Http2(server.port, 30.0) as first, Http2(server.port, 30.0) as second:
+        for connection in (first, second):
+            connection.acknowledge()
+            for _ in range(220):
+                connection.begin(CHECK)
+        assert wait_for_headers(second, b"Concurrent RPC limit exceeded")
+        started_s = time.monotonic()
+        assert wait_for_headers(first, b"the call has sent no message")
+        assert time.monotonic() - started_s < 2 * PUBLIC_SILENCE_S
+    health = health_pb2_grpc.HealthStub(server.channel)
+    end = time.monotonic() + 10
+    while True:
+        try:
+            health.Check(health_pb2.HealthCheckRequest(), timeout=10)
+            return
+        except grpc.RpcError:
+            assert time.monotonic() < end
+
+
+def wait_for_headers(connection: Http2, text: bytes) -> bool:
+    """Tells whether any stream of a connection gets headers with a text."""
+    while (found := connection.frames_until(HEADERS)) is not None:
+        if text in found[1]:
+            return True
+    return False
 
 
 def test_watches_meet_a_limit(server: RunningServer) -> None:
