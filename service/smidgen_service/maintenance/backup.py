@@ -42,6 +42,7 @@ def back_up(root: Path, folder: Path, *, clock: Clock = now_us) -> Copied:
     """
     data_dir = existing(root)
     _make_empty(folder)
+    folder.chmod(0o700)  # it will hold all that is stored, and the key
     copy = DataDir(folder.resolve())
     files: dict[str, StoredFile] = {}
     with BlobStore(data_dir.blobs).kept():
@@ -72,8 +73,12 @@ def restore(folder: Path, root: Path) -> Copied:
     with alone(data_dir):
         write_durably(data_dir.unfinished_restore, b"")
         for path, expected in files.items():
-            _restore_file(folder / path, data_dir.root / path, expected)
-        _restrict(data_dir)
+            target = data_dir.root / path
+            _restore_file(folder / path, target, expected)
+            if target == data_dir.key:
+                target.chmod(0o600)
+            elif target.is_relative_to(data_dir.blobs):
+                target.chmod(0o444)
         data_dir.unfinished_restore.unlink()
         sync_folder(data_dir.root)
     return _copied(files)
@@ -91,14 +96,6 @@ def _restore_file(source: Path, target: Path, expected: StoredFile) -> None:
             f"{source} has digest {found.sha256}, expected {expected.sha256}; use another backup",
             found=found.sha256,
         )
-
-
-def _restrict(data_dir: DataDir) -> None:
-    """Gives files the modes that the server gives them."""
-    if data_dir.key.exists():
-        data_dir.key.chmod(0o600)
-    for blob in data_dir.blobs.glob("sha256/*/*"):
-        blob.chmod(0o444)
 
 
 def _needed(data_dir: DataDir, database: Path) -> Iterator[tuple[Path, str | None]]:

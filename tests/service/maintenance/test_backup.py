@@ -57,6 +57,7 @@ def test_restored_directory_is_the_one_that_was_lost(
     assert copied.file_count == 7  # database, four blobs, checkpoint, key
     manifest = json.loads((tmp_path / "backup" / "manifest.json").read_bytes())
     assert manifest["create_time"] == 5
+    assert (tmp_path / "backup").stat().st_mode & 0o777 == 0o700
     shutil.rmtree(filled.root)
 
     assert restore(tmp_path / "backup", filled.root) == copied
