@@ -148,10 +148,13 @@ class Joined:
         value: The value.
         axes: For each axis of the file the axes of the value that it runs over, the last one
             fastest; none for an axis of one element that the value does not have.
+        is_copy: Whether the file may have it in memory of its own, so that writing to the value
+            does not write to it.
     """
 
     value: Activation
     axes: tuple[tuple[int, ...], ...]
+    is_copy: bool = False
 
     @property
     def dtype(self) -> str:

@@ -286,6 +286,11 @@ class Assembly:
             self._transposed[key] = result
         return self._transposed[key]
 
+    def separated(self, origin: Origin, value: Activation) -> Activation:
+        """Returns the same elements in the same memory as a value of its own."""
+        result = self._append(origin, Reshape(value.shape), (value,))
+        return replace(result, storage=value.storage)
+
     def weight_array(self, name: str) -> NDArray[np.generic]:
         """Returns the elements of a weight or constant that an operation names."""
         return self._weight_arrays[name]

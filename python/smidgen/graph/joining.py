@@ -79,6 +79,10 @@ _BATCH_NORMS = frozenset({"batch_norm.default", "_native_batch_norm_legit_no_tra
 _FILLING = frozenset({
     "new_ones.default", "new_zeros.default", "ones.default", "zeros.default", "full.default",
 })  # fmt: skip
+_COPYING = frozenset({
+    "contiguous.default", "reshape.default", "flatten.using_ints", "reshape_as.default",
+})  # fmt: skip
+"""Operators that copy what does not lie in memory as they need it, and else return a view."""
 _CONCATENATION = "cat.default"
 _LOOKUP = "embedding.default"
 _SIZE = "sym_size.int"
@@ -91,6 +95,8 @@ def apply(
 ) -> list[Operand | None]:
     """Adds a call to a model, of which any argument may be Joined.
 
+    What is the same value in another arrangement is noted to be a copy where torch makes one.
+
     Args:
         assembly: The model.
         origin: Where the call stands.
@@ -100,6 +106,20 @@ def apply(
     Raises:
         UnsupportedCase: The operator may mix samples.
     """
+    results = _applied(assembly, origin, operator, arguments)
+    source = arguments.get("self")
+    if not isinstance(source, Joined):
+        return results
+    order = [axis for group in source.axes for axis in group]
+    if not source.is_copy and (operator.name not in _COPYING or order == sorted(order)):
+        return results
+    arranger = Arranger(assembly, origin)
+    return [arranger.copied(value, source.value) for value in results]
+
+
+def _applied(
+    assembly: Assembly, origin: Origin, operator: Operator, arguments: Mapping[str, Value]
+) -> list[Operand | None]:
     rearrange, is_filling = _REARRANGING.get(operator.name), operator.name in _FILLING
     has_joined = any(map(_has_joined, arguments.values()))
     if not has_joined and not rearrange and not is_filling:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from torch import nn
 
 from smidgen.errors import InvalidModelError, UnsupportedOperatorError
 from smidgen.formats.pt2 import DEFAULT_LIMITS, Limits, read_pt2
+from smidgen.graph.build import build_graph
 from tests.python.formats.corpus.pt2_models import good_file, node
 from tests.python.formats.pt2_files import Pt2File
 
@@ -94,3 +96,49 @@ def test_forms_behind_an_unsupported_operator_are_named_too(tmp_path: Path) -> N
     assert "aten.softmax.int (an axis of the samples) at softmax (" in message
     assert "aten.lgamma.default at lgamma (" in message
     assert "aten.mean.dim (a reduction over the samples) at mean (" in message
+
+
+class _Written(nn.Module):
+    """Writes to a value of which another arrangement is used afterwards."""
+
+    def __init__(self, arrange: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        super().__init__()
+        self.arrange = arrange
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = x + x
+        z = self.arrange(y)
+        y.relu_()
+        return y + z.sigmoid().reshape(3, -1, 4).transpose(0, 1)
+
+
+def _export_written(
+    arrange: Callable[[torch.Tensor], torch.Tensor], path: Path
+) -> tuple[nn.Module, Path]:
+    shapes = ({0: torch.export.Dim("batch", min=2, max=8)},)
+    module = _Written(arrange).eval()
+    program = torch.export.export(module, (torch.randn(2, 3, 4),), dynamic_shapes=shapes)
+    torch.export.save(program, path)
+    return module, path
+
+
+@pytest.mark.parametrize(
+    "arrange",
+    [
+        lambda y: y.transpose(0, 1).contiguous(),
+        lambda y: y.transpose(0, 1).reshape(-1, 4),
+        lambda y: y.transpose(0, 1).contiguous().transpose(0, 1).contiguous().transpose(0, 1),
+    ],
+)
+def test_what_may_be_a_copy_of_written_memory_is_refused(
+    arrange: Callable[[torch.Tensor], torch.Tensor], tmp_path: Path
+) -> None:
+    _, path = _export_written(arrange, tmp_path / "m.pt2")
+    with pytest.raises(UnsupportedOperatorError, match=r"a (copy|view) of memory"):
+        read_pt2(path)
+
+
+def test_another_arrangement_of_written_memory_is_what_was_written(tmp_path: Path) -> None:
+    module, path = _export_written(lambda y: y.transpose(0, 1), tmp_path / "m.pt2")
+    x = torch.randn(5, 3, 4, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(build_graph(read_pt2(path))(x), module(x))
