@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import cast
 
 from google.protobuf.descriptor import FileDescriptor
-from grpc import aio
+from grpc import Compression, aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
@@ -354,8 +354,7 @@ def _options(settings: Settings) -> list[tuple[str, int]]:
         ("grpc.absolute_max_metadata_size", MOST_METADATA_BYTES),
         # Until a client has acknowledged these limits, grpc does not hold it to them.
         ("grpc.http2.settings_timeout", round(settings.handshake_seconds * 1000)),
-        # Bit 0 alone, no compression: grpc inflates a message whole before it looks at its size.
-        ("grpc.compression_enabled_algorithms_bitset", 1),
+        ("grpc.compression_enabled_algorithms_bitset", _compressions(settings)),
         ("grpc.max_allowed_incoming_connections", settings.max_connections),
         # Two servers must not share a port without knowing it.
         ("grpc.so_reuseport", 0),
@@ -368,6 +367,14 @@ def _options(settings: Settings) -> list[tuple[str, int]]:
         ("grpc.http2.max_ping_strikes", 2),
         ("grpc.server_handshake_timeout_ms", round(settings.handshake_seconds * 1000)),
     ]
+
+
+def _compressions(settings: Settings) -> int:
+    """Returns the bits of what messages may be compressed by; bit 0 is no compression."""
+    if not settings.accept_compressed:
+        return 1  # grpc inflates a message whole before it looks at its size
+    algorithms = (Compression.NoCompression, Compression.Deflate, Compression.Gzip)
+    return sum(1 << algorithm for algorithm in algorithms)
 
 
 def _service_names() -> tuple[str, ...]:

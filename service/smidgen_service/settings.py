@@ -130,6 +130,9 @@ class Settings(BaseSettings):
     all other limits."""
     handshake_seconds: float = Field(10.0, gt=0)
     """How long a connection may take to complete its TLS and HTTP/2 handshake."""
+    accept_compressed: bool = False
+    """Take compressed messages. gRPC inflates one whole before it looks at its size, so each may
+    cost a thousand times its bytes of memory for a moment: for clients that you trust."""
     drain_seconds: float = Field(20.0, ge=0)
     """How long calls in progress may take to end after SIGTERM."""
     log_format: Literal["json", "text"] = "json"

@@ -54,6 +54,7 @@ def triton_server(
         tmp_path_factory.mktemp("triton") / "store",
         "--max-concurrent-inferences",
         "2",
+        "--accept-compressed",
         environment=environment,
     )
     try:

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import grpc
 import numpy as np
 import pytest
 from google.protobuf.descriptor import Descriptor, EnumDescriptor
@@ -175,6 +176,19 @@ def test_other_types(found: Found) -> None:
 
 def test_compressed_requests_are_taken(found: Found) -> None:
     assert found("compressed") == [(A + 1).tolist()] * 2
+
+
+def test_compressed_message_is_held_to_the_limit_of_what_it_unpacks_to(
+    triton_server: RunningServer,
+) -> None:
+    channel = grpc.insecure_channel(
+        f"127.0.0.1:{triton_server.port}", options=[("grpc.max_send_message_length", -1)]
+    )
+    with channel, pytest.raises(grpc.RpcError) as caught:
+        channel.unary_unary("/inference.GRPCInferenceService/ModelInfer")(
+            b"\x3a" + bytes(66 << 20), compression=grpc.Compression.Gzip, timeout=60
+        )
+    assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
 def test_options_of_the_channel(found: Found) -> None:
