@@ -239,7 +239,7 @@ _TENANTS = (
         parameter_count INTEGER NOT NULL,
         parameter_bytes INTEGER NOT NULL,
         create_time INTEGER NOT NULL,
-        warnings TEXT NOT NULL,
+        warnings TEXT NOT NULL DEFAULT '[]',
         UNIQUE (tenant, id)
     ) STRICT
     """,

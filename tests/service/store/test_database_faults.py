@@ -21,7 +21,7 @@ async def test_full_database_is_named_and_works_again_once_there_is_room(tmp_pat
     def insert(tx: sqlite3.Connection) -> None:
         tx.execute(
             "INSERT INTO requests"
-            " VALUES ('default', 'm', hex(randomblob(9)), hex(zeroblob(9000)), '', 0)"
+            " VALUES ('default', 'm', hex(randomblob(9)), hex(zeroblob(90000)), '', 0)"
         )
 
     def limit(most: int) -> Callable[[sqlite3.Connection], object]:

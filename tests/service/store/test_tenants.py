@@ -261,7 +261,8 @@ def test_interrupted_jobs_of_all_tenants_are_ended(connection: sqlite3.Connectio
             jobs.insert(connection, job(f"{tenant}1"))
             jobs.append(connection, f"{tenant}1", JobEvent(state=JobState.RUNNING), now=1)
     nobody = contextvars.Context()
-    assert nobody.run(jobs.interrupt_active, connection, now=2) == ("a1", "b1")
+    ended = nobody.run(lambda: jobs.lose_active(connection, attempts=1, now=2))
+    assert ended == ("a1", "b1")
 
 
 def test_broken_uploads_do_not_crowd_out_those_of_others(connection: sqlite3.Connection) -> None:
@@ -299,7 +300,10 @@ ACROSS_TENANTS = {
         "interrupt",
         "resume",
         "set_saves_checkpoint",
-        "interrupt_active",
+        "check_attempt",
+        "advance",
+        "requeue",
+        "lose_active",
         "states",
         "counts",
     },
