@@ -30,6 +30,7 @@ from smidgen.v1 import (
     optimization_service_pb2,
     report_service_pb2,
 )
+from smidgen_service.open_inference import inference_service_pb2 as open_inference_pb2
 from smidgen_service.security import identity_file
 from smidgen_service.security.permissions import PERMISSIONS
 from smidgen_service.security.roles import Role
@@ -402,3 +403,80 @@ def test_a_digest_gives_access_to_nothing(world: World, model_file: bytes) -> No
     message = model_service_pb2.UploadModelRequest(header=header).SerializeToString()
     found = call(world, "/smidgen.v1.ModelService/UploadModel", [message], world.stranger)
     assert found.reason == "UPLOAD_TRUNCATED"
+
+
+OPEN_INFERENCE = {
+    "ModelReady": "name",
+    "ModelMetadata": "name",
+    "ModelConfig": "name",
+    "ModelStatistics": "name",
+    "ModelInfer": "model_name",
+    "ModelStreamInfer": "model_name",
+    "RepositoryModelLoad": "model_name",
+    "RepositoryModelUnload": "model_name",
+}
+
+
+def open_request(method: str, model: str) -> list[bytes]:
+    input_type = "ModelInfer" if method == "ModelStreamInfer" else method
+    request = getattr(open_inference_pb2, f"{input_type}Request")
+    return [request(**{OPEN_INFERENCE[method]: model}).SerializeToString()]
+
+
+def answer(world: World, method: str, model: str, token: str) -> tuple[grpc.StatusCode, bytes]:
+    """Returns how a call ended, and what it said: the message of an error, or all of an answer."""
+    path = f"/inference.GRPCInferenceService/{method}"
+    is_stream = METHODS[path].request_streaming
+    channel = world.server.channel
+    call_method: Any = channel.stream_stream(path) if is_stream else channel.unary_unary(path)
+    messages = open_request(method, model)
+    metadata = (("authorization", f"Bearer {token}"),)
+    try:
+        if is_stream:
+            answers = call_method(iter(messages), metadata=metadata, timeout=30)
+            return grpc.StatusCode.OK, b"".join(answers)
+        return grpc.StatusCode.OK, call_method(messages[0], metadata=metadata, timeout=30)
+    except grpc.RpcError as error:
+        return error.code(), (error.details() or "").encode()
+
+
+@pytest.mark.parametrize("method", list(OPEN_INFERENCE))
+def test_models_of_others_are_unknown_to_clients_of_triton(world: World, method: str) -> None:
+    owner = world.roles[Role.ADMIN]
+    absent_code, absent = answer(world, method, "absent", owner)
+    foreign = answer(world, method, "served", world.stranger)
+    assert foreign == (absent_code, absent.replace(b"absent", b"served"))
+    assert answer(world, method, "served", owner) != foreign
+    if method == "RepositoryModelUnload":
+        answer(world, "RepositoryModelLoad", "served", owner)
+
+
+def test_the_index_of_the_repository_holds_what_is_ones_own(world: World) -> None:
+    path = "/inference.GRPCInferenceService/RepositoryIndex"
+
+    def listed(token: str) -> set[str]:
+        call_method = world.server.channel.unary_unary(path)
+        found = call_method(b"", metadata=(("authorization", f"Bearer {token}"),), timeout=30)
+        response = open_inference_pb2.RepositoryIndexResponse.FromString(found)
+        return {model.name for model in response.models}
+
+    assert listed(world.roles[Role.INFERENCER]) == {"net", "served"}
+    assert listed(world.stranger) == {"mine"}
+
+
+def test_every_method_of_triton_that_names_a_model_is_tried() -> None:
+    served = {path.rpartition("/")[2] for path in METHODS if path.startswith("/inference.")}
+    untried = served - set(OPEN_INFERENCE)
+    assert untried == {
+        "ServerLive",
+        "ServerReady",
+        "ServerMetadata",
+        "RepositoryIndex",
+        "TraceSetting",
+        "LogSettings",
+        *(
+            f"{kind}SharedMemory{verb}"
+            for kind in ("System", "Cuda")
+            for verb in ("Status", "Register", "Unregister")
+        ),
+    }
