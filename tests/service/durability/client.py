@@ -29,11 +29,13 @@ from smidgen_service.handlers.models import ModelUpload
 from smidgen_service.handlers.receiving import Chunk, UploadTicket
 from smidgen_service.jobs import work
 from smidgen_service.metrics import Metrics
+from smidgen_service.quotas import Quotas, TenantLimits
 from smidgen_service.settings import Settings
 from smidgen_service.store import calibrations, idempotency, jobs
 from smidgen_service.store.database import Database
 from smidgen_service.store.idempotency import RequestKey
 from smidgen_service.store.records import CalibrationRecord, JobKind, JobRecord, JobState
+from smidgen_service.store.tenancy import DEFAULT_TENANT, act_for
 from tests.service.durability.cheap_worker import ARTIFACT, CheapWorker
 from tests.service.maintenance.filled_directory import profile
 
@@ -67,7 +69,9 @@ class Client:
             blob_grace_seconds=0,
         )
         self._namespace = namespace
-        self._application = Application(settings, data_dir, Metrics())
+        act_for(DEFAULT_TENANT)
+        quotas = Quotas(lambda tenant: TenantLimits())
+        self._application = Application(settings, data_dir, Metrics(), quotas)
         self.database: Database = self._application._database
         self.calls: Sequence[tuple[str, Callable[[], Awaitable[Result]]]] = (
             ("upload twin", lambda: self._upload_dataset("twin", FIRST)),
