@@ -201,7 +201,7 @@ class Client:
             while True:
                 job = await self.database.read(partial(jobs.get, job_id=job_id))
                 if job.state is JobState.INTERRUPTED:
-                    await self._application.runner.resume(job_id, None)
+                    await self._application.runner.resume(job_id, None, lambda _: None)
                 elif job.failure is not None and job.failure.reason == "STORAGE_FULL":
                     job_id = (await self._submit(kind, "again-"))["job"]
                 elif job.state.is_final:
