@@ -86,7 +86,7 @@ def delete(tx: sqlite3.Connection, job_id: str) -> set[str]:
         NotFoundError: there is none.
     """
     result = get(tx, job_id).result_sha256
-    tx.execute("DELETE FROM jobs WHERE id = ?", (job_id,))
+    tx.execute("DELETE FROM jobs WHERE tenant = ? AND id = ?", (current_tenant(), job_id))
     return set() if result is None else {result}
 
 
