@@ -1,0 +1,1 @@
+"""What the service adds to the engine, and what it does when it is asked for too much."""

@@ -1,0 +1,94 @@
+"""`python -m benchmarks.serving`: the service beside a bare server, beside the engine, overloaded.
+
+python -m benchmarks.serving --json out.json
+python -m benchmarks.serving --parts floor overload --seconds 10 --weights random
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from benchmarks.environment import environment
+from benchmarks.serving import floor, overload, throughput
+
+
+def main() -> None:
+    """Measures, prints and writes the figures."""
+    options = _options()
+    found: dict[str, Any] = {**environment(), "load_average": os.getloadavg()[0]}
+    for part in options.parts:
+        with tempfile.TemporaryDirectory() as folder:
+            found[part] = _PARTS[part](options, Path(folder))
+        sys.stdout.write(f"{part} {json.dumps(found[part], indent=1)}\n")
+    if options.json:
+        options.json.write_text(json.dumps(found, indent=1) + "\n")
+
+
+def _floor(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    rows = floor.measure_floor(
+        folder, rounds=options.rounds, slices=options.slices, slice_s=options.slice_seconds
+    )
+    return {"most_ratio": floor.BAR, **{name: asdict(row) for name, row in rows.items()}}
+
+
+def _throughput(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    measured = throughput.measure_throughput(
+        folder,
+        weights=options.weights,
+        batch=options.batch,
+        workers=options.workers,
+        slices=options.slices,
+        slice_s=options.slice_seconds,
+    )
+    return {"least_share": throughput.BAR, **asdict(measured)}
+
+
+def _overload(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    measured = overload.measure_overload(
+        folder,
+        weights=options.weights,
+        workers=options.workers,
+        factor=options.factor,
+        seconds=options.seconds,
+    )
+    bars = {
+        "least_goodput_ratio": overload.GOODPUT_BAR,
+        "most_latency_ratio": overload.LATENCY_BAR,
+        "most_rejection_ms": overload.REJECTION_BAR_MS,
+        "most_recovery_s": overload.RECOVERY_BAR_S,
+    }
+    return {**bars, **asdict(measured)}
+
+
+_PARTS: dict[str, Callable[[argparse.Namespace, Path], dict[str, Any]]] = {
+    "floor": _floor,
+    "throughput": _throughput,
+    "overload": _overload,
+}
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Measure the service.")
+    parser.add_argument("--parts", nargs="+", default=list(_PARTS), choices=list(_PARTS))
+    parser.add_argument("--weights", default="pretrained", choices=("random", "pretrained"))
+    parser.add_argument("--rounds", type=int, default=2000, help="calls of the floor")
+    parser.add_argument("--slices", type=int, default=5, help="turns of each contestant")
+    parser.add_argument("--slice-seconds", type=float, default=2.0)
+    parser.add_argument("--batch", type=int, default=1, help="images of a request")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--factor", type=float, default=3.0, help="of the capacity")
+    parser.add_argument("--seconds", type=float, default=60.0, help="of the overload")
+    parser.add_argument("--json", type=Path)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,188 @@
+"""What becomes of a server that gets several times the requests that it can compute."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+import numpy as np
+from google.rpc import error_details_pb2, status_pb2
+from grpc import aio
+
+from benchmarks.serving.calls import INFER, pixels_message
+from benchmarks.serving.processes import smidgen_server
+from benchmarks.serving.programs import PIXELS, image_program, save
+from benchmarks.serving.quantiles import Quantiles, quantiles
+from benchmarks.subject import Weights
+
+GOODPUT_BAR, LATENCY_BAR, REJECTION_BAR_MS, RECOVERY_BAR_S = 0.9, 2.0, 5.0, 2.0
+_MODEL = "lite0"
+_DETAILS, _PUSHBACK = "grpc-status-details-bin", "grpc-retry-pushback-ms"
+_PATIENCE_S, _PAUSE_S = 60.0, 0.01
+
+Call = aio.UnaryUnaryMultiCallable[bytes, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """How one call ended.
+
+    Attributes:
+        seconds: From the call to its end.
+        code: Its status.
+        is_hinted: Whether the status has RetryInfo and the trailers a pushback.
+    """
+
+    seconds: float
+    code: grpc.StatusCode
+    is_hinted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Overload:
+    """What was measured.
+
+    Attributes:
+        peak_per_second: Requests answered with all places taken and none refused.
+        offered_per_second: Requests sent in the overload.
+        goodput_ratio: Requests answered in the overload to the peak.
+        unloaded: One request at a time, before.
+        accepted: Of requests that were answered in the overload.
+        latency_ratio: 99th percentile of these to that of unloaded ones.
+        rejected: Of requests that were refused.
+        hinted_share: Of refusals: with RetryInfo and pushback.
+        other_codes: Endings other than OK and RESOURCE_EXHAUSTED.
+        recovery_s: From the last request of the overload until one is answered as fast as unloaded.
+    """
+
+    peak_per_second: float
+    offered_per_second: float
+    goodput_ratio: float
+    unloaded: Quantiles
+    accepted: Quantiles
+    latency_ratio: float
+    rejected: Quantiles | None
+    hinted_share: float
+    other_codes: dict[str, int]
+    recovery_s: float
+
+
+def measure_overload(
+    folder: Path, *, weights: Weights, workers: int, factor: float, seconds: float
+) -> Overload:
+    """Sends `factor` times the capacity for some seconds.
+
+    The queue holds as many requests as are computed at a time: a request that is taken waits for
+    no more than one other.
+    """
+    path = save(image_program(weights), folder, _MODEL)
+    pixels = np.random.default_rng(0).integers(0, 256, (1, PIXELS, PIXELS, 3), np.uint8)
+    flags = ("--max-concurrent-inferences", str(workers), "--engine-threads", "1")
+    flags += ("--max-queued-inferences", str(workers))
+    with smidgen_server(folder, {_MODEL: path}, *flags) as server:
+        return asyncio.run(
+            _measure(server.target, pixels_message(_MODEL, pixels), workers, factor, seconds)
+        )
+
+
+async def _measure(
+    target: str, request: bytes, workers: int, factor: float, seconds: float
+) -> Overload:
+    async with aio.insecure_channel(target) as channel:
+        call = channel.unary_unary(INFER)
+        await _closed(call, request, at_once=1, seconds=1.0)
+        unloaded = await _closed(call, request, at_once=1, seconds=max(2.0, seconds / 10))
+        busy_s = max(2.0, seconds / 5)
+        peak = len(await _closed(call, request, at_once=2 * workers, seconds=busy_s)) / busy_s
+        sent, elapsed_s = await _offer(call, request, rate=factor * peak, seconds=seconds)
+        limit_s = quantiles([reply.seconds for reply in unloaded]).p99_ms / 1e3
+        recovery_s = await _recovery(call, request, limit_s)
+        replies = await asyncio.gather(*sent)
+    return summarize(replies, unloaded, peak=peak, elapsed_s=elapsed_s, recovery_s=recovery_s)
+
+
+def summarize(
+    replies: Sequence[Reply],
+    unloaded: Sequence[Reply],
+    *,
+    peak: float,
+    elapsed_s: float,
+    recovery_s: float,
+) -> Overload:
+    """Returns what the endings of calls amount to."""
+    accepted = [reply.seconds for reply in replies if reply.code is grpc.StatusCode.OK]
+    refused = [reply for reply in replies if reply.code is grpc.StatusCode.RESOURCE_EXHAUSTED]
+    others = [
+        reply.code.name
+        for reply in replies
+        if reply.code not in (grpc.StatusCode.OK, grpc.StatusCode.RESOURCE_EXHAUSTED)
+    ]
+    before, during = quantiles([reply.seconds for reply in unloaded]), quantiles(accepted)
+    return Overload(
+        peak_per_second=peak,
+        offered_per_second=len(replies) / elapsed_s,
+        goodput_ratio=len(accepted) / elapsed_s / peak,
+        unloaded=before,
+        accepted=during,
+        latency_ratio=during.p99_ms / before.p99_ms,
+        rejected=quantiles([reply.seconds for reply in refused]) if refused else None,
+        hinted_share=sum(reply.is_hinted for reply in refused) / max(1, len(refused)),
+        other_codes={name: others.count(name) for name in sorted(set(others))},
+        recovery_s=recovery_s,
+    )
+
+
+async def _offer(
+    call: Call, request: bytes, *, rate: float, seconds: float
+) -> tuple[list[asyncio.Task[Reply]], float]:
+    """Sends requests at a rate, whatever becomes of them; returns them and how long it took."""
+    sent: list[asyncio.Task[Reply]] = []
+    started_s = time.perf_counter()
+    while (elapsed_s := time.perf_counter() - started_s) < seconds:
+        while len(sent) < rate * elapsed_s:
+            sent.append(asyncio.create_task(_reply(call, request)))
+        await asyncio.sleep(1 / rate)
+    return sent, elapsed_s
+
+
+async def _closed(call: Call, request: bytes, *, at_once: int, seconds: float) -> list[Reply]:
+    """Returns the replies that `at_once` callers got who always wait for one."""
+    replies: list[Reply] = []
+    started_s = time.perf_counter()
+
+    async def caller() -> None:
+        while time.perf_counter() - started_s < seconds:
+            replies.append(await _reply(call, request))
+
+    await asyncio.gather(*(caller() for _ in range(at_once)))
+    return replies
+
+
+async def _recovery(call: Call, request: bytes, limit_s: float) -> float:
+    started_s = time.perf_counter()
+    while (elapsed_s := time.perf_counter() - started_s) < _PATIENCE_S:
+        reply = await _reply(call, request)
+        if reply.code is grpc.StatusCode.OK and reply.seconds <= limit_s:
+            break
+        await asyncio.sleep(_PAUSE_S)
+    return elapsed_s
+
+
+async def _reply(call: Call, request: bytes) -> Reply:
+    started_s = time.perf_counter()
+    try:
+        await call(request)
+    except aio.AioRpcError as error:
+        return Reply(time.perf_counter() - started_s, error.code(), _is_hinted(error))
+    return Reply(time.perf_counter() - started_s, grpc.StatusCode.OK)
+
+
+def _is_hinted(error: aio.AioRpcError) -> bool:
+    trailers = dict(error.trailing_metadata())
+    status = status_pb2.Status.FromString(bytes(trailers.get(_DETAILS, b"")))
+    has_info = any(one.Is(error_details_pb2.RetryInfo.DESCRIPTOR) for one in status.details)
+    return has_info and str(trailers.get(_PUSHBACK, "")).isdigit()

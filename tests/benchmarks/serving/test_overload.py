@@ -1,0 +1,33 @@
+"""What the endings of calls amount to."""
+
+from __future__ import annotations
+
+import grpc
+import pytest
+
+from benchmarks.serving.overload import Reply, summarize
+
+OK, EXHAUSTED = grpc.StatusCode.OK, grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+def test_answers_refusals_and_others_are_told_apart() -> None:
+    replies = [
+        *(Reply(0.02, OK) for _ in range(9)),
+        *(Reply(0.001, EXHAUSTED, is_hinted=True) for _ in range(15)),
+        *(Reply(0.001, EXHAUSTED) for _ in range(5)),
+        Reply(0.5, grpc.StatusCode.DEADLINE_EXCEEDED),
+    ]
+    found = summarize(replies, [Reply(0.01, OK)], peak=5.0, elapsed_s=2.0, recovery_s=0.1)
+    assert found.goodput_ratio == pytest.approx(0.9)
+    assert found.offered_per_second == 15.0
+    assert found.latency_ratio == pytest.approx(2.0)
+    assert found.hinted_share == 0.75
+    assert found.rejected is not None
+    assert (found.rejected.p99_ms, found.rejected.calls) == (pytest.approx(1.0), 20)
+    assert found.other_codes == {"DEADLINE_EXCEEDED": 1}
+
+
+def test_no_refusal_has_no_times() -> None:
+    found = summarize([Reply(0.01, OK)], [Reply(0.01, OK)], peak=1.0, elapsed_s=1.0, recovery_s=0.0)
+    assert found.rejected is None
+    assert found.hinted_share == 0.0
