@@ -16,7 +16,7 @@ from benchmarks.serving.calls import ECHO, INFER, MODEL_INFER, infer_message, mo
 from benchmarks.serving.processes import ServerProcess, echo_server, smidgen_server
 from benchmarks.serving.programs import FEATURES, save, trivial_program
 from benchmarks.serving.quantiles import Quantiles, quantiles
-from smidgen.pipeline import program_specs
+from smidgen.artifact import program_specs
 
 BAR = 1.3
 _WARM_UP = 200
@@ -97,7 +97,9 @@ def _rows(
 
 def _one_at_a_time(contestants: Mapping[str, Contestant], rounds: int) -> dict[str, Quantiles]:
     channels = {name: grpc.insecure_channel(one.server.target) for name, one in contestants.items()}
-    calls = {name: channels[name].unary_unary(one.path) for name, one in contestants.items()}
+    calls: dict[str, grpc.UnaryUnaryMultiCallable[bytes, bytes]] = {
+        name: channels[name].unary_unary(one.path) for name, one in contestants.items()
+    }
     seconds: dict[str, list[float]] = {name: [] for name in contestants}
     for turn in range(-_WARM_UP, rounds):
         for name, one in contestants.items():
@@ -127,7 +129,7 @@ async def _many_at_a_time(
 
 async def _slice(one: Contestant, seconds: float) -> tuple[int, float, float]:
     async with aio.insecure_channel(one.server.target) as channel:
-        call = channel.unary_unary(one.path)
+        call: aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(one.path)
         await call(one.request)
         cpu_s, started_s = one.server.cpu_s(), time.perf_counter()
 

@@ -81,8 +81,10 @@ def measure_overload(
     """
     path = save(image_program(weights), folder, _MODEL)
     pixels = np.random.default_rng(0).integers(0, 256, (1, PIXELS, PIXELS, 3), np.uint8)
-    flags = ("--max-concurrent-inferences", str(workers), "--engine-threads", "1")
-    flags += ("--max-queued-inferences", str(workers))
+    flags = (
+        *("--max-concurrent-inferences", str(workers), "--engine-threads", "1"),
+        *("--max-queued-inferences", str(workers)),
+    )
     with smidgen_server(folder, {_MODEL: path}, *flags) as server:
         return asyncio.run(
             _measure(server.target, pixels_message(_MODEL, pixels), workers, factor, seconds)
@@ -93,7 +95,7 @@ async def _measure(
     target: str, request: bytes, workers: int, factor: float, seconds: float
 ) -> Overload:
     async with aio.insecure_channel(target) as channel:
-        call = channel.unary_unary(INFER)
+        call: aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(INFER)
         await _closed(call, request, at_once=1, seconds=1.0)
         unloaded = await _closed(call, request, at_once=1, seconds=max(2.0, seconds / 10))
         busy_s = max(2.0, seconds / 5)

@@ -84,7 +84,7 @@ async def _serve_slice(
 ) -> tuple[float, float]:
     """Returns requests a second and CPU seconds of the server for each."""
     async with aio.insecure_channel(server.target) as channel:
-        call = channel.unary_unary(INFER)
+        call: aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(INFER)
         await call(request)
         cpu_s, started_s = server.cpu_s(), time.perf_counter()
 
