@@ -127,7 +127,6 @@ class Authorize(CallInterceptor):
     """Finds out who is calling and makes the call that caller's."""
 
     def __init__(self, gate: Gate) -> None:
-        super().__init__()
         self._gate = gate
 
     @asynccontextmanager

@@ -21,6 +21,7 @@ from smidgen_service.handlers.optimization import OptimizationHandler
 from smidgen_service.handlers.receiving import UploadReceiver
 from smidgen_service.handlers.reports import ReportHandler
 from smidgen_service.handlers.repository import RepositoryHandler
+from smidgen_service.handlers.run_times import RunTimes
 from smidgen_service.handlers.streams import StreamReader
 from smidgen_service.handlers.uploading import Uploader
 from smidgen_service.handlers.versions import VersionResolver
@@ -231,6 +232,7 @@ class Application:
                 admission,
                 self._compute_threads,
                 self._metrics,
+                RunTimes(),
                 quotas=self._quotas,
                 images=ImageInputs(
                     self._decoder, io_threads, most_bytes=settings.max_message_bytes

@@ -44,51 +44,27 @@ def rpc_type(is_client_stream: bool, is_server_stream: bool) -> str:
     return "server_stream" if is_server_stream else "unary"
 
 
-class CallInterceptor(aio.ServerInterceptor, ABC):
-    """Puts an asynchronous context manager around every call, whatever its type.
-
-    Methods and what is inside of this interceptor are the same for every call of a path, so each
-    path is wrapped once.
-    """
+class CallInterceptor(ABC):
+    """Puts an asynchronous context manager around every call, whatever its type."""
 
     silence_s: float | None = None
     """How long a client's stream may take to its first message; None for as long as it likes."""
     refuses_malformed = False
-    """Whether this interceptor is the one that raises for messages that cannot be parsed."""
-
-    def __init__(self) -> None:
-        self._wrapped: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
+    """Whether this interceptor is the one that raises for messages that cannot be parsed; it must
+    be the innermost."""
 
     @abstractmethod
     def around(self, method: Method, context: Context) -> AbstractAsyncContextManager[None]:
         """Returns what surrounds one call."""
 
-    def on_received(self, method: Method) -> None:
+    def on_received(self, method: Method) -> None:  # noqa: B027 - not all need it
         """Is told of every message that arrives."""
 
-    def on_sent(self, method: Method) -> None:
+    def on_sent(self, method: Method) -> None:  # noqa: B027 - not all need it
         """Is told of every message that goes out."""
 
-    async def intercept_service(
-        self,
-        continuation: Callable[
-            [grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]
-        ],
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> grpc.RpcMethodHandler[Any, Any] | None:
-        """Wraps the handler of the call; an unknown method has none."""
-        path = handler_call_details.method
-        known = self._wrapped.get(path)
-        if known is not None:
-            return known
-        handler = await continuation(handler_call_details)
-        if handler is None:
-            return None  # grpc answers UNIMPLEMENTED
-        wrapped = self._wrap(handler, path)
-        self._wrapped[path] = wrapped
-        return wrapped
-
-    def _wrap(self, handler: Any, path: str) -> grpc.RpcMethodHandler[Any, Any]:
+    def wrap(self, handler: Any, path: str) -> grpc.RpcMethodHandler[Any, Any]:
+        """Returns the handler of a path with this interceptor around it."""
         method = Method(path, handler.request_streaming, handler.response_streaming)
         name, factory = _FACTORIES[method.is_client_stream, method.is_server_stream]
         behaviour = getattr(handler, name)
@@ -99,7 +75,9 @@ class CallInterceptor(aio.ServerInterceptor, ABC):
         )
         result: grpc.RpcMethodHandler[Any, Any] = factory(
             wrapped,
-            request_deserializer=_tolerant(handler.request_deserializer),
+            request_deserializer=_tolerant(handler.request_deserializer)
+            if self.refuses_malformed
+            else handler.request_deserializer,
             response_serializer=handler.response_serializer,
         )
         return result
@@ -161,6 +139,37 @@ async def begun_in_time(messages: AsyncIterator[Any], limit_s: float) -> AsyncIt
     yield first
     async for message in messages:
         yield message
+
+
+class Chain(aio.ServerInterceptor):
+    """Several interceptors as one, the first outermost: grpc takes time for each that it knows.
+
+    Each path is wrapped once.
+    """
+
+    def __init__(self, *interceptors: CallInterceptor) -> None:
+        self._interceptors = interceptors
+        self._wrapped: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
+
+    async def intercept_service(
+        self,
+        continuation: Callable[
+            [grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]
+        ],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> grpc.RpcMethodHandler[Any, Any] | None:
+        """Wraps the handler of the call in all of them; an unknown method has none."""
+        path = handler_call_details.method
+        handler = self._wrapped.get(path)
+        if handler is not None:
+            return handler
+        handler = await continuation(handler_call_details)
+        if handler is None:
+            return None  # grpc answers UNIMPLEMENTED
+        for interceptor in reversed(self._interceptors):
+            handler = interceptor.wrap(handler, path)
+        self._wrapped[path] = handler
+        return handler
 
 
 class Malformed:

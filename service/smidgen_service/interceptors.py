@@ -21,7 +21,7 @@ from smidgen_service.converters.open_inference.wording import tritons_words
 from smidgen_service.faults import hide
 from smidgen_service.interception import CallInterceptor, Context, Method
 from smidgen_service.lifecycle import Lifecycle
-from smidgen_service.logs import REQUEST_ID, log
+from smidgen_service.logs import LOGGER, REQUEST_ID, log
 from smidgen_service.metrics import Metrics
 from smidgen_service.security.principals import CALLER
 
@@ -63,7 +63,6 @@ class RequestIds(CallInterceptor):
     """
 
     def __init__(self) -> None:
-        super().__init__()
         self._second = 0
         self._logged = 0
 
@@ -79,17 +78,9 @@ class RequestIds(CallInterceptor):
             code = code_of_exception(error, context)
             raise
         finally:
-            caller = CALLER.get()
-            elapsed_ms = (time.perf_counter() - started_s) * 1000
-            log(
-                "rpc",
-                level=logging.INFO if self._is_logged(method, code) else logging.DEBUG,
-                method=method.path.removeprefix("/"),
-                code=code.name,
-                duration_ms=round(elapsed_ms, 3),
-                tenant=caller.tenant if caller is not None and caller.name else None,
-                caller=caller.name or None if caller is not None else None,
-            )
+            level = logging.INFO if self._is_logged(method, code) else logging.DEBUG
+            if LOGGER.isEnabledFor(level):
+                _log_call(level, method, code, started_s)
         # Headers before an error would keep clients from retrying, and sending them takes time:
         # only successful calls of clients that asked for their id have it there as well.
         if not method.is_server_stream and sent_request_id(context) is not None:
@@ -106,21 +97,34 @@ class RequestIds(CallInterceptor):
         return self._logged <= MOST_LOGGED_PER_SECOND and not is_health
 
 
+def _log_call(level: int, method: Method, code: grpc.StatusCode, started_s: float) -> None:
+    caller = CALLER.get()
+    log(
+        "rpc",
+        level=level,
+        method=method.path.removeprefix("/"),
+        code=code.name,
+        duration_ms=round((time.perf_counter() - started_s) * 1000, 3),
+        tenant=caller.tenant if caller is not None and caller.name else None,
+        caller=caller.name or None if caller is not None else None,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class _Series:
-    """The series of one method."""
+    """The series of one method; `handled` has those of the codes that were met."""
 
     started: Counter
     received: Counter
     sent: Counter
     seconds: Histogram
+    handled: dict[grpc.StatusCode, Counter]
 
 
 class RpcMetrics(CallInterceptor):
     """Counts calls and messages under the names that community dashboards know."""
 
     def __init__(self, metrics: Metrics) -> None:
-        super().__init__()
         self._metrics = metrics
         self._series: dict[str, _Series] = {}
 
@@ -145,8 +149,15 @@ class RpcMetrics(CallInterceptor):
             code = code_of_exception(error, context)
             raise
         finally:
-            self._metrics.rpc_handled.labels(*method.labels, code.name).inc()
+            self._handled(series, method, code).inc()
             series.seconds.observe(time.perf_counter() - started_s)
+
+    def _handled(self, series: _Series, method: Method, code: grpc.StatusCode) -> Counter:
+        found = series.handled.get(code)
+        if found is None:
+            found = self._metrics.rpc_handled.labels(*method.labels, code.name)
+            series.handled[code] = found
+        return found
 
     def _of(self, method: Method) -> _Series:
         """Returns the series of a method; finding them by labels takes longer than counting."""
@@ -158,6 +169,7 @@ class RpcMetrics(CallInterceptor):
                 received=metrics.rpc_received.labels(*labels),
                 sent=metrics.rpc_sent.labels(*labels),
                 seconds=metrics.rpc_seconds.labels(*labels),
+                handled={},
             )
             self._series[method.path] = series
         return series
@@ -172,7 +184,6 @@ class Admit(CallInterceptor):
     refuses_malformed = True
 
     def __init__(self, lifecycle: Lifecycle, *, silence_s: float | None = None) -> None:
-        super().__init__()
         self._lifecycle = lifecycle
         self.silence_s = silence_s
 

@@ -21,6 +21,7 @@ from prometheus_client import (
     start_http_server,
 )
 
+from smidgen_service.inference_series import VersionSeries
 from smidgen_service.statistics import InferenceStatistics
 
 RPC_LABELS = ("grpc_type", "grpc_service", "grpc_method")
@@ -162,6 +163,7 @@ class Metrics:
         self.artifact_bytes = self._gauge("smidgen_artifact_bytes")
         self.kernel_info = self._gauge("smidgen_kernel_info")
         self.build_info = self._gauge("smidgen_build_info")
+        self._series: dict[tuple[str, int], VersionSeries] = {}
         self._initialise()
 
     def initialise_rpcs(self, methods: Iterable[tuple[str, str, str]]) -> None:
@@ -173,8 +175,23 @@ class Metrics:
             self.rpc_seconds.labels(*labels)
             self.rpc_handled.labels(*labels, "OK")
 
+    def of_version(self, label: str, version: int) -> VersionSeries:
+        """Returns the series of a version's inferences, by what stands for its model in metrics."""
+        found = self._series.get((label, version))
+        if found is None:
+            found = VersionSeries(
+                (label, str(version)),
+                requests=self.inference_requests,
+                stage_seconds=self.inference_stage_seconds,
+                batch_size=self.inference_batch_size,
+            )
+            self._series[label, version] = found
+        return found
+
     def forget_model(self, label: str) -> None:
         """Drops the series of a deleted model, by what stands for it in metrics."""
+        for key in [key for key in self._series if key[0] == label]:
+            del self._series[key]
         per_model = (
             self.inference_requests,
             self.inference_stage_seconds,

@@ -33,7 +33,7 @@ from smidgen.v1 import (
 from smidgen_service.admittance import MOST_METADATA_BYTES, Authorize, RefuseEarly
 from smidgen_service.application import Application, Handlers
 from smidgen_service.data_dir import DataDir, DataDirIncompleteError, DataDirInUseError
-from smidgen_service.interception import rpc_type
+from smidgen_service.interception import Chain, rpc_type
 from smidgen_service.interceptors import Admit, ErrorGuard, RequestIds, RpcMetrics
 from smidgen_service.jobs.sandbox import layers
 from smidgen_service.lifecycle import Lifecycle, Phase
@@ -221,9 +221,11 @@ class Server:
         kinds = {f"/{service}/{name}": _STREAMS[kind] for kind, service, name in _methods()}
         return (
             RefuseEarly(gate, around, kinds),
-            *around,
-            Authorize(gate),
-            Admit(self._lifecycle, silence_s=self._settings.stream_idle_seconds),
+            Chain(
+                *around,
+                Authorize(gate),
+                Admit(self._lifecycle, silence_s=self._settings.stream_idle_seconds),
+            ),
         )
 
     def _limits_of(self, tenant: str) -> TenantLimits:

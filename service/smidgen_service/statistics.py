@@ -38,6 +38,11 @@ class StageTimes:
     compute_s: float
     output_s: float
 
+    @property
+    def total_s(self) -> float:
+        """The seconds of all stages."""
+        return self.input_s + self.compute_s + self.output_s
+
 
 @dataclass(slots=True)
 class StageSpent:

@@ -14,6 +14,7 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc import aio
 
 from smidgen.errors import InvalidTensorError
+from smidgen_service.interception import Chain
 from smidgen_service.interceptors import Admit, ErrorGuard, RequestIds, RpcMetrics
 from smidgen_service.lifecycle import Lifecycle, Phase
 from smidgen_service.logs import JsonFormatter
@@ -77,7 +78,7 @@ class Harness:
             RpcMetrics(self.metrics),
             Admit(self.lifecycle),
         )
-        self.server = aio.server(interceptors=interceptors)
+        self.server = aio.server(interceptors=(Chain(*interceptors),))
         self.server.add_generic_rpc_handlers((self.service,))
         self.port = self.server.add_insecure_port("127.0.0.1:0")
 

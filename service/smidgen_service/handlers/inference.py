@@ -6,12 +6,7 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 
-import numpy as np
-from numpy.typing import NDArray
-
-from smidgen.engine import Engine
 from smidgen.errors import InvalidTensorError, SmidgenError
 from smidgen_service import names
 from smidgen_service.errors import (
@@ -24,10 +19,11 @@ from smidgen_service.errors import (
     TooLargeError,
 )
 from smidgen_service.handlers.admission import Admission
-from smidgen_service.handlers.classes import greatest_values
+from smidgen_service.handlers.computation import Arrays, Computed, Wanted, compute, shapes_of
 from smidgen_service.handlers.engines import EngineCache
 from smidgen_service.handlers.images import ImageInputs, RawImages
-from smidgen_service.handlers.tensors import RawTensor, check_finite, check_tensors, raw_tensor
+from smidgen_service.handlers.run_times import RunTimes
+from smidgen_service.handlers.tensors import RawTensor, check_tensors
 from smidgen_service.handlers.versions import VersionResolver
 from smidgen_service.metrics import Metrics
 from smidgen_service.quotas import Quotas
@@ -72,14 +68,6 @@ class InferenceAnswer:
     compute_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class _Computed:
-    outputs: tuple[RawTensor, ...]
-    batch_size: int
-    started_s: float
-    times: StageTimes
-
-
 class InferenceHandler:
     """What InferenceService does."""
 
@@ -90,6 +78,7 @@ class InferenceHandler:
         admission: Admission,
         threads: Threads,
         metrics: Metrics,
+        run_times: RunTimes,
         *,
         quotas: Quotas,
         images: ImageInputs,
@@ -100,6 +89,7 @@ class InferenceHandler:
         self._admission = admission
         self._threads = threads
         self._metrics = metrics
+        self._run_times = run_times
         self._quotas = quotas
         self._images = images
         self._most_answer_bytes = most_answer_bytes
@@ -115,43 +105,45 @@ class InferenceHandler:
         """
         arrived_s = time.perf_counter()
         version = await self._versions.resolve(request.model_id, request.version)
-        labels = (metric_label(current_tenant(), version.model_id), str(version.version))
         try:
-            computed, engine = await self._run(request, version, deadline_s)
+            computed = await self._run(request, version, deadline_s)
         except BaseException as error:
-            outcome, total_s = _outcome(error), time.perf_counter() - arrived_s
-            self._metrics.inference_requests.labels(*labels, outcome).inc()
-            self._metrics.statistics.failed(labels[0], version.version, outcome, total_s=total_s)
+            self._count_failure(version, _outcome(error), time.perf_counter() - arrived_s)
             raise
         queue_s = computed.started_s - arrived_s
-        self._observe(labels, computed, queue_s)
-        self._count(version, computed, queue_s, time.perf_counter() - arrived_s)
+        self._count_success(version, computed, queue_s, time.perf_counter() - arrived_s)
         return InferenceAnswer(
             model_version=names.version_name(version.model_id, version.version),
             outputs=computed.outputs,
-            isa=engine.isa,
+            isa=computed.isa,
             queue_s=queue_s,
             compute_s=computed.times.compute_s,
         )
 
     async def _run(
         self, request: InferenceRequest, version: VersionRecord, deadline_s: float | None
-    ) -> tuple[_Computed, Engine]:
+    ) -> Computed:
         _check_outputs(request.output_names, version)
         # Names, types and lengths are looked at before the request may take a place.
-        arrays = {}
+        arrays: Arrays = {}
         if request.images is None:
             arrays = check_tensors(request.inputs, version.inputs)
+        wanted = Wanted(
+            request.output_names or [spec.name for spec in version.outputs],
+            request.class_counts,
+            self._most_answer_bytes,
+        )
         with self._quotas.inference():
-            return await self._compute_in_turn(request, version, arrays, deadline_s)
+            return await self._compute_in_turn(request, version, arrays, wanted, deadline_s)
 
     async def _compute_in_turn(
         self,
         request: InferenceRequest,
         version: VersionRecord,
-        arrays: Mapping[str, NDArray[np.generic]],
+        arrays: Arrays,
+        wanted: Wanted,
         deadline_s: float | None,
-    ) -> tuple[_Computed, Engine]:
+    ) -> Computed:
         async with self._admission.place(deadline_s):
             engine = await self._engines.get(version.sha256)
             if request.images is not None:
@@ -161,75 +153,48 @@ class InferenceHandler:
                     version.inputs,
                     names.version_name(version.model_id, version.version),
                 )
-            wanted = request.output_names or [spec.name for spec in version.outputs]
-            compute = partial(
-                _compute,
-                class_counts=request.class_counts,
-                most_answer_bytes=self._most_answer_bytes,
-            )
-            return await self._threads.run(compute, engine, arrays, wanted), engine
+            shapes = shapes_of(arrays)
+            if self._run_times.is_brief(version.sha256, shapes):
+                computed = compute(engine, arrays, wanted)
+            else:
+                computed = await self._threads.run(compute, engine, arrays, wanted)
+            self._count_run(version, shapes, computed.samples, computed.times)
+            return computed
 
-    def _observe(self, labels: tuple[str, str], computed: _Computed, queue_s: float) -> None:
-        self._metrics.inference_requests.labels(*labels, "ok").inc()
-        self._metrics.inference_batch_size.labels(*labels).observe(computed.batch_size)
-        stages = {
-            "queue": queue_s,
-            "input": computed.times.input_s,
-            "compute": computed.times.compute_s,
-            "output": computed.times.output_s,
-        }
-        for stage, seconds in stages.items():
-            self._metrics.inference_stage_seconds.labels(*labels, stage).observe(seconds)
-
-    def _count(
-        self, version: VersionRecord, computed: _Computed, queue_s: float, total_s: float
+    def _count_run(
+        self,
+        version: VersionRecord,
+        shapes: tuple[tuple[int, ...], ...],
+        samples: int,
+        times: StageTimes,
     ) -> None:
-        statistics = self._metrics.statistics
-        label = metric_label(current_tenant(), version.model_id)
-        key = (label, version.version, computed.batch_size)
-        statistics.executed(*key, computed.times)
-        statistics.succeeded(*key, queue_s=queue_s, times=computed.times, total_s=total_s)
+        self._run_times.record(version.sha256, shapes, samples, times.total_s)
+        label = _label(version)
+        self._metrics.of_version(label, version.version).executed(samples)
+        self._metrics.statistics.executed(label, version.version, samples, times)
 
-
-def _compute(
-    engine: Engine,
-    arrays: Mapping[str, NDArray[np.generic]],
-    wanted: Sequence[str],
-    *,
-    class_counts: Mapping[str, int],
-    most_answer_bytes: int,
-) -> _Computed:
-    started_s = time.perf_counter()
-    check_finite(arrays)
-    checked_s = time.perf_counter()
-    results = engine.run(arrays, check_finite=False)
-    computed_s = time.perf_counter()
-    answer_bytes = sum(results[name].nbytes for name in wanted)
-    if answer_bytes > most_answer_bytes:
-        raise TooLargeError(
-            f"the outputs have {answer_bytes} bytes, an answer holds at most {most_answer_bytes}; "
-            "send fewer samples at a time, or ask for fewer outputs",
-            reason="ANSWER_TOO_LARGE",
-            found=answer_bytes,
-            most=most_answer_bytes,
+    def _count_success(
+        self, version: VersionRecord, computed: Computed, queue_s: float, total_s: float
+    ) -> None:
+        label = _label(version)
+        self._metrics.of_version(label, version.version).succeeded(queue_s, computed.times)
+        self._metrics.statistics.succeeded(
+            label,
+            version.version,
+            computed.samples,
+            queue_s=queue_s,
+            times=computed.times,
+            total_s=total_s,
         )
-    outputs = tuple(
-        greatest_values(name, results[name], class_counts[name])
-        if name in class_counts
-        else raw_tensor(name, results[name])
-        for name in wanted
-    )
-    first = next(iter(arrays.values()))
-    return _Computed(
-        outputs=outputs,
-        batch_size=first.shape[0] if first.ndim else 1,
-        started_s=started_s,
-        times=StageTimes(
-            input_s=checked_s - started_s,
-            compute_s=computed_s - checked_s,
-            output_s=time.perf_counter() - computed_s,
-        ),
-    )
+
+    def _count_failure(self, version: VersionRecord, outcome: str, total_s: float) -> None:
+        label = _label(version)
+        self._metrics.of_version(label, version.version).failed(outcome)
+        self._metrics.statistics.failed(label, version.version, outcome, total_s=total_s)
+
+
+def _label(version: VersionRecord) -> str:
+    return metric_label(current_tenant(), version.model_id)
 
 
 def _check_outputs(wanted: Sequence[str], version: VersionRecord) -> None:

@@ -9,6 +9,7 @@ import grpc
 import pytest
 from grpc import aio
 
+from smidgen_service.interception import Chain
 from smidgen_service.interceptors import Admit, ErrorGuard
 from smidgen_service.lifecycle import Lifecycle, Phase
 from smidgen_service.open_inference import inference_service_pb2 as pb
@@ -26,7 +27,7 @@ def lifecycle() -> Lifecycle:
 
 @pytest.fixture
 async def channel(lifecycle: Lifecycle) -> AsyncIterator[aio.Channel]:
-    server = aio.server(interceptors=(ErrorGuard(), Admit(lifecycle)))
+    server = aio.server(interceptors=(Chain(ErrorGuard(), Admit(lifecycle)),))
     servicer = OpenInferenceServicer(NOBODY, NOBODY, NOBODY, lifecycle)
     add_service(SERVICE, servicer, server, encoded={"ModelInfer", "ModelStreamInfer"})
     port = server.add_insecure_port("127.0.0.1:0")

@@ -1,0 +1,112 @@
+"""One computation of an engine, and the answer that is made of its results."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smidgen.engine import Engine
+from smidgen_service.errors import TooLargeError
+from smidgen_service.handlers.classes import greatest_values
+from smidgen_service.handlers.tensors import RawTensor, check_finite, raw_tensor
+from smidgen_service.statistics import StageTimes
+
+Arrays = Mapping[str, NDArray[np.generic]]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a request wants of the results.
+
+    Attributes:
+        names: Outputs, in this order.
+        class_counts: Of outputs of which only the greatest values are wanted: how many.
+        most_bytes: Most bytes of them all.
+    """
+
+    names: Sequence[str]
+    class_counts: Mapping[str, int]
+    most_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Computed:
+    """What a request got.
+
+    Attributes:
+        outputs: Its outputs.
+        samples: Its samples.
+        isa: The instruction set that computed.
+        started_s: When its computation began, by time.perf_counter.
+        times: Of that computation.
+    """
+
+    outputs: tuple[RawTensor, ...]
+    samples: int
+    isa: str
+    started_s: float
+    times: StageTimes
+
+
+def compute(engine: Engine, arrays: Arrays, wanted: Wanted) -> Computed:
+    """Computes one request by itself.
+
+    Raises:
+        InvalidTensorError: a value is not finite, or the engine refuses the inputs.
+        TooLargeError: the outputs do not fit into an answer.
+    """
+    started_s = time.perf_counter()
+    check_finite(arrays)
+    checked_s = time.perf_counter()
+    results = engine.run(arrays, check_finite=False)
+    computed_s = time.perf_counter()
+    outputs = answer_of(results, wanted)
+    return Computed(
+        outputs=outputs,
+        samples=samples_of(arrays),
+        isa=engine.isa,
+        started_s=started_s,
+        times=StageTimes(
+            input_s=checked_s - started_s,
+            compute_s=computed_s - checked_s,
+            output_s=time.perf_counter() - computed_s,
+        ),
+    )
+
+
+def answer_of(results: Arrays, wanted: Wanted) -> tuple[RawTensor, ...]:
+    """Returns results as a request wants them.
+
+    Raises:
+        TooLargeError: they do not fit into an answer.
+    """
+    answer_bytes = sum(results[name].nbytes for name in wanted.names)
+    if answer_bytes > wanted.most_bytes:
+        raise TooLargeError(
+            f"the outputs have {answer_bytes} bytes, an answer holds at most {wanted.most_bytes}; "
+            "send fewer samples at a time, or ask for fewer outputs",
+            reason="ANSWER_TOO_LARGE",
+            found=answer_bytes,
+            most=wanted.most_bytes,
+        )
+    return tuple(
+        greatest_values(name, results[name], wanted.class_counts[name])
+        if name in wanted.class_counts
+        else raw_tensor(name, results[name])
+        for name in wanted.names
+    )
+
+
+def samples_of(arrays: Arrays) -> int:
+    """Returns the first extent of the first input, 1 where it has none."""
+    first = next(iter(arrays.values()))
+    return first.shape[0] if first.ndim else 1
+
+
+def shapes_of(arrays: Arrays) -> tuple[tuple[int, ...], ...]:
+    """Returns the shapes of all inputs."""
+    return tuple(array.shape for array in arrays.values())

@@ -1,0 +1,44 @@
+"""Averages of the times of computations."""
+
+from __future__ import annotations
+
+import pytest
+
+from smidgen_service.handlers import run_times
+from smidgen_service.handlers.run_times import BRIEF_S, RunTimes
+
+ONE, TWO = ((1, 4),), ((2, 4),)
+
+
+def test_an_estimate_is_that_of_the_samples() -> None:
+    times = RunTimes()
+    assert times.estimate_s("a", 5) == 0.0
+    times.record("a", TWO, 2, 0.4)
+    assert times.estimate_s("a", 5) == pytest.approx(1.0)
+    times.record("a", ONE, 1, 0.7)
+    assert times.estimate_s("a", 1) == pytest.approx(0.2 + 0.2 * 0.5)
+    assert times.estimate_s("b", 1) == 0.0
+
+
+def test_only_shapes_that_were_short_several_times_are_brief() -> None:
+    times = RunTimes()
+    for _ in range(2):
+        times.record("a", ONE, 1, BRIEF_S / 2)
+        assert not times.is_brief("a", ONE)
+    times.record("a", ONE, 1, BRIEF_S / 2)
+    assert times.is_brief("a", ONE)
+    assert not times.is_brief("a", TWO)
+    assert not times.is_brief("b", ONE)
+    times.record("a", ONE, 1, 10 * BRIEF_S)
+    assert not times.is_brief("a", ONE)
+    for _ in range(12):
+        times.record("a", ONE, 1, BRIEF_S / 2)
+    assert times.is_brief("a", ONE)
+
+
+def test_what_is_known_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_times, "MOST_KNOWN", 2)
+    times = RunTimes()
+    for name in ("a", "b", "a", "c"):
+        times.record(name, ONE, 1, 1.0)
+    assert [times.estimate_s(name, 1) for name in "abc"] == [1.0, 0.0, 1.0]
