@@ -232,7 +232,7 @@ class Application:
                 admission,
                 self._compute_threads,
                 self._metrics,
-                RunTimes(),
+                run_times=RunTimes(),
                 quotas=self._quotas,
                 images=ImageInputs(
                     self._decoder, io_threads, most_bytes=settings.max_message_bytes

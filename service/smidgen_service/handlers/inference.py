@@ -19,7 +19,14 @@ from smidgen_service.errors import (
     TooLargeError,
 )
 from smidgen_service.handlers.admission import Admission
-from smidgen_service.handlers.computation import Arrays, Computed, Wanted, compute, shapes_of
+from smidgen_service.handlers.computation import (
+    Arrays,
+    Computed,
+    Wanted,
+    compute,
+    samples_of,
+    shapes_of,
+)
 from smidgen_service.handlers.engines import EngineCache
 from smidgen_service.handlers.images import ImageInputs, RawImages
 from smidgen_service.handlers.run_times import RunTimes
@@ -78,8 +85,8 @@ class InferenceHandler:
         admission: Admission,
         threads: Threads,
         metrics: Metrics,
-        run_times: RunTimes,
         *,
+        run_times: RunTimes,
         quotas: Quotas,
         images: ImageInputs,
         most_answer_bytes: int,
@@ -144,7 +151,9 @@ class InferenceHandler:
         wanted: Wanted,
         deadline_s: float | None,
     ) -> Computed:
-        async with self._admission.place(deadline_s):
+        samples = samples_of(arrays) if request.images is None else request.images.count
+        estimate_s = self._run_times.estimate_s(version.sha256, samples)
+        async with self._admission.place(deadline_s, estimate_s):
             engine = await self._engines.get(version.sha256)
             if request.images is not None:
                 arrays = await self._images.arrays(

@@ -7,7 +7,7 @@ from collections.abc import Hashable
 
 MOST_KNOWN = 4096
 """Versions, and versions with shapes, of which times are kept: clients choose the shapes."""
-BRIEF_S = 100e-6
+BRIEF_S = 250e-6
 """A computation shorter than this costs less than handing it over to a thread and back."""
 _WEIGHT = 0.2
 _RUNS_TO_BE_BRIEF = 3

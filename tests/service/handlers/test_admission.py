@@ -71,3 +71,53 @@ async def test_cancelled_request_leaves_its_place_to_others() -> None:
             await waiting
     async with admission.place(1.0):
         pass
+
+
+async def test_a_refusal_tells_how_long_the_queue_is() -> None:
+    admission = Admission(Metrics(), most_running=2, most_queued=1)
+    async with admission.place(None, 4.0), admission.place(None, 2.0):
+        with admission.waiting(None, 3.0), pytest.raises(OverloadedError) as caught:
+            async with admission.place(None, 1.0):
+                pytest.fail("more requests waited than may")
+        assert caught.value.retry_after_s == pytest.approx((3.0 + (4.0 + 2.0) / 2) / 2)
+    async with admission.place(None, 90.0), admission.place(None, 90.0):
+        with admission.waiting(None, 3.0), pytest.raises(OverloadedError) as caught:
+            async with admission.place(None, 1.0):
+                pytest.fail("more requests waited than may")
+    assert caught.value.retry_after_s == 10.0
+
+
+async def test_requests_that_would_be_late_are_refused_at_once() -> None:
+    metrics = Metrics()
+    admission = Admission(metrics, most_running=1, most_queued=9)
+    async with admission.place(0.5, 20.0):  # a free place: whatever the estimate, it is tried
+        with pytest.raises(DeadlineError, match="would wait 10000 ms and compute 1000 ms"):
+            async with admission.place(10.9, 1.0):
+                pytest.fail("a request ran that would have been late")
+        assert gauges(metrics) == (1, 0)
+        with admission.waiting(11.1, 1.0):
+            assert gauges(metrics) == (1, 1)
+
+
+async def test_too_little_time_at_its_turn_is_found_before_the_computation() -> None:
+    admission = Admission(Metrics(), most_running=1, most_queued=9)
+    async with admission.place(None):
+        turn = asyncio.create_task(admission.place(0.2, 0.15).__aenter__())
+        await asyncio.sleep(0.1)
+    with pytest.raises(DeadlineError, match="turn came"):
+        await turn
+    async with admission.place(None):
+        assert admission.expected_wait_s == 0.0
+
+
+async def test_a_cancelled_request_frees_its_place_in_the_queue_at_once() -> None:
+    metrics = Metrics()
+    admission = Admission(metrics, most_running=1, most_queued=1)
+    async with admission.place(None, 1.0):
+        waiting = asyncio.create_task(admission.place(None, 2.0).__aenter__())
+        await asyncio.sleep(0)
+        assert admission.expected_wait_s == pytest.approx(2.5)
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        assert gauges(metrics) == (1, 0)
+        assert admission.expected_wait_s == pytest.approx(0.5)
