@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
+from grpc import aio
 
 from benchmarks.serving import echo
 from smidgen.v1 import inference_service_pb2, tensor_pb2
@@ -14,7 +13,7 @@ INFER = "/smidgen.v1.InferenceService/Infer"
 MODEL_INFER = "/inference.GRPCInferenceService/ModelInfer"
 ECHO = echo.PATH
 
-Behaviour = Callable[[bytes], object]
+UnaryCall = aio.UnaryUnaryMultiCallable[bytes, bytes]
 
 
 def infer_message(model_id: str, values: np.ndarray) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,14 @@ import grpc
 import numpy as np
 from grpc import aio
 
-from benchmarks.serving.calls import ECHO, INFER, MODEL_INFER, infer_message, model_infer_message
+from benchmarks.serving.calls import (
+    ECHO,
+    INFER,
+    MODEL_INFER,
+    UnaryCall,
+    infer_message,
+    model_infer_message,
+)
 from benchmarks.serving.processes import ServerProcess, echo_server, smidgen_server
 from benchmarks.serving.programs import FEATURES, save, trivial_program
 from benchmarks.serving.quantiles import Quantiles, quantiles
@@ -97,7 +104,7 @@ def _rows(
 
 def _one_at_a_time(contestants: Mapping[str, Contestant], rounds: int) -> dict[str, Quantiles]:
     channels = {name: grpc.insecure_channel(one.server.target) for name, one in contestants.items()}
-    calls: dict[str, grpc.UnaryUnaryMultiCallable[bytes, bytes]] = {
+    calls: dict[str, Callable[[bytes], bytes]] = {
         name: channels[name].unary_unary(one.path) for name, one in contestants.items()
     }
     seconds: dict[str, list[float]] = {name: [] for name in contestants}
@@ -129,7 +136,7 @@ async def _many_at_a_time(
 
 async def _slice(one: Contestant, seconds: float) -> tuple[int, float, float]:
     async with aio.insecure_channel(one.server.target) as channel:
-        call: aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(one.path)
+        call: UnaryCall = channel.unary_unary(one.path)
         await call(one.request)
         cpu_s, started_s = one.server.cpu_s(), time.perf_counter()
 

@@ -13,7 +13,7 @@ import numpy as np
 from google.rpc import error_details_pb2, status_pb2
 from grpc import aio
 
-from benchmarks.serving.calls import INFER, pixels_message
+from benchmarks.serving.calls import INFER, UnaryCall, pixels_message
 from benchmarks.serving.processes import smidgen_server
 from benchmarks.serving.programs import PIXELS, image_program, save
 from benchmarks.serving.quantiles import Quantiles, quantiles
@@ -23,8 +23,6 @@ GOODPUT_BAR, LATENCY_BAR, REJECTION_BAR_MS, RECOVERY_BAR_S = 0.9, 2.0, 5.0, 2.0
 _MODEL = "lite0"
 _DETAILS, _PUSHBACK = "grpc-status-details-bin", "grpc-retry-pushback-ms"
 _PATIENCE_S, _PAUSE_S = 60.0, 0.01
-
-Call = aio.UnaryUnaryMultiCallable[bytes, bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +93,7 @@ async def _measure(
     target: str, request: bytes, workers: int, factor: float, seconds: float
 ) -> Overload:
     async with aio.insecure_channel(target) as channel:
-        call: aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(INFER)
+        call: UnaryCall = channel.unary_unary(INFER)
         await _closed(call, request, at_once=1, seconds=1.0)
         unloaded = await _closed(call, request, at_once=1, seconds=max(2.0, seconds / 10))
         busy_s = max(2.0, seconds / 5)
@@ -139,7 +137,7 @@ def summarize(
 
 
 async def _offer(
-    call: Call, request: bytes, *, rate: float, seconds: float
+    call: UnaryCall, request: bytes, *, rate: float, seconds: float
 ) -> tuple[list[asyncio.Task[Reply]], float]:
     """Sends requests at a rate, whatever becomes of them; returns them and how long it took."""
     sent: list[asyncio.Task[Reply]] = []
@@ -151,7 +149,7 @@ async def _offer(
     return sent, elapsed_s
 
 
-async def _closed(call: Call, request: bytes, *, at_once: int, seconds: float) -> list[Reply]:
+async def _closed(call: UnaryCall, request: bytes, *, at_once: int, seconds: float) -> list[Reply]:
     """Returns the replies that `at_once` callers got who always wait for one."""
     replies: list[Reply] = []
     started_s = time.perf_counter()
@@ -164,7 +162,7 @@ async def _closed(call: Call, request: bytes, *, at_once: int, seconds: float) -
     return replies
 
 
-async def _recovery(call: Call, request: bytes, limit_s: float) -> float:
+async def _recovery(call: UnaryCall, request: bytes, limit_s: float) -> float:
     started_s = time.perf_counter()
     while (elapsed_s := time.perf_counter() - started_s) < _PATIENCE_S:
         reply = await _reply(call, request)
@@ -174,7 +172,7 @@ async def _recovery(call: Call, request: bytes, limit_s: float) -> float:
     return elapsed_s
 
 
-async def _reply(call: Call, request: bytes) -> Reply:
+async def _reply(call: UnaryCall, request: bytes) -> Reply:
     started_s = time.perf_counter()
     try:
         await call(request)

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from grpc import aio
 
-from benchmarks.serving.calls import INFER, pixels_message
+from benchmarks.serving.calls import INFER, UnaryCall, pixels_message
 from benchmarks.serving.processes import ServerProcess, smidgen_server
 from benchmarks.serving.programs import PIXELS, image_program, save
 from benchmarks.subject import Weights
@@ -84,7 +84,7 @@ async def _serve_slice(
 ) -> tuple[float, float]:
     """Returns requests a second and CPU seconds of the server for each."""
     async with aio.insecure_channel(server.target) as channel:
-        call: aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(INFER)
+        call: UnaryCall = channel.unary_unary(INFER)
         await call(request)
         cpu_s, started_s = server.cpu_s(), time.perf_counter()
 

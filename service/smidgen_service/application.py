@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from smidgen_service.clock import now_us
 from smidgen_service.data_dir import DataDir
 from smidgen_service.handlers.admission import Admission
+from smidgen_service.handlers.batching import BatchLimits, BatchPolicy
 from smidgen_service.handlers.calibration import CalibrationHandler
 from smidgen_service.handlers.datasets import DatasetHandler
 from smidgen_service.handlers.decoding import ImageDecoder
@@ -193,6 +194,13 @@ class Application:
             most_running=settings.max_concurrent_inferences,
             most_queued=settings.max_queued_inferences,
         )
+        batching = BatchPolicy(
+            _batch_limits(settings.max_batch, settings.batch_delay_ms),
+            {
+                model_id: _batch_limits(one.max_batch, one.delay_ms)
+                for model_id, one in settings.batching.items()
+            },
+        )
         return Handlers(
             models=ModelHandler(
                 store,
@@ -233,6 +241,7 @@ class Application:
                 self._compute_threads,
                 self._metrics,
                 run_times=RunTimes(),
+                batching=batching,
                 quotas=self._quotas,
                 images=ImageInputs(
                     self._decoder, io_threads, most_bytes=settings.max_message_bytes
@@ -246,7 +255,12 @@ class Application:
                 self._metrics.statistics,
                 most_bytes=settings.max_message_bytes,
                 most_running=settings.max_concurrent_inferences,
+                batching=batching,
             ),
             receiver=receiver,
             threads=io_threads,
         )
+
+
+def _batch_limits(most_samples: int, delay_ms: float) -> BatchLimits | None:
+    return BatchLimits(most_samples, delay_ms / 1000) if most_samples > 1 else None

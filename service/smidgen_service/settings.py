@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from smidgen.engine import available_isas
@@ -17,6 +17,15 @@ from smidgen_service.security.certificates import CertificateFiles
 
 MIB = 1 << 20
 GIB = 1 << 30
+
+
+class ModelBatching(BaseModel):
+    """Dynamic batching of one model."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max_batch: int = Field(ge=1, le=4096)
+    delay_ms: float = Field(0.0, ge=0, le=1000)
 
 
 class Settings(BaseSettings):
@@ -82,6 +91,14 @@ class Settings(BaseSettings):
     """Most operations of one inference, roughly multiplications; longer ones are refused."""
     max_queued_inferences: int = Field(256, ge=0)
     """Inferences that may wait for their turn; more are refused with RESOURCE_EXHAUSTED."""
+    max_batch: int = Field(1, ge=1, le=4096)
+    """Most samples of requests to a version that are computed together (dynamic batching). 1 joins
+    none."""
+    batch_delay_ms: float = Field(0.0, ge=0, le=1000)
+    """How long a request waits for others to be joined with, in milliseconds. 0 joins only what
+    waits for a place anyway."""
+    batching: dict[str, ModelBatching] = Field(default_factory=dict)
+    """For single models, by id: `{"lite0": {"max_batch": 8, "delay_ms": 2}}`."""
     max_loaded_engines: int = Field(16, ge=1)
     """Converted versions kept ready in memory; the one unused for longest goes first."""
     job_workers: int = Field(1, ge=0, le=64)

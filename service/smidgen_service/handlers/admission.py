@@ -62,6 +62,7 @@ class Admission:
         self._most_queued = most_queued
         self._queued = 0
         self._queued_s = 0.0
+        self._running_count = 0
         self._running_s = 0.0
 
     @asynccontextmanager
@@ -113,7 +114,8 @@ class Admission:
             DeadlineError: the request would be late.
         """
         self._check_deadline(deadline_s, estimate_s)
-        if self._queued >= self._most_queued:
+        # Requests that may be joined are counted even if there are places for them.
+        if self._queued >= self._most_queued + self._most_running - self._running_count:
             raise OverloadedError(
                 f"{self._queued} requests are waiting and no more may; try again later, "
                 "or ask the operator for a longer queue",
@@ -169,10 +171,12 @@ class Admission:
     @contextmanager
     def _running(self, estimate_s: float) -> Iterator[None]:
         self._metrics.inflight_requests.inc()
+        self._running_count += 1
         self._running_s += estimate_s
         try:
             yield
         finally:
+            self._running_count -= 1
             self._running_s = max(0.0, self._running_s - estimate_s)
             self._metrics.inflight_requests.dec()
             self._places.release()

@@ -6,7 +6,9 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
+from smidgen.engine import Engine
 from smidgen.errors import InvalidTensorError, SmidgenError
 from smidgen_service import names
 from smidgen_service.errors import (
@@ -19,6 +21,7 @@ from smidgen_service.errors import (
     TooLargeError,
 )
 from smidgen_service.handlers.admission import Admission
+from smidgen_service.handlers.batching import Batcher, BatchPolicy
 from smidgen_service.handlers.computation import (
     Arrays,
     Computed,
@@ -29,12 +32,12 @@ from smidgen_service.handlers.computation import (
 )
 from smidgen_service.handlers.engines import EngineCache
 from smidgen_service.handlers.images import ImageInputs, RawImages
+from smidgen_service.handlers.joining import Asked, Run
 from smidgen_service.handlers.run_times import RunTimes
 from smidgen_service.handlers.tensors import RawTensor, check_tensors
 from smidgen_service.handlers.versions import VersionResolver
 from smidgen_service.metrics import Metrics
 from smidgen_service.quotas import Quotas
-from smidgen_service.statistics import StageTimes
 from smidgen_service.store.records import VersionRecord
 from smidgen_service.store.tenancy import current_tenant, metric_label
 from smidgen_service.threads import Threads
@@ -87,6 +90,7 @@ class InferenceHandler:
         metrics: Metrics,
         *,
         run_times: RunTimes,
+        batching: BatchPolicy,
         quotas: Quotas,
         images: ImageInputs,
         most_answer_bytes: int,
@@ -98,6 +102,8 @@ class InferenceHandler:
         self._metrics = metrics
         self._run_times = run_times
         self._quotas = quotas
+        self._batching = batching
+        self._batcher = Batcher(admission, threads)
         self._images = images
         self._most_answer_bytes = most_answer_bytes
 
@@ -153,34 +159,53 @@ class InferenceHandler:
     ) -> Computed:
         samples = samples_of(arrays) if request.images is None else request.images.count
         estimate_s = self._run_times.estimate_s(version.sha256, samples)
+        label = _label(version)
+        limits = self._batching.of(version.model_id, version.inputs, version.outputs)
+        if limits is not None and _are_one_batch(arrays):
+            with self._admission.waiting(deadline_s, estimate_s) as waiting:
+                engine = await self._engines.get(version.sha256)
+                arrays = await self._arrays(request, version, engine, arrays)
+                return await self._batcher.run(
+                    (version.sha256, label, version.version),
+                    engine,
+                    limits,
+                    Asked(arrays, wanted),
+                    waiting=waiting,
+                    record=partial(self._count_run, version, label, None),
+                )
         async with self._admission.place(deadline_s, estimate_s):
             engine = await self._engines.get(version.sha256)
-            if request.images is not None:
-                arrays = await self._images.arrays(
-                    request.images,
-                    engine.preprocessing,
-                    version.inputs,
-                    names.version_name(version.model_id, version.version),
-                )
+            arrays = await self._arrays(request, version, engine, arrays)
             shapes = shapes_of(arrays)
             if self._run_times.is_brief(version.sha256, shapes):
                 computed = compute(engine, arrays, wanted)
             else:
                 computed = await self._threads.run(compute, engine, arrays, wanted)
-            self._count_run(version, shapes, computed.samples, computed.times)
+            self._count_run(version, label, shapes, Run(computed.samples, computed.times))
             return computed
+
+    async def _arrays(
+        self, request: InferenceRequest, version: VersionRecord, engine: Engine, given: Arrays
+    ) -> Arrays:
+        if request.images is None:
+            return given
+        return await self._images.arrays(
+            request.images,
+            engine.preprocessing,
+            version.inputs,
+            names.version_name(version.model_id, version.version),
+        )
 
     def _count_run(
         self,
         version: VersionRecord,
-        shapes: tuple[tuple[int, ...], ...],
-        samples: int,
-        times: StageTimes,
+        label: str,
+        shapes: tuple[tuple[int, ...], ...] | None,
+        run: Run,
     ) -> None:
-        self._run_times.record(version.sha256, shapes, samples, times.total_s)
-        label = _label(version)
-        self._metrics.of_version(label, version.version).executed(samples)
-        self._metrics.statistics.executed(label, version.version, samples, times)
+        self._run_times.record(version.sha256, shapes, run.samples, run.times.total_s)
+        self._metrics.of_version(label, version.version).executed(run.samples)
+        self._metrics.statistics.executed(label, version.version, run.samples, run.times)
 
     def _count_success(
         self, version: VersionRecord, computed: Computed, queue_s: float, total_s: float
@@ -204,6 +229,11 @@ class InferenceHandler:
 
 def _label(version: VersionRecord) -> str:
     return metric_label(current_tenant(), version.model_id)
+
+
+def _are_one_batch(arrays: Arrays) -> bool:
+    """Tells whether all inputs have as many samples; images are one input, made later."""
+    return len({array.shape[0] for array in arrays.values()}) <= 1
 
 
 def _check_outputs(wanted: Sequence[str], version: VersionRecord) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from smidgen.tensor_spec import TensorSpec
 from smidgen_service import names
 from smidgen_service.errors import FailedPreconditionError, NotFoundError
+from smidgen_service.handlers.batching import BatchLimits, BatchPolicy
 from smidgen_service.handlers.engines import EngineCache
 from smidgen_service.handlers.tensors import item_bytes
 from smidgen_service.handlers.versions import VersionResolver, resolve_served, resolve_version
@@ -30,12 +31,14 @@ class ServedVersion:
         most_samples: Most samples whose values fit into one message; 0 where the first extents
             are no batch.
         most_running: Requests computed at the same time, of all models together.
+        batching: How its requests are joined; None if they are not.
     """
 
     record: VersionRecord
     numbers: tuple[int, ...]
     most_samples: int
     most_running: int
+    batching: BatchLimits | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,7 @@ class RepositoryHandler:
         statistics: What inference counted.
         most_bytes: Most bytes of a message.
         most_running: Requests computed at the same time.
+        batching: Which requests are joined.
     """
 
     def __init__(
@@ -68,6 +72,7 @@ class RepositoryHandler:
         *,
         most_bytes: int,
         most_running: int,
+        batching: BatchPolicy,
     ) -> None:
         self._database = database
         self._versions = versions
@@ -75,6 +80,7 @@ class RepositoryHandler:
         self._statistics = statistics
         self._most_bytes = most_bytes
         self._most_running = most_running
+        self._batching = batching
 
     async def is_ready(self, model_id: str, version: int | None) -> bool:
         """Tells whether requests would be taken."""
@@ -102,6 +108,7 @@ class RepositoryHandler:
             numbers,
             most_samples=most_samples(record.inputs, record.outputs, self._most_bytes),
             most_running=self._most_running,
+            batching=self._batching.of(model_id, record.inputs, record.outputs),
         )
 
     async def index(self, *, is_ready_only: bool) -> tuple[IndexEntry, ...]:

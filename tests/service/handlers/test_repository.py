@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from smidgen.formats.model_file import ModelFormat
 from smidgen.tensor_spec import TensorSpec
 from smidgen_service.errors import FailedPreconditionError, NotFoundError
+from smidgen_service.handlers.batching import BatchPolicy
 from smidgen_service.handlers.repository import RepositoryHandler, most_samples
 from smidgen_service.handlers.versions import VersionResolver
 from smidgen_service.statistics import InferenceStatistics, StageTimes
@@ -71,7 +72,15 @@ def handler(
 ) -> RepositoryHandler:
     cache = cast(Any, engines)
     versions = VersionResolver(database)
-    return RepositoryHandler(database, versions, cache, statistics, most_bytes=1600, most_running=3)
+    return RepositoryHandler(
+        database,
+        versions,
+        cache,
+        statistics,
+        most_bytes=1600,
+        most_running=3,
+        batching=BatchPolicy(),
+    )
 
 
 async def test_versions_are_described_one_by_one(handler: RepositoryHandler) -> None:

@@ -32,12 +32,19 @@ def config_to_message(served: ServedVersion) -> pb.ModelConfigResponse:
     """Returns the configuration; its dims leave the batch out where there is one."""
     record = served.record
     first = 1 if served.most_samples else 0
+    most_samples, batching = served.most_samples, None
+    if served.batching is not None:
+        most_samples = min(most_samples, served.batching.most_samples)
+        batching = pb.ModelDynamicBatching(
+            max_queue_delay_microseconds=round(served.batching.most_delay_s * 1e6)
+        )
     config = pb.ModelConfig(
         name=record.model_id,
         platform=PLATFORM,
         backend=PLATFORM,
+        dynamic_batching=batching,
         version_policy=pb.ModelVersionPolicy(all=pb.ModelVersionPolicy.All()),
-        max_batch_size=served.most_samples,
+        max_batch_size=most_samples,
         input=[
             pb.ModelInput(name=spec.name, data_type=_data_type(spec), dims=_extents(spec, first))
             for spec in record.inputs
