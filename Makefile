@@ -58,8 +58,8 @@ sanitize-thread: setup
 	$(BIN)/cmake --build build/sanitize-thread --parallel $(JOBS) --target test_base test_engine test_sample_nets
 	$(BIN)/ctest --test-dir build/sanitize-thread --output-on-failure --tests-regex '^(base|engine|sample_nets)$$'
 
-soak: setup ## Run the engine for minutes with flat memory, kill the server at 200 points, fail every call of its disk
-	$(BIN)/python -m pytest -m soak tests/python/test_engine_soak.py tests/service/durability
+soak: setup ## Run engine and server for minutes with flat memory, kill the server at 200 points, fail every call of its disk
+	$(BIN)/python -m pytest -m soak tests/python/test_engine_soak.py tests/service/durability tests/service/test_flat_resources.py
 
 lint: setup
 	$(BIN)/ruff check

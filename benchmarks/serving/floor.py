@@ -104,9 +104,7 @@ def _rows(
 
 def _one_at_a_time(contestants: Mapping[str, Contestant], rounds: int) -> dict[str, Quantiles]:
     channels = {name: grpc.insecure_channel(one.server.target) for name, one in contestants.items()}
-    calls: dict[str, Callable[[bytes], bytes]] = {
-        name: channels[name].unary_unary(one.path) for name, one in contestants.items()
-    }
+    calls = {name: _caller(channels[name], one.path) for name, one in contestants.items()}
     seconds: dict[str, list[float]] = {name: [] for name in contestants}
     for turn in range(-_WARM_UP, rounds):
         for name, one in contestants.items():
@@ -117,6 +115,11 @@ def _one_at_a_time(contestants: Mapping[str, Contestant], rounds: int) -> dict[s
     for channel in channels.values():
         channel.close()
     return {name: quantiles(found) for name, found in seconds.items()}
+
+
+def _caller(channel: grpc.Channel, path: str) -> Callable[[bytes], bytes]:
+    call: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(path)
+    return call
 
 
 async def _many_at_a_time(
