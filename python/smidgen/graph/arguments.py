@@ -55,12 +55,17 @@ class Activation:
         shape: Its shape.
         storage: Number of the memory it lives in; values that are views of each other share it.
         dtype: Its element type.
+        copy: Number of the last operator that may have copied it into memory of its own, so that
+            writing to the one may or may not write to the other; 0 if none did.
+        within: Memory that its own is a part of, the nearest first.
     """
 
     number: int
     shape: Shape
     storage: int
     dtype: str = FLOAT32
+    copy: int = 0
+    within: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,13 +153,10 @@ class Joined:
         value: The value.
         axes: For each axis of the file the axes of the value that it runs over, the last one
             fastest; none for an axis of one element that the value does not have.
-        is_copy: Whether the file may have it in memory of its own, so that writing to the value
-            does not write to it.
     """
 
     value: Activation
     axes: tuple[tuple[int, ...], ...]
-    is_copy: bool = False
 
     @property
     def dtype(self) -> str:

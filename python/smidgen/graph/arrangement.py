@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from smidgen.graph.arguments import (
     Activation,
     ArgumentError,
     Constant,
     Joined,
-    Operand,
     Size,
     Tensor,
     UnsupportedCase,
@@ -154,14 +153,6 @@ class Arranger:
         """Returns a constant in another shape."""
         (result,) = self._assembly.apply(self._origin, Reshaped(value, shape))
         assert isinstance(result, Constant)
-        return result
-
-    def copied(self, result: Operand | None, source: Activation) -> Operand | None:
-        """Returns a result that may be a copy of a value, though it is the value itself here."""
-        if isinstance(result, Joined) and result.value.number == source.number:
-            return replace(result, is_copy=True)
-        if isinstance(result, Activation) and result.number == source.number:
-            return self._assembly.separated(self._origin, result)
         return result
 
     def expanded(self, value: Tensor, wanted: Sequence[Value]) -> Activation:

@@ -52,6 +52,9 @@ from smidgen.tensor_spec import TensorSpec
 MOST_OPERATIONS = 1 << 13
 """Operations of one model, twice the steps that a program may have: some become no step."""
 
+_MOST_PARTS_WITHIN_PARTS = 8
+"""Parts of parts beyond share the memory of what they are parts of."""
+
 
 @dataclass(frozen=True, slots=True)
 class Origin:
@@ -90,11 +93,12 @@ class Assembly:
         self._origins: dict[int, Activation] = {}
         self._next_number = 0
         self._next_storage = 0
+        self._copies = 0
         self._kept_alive: list[Tensor] = []  # so that no id() is given twice
         self._batch_source: Activation | None = None
         self._repeated: dict[int, Weight | Constant] = {}
         self._zeros: dict[tuple[int, str], Activation] = {}
-        self._transposed: dict[tuple[int, int, tuple[int, ...]], Activation] = {}
+        self._transposed: dict[tuple[int, int, int, tuple[int, ...]], Activation] = {}
         self.nodes: list[ExportedNode] = []
         self.constants: dict[str, NDArray[np.generic]] = {}
 
@@ -118,12 +122,11 @@ class Assembly:
         if isinstance(lowered, Computed):
             result = self._compute(origin, lowered, {})
             first = lowered.inputs[0]
-            if (
-                lowered.shares_storage
-                and isinstance(first, Activation)
-                and isinstance(result, Activation)
-            ):
-                result = replace(result, storage=first.storage)
+            if isinstance(first, Activation) and isinstance(result, Activation):
+                if lowered.is_part and len(first.within) < _MOST_PARTS_WITHIN_PARTS:
+                    result = replace(result, within=(first.storage, *first.within))
+                elif lowered.is_part or lowered.shares_storage:
+                    result = _in_memory_of(first, result)
             return [result, *lowered.statistics]
         if isinstance(lowered, Several):
             return [self.apply(origin, part)[0] for part in lowered.parts]
@@ -132,7 +135,7 @@ class Assembly:
         if isinstance(lowered, Forwarded):
             operand = lowered.operand
             if lowered.is_copy and isinstance(operand, Activation):
-                operand = replace(operand, storage=self._new_storage())
+                operand = replace(operand, storage=self._new_storage(), copy=0, within=())
             if lowered.is_copy and isinstance(operand, Constant):
                 operand = Constant(operand.array.copy())
             if isinstance(operand, Constant):
@@ -278,7 +281,7 @@ class Assembly:
         """Returns a value with its axes in another order, the same one if asked again."""
         if list(order) == list(range(len(value.shape))):
             return value
-        key = (value.number, value.storage, tuple(order))
+        key = (value.number, value.storage, value.copy, tuple(order))
         if key not in self._transposed:
             lowered = Computed((Transpose(tuple(order)),), (value,), shares_storage=True)
             (result,) = self.apply(origin, lowered)
@@ -286,10 +289,10 @@ class Assembly:
             self._transposed[key] = result
         return self._transposed[key]
 
-    def separated(self, origin: Origin, value: Activation) -> Activation:
-        """Returns the same elements in the same memory as a value of its own."""
-        result = self._append(origin, Reshape(value.shape), (value,))
-        return replace(result, storage=value.storage)
+    def perhaps_copied(self, value: Activation) -> Activation:
+        """Returns a value that an operator has copied where it did not lie in order."""
+        self._copies += 1
+        return replace(value, copy=self._copies)
 
     def weight_array(self, name: str) -> NDArray[np.generic]:
         """Returns the elements of a weight or constant that an operation names."""
@@ -326,7 +329,7 @@ class Assembly:
         operation: Operation = Flatten() if is_flat else Reshape(shape)
         result = self._append(origin, operation, (before,))
         self._origins[result.number] = before
-        return replace(result, storage=source.storage)
+        return _in_memory_of(source, result)
 
     def _append(
         self,
@@ -359,6 +362,10 @@ class Assembly:
     def _new_storage(self) -> int:
         self._next_storage += 1
         return self._next_storage
+
+
+def _in_memory_of(source: Activation, result: Activation) -> Activation:
+    return replace(result, storage=source.storage, within=source.within)
 
 
 def without_infinity(array: NDArray[np.generic]) -> NDArray[np.generic]:

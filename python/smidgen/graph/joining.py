@@ -95,7 +95,7 @@ def apply(
 ) -> list[Operand | None]:
     """Adds a call to a model, of which any argument may be Joined.
 
-    What is the same value in another arrangement is noted to be a copy where torch makes one.
+    What may be a copy of the value that it was made from is noted to be one.
 
     Args:
         assembly: The model.
@@ -107,14 +107,16 @@ def apply(
         UnsupportedCase: The operator may mix samples.
     """
     results = _applied(assembly, origin, operator, arguments)
-    source = arguments.get("self")
-    if not isinstance(source, Joined):
+    if operator.name not in _COPYING and arguments.get("memory_format") is None:
         return results
-    order = [axis for group in source.axes for axis in group]
-    if not source.is_copy and (operator.name not in _COPYING or order == sorted(order)):
-        return results
-    arranger = Arranger(assembly, origin)
-    return [arranger.copied(value, source.value) for value in results]
+    return [
+        replace(value, value=assembly.perhaps_copied(value.value))
+        if isinstance(value, Joined)
+        else assembly.perhaps_copied(value)
+        if isinstance(value, Activation)
+        else value
+        for value in results
+    ]
 
 
 def _applied(

@@ -41,12 +41,14 @@ class Computed:
         operations: At least one.
         inputs: What the first of them reads; values that must be computed for it among them.
         shares_storage: The file's operator may return its first input itself.
+        is_part: It is one of several parts of its first input, which have no element in common.
         statistics: The operator's further outputs; None for those that cannot be used.
     """
 
     operations: tuple[ops.Operation, ...]
     inputs: tuple[Tensor | Computed, ...]
     shares_storage: bool = False
+    is_part: bool = False
     statistics: tuple[Statistic | PoolIndices | None, ...] = ()
 
 
@@ -410,8 +412,15 @@ def dropout(x: str, whole_channels: bool, arguments: Arguments) -> Lowered:
 
 
 def forward(arguments: Arguments) -> Lowered:
-    """aten.alias.default, aten.detach.default, aten.contiguous.default."""
+    """aten.alias.default and aten.detach.default."""
     return Forwarded(arguments.tensor("self"))
+
+
+def contiguous(arguments: Arguments) -> Lowered:
+    """aten.contiguous.default, which copies what is not in order."""
+    value = arguments.tensor("self")
+    is_copy = isinstance(value, Constant) and not value.array.flags.c_contiguous
+    return Forwarded(value, is_copy=is_copy)
 
 
 def clone(arguments: Arguments) -> Lowered:

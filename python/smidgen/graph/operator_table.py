@@ -161,7 +161,7 @@ _ROWS: dict[str, tuple[tuple[Parameter, ...], Lower]] = {
     "feature_dropout_.default": ((_SELF, *_DROPOUT), partial(lowering.dropout, "self", True)),
     "alias.default": ((_SELF,), lowering.forward),
     "detach.default": ((_SELF,), lowering.forward),
-    "contiguous.default": ((_SELF, _FORMAT), lowering.forward),
+    "contiguous.default": ((_SELF, _FORMAT), lowering.contiguous),
     "clone.default": ((_SELF, _FORMAT), lowering.clone),
     "to.dtype": (
         (_SELF, required("dtype", Type.IGNORED), optional("non_blocking", Type.IGNORED),

@@ -385,7 +385,7 @@ def unbind(arguments: Arguments) -> Lowered:
     shape = (*value.shape[:axis], *value.shape[axis + 1 :])
     return Several(
         tuple(
-            Computed((ops.Slice(axis, at, at + 1), ops.Reshape(shape)), (value,))
+            Computed((ops.Slice(axis, at, at + 1), ops.Reshape(shape)), (value,), is_part=True)
             for at in range(extent)
         )
     )
@@ -438,7 +438,7 @@ def _slices(value: Tensor, axis: int, sizes: Sequence[int]) -> Several:
     ends = list(itertools.accumulate(sizes))
     return Several(
         tuple(
-            Computed((ops.Slice(axis, end - size, end),), (value,))
+            Computed((ops.Slice(axis, end - size, end),), (value,), is_part=True)
             for size, end in zip(sizes, ends, strict=True)
         )
     )

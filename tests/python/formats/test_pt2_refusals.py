@@ -142,3 +142,125 @@ def test_another_arrangement_of_written_memory_is_what_was_written(tmp_path: Pat
     module, path = _export_written(lambda y: y.transpose(0, 1), tmp_path / "m.pt2")
     x = torch.randn(5, 3, 4, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(build_graph(read_pt2(path))(x), module(x))
+
+
+def _kept_beside_a_written_copy(x: torch.Tensor) -> torch.Tensor:
+    turned = (x + x).transpose(1, 2)
+    turned.contiguous().relu_()
+    return turned + 0
+
+
+def _copy_of_what_was_written(x: torch.Tensor) -> torch.Tensor:
+    turned = (x + x).transpose(1, 2)
+    copied = turned.contiguous()
+    turned.relu_()
+    return copied + 0
+
+
+def _copy_in_another_format(x: torch.Tensor) -> torch.Tensor:
+    value = (x + x).unsqueeze(-1)
+    value.to(memory_format=torch.channels_last).relu_()
+    return value + 0
+
+
+def _copy_reshaped_back(x: torch.Tensor) -> torch.Tensor:
+    turned = (x + x).transpose(1, 2)
+    turned.reshape(-1, 12).view(-1, 4, 3).relu_()
+    return turned + 0
+
+
+def _joined_copy(x: torch.Tensor) -> torch.Tensor:
+    turned = (x + x).transpose(1, 2)
+    rows = turned.flatten(0, 1)
+    turned.relu_()
+    return rows.view(-1, 4, 3) + 0
+
+
+def _whole_of_a_written_part(x: torch.Tensor) -> torch.Tensor:
+    whole = x + x
+    whole.split(2, 1)[0].relu_()
+    return whole + 0
+
+
+def _part_of_a_written_whole(x: torch.Tensor) -> torch.Tensor:
+    whole = x + x
+    first, _ = whole.chunk(2, 2)
+    whole.relu_()
+    return first + 0
+
+
+def _element_of_a_written_whole(x: torch.Tensor) -> torch.Tensor:
+    whole = x + x
+    first, *_ = whole.unbind(1)
+    whole.relu_()
+    return first + 0
+
+
+def _part_of_a_part_of_a_written_whole(x: torch.Tensor) -> torch.Tensor:
+    whole = x + x
+    first, _ = whole.chunk(2, 2)[0].chunk(2, 2)
+    whole.relu_()
+    return first + 0
+
+
+class _Function(nn.Module):
+    def __init__(self, function: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.function(x)
+
+
+def _export_function(function: Callable[[torch.Tensor], torch.Tensor], path: Path) -> Path:
+    shapes = ({0: torch.export.Dim("batch", min=2, max=8)},)
+    module = _Function(function).eval()
+    program = torch.export.export(module, (torch.randn(2, 3, 4),), dynamic_shapes=shapes)
+    torch.export.save(program, path)
+    return path
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        _kept_beside_a_written_copy,
+        _copy_of_what_was_written,
+        _copy_in_another_format,
+        _copy_reshaped_back,
+        _joined_copy,
+        _whole_of_a_written_part,
+        _part_of_a_written_whole,
+        _element_of_a_written_whole,
+        _part_of_a_part_of_a_written_whole,
+    ],
+)
+def test_copies_and_parts_of_written_memory_are_refused(
+    function: Callable[[torch.Tensor], torch.Tensor], tmp_path: Path
+) -> None:
+    path = _export_function(function, tmp_path / "m.pt2")
+    with pytest.raises(UnsupportedOperatorError, match="a view of memory that 'relu_' has written"):
+        read_pt2(path)
+
+
+def _written_copy(x: torch.Tensor) -> torch.Tensor:
+    turned = (x + x).transpose(1, 2).contiguous()
+    turned.relu_()
+    flat = turned.reshape(-1, 12)
+    flat.sub_(1)
+    return flat * 2
+
+
+def _written_part_beside_another(x: torch.Tensor) -> torch.Tensor:
+    first, second = (x + x).chunk(2, 2)
+    first.relu_()
+    second.mul_(first)
+    return first + second
+
+
+@pytest.mark.parametrize("function", [_written_copy, _written_part_beside_another])
+def test_copies_and_parts_that_are_written_themselves_are_what_was_written(
+    function: Callable[[torch.Tensor], torch.Tensor], tmp_path: Path
+) -> None:
+    path = _export_function(function, tmp_path / "m.pt2")
+    x = torch.randn(5, 3, 4, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(build_graph(read_pt2(path))(x.clone()), function(x))

@@ -261,12 +261,7 @@ class GraphImporter:
         if isinstance(value, Activation):
             return self._memory.current(value, name)
         if isinstance(value, Joined):
-            current = self._memory.current(value.value, name)
-            if value.is_copy and current.number != value.value.number:
-                raise UnsupportedCase(
-                    f"its use of {name!r}, which may be a copy of memory that was written to"
-                )
-            return replace(value, value=current)
+            return replace(value, value=self._memory.current(value.value, name))
         return value
 
     def _rebind(self, node: RawNode, written: Value, result: Operand | None) -> None:

@@ -6,7 +6,7 @@ import math
 
 from smidgen.graph.arguments import Activation, UnsupportedCase
 
-_Place = tuple[int, int]
+_Place = tuple[int, int, int]
 
 
 class WrittenMemory:
@@ -15,11 +15,12 @@ class WrittenMemory:
     def __init__(self) -> None:
         self._results: dict[_Place, Activation] = {}
         self._writers: dict[int, tuple[str, float]] = {}
+        self._writers_of_parts: dict[int, str] = {}
 
     def write(self, written: Activation, result: Activation, writer: str) -> None:
         """Notes that an operator, the writer, has written a result over a value.
 
-        Other views of the same memory must not be used any more.
+        Other views of the same memory must not be used any more, nor what it is a part of.
         """
         if _place(written) == _place(result):
             return
@@ -28,6 +29,7 @@ class WrittenMemory:
         # Where the result lives in the same memory, it and what is made from it are up to date.
         oldest = result.number if result.storage == written.storage else math.inf
         self._writers[written.storage] = (writer, oldest)
+        self._writers_of_parts |= dict.fromkeys(written.within, writer)
 
     def current(self, value: Activation, name: str) -> Activation:
         """Returns what a value that a name was bound to has become.
@@ -41,13 +43,21 @@ class WrittenMemory:
             value = self._results[place]
         for place in passed:  # so that no way is gone twice
             self._results[place] = value
-        writer, oldest = self._writers.get(value.storage, ("", -math.inf))
-        if value.number < oldest:
+        found = self._writer(value)
+        if found is not None:
             raise UnsupportedCase(
-                f"its use of {name!r}, a view of memory that {writer!r} has written to"
+                f"its use of {name!r}, a view of memory that {found!r} has written to"
             )
         return value
 
+    def _writer(self, value: Activation) -> str | None:
+        """Returns what has written to a value's memory by way of another view, or None."""
+        for storage in (value.storage, *value.within):
+            writer, oldest = self._writers.get(storage, ("", -math.inf))
+            if value.number < oldest:
+                return writer
+        return self._writers_of_parts.get(value.storage)
+
 
 def _place(value: Activation) -> _Place:
-    return value.number, value.storage
+    return value.number, value.storage, value.copy
