@@ -325,7 +325,7 @@ class Assembly:
         before = self._origins.get(source.number, source)
         if shape == before.shape:
             return replace(source, number=before.number, shape=shape)
-        is_flat = len(shape) == 2 and shape[0] == before.shape[0]
+        is_flat = len(shape) == 2 <= len(before.shape) and shape[0] == before.shape[0]
         operation: Operation = Flatten() if is_flat else Reshape(shape)
         result = self._append(origin, operation, (before,))
         self._origins[result.number] = before

@@ -264,3 +264,12 @@ def test_copies_and_parts_that_are_written_themselves_are_what_was_written(
     path = _export_function(function, tmp_path / "m.pt2")
     x = torch.randn(5, 3, 4, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(build_graph(read_pt2(path))(x.clone()), function(x))
+
+
+def test_a_number_for_each_sample_becomes_a_row(tmp_path: Path) -> None:
+    def function(x: torch.Tensor) -> torch.Tensor:
+        return x.mean((1, 2)).unsqueeze(1)
+
+    path = _export_function(function, tmp_path / "m.pt2")
+    x = torch.randn(5, 3, 4, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(build_graph(read_pt2(path))(x), function(x))
