@@ -511,6 +511,9 @@ UNSUPPORTED: dict[str, tuple[str, Case]] = {
     "Attention (a mask beside is_causal": (
         "causal", one("Attention", {name: rng_array((2, 3, 5, 4)) for name in "xkv"},
                       {"m": rng_array((5, 5))}, opset=23, is_causal=1)),
+    "Attention (a mask for a part of the keys": (
+        "padded mask", one("Attention", {name: rng_array((2, 3, 5, 4)) for name in "xkv"},
+                           {"m": rng_array((5, 1))}, opset=24)),
     "Attention (keys and values of earlier calls)": (
         "cached", one("Attention", {name: rng_array((2, 3, 5, 4)) for name in "xkvpq"}, opset=23,
                       names=["x", "k", "v", "", "p", "q"])),

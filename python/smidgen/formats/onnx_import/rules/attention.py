@@ -39,6 +39,8 @@ def _arguments(call: Call, operands: Sequence[Tensor]) -> dict[str, Tensor | flo
     if len({operand.shape[1] for operand in operands}) != 1:
         raise UnsupportedCase("heads of queries that share keys and values")
     mask, is_causal = _mask(call), call.integer("is_causal", 0) != 0
+    if mask is not None and mask.shape[-1:] != key.shape[2:3]:
+        raise UnsupportedCase("a mask for a part of the keys, which leaves out the others")
     if mask is not None and is_causal:
         raise UnsupportedCase("a mask beside is_causal: add what is causal to the mask")
     has_scale = "scale" in call.attributes
