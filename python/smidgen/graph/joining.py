@@ -85,6 +85,8 @@ _COPYING = frozenset({
 """Operators that copy what does not lie in memory as they need it, and else return a view."""
 _CONCATENATION = "cat.default"
 _LOOKUP = "embedding.default"
+_ENDLESS = 1 << 31
+"""What files state as the end of a slice that has none; no batch is that large."""
 _SIZE = "sym_size.int"
 
 Rearranged = Activation | Joined | None
@@ -470,6 +472,20 @@ def _repeated(arranger: Arranger, arguments: Mapping[str, Value]) -> Rearranged:
     return _expanded(arranger, {"self": source, "size": wanted})
 
 
+def _sliced(arranger: Arranger, arguments: Mapping[str, Value]) -> Rearranged:
+    """Slices all samples, which is what a colon among the indices is."""
+    source, axis = arguments.get("self"), arguments.get("dim", 0)
+    if not isinstance(source, Joined) or not isinstance(axis, int):
+        return None
+    start, stop, step = (arguments.get(name) for name in ("start", "end", "step"))
+    is_whole = start in (None, 0) and step in (None, 1) and (stop is None or _is_endless(stop))
+    return source if is_whole and 0 in source.axes[axis_of(axis, len(source.axes))] else None
+
+
+def _is_endless(stop: Value) -> bool:
+    return isinstance(stop, int) and stop >= _ENDLESS
+
+
 def _filled(arranger: Arranger, operator: Operator, arguments: Mapping[str, Value]) -> Rearranged:
     """Fills a tensor of which the samples are not the first axis alone."""
     wanted, like = arguments.get("size"), arguments.get("self")
@@ -516,5 +532,6 @@ _REARRANGING: Mapping[str, Callable[[Arranger, Mapping[str, Value]], Rearranged]
     "squeeze.dims": _squeezed,
     "expand.default": _expanded,
     "repeat.default": _repeated,
+    "slice.Tensor": _sliced,
 }
 """Operators that name axes in another order or size, of values with samples."""

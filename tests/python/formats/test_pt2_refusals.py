@@ -273,3 +273,12 @@ def test_a_number_for_each_sample_becomes_a_row(tmp_path: Path) -> None:
     path = _export_function(function, tmp_path / "m.pt2")
     x = torch.randn(5, 3, 4, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(build_graph(read_pt2(path))(x), function(x))
+
+
+def test_a_colon_takes_all_samples_behind_another_axis(tmp_path: Path) -> None:
+    def function(x: torch.Tensor) -> torch.Tensor:
+        return x.transpose(0, 1)[1:, :, :2].mean(0)
+
+    path = _export_function(function, tmp_path / "m.pt2")
+    x = torch.randn(5, 3, 4, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(build_graph(read_pt2(path))(x), function(x))
