@@ -139,6 +139,6 @@ ALL_INT8 = PrecisionConfig()
 
 def _layer_precision(fields: Mapping[str, Any]) -> LayerPrecision:
     weights = WeightBits(fields["weights"])
-    if weights is not WeightBits.INT4:
-        return LayerPrecision(weights)  # earlier versions kept a group size that meant nothing
-    return LayerPrecision(weights, int(fields["group_size"]))
+    grouped = LayerPrecision(WeightBits.INT4, int(fields["group_size"]))  # refuses unknown sizes
+    # Earlier versions kept a group size for other weights as well, where it means nothing.
+    return grouped if weights is WeightBits.INT4 else LayerPrecision(weights)
