@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from smidgen.client import Client
 
@@ -71,9 +72,9 @@ def echo_server() -> Iterator[ServerProcess]:
 
 @contextmanager
 def _ended(
-    command: list[str], *, stderr: object = None, stdout: object = None
+    command: list[str], *, stderr: IO[bytes] | int | None = None, stdout: int | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
-    process = subprocess.Popen(command, stdout=stdout, stderr=stderr)  # type: ignore[call-overload]
+    process = subprocess.Popen(command, stdout=stdout, stderr=stderr)
     try:
         yield process
     finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Sequence
 from enum import StrEnum
 from typing import NoReturn, TypeAlias
@@ -122,8 +123,7 @@ def _check_depth(structure: bytes, depth: int) -> int:
 def _unique(pairs: Sequence[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
     result = dict(pairs)
     if len(result) != len(pairs):
-        seen: set[str] = set()
-        again = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        again = next(key for key, times in Counter(key for key, _ in pairs).items() if times > 1)
         found = f"the key {again[:64]!r} occurs twice in one object"
         raise _Refused(JsonReason.DUPLICATE_KEY, found)
     return result
