@@ -16,6 +16,7 @@ from smidgen.data.opening import open_dataset
 from smidgen.formats.model_file import guess_format, read_model
 from smidgen.inspection import inspect_file
 from smidgen.regular_file import check_regular, open_regular
+from tests.python.open_files import count_open_files
 
 
 def test_a_regular_file_is_read_also_through_a_link(tmp_path: Path) -> None:
@@ -53,11 +54,11 @@ def test_what_is_no_regular_file_is_refused_at_once(
     make: Callable[[Path], Path], found: str, tmp_path: Path
 ) -> None:
     path = make(tmp_path / "x")
-    before = len(list(Path("/proc/self/fd").iterdir()))
+    before = count_open_files()
     with pytest.raises(OSError, match=found) as caught:
         open_regular(path)
     assert caught.value.filename == str(path) or caught.value.filename == path
-    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    assert count_open_files() == before
 
 
 @pytest.mark.parametrize(

@@ -70,13 +70,20 @@ class LocalFile:
     def chunks(
         self, offset: int, on_progress: TransferProgress
     ) -> Iterator[uploads_pb.UploadChunk]:
-        """Yields the file from offset on, reporting after each chunk."""
+        """Yields the file from offset on, reporting after each chunk.
+
+        The file is open only while a chunk is read: a call that fails gives the iterator up, and
+        when it would be closed then is left to chance.
+        """
+        while data := self._read(offset):
+            yield uploads_pb.UploadChunk(offset=offset, data=data)
+            offset += len(data)
+            on_progress(offset, self.size_bytes)
+
+    def _read(self, offset: int) -> bytes:
         with open_regular(self.path) as file:
             file.seek(offset)
-            while data := file.read(CHUNK_BYTES):
-                yield uploads_pb.UploadChunk(offset=offset, data=data)
-                offset += len(data)
-                on_progress(offset, self.size_bytes)
+            return file.read(CHUNK_BYTES)
 
 
 def model_format(path: Path) -> models_pb.ModelFormat.ValueType:

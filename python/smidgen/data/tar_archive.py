@@ -11,12 +11,10 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import BinaryIO, NoReturn
 
 from smidgen.data.limits import DEFAULT_LIMITS, ImageLimits
 from smidgen.errors import InvalidDatasetError
-from smidgen.regular_file import open_regular
 
 _BLOCK = 512
 _MOST_NAME_BYTES = 512
@@ -52,15 +50,20 @@ class TarMember:
     size: int
 
 
-def read_members(path: Path, *, limits: ImageLimits = DEFAULT_LIMITS) -> Iterator[TarMember]:
-    """Yields the files of an archive in order, holding none of them in memory.
+def read_members(file: BinaryIO, *, limits: ImageLimits = DEFAULT_LIMITS) -> Iterator[TarMember]:
+    """Yields the members of an archive that are files, in order, holding none of them in memory.
+
+    The caller closes the file: an iterator that is given up half-way would leave that to chance.
+
+    Args:
+        file: Open at any place; reading elsewhere in it between the members does no harm.
+        limits: Of the archive.
 
     Raises:
         InvalidDatasetError: With a TarReason.
         OSError: The file cannot be read.
     """
-    with open_regular(path) as file:
-        yield from _Reader(file, limits).members()
+    return _Reader(file, limits).members()
 
 
 def _refuse(reason: TarReason, found: str) -> NoReturn:

@@ -42,7 +42,7 @@ def read_web_dataset(path: Path, *, limits: ImageLimits = DEFAULT_LIMITS) -> Enc
     places = ImagePlaces(path, limits)
     keys = array("Q")
     with open_regular(path) as file:
-        for key, members in groupby(read_members(path, limits=limits), _key):
+        for key, members in groupby(read_members(file, limits=limits), _key):
             keys.append(int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest()))
             _add_sample(places, file, key, members)
     _check_apart(keys)

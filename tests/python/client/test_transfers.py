@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 
 from smidgen.client import Client, RemoteError
-from smidgen.client.uploads import CHUNK_BYTES
+from smidgen.client.uploads import CHUNK_BYTES, LocalFile
 from smidgen.errors import ArtifactError, InvalidDatasetError, InvalidModelError
 from smidgen.v1 import dataset_service_pb2 as datasets_pb
 from smidgen.v1 import model_service_pb2 as models_pb
 from tests.python.client.canned_server import ARTIFACT, PIECE_BYTES, State
+from tests.python.open_files import count_open_files
 
 DATA = bytes(range(256)) * (CHUNK_BYTES // 64) + b"tail"  # four chunks and four bytes
 FIRST_PIECES = 2 * PIECE_BYTES
@@ -41,6 +42,13 @@ def test_upload_sends_header_and_chunks(client: Client, state: State, model_file
     assert state.offsets == [0, CHUNK_BYTES, 2 * CHUNK_BYTES, 3 * CHUNK_BYTES, 4 * CHUNK_BYTES]
     assert seen[0] == (CHUNK_BYTES, len(DATA))
     assert seen[-1] == (len(DATA), len(DATA))
+
+
+def test_chunks_given_up_half_way_hold_no_file(model_file: Path) -> None:
+    before = count_open_files()
+    chunks = LocalFile.inspect(model_file).chunks(CHUNK_BYTES, lambda done, total: None)
+    assert next(chunks).data == DATA[CHUNK_BYTES : 2 * CHUNK_BYTES]
+    assert count_open_files() == before
 
 
 def test_cut_upload_continues_where_it_stopped(

@@ -21,6 +21,7 @@ from smidgen.data.tar_archive import read_members
 from smidgen.data.web_dataset import read_web_dataset
 from smidgen.errors import InvalidDatasetError
 from tests.python.data.image_files import encode, pictures, png, write_tar, write_zip
+from tests.python.open_files import count_open_files
 
 PIXELS = pictures(1)[0]
 IMAGE = encode(PIXELS)
@@ -33,15 +34,26 @@ def test_tar_of_every_dialect_is_read(tmp_path: Path, form: int) -> None:
     (tmp_path / "in" / "x.png").write_bytes(IMAGE)
     with tarfile.open(path, "w", format=form) as archive:
         archive.add(tmp_path / "in", "./in")
-    (member,) = read_members(path)
+    with path.open("rb") as file:
+        (member,) = read_members(file)
     assert (member.name, member.size) == ("in/x.png", len(IMAGE))
     assert path.read_bytes()[member.offset : member.offset + member.size] == IMAGE
 
 
 def test_long_names_of_pax_are_read(tmp_path: Path) -> None:
     name = "ä" * 70 + "/" + "b" * 120 + ".png"
-    (member,) = read_members(write_tar(tmp_path / "a.tar", {name: IMAGE}))
+    with write_tar(tmp_path / "a.tar", {name: IMAGE}).open("rb") as file:
+        (member,) = read_members(file)
     assert member.name == name
+
+
+def test_refused_shard_is_closed_while_its_refusal_is_kept(tmp_path: Path) -> None:
+    path = write_tar(tmp_path / "a.tar", {"a.cls": b"3", "b.png": IMAGE})
+    before = count_open_files()
+    with pytest.raises(InvalidDatasetError, match="no image") as kept:
+        read_web_dataset(path)
+    assert count_open_files() == before
+    assert kept.tb is not None  # whose frames hold the half-read iterators
 
 
 def test_classes_come_from_texts_and_objects(tmp_path: Path) -> None:
