@@ -195,7 +195,9 @@ class Type(StrEnum):
     OPTIONAL_TENSORS = "Tensor?[]"
     INT = "int"
     SIZE = "SymInt"
+    NUMBER_OR_SIZE = "Scalar | SymInt"
     INTS = "int[]"
+    OPTIONAL_INTS = "int[]?"
     SIZES = "SymInt[]"
     OPTIONAL_SIZES = "SymInt[]?"
     PAIR = "int[2]"
@@ -439,8 +441,12 @@ def _fits(expected: Type, value: Value) -> bool:  # noqa: PLR0911, PLR0912 - one
             return _is_int(value)
         case Type.SIZE:
             return _is_int(value) or isinstance(value, BatchSize | BatchMultiple)
+        case Type.NUMBER_OR_SIZE:
+            return _is_number(value) or isinstance(value, BatchSize | BatchMultiple)
         case Type.INTS | Type.PAIR:
             return _is_int(value) or (items is not None and all(map(_is_int, items)))
+        case Type.OPTIONAL_INTS:
+            return value is None or _fits(Type.INTS, value)
         case Type.OPTIONAL_SIZES:
             return value is None or _fits(Type.SIZES, value)
         case Type.OPTIONAL_FLOATS:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from functools import partial
 
 from smidgen.graph import (
+    creation_operators,
     lowering,
     sequence_operators,
     tensor_operators,
@@ -180,7 +181,7 @@ _ROWS: dict[str, tuple[tuple[Parameter, ...], Lower]] = {
     "view.default": ((_SELF, required("size", Type.SIZES)), lowering.reshape),
     "_unsafe_view.default": ((_SELF, required("size", Type.SIZES)), lowering.reshape),
     "reshape.default": ((_SELF, required("shape", Type.SIZES)), lowering.reshape_to),
-    "squeeze.default": ((_SELF, optional("dim", Type.INTS)), lowering.squeeze),
+    "squeeze.default": ((_SELF, optional("dim", Type.OPTIONAL_INTS)), lowering.squeeze),
     "squeeze.dim": ((_SELF, _DIMS), lowering.squeeze),
     "squeeze.dims": ((_SELF, _DIMS), lowering.squeeze),
     "unsqueeze.default": ((_SELF, required("dim", Type.INT)), lowering.unsqueeze),
@@ -200,7 +201,13 @@ def _in_place(name: str) -> str:
     return f"{base}_.{overload}"
 
 
-_ALL_ROWS = _ROWS | tensor_operators.ROWS | vision_operators.ROWS | sequence_operators.ROWS
+_ALL_ROWS = (
+    _ROWS
+    | creation_operators.ROWS
+    | tensor_operators.ROWS
+    | vision_operators.ROWS
+    | sequence_operators.ROWS
+)
 
 OPERATORS: Mapping[str, Operator] = {
     name: Operator(name, parameters, lower)

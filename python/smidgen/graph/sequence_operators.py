@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from smidgen.graph import lowering, sequence_lowering
+from smidgen.graph import contraction, lowering, moments, sequence_lowering
 from smidgen.graph.arguments import Parameter, Type, optional, required
 from smidgen.graph.operations import OpKind
 from smidgen.graph.operator import Lower
@@ -13,6 +13,7 @@ _SELF = required("self", Type.TENSOR)
 _OTHER = required("other", Type.TENSOR)
 _INPUT = required("input", Type.TENSOR)
 _DIM = required("dim", Type.INT)
+_DIMS = optional("dim", Type.OPTIONAL_INTS)
 _KEEP = optional("keepdim", Type.BOOL, False)
 _DTYPE = optional("dtype", Type.IGNORED)
 _ONE, _ZERO = (1,), (0,)
@@ -68,6 +69,22 @@ ROWS: dict[str, tuple[tuple[Parameter, ...], Lower]] = {
          optional("beta", Type.FLOAT, 1), optional("alpha", Type.FLOAT, 1)),
         sequence_lowering.added_product,
     ),
+    "einsum.default": (
+        (required("equation", Type.STRING), required("tensors", Type.TENSORS),
+         optional("path", Type.IGNORED)),
+        contraction.einsum,
+    ),
+    **{
+        f"{name}.{overload}": ((_SELF, _DIMS, parameter, _KEEP), lower)
+        for name, lower in (
+            ("var", moments.variance), ("std", moments.deviation),
+            ("var_mean", moments.variance_and_mean),
+        )
+        for overload, parameter in (
+            ("dim", optional("unbiased", Type.BOOL, True)),
+            ("correction", optional("correction", Type.OPTIONAL_NUMBER)),
+        )
+    },
     "_weight_norm.default": (
         (required("v", Type.TENSOR), required("g", Type.TENSOR), optional("dim", Type.INT, 0)),
         sequence_lowering.weight_norm,

@@ -6,11 +6,9 @@ Needs no torch.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from smidgen.graph import operations as ops
 from smidgen.graph.arguments import (
@@ -21,12 +19,11 @@ from smidgen.graph.arguments import (
     BatchSize,
     Constant,
     Tensor,
-    TypeNumber,
     UnsupportedCase,
     Value,
     Weight,
 )
-from smidgen.graph.constant_limit import MOST_CONSTANT_ELEMENTS, check_constant
+from smidgen.graph.constant_limit import check_constant
 from smidgen.graph.lowering import (
     Computed,
     Forwarded,
@@ -221,66 +218,6 @@ def _tensor_or_number(arguments: Arguments, name: str) -> Tensor:
 
 def _as_bool(value: Tensor) -> Tensor | Computed:
     return value if value.dtype == BOOL else Computed((ops.Cast(BOOL),), (value,))
-
-
-def arange(arguments: Arguments) -> Lowered:
-    """aten.arange.default and aten.arange.start of integers."""
-    first = arguments.integer("start") if "start" in arguments else 0
-    end = arguments["end"]
-    if isinstance(end, BatchSize):
-        if first != 0:
-            raise UnsupportedCase("a range up to the batch size that does not begin at 0")
-        return Forwarded(BatchRange())
-    last = arguments.integer("end")
-    if not 0 < last - first <= MOST_CONSTANT_ELEMENTS:
-        raise UnsupportedCase(f"a range from {first} to {last}")
-    return Forwarded(Constant(np.arange(first, last, dtype=np.int64)))
-
-
-def filled(number: float | None, arguments: Arguments) -> Lowered:
-    """aten.new_ones, aten.ones, aten.zeros and aten.full."""
-    sizes = arguments.sizes("size")
-    shape = tuple(None if isinstance(size, BatchSize) else size for size in sizes)
-    value = _filling(arguments) if number is None else number
-    dtype = arguments["dtype"]
-    name = dtype.name if isinstance(dtype, TypeNumber) else FLOAT32
-    if dtype is None and "self" in arguments:
-        name = arguments.tensor("self").dtype
-    return _filled(value, shape, name)
-
-
-def filled_like(number: float | None, arguments: Arguments) -> Lowered:
-    """aten.zeros_like, aten.ones_like and aten.full_like."""
-    like, dtype = arguments.tensor("self"), arguments["dtype"]
-    value = _filling(arguments) if number is None else number
-    return _filled(value, like.shape, dtype.name if isinstance(dtype, TypeNumber) else like.dtype)
-
-
-def _filling(arguments: Arguments) -> float:
-    """Returns what a tensor is filled with; masks are filled with minus infinity."""
-    value = arguments["fill_value"]
-    return -math.inf if value == -math.inf else arguments.number("fill_value")
-
-
-def triangle(part: Callable[..., NDArray[Any]], arguments: Arguments) -> Lowered:
-    """aten.triu.default and aten.tril.default of a constant, as masks are made of."""
-    value = arguments.tensor("self")
-    if isinstance(value, Activation):
-        raise UnsupportedCase("a triangle of what is computed from the inputs")
-    if len(value.shape) < 2:
-        raise ArgumentError(f"it has {len(value.shape)} axes, expected at least two")
-    return Forwarded(Constant(part(value.array, arguments.integer("diagonal"))))
-
-
-def _filled(value: float, shape: Shape, dtype: str) -> Lowered:
-    extents = [1 if extent is None else extent for extent in shape]
-    check_constant(*extents)
-    if dtype not in (FLOAT32, INT64, BOOL):
-        raise UnsupportedCase(f"a filled tensor of {dtype}")
-    if dtype != FLOAT32 and abs(value) >= 1 << 63:
-        raise UnsupportedCase(f"a tensor of {dtype} filled with {value}")
-    constant = Constant(np.full(extents, value, dtype))
-    return Computed((ops.Expand(shape),), (constant,)) if None in shape else Forwarded(constant)
 
 
 def slice_axis(arguments: Arguments) -> Lowered:

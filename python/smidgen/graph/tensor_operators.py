@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from functools import partial
 
-import numpy as np
-
 from smidgen.graph import lowering, tensor_lowering
 from smidgen.graph.arguments import Parameter, Type, optional, required
 from smidgen.graph.operations import OpKind
@@ -15,7 +13,7 @@ _SELF = required("self", Type.TENSOR)
 _OTHER = required("other", Type.TENSOR)
 _OPERAND = required("other", Type.TENSOR_OR_NUMBER)
 _ALPHA = optional("alpha", Type.FLOAT, 1)
-_DIM = optional("dim", Type.INTS)
+_DIM = optional("dim", Type.OPTIONAL_INTS)
 _KEEP = optional("keepdim", Type.BOOL, False)
 _DTYPE = optional("dtype", Type.IGNORED)
 _PLACEMENT = tuple(optional(name, Type.IGNORED) for name in ("layout", "device", "pin_memory"))
@@ -89,35 +87,6 @@ ROWS: dict[str, tuple[tuple[Parameter, ...], Lower]] = {
         )
         for overload in ("Scalar", "Tensor")
     },
-    "arange.default": (
-        (required("end", Type.SIZE), _DTYPE, *_PLACEMENT),
-        tensor_lowering.arange,
-    ),
-    "arange.start": (
-        (required("start", Type.INT), required("end", Type.SIZE), _DTYPE, *_PLACEMENT),
-        tensor_lowering.arange,
-    ),
-    "new_ones.default": ((_SELF, *_FILLED), partial(tensor_lowering.filled, 1)),
-    "new_zeros.default": ((_SELF, *_FILLED), partial(tensor_lowering.filled, 0)),
-    "ones.default": (_FILLED, partial(tensor_lowering.filled, 1)),
-    "zeros.default": (_FILLED, partial(tensor_lowering.filled, 0)),
-    "full.default": (
-        (_FILLED[0], required("fill_value", Type.FLOAT), *_FILLED[1:]),
-        partial(tensor_lowering.filled, None),
-    ),
-    "zeros_like.default": (_LIKE, partial(tensor_lowering.filled_like, 0)),
-    "ones_like.default": (_LIKE, partial(tensor_lowering.filled_like, 1)),
-    "full_like.default": (
-        (_SELF, required("fill_value", Type.FLOAT), *_LIKE[1:]),
-        partial(tensor_lowering.filled_like, None),
-    ),
-    **{
-        f"{part.__name__}.default": (
-            (_SELF, optional("diagonal", Type.INT, 0)),
-            partial(tensor_lowering.triangle, part),
-        )
-        for part in (np.tril, np.triu)
-    },
     "slice.Tensor": (
         (_SELF, optional("dim", Type.INT, 0), optional("start", Type.OPTIONAL_NUMBER),
          optional("end", Type.OPTIONAL_NUMBER), optional("step", Type.INT, 1)),
@@ -138,7 +107,7 @@ ROWS: dict[str, tuple[tuple[Parameter, ...], Lower]] = {
     ),
     "sum.dim_IntList": ((_SELF, _DIM, _KEEP, _DTYPE), partial(lowering.reduce, "sum")),
     "amax.default": (
-        (_SELF, optional("dim", Type.INTS, ()), _KEEP, _DTYPE),
+        (_SELF, optional("dim", Type.OPTIONAL_INTS), _KEEP, _DTYPE),
         partial(lowering.reduce, "maximum"),
     ),
     "linalg_vector_norm.default": (

@@ -46,7 +46,10 @@ CONSTANT_SHAPES = [(), (1,), (4,), (8,), (0,), (2, 3), (4, 4), (4, 1), (4, 4, 3,
 INTEGERS = [0, 1, 2, 3, 4, 8, -1, -2, -5, 16, 1 << 12, 1 << 20, (1 << 31) - 1, 1 << 40, -(1 << 62)]
 FLOATS = [0.0, 1.0, 0.5, -1.0, 2.0, 1e-300, 1e300, -1e300, 20.0]
 DTYPES = ["float32", "int64", "bool"]
-TEXTS = ["none", "tanh", "same", "valid", "constant", "reflect", "replicate", "circular", "x"]
+TEXTS = [
+    "none", "tanh", "same", "valid", "constant", "reflect", "replicate", "circular", "x", "ab->a",
+    "a,ab->b", "ab,bc->ac", "abcd,dc->ab", "...a,...a", "...", "abc->acb", ",->",
+]  # fmt: skip
 
 
 class Draw:
@@ -80,7 +83,9 @@ class Draw:
             Type.OPTIONAL_TENSORS: lambda: self._several(lambda: self._maybe(self._tensor)),
             Type.INT: self._integer,
             Type.SIZE: self._size,
+            Type.NUMBER_OR_SIZE: self._chance.choice([self._number, self._size]),
             Type.INTS: lambda: self._several(self._integer),
+            Type.OPTIONAL_INTS: lambda: self._maybe(lambda: self._several(self._integer)),
             Type.SIZES: lambda: self._several(self._size),
             Type.OPTIONAL_SIZES: lambda: self._maybe(lambda: self._several(self._size)),
             Type.PAIR: lambda: self._several(self._integer, least=1, most=2),

@@ -162,6 +162,8 @@ CASES: dict[str, Case] = {
     "max with a number": one("Max", IMAGE, {"c": np.float32(0.1).reshape(())}),
     "min with a number in front": one(
         "Min", IMAGE, {"c": np.float32(0.1).reshape(())}, names=["c", "x"]),
+    "einsum": one("Einsum", IMAGE, {"w": rng_array((4, 3), 1)}, equation="bchw,cd->bdhw"),
+    "einsum of computed values": one("Einsum", PAIR, equation="bchw, bcgw -> bhg"),
     "sum of one": one("Sum", IMAGE),
     "sum of three": one("Sum", {**PAIR, "u": rng_array((2, 4, 6, 6), 2)}),
     "max of three": one("Max", {**PAIR, "u": rng_array((2, 4, 6, 6), 2)}),

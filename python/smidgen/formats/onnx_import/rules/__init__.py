@@ -65,6 +65,7 @@ RULES: Mapping[str, Rule] = {
     "Div": first_of(extents.div, on_tensors=elementwise.divide),
     "Dropout": elementwise.dropout,
     "DynamicQuantizeLinear": quantization.refused,
+    "Einsum": layers.einsum,
     "Elu": elementwise.elu,
     "Equal": first_of(extents.equal, on_tensors=elementwise.binary("eq.Tensor")),
     "Expand": movement.expand,

@@ -162,6 +162,12 @@ def _with_addend(call: Call, value: Tensor | Joined, beta: float) -> Tensor | Jo
     return call.one_value("add.Tensor", self=value, other=addend)
 
 
+def einsum(call: Call) -> Sequence[Result]:
+    """Einsum."""
+    operands = tuple(call.input(index) for index in range(len(call.inputs)))
+    return call.aten("einsum.default", equation=call.text("equation", ""), tensors=operands)
+
+
 def matmul(call: Call) -> Sequence[Result]:
     """MatMul."""
     first, second = call.value(0), call.value(1)
