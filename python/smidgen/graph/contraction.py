@@ -178,12 +178,13 @@ def _joined(
     summed = "".join(letter for letter in shared if letter not in kept)
     rows = "".join(letter for letter in first.axes if letter not in shared)
     columns = "".join(letter for letter in second.axes if letter not in shared)
-    if letters.samples in summed and letters.samples:
+    if letters.samples and letters.samples in summed:
         raise UnsupportedCase("a sum over the samples")
     if not summed or not (rows.replace(letters.samples, "") or columns):
         product = _multiplied(first, second, letters)
         return _summed(product, kept, letters)
-    if isinstance(second.value, Weight | Constant) and not batch and letters.samples in rows:
+    is_matrix = isinstance(second.value, Weight | Constant) and not batch
+    if is_matrix and letters.samples and letters.samples in rows:
         return _linear(arguments, first, second, (rows, summed, columns), letters)
     return _matrix_product(first, second, (batch, rows, summed, columns), letters)
 

@@ -100,6 +100,9 @@ FORMS: dict[str, Function] = {
     "constants among themselves": lambda x: torch.einsum(
         "ij,jk,bchk->bchi", _weight(3, 2), _weight(2, 8), x
     ),
+    "constants in a linear layer": lambda x: torch.einsum(
+        "bchk,kj->bchj", x, torch.einsum("ij,jk->ik", _weight(8, 2), _weight(2, 3))
+    ),
     "a constant's own sum": lambda x: torch.einsum("bchw,vw->bch", x, _weight(3, 8)),
     "attention": _attention,
     "variance": lambda x: x.var((2, 3)),
