@@ -69,11 +69,11 @@ def mapped(path: Path, limits: Limits) -> memoryview:
         InvalidModelError: It is empty or larger than the limits allow.
     """
     size = path.stat().st_size
-    if not 0 < size <= limits.file_bytes:
-        raise refusal(
-            OnnxReason.TOO_LARGE,
-            f"it has {size} bytes, expected 1 to {limits.file_bytes}.",
-        )
+    if size > limits.file_bytes:
+        found = f"it has {size} bytes, expected at most {limits.file_bytes}."
+        raise refusal(OnnxReason.TOO_LARGE, found)
+    if size == 0:
+        raise refusal(OnnxReason.MALFORMED, "the file is empty. Export the model again.")
     with open_regular(path) as file:
         return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
 

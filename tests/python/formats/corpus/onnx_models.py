@@ -257,7 +257,7 @@ def _claimed(count: int) -> bytes:
 MEMORY = "*/_ORT_MEM_ADDR_/*"
 ONNX_MODELS: dict[str, tuple[Callable[[], bytes], str]] = {
     # wire format
-    "nothing": (lambda: b"", R.TOO_LARGE),
+    "nothing": (lambda: b"", R.MALFORMED),
     "text": (lambda: b"#!/bin/sh\n", R.MALFORMED),
     "no graph": (lambda: b"\x08\x08", R.MALFORMED),
     "two graphs": (lambda: _good() + _message(_GRAPH_FIELD, b""), R.MALFORMED),
