@@ -7,11 +7,26 @@ from smidgen.errors import UnsupportedOperatorError
 _MOST_OPERATORS, _MOST_PLACES = 64, 4096  # places in characters: messages travel in headers
 
 
-_RECURRENT = frozenset({"lstm", "gru", "rnn", "rnn_tanh", "rnn_relu"})
-_UNROLL = (
+_ADVICE = {
     "a recurrent layer: write its steps out, for a fixed number of tokens, with linear layers, "
-    "sigmoid and tanh, or use convolutions or attention"
-)
+    "sigmoid and tanh, or use convolutions or attention": (
+        "lstm", "gru", "rnn", "rnn_tanh", "rnn_relu",
+    ),
+    "writing to a part of a tensor: put the result together with torch.cat, or choose with "
+    "torch.where": (
+        "fill_", "copy_", "index_put", "index_put_", "slice_scatter", "select_scatter",
+        "scatter", "scatternd", "scatterelements",
+    ),
+    "whole numbers of what is computed from the inputs: compute sizes and places with Python's "
+    "integers, before export": (
+        "floor_divide", "remainder", "fmod", "bitwise_xor", "bitwiseshift",
+    ),
+    "an order that the values decide: give all values back and sort outside": (
+        "topk", "sort", "argsort", "nonzero", "unique", "nonmaxsuppression",
+    ),
+}  # fmt: skip
+"""What to do instead, and the operators of .pt2 and ONNX that it is said of."""
+_ADVICE_OF = {operator: advice for advice, operators in _ADVICE.items() for operator in operators}
 
 
 class UnsupportedOperators:
@@ -47,8 +62,7 @@ class UnsupportedOperators:
         if source:
             place += f" ({source})"
         base = operator.removeprefix("aten.").split(".", 1)[0].lower()
-        if base in _RECURRENT:
-            detail = detail or _UNROLL
+        detail = detail or _ADVICE_OF.get(base, "")
         key = f"{operator} ({detail})" if detail else operator
         self._nodes.setdefault(key, {})[place] = None
         self._first = self._first or (operator, node)

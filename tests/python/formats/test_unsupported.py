@@ -46,11 +46,24 @@ def test_a_message_has_an_end_however_many_nodes_there_are() -> None:
 
 
 @pytest.mark.parametrize(
-    "target", ["torch.ops.aten.lstm.input", "GRU", "torch.ops.aten.rnn_tanh.data"]
+    ("target", "advice"),
+    [
+        ("torch.ops.aten.lstm.input", "a recurrent layer: write its steps out"),
+        ("GRU", "a recurrent layer: write its steps out"),
+        ("torch.ops.aten.rnn_tanh.data", "a recurrent layer: write its steps out"),
+        ("torch.ops.aten.fill_.Tensor", "put the result together with torch.cat"),
+        ("ScatterND", "put the result together with torch.cat"),
+        ("torch.ops.aten.floor_divide.default", "with Python's integers, before export"),
+        ("TopK", "give all values back and sort outside"),
+    ],
 )
-def test_a_recurrent_layer_is_refused_with_what_to_do(target: str) -> None:
+def test_what_has_no_rule_is_refused_with_what_to_do(target: str, advice: str) -> None:
     found = UnsupportedOperators(90)
     found.add(target, "layer", "", "")
-    assert "(a recurrent layer: write its steps out, for a fixed number of tokens" in _message(
-        found
-    )
+    assert advice in _message(found)
+
+
+def test_what_is_known_of_a_node_is_told_before_any_advice() -> None:
+    found = UnsupportedOperators(90)
+    found.add("TopK", "layer", "", "of an axis of the samples")
+    assert "TopK (of an axis of the samples) at layer" in _message(found)
