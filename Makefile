@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 JOBS ?= 2
+# More than there are cores: most tests wait for a server, a worker or a disk half of their time.
+TEST_PROCESSES ?= 3
 ENGINE := build/engine
 SOURCES := $(shell find csrc -type f 2>/dev/null) CMakeLists.txt pyproject.toml
 
@@ -35,7 +37,7 @@ demo: setup ## Train, calibrate, quantize and serve a real model, and show what 
 test: test-native test-python ## Run all tests
 
 test-python: setup
-	$(BIN)/python $(COVERAGE) -m pytest --numprocesses $(JOBS) --dist loadfile $(PYTEST_FLAGS)
+	$(BIN)/python $(COVERAGE) -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile $(PYTEST_FLAGS)
 
 # The tests join the build that the engine was installed from, so that nothing is compiled a second time.
 test-native: setup
