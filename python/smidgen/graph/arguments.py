@@ -77,6 +77,7 @@ class Weight:
     shape: tuple[int, ...]
     is_transposed: bool = False
     array: NDArray[Any] = field(default_factory=lambda: np.empty(0), compare=False, repr=False)
+    is_parameter: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from smidgen.graph.arguments import (
     Activation,
     Constant,
+    Joined,
     Operand,
     Tensor,
     TooManyConstants,
@@ -47,6 +48,7 @@ from smidgen.graph.operations import (
 from smidgen.graph.operations import Constant as ConstantOperation
 from smidgen.graph.repetition import addition, for_one_sample, without_repetition, zeros
 from smidgen.graph.shapes import ShapeError, infer_shape, show
+from smidgen.graph.trained_values import TrainedValues
 from smidgen.tensor_spec import TensorSpec
 
 MOST_OPERATIONS = 1 << 13
@@ -80,9 +82,11 @@ class Assembly:
     Attributes:
         nodes: The operations so far, in an order in which they can run.
         constants: Arrays that came to the weights, by their new names.
+        trained: Which weights follow from parameters.
     """
 
     def __init__(self, weights: Iterable[Weight]) -> None:
+        weights = list(weights)
         arrays = {weight.name: weight.array for weight in weights}
         self._weight_arrays = arrays
         self._weight_shapes = {name: array.shape for name, array in arrays.items()}
@@ -99,6 +103,9 @@ class Assembly:
         self._repeated: dict[int, Weight | Constant] = {}
         self._zeros: dict[tuple[int, str], Activation] = {}
         self._transposed: dict[tuple[int, int, int, tuple[int, ...]], Activation] = {}
+        self.trained = TrainedValues(
+            (weight.name for weight in weights if weight.is_parameter), self._constant_in
+        )
         self.nodes: list[ExportedNode] = []
         self.constants: dict[str, NDArray[np.generic]] = {}
 
@@ -215,6 +222,7 @@ class Assembly:
                 picked = self._append(origin, operation, operands)
             self._zeros[rank, dtype] = picked
         value = self.as_activation(origin, constant)
+        self.trained.keep(constant)
         result = self._append(origin, addition(dtype), (value, self._zeros[rank, dtype]))
         self._repeated[result.number] = constant
         return result
@@ -298,6 +306,11 @@ class Assembly:
         """Returns the elements of a weight or constant that an operation names."""
         return self._weight_arrays[name]
 
+    def _constant_in(self, value: object) -> Weight | Constant | None:
+        if isinstance(value, Joined):
+            value = value.value
+        return self.repeated(value) if isinstance(value, Activation) else None
+
     def repeated(self, value: Activation) -> Weight | Constant | None:
         """Returns the constant [1, ...] that a value repeats for each sample, or None."""
         return self._repeated.get(value.number)
@@ -307,6 +320,7 @@ class Assembly:
         self._weight_arrays[name] = array
         self._weight_shapes[name] = array.shape
         self._kept_alive.append(source)
+        self.trained.name(name, source)
 
     def _reshape(self, origin: Origin, lowered: Reshaped) -> Activation | Constant:
         """Reshapes what was there before any other reshaping, so that chains of them collapse."""

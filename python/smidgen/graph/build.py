@@ -50,7 +50,8 @@ _FUNCTIONS: Mapping[OpKind, Callable[..., torch.Tensor]] = {
 def build_graph(model: ExportedModel) -> fx.GraphModule:
     """Builds a graph of real modules with copies of the model's weights, in evaluation mode.
 
-    Weights that the model ties stay tied: their modules share one parameter.
+    Weights that the model ties stay tied: their modules share one parameter. What the model does
+    not train, such as kernels that blur, needs no gradient.
 
     Args:
         model: The model as it was read.
@@ -111,7 +112,7 @@ class _Builder:
         return result
 
     def _constant(self, name: str, weight: str) -> fx.Node:
-        """Makes a value of a weight: a parameter if it is float, so that it can be trained."""
+        """Makes a value of a weight; a parameter if it is float, though not all are trained."""
         array = self._model.weights[weight]
         if array.dtype == np.float32:
             self._root.register_parameter(name, self._parameter(weight))
@@ -247,7 +248,8 @@ class _Builder:
         if key not in self._parameters:
             tensor = self._copy(name)
             contiguous = tensor.t().contiguous() if is_transposed else tensor
-            self._parameters[key] = nn.Parameter(contiguous)
+            is_trained = name in self._model.parameters
+            self._parameters[key] = nn.Parameter(contiguous, requires_grad=is_trained)
         return self._parameters[key]
 
     def _buffer(self, name: str) -> torch.Tensor:

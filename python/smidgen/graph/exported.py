@@ -48,6 +48,7 @@ class ExportedModel:
         nodes: Operations in an order in which they can run.
         output_values: Number of the value of each output.
         weights: Read-only arrays by name; views of the mapped file.
+        parameters: The names of those that training may change.
         parameter_count: Elements of all trained parameters, each stored tensor counted once.
         parameter_bytes: Bytes of the same.
         batch_range: Least and greatest (None: unbounded) batch size, or None if it is fixed.
@@ -60,6 +61,7 @@ class ExportedModel:
     nodes: tuple[ExportedNode, ...]
     output_values: tuple[int, ...]
     weights: Mapping[str, NDArray[np.generic]]
+    parameters: frozenset[str]
     parameter_count: int
     parameter_bytes: int
     batch_range: tuple[int, int | None] | None

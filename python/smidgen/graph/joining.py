@@ -108,7 +108,11 @@ def apply(
     Raises:
         UnsupportedCase: The operator may mix samples.
     """
-    results = _applied(assembly, origin, operator, arguments)
+    results = list(
+        assembly.trained.through(
+            arguments.values(), lambda: _applied(assembly, origin, operator, arguments)
+        )
+    )
     if operator.name not in _COPYING and arguments.get("memory_format") is None:
         return results
     return [

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from smidgen.config import OptimizerConfig, OptimizerKind
+from smidgen.errors import InvalidModelError
 
 _LEAST_DECAYED_AXES = 2
 
@@ -16,8 +17,18 @@ def make_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.Opt
     """Returns an optimizer of all parameters; its step size is 0 until set_learning_rate.
 
     Weight decay acts on weights alone: pulling a norm's gamma or a bias to 0 shrinks no weight.
+
+    Raises:
+        InvalidModelError: There is nothing to train.
     """
-    parameters = list(model.parameters())
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    if not parameters:
+        raise InvalidModelError(
+            "The model has no parameters, only buffers and constants, which training leaves as "
+            "they are. Convert it without training, or register what shall be trained as "
+            "parameters and export again.",
+            reason="NO_PARAMETERS",
+        )
     groups = [
         {
             "params": [p for p in parameters if p.dim() >= _LEAST_DECAYED_AXES],

@@ -136,6 +136,7 @@ def _computed(assembly: Assembly, result: Joined, x: torch.Tensor) -> torch.Tens
         nodes=nodes,
         output_values=numbers,
         weights=assembly.constants,
+        parameters=frozenset(),
         parameter_count=0,
         parameter_bytes=0,
         batch_range=(1, None),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
@@ -370,5 +370,5 @@ def plain(value: Tensor) -> Tensor:
         converted = value.array.astype(wanted)
     converted.flags.writeable = False
     if isinstance(value, Weight):
-        return Weight(value.name, wanted, value.shape, value.is_transposed, converted)
+        return replace(value, dtype=wanted, array=converted)
     return Constant(converted)

@@ -193,7 +193,8 @@ class OnnxImporter:
                 attributes = attributes_of(node)
                 check_signature(node.op_type, self._opset, attributes, len(inputs))
                 call = Call(node, self._opset, inputs, self.assembly, self._limits, attributes)
-                results = self._charged(rule(call), inputs)
+                made = self.assembly.trained.through(inputs, lambda: rule(call))
+                results = self._charged(made, inputs)
         except _UnknownOperand:
             pass
         except UnsupportedCase as case:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import mmap
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,8 @@ def plain_weight(name: str, array: NDArray[Any]) -> Weight:
     """Returns a tensor of the file in an element type that the graph has."""
     weight = plain(Weight(name, name_of(array.dtype), array.shape, array=array))
     assert isinstance(weight, Weight)
-    return weight
+    # A file does not tell parameters from buffers.
+    return replace(weight, is_parameter=weight.dtype == FLOAT32)
 
 
 def read_onnx(path: Path, *, limits: Limits = DEFAULT_LIMITS) -> ExportedModel:
@@ -122,7 +124,7 @@ class ModelReader:
         used = {name for node in nodes for name in weight_names(node.operation)}
         refuse_not_finite(arrays, used, OnnxReason.BAD_WEIGHT)
         parameters = [
-            weights[name].array for name in used & weights.keys() if _is_parameter(weights[name])
+            weights[name].array for name in used & weights.keys() if weights[name].is_parameter
         ]
         is_dynamic = any(value.shape[:1] == (None,) for value in inputs)
         names = [_name(value.name) for value in stated]
@@ -132,6 +134,7 @@ class ModelReader:
             nodes=nodes,
             output_values=output_values,
             weights={name: arrays[name] for name in arrays if name in used},
+            parameters=importer.assembly.trained.names & used,
             parameter_count=sum(array.size for array in parameters),
             parameter_bytes=sum(array.nbytes for array in parameters),
             batch_range=(1, None) if is_dynamic else None,
@@ -194,10 +197,6 @@ class ModelReader:
         if not len(self._graph.output):
             raise refusal(OnnxReason.BAD_SIGNATURE, "it has no outputs.")
         return [importer.output(stated.name) for stated in self._graph.output]
-
-
-def _is_parameter(weight: Weight) -> bool:
-    return weight.dtype == FLOAT32
 
 
 def _name(name: str) -> str:

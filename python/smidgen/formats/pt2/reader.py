@@ -98,6 +98,7 @@ class _ModelReader:
             nodes=nodes,
             output_values=output_values,
             weights={name: weights[name] for name in weights if name in used},
+            parameters=importer.assembly.trained.names & used,
             parameter_count=count,
             parameter_bytes=size,
             batch_range=dimensions.batch_range(),
@@ -163,7 +164,10 @@ class _ModelReader:
             meta = payloads[name].tensor_meta
             dtype = DTYPES[meta.dtype][0] if meta else ""
             arrays[name] = views[name]
-            by_graph_name[graph_name] = Weight(name, dtype, views[name].shape, array=views[name])
+            by_graph_name[graph_name] = Weight(
+                name, dtype, views[name].shape,
+                array=views[name], is_parameter=payloads[name].is_param,
+            )  # fmt: skip
         return by_graph_name, arrays
 
     def _user_inputs(self) -> list[str]:
