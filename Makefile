@@ -3,13 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 JOBS ?= 2
-# More than there are cores: most tests wait for a server, a worker or a disk half of their time.
-TEST_PROCESSES ?= 3
 ENGINE := build/engine
 SOURCES := $(shell find csrc -type f 2>/dev/null) CMakeLists.txt pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-python test-native check lint sanitize sanitize-address sanitize-thread soak bench coverage-models fuzz fuzz-corpus proto reference format clean
+.PHONY: help setup demo test test-python test-native check covered lint sanitize sanitize-address sanitize-thread soak bench coverage-models fuzz fuzz-corpus proto reference format clean
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,7 +35,7 @@ demo: setup ## Train, calibrate, quantize and serve a real model, and show what 
 test: test-native test-python ## Run all tests
 
 test-python: setup
-	$(BIN)/python $(COVERAGE) -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile $(PYTEST_FLAGS)
+	$(BIN)/python $(COVERAGE) -m pytest --numprocesses $(JOBS) --dist loadfile $(PYTEST_FLAGS)
 
 # The tests join the build that the engine was installed from, so that nothing is compiled a second time.
 test-native: setup
@@ -79,7 +77,10 @@ lint: setup
 
 check: setup $(VENV)/.fuzz ## Run all that CI runs: lint, types, fuzzing, sanitizers, all tests with coverage
 	$(MAKE) --jobs $(JOBS) --output-sync=target lint fuzz
-	$(MAKE) sanitize
+	$(MAKE) --jobs $(JOBS) --output-sync=target covered sanitize
+
+# Tests wait for servers and disks about as long as the sanitized engine takes to compile beside them.
+covered: setup
 	$(BIN)/python -m coverage erase
 	$(MAKE) test COVERAGE="-m coverage run"
 	$(BIN)/python -m coverage combine --quiet
