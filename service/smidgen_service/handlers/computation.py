@@ -43,6 +43,7 @@ class Computed:
         isa: The instruction set that computed.
         started_s: When its computation began, by time.perf_counter.
         times: Of that computation.
+        cpu_s: CPU time of the thread that computed it, 0 where it was joined with others.
     """
 
     outputs: tuple[RawTensor, ...]
@@ -50,6 +51,7 @@ class Computed:
     isa: str
     started_s: float
     times: StageTimes
+    cpu_s: float = 0.0
 
 
 def compute(engine: Engine, arrays: Arrays, wanted: Wanted) -> Computed:
@@ -59,7 +61,7 @@ def compute(engine: Engine, arrays: Arrays, wanted: Wanted) -> Computed:
         InvalidTensorError: a value is not finite, or the engine refuses the inputs.
         TooLargeError: the outputs do not fit into an answer.
     """
-    started_s = time.perf_counter()
+    started_s, started_cpu_s = time.perf_counter(), time.thread_time()
     check_finite(arrays)
     checked_s = time.perf_counter()
     results = engine.run(arrays, check_finite=False)
@@ -75,6 +77,7 @@ def compute(engine: Engine, arrays: Arrays, wanted: Wanted) -> Computed:
             compute_s=computed_s - checked_s,
             output_s=time.perf_counter() - computed_s,
         ),
+        cpu_s=time.thread_time() - started_cpu_s,
     )
 
 

@@ -171,7 +171,7 @@ class InferenceHandler:
                     limits,
                     Asked(arrays, wanted),
                     waiting=waiting,
-                    record=partial(self._count_run, version, label, None),
+                    record=partial(self._count_run, version, label),
                 )
         async with self._admission.place(deadline_s, estimate_s):
             engine = await self._engines.get(version.sha256)
@@ -181,7 +181,8 @@ class InferenceHandler:
                 computed = compute(engine, arrays, wanted)
             else:
                 computed = await self._threads.run(compute, engine, arrays, wanted)
-            self._count_run(version, label, shapes, Run(computed.samples, computed.times))
+            self._run_times.record_cpu(version.sha256, shapes, computed.cpu_s)
+            self._count_run(version, label, Run(computed.samples, computed.times))
             return computed
 
     async def _arrays(
@@ -196,14 +197,8 @@ class InferenceHandler:
             names.version_name(version.model_id, version.version),
         )
 
-    def _count_run(
-        self,
-        version: VersionRecord,
-        label: str,
-        shapes: tuple[tuple[int, ...], ...] | None,
-        run: Run,
-    ) -> None:
-        self._run_times.record(version.sha256, shapes, run.samples, run.times.total_s)
+    def _count_run(self, version: VersionRecord, label: str, run: Run) -> None:
+        self._run_times.record(version.sha256, run.samples, run.times.total_s)
         self._metrics.of_version(label, version.version).executed(run.samples)
         self._metrics.statistics.executed(label, version.version, run.samples, run.times)
 

@@ -1,4 +1,4 @@
-"""Averages of the times of computations."""
+"""What is learned from the times of computations."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ ONE, TWO = ((1, 4),), ((2, 4),)
 def test_an_estimate_is_that_of_the_samples() -> None:
     times = RunTimes()
     assert times.estimate_s("a", 5) == 0.0
-    times.record("a", TWO, 2, 0.4)
+    times.record("a", 2, 0.4)
     assert times.estimate_s("a", 5) == pytest.approx(1.0)
-    times.record("a", ONE, 1, 0.7)
+    times.record("a", 1, 0.7)
     assert times.estimate_s("a", 1) == pytest.approx(0.2 + 0.2 * 0.5)
     assert times.estimate_s("b", 1) == 0.0
 
@@ -23,16 +23,24 @@ def test_an_estimate_is_that_of_the_samples() -> None:
 def test_only_shapes_that_were_short_several_times_are_brief() -> None:
     times = RunTimes()
     for _ in range(2):
-        times.record("a", ONE, 1, BRIEF_S / 2)
+        times.record_cpu("a", ONE, BRIEF_S / 2)
         assert not times.is_brief("a", ONE)
-    times.record("a", ONE, 1, BRIEF_S / 2)
+    times.record_cpu("a", ONE, BRIEF_S / 2)
     assert times.is_brief("a", ONE)
     assert not times.is_brief("a", TWO)
     assert not times.is_brief("b", ONE)
-    times.record("a", ONE, 1, 10 * BRIEF_S)
-    assert not times.is_brief("a", ONE)
-    for _ in range(12):
-        times.record("a", ONE, 1, BRIEF_S / 2)
+
+
+def test_single_long_runs_do_not_make_a_computation_long() -> None:
+    times = RunTimes()
+    for _ in range(4):
+        times.record_cpu("a", ONE, BRIEF_S / 2)
+    for _ in range(7):
+        times.record_cpu("a", ONE, 100 * BRIEF_S)
+        assert times.is_brief("a", ONE)
+    times.record_cpu("a", ONE, 2 * BRIEF_S)
+    assert not times.is_brief("a", ONE)  # none of the latest eight was short
+    times.record_cpu("a", ONE, BRIEF_S)
     assert times.is_brief("a", ONE)
 
 
@@ -40,5 +48,8 @@ def test_what_is_known_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_times, "MOST_KNOWN", 2)
     times = RunTimes()
     for name in ("a", "b", "a", "c"):
-        times.record(name, ONE, 1, 1.0)
+        times.record(name, 1, 1.0)
+        for _ in range(3):
+            times.record_cpu(name, ONE, BRIEF_S)
     assert [times.estimate_s(name, 1) for name in "abc"] == [1.0, 0.0, 1.0]
+    assert [times.is_brief(name, ONE) for name in "abc"] == [True, False, True]
