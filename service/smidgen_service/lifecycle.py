@@ -29,6 +29,11 @@ class Lifecycle:
         self._watches: set[asyncio.Task[object]] = set()
         self._ended: set[asyncio.Task[object]] = set()
 
+    @property
+    def is_serving(self) -> bool:
+        """Whether calls pass."""
+        return self.phase is Phase.SERVING
+
     def check(self) -> None:
         """Lets a call pass while the server serves.
 

@@ -30,17 +30,17 @@ from smidgen.v1 import (
     report_service_pb2,
     report_service_pb2_grpc,
 )
-from smidgen_service.admittance import MOST_METADATA_BYTES, Authorize, RefuseEarly
+from smidgen_service.admittance import Authorize, WhileServing
 from smidgen_service.application import Application, Handlers
 from smidgen_service.data_dir import DataDir, DataDirIncompleteError, DataDirInUseError
-from smidgen_service.interception import Chain, rpc_type
-from smidgen_service.interceptors import Admit, ErrorGuard, RequestIds, RpcMetrics
 from smidgen_service.jobs.sandbox import layers
 from smidgen_service.lifecycle import Lifecycle, Phase
 from smidgen_service.logs import configure, log
 from smidgen_service.metrics import Metrics, MetricsEndpoint, package_version
+from smidgen_service.observers import CallLog, RpcMetrics
 from smidgen_service.open_inference import inference_service_pb2 as open_inference_pb2
 from smidgen_service.quotas import Quotas, TenantLimits
+from smidgen_service.routing import MOST_METADATA_BYTES, Router
 from smidgen_service.security.authentication import Authenticator
 from smidgen_service.security.certificates import CertificateError, ServerCertificates
 from smidgen_service.security.gate import Gate
@@ -58,6 +58,7 @@ from smidgen_service.servicers.registration import add_service
 from smidgen_service.servicers.reports import ReportServicer
 from smidgen_service.settings import Settings
 from smidgen_service.store.database import DatabaseDamagedError, SchemaTooNewError
+from smidgen_service.surroundings import Surroundings, rpc_type
 
 _PROTOS: tuple[FileDescriptor, ...] = (
     model_service_pb2.DESCRIPTOR,
@@ -69,8 +70,6 @@ _PROTOS: tuple[FileDescriptor, ...] = (
     open_inference_pb2.DESCRIPTOR,
 )
 _MOST_FILES = 65_536
-_BOTH = (False, True)
-_STREAMS = {rpc_type(client, server): (client, server) for client in _BOTH for server in _BOTH}
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
@@ -136,13 +135,13 @@ class Server:
         self._application = Application(settings, data_dir, self._metrics, quotas)
         self._health = health.aio.HealthServicer()
         self._grpc = aio.server(
-            interceptors=self._interceptors(),
             options=_options(settings),
             maximum_concurrent_rpcs=settings.max_concurrent_calls,
         )
-        registry = Registry(self._grpc)
+        registry = Registry()
         register(registry, self._application.handlers, self._health, self._lifecycle, settings)
         check_listed(registry.methods)
+        self._grpc.add_generic_rpc_handlers((self._router(registry),))
         self._endpoint: MetricsEndpoint | None = None
 
     async def start(self) -> None:
@@ -215,18 +214,14 @@ class Server:
                 f"cannot listen on {address}; is another server there? choose another --port"
             ) from None
 
-    def _interceptors(self) -> tuple[aio.ServerInterceptor, ...]:
+    def _router(self, registry: Registry) -> Router:
         gate = Gate(self._authenticator, self._metrics)
-        around = (ErrorGuard(), RequestIds(), RpcMetrics(self._metrics))
-        kinds = {f"/{service}/{name}": _STREAMS[kind] for kind, service, name in _methods()}
-        return (
-            RefuseEarly(gate, around, kinds),
-            Chain(
-                *around,
-                Authorize(gate),
-                Admit(self._lifecycle, silence_s=self._settings.stream_idle_seconds),
-            ),
+        surroundings = Surroundings(
+            (CallLog(), RpcMetrics(self._metrics)),
+            (Authorize(gate), WhileServing(self._lifecycle)),
+            silence_s=self._settings.stream_idle_seconds,
         )
+        return Router(gate, surroundings, self._lifecycle, registry.methods)
 
     def _limits_of(self, tenant: str) -> TenantLimits:
         return self._authenticator.limits_of(tenant).or_else(self._settings.tenant_limits)

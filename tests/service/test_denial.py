@@ -19,7 +19,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from smidgen.v1 import model_service_pb2, upload_pb2
-from smidgen_service.admittance import PUBLIC_SILENCE_S
+from smidgen_service.routing import PUBLIC_SILENCE_S
 from tests.service.http2 import (
     CANCEL,
     ENHANCE_YOUR_CALM,

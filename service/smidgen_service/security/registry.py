@@ -1,4 +1,4 @@
-"""Notes which methods a server serves, on the way of their services into it."""
+"""Collects the methods that a server serves."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import grpc
-from grpc import aio
 
 from smidgen_service.security.permissions import UnlistedMethodError
 
@@ -14,12 +13,11 @@ from smidgen_service.security.permissions import UnlistedMethodError
 class Registry:
     """Stands for a server where services are added to it.
 
-    Generated code adds the methods of a service twice, for grpc by a handler and by their names;
-    the names are what is noted here.
+    Generated code adds the methods of a service twice, by a handler and by their names; the names
+    are what is kept here.
     """
 
-    def __init__(self, server: aio.Server) -> None:
-        self._server = server
+    def __init__(self) -> None:
         self._services: set[str] = set()
         self._methods: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
 
@@ -39,19 +37,17 @@ class Registry:
         return self._methods
 
     def add_generic_rpc_handlers(self, handlers: Sequence[grpc.GenericRpcHandler]) -> None:
-        """Adds handlers to the server."""
+        """Notes the services of handlers."""
         for handler in handlers:
             if not isinstance(handler, grpc.ServiceRpcHandler):
                 raise UnlistedMethodError(
                     f"{type(handler).__name__} does not say which service it is for"
                 )
             self._services.add(handler.service_name())
-        self._server.add_generic_rpc_handlers(tuple(handlers))
 
     def add_registered_method_handlers(
         self, service_name: str, method_handlers: Mapping[str, grpc.RpcMethodHandler[Any, Any]]
     ) -> None:
-        """Notes the methods of a service."""
+        """Adds the methods of a service."""
         for name, handler in method_handlers.items():
             self._methods[f"/{service_name}/{name}"] = handler
-        self._server.add_registered_method_handlers(service_name, dict(method_handlers))

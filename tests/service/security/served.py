@@ -5,7 +5,6 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import cast
 
-from grpc import aio
 from grpc_health.v1 import health
 
 from smidgen_service.application import Handlers
@@ -16,8 +15,8 @@ from smidgen_service.settings import Settings
 
 
 def registry_of_the_server() -> Registry:
-    """Returns them; call it where an event loop runs."""
-    registry = Registry(aio.server())
+    """Returns them."""
+    registry = Registry()
     handlers = cast(Handlers, SimpleNamespace(**dict.fromkeys(Handlers.__slots__)))
     register(registry, handlers, health.aio.HealthServicer(), Lifecycle(), Settings())
     return registry

@@ -9,12 +9,17 @@ import grpc
 import pytest
 from grpc import aio
 
-from smidgen_service.interception import Chain
-from smidgen_service.interceptors import Admit, ErrorGuard
+from smidgen_service.admittance import WhileServing
 from smidgen_service.lifecycle import Lifecycle, Phase
+from smidgen_service.metrics import Metrics
 from smidgen_service.open_inference import inference_service_pb2 as pb
+from smidgen_service.routing import Router
+from smidgen_service.security.authentication import Authenticator
+from smidgen_service.security.gate import Gate
+from smidgen_service.security.registry import Registry
 from smidgen_service.servicers.open_inference import OpenInferenceServicer
 from smidgen_service.servicers.registration import add_service
+from smidgen_service.surroundings import Surroundings
 
 SERVICE = pb.DESCRIPTOR.services_by_name["GRPCInferenceService"]
 NOBODY = cast(Any, None)  # no handler is reached here
@@ -27,9 +32,19 @@ def lifecycle() -> Lifecycle:
 
 @pytest.fixture
 async def channel(lifecycle: Lifecycle) -> AsyncIterator[aio.Channel]:
-    server = aio.server(interceptors=(Chain(ErrorGuard(), Admit(lifecycle)),))
+    server = aio.server()
     servicer = OpenInferenceServicer(NOBODY, NOBODY, NOBODY, lifecycle)
-    add_service(SERVICE, servicer, server, encoded={"ModelInfer", "ModelStreamInfer"})
+    registry = Registry()
+    add_service(
+        SERVICE,
+        servicer,
+        cast(aio.Server, registry),
+        encoded={"ModelInfer", "ModelStreamInfer"},
+    )
+    gate = Gate(Authenticator(None, asks_for_certificates=False), Metrics())
+    surroundings = Surroundings((), (WhileServing(lifecycle),))
+    router = Router(gate, surroundings, lifecycle, registry.methods)
+    server.add_generic_rpc_handlers((router,))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     async with aio.insecure_channel(f"127.0.0.1:{port}") as opened:

@@ -1,4 +1,4 @@
-"""Interceptors around handlers of all types, in a server of their own."""
+"""What is around handlers of all types, in a server of its own."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc import aio
 
 from smidgen.errors import InvalidTensorError
-from smidgen_service.interception import Chain
-from smidgen_service.interceptors import Admit, ErrorGuard, RequestIds, RpcMetrics
+from smidgen_service.admittance import WhileServing
 from smidgen_service.lifecycle import Lifecycle, Phase
 from smidgen_service.logs import JsonFormatter
 from smidgen_service.metrics import Metrics
+from smidgen_service.observers import CallLog, RpcMetrics
+from smidgen_service.surroundings import Surroundings
 
 SECRET = "/srv/secret/path"
 
@@ -26,18 +27,20 @@ SECRET = "/srv/secret/path"
 class Service(grpc.GenericRpcHandler):
     """Methods that fail in every way."""
 
-    def __init__(self) -> None:
+    def __init__(self, surroundings: Surroundings) -> None:
+        self.surroundings = surroundings
         self.was_cancelled = asyncio.Event()
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
-        name = handler_call_details.method.rsplit("/", 1)[1]
-        return {
+        path = handler_call_details.method
+        handler: Any = {
             "Fault": grpc.unary_unary_rpc_method_handler(self.fault),
             "StreamFault": grpc.unary_stream_rpc_method_handler(self.stream_fault),
             "Known": grpc.stream_unary_rpc_method_handler(self.known),
             "Hang": grpc.unary_unary_rpc_method_handler(self.hang),
             "Echo": grpc.stream_stream_rpc_method_handler(self.echo),
-        }.get(name)
+        }[path.rsplit("/", 1)[1]]
+        return self.surroundings.way(handler, path).handler
 
     async def fault(self, request: bytes, context: Any) -> bytes:
         raise KeyError(SECRET)
@@ -65,20 +68,16 @@ class Service(grpc.GenericRpcHandler):
 
 
 class Harness:
-    """A server with all interceptors around the service, and a channel to it."""
+    """A server with all observers around the service, and a channel to it."""
 
     def __init__(self) -> None:
         self.lifecycle = Lifecycle()
         self.lifecycle.phase = Phase.SERVING
         self.metrics = Metrics()
-        self.service = Service()
-        interceptors = (
-            ErrorGuard(),
-            RequestIds(),
-            RpcMetrics(self.metrics),
-            Admit(self.lifecycle),
+        self.service = Service(
+            Surroundings((CallLog(), RpcMetrics(self.metrics)), (WhileServing(self.lifecycle),))
         )
-        self.server = aio.server(interceptors=(Chain(*interceptors),))
+        self.server = aio.server()
         self.server.add_generic_rpc_handlers((self.service,))
         self.port = self.server.add_insecure_port("127.0.0.1:0")
 

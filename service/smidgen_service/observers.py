@@ -1,0 +1,113 @@
+"""What is told of every call: the log and the metrics."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+import grpc
+
+from smidgen_service.logs import LOGGER, log
+from smidgen_service.methods import is_probe
+from smidgen_service.metrics import Metrics
+from smidgen_service.security.principals import CALLER
+from smidgen_service.surroundings import Call, Method, Watch
+
+MOST_LOGGED_PER_SECOND = 100
+
+
+class CallLog:
+    """Logs calls.
+
+    Of successful calls and of those without valid credentials, which anyone can make, at most
+    MOST_LOGGED_PER_SECOND are logged, of other failed ones every one.
+    """
+
+    def __init__(self) -> None:
+        self._second = 0
+        self._logged = 0
+
+    def __call__(self, method: Method) -> Watch:
+        """Returns what logs the calls of a method."""
+        return _LoggedMethod(self, method)
+
+    def may_log(self) -> bool:
+        """Counts a call that not every one of its kind is logged of; tells whether this one is."""
+        second = int(time.monotonic())
+        if second != self._second:
+            self._second, self._logged = second, 0
+        self._logged += 1
+        return self._logged <= MOST_LOGGED_PER_SECOND
+
+
+class _LoggedMethod(Watch):
+    def __init__(self, calls: CallLog, method: Method) -> None:
+        self._calls = calls
+        self._name = method.path.removeprefix("/")
+        self._is_probe = is_probe(method.path)
+
+    def ended(self, call: Call) -> None:
+        """Logs a call."""
+        is_plain = call.code in (grpc.StatusCode.OK, grpc.StatusCode.UNAUTHENTICATED)
+        is_logged = not is_plain or (self._calls.may_log() and not self._is_probe)
+        level = logging.INFO if is_logged else logging.DEBUG
+        if not LOGGER.isEnabledFor(level):
+            return
+        caller = CALLER.get()
+        log(
+            "rpc",
+            level=level,
+            method=self._name,
+            code=call.code.name,
+            duration_ms=round(call.seconds * 1000, 3),
+            tenant=caller.tenant if caller is not None and caller.name else None,
+            caller=caller.name or None if caller is not None else None,
+        )
+
+
+class RpcMetrics:
+    """Counts calls and messages under the names that community dashboards know."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def __call__(self, method: Method) -> Watch:
+        """Returns what counts the calls of a method."""
+        return _CountedMethod(self._metrics, method)
+
+
+class _CountedMethod(Watch):
+    """The series of one method, found once: finding them by labels takes longer than counting."""
+
+    def __init__(self, metrics: Metrics, method: Method) -> None:
+        self._metrics = metrics
+        self._labels = method.labels
+        self._started = metrics.rpc_started.labels(*self._labels)
+        self._received = metrics.rpc_received.labels(*self._labels)
+        self._sent = metrics.rpc_sent.labels(*self._labels)
+        self._seconds = metrics.rpc_seconds.labels(*self._labels)
+        self._handled = {
+            code: metrics.rpc_handled.labels(*self._labels, code.name)
+            for code in (grpc.StatusCode.OK,)
+        }
+
+    def began(self) -> None:
+        """Counts a call."""
+        self._started.inc()
+
+    def received(self) -> None:
+        """Counts a message that arrived."""
+        self._received.inc()
+
+    def sent(self) -> None:
+        """Counts a message that goes out."""
+        self._sent.inc()
+
+    def ended(self, call: Call) -> None:
+        """Counts and times a call."""
+        handled = self._handled.get(call.code)
+        if handled is None:
+            handled = self._metrics.rpc_handled.labels(*self._labels, call.code.name)
+            self._handled[call.code] = handled
+        handled.inc()
+        self._seconds.observe(call.seconds)

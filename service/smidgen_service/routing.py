@@ -1,0 +1,162 @@
+"""From the path of a call to its handler, with a look at its headers on the way.
+
+grpc asks for the handler when only the headers of a call are there: what is refused here makes the
+server read none of its messages. grpc's own interceptors would do, and cost coroutines for each
+call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias, cast
+
+import grpc
+
+from smidgen.errors import SmidgenError
+from smidgen_service.errors import TooLargeError
+from smidgen_service.lifecycle import Lifecycle
+from smidgen_service.methods import is_always_served
+from smidgen_service.security.gate import Gate
+from smidgen_service.surroundings import Context, Surroundings, Way
+
+MOST_METADATA_BYTES = 8192
+"""Most metadata of a call: keys, values, and what HTTP/2 adds for each."""
+_ENTRY_BYTES = 32
+PUBLIC_SILENCE_S = 10.0
+"""How long a call that needs no credentials may take to send its message."""
+
+Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
+
+
+@dataclass(frozen=True, slots=True)
+class _Route:
+    """Where calls of one path go."""
+
+    handler: Handler
+    way: Way
+
+
+class Router(grpc.GenericRpcHandler):
+    """Finds the handlers of calls, and refuses calls with bad credentials or too many headers.
+
+    Calls that need no credentials have little time for their message: grpc waits for that of a
+    unary call as long as its client likes.
+
+    Args:
+        gate: Decides by the headers.
+        surroundings: What calls pass on their way to their handlers.
+        lifecycle: Ends streams that have no end of their own.
+        handlers: The handlers by path.
+    """
+
+    def __init__(
+        self,
+        gate: Gate,
+        surroundings: Surroundings,
+        lifecycle: Lifecycle,
+        handlers: Mapping[str, Any],
+    ) -> None:
+        self._gate = gate
+        self._routes: dict[str, _Route] = {}
+        for path, handler in handlers.items():
+            is_endless = handler.response_streaming and is_always_served(path)
+            way = surroundings.way(_watched(handler, lifecycle) if is_endless else handler, path)
+            route = _hurried(way.handler) if gate.is_public(path) else way.handler
+            self._routes[path] = _Route(route, way)
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Handler | None:
+        """Returns the handler of a call, or one that refuses it; an unknown method has none."""
+        path = handler_call_details.method
+        route = self._routes.get(path)
+        if route is None:
+            return None  # grpc answers UNIMPLEMENTED
+        metadata = handler_call_details.invocation_metadata or ()
+        # grpc holds only clients to its limit that have acknowledged it.
+        size = _ENTRY_BYTES * len(metadata)
+        for key, value in metadata:
+            size += len(key) + len(value)
+        refusal: SmidgenError | None = (
+            _too_large(size)
+            if size > MOST_METADATA_BYTES
+            else self._gate.early_refusal(path, metadata)
+        )
+        return route.handler if refusal is None else _refusing(route.way, refusal)
+
+
+def _refusing(way: Way, refusal: SmidgenError) -> Handler:
+    async def refuse(_messages: object, context: Context) -> None:
+        await way.refuse(refusal, context)
+
+    # As a stream, whatever the method is: of other kinds grpc reads the first message first.
+    return grpc.stream_stream_rpc_method_handler(refuse)
+
+
+def _too_large(size: int) -> TooLargeError:
+    return TooLargeError(
+        f"the metadata of the call have {size} bytes, this server takes {MOST_METADATA_BYTES}; "
+        "send less with it",
+        reason="METADATA_TOO_LARGE",
+        found=size,
+        most=MOST_METADATA_BYTES,
+    )
+
+
+def _watched(handler: Any, lifecycle: Lifecycle) -> Handler:
+    """Returns a handler of streams that end when the server stops."""
+    behaviour = handler.stream_stream if handler.request_streaming else handler.unary_stream
+
+    async def answer(request: Any, context: Context) -> Any:
+        with lifecycle.watch():
+            return await behaviour(request, context)
+
+    async def generate(request: Any, context: Context) -> AsyncIterator[Any]:
+        with lifecycle.watch():
+            async for response in behaviour(request, context):
+                yield response
+
+    factory: Callable[..., Handler] = (
+        grpc.stream_stream_rpc_method_handler
+        if handler.request_streaming
+        else grpc.unary_stream_rpc_method_handler
+    )
+    return factory(
+        generate if inspect.isasyncgenfunction(behaviour) else answer,
+        request_deserializer=handler.request_deserializer,
+        response_serializer=handler.response_serializer,
+    )
+
+
+def _hurried(handler: Any) -> Handler:
+    """Returns a handler that reads the message itself, and gives up in time."""
+    if handler.request_streaming:
+        return cast(Handler, handler)
+    behaviour = handler.unary_stream if handler.response_streaming else handler.unary_unary
+
+    async def answer(messages: AsyncIterator[Any], context: Context) -> Any:
+        return await behaviour(await _message(messages, context), context)
+
+    async def generate(messages: AsyncIterator[Any], context: Context) -> AsyncIterator[Any]:
+        async for response in behaviour(await _message(messages, context), context):
+            yield response
+
+    factory: Callable[..., Handler] = (
+        grpc.stream_stream_rpc_method_handler
+        if handler.response_streaming
+        else grpc.stream_unary_rpc_method_handler
+    )
+    return factory(
+        generate if inspect.isasyncgenfunction(behaviour) else answer,
+        request_deserializer=handler.request_deserializer,
+        response_serializer=handler.response_serializer,
+    )
+
+
+async def _message(messages: AsyncIterator[Any], context: Context) -> Any:
+    try:
+        async with asyncio.timeout(PUBLIC_SILENCE_S):
+            return await anext(messages)
+    except (TimeoutError, StopAsyncIteration):
+        await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "the call has sent no message")

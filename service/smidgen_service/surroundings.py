@@ -1,0 +1,340 @@
+"""What is around every call, whatever its type: observers, checks, and statuses for errors."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import os
+import re
+import time
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+from google.protobuf.message import DecodeError
+from grpc import aio
+
+from smidgen.errors import SmidgenError
+from smidgen_service import status
+from smidgen_service.errors import DeadlineError, malformed_message
+from smidgen_service.faults import hide
+from smidgen_service.logs import REQUEST_ID
+
+REQUEST_ID_HEADER = "x-request-id"
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+Context = aio.ServicerContext[Any, Any]
+Behaviour = Callable[[Any, Context], Any]
+Metadata = tuple[tuple[str, str | bytes], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """The RPC that is called."""
+
+    path: str
+    is_client_stream: bool
+    is_server_stream: bool
+
+    @property
+    def labels(self) -> tuple[str, str, str]:
+        """Type, service and method, as metrics name them."""
+        _, service, name = self.path.split("/", 2)
+        return rpc_type(self.is_client_stream, self.is_server_stream), service, name
+
+
+def rpc_type(is_client_stream: bool, is_server_stream: bool) -> str:
+    """Returns the type of an RPC as metrics name it."""
+    if is_client_stream and is_server_stream:
+        return "bidi_stream"
+    if is_client_stream:
+        return "client_stream"
+    return "server_stream" if is_server_stream else "unary"
+
+
+class Call:
+    """A call under way.
+
+    Attributes:
+        method: What is called.
+        context: grpc's side of it.
+        metadata: What the client sent before its messages.
+        request_id: The caller's x-request-id, or a new one.
+        is_id_sent: Whether it is the caller's.
+        started_s: When it began, by time.perf_counter.
+        code: How it ended, once it has.
+    """
+
+    __slots__ = ("code", "context", "is_id_sent", "metadata", "method", "request_id", "started_s")
+
+    def __init__(self, method: Method, context: Context) -> None:
+        self.method = method
+        self.context = context
+        self.started_s = time.perf_counter()
+        self.metadata: Metadata = context.invocation_metadata() or ()
+        sent = _sent_request_id(self.metadata)
+        self.is_id_sent = sent is not None
+        self.request_id = sent or os.urandom(16).hex()
+        self.code = grpc.StatusCode.OK
+
+    @property
+    def seconds(self) -> float:
+        """How long it has taken so far."""
+        return time.perf_counter() - self.started_s
+
+
+class Watch(ABC):
+    """Is told of the calls of one method. Nothing here may raise."""
+
+    def received(self) -> None:  # noqa: B027 - not all need it
+        """A message arrived."""
+
+    def sent(self) -> None:  # noqa: B027 - not all need it
+        """A message goes out."""
+
+    def began(self) -> None:  # noqa: B027 - not all need it
+        """A call begins."""
+
+    @abstractmethod
+    def ended(self, call: Call) -> None:
+        """A call has ended."""
+
+
+Observer = Callable[[Method], Watch]
+"""Returns what is told of the calls of a method."""
+Check = Callable[[Call], None]
+"""Raises if a call may not go on to its handler."""
+
+
+class Surroundings:
+    """What every call passes on its way to its handler and back.
+
+    Each call is one coroutine for all of it: a context manager for each part costs more than most
+    parts do. Errors become statuses here, and of unknown ones only an error_id leaves the server.
+
+    Args:
+        observers: Are told of all calls and messages.
+        checks: Let calls pass, in this order.
+        silence_s: How long a client's stream may take to its first message; None for as long as it
+            likes.
+    """
+
+    def __init__(
+        self,
+        observers: Sequence[Observer],
+        checks: Sequence[Check] = (),
+        *,
+        silence_s: float | None = None,
+    ) -> None:
+        self._observers = observers
+        self._checks = tuple(checks)
+        self._silence_s = silence_s
+
+    def way(self, handler: Any, path: str) -> Way:
+        """Returns the way of the calls of a path to their handler."""
+        method = Method(path, handler.request_streaming, handler.response_streaming)
+        watches = tuple(observer(method) for observer in self._observers)
+        return Way(method, handler, watches, self._checks, self._silence_s)
+
+
+class Way:
+    """The way of the calls of one method to their handler and back.
+
+    Attributes:
+        handler: The handler with all that is around it.
+    """
+
+    def __init__(
+        self,
+        method: Method,
+        handler: Any,
+        watches: tuple[Watch, ...],
+        checks: tuple[Check, ...],
+        silence_s: float | None,
+    ) -> None:
+        name, factory = _FACTORIES[method.is_client_stream, method.is_server_stream]
+        self._method = method
+        self._behaviour: Behaviour = getattr(handler, name)
+        self._watches = watches
+        self._checks = checks
+        self._silence_s = silence_s
+        is_generator = inspect.isasyncgenfunction(self._behaviour)
+        self.handler: grpc.RpcMethodHandler[Any, Any] = factory(
+            self._generate if is_generator else self._answer,
+            request_deserializer=_tolerant(handler.request_deserializer),
+            response_serializer=handler.response_serializer,
+        )
+
+    async def refuse(self, error: SmidgenError, context: Context) -> None:
+        """Ends a call of which no message is read."""
+        call = self._begin(context)
+        ending = self._fail(call, error)
+        if ending is not None:
+            await context.abort(ending.code, ending.message, ending.trailers)
+
+    async def _answer(self, request: Any, context: Context) -> Any:
+        call = self._begin(context)
+        try:
+            response = await self._behaviour(self._let_in(call, request), context)
+        except BaseException as error:
+            ending = self._fail(call, error)
+            if ending is None:
+                raise
+        else:
+            self._sent()
+            self._end(call)
+            # Headers before an error would keep clients from retrying, and sending them takes time:
+            # only successful calls of clients that asked for their id have it there as well.
+            if call.is_id_sent and not self._method.is_server_stream:
+                await context.send_initial_metadata(((REQUEST_ID_HEADER, call.request_id),))
+            return response
+        return await context.abort(ending.code, ending.message, ending.trailers)
+
+    async def _generate(self, request: Any, context: Context) -> AsyncIterator[Any]:
+        call = self._begin(context)
+        try:
+            async for response in self._behaviour(self._let_in(call, request), context):
+                self._sent()
+                yield response
+        except BaseException as error:
+            ending = self._fail(call, error)
+            if ending is None:
+                raise
+        else:
+            self._end(call)
+            return
+        await context.abort(ending.code, ending.message, ending.trailers)
+
+    def _begin(self, context: Context) -> Call:
+        call = Call(self._method, context)
+        REQUEST_ID.set(call.request_id)
+        context.set_trailing_metadata(((REQUEST_ID_HEADER, call.request_id),))
+        for watch in self._watches:
+            watch.began()
+        return call
+
+    def _let_in(self, call: Call, request: Any) -> Any:
+        """Returns what the handler gets.
+
+        Raises:
+            SmidgenError: the call may not go on, or its message cannot be parsed.
+        """
+        if not self._method.is_client_stream:
+            self._received()
+        for check in self._checks:
+            check(call)
+        return self._messages(request) if self._method.is_client_stream else _parsed(request)
+
+    async def _messages(self, messages: AsyncIterator[Any]) -> AsyncIterator[Any]:
+        if self._silence_s is not None:
+            messages = begun_in_time(messages, self._silence_s)
+        async for message in messages:
+            self._received()
+            yield _parsed(message)
+
+    def _fail(self, call: Call, error: BaseException) -> status.Ending | None:
+        """Returns the status for an error; None where grpc has one already."""
+        ending = None
+        if isinstance(error, (asyncio.CancelledError, GeneratorExit)):
+            remaining = call.context.time_remaining()
+            is_late = remaining is not None and remaining <= 0
+            call.code = grpc.StatusCode.DEADLINE_EXCEEDED if is_late else grpc.StatusCode.CANCELLED
+        elif isinstance(error, aio.AbortError):
+            call.code = _code_of(call.context)
+        elif isinstance(error, Exception):
+            known = (
+                error
+                if isinstance(error, SmidgenError)
+                else hide(error, "call_fault", method=self._method.path)
+            )
+            ending = status.ending_of(known, request_id=call.request_id)
+            call.code = ending.code
+        else:
+            call.code = grpc.StatusCode.INTERNAL
+        self._end(call)
+        return ending
+
+    def _received(self) -> None:
+        for watch in self._watches:
+            watch.received()
+
+    def _sent(self) -> None:
+        for watch in self._watches:
+            watch.sent()
+
+    def _end(self, call: Call) -> None:
+        for watch in self._watches:
+            watch.ended(call)
+
+
+async def begun_in_time(messages: AsyncIterator[Any], limit_s: float) -> AsyncIterator[Any]:
+    """Yields messages of which the first must be there in time.
+
+    Raises:
+        DeadlineError: it was not.
+    """
+    try:
+        async with asyncio.timeout(limit_s):
+            first = await anext(messages)
+    except StopAsyncIteration:
+        return
+    except TimeoutError:
+        raise DeadlineError(
+            f"no message arrived within {limit_s:g} s; send the call again",
+            reason="STREAM_IDLE",
+            idle_seconds=limit_s,
+        ) from None
+    yield first
+    async for message in messages:
+        yield message
+
+
+class Malformed:
+    """Stands for a message that cannot be parsed."""
+
+
+def _parsed(message: Any) -> Any:
+    if type(message) is Malformed:
+        raise malformed_message()
+    return message
+
+
+def _tolerant(deserializer: Callable[[bytes], Any] | None) -> Callable[[bytes], Any] | None:
+    """Returns a deserializer that does not raise; grpc would send the exception's text out."""
+    if deserializer is None:
+        return None
+
+    def deserialize(data: bytes) -> Any:
+        try:
+            return deserializer(data)
+        except DecodeError:
+            return Malformed()
+
+    return deserialize
+
+
+def _code_of(context: Context) -> grpc.StatusCode:
+    """Returns the code that a handler aborted a call with."""
+    number = context.code()
+    return next(
+        (code for code in grpc.StatusCode if number in (code, code.value[0])),
+        grpc.StatusCode.UNKNOWN,
+    )
+
+
+def _sent_request_id(metadata: Metadata) -> str | None:
+    """Returns the caller's x-request-id if it has the form of one."""
+    for key, value in metadata:
+        if key == REQUEST_ID_HEADER and isinstance(value, str) and _REQUEST_ID.fullmatch(value):
+            return value
+    return None
+
+
+_FACTORIES: dict[tuple[bool, bool], tuple[str, Callable[..., Any]]] = {
+    (False, False): ("unary_unary", grpc.unary_unary_rpc_method_handler),
+    (False, True): ("unary_stream", grpc.unary_stream_rpc_method_handler),
+    (True, False): ("stream_unary", grpc.stream_unary_rpc_method_handler),
+    (True, True): ("stream_stream", grpc.stream_stream_rpc_method_handler),
+}
