@@ -43,7 +43,6 @@ class Computed:
         isa: The instruction set that computed.
         started_s: When its computation began, by time.perf_counter.
         times: Of that computation.
-        cpu_s: CPU time of the thread that computed it, 0 where it was joined with others.
     """
 
     outputs: tuple[RawTensor, ...]
@@ -51,7 +50,6 @@ class Computed:
     isa: str
     started_s: float
     times: StageTimes
-    cpu_s: float = 0.0
 
 
 def compute(engine: Engine, arrays: Arrays, wanted: Wanted) -> Computed:
@@ -61,7 +59,7 @@ def compute(engine: Engine, arrays: Arrays, wanted: Wanted) -> Computed:
         InvalidTensorError: a value is not finite, or the engine refuses the inputs.
         TooLargeError: the outputs do not fit into an answer.
     """
-    started_s, started_cpu_s = time.perf_counter(), time.thread_time()
+    started_s = time.perf_counter()
     check_finite(arrays)
     checked_s = time.perf_counter()
     results = engine.run(arrays, check_finite=False)
@@ -77,8 +75,19 @@ def compute(engine: Engine, arrays: Arrays, wanted: Wanted) -> Computed:
             compute_s=computed_s - checked_s,
             output_s=time.perf_counter() - computed_s,
         ),
-        cpu_s=time.thread_time() - started_cpu_s,
     )
+
+
+def compute_apart(engine: Engine, arrays: Arrays, wanted: Wanted) -> tuple[Computed, float]:
+    """Computes one request in a thread; returns the seconds of CPU time as well.
+
+    Raises:
+        InvalidTensorError: as `compute`.
+        TooLargeError: as `compute`.
+    """
+    started_s = time.thread_time()
+    computed = compute(engine, arrays, wanted)
+    return computed, time.thread_time() - started_s
 
 
 def answer_of(results: Arrays, wanted: Wanted) -> tuple[RawTensor, ...]:

@@ -28,13 +28,18 @@ class RunTimes:
         self._averages[sha256] = average + _WEIGHT * (seconds / samples - average)
         _keep_used(self._averages, sha256)
 
-    def record_cpu(self, sha256: str, shapes: Hashable, cpu_s: float) -> None:
-        """Takes in the CPU time of the thread that ran one computation for inputs of shapes."""
+    def record_held(self, sha256: str, shapes: Hashable, seconds: float) -> None:
+        """Takes in how long a computation holds up the event loop, or would hold it up.
+
+        Of one in a thread that is its CPU time: there the interpreter's lock makes it wait, longest
+        in a busy server, and computations that got there would stay there. Of one on the loop it
+        is the time that it took: asking for CPU time may cost more than the computation.
+        """
         key = (sha256, shapes)
         latest = self._latest.get(key)
         if latest is None:
             latest = self._latest[key] = deque(maxlen=_LATEST)
-        latest.append(cpu_s)
+        latest.append(seconds)
         _keep_used(self._latest, key)
 
     def estimate_s(self, sha256: str, samples: int) -> float:
@@ -45,12 +50,10 @@ class RunTimes:
         return self._averages.get(sha256, 0.0) * samples
 
     def is_brief(self, sha256: str, shapes: Hashable) -> bool:
-        """Tells whether the shortest of the latest computations took less than BRIEF_S of CPU time.
+        """Tells whether the shortest of the latest computations was no longer than BRIEF_S.
 
         What a computation needs depends on its shapes alone, and whatever comes between only adds
-        to it. A wall-clock time would count waiting for a processor and for the interpreter's
-        lock, which is longest in threads of a busy server: computations that got there would stay
-        there. The first ones of new shapes are planned as well, and tell nothing.
+        to it. The first ones of new shapes are planned as well, and tell nothing.
         """
         latest = self._latest.get((sha256, shapes), ())
         return len(latest) >= _RUNS_TO_BE_BRIEF and min(latest) <= BRIEF_S

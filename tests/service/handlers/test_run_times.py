@@ -23,9 +23,9 @@ def test_an_estimate_is_that_of_the_samples() -> None:
 def test_only_shapes_that_were_short_several_times_are_brief() -> None:
     times = RunTimes()
     for _ in range(2):
-        times.record_cpu("a", ONE, BRIEF_S / 2)
+        times.record_held("a", ONE, BRIEF_S / 2)
         assert not times.is_brief("a", ONE)
-    times.record_cpu("a", ONE, BRIEF_S / 2)
+    times.record_held("a", ONE, BRIEF_S / 2)
     assert times.is_brief("a", ONE)
     assert not times.is_brief("a", TWO)
     assert not times.is_brief("b", ONE)
@@ -34,13 +34,13 @@ def test_only_shapes_that_were_short_several_times_are_brief() -> None:
 def test_single_long_runs_do_not_make_a_computation_long() -> None:
     times = RunTimes()
     for _ in range(4):
-        times.record_cpu("a", ONE, BRIEF_S / 2)
+        times.record_held("a", ONE, BRIEF_S / 2)
     for _ in range(7):
-        times.record_cpu("a", ONE, 100 * BRIEF_S)
+        times.record_held("a", ONE, 100 * BRIEF_S)
         assert times.is_brief("a", ONE)
-    times.record_cpu("a", ONE, 2 * BRIEF_S)
+    times.record_held("a", ONE, 2 * BRIEF_S)
     assert not times.is_brief("a", ONE)  # none of the latest eight was short
-    times.record_cpu("a", ONE, BRIEF_S)
+    times.record_held("a", ONE, BRIEF_S)
     assert times.is_brief("a", ONE)
 
 
@@ -50,6 +50,6 @@ def test_what_is_known_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("a", "b", "a", "c"):
         times.record(name, 1, 1.0)
         for _ in range(3):
-            times.record_cpu(name, ONE, BRIEF_S)
+            times.record_held(name, ONE, BRIEF_S)
     assert [times.estimate_s(name, 1) for name in "abc"] == [1.0, 0.0, 1.0]
     assert [times.is_brief(name, ONE) for name in "abc"] == [True, False, True]
