@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from prometheus_client import Counter, Histogram
-
+from smidgen_service.series import CountFamily, DistributionFamily
 from smidgen_service.statistics import StageTimes
 
 
@@ -14,9 +13,9 @@ class VersionSeries:
         self,
         labels: tuple[str, str],
         *,
-        requests: Counter,
-        stage_seconds: Histogram,
-        batch_size: Histogram,
+        requests: CountFamily,
+        stage_seconds: DistributionFamily,
+        batch_size: DistributionFamily,
     ) -> None:
         self._labels = labels
         self._requests = requests

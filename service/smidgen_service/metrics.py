@@ -22,6 +22,7 @@ from prometheus_client import (
 )
 
 from smidgen_service.inference_series import VersionSeries
+from smidgen_service.series import CountFamily, DistributionFamily
 from smidgen_service.statistics import InferenceStatistics
 
 RPC_LABELS = ("grpc_type", "grpc_service", "grpc_method")
@@ -140,14 +141,14 @@ class Metrics:
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         GCCollector(registry=self.registry)
-        self.rpc_started = self._counter("grpc_server_started_total")
-        self.rpc_handled = self._counter("grpc_server_handled_total")
-        self.rpc_received = self._counter("grpc_server_msg_received_total")
-        self.rpc_sent = self._counter("grpc_server_msg_sent_total")
-        self.rpc_seconds = self._histogram("grpc_server_handling_seconds")
-        self.inference_requests = self._counter("smidgen_inference_requests_total")
-        self.inference_stage_seconds = self._histogram("smidgen_inference_stage_seconds")
-        self.inference_batch_size = self._histogram("smidgen_inference_batch_size")
+        self.rpc_started = self._counts("grpc_server_started_total")
+        self.rpc_handled = self._counts("grpc_server_handled_total")
+        self.rpc_received = self._counts("grpc_server_msg_received_total")
+        self.rpc_sent = self._counts("grpc_server_msg_sent_total")
+        self.rpc_seconds = self._distributions("grpc_server_handling_seconds")
+        self.inference_requests = self._counts("smidgen_inference_requests_total")
+        self.inference_stage_seconds = self._distributions("smidgen_inference_stage_seconds")
+        self.inference_batch_size = self._distributions("smidgen_inference_batch_size")
         self.queue_depth = self._gauge("smidgen_queue_depth")
         self.inflight_requests = self._gauge("smidgen_inflight_requests")
         self.loaded_engines = self._gauge("smidgen_loaded_engines")
@@ -192,14 +193,11 @@ class Metrics:
         """Drops the series of a deleted model, by what stands for it in metrics."""
         for key in [key for key in self._series if key[0] == label]:
             del self._series[key]
-        per_model = (
-            self.inference_requests,
-            self.inference_stage_seconds,
-            self.inference_batch_size,
-            self.artifact_bytes,
-        )
-        for metric in per_model:
-            metric.remove_by_labels({"model": label})
+        by_label = {"model": label}
+        self.inference_requests.remove_by_labels(by_label)
+        self.inference_stage_seconds.remove_by_labels(by_label)
+        self.inference_batch_size.remove_by_labels(by_label)
+        self.artifact_bytes.remove_by_labels(by_label)
         self.statistics.forget_model(label)
 
     def _initialise(self) -> None:
@@ -208,6 +206,18 @@ class Metrics:
         self.train_loss.labels("task")
         self.train_loss.labels("quantization")
         self.build_info.labels(package_version()).set(1)
+
+    def _counts(self, name: str) -> CountFamily:
+        spec = TABLE[name]
+        family = CountFamily(name, spec.documentation, spec.labels)
+        self.registry.register(family)
+        return family
+
+    def _distributions(self, name: str) -> DistributionFamily:
+        spec = TABLE[name]
+        family = DistributionFamily(name, spec.documentation, spec.labels, spec.buckets)
+        self.registry.register(family)
+        return family
 
     def _counter(self, name: str) -> Counter:
         spec = TABLE[name]

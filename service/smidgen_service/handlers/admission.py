@@ -56,7 +56,8 @@ class Admission:
     """
 
     def __init__(self, metrics: Metrics, *, most_running: int, most_queued: int) -> None:
-        self._metrics = metrics
+        metrics.queue_depth.set_function(lambda: self._queued)
+        metrics.inflight_requests.set_function(lambda: self._running_count)
         self._most_running = most_running
         self._places = asyncio.Semaphore(most_running)
         self._most_queued = most_queued
@@ -126,7 +127,6 @@ class Admission:
         waiting = Waiting(self, estimate_s, ends_s)
         self._queued += 1
         self._queued_s += estimate_s
-        self._metrics.queue_depth.set(self._queued)
         try:
             yield waiting
         finally:
@@ -137,7 +137,6 @@ class Admission:
         self._queued -= 1
         # Sums of floats drift, an empty queue puts them right.
         self._queued_s = self._queued_s - estimate_s if self._queued else 0.0
-        self._metrics.queue_depth.set(self._queued)
 
     @property
     def expected_wait_s(self) -> float:
@@ -170,7 +169,6 @@ class Admission:
 
     @contextmanager
     def _running(self, estimate_s: float) -> Iterator[None]:
-        self._metrics.inflight_requests.inc()
         self._running_count += 1
         self._running_s += estimate_s
         try:
@@ -178,7 +176,6 @@ class Admission:
         finally:
             self._running_count -= 1
             self._running_s = max(0.0, self._running_s - estimate_s)
-            self._metrics.inflight_requests.dec()
             self._places.release()
 
 
