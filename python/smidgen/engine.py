@@ -72,6 +72,11 @@ class Engine:
         lowered, tensors = lower(program)
         self._index_counts = index_counts(program)
         self._inputs = tuple(program.tensor(name) for name in program.inputs)
+        self._input_specs = tuple(
+            TensorSpec(name=tensor.name, dtype=tensor.dtype.value, shape=tensor.shape)
+            for tensor in self._inputs
+        )
+        self._input_names = {tensor.name for tensor in self._inputs}
         self._outputs = {name: tensors[name] for name in program.outputs}
         self._written = {step.output: tensors[step.output] for step in program.steps}
         self._names = list(tensors)
@@ -173,8 +178,8 @@ class Engine:
     def _arrays(
         self, inputs: Mapping[str, NDArray[Any]], check_finite: bool = True
     ) -> list[NDArray[Any]]:
-        unknown = sorted(inputs.keys() - {tensor.name for tensor in self._inputs})
-        if unknown:
+        if not inputs.keys() <= self._input_names:
+            unknown = sorted(inputs.keys() - self._input_names)
             expected = ", ".join(tensor.name for tensor in self._inputs)
             raise InvalidTensorError(
                 f"input {unknown[0]!r} is unknown, expected {expected}",
@@ -182,10 +187,14 @@ class Engine:
                 found=unknown[0],
                 expected=expected,
             )
-        arrays = [_checked(tensor, inputs, check_finite) for tensor in self._inputs]
-        for tensor, array in zip(self._inputs, arrays, strict=True):
-            if tensor.name in self._index_counts:
-                _check_indices(tensor.name, array, self._index_counts[tensor.name])
+        arrays = [
+            _checked(tensor, spec, inputs, check_finite)
+            for tensor, spec in zip(self._inputs, self._input_specs, strict=True)
+        ]
+        if self._index_counts:
+            for tensor, array in zip(self._inputs, arrays, strict=True):
+                if tensor.name in self._index_counts:
+                    _check_indices(tensor.name, array, self._index_counts[tensor.name])
         return arrays
 
 
@@ -201,7 +210,7 @@ def _check_indices(name: str, array: NDArray[Any], count: int) -> None:
 
 
 def _checked(
-    tensor: TensorInfo, inputs: Mapping[str, NDArray[Any]], check_finite: bool
+    tensor: TensorInfo, spec: TensorSpec, inputs: Mapping[str, NDArray[Any]], check_finite: bool
 ) -> NDArray[Any]:
     name = tensor.name
     if name not in inputs:
@@ -219,7 +228,6 @@ def _checked(
             found=str(array.dtype),
             expected=tensor.dtype.value,
         )
-    spec = TensorSpec(name=name, dtype=tensor.dtype.value, shape=tensor.shape)
     if not spec.accepts_shape(array.shape):
         raise InvalidTensorError(
             f"input {name!r} has shape {list(array.shape)}, expected {spec.describe_shape()} "
@@ -235,4 +243,6 @@ def _checked(
             reason="TENSOR_NOT_FINITE",
             tensor=name,
         )
+    if array.flags.c_contiguous and array.flags.aligned:
+        return array
     return np.require(array, requirements=["C_CONTIGUOUS", "ALIGNED"])

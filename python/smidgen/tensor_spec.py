@@ -24,10 +24,12 @@ class TensorSpec:
 
     def accepts_shape(self, shape: tuple[int, ...]) -> bool:
         """Tells whether a shape fits: same rank, same fixed extents, nothing empty."""
-        return len(shape) == len(self.shape) and all(
-            found >= 1 and (expected is None or found == expected)
-            for found, expected in zip(shape, self.shape, strict=True)
-        )
+        if len(shape) != len(self.shape):
+            return False
+        for found, expected in zip(shape, self.shape, strict=True):  # a generator costs more
+            if found < 1 or (expected is not None and found != expected):
+                return False
+        return True
 
     def describe_shape(self) -> str:
         """Returns the shape for people, with ? for extents that may differ: `[?, 1, 8, 8]`."""

@@ -139,10 +139,9 @@ class Quotas:
         what = "calls of Calibrate and validate_only in progress"
         return self._counted(self._worker_calls, most, what, "WORKER_CALL_QUOTA_EXCEEDED")
 
-    @contextmanager
     def _counted(
         self, counter: Counter[str], most: int | None, what: str, reason: str
-    ) -> Iterator[None]:
+    ) -> AbstractContextManager[None]:
         tenant = current_tenant()
         if most is not None and counter[tenant] >= most:
             raise QuotaExceededError(
@@ -153,13 +152,25 @@ class Quotas:
                 retry_after_s=_RETRY_AFTER_S,
                 most=most,
             )
-        counter[tenant] += 1
-        try:
-            yield
-        finally:
-            counter[tenant] -= 1
-            if not counter[tenant]:
-                del counter[tenant]
+        return _Counted(counter, tenant)
 
     def _limits(self) -> TenantLimits:
         return self._limits_of(current_tenant())
+
+
+class _Counted(AbstractContextManager[None]):
+    """One more of something of a tenant, for the time of a block."""
+
+    __slots__ = ("_counter", "_tenant")
+
+    def __init__(self, counter: Counter[str], tenant: str) -> None:
+        self._counter = counter
+        self._tenant = tenant
+
+    def __enter__(self) -> None:
+        self._counter[self._tenant] += 1
+
+    def __exit__(self, *_error: object) -> None:
+        self._counter[self._tenant] -= 1
+        if not self._counter[self._tenant]:
+            del self._counter[self._tenant]

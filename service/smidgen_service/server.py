@@ -131,6 +131,7 @@ class Server:
         self._metrics = Metrics()
         self._metrics.initialise_rpcs(_methods())
         self._authenticator = self._read_identities()
+        self._tenant_limits = settings.tenant_limits
         quotas = Quotas(self._limits_of)
         self._application = Application(settings, data_dir, self._metrics, quotas)
         self._health = health.aio.HealthServicer()
@@ -224,7 +225,8 @@ class Server:
         return Router(gate, surroundings, self._lifecycle, registry.methods)
 
     def _limits_of(self, tenant: str) -> TenantLimits:
-        return self._authenticator.limits_of(tenant).or_else(self._settings.tenant_limits)
+        own = self._authenticator.limits_of(tenant)
+        return self._tenant_limits if own is None else own.or_else(self._tenant_limits)
 
     def _read_identities(self) -> Authenticator:
         path = self._settings.auth_file

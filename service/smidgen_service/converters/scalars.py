@@ -20,10 +20,9 @@ def timestamp(time_us: int) -> Timestamp:
 
 
 def duration(seconds: float) -> Duration:
-    """Returns seconds as a Duration, to the nanosecond."""
-    message = Duration()
-    message.FromNanoseconds(round(seconds * 1e9))
-    return message
+    """Returns seconds, none or more, as a Duration, to the nanosecond."""
+    whole, ns = divmod(round(seconds * 1e9), 1_000_000_000)
+    return Duration(seconds=whole, nanos=ns)
 
 
 def body_sha256(message: Message) -> str:

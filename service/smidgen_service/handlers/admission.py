@@ -66,34 +66,17 @@ class Admission:
         self._running_count = 0
         self._running_s = 0.0
 
-    @asynccontextmanager
-    async def place(self, deadline_s: float | None, estimate_s: float = 0.0) -> AsyncIterator[None]:
-        """Holds a place to compute for the time of the block.
+    def place(self, deadline_s: float | None, estimate_s: float = 0.0) -> Place:
+        """Returns what holds a place to compute for the time of an `async with` block.
+
+        Entering it raises OverloadedError if the queue is full, and DeadlineError if the time is
+        over before a place is free, or would be.
 
         Args:
             deadline_s: Seconds left to the caller; None for no limit.
             estimate_s: How long the computation may take; 0 if that is not known.
-
-        Raises:
-            OverloadedError: the queue is full.
-            DeadlineError: the time is over before a place is free, or would be.
         """
-        if self._places.locked() or (deadline_s is not None and deadline_s <= 0):
-            with self.waiting(deadline_s, estimate_s) as waiting:
-                try:
-                    async with asyncio.timeout(deadline_s):
-                        await self._places.acquire()
-                except TimeoutError:
-                    raise late_in_queue() from None
-                try:
-                    waiting.check()
-                except DeadlineError:
-                    self._places.release()
-                    raise
-        else:
-            await self._places.acquire()
-        with self._running(estimate_s):
-            yield
+        return Place(self, deadline_s, estimate_s)
 
     @asynccontextmanager
     async def shared_place(self, estimate_s: float) -> AsyncIterator[None]:
@@ -103,8 +86,43 @@ class Admission:
             estimate_s: How long one of them may take.
         """
         await self._places.acquire()
-        with self._running(estimate_s):
+        self._begin(estimate_s)
+        try:
             yield
+        finally:
+            self.end(estimate_s)
+
+    async def begin(self, deadline_s: float | None, estimate_s: float) -> None:
+        """Takes a place, which `end` gives back.
+
+        Raises:
+            OverloadedError: the queue is full.
+            DeadlineError: the time is over before a place is free, or would be.
+        """
+        if self._places.locked() or (deadline_s is not None and deadline_s <= 0):
+            await self._wait(deadline_s, estimate_s)
+        else:
+            await self._places.acquire()
+        self._begin(estimate_s)
+
+    def end(self, estimate_s: float) -> None:
+        """Gives a place back."""
+        self._running_count -= 1
+        self._running_s = max(0.0, self._running_s - estimate_s)
+        self._places.release()
+
+    async def _wait(self, deadline_s: float | None, estimate_s: float) -> None:
+        with self.waiting(deadline_s, estimate_s) as waiting:
+            try:
+                async with asyncio.timeout(deadline_s):
+                    await self._places.acquire()
+            except TimeoutError:
+                raise late_in_queue() from None
+            try:
+                waiting.check()
+            except DeadlineError:
+                self._places.release()
+                raise
 
     @contextmanager
     def waiting(self, deadline_s: float | None, estimate_s: float) -> Iterator[Waiting]:
@@ -167,16 +185,26 @@ class Admission:
         wait_s = self.expected_wait_s
         return min(max(wait_s, _LEAST_RETRY_S), _MOST_RETRY_S) if wait_s > 0 else _RETRY_AFTER_S
 
-    @contextmanager
-    def _running(self, estimate_s: float) -> Iterator[None]:
+    def _begin(self, estimate_s: float) -> None:
         self._running_count += 1
         self._running_s += estimate_s
-        try:
-            yield
-        finally:
-            self._running_count -= 1
-            self._running_s = max(0.0, self._running_s - estimate_s)
-            self._places.release()
+
+
+class Place:
+    """A place to compute, for the time of an `async with` block."""
+
+    __slots__ = ("_admission", "_deadline_s", "_estimate_s")
+
+    def __init__(self, admission: Admission, deadline_s: float | None, estimate_s: float) -> None:
+        self._admission = admission
+        self._deadline_s = deadline_s
+        self._estimate_s = estimate_s
+
+    async def __aenter__(self) -> None:
+        await self._admission.begin(self._deadline_s, self._estimate_s)
+
+    async def __aexit__(self, *_error: object) -> None:
+        self._admission.end(self._estimate_s)
 
 
 def late_in_queue() -> DeadlineError:

@@ -23,6 +23,7 @@ _DTYPES: Mapping[str, np.dtype[Any]] = {
     "int64": np.dtype("<i8"),
     "bool": np.dtype("?"),
 }
+_NAMES = {dtype: name for name, dtype in _DTYPES.items()}  # numpy's own names take longer
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +112,11 @@ def item_bytes(dtype: str) -> int:
 
 def raw_tensor(name: str, array: NDArray[np.generic]) -> RawTensor:
     """Returns an array as it crosses the wire."""
-    little = np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<"), copy=False)
-    return RawTensor(name, array.dtype.name, tuple(array.shape), little.tobytes())
+    name_of_type = _NAMES.get(array.dtype)
+    if name_of_type is None:  # another byte order
+        array = array.astype(array.dtype.newbyteorder("<"))
+        name_of_type = array.dtype.name
+    return RawTensor(name, name_of_type, array.shape, array.tobytes())
 
 
 def _view(tensor: RawTensor, spec: TensorSpec) -> NDArray[np.generic]:
@@ -125,31 +129,13 @@ def _view(tensor: RawTensor, spec: TensorSpec) -> NDArray[np.generic]:
             found=tensor.dtype,
             expected=spec.dtype,
         )
-    found = "[" + ", ".join(map(str, tensor.shape[: MOST_RANK + 1])) + "]"
-    if any(extent < 1 for extent in tensor.shape):
-        raise InvalidTensorError(
-            f"input {spec.name!r} has shape {found} and so no samples; "
-            f"expected {spec.describe_shape()} with extents of at least 1",
-            reason="TENSOR_SHAPE_MISMATCH",
-            field="inputs",
-            tensor=spec.name,
-            found=found,
-            expected=spec.describe_shape(),
-        )
     if not spec.accepts_shape(tensor.shape):
-        raise InvalidTensorError(
-            f"input {spec.name!r} has shape {found}, expected {spec.describe_shape()}",
-            reason="TENSOR_SHAPE_MISMATCH",
-            field="inputs",
-            tensor=spec.name,
-            found=found,
-            expected=spec.describe_shape(),
-        )
+        raise _misfit(tensor, spec)
     dtype = _DTYPES[spec.dtype]
     expected_bytes = math.prod(tensor.shape) * dtype.itemsize
     if len(tensor.data) != expected_bytes:
         raise InvalidTensorError(
-            f"input {spec.name!r} of shape {found} and type {spec.dtype} has "
+            f"input {spec.name!r} of shape {_shape(tensor)} and type {spec.dtype} has "
             f"{len(tensor.data)} bytes of data, expected {expected_bytes}",
             reason="TENSOR_LENGTH_MISMATCH",
             field="inputs",
@@ -166,6 +152,25 @@ def _view(tensor: RawTensor, spec: TensorSpec) -> NDArray[np.generic]:
             tensor=spec.name,
         )
     return array
+
+
+def _misfit(tensor: RawTensor, spec: TensorSpec) -> InvalidTensorError:
+    found, expected = _shape(tensor), spec.describe_shape()
+    said = f"{found}, expected {expected}"
+    if any(extent < 1 for extent in tensor.shape):
+        said = f"{found} and so no samples; expected {expected} with extents of at least 1"
+    return InvalidTensorError(
+        f"input {spec.name!r} has shape {said}",
+        reason="TENSOR_SHAPE_MISMATCH",
+        field="inputs",
+        tensor=spec.name,
+        found=found,
+        expected=expected,
+    )
+
+
+def _shape(tensor: RawTensor) -> str:
+    return "[" + ", ".join(map(str, tensor.shape[: MOST_RANK + 1])) + "]"
 
 
 def _list(specs: Sequence[TensorSpec]) -> str:

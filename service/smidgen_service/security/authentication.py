@@ -81,9 +81,9 @@ class Authenticator:
             )
         self.identities = found
 
-    def limits_of(self, tenant: str) -> TenantLimits:
-        """Returns the limits that the file sets for a tenant."""
-        return self.identities.tenants.get(tenant, TenantLimits())
+    def limits_of(self, tenant: str) -> TenantLimits | None:
+        """Returns the limits that the file sets for a tenant; None where it sets none."""
+        return self.identities.tenants.get(tenant)
 
     def authenticate(self, metadata: Metadata, peer: Peer) -> Principal:
         """Returns who is calling.

@@ -6,8 +6,8 @@ found and expected is said in the other server's way.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 
 from smidgen.errors import SmidgenError
 from smidgen_service.converters.open_inference.datatypes import BY_DTYPE
@@ -15,13 +15,22 @@ from smidgen_service.converters.open_inference.datatypes import BY_DTYPE
 _Wording = Callable[[SmidgenError, str], str]
 
 
-@contextmanager
-def tritons_words(model_name: str = "") -> Iterator[None]:
-    """Raises errors of the block in Triton's words for this model, if they are about one."""
-    try:
-        yield
-    except SmidgenError as error:
-        raise in_tritons_words(error, model_name) from error
+def tritons_words(model_name: str = "") -> AbstractContextManager[None]:
+    """Raises errors of a block in Triton's words for this model, if they are about one."""
+    return _TritonsWords(model_name)
+
+
+class _TritonsWords(AbstractContextManager[None]):
+    __slots__ = ("_model_name",)
+
+    def __init__(self, model_name: str) -> None:
+        self._model_name = model_name
+
+    def __exit__(self, _type: object, error: BaseException | None, _traceback: object) -> None:
+        if isinstance(error, SmidgenError):
+            reworded = in_tritons_words(error, self._model_name)
+            if reworded is not error:
+                raise reworded from error
 
 
 def in_tritons_words(error: SmidgenError, model_name: str) -> SmidgenError:
