@@ -77,6 +77,7 @@ class Engine:
             for tensor in self._inputs
         )
         self._input_names = {tensor.name for tensor in self._inputs}
+        self._input_dtypes = tuple(tensor.dtype.numpy for tensor in self._inputs)
         self._outputs = {name: tensors[name] for name in program.outputs}
         self._written = {step.output: tensors[step.output] for step in program.steps}
         self._names = list(tensors)
@@ -188,8 +189,10 @@ class Engine:
                 expected=expected,
             )
         arrays = [
-            _checked(tensor, spec, inputs, check_finite)
-            for tensor, spec in zip(self._inputs, self._input_specs, strict=True)
+            _checked(tensor, spec, dtype, inputs, check_finite)
+            for tensor, spec, dtype in zip(
+                self._inputs, self._input_specs, self._input_dtypes, strict=True
+            )
         ]
         if self._index_counts:
             for tensor, array in zip(self._inputs, arrays, strict=True):
@@ -210,7 +213,11 @@ def _check_indices(name: str, array: NDArray[Any], count: int) -> None:
 
 
 def _checked(
-    tensor: TensorInfo, spec: TensorSpec, inputs: Mapping[str, NDArray[Any]], check_finite: bool
+    tensor: TensorInfo,
+    spec: TensorSpec,
+    dtype: np.dtype[Any],
+    inputs: Mapping[str, NDArray[Any]],
+    check_finite: bool,
 ) -> NDArray[Any]:
     name = tensor.name
     if name not in inputs:
@@ -220,7 +227,7 @@ def _checked(
             expected=name,
         )
     array = np.asarray(inputs[name])
-    if array.dtype != tensor.dtype.numpy:
+    if array.dtype != dtype:
         raise InvalidTensorError(
             f"input {name!r} is {array.dtype}, expected {tensor.dtype}",
             reason="TENSOR_DTYPE_MISMATCH",

@@ -104,8 +104,11 @@ class InferenceStatistics:
             entry = self._entry(model_id, version)
             entry.execution_count += 1
             entry.last_inference_us = self._clock()
-            if samples in entry.batches or len(entry.batches) < MOST_BATCH_SIZES:
-                entry.batches.setdefault(samples, StageSpent()).add(times)
+            batch = entry.batches.get(samples)
+            if batch is None and len(entry.batches) < MOST_BATCH_SIZES:
+                batch = entry.batches[samples] = StageSpent()
+            if batch is not None:
+                batch.add(times)
 
     def succeeded(
         self,
@@ -148,4 +151,7 @@ class InferenceStatistics:
                 del self._versions[key]
 
     def _entry(self, model_id: str, version: int) -> VersionStatistics:
-        return self._versions.setdefault((model_id, version), VersionStatistics())
+        entry = self._versions.get((model_id, version))
+        if entry is None:
+            entry = self._versions[model_id, version] = VersionStatistics()
+        return entry

@@ -5,8 +5,8 @@ from __future__ import annotations
 from smidgen.errors import InvalidTensorError
 from smidgen.v1 import inference_service_pb2 as pb
 from smidgen_service import names
-from smidgen_service.converters.scalars import duration
-from smidgen_service.converters.tensors import check_count, tensor_to_message, tensors_from_message
+from smidgen_service.converters.scalars import fill_duration
+from smidgen_service.converters.tensors import check_count, fill_tensor, tensors_from_message
 from smidgen_service.handlers.images import RawImages
 from smidgen_service.handlers.inference import InferenceAnswer, InferenceRequest
 
@@ -46,10 +46,9 @@ def _images(message: pb.InferRequest) -> RawImages | None:
 
 def answer_to_message(answer: InferenceAnswer) -> pb.InferResponse:
     """Returns an answer as a message."""
-    return pb.InferResponse(
-        model_version=answer.model_version,
-        outputs=[tensor_to_message(tensor) for tensor in answer.outputs],
-        isa=answer.isa,
-        queue_time=duration(answer.queue_s),
-        compute_time=duration(answer.compute_s),
-    )
+    message = pb.InferResponse(model_version=answer.model_version, isa=answer.isa)
+    for tensor in answer.outputs:
+        fill_tensor(message.outputs.add(), tensor)
+    fill_duration(message.queue_time, answer.queue_s)
+    fill_duration(message.compute_time, answer.compute_s)
+    return message

@@ -21,8 +21,14 @@ def timestamp(time_us: int) -> Timestamp:
 
 def duration(seconds: float) -> Duration:
     """Returns seconds, none or more, as a Duration, to the nanosecond."""
-    whole, ns = divmod(round(seconds * 1e9), 1_000_000_000)
-    return Duration(seconds=whole, nanos=ns)
+    message = Duration()
+    fill_duration(message, seconds)
+    return message
+
+
+def fill_duration(message: Duration, seconds: float) -> None:
+    """Makes a Duration that of seconds, none or more, to the nanosecond."""
+    message.seconds, message.nanos = divmod(round(seconds * 1e9), 1_000_000_000)
 
 
 def body_sha256(message: Message) -> str:

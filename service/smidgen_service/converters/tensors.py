@@ -47,14 +47,12 @@ def check_count(entries: Sequence[object], *, field: str) -> None:
         )
 
 
-def tensor_to_message(tensor: RawTensor) -> tensor_pb2.Tensor:
-    """Returns a tensor as a message."""
-    return tensor_pb2.Tensor(
-        name=tensor.name,
-        data_type=_DATA_TYPES[tensor.dtype],
-        shape=tensor.shape,
-        data=bytes(tensor.data),  # bytes already, and then not copied
-    )
+def fill_tensor(message: tensor_pb2.Tensor, tensor: RawTensor) -> None:
+    """Fills an empty message with a tensor: one of its own would be copied into another one."""
+    message.name = tensor.name
+    message.data_type = _DATA_TYPES[tensor.dtype]
+    message.shape.extend(tensor.shape)
+    message.data = bytes(tensor.data)  # bytes already, and then not copied
 
 
 def spec_to_message(spec: TensorSpec) -> tensor_pb2.TensorSpec:

@@ -51,7 +51,13 @@ from smidgen.report import (
     QuantizationReport,
 )
 from smidgen.tensor_spec import TensorSpec
-from smidgen.v1 import job_service_pb2, precision_pb2, preprocessing_pb2
+from smidgen.v1 import (
+    inference_service_pb2,
+    job_service_pb2,
+    precision_pb2,
+    preprocessing_pb2,
+    tensor_pb2,
+)
 from smidgen.v1 import optimization_service_pb2 as pb
 from smidgen_service.converters import calibrations, conversion, jobs, precision, training
 from smidgen_service.converters.preprocessing import (
@@ -59,11 +65,11 @@ from smidgen_service.converters.preprocessing import (
     preprocessing_from_message,
 )
 from smidgen_service.converters.reports import report_to_message
-from smidgen_service.converters.scalars import duration, request_key, timestamp
+from smidgen_service.converters.scalars import duration, fill_duration, request_key, timestamp
 from smidgen_service.converters.tensors import (
+    fill_tensor,
     spec_from_message,
     spec_to_message,
-    tensor_to_message,
     tensors_from_message,
 )
 from smidgen_service.errors import InvalidArgumentError
@@ -81,9 +87,20 @@ from smidgen_service.store.records import (
 @pytest.mark.parametrize("dtype", ["float32", "uint8", "int8", "int32", "int64"])
 def test_tensors_round_trip(dtype: str) -> None:
     tensor = raw_tensor("x", np.arange(6).reshape(2, 3).astype(dtype))
-    assert tensors_from_message([tensor_to_message(tensor)]) == (tensor,)
+    message = tensor_pb2.Tensor()
+    fill_tensor(message, tensor)
+    assert tensors_from_message([message]) == (tensor,)
     spec = TensorSpec("x", dtype, (None, 3))
     assert spec_from_message(spec_to_message(spec)) == spec
+
+
+def test_times_of_nothing_are_there() -> None:
+    message = inference_service_pb2.InferResponse()
+    fill_duration(message.queue_time, 0.0)
+    fill_duration(message.compute_time, 1.25)
+    assert message.HasField("queue_time")
+    assert message.queue_time == Duration()
+    assert message.compute_time == duration(1.25) == Duration(seconds=1, nanos=250_000_000)
 
 
 @pytest.mark.parametrize(
