@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from smidgen_service.clock import now_us
 from smidgen_service.data_dir import DataDir
 from smidgen_service.handlers.admission import Admission
+from smidgen_service.handlers.aliases import AliasHandler
 from smidgen_service.handlers.batching import BatchLimits, BatchPolicy
 from smidgen_service.handlers.calibration import CalibrationHandler
 from smidgen_service.handlers.datasets import DatasetHandler
@@ -57,6 +58,7 @@ class Handlers:
     """What the servicers call, and threads for reading requests that take long to read."""
 
     models: ModelHandler
+    aliases: AliasHandler
     datasets: DatasetHandler
     calibration: CalibrationHandler
     optimization: OptimizationHandler
@@ -212,6 +214,7 @@ class Application:
                 most_bytes=settings.max_upload_bytes,
                 clock=now_us,
             ),
+            aliases=AliasHandler(database, tokens, clock=now_us),
             datasets=DatasetHandler(
                 store,
                 uploader,

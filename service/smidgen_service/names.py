@@ -8,8 +8,13 @@ import uuid
 from smidgen_service.errors import InvalidArgumentError
 
 _ID = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+# Begins with a letter: Triton's clients name versions and aliases in the same field.
+_ALIAS = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
 _VERSION = re.compile(r"[1-9][0-9]{0,8}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+
+VersionChoice = int | str | None
+"""Which version of a model is meant: a number, the id of an alias, or None for the newest."""
 
 
 def model_name(model_id: str) -> str:
@@ -20,6 +25,11 @@ def model_name(model_id: str) -> str:
 def version_name(model_id: str, version: int) -> str:
     """Returns `models/{model}/versions/{version}`."""
     return f"models/{model_id}/versions/{version}"
+
+
+def alias_name(model_id: str, alias_id: str) -> str:
+    """Returns `models/{model}/aliases/{alias}`."""
+    return f"models/{model_id}/aliases/{alias_id}"
 
 
 def dataset_name(dataset_id: str) -> str:
@@ -56,6 +66,11 @@ def check_id(value: str, *, field: str) -> str:
             reason="INVALID_ID",
         )
     return value
+
+
+def is_alias_id(value: str) -> bool:
+    """Tells whether an alias may have an id."""
+    return _ALIAS.fullmatch(value) is not None
 
 
 def check_request_id(value: str) -> str | None:
@@ -120,24 +135,51 @@ def parse_upload(name: str, *, field: str = "name") -> str:
 
 def parse_version(name: str, *, field: str = "name") -> tuple[str, int]:
     """Returns model id and number in `models/{model}/versions/{version}`."""
-    model_id, version = parse_model_or_version(name, field=field)
-    if version is None:
-        raise _malformed(name, "models/{model}/versions/{version}", field)
+    model_id, version = _parse_choice(name, _OF_VERSION, field)
+    if not isinstance(version, int):
+        raise _malformed(name, _OF_VERSION, field)
     return model_id, version
 
 
-def parse_model_or_version(name: str, *, field: str = "name") -> tuple[str, int | None]:
-    """Returns model id and number; None stands for the newest version."""
-    model, separator, version = name.partition("/versions/")
-    expected = "models/{model} or models/{model}/versions/{version}"
-    collection, _, model_id = model.partition("/")
+def parse_alias(name: str, *, field: str = "name") -> tuple[str, str]:
+    """Returns the ids of model and alias in `models/{model}/aliases/{alias}`."""
+    model_id, alias_id = _parse_choice(name, _OF_ALIAS, field)
+    if not isinstance(alias_id, str):
+        raise _malformed(name, _OF_ALIAS, field)
+    return model_id, alias_id
+
+
+def parse_version_or_alias(name: str, *, field: str = "name") -> tuple[str, int | str]:
+    """Returns model id and number, or the id of an alias in place of the number."""
+    expected = f"{_OF_VERSION} or {_OF_ALIAS}"
+    model_id, choice = _parse_choice(name, expected, field)
+    if choice is None:
+        raise _malformed(name, expected, field)
+    return model_id, choice
+
+
+def parse_model_or_version(name: str, *, field: str = "name") -> tuple[str, VersionChoice]:
+    """Returns model id and the version that is meant; None stands for the newest."""
+    return _parse_choice(name, f"models/{{model}}, {_OF_VERSION} or {_OF_ALIAS}", field)
+
+
+_OF_VERSION = "models/{model}/versions/{version}"
+_OF_ALIAS = "models/{model}/aliases/{alias}"
+
+
+def _parse_choice(name: str, expected: str, field: str) -> tuple[str, VersionChoice]:
+    collection, _, rest = name.partition("/")
+    model_id, separator, choice = rest.partition("/")
     if collection != "models" or not _ID.fullmatch(model_id):
         raise _malformed(name, expected, field)
     if not separator:
         return model_id, None
-    if not _VERSION.fullmatch(version):
-        raise _malformed(name, expected, field)
-    return model_id, int(version)
+    kind, _, key = choice.partition("/")
+    if kind == "versions" and _VERSION.fullmatch(key):
+        return model_id, int(key)
+    if kind == "aliases" and _ALIAS.fullmatch(key):
+        return model_id, key
+    raise _malformed(name, expected, field)
 
 
 def _parse(name: str, collection: str, field: str) -> str:
@@ -150,7 +192,7 @@ def _parse(name: str, collection: str, field: str) -> str:
 def _malformed(name: str, expected: str, field: str) -> InvalidArgumentError:
     return InvalidArgumentError(
         f"{field} is {_quote(name)}, expected {expected}; ids are lower-case letters, digits and "
-        "inner hyphens",
+        "inner hyphens, and those of aliases begin with a letter",
         field=field,
         reason="INVALID_NAME",
     )

@@ -314,7 +314,7 @@ def register(
     # The generated functions want a server, of which they call what a Registry has.
     server = cast(aio.Server, registry)
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(
-        ModelServicer(handlers.models, handlers.receiver), server
+        ModelServicer(handlers.models, handlers.aliases, handlers.receiver), server
     )
     dataset_service_pb2_grpc.add_DatasetServiceServicer_to_server(
         DatasetServicer(handlers.datasets), server

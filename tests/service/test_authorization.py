@@ -49,6 +49,7 @@ UPLOAD_ID = "8f1f1c0e-0000-4000-8000-000000000001"
 ABSENT = {
     "model": "models/absent",
     "version": "models/absent/versions/1",
+    "alias": "models/absent/aliases/live",
     "dataset": "datasets/absent",
     "calibration": "calibrations/absent",
     "job": "jobs/absent",
@@ -58,6 +59,8 @@ WITH_EFFECT = {"smidgen.v1.JobService/DeleteJob"}
 """What an owner's own request would change: other tests need the job."""
 REFERENCES = {
     "name",
+    "model_version",
+    "expected_version",
     "parent",
     "model",
     "calibration",
@@ -143,9 +146,13 @@ def fill(server: RunningServer, model_file: bytes, dataset: bytes) -> dict[str, 
     calibration = server.calibrate("models/net", np.zeros((2, 1, 8, 8), np.float32)).name
     job = server.train("models/net", calibration, "datasets/train").name
     break_off_an_upload(server, model_file)
+    version, alias = "models/served/versions/1", "models/served/aliases/live"
+    set_alias = model_service_pb2.SetAliasRequest(name=alias, model_version=version)
+    server.models.SetAlias(set_alias)
     return {
         "model": "models/net",
-        "version": "models/served/versions/1",
+        "version": version,
+        "alias": alias,
         "dataset": "datasets/train",
         "calibration": calibration,
         "job": job,
@@ -237,6 +244,34 @@ def naming(names: Mapping[str, str]) -> Requests:
             "version",
             [models.DownloadArtifactRequest(name=names["version"])],
         ),
+        "smidgen.v1.ModelService/SetAlias": (
+            "alias",
+            [
+                models.SetAliasRequest(
+                    name=names["alias"],
+                    model_version=names["version"],
+                    expected_version=names["version"],
+                    validate_only=True,
+                )
+            ],
+        ),
+        "smidgen.v1.ModelService/GetAlias": (
+            "alias",
+            [models.GetAliasRequest(name=names["alias"])],
+        ),
+        "smidgen.v1.ModelService/ListAliases": ("model", [models.ListAliasesRequest(parent=model)]),
+        "smidgen.v1.ModelService/RollbackAlias": (
+            "alias",
+            [
+                models.RollbackAliasRequest(
+                    name=names["alias"], expected_version=names["version"], validate_only=True
+                )
+            ],
+        ),
+        "smidgen.v1.ModelService/DeleteAlias": (
+            "alias",
+            [models.DeleteAliasRequest(name=names["alias"], validate_only=True)],
+        ),
         "smidgen.v1.DatasetService/GetDataset": ("dataset", [data.GetDatasetRequest(name=dataset)]),
         "smidgen.v1.DatasetService/DeleteDataset": (
             "dataset",
@@ -302,7 +337,7 @@ def test_what_is_not_yours_is_not_there(world: World, path: str) -> None:
     not_there = ask(absent, owner)
     assert not_there.code is grpc.StatusCode.NOT_FOUND
     expected = not_there.message.replace(ABSENT[kind], world.names[kind])
-    if kind == "version":  # what is missing then is the model
+    if kind in ("version", "alias"):  # what is missing then is the model
         expected = expected.replace("models/absent", "models/served")
     foreign = ask(present, world.stranger)
     assert (foreign.code, foreign.reason) == (not_there.code, not_there.reason)

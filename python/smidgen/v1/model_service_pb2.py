@@ -29,43 +29,61 @@ from smidgen.v1 import tensor_pb2 as smidgen_dot_v1_dot_tensor__pb2
 from smidgen.v1 import upload_pb2 as smidgen_dot_v1_dot_upload__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1esmidgen/v1/model_service.proto\x12\nsmidgen.v1\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17smidgen/v1/report.proto\x1a\x17smidgen/v1/tensor.proto\x1a\x17smidgen/v1/upload.proto\"\xd6\x02\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\'\n\x06\x66ormat\x18\x03 \x01(\x0e\x32\x17.smidgen.v1.ModelFormat\x12\x0e\n\x06sha256\x18\x04 \x01(\t\x12\x12\n\nsize_bytes\x18\x05 \x01(\x03\x12&\n\x06inputs\x18\x06 \x03(\x0b\x32\x16.smidgen.v1.TensorSpec\x12\'\n\x07outputs\x18\x07 \x03(\x0b\x32\x16.smidgen.v1.TensorSpec\x12\x17\n\x0fparameter_count\x18\x08 \x01(\x03\x12\x17\n\x0fparameter_bytes\x18\t \x01(\x03\x12/\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0elatest_version\x18\x0b \x01(\t\x12\x10\n\x08warnings\x18\x0c \x03(\t\"\xa7\x02\n\x0cModelVersion\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06sha256\x18\x02 \x01(\t\x12\x12\n\nsize_bytes\x18\x03 \x01(\x03\x12&\n\x06inputs\x18\x04 \x03(\x0b\x32\x16.smidgen.v1.TensorSpec\x12\'\n\x07outputs\x18\x05 \x03(\x0b\x32\x16.smidgen.v1.TensorSpec\x12\x0b\n\x03job\x18\x06 \x01(\t\x12\x13\n\x0b\x63\x61libration\x18\x07 \x01(\t\x12\x11\n\ttrain_job\x18\x08 \x01(\t\x12.\n\x06report\x18\t \x01(\x0b\x32\x1e.smidgen.v1.QuantizationReport\x12/\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xb4\x01\n\x11UploadModelHeader\x12\x10\n\x08model_id\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\'\n\x06\x66ormat\x18\x03 \x01(\x0e\x32\x17.smidgen.v1.ModelFormat\x12\x13\n\x0btotal_bytes\x18\x04 \x01(\x03\x12\x0e\n\x06sha256\x18\x05 \x01(\t\x12\x12\n\nrequest_id\x18\x06 \x01(\t\x12\x15\n\rvalidate_only\x18\x07 \x01(\x08\"w\n\x12UploadModelRequest\x12/\n\x06header\x18\x01 \x01(\x0b\x32\x1d.smidgen.v1.UploadModelHeaderH\x00\x12(\n\x05\x63hunk\x18\x02 \x01(\x0b\x32\x17.smidgen.v1.UploadChunkH\x00\x42\x06\n\x04part\" \n\x10GetUploadRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x1f\n\x0fGetModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\":\n\x11ListModelsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"P\n\x12ListModelsResponse\x12!\n\x06models\x18\x01 \x03(\x0b\x32\x11.smidgen.v1.Model\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"M\n\x12\x44\x65leteModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\"&\n\x16GetModelVersionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"Q\n\x18ListModelVersionsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"f\n\x19ListModelVersionsResponse\x12\x30\n\x0emodel_versions\x18\x01 \x03(\x0b\x32\x18.smidgen.v1.ModelVersion\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"<\n\x17\x44ownloadArtifactRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0bread_offset\x18\x02 \x01(\x03\"]\n\x18\x44ownloadArtifactResponse\x12\x0e\n\x06offset\x18\x01 \x01(\x03\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\x12\x13\n\x0btotal_bytes\x18\x03 \x01(\x03\x12\x0e\n\x06sha256\x18\x04 \x01(\t*\x94\x01\n\x0bModelFormat\x12\x1c\n\x18MODEL_FORMAT_UNSPECIFIED\x10\x00\x12\x14\n\x10MODEL_FORMAT_PT2\x10\x01\x12\x19\n\x15MODEL_FORMAT_ARTIFACT\x10\x02\x12\x15\n\x11MODEL_FORMAT_ONNX\x10\x03\x12\x1f\n\x1bMODEL_FORMAT_QUANTIZED_ONNX\x10\x04\x32\xf5\x04\n\x0cModelService\x12\x42\n\x0bUploadModel\x12\x1e.smidgen.v1.UploadModelRequest\x1a\x11.smidgen.v1.Model(\x01\x12=\n\tGetUpload\x12\x1c.smidgen.v1.GetUploadRequest\x1a\x12.smidgen.v1.Upload\x12:\n\x08GetModel\x12\x1b.smidgen.v1.GetModelRequest\x1a\x11.smidgen.v1.Model\x12K\n\nListModels\x12\x1d.smidgen.v1.ListModelsRequest\x1a\x1e.smidgen.v1.ListModelsResponse\x12\x45\n\x0b\x44\x65leteModel\x12\x1e.smidgen.v1.DeleteModelRequest\x1a\x16.google.protobuf.Empty\x12O\n\x0fGetModelVersion\x12\".smidgen.v1.GetModelVersionRequest\x1a\x18.smidgen.v1.ModelVersion\x12`\n\x11ListModelVersions\x12$.smidgen.v1.ListModelVersionsRequest\x1a%.smidgen.v1.ListModelVersionsResponse\x12_\n\x10\x44ownloadArtifact\x12#.smidgen.v1.DownloadArtifactRequest\x1a$.smidgen.v1.DownloadArtifactResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1esmidgen/v1/model_service.proto\x12\nsmidgen.v1\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17smidgen/v1/report.proto\x1a\x17smidgen/v1/tensor.proto\x1a\x17smidgen/v1/upload.proto\"\xd6\x02\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\'\n\x06\x66ormat\x18\x03 \x01(\x0e\x32\x17.smidgen.v1.ModelFormat\x12\x0e\n\x06sha256\x18\x04 \x01(\t\x12\x12\n\nsize_bytes\x18\x05 \x01(\x03\x12&\n\x06inputs\x18\x06 \x03(\x0b\x32\x16.smidgen.v1.TensorSpec\x12\'\n\x07outputs\x18\x07 \x03(\x0b\x32\x16.smidgen.v1.TensorSpec\x12\x17\n\x0fparameter_count\x18\x08 \x01(\x03\x12\x17\n\x0fparameter_bytes\x18\t \x01(\x03\x12/\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0elatest_version\x18\x0b \x01(\t\x12\x10\n\x08warnings\x18\x0c \x03(\t\"\xa7\x02\n\x0cModelVersion\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06sha256\x18\x02 \x01(\t\x12\x12\n\nsize_bytes\x18\x03 \x01(\x03\x12&\n\x06inputs\x18\x04 \x03(\x0b\x32\x16.smidgen.v1.TensorSpec\x12\'\n\x07outputs\x18\x05 \x03(\x0b\x32\x16.smidgen.v1.TensorSpec\x12\x0b\n\x03job\x18\x06 \x01(\t\x12\x13\n\x0b\x63\x61libration\x18\x07 \x01(\t\x12\x11\n\ttrain_job\x18\x08 \x01(\t\x12.\n\x06report\x18\t \x01(\x0b\x32\x1e.smidgen.v1.QuantizationReport\x12/\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xdc\x01\n\x05\x41lias\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x15\n\rmodel_version\x18\x02 \x01(\t\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\x12\x18\n\x10rollback_version\x18\x04 \x01(\t\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12$\n\x05moves\x18\x07 \x03(\x0b\x32\x15.smidgen.v1.AliasMove\"\xec\x01\n\tAliasMove\x12\x15\n\rmodel_version\x18\x01 \x01(\t\x12\x18\n\x10previous_version\x18\x02 \x01(\t\x12\x13\n\x0bis_rollback\x18\x03 \x01(\x08\x12(\n\x04time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x63\x61ller\x18\x05 \x01(\t\x12\x31\n\tcondition\x18\x06 \x01(\x0b\x32\x1e.smidgen.v1.PromotionCondition\x12\x1a\n\rmeasured_drop\x18\x07 \x01(\x01H\x00\x88\x01\x01\x42\x10\n\x0e_measured_drop\"&\n\x12PromotionCondition\x12\x10\n\x08max_drop\x18\x01 \x01(\x01\"\xb4\x01\n\x11UploadModelHeader\x12\x10\n\x08model_id\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\'\n\x06\x66ormat\x18\x03 \x01(\x0e\x32\x17.smidgen.v1.ModelFormat\x12\x13\n\x0btotal_bytes\x18\x04 \x01(\x03\x12\x0e\n\x06sha256\x18\x05 \x01(\t\x12\x12\n\nrequest_id\x18\x06 \x01(\t\x12\x15\n\rvalidate_only\x18\x07 \x01(\x08\"w\n\x12UploadModelRequest\x12/\n\x06header\x18\x01 \x01(\x0b\x32\x1d.smidgen.v1.UploadModelHeaderH\x00\x12(\n\x05\x63hunk\x18\x02 \x01(\x0b\x32\x17.smidgen.v1.UploadChunkH\x00\x42\x06\n\x04part\" \n\x10GetUploadRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x1f\n\x0fGetModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\":\n\x11ListModelsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"P\n\x12ListModelsResponse\x12!\n\x06models\x18\x01 \x03(\x0b\x32\x11.smidgen.v1.Model\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"M\n\x12\x44\x65leteModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\"&\n\x16GetModelVersionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"Q\n\x18ListModelVersionsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"f\n\x19ListModelVersionsResponse\x12\x30\n\x0emodel_versions\x18\x01 \x03(\x0b\x32\x18.smidgen.v1.ModelVersion\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"<\n\x17\x44ownloadArtifactRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0bread_offset\x18\x02 \x01(\x03\"]\n\x18\x44ownloadArtifactResponse\x12\x0e\n\x06offset\x18\x01 \x01(\x03\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\x12\x13\n\x0btotal_bytes\x18\x03 \x01(\x03\x12\x0e\n\x06sha256\x18\x04 \x01(\t\"\xbc\x01\n\x0fSetAliasRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x15\n\rmodel_version\x18\x02 \x01(\t\x12\x18\n\x10\x65xpected_version\x18\x03 \x01(\t\x12\x0c\n\x04\x65tag\x18\x04 \x01(\t\x12\x31\n\tcondition\x18\x05 \x01(\x0b\x32\x1e.smidgen.v1.PromotionCondition\x12\x12\n\nrequest_id\x18\x06 \x01(\t\x12\x15\n\rvalidate_only\x18\x07 \x01(\x08\"\x1f\n\x0fGetAliasRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"K\n\x12ListAliasesRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"R\n\x13ListAliasesResponse\x12\"\n\x07\x61liases\x18\x01 \x03(\x0b\x32\x11.smidgen.v1.Alias\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"w\n\x14RollbackAliasRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x18\n\x10\x65xpected_version\x18\x02 \x01(\t\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12\x15\n\rvalidate_only\x18\x05 \x01(\x08\"u\n\x12\x44\x65leteAliasRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x18\n\x10\x65xpected_version\x18\x02 \x01(\t\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12\x15\n\rvalidate_only\x18\x05 \x01(\x08*\x94\x01\n\x0bModelFormat\x12\x1c\n\x18MODEL_FORMAT_UNSPECIFIED\x10\x00\x12\x14\n\x10MODEL_FORMAT_PT2\x10\x01\x12\x19\n\x15MODEL_FORMAT_ARTIFACT\x10\x02\x12\x15\n\x11MODEL_FORMAT_ONNX\x10\x03\x12\x1f\n\x1bMODEL_FORMAT_QUANTIZED_ONNX\x10\x04\x32\xca\x07\n\x0cModelService\x12\x42\n\x0bUploadModel\x12\x1e.smidgen.v1.UploadModelRequest\x1a\x11.smidgen.v1.Model(\x01\x12=\n\tGetUpload\x12\x1c.smidgen.v1.GetUploadRequest\x1a\x12.smidgen.v1.Upload\x12:\n\x08GetModel\x12\x1b.smidgen.v1.GetModelRequest\x1a\x11.smidgen.v1.Model\x12K\n\nListModels\x12\x1d.smidgen.v1.ListModelsRequest\x1a\x1e.smidgen.v1.ListModelsResponse\x12\x45\n\x0b\x44\x65leteModel\x12\x1e.smidgen.v1.DeleteModelRequest\x1a\x16.google.protobuf.Empty\x12O\n\x0fGetModelVersion\x12\".smidgen.v1.GetModelVersionRequest\x1a\x18.smidgen.v1.ModelVersion\x12`\n\x11ListModelVersions\x12$.smidgen.v1.ListModelVersionsRequest\x1a%.smidgen.v1.ListModelVersionsResponse\x12_\n\x10\x44ownloadArtifact\x12#.smidgen.v1.DownloadArtifactRequest\x1a$.smidgen.v1.DownloadArtifactResponse0\x01\x12:\n\x08SetAlias\x12\x1b.smidgen.v1.SetAliasRequest\x1a\x11.smidgen.v1.Alias\x12:\n\x08GetAlias\x12\x1b.smidgen.v1.GetAliasRequest\x1a\x11.smidgen.v1.Alias\x12N\n\x0bListAliases\x12\x1e.smidgen.v1.ListAliasesRequest\x1a\x1f.smidgen.v1.ListAliasesResponse\x12\x44\n\rRollbackAlias\x12 .smidgen.v1.RollbackAliasRequest\x1a\x11.smidgen.v1.Alias\x12\x45\n\x0b\x44\x65leteAlias\x12\x1e.smidgen.v1.DeleteAliasRequest\x1a\x16.google.protobuf.Emptyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'smidgen.v1.model_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_MODELFORMAT']._serialized_start=1803
-  _globals['_MODELFORMAT']._serialized_end=1951
+  _globals['_MODELFORMAT']._serialized_start=2930
+  _globals['_MODELFORMAT']._serialized_end=3078
   _globals['_MODEL']._serialized_start=184
   _globals['_MODEL']._serialized_end=526
   _globals['_MODELVERSION']._serialized_start=529
   _globals['_MODELVERSION']._serialized_end=824
-  _globals['_UPLOADMODELHEADER']._serialized_start=827
-  _globals['_UPLOADMODELHEADER']._serialized_end=1007
-  _globals['_UPLOADMODELREQUEST']._serialized_start=1009
-  _globals['_UPLOADMODELREQUEST']._serialized_end=1128
-  _globals['_GETUPLOADREQUEST']._serialized_start=1130
-  _globals['_GETUPLOADREQUEST']._serialized_end=1162
-  _globals['_GETMODELREQUEST']._serialized_start=1164
-  _globals['_GETMODELREQUEST']._serialized_end=1195
-  _globals['_LISTMODELSREQUEST']._serialized_start=1197
-  _globals['_LISTMODELSREQUEST']._serialized_end=1255
-  _globals['_LISTMODELSRESPONSE']._serialized_start=1257
-  _globals['_LISTMODELSRESPONSE']._serialized_end=1337
-  _globals['_DELETEMODELREQUEST']._serialized_start=1339
-  _globals['_DELETEMODELREQUEST']._serialized_end=1416
-  _globals['_GETMODELVERSIONREQUEST']._serialized_start=1418
-  _globals['_GETMODELVERSIONREQUEST']._serialized_end=1456
-  _globals['_LISTMODELVERSIONSREQUEST']._serialized_start=1458
-  _globals['_LISTMODELVERSIONSREQUEST']._serialized_end=1539
-  _globals['_LISTMODELVERSIONSRESPONSE']._serialized_start=1541
-  _globals['_LISTMODELVERSIONSRESPONSE']._serialized_end=1643
-  _globals['_DOWNLOADARTIFACTREQUEST']._serialized_start=1645
-  _globals['_DOWNLOADARTIFACTREQUEST']._serialized_end=1705
-  _globals['_DOWNLOADARTIFACTRESPONSE']._serialized_start=1707
-  _globals['_DOWNLOADARTIFACTRESPONSE']._serialized_end=1800
-  _globals['_MODELSERVICE']._serialized_start=1954
-  _globals['_MODELSERVICE']._serialized_end=2583
+  _globals['_ALIAS']._serialized_start=827
+  _globals['_ALIAS']._serialized_end=1047
+  _globals['_ALIASMOVE']._serialized_start=1050
+  _globals['_ALIASMOVE']._serialized_end=1286
+  _globals['_PROMOTIONCONDITION']._serialized_start=1288
+  _globals['_PROMOTIONCONDITION']._serialized_end=1326
+  _globals['_UPLOADMODELHEADER']._serialized_start=1329
+  _globals['_UPLOADMODELHEADER']._serialized_end=1509
+  _globals['_UPLOADMODELREQUEST']._serialized_start=1511
+  _globals['_UPLOADMODELREQUEST']._serialized_end=1630
+  _globals['_GETUPLOADREQUEST']._serialized_start=1632
+  _globals['_GETUPLOADREQUEST']._serialized_end=1664
+  _globals['_GETMODELREQUEST']._serialized_start=1666
+  _globals['_GETMODELREQUEST']._serialized_end=1697
+  _globals['_LISTMODELSREQUEST']._serialized_start=1699
+  _globals['_LISTMODELSREQUEST']._serialized_end=1757
+  _globals['_LISTMODELSRESPONSE']._serialized_start=1759
+  _globals['_LISTMODELSRESPONSE']._serialized_end=1839
+  _globals['_DELETEMODELREQUEST']._serialized_start=1841
+  _globals['_DELETEMODELREQUEST']._serialized_end=1918
+  _globals['_GETMODELVERSIONREQUEST']._serialized_start=1920
+  _globals['_GETMODELVERSIONREQUEST']._serialized_end=1958
+  _globals['_LISTMODELVERSIONSREQUEST']._serialized_start=1960
+  _globals['_LISTMODELVERSIONSREQUEST']._serialized_end=2041
+  _globals['_LISTMODELVERSIONSRESPONSE']._serialized_start=2043
+  _globals['_LISTMODELVERSIONSRESPONSE']._serialized_end=2145
+  _globals['_DOWNLOADARTIFACTREQUEST']._serialized_start=2147
+  _globals['_DOWNLOADARTIFACTREQUEST']._serialized_end=2207
+  _globals['_DOWNLOADARTIFACTRESPONSE']._serialized_start=2209
+  _globals['_DOWNLOADARTIFACTRESPONSE']._serialized_end=2302
+  _globals['_SETALIASREQUEST']._serialized_start=2305
+  _globals['_SETALIASREQUEST']._serialized_end=2493
+  _globals['_GETALIASREQUEST']._serialized_start=2495
+  _globals['_GETALIASREQUEST']._serialized_end=2526
+  _globals['_LISTALIASESREQUEST']._serialized_start=2528
+  _globals['_LISTALIASESREQUEST']._serialized_end=2603
+  _globals['_LISTALIASESRESPONSE']._serialized_start=2605
+  _globals['_LISTALIASESRESPONSE']._serialized_end=2687
+  _globals['_ROLLBACKALIASREQUEST']._serialized_start=2689
+  _globals['_ROLLBACKALIASREQUEST']._serialized_end=2808
+  _globals['_DELETEALIASREQUEST']._serialized_start=2810
+  _globals['_DELETEALIASREQUEST']._serialized_end=2927
+  _globals['_MODELSERVICE']._serialized_start=3081
+  _globals['_MODELSERVICE']._serialized_end=4051
 # @@protoc_insertion_point(module_scope)

@@ -208,6 +208,134 @@ class ModelVersion(_message.Message):
 Global___ModelVersion: _TypeAlias = ModelVersion  # noqa: Y015
 
 @_typing.final
+class Alias(_message.Message):
+    """A name of a model that points at one of its versions, and stands for it wherever a version may be named."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    MODEL_VERSION_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    ROLLBACK_VERSION_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    MOVES_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Resource name, `models/{model}/aliases/{alias}`. Output only."""
+    model_version: _builtins.str
+    """Where it points, `models/{model}/versions/{version}`. Output only."""
+    etag: _builtins.str
+    """Changes with every move and never comes back. Output only."""
+    rollback_version: _builtins.str
+    """Where RollbackAlias would lead, `models/{model}/versions/{version}`; empty if there is nothing to undo. Output only."""
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was made. Output only."""
+
+    @_builtins.property
+    def update_time(self) -> _timestamp_pb2.Timestamp:
+        """When it moved last. Output only."""
+
+    @_builtins.property
+    def moves(self) -> _containers.RepeatedCompositeFieldContainer[Global___AliasMove]:
+        """Its newest moves, at most 32, newest first. Output only."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        model_version: _builtins.str = ...,
+        etag: _builtins.str = ...,
+        rollback_version: _builtins.str = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+        update_time: _timestamp_pb2.Timestamp | None = ...,
+        moves: _abc.Iterable[Global___AliasMove] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "update_time", b"update_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "etag", b"etag", "model_version", b"model_version", "moves", b"moves", "name", b"name", "rollback_version", b"rollback_version", "update_time", b"update_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Alias: _TypeAlias = Alias  # noqa: Y015
+
+@_typing.final
+class AliasMove(_message.Message):
+    """A move of an alias."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_VERSION_FIELD_NUMBER: _builtins.int
+    PREVIOUS_VERSION_FIELD_NUMBER: _builtins.int
+    IS_ROLLBACK_FIELD_NUMBER: _builtins.int
+    TIME_FIELD_NUMBER: _builtins.int
+    CALLER_FIELD_NUMBER: _builtins.int
+    CONDITION_FIELD_NUMBER: _builtins.int
+    MEASURED_DROP_FIELD_NUMBER: _builtins.int
+    model_version: _builtins.str
+    """Where it went, `models/{model}/versions/{version}`. Output only."""
+    previous_version: _builtins.str
+    """Where it came from, `models/{model}/versions/{version}`; empty for the first move. Output only."""
+    is_rollback: _builtins.bool
+    """Whether RollbackAlias made it. Output only."""
+    caller: _builtins.str
+    """Id of the token or name of the certificate of who made it; empty where the server tells no callers apart. Output
+    only.
+    """
+    measured_drop: _builtins.float
+    """Accuracy that the version loses by its report, below 0 for a gain; absent without a condition. Output only."""
+    @_builtins.property
+    def time(self) -> _timestamp_pb2.Timestamp:
+        """When. Output only."""
+
+    @_builtins.property
+    def condition(self) -> Global___PromotionCondition:
+        """The condition that the version met; absent if there was none. Output only."""
+
+    def __init__(
+        self,
+        *,
+        model_version: _builtins.str = ...,
+        previous_version: _builtins.str = ...,
+        is_rollback: _builtins.bool = ...,
+        time: _timestamp_pb2.Timestamp | None = ...,
+        caller: _builtins.str = ...,
+        condition: Global___PromotionCondition | None = ...,
+        measured_drop: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_measured_drop", b"_measured_drop", "condition", b"condition", "measured_drop", b"measured_drop", "time", b"time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_measured_drop", b"_measured_drop", "caller", b"caller", "condition", b"condition", "is_rollback", b"is_rollback", "measured_drop", b"measured_drop", "model_version", b"model_version", "previous_version", b"previous_version", "time", b"time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__measured_drop: _TypeAlias = _typing.Literal["measured_drop"]  # noqa: Y015
+    _WhichOneofArgType__measured_drop: _TypeAlias = _typing.Literal["_measured_drop", b"_measured_drop"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__measured_drop) -> _WhichOneofReturnType__measured_drop | None: ...
+
+Global___AliasMove: _TypeAlias = AliasMove  # noqa: Y015
+
+@_typing.final
+class PromotionCondition(_message.Message):
+    """What a version must have shown in its report before an alias may point at it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MAX_DROP_FIELD_NUMBER: _builtins.int
+    max_drop: _builtins.float
+    """Most accuracy that it may lose against the float model, 0 to 1. Required."""
+    def __init__(
+        self,
+        *,
+        max_drop: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["max_drop", b"max_drop"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PromotionCondition: _TypeAlias = PromotionCondition  # noqa: Y015
+
+@_typing.final
 class UploadModelHeader(_message.Message):
     """What an UploadModel stream begins with."""
 
@@ -423,7 +551,7 @@ class GetModelVersionRequest(_message.Message):
 
     NAME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """`models/{model}/versions/{version}`. Required."""
+    """`models/{model}/versions/{version}` or `models/{model}/aliases/{alias}`. Required."""
     def __init__(
         self,
         *,
@@ -504,7 +632,9 @@ class DownloadArtifactRequest(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     READ_OFFSET_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """`models/{model}/versions/{version}`, or `models/{model}` for the newest version. Required."""
+    """`models/{model}/versions/{version}`, `models/{model}/aliases/{alias}`, or `models/{model}` for the newest version.
+    Required.
+    """
     read_offset: _builtins.int
     """First byte to send, 0 to the file's size. Default: 0."""
     def __init__(
@@ -554,3 +684,213 @@ class DownloadArtifactResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DownloadArtifactResponse: _TypeAlias = DownloadArtifactResponse  # noqa: Y015
+
+@_typing.final
+class SetAliasRequest(_message.Message):
+    """Makes or moves an alias. Of expected_version and etag at most one may be set; an alias that there is already moves
+    only if one of them says where it is.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    MODEL_VERSION_FIELD_NUMBER: _builtins.int
+    EXPECTED_VERSION_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    CONDITION_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`models/{model}/aliases/{alias}`. The alias has 1 to 63 lower-case letters, digits and inner hyphens and begins
+    with a letter. Required.
+    """
+    model_version: _builtins.str
+    """Where it shall point: `models/{model}/versions/{version}`, or `models/{model}/aliases/{alias}` for the version
+    behind another alias of the model. Required.
+    """
+    expected_version: _builtins.str
+    """The version that it points at now, `models/{model}/versions/{version}`. Default: none."""
+    etag: _builtins.str
+    """Its etag as it is now. Default: none."""
+    request_id: _builtins.str
+    """UUID that makes the call idempotent. Default: none."""
+    validate_only: _builtins.bool
+    """Checks, loads and changes nothing; the answer is the alias as it would be, without etag. Default: false."""
+    @_builtins.property
+    def condition(self) -> Global___PromotionCondition:
+        """What the version must have shown. Default: nothing."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        model_version: _builtins.str = ...,
+        expected_version: _builtins.str = ...,
+        etag: _builtins.str = ...,
+        condition: Global___PromotionCondition | None = ...,
+        request_id: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["condition", b"condition"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["condition", b"condition", "etag", b"etag", "expected_version", b"expected_version", "model_version", b"model_version", "name", b"name", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetAliasRequest: _TypeAlias = SetAliasRequest  # noqa: Y015
+
+@_typing.final
+class GetAliasRequest(_message.Message):
+    """Asks for one alias."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`models/{model}/aliases/{alias}`. Required."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetAliasRequest: _TypeAlias = GetAliasRequest  # noqa: Y015
+
+@_typing.final
+class ListAliasesRequest(_message.Message):
+    """Asks for a page of a model's aliases."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARENT_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    parent: _builtins.str
+    """`models/{model}`. Required."""
+    page_size: _builtins.int
+    """Most aliases to return, 0 to 1000; larger values mean 1000. Default (0): 50."""
+    page_token: _builtins.str
+    """next_page_token of the page before. Default: the first page."""
+    def __init__(
+        self,
+        *,
+        parent: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "parent", b"parent"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListAliasesRequest: _TypeAlias = ListAliasesRequest  # noqa: Y015
+
+@_typing.final
+class ListAliasesResponse(_message.Message):
+    """A page of aliases."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ALIASES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Pass as page_token for the next page; empty on the last one."""
+    @_builtins.property
+    def aliases(self) -> _containers.RepeatedCompositeFieldContainer[Global___Alias]:
+        """The aliases, newest first."""
+
+    def __init__(
+        self,
+        *,
+        aliases: _abc.Iterable[Global___Alias] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["aliases", b"aliases", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListAliasesResponse: _TypeAlias = ListAliasesResponse  # noqa: Y015
+
+@_typing.final
+class RollbackAliasRequest(_message.Message):
+    """Undoes a move. Exactly one of expected_version and etag must be set, lest two callers undo two moves."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    EXPECTED_VERSION_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`models/{model}/aliases/{alias}`. Required."""
+    expected_version: _builtins.str
+    """The version that it points at now, `models/{model}/versions/{version}`. Default: none."""
+    etag: _builtins.str
+    """Its etag as it is now. Default: none."""
+    request_id: _builtins.str
+    """UUID that makes the call idempotent. Default: none."""
+    validate_only: _builtins.bool
+    """Checks, loads and changes nothing; the answer is the alias as it would be, without etag. Default: false."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        expected_version: _builtins.str = ...,
+        etag: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "expected_version", b"expected_version", "name", b"name", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RollbackAliasRequest: _TypeAlias = RollbackAliasRequest  # noqa: Y015
+
+@_typing.final
+class DeleteAliasRequest(_message.Message):
+    """Deletes one alias. Of expected_version and etag at most one may be set."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    EXPECTED_VERSION_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`models/{model}/aliases/{alias}`. Required."""
+    expected_version: _builtins.str
+    """The version that it points at now, `models/{model}/versions/{version}`. Default: any."""
+    etag: _builtins.str
+    """Its etag as it is now. Default: any."""
+    request_id: _builtins.str
+    """UUID that makes the call idempotent. Default: none."""
+    validate_only: _builtins.bool
+    """Checks and changes nothing. Default: false."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        expected_version: _builtins.str = ...,
+        etag: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "expected_version", b"expected_version", "name", b"name", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteAliasRequest: _TypeAlias = DeleteAliasRequest  # noqa: Y015

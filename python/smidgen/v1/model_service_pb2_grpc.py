@@ -77,6 +77,31 @@ class ModelServiceStub:
                 request_serializer=smidgen_dot_v1_dot_model__service__pb2.DownloadArtifactRequest.SerializeToString,
                 response_deserializer=smidgen_dot_v1_dot_model__service__pb2.DownloadArtifactResponse.FromString,
                 _registered_method=True)
+        self.SetAlias = channel.unary_unary(
+                '/smidgen.v1.ModelService/SetAlias',
+                request_serializer=smidgen_dot_v1_dot_model__service__pb2.SetAliasRequest.SerializeToString,
+                response_deserializer=smidgen_dot_v1_dot_model__service__pb2.Alias.FromString,
+                _registered_method=True)
+        self.GetAlias = channel.unary_unary(
+                '/smidgen.v1.ModelService/GetAlias',
+                request_serializer=smidgen_dot_v1_dot_model__service__pb2.GetAliasRequest.SerializeToString,
+                response_deserializer=smidgen_dot_v1_dot_model__service__pb2.Alias.FromString,
+                _registered_method=True)
+        self.ListAliases = channel.unary_unary(
+                '/smidgen.v1.ModelService/ListAliases',
+                request_serializer=smidgen_dot_v1_dot_model__service__pb2.ListAliasesRequest.SerializeToString,
+                response_deserializer=smidgen_dot_v1_dot_model__service__pb2.ListAliasesResponse.FromString,
+                _registered_method=True)
+        self.RollbackAlias = channel.unary_unary(
+                '/smidgen.v1.ModelService/RollbackAlias',
+                request_serializer=smidgen_dot_v1_dot_model__service__pb2.RollbackAliasRequest.SerializeToString,
+                response_deserializer=smidgen_dot_v1_dot_model__service__pb2.Alias.FromString,
+                _registered_method=True)
+        self.DeleteAlias = channel.unary_unary(
+                '/smidgen.v1.ModelService/DeleteAlias',
+                request_serializer=smidgen_dot_v1_dot_model__service__pb2.DeleteAliasRequest.SerializeToString,
+                response_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+                _registered_method=True)
 
 
 class ModelServiceServicer:
@@ -116,14 +141,15 @@ class ModelServiceServicer:
 
     def DeleteModel(self, request, context):
         """Deletes a model with its versions and calibrations.
-        Errors: NOT_FOUND, FAILED_PRECONDITION (a job is using it). Idempotent by request_id.
+        Errors: NOT_FOUND, FAILED_PRECONDITION (a job is using it, or an alias points at a version of it). Idempotent by
+        request_id.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetModelVersion(self, request, context):
-        """Returns one converted version. Errors: NOT_FOUND. Idempotent.
+        """Returns one converted version, by number or by alias. Errors: NOT_FOUND. Idempotent.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -139,6 +165,49 @@ class ModelServiceServicer:
     def DownloadArtifact(self, request, context):
         """Streams the artifact file of a version. Errors: NOT_FOUND, INVALID_ARGUMENT (offset beyond the end), DATA_LOSS
         (stored bytes fail their digest). Idempotent.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetAlias(self, request, context):
+        """Makes an alias, or moves it to another version if it is where the caller expects it. The version is loaded and
+        run once before the alias moves, so that no request waits for it.
+        Errors: INVALID_ARGUMENT, NOT_FOUND (model, version, or an alias that is expected somewhere), ABORTED (the alias is
+        not where it is expected, or is there though nothing was expected), FAILED_PRECONDITION (the version does not meet
+        the condition, or nothing was measured), RESOURCE_EXHAUSTED (too many aliases, or no memory for the version),
+        DATA_LOSS (stored bytes fail their digest). Idempotent by request_id.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetAlias(self, request, context):
+        """Returns one alias. Errors: NOT_FOUND. Idempotent.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListAliases(self, request, context):
+        """Lists the aliases of a model, newest first. Errors: NOT_FOUND, INVALID_ARGUMENT (bad page_token). Idempotent.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RollbackAlias(self, request, context):
+        """Undoes the last move of an alias that was not undone yet: it goes to its rollback_version, which is loaded first.
+        Errors: INVALID_ARGUMENT (nothing is expected), NOT_FOUND, ABORTED (the alias is not where it is expected),
+        FAILED_PRECONDITION (there is nothing to undo), RESOURCE_EXHAUSTED, DATA_LOSS. Idempotent by request_id.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteAlias(self, request, context):
+        """Deletes an alias with its moves; the version stays. Errors: NOT_FOUND, ABORTED (the alias is not where it is
+        expected). Idempotent by request_id.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -186,6 +255,31 @@ def add_ModelServiceServicer_to_server(servicer, server):
                     servicer.DownloadArtifact,
                     request_deserializer=smidgen_dot_v1_dot_model__service__pb2.DownloadArtifactRequest.FromString,
                     response_serializer=smidgen_dot_v1_dot_model__service__pb2.DownloadArtifactResponse.SerializeToString,
+            ),
+            'SetAlias': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetAlias,
+                    request_deserializer=smidgen_dot_v1_dot_model__service__pb2.SetAliasRequest.FromString,
+                    response_serializer=smidgen_dot_v1_dot_model__service__pb2.Alias.SerializeToString,
+            ),
+            'GetAlias': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetAlias,
+                    request_deserializer=smidgen_dot_v1_dot_model__service__pb2.GetAliasRequest.FromString,
+                    response_serializer=smidgen_dot_v1_dot_model__service__pb2.Alias.SerializeToString,
+            ),
+            'ListAliases': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAliases,
+                    request_deserializer=smidgen_dot_v1_dot_model__service__pb2.ListAliasesRequest.FromString,
+                    response_serializer=smidgen_dot_v1_dot_model__service__pb2.ListAliasesResponse.SerializeToString,
+            ),
+            'RollbackAlias': grpc.unary_unary_rpc_method_handler(
+                    servicer.RollbackAlias,
+                    request_deserializer=smidgen_dot_v1_dot_model__service__pb2.RollbackAliasRequest.FromString,
+                    response_serializer=smidgen_dot_v1_dot_model__service__pb2.Alias.SerializeToString,
+            ),
+            'DeleteAlias': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteAlias,
+                    request_deserializer=smidgen_dot_v1_dot_model__service__pb2.DeleteAliasRequest.FromString,
+                    response_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -405,6 +499,141 @@ class ModelService:
             '/smidgen.v1.ModelService/DownloadArtifact',
             smidgen_dot_v1_dot_model__service__pb2.DownloadArtifactRequest.SerializeToString,
             smidgen_dot_v1_dot_model__service__pb2.DownloadArtifactResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetAlias(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/smidgen.v1.ModelService/SetAlias',
+            smidgen_dot_v1_dot_model__service__pb2.SetAliasRequest.SerializeToString,
+            smidgen_dot_v1_dot_model__service__pb2.Alias.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetAlias(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/smidgen.v1.ModelService/GetAlias',
+            smidgen_dot_v1_dot_model__service__pb2.GetAliasRequest.SerializeToString,
+            smidgen_dot_v1_dot_model__service__pb2.Alias.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAliases(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/smidgen.v1.ModelService/ListAliases',
+            smidgen_dot_v1_dot_model__service__pb2.ListAliasesRequest.SerializeToString,
+            smidgen_dot_v1_dot_model__service__pb2.ListAliasesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RollbackAlias(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/smidgen.v1.ModelService/RollbackAlias',
+            smidgen_dot_v1_dot_model__service__pb2.RollbackAliasRequest.SerializeToString,
+            smidgen_dot_v1_dot_model__service__pb2.Alias.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteAlias(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/smidgen.v1.ModelService/DeleteAlias',
+            smidgen_dot_v1_dot_model__service__pb2.DeleteAliasRequest.SerializeToString,
+            google_dot_protobuf_dot_empty__pb2.Empty.FromString,
             options,
             channel_credentials,
             insecure,

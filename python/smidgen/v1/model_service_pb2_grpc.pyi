@@ -49,15 +49,37 @@ class ModelServiceStub:
     """Lists models, newest first. Errors: INVALID_ARGUMENT (bad page_token). Idempotent."""
     DeleteModel: _grpc.UnaryUnaryMultiCallable[_model_service_pb2.DeleteModelRequest, _empty_pb2.Empty]
     """Deletes a model with its versions and calibrations.
-    Errors: NOT_FOUND, FAILED_PRECONDITION (a job is using it). Idempotent by request_id.
+    Errors: NOT_FOUND, FAILED_PRECONDITION (a job is using it, or an alias points at a version of it). Idempotent by
+    request_id.
     """
     GetModelVersion: _grpc.UnaryUnaryMultiCallable[_model_service_pb2.GetModelVersionRequest, _model_service_pb2.ModelVersion]
-    """Returns one converted version. Errors: NOT_FOUND. Idempotent."""
+    """Returns one converted version, by number or by alias. Errors: NOT_FOUND. Idempotent."""
     ListModelVersions: _grpc.UnaryUnaryMultiCallable[_model_service_pb2.ListModelVersionsRequest, _model_service_pb2.ListModelVersionsResponse]
     """Lists the converted versions of a model, newest first. Errors: NOT_FOUND, INVALID_ARGUMENT. Idempotent."""
     DownloadArtifact: _grpc.UnaryStreamMultiCallable[_model_service_pb2.DownloadArtifactRequest, _model_service_pb2.DownloadArtifactResponse]
     """Streams the artifact file of a version. Errors: NOT_FOUND, INVALID_ARGUMENT (offset beyond the end), DATA_LOSS
     (stored bytes fail their digest). Idempotent.
+    """
+    SetAlias: _grpc.UnaryUnaryMultiCallable[_model_service_pb2.SetAliasRequest, _model_service_pb2.Alias]
+    """Makes an alias, or moves it to another version if it is where the caller expects it. The version is loaded and
+    run once before the alias moves, so that no request waits for it.
+    Errors: INVALID_ARGUMENT, NOT_FOUND (model, version, or an alias that is expected somewhere), ABORTED (the alias is
+    not where it is expected, or is there though nothing was expected), FAILED_PRECONDITION (the version does not meet
+    the condition, or nothing was measured), RESOURCE_EXHAUSTED (too many aliases, or no memory for the version),
+    DATA_LOSS (stored bytes fail their digest). Idempotent by request_id.
+    """
+    GetAlias: _grpc.UnaryUnaryMultiCallable[_model_service_pb2.GetAliasRequest, _model_service_pb2.Alias]
+    """Returns one alias. Errors: NOT_FOUND. Idempotent."""
+    ListAliases: _grpc.UnaryUnaryMultiCallable[_model_service_pb2.ListAliasesRequest, _model_service_pb2.ListAliasesResponse]
+    """Lists the aliases of a model, newest first. Errors: NOT_FOUND, INVALID_ARGUMENT (bad page_token). Idempotent."""
+    RollbackAlias: _grpc.UnaryUnaryMultiCallable[_model_service_pb2.RollbackAliasRequest, _model_service_pb2.Alias]
+    """Undoes the last move of an alias that was not undone yet: it goes to its rollback_version, which is loaded first.
+    Errors: INVALID_ARGUMENT (nothing is expected), NOT_FOUND, ABORTED (the alias is not where it is expected),
+    FAILED_PRECONDITION (there is nothing to undo), RESOURCE_EXHAUSTED, DATA_LOSS. Idempotent by request_id.
+    """
+    DeleteAlias: _grpc.UnaryUnaryMultiCallable[_model_service_pb2.DeleteAliasRequest, _empty_pb2.Empty]
+    """Deletes an alias with its moves; the version stays. Errors: NOT_FOUND, ABORTED (the alias is not where it is
+    expected). Idempotent by request_id.
     """
 
 @_typing.type_check_only
@@ -79,15 +101,37 @@ class ModelServiceAsyncStub(ModelServiceStub):
     """Lists models, newest first. Errors: INVALID_ARGUMENT (bad page_token). Idempotent."""
     DeleteModel: _aio.UnaryUnaryMultiCallable[_model_service_pb2.DeleteModelRequest, _empty_pb2.Empty]  # type: ignore[assignment]
     """Deletes a model with its versions and calibrations.
-    Errors: NOT_FOUND, FAILED_PRECONDITION (a job is using it). Idempotent by request_id.
+    Errors: NOT_FOUND, FAILED_PRECONDITION (a job is using it, or an alias points at a version of it). Idempotent by
+    request_id.
     """
     GetModelVersion: _aio.UnaryUnaryMultiCallable[_model_service_pb2.GetModelVersionRequest, _model_service_pb2.ModelVersion]  # type: ignore[assignment]
-    """Returns one converted version. Errors: NOT_FOUND. Idempotent."""
+    """Returns one converted version, by number or by alias. Errors: NOT_FOUND. Idempotent."""
     ListModelVersions: _aio.UnaryUnaryMultiCallable[_model_service_pb2.ListModelVersionsRequest, _model_service_pb2.ListModelVersionsResponse]  # type: ignore[assignment]
     """Lists the converted versions of a model, newest first. Errors: NOT_FOUND, INVALID_ARGUMENT. Idempotent."""
     DownloadArtifact: _aio.UnaryStreamMultiCallable[_model_service_pb2.DownloadArtifactRequest, _model_service_pb2.DownloadArtifactResponse]  # type: ignore[assignment]
     """Streams the artifact file of a version. Errors: NOT_FOUND, INVALID_ARGUMENT (offset beyond the end), DATA_LOSS
     (stored bytes fail their digest). Idempotent.
+    """
+    SetAlias: _aio.UnaryUnaryMultiCallable[_model_service_pb2.SetAliasRequest, _model_service_pb2.Alias]  # type: ignore[assignment]
+    """Makes an alias, or moves it to another version if it is where the caller expects it. The version is loaded and
+    run once before the alias moves, so that no request waits for it.
+    Errors: INVALID_ARGUMENT, NOT_FOUND (model, version, or an alias that is expected somewhere), ABORTED (the alias is
+    not where it is expected, or is there though nothing was expected), FAILED_PRECONDITION (the version does not meet
+    the condition, or nothing was measured), RESOURCE_EXHAUSTED (too many aliases, or no memory for the version),
+    DATA_LOSS (stored bytes fail their digest). Idempotent by request_id.
+    """
+    GetAlias: _aio.UnaryUnaryMultiCallable[_model_service_pb2.GetAliasRequest, _model_service_pb2.Alias]  # type: ignore[assignment]
+    """Returns one alias. Errors: NOT_FOUND. Idempotent."""
+    ListAliases: _aio.UnaryUnaryMultiCallable[_model_service_pb2.ListAliasesRequest, _model_service_pb2.ListAliasesResponse]  # type: ignore[assignment]
+    """Lists the aliases of a model, newest first. Errors: NOT_FOUND, INVALID_ARGUMENT (bad page_token). Idempotent."""
+    RollbackAlias: _aio.UnaryUnaryMultiCallable[_model_service_pb2.RollbackAliasRequest, _model_service_pb2.Alias]  # type: ignore[assignment]
+    """Undoes the last move of an alias that was not undone yet: it goes to its rollback_version, which is loaded first.
+    Errors: INVALID_ARGUMENT (nothing is expected), NOT_FOUND, ABORTED (the alias is not where it is expected),
+    FAILED_PRECONDITION (there is nothing to undo), RESOURCE_EXHAUSTED, DATA_LOSS. Idempotent by request_id.
+    """
+    DeleteAlias: _aio.UnaryUnaryMultiCallable[_model_service_pb2.DeleteAliasRequest, _empty_pb2.Empty]  # type: ignore[assignment]
+    """Deletes an alias with its moves; the version stays. Errors: NOT_FOUND, ABORTED (the alias is not where it is
+    expected). Idempotent by request_id.
     """
 
 class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -136,7 +180,8 @@ class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_empty_pb2.Empty, _abc.Awaitable[_empty_pb2.Empty]]:
         """Deletes a model with its versions and calibrations.
-        Errors: NOT_FOUND, FAILED_PRECONDITION (a job is using it). Idempotent by request_id.
+        Errors: NOT_FOUND, FAILED_PRECONDITION (a job is using it, or an alias points at a version of it). Idempotent by
+        request_id.
         """
 
     @_abc_1.abstractmethod
@@ -145,7 +190,7 @@ class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _model_service_pb2.GetModelVersionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_model_service_pb2.ModelVersion, _abc.Awaitable[_model_service_pb2.ModelVersion]]:
-        """Returns one converted version. Errors: NOT_FOUND. Idempotent."""
+        """Returns one converted version, by number or by alias. Errors: NOT_FOUND. Idempotent."""
 
     @_abc_1.abstractmethod
     def ListModelVersions(
@@ -163,6 +208,57 @@ class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_model_service_pb2.DownloadArtifactResponse], _abc.AsyncIterator[_model_service_pb2.DownloadArtifactResponse]]:
         """Streams the artifact file of a version. Errors: NOT_FOUND, INVALID_ARGUMENT (offset beyond the end), DATA_LOSS
         (stored bytes fail their digest). Idempotent.
+        """
+
+    @_abc_1.abstractmethod
+    def SetAlias(
+        self,
+        request: _model_service_pb2.SetAliasRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_model_service_pb2.Alias, _abc.Awaitable[_model_service_pb2.Alias]]:
+        """Makes an alias, or moves it to another version if it is where the caller expects it. The version is loaded and
+        run once before the alias moves, so that no request waits for it.
+        Errors: INVALID_ARGUMENT, NOT_FOUND (model, version, or an alias that is expected somewhere), ABORTED (the alias is
+        not where it is expected, or is there though nothing was expected), FAILED_PRECONDITION (the version does not meet
+        the condition, or nothing was measured), RESOURCE_EXHAUSTED (too many aliases, or no memory for the version),
+        DATA_LOSS (stored bytes fail their digest). Idempotent by request_id.
+        """
+
+    @_abc_1.abstractmethod
+    def GetAlias(
+        self,
+        request: _model_service_pb2.GetAliasRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_model_service_pb2.Alias, _abc.Awaitable[_model_service_pb2.Alias]]:
+        """Returns one alias. Errors: NOT_FOUND. Idempotent."""
+
+    @_abc_1.abstractmethod
+    def ListAliases(
+        self,
+        request: _model_service_pb2.ListAliasesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_model_service_pb2.ListAliasesResponse, _abc.Awaitable[_model_service_pb2.ListAliasesResponse]]:
+        """Lists the aliases of a model, newest first. Errors: NOT_FOUND, INVALID_ARGUMENT (bad page_token). Idempotent."""
+
+    @_abc_1.abstractmethod
+    def RollbackAlias(
+        self,
+        request: _model_service_pb2.RollbackAliasRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_model_service_pb2.Alias, _abc.Awaitable[_model_service_pb2.Alias]]:
+        """Undoes the last move of an alias that was not undone yet: it goes to its rollback_version, which is loaded first.
+        Errors: INVALID_ARGUMENT (nothing is expected), NOT_FOUND, ABORTED (the alias is not where it is expected),
+        FAILED_PRECONDITION (there is nothing to undo), RESOURCE_EXHAUSTED, DATA_LOSS. Idempotent by request_id.
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteAlias(
+        self,
+        request: _model_service_pb2.DeleteAliasRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_empty_pb2.Empty, _abc.Awaitable[_empty_pb2.Empty]]:
+        """Deletes an alias with its moves; the version stays. Errors: NOT_FOUND, ABORTED (the alias is not where it is
+        expected). Idempotent by request_id.
         """
 
 def add_ModelServiceServicer_to_server(servicer: ModelServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

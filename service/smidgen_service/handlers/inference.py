@@ -38,6 +38,7 @@ from smidgen_service.handlers.run_times import RunTimes
 from smidgen_service.handlers.tensors import RawTensor, check_tensors
 from smidgen_service.handlers.versions import VersionResolver
 from smidgen_service.metrics import Metrics
+from smidgen_service.names import VersionChoice
 from smidgen_service.quotas import Quotas
 from smidgen_service.store.records import VersionRecord
 from smidgen_service.store.tenancy import current_tenant, metric_label
@@ -54,14 +55,14 @@ _INVALID = (
 
 @dataclass(frozen=True, slots=True)
 class InferenceRequest:
-    """One request; version None is the newest, no output names are all.
+    """One request; no output names are all.
 
     Attributes:
         class_counts: Of outputs of which only the greatest values are wanted: how many.
     """
 
     model_id: str
-    version: int | None
+    version: VersionChoice
     inputs: Sequence[RawTensor]
     output_names: Sequence[str]
     images: RawImages | None = None

@@ -20,7 +20,8 @@ from smidgen_service.handlers.receiving import Chunk, UploadTicket
 from smidgen_service.handlers.uploading import Uploader, UploadKind
 from smidgen_service.handlers.versions import resolve_version
 from smidgen_service.metrics import Metrics
-from smidgen_service.store import idempotency, jobs, models
+from smidgen_service.names import VersionChoice
+from smidgen_service.store import aliases, idempotency, jobs, models
 from smidgen_service.store.idempotency import RequestKey
 from smidgen_service.store.paging import Page, PageTokens
 from smidgen_service.store.records import ModelRecord, VersionRecord
@@ -126,7 +127,7 @@ class ModelHandler:
 
         Raises:
             NotFoundError: there is none.
-            FailedPreconditionError: a job is using it.
+            FailedPreconditionError: a job is using it, or an alias points at one of its versions.
         """
 
         def work(tx: sqlite3.Connection) -> set[str]:
@@ -136,6 +137,7 @@ class ModelHandler:
             user = jobs.active_user_of_model(tx, name)
             if user is not None:
                 raise in_use("model", names.model_name(model_id), user)
+            check_unnamed(tx, model_id)
             if validate_only:
                 return set()
             idempotency.record(tx, key, names.model_name(model_id), now=self._clock())
@@ -145,10 +147,6 @@ class ModelHandler:
         if digests:
             await self._store.tidy(digests)
             self._metrics.forget_model(metric_label(current_tenant(), model_id))
-
-    async def get_version(self, model_id: str, version: int) -> VersionRecord:
-        """Returns a version."""
-        return await self._database.read(lambda tx: models.get_version(tx, model_id, version))
 
     async def list_versions(
         self, model_id: str, *, page_size: int, page_token: str
@@ -160,17 +158,17 @@ class ModelHandler:
         part = await self._database.read(lambda tx: models.select_versions(tx, model_id, request))
         return self._tokens.page(collection, part)
 
-    async def resolve(self, model_id: str, version: int | None) -> VersionRecord:
-        """Returns a version, the newest one for None.
+    async def resolve(self, model_id: str, version: VersionChoice) -> VersionRecord:
+        """Returns a version, by number or alias, the newest one for None.
 
         Raises:
-            NotFoundError: there is no such model or version.
+            NotFoundError: there is no such model, version or alias.
             FailedPreconditionError: the model has no version yet.
         """
         return await self._database.read(lambda tx: resolve_version(tx, model_id, version))
 
     async def download(
-        self, model_id: str, version: int | None, *, read_offset: int
+        self, model_id: str, version: VersionChoice, *, read_offset: int
     ) -> AsyncIterator[ArtifactPiece]:
         """Yields the pieces of an artifact file from an offset on.
 
@@ -210,6 +208,26 @@ class ModelHandler:
             parameter_bytes=found.parameter_bytes,
             create_time=self._clock(),
             warnings=found.warnings,
+        )
+
+
+def check_unnamed(tx: sqlite3.Connection, model_id: str) -> None:
+    """Refuses to delete versions that aliases point at.
+
+    Raises:
+        FailedPreconditionError: there are aliases.
+    """
+    found = aliases.names_of(tx, model_id)
+    if found:
+        name = names.alias_name(model_id, found[0])
+        others = f" and {len(found) - 1} more aliases" if len(found) > 1 else ""
+        raise FailedPreconditionError(
+            f"{name}{others} still point at versions of {names.model_name(model_id)}; delete "
+            "the aliases first",
+            reason="MODEL_HAS_ALIASES",
+            resource_name=names.model_name(model_id),
+            alias=name,
+            alias_count=len(found),
         )
 
 

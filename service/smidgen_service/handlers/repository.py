@@ -14,6 +14,7 @@ from smidgen_service.handlers.batching import BatchLimits, BatchPolicy
 from smidgen_service.handlers.engines import EngineCache
 from smidgen_service.handlers.tensors import item_bytes
 from smidgen_service.handlers.versions import VersionResolver, resolve_served, resolve_version
+from smidgen_service.names import VersionChoice
 from smidgen_service.statistics import InferenceStatistics, VersionStatistics
 from smidgen_service.store import models
 from smidgen_service.store.database import Database
@@ -82,7 +83,7 @@ class RepositoryHandler:
         self._most_running = most_running
         self._batching = batching
 
-    async def is_ready(self, model_id: str, version: int | None) -> bool:
+    async def is_ready(self, model_id: str, version: VersionChoice) -> bool:
         """Tells whether requests would be taken."""
         try:
             await self._versions.resolve(model_id, version)
@@ -90,7 +91,7 @@ class RepositoryHandler:
             return False
         return True
 
-    async def describe(self, model_id: str, version: int | None) -> ServedVersion:
+    async def describe(self, model_id: str, version: VersionChoice) -> ServedVersion:
         """Returns a version, the newest one for None.
 
         Raises:
@@ -117,7 +118,7 @@ class RepositoryHandler:
         return tuple(_ready(entries)) if is_ready_only else entries
 
     async def statistics(
-        self, model_id: str | None, version: int | None
+        self, model_id: str | None, version: VersionChoice
     ) -> tuple[CountedVersion, ...]:
         """Returns what was counted: for one version, for all of a model, or for all of all models.
 

@@ -6,20 +6,23 @@ import sqlite3
 
 from smidgen_service import names
 from smidgen_service.errors import FailedPreconditionError
-from smidgen_service.store import models
+from smidgen_service.names import VersionChoice
+from smidgen_service.store import aliases, models
 from smidgen_service.store.database import Database
 from smidgen_service.store.records import VersionRecord
 from smidgen_service.store.tenancy import current_tenant
 
 
-def resolve_version(tx: sqlite3.Connection, model_id: str, version: int | None) -> VersionRecord:
-    """Returns a version, the newest one for None.
+def resolve_version(tx: sqlite3.Connection, model_id: str, version: VersionChoice) -> VersionRecord:
+    """Returns a version, by number or alias, the newest one for None.
 
     Raises:
-        NotFoundError: there is no such model or version.
+        NotFoundError: there is no such model, version or alias.
         FailedPreconditionError: the model has no version yet.
     """
     newest = models.get(tx, model_id).latest_version
+    if isinstance(version, str):
+        version = aliases.get(tx, model_id, version).version
     if version is not None:
         return models.get_version(tx, model_id, version)
     if newest is None:
@@ -32,11 +35,11 @@ def resolve_version(tx: sqlite3.Connection, model_id: str, version: int | None) 
     return models.get_version(tx, model_id, newest)
 
 
-def resolve_served(tx: sqlite3.Connection, model_id: str, version: int | None) -> VersionRecord:
-    """Returns the version that answers requests, the newest one for None.
+def resolve_served(tx: sqlite3.Connection, model_id: str, version: VersionChoice) -> VersionRecord:
+    """Returns the version that answers requests, by number or alias, the newest one for None.
 
     Raises:
-        NotFoundError: there is no such model or version.
+        NotFoundError: there is no such model, version or alias.
         FailedPreconditionError: the model has no version yet, or was taken out of service.
     """
     record = resolve_version(tx, model_id, version)
@@ -55,9 +58,9 @@ class VersionResolver:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._generation = database.generation
-        self._known: dict[tuple[str, str, int | None], VersionRecord] = {}
+        self._known: dict[tuple[str, str, VersionChoice], VersionRecord] = {}
 
-    async def resolve(self, model_id: str, version: int | None) -> VersionRecord:
+    async def resolve(self, model_id: str, version: VersionChoice) -> VersionRecord:
         """Returns what resolve_served returns."""
         if self._generation != self._database.generation:
             self._generation = self._database.generation

@@ -22,7 +22,7 @@ from smidgen_service.errors import DataLossError
 from smidgen_service.jobs.work import CHECKPOINT_NAME
 from smidgen_service.maintenance.directories import alone, existing, reading
 from smidgen_service.maintenance.findings import CheckReport, Finding, Problem
-from smidgen_service.store import calibrations, curves, datasets, jobs, models
+from smidgen_service.store import aliases, calibrations, curves, datasets, jobs, models
 from smidgen_service.store.blobs import BlobStore
 from smidgen_service.store.references import referrers
 from smidgen_service.store.tenancy import acting_for, qualified
@@ -210,6 +210,9 @@ def _readers(
     for tenant, key, version in versions:
         read = partial(models.get_version, model_id=key, version=version)
         yield _reader(tenant, names.version_name(key, version), read)
+    for tenant, key, alias in tx.execute("SELECT tenant, model_id, id FROM aliases").fetchall():
+        read_alias = partial(aliases.get, model_id=key, alias_id=alias)
+        yield _reader(tenant, names.alias_name(key, alias), read_alias)
     for tenant, key in tx.execute("SELECT tenant, id FROM datasets").fetchall():
         yield _reader(tenant, names.dataset_name(key), partial(datasets.get, dataset_id=key))
     for tenant, key in tx.execute("SELECT tenant, id FROM calibrations").fetchall():

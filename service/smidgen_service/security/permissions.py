@@ -48,6 +48,11 @@ PERMISSIONS: Mapping[str, Rule] = {
         GetModelVersion=ANY_ROLE,
         ListModelVersions=ANY_ROLE,
         DownloadArtifact=READ,
+        SetAlias=MANAGE,
+        GetAlias=ANY_ROLE,
+        ListAliases=ANY_ROLE,
+        RollbackAlias=MANAGE,
+        DeleteAlias=MANAGE,
     ),
     **_rows(
         "smidgen.v1.DatasetService",

@@ -11,6 +11,12 @@ from grpc import aio
 from smidgen.v1 import model_service_pb2 as pb
 from smidgen.v1 import model_service_pb2_grpc, upload_pb2
 from smidgen_service import names
+from smidgen_service.converters.aliases import (
+    alias_change,
+    alias_removal,
+    alias_rollback,
+    alias_to_message,
+)
 from smidgen_service.converters.models import (
     model_to_message,
     model_upload,
@@ -19,6 +25,7 @@ from smidgen_service.converters.models import (
 )
 from smidgen_service.converters.scalars import request_key
 from smidgen_service.converters.uploads import chunks_from_messages, upload_to_message
+from smidgen_service.handlers.aliases import AliasHandler
 from smidgen_service.handlers.models import ModelHandler
 from smidgen_service.handlers.receiving import UploadReceiver
 from smidgen_service.servicers.streams import first_message
@@ -29,8 +36,11 @@ Context = aio.ServicerContext[Any, Any]
 class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
     """Stores models and converted versions of them."""
 
-    def __init__(self, handler: ModelHandler, receiver: UploadReceiver) -> None:
+    def __init__(
+        self, handler: ModelHandler, aliases: AliasHandler, receiver: UploadReceiver
+    ) -> None:
         self._handler = handler
+        self._aliases = aliases
         self._receiver = receiver
 
     async def UploadModel(
@@ -71,8 +81,8 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
         self, request: pb.GetModelVersionRequest, context: Context
     ) -> pb.ModelVersion:
         """Returns one version."""
-        model_id, version = names.parse_version(request.name)
-        return version_to_message(await self._handler.get_version(model_id, version))
+        model_id, version = names.parse_version_or_alias(request.name)
+        return version_to_message(await self._handler.resolve(model_id, version))
 
     async def ListModelVersions(
         self, request: pb.ListModelVersionsRequest, context: Context
@@ -96,3 +106,34 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
         pieces = self._handler.download(model_id, version, read_offset=request.read_offset)
         async for piece in pieces:
             yield piece_to_message(piece)
+
+    async def SetAlias(self, request: pb.SetAliasRequest, context: Context) -> pb.Alias:
+        """Makes or moves an alias."""
+        return alias_to_message(await self._aliases.set(alias_change(request)))
+
+    async def GetAlias(self, request: pb.GetAliasRequest, context: Context) -> pb.Alias:
+        """Returns one alias."""
+        return alias_to_message(await self._aliases.get(*names.parse_alias(request.name)))
+
+    async def ListAliases(
+        self, request: pb.ListAliasesRequest, context: Context
+    ) -> pb.ListAliasesResponse:
+        """Lists the aliases of a model."""
+        page = await self._aliases.list(
+            names.parse_model(request.parent, field="parent"),
+            page_size=request.page_size,
+            page_token=request.page_token,
+        )
+        return pb.ListAliasesResponse(
+            aliases=[alias_to_message(alias) for alias in page.items],
+            next_page_token=page.next_token,
+        )
+
+    async def RollbackAlias(self, request: pb.RollbackAliasRequest, context: Context) -> pb.Alias:
+        """Undoes a move of an alias."""
+        return alias_to_message(await self._aliases.roll_back(alias_rollback(request)))
+
+    async def DeleteAlias(self, request: pb.DeleteAliasRequest, context: Context) -> Empty:
+        """Deletes one alias."""
+        await self._aliases.delete(alias_removal(request))
+        return Empty()

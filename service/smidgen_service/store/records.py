@@ -94,6 +94,61 @@ class VersionRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class AliasMove:
+    """A move of an alias from a version to another.
+
+    Attributes:
+        version: Where it went.
+        previous_version: Where it came from; None where it was new.
+        is_rollback: Whether it undid an earlier move.
+        time: When.
+        caller: The id of the token or the name of the certificate of whoever moved it; empty where
+            callers are not told apart.
+        max_drop: Most accuracy that the version might lose; None where that was not asked.
+        measured_drop: What its report says that it loses; None where that was not asked.
+    """
+
+    version: int
+    previous_version: int | None
+    is_rollback: bool
+    time: int
+    caller: str = ""
+    max_drop: float | None = None
+    measured_drop: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AliasRecord:
+    """A name of a model that points at one of its versions.
+
+    Attributes:
+        etag: Changes with every move, and never comes back.
+        moves: The newest ones, newest first.
+    """
+
+    model_id: str
+    id: str
+    version: int
+    etag: str
+    create_time: int
+    update_time: int
+    moves: tuple[AliasMove, ...] = ()
+
+    @property
+    def rollback_version(self) -> int | None:
+        """Where a rollback leads: before the last move that none has undone; None if nowhere."""
+        undone = 0
+        for move in self.moves:
+            if move.is_rollback:
+                undone += 1
+            elif undone:
+                undone -= 1
+            else:
+                return move.previous_version
+        return None
+
+
+@dataclass(frozen=True, slots=True)
 class DatasetRecord:
     """A stored dataset; the first extent of every array is None."""
 

@@ -347,6 +347,42 @@ _TENANTS = (
     "CREATE INDEX jobs_by_tenant ON jobs (tenant, sequence)",
 )
 
+# Nothing deletes a version while an alias points at it: the first table has no cascade.
+_ALIASES = (
+    """
+    CREATE TABLE aliases (
+        sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+        tenant TEXT NOT NULL,
+        model_id TEXT NOT NULL,
+        id TEXT NOT NULL,
+        version INTEGER NOT NULL,
+        etag TEXT NOT NULL,
+        create_time INTEGER NOT NULL,
+        update_time INTEGER NOT NULL,
+        UNIQUE (tenant, model_id, id),
+        FOREIGN KEY (tenant, model_id, version) REFERENCES versions (tenant, model_id, version)
+    ) STRICT
+    """,
+    """
+    CREATE TABLE alias_moves (
+        sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+        tenant TEXT NOT NULL,
+        model_id TEXT NOT NULL,
+        alias_id TEXT NOT NULL,
+        version INTEGER NOT NULL,
+        previous_version INTEGER,
+        is_rollback INTEGER NOT NULL,
+        time INTEGER NOT NULL,
+        caller TEXT NOT NULL,
+        max_drop REAL,
+        measured_drop REAL,
+        FOREIGN KEY (tenant, model_id, alias_id) REFERENCES aliases (tenant, model_id, id)
+            ON DELETE CASCADE
+    ) STRICT
+    """,
+    "CREATE INDEX alias_moves_by_alias ON alias_moves (tenant, model_id, alias_id, sequence)",
+)
+
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     _FIRST,
     _CALIBRATION_STATISTICS,
@@ -363,4 +399,5 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     _MODEL_WARNINGS,
     _ATTEMPTS,
     _TENANTS,
+    _ALIASES,
 )

@@ -24,6 +24,7 @@ from smidgen_service.clock import now_us
 from smidgen_service.data_dir import DataDir
 from smidgen_service.errors import NotFoundError
 from smidgen_service.handlers import streams
+from smidgen_service.handlers.aliases import AliasChange, Expectation
 from smidgen_service.handlers.datasets import DatasetUpload
 from smidgen_service.handlers.models import ModelUpload
 from smidgen_service.handlers.receiving import Chunk, UploadTicket
@@ -84,6 +85,9 @@ class Client:
             ("await training", lambda: self._await_job(JobKind.TRAIN_QAT)),
             ("submit conversion", lambda: self._submit(JobKind.CONVERT)),
             ("await conversion", lambda: self._await_job(JobKind.CONVERT)),
+            ("make alias", lambda: self._set_alias(1, None)),
+            ("move alias", lambda: self._set_alias(2, 1)),
+            ("roll back alias", self._roll_back_alias),
             ("delete twin", lambda: self._delete_dataset("twin")),
             ("delete first", lambda: self._delete_dataset("first")),
             ("upload again", lambda: self._upload_dataset("again", FIRST)),
@@ -209,6 +213,26 @@ class Client:
                 await asyncio.sleep(0.002)
         reason = None if job.failure is None else job.failure.reason
         return {"job": job.id, "state": job.state.value, "reason": reason}
+
+    async def _set_alias(self, version: int, expected: int | None) -> Result:
+        handler = self._application.handlers.aliases
+        moved = await handler.set(self._change("SetAlias", version, expected))
+        return {"alias": moved.id, "moves": version, "version": moved.version}
+
+    async def _roll_back_alias(self) -> Result:
+        handler = self._application.handlers.aliases
+        moved = await handler.roll_back(self._change("RollbackAlias", None, 2))
+        return {"alias": moved.id, "moves": 3, "version": moved.version}
+
+    def _change(self, method: str, version: int | None, expected: int | None) -> AliasChange:
+        return AliasChange(
+            model_id="m",
+            alias_id="live",
+            version=version,
+            expected=Expectation(expected),
+            key=self._key(method, str(version)),
+            validate_only=False,
+        )
 
     async def _delete_dataset(self, dataset_id: str) -> Result:
         key = self._key("DeleteDataset", dataset_id)

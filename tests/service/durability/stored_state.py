@@ -24,6 +24,10 @@ def stored_state(data_dir: DataDir) -> State:
         return {
             "models": rows("SELECT id, sha256 FROM models ORDER BY id"),
             "versions": rows("SELECT model_id, version, sha256 FROM versions ORDER BY version"),
+            "aliases": rows("SELECT model_id, id, version FROM aliases"),
+            "alias_moves": rows(
+                "SELECT version, previous_version, is_rollback FROM alias_moves ORDER BY sequence"
+            ),
             "datasets": rows("SELECT id, sha256 FROM datasets ORDER BY id"),
             "calibrations": rows("SELECT model_id, sha256 FROM calibrations"),
             "jobs": rows(
@@ -88,6 +92,10 @@ def lost(data_dir: DataDir, acknowledged: Sequence[Mapping[str, Any]], next_call
             if kind == "upload":
                 is_there = _committed(data_dir) >= result["committed"]
                 is_there |= result["upload"] in completed or next_call == "continue upload"
+            elif kind == "alias":
+                moves = connection.execute("SELECT version FROM alias_moves ORDER BY sequence")
+                versions = [row[0] for row in moves]
+                is_there = versions[result["moves"] - 1 : result["moves"]] == [result["version"]]
             elif kind == "deleted":
                 is_there = not has("datasets", result["deleted"])
             elif kind == "dataset" and result["dataset"] in deleted:

@@ -20,11 +20,12 @@ from smidgen.sealed_file import write_sealed
 from smidgen.statistics import ActivationStatistics
 from smidgen_service.data_dir import DataDir
 from smidgen_service.jobs.work import CHECKPOINT_NAME
-from smidgen_service.store import calibrations, datasets, jobs, models
+from smidgen_service.store import aliases, calibrations, datasets, jobs, models
 from smidgen_service.store.blobs import BlobStore
 from smidgen_service.store.database import Database
 from smidgen_service.store.paging import load_or_make_key
 from smidgen_service.store.records import (
+    AliasMove,
     CalibrationRecord,
     DatasetRecord,
     JobFailure,
@@ -71,7 +72,7 @@ def digest(data: bytes) -> str:
 
 
 def fill(root: Path) -> FilledDirectory:
-    """Stores a model, a version, a dataset, a calibration, and two trainings, one interrupted."""
+    """Stores one of everything, and a second training, which was interrupted."""
     data_dir = DataDir(root.resolve())
     with data_dir.locked():
         asyncio.run(_fill(data_dir))
@@ -107,6 +108,7 @@ def _insert(tx: sqlite3.Connection) -> None:
     model = ModelRecord("m", "", ModelFormat.PT2, digest(MODEL), 1, (), (), 1, 4, 1)
     models.insert(tx, model)
     models.insert_version(tx, VersionRecord("m", 1, digest(ARTIFACT), 1, (), (), 1))
+    aliases.move(tx, "m", "live", AliasMove(1, None, is_rollback=False, time=1))
     datasets.insert(tx, DatasetRecord("d", DatasetFormat.NPZ, digest(DATASET), 1, 1, (), 1))
     whole = profile()
     document = whole.without_statistics()

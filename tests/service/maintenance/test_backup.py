@@ -69,7 +69,7 @@ def test_restored_directory_is_the_one_that_was_lost(
     assert rows(filled.data_dir.database) == rows_before
     report = check(filled.root)
     assert report.findings == ()
-    assert (report.row_count, report.blob_count, report.checkpoint_count) == (6, 4, 1)
+    assert (report.row_count, report.blob_count, report.checkpoint_count) == (7, 4, 1)
     assert filled.data_dir.key.stat().st_mode & 0o777 == 0o600
     assert filled.blob("model").stat().st_mode & 0o777 == 0o444
     filled.data_dir.check_complete()

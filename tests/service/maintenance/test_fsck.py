@@ -48,7 +48,7 @@ def test_whole_directory_is_sound(filled: FilledDirectory) -> None:
     report = check(filled.root)
     assert report.findings == ()
     assert report.is_sound
-    assert (report.row_count, report.blob_count, report.checkpoint_count) == (6, 4, 1)
+    assert (report.row_count, report.blob_count, report.checkpoint_count) == (7, 4, 1)
     assert report.blob_bytes == sum(map(len, KINDS.values()))
 
 
@@ -93,9 +93,17 @@ def test_damaged_statistics_of_a_calibration_are_named(filled: FilledDirectory) 
 
 
 def test_broken_reference_between_rows_is_named(filled: FilledDirectory) -> None:
+    for table in ("alias_moves", "aliases"):
+        execute(filled, f"DELETE FROM {table}")
     execute(filled, "UPDATE versions SET model_id = 'other'")
     ((problem, subject),) = problems(check(filled.root))
     assert (problem, subject) == (Problem.REFERENCE_BROKEN, "smidgen.db:versions")
+
+
+def test_alias_of_no_version_is_named(filled: FilledDirectory) -> None:
+    execute(filled, "UPDATE aliases SET version = 9")
+    ((problem, subject),) = problems(check(filled.root))
+    assert (problem, subject) == (Problem.REFERENCE_BROKEN, "smidgen.db:aliases")
 
 
 def test_damaged_database_is_named_and_files_are_checked_all_the_same(
@@ -189,12 +197,13 @@ def test_other_schema_is_refused(filled: FilledDirectory) -> None:
 
 
 def test_rows_of_all_tenants_are_checked(filled: FilledDirectory) -> None:
-    for table in ("models", "versions", "datasets", "calibrations", "jobs"):
+    tables = ("models", "versions", "aliases", "alias_moves", "datasets", "calibrations", "jobs")
+    for table in tables:
         execute(filled, f"UPDATE {table} SET tenant = 'acme'")
     nobody = contextvars.Context()  # as in the command, which acts for no tenant
     report = nobody.run(check, filled.root)
     assert report.findings == ()
-    assert report.row_count == 6
+    assert report.row_count == 7
     filled.blob("artifact").unlink()
     (finding,) = nobody.run(check, filled.root).findings
     assert finding.needed_by == ("tenants/acme/models/m/versions/1",)

@@ -19,6 +19,7 @@ from smidgen.formats.dataset import DatasetFormat
 from smidgen.formats.model_file import ModelFormat
 from smidgen_service.errors import InvalidArgumentError, NotFoundError
 from smidgen_service.store import (
+    aliases,
     calibrations,
     curves,
     datasets,
@@ -189,6 +190,7 @@ def test_not_yours_and_not_there_are_told_alike(connection: sqlite3.Connection) 
         looks: list[Callable[[], object]] = [
             lambda: models.get(connection, "m"),
             lambda: models.get_version(connection, "m", 1),
+            lambda: aliases.get(connection, "m", "live"),
             lambda: datasets.get(connection, "d"),
             lambda: jobs.get(connection, "j"),
             lambda: calibrations.get(connection, "c"),
@@ -288,6 +290,7 @@ def test_metrics_tell_models_of_tenants_apart() -> None:
 
 # What the server does by itself, for all tenants alike.
 ACROSS_TENANTS = {
+    "aliases.py": set(),
     "calibrations.py": set(),
     "datasets.py": set(),
     "idempotency.py": {"forget_before"},
@@ -311,7 +314,7 @@ ACROSS_TENANTS = {
     "references.py": set(),
     "uploads.py": {"expired", "forget_expired"},
 }
-TABLES = "models|versions|datasets|calibrations|jobs|requests|uploads"
+TABLES = "aliases|alias_moves|models|versions|datasets|calibrations|jobs|requests|uploads"
 
 
 def test_statements_name_the_tenant() -> None:

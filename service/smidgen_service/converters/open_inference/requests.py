@@ -27,6 +27,7 @@ from smidgen_service.errors import InvalidArgumentError, NotFoundError, malforme
 from smidgen_service.handlers.images import RawImages
 from smidgen_service.handlers.inference import InferenceRequest
 from smidgen_service.handlers.tensors import RawTensor
+from smidgen_service.names import VersionChoice
 from smidgen_service.open_inference import inference_service_pb2 as pb
 
 _LONG_BYTES = 1 << 16
@@ -129,18 +130,20 @@ def model_id_of(name: str) -> str:
         raise NotFoundError("model", names.model_name(name[:80])) from None
 
 
-def version_of(text: str) -> int | None:
-    """Returns the number of a version, None for the newest one.
+def version_of(text: str) -> VersionChoice:
+    """Returns the version that is meant; aliases, which Triton lacks, begin with a letter.
 
     Raises:
-        InvalidArgumentError: it is no such number.
+        InvalidArgumentError: it is neither a number of a version nor an id of an alias.
     """
     if not text:
         return None
+    if names.is_alias_id(text):
+        return text
     if not (text.isascii() and text.isdigit() and len(text) <= 9 and int(text)):
         raise InvalidArgumentError(
             f"failed to get model version from specified version string {text[:80]!r}, version "
-            "should be an integral value > 0",
+            "should be an integral value > 0 or the id of an alias",
             field="model_version",
             reason="INVALID_VERSION",
         )

@@ -138,6 +138,7 @@ def _not_ready(error: SmidgenError, model: str) -> str:
 _WORDINGS: Mapping[str, _Wording] = {
     "MODEL_NOT_FOUND": _unknown_model,
     "MODEL_VERSION_NOT_FOUND": _unknown_version,
+    "ALIAS_NOT_FOUND": _unknown_version,
     "MODEL_NOT_CONVERTED": _not_converted,
     "MODEL_UNLOADED": _unloaded,
     "INPUT_MISSING": _inputs_missing,

@@ -236,7 +236,12 @@ def test_versions_are_numbers(text: str, version: int | None) -> None:
     assert version_of(text) == version
 
 
-@pytest.mark.parametrize("text", ["0", "-1", "1.0", "one", "²", "1 ", "1" * 10])
+@pytest.mark.parametrize("text", ["live", "b1", "shadow-2"])
+def test_aliases_stand_for_versions(text: str) -> None:
+    assert version_of(text) == text
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "1.0", "One", "1st", "one-", "²", "1 ", "1" * 10])
 def test_other_versions_are_refused(text: str) -> None:
     with pytest.raises(SmidgenError) as caught:
         version_of(text)
