@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import typer
 
 from smidgen.cli import (
+    aliases,
     bench,
     calibrate,
     calibrations,
@@ -62,6 +63,7 @@ for module in (
 ):
     module.register(app)
 app.add_typer(models.app, name="models")
+app.add_typer(aliases.app, name="alias")
 app.add_typer(datasets.app, name="datasets")
 app.add_typer(calibrations.app, name="calibrations")
 app.add_typer(jobs.app, name="jobs")

@@ -134,7 +134,7 @@ def _bench_file(
 def _bench_server(
     client: Client,
     model: str,
-    version: int | None,
+    version: str | None,
     samples: Arrays | None,
     sizes: Sequence[int],
     *,

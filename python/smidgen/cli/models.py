@@ -67,7 +67,9 @@ def list_versions(model: Model, server: Server = DEFAULT_TARGET, as_json: AsJson
 @app.command("version")
 def get_version(
     model: Model,
-    version: Annotated[int | None, typer.Argument(help="Number; the newest by default.")] = None,
+    version: Annotated[
+        str | None, typer.Argument(help="Number or alias; the newest by default.")
+    ] = None,
     server: Server = DEFAULT_TARGET,
     as_json: AsJson = False,
 ) -> None:

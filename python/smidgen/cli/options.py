@@ -30,7 +30,9 @@ ValidateOnly = Annotated[
     bool, typer.Option("--validate-only", help="Check everything and change nothing.")
 ]
 Model = Annotated[str, typer.Argument(help="Id of a model, for instance digits.")]
-Version = Annotated[int | None, typer.Option(help="Version of the model; the newest by default.")]
+Version = Annotated[
+    str | None, typer.Option(help="Version of the model or alias; the newest by default.")
+]
 Method = Annotated[ObserverMethod, typer.Option(help="How ranges are estimated.")]
 AveragingConstant = Annotated[
     float, typer.Option(help="Weight of a new batch in the moving average, above 0 to 1.")

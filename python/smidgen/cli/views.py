@@ -97,6 +97,34 @@ def version_view(version: models_pb.ModelVersion) -> RenderableType:
     return Group(*parts)
 
 
+def alias_view(alias: models_pb.Alias) -> RenderableType:
+    """Shows an alias with its moves."""
+    head = facts(
+        [
+            ("Alias", alias.name),
+            ("Version", alias.model_version),
+            ("Rollback to", alias.rollback_version or "none"),
+            ("Etag", alias.etag),
+        ]
+    )
+    moves = listing(
+        ("Moved", "To", "From", "By", "Drop"),
+        (
+            (
+                moment(move.time) + (" (rollback)" if move.is_rollback else ""),
+                move.model_version.rpartition("/")[2],
+                move.previous_version.rpartition("/")[2],
+                move.caller,
+                f"{move.measured_drop:.4f} of at most {move.condition.max_drop:g}"
+                if move.HasField("measured_drop")
+                else "",
+            )
+            for move in alias.moves
+        ),
+    )
+    return Group(head, moves)
+
+
 def dataset_view(dataset: datasets_pb.Dataset) -> RenderableType:
     """Shows a dataset."""
     return facts(

@@ -20,6 +20,7 @@ from smidgen.client.downloads import Download
 from smidgen.client.errors import JobFailedError, RemoteError
 from smidgen.client.health import wait_until_serving
 from smidgen.client.names import (
+    alias_name,
     calibration_name,
     dataset_name,
     job_name,
@@ -223,10 +224,12 @@ class Client:
         model: str,
         path: str | Path,
         *,
-        version: int | None = None,
+        version: int | str | None = None,
         on_progress: TransferProgress = _ignore,
     ) -> models_pb.ModelVersion:
         """Fetches a version's artifact file, the newest by default, and returns the version.
+
+        A version may be named by an alias here and below.
 
         The file appears at path when it is whole and its SHA-256 is right; a broken download is
         resumed.
@@ -386,11 +389,13 @@ class Client:
         model: str,
         inputs: Batch,
         *,
-        version: int | None = None,
+        version: int | str | None = None,
         output_names: Sequence[str] = (),
         timeout_s: float | None = None,
     ) -> InferResult:
         """Runs a model's version, the newest by default, on one array or on arrays by input name.
+
+        An alias takes the place of a version: `infer("digits", images, version="production")`.
 
         Raises: InvalidTensorError for arrays that cannot be sent; RemoteError.
         """
@@ -404,7 +409,7 @@ class Client:
         model: str,
         images: Sequence[bytes] | NDArray[np.uint8],
         *,
-        version: int | None = None,
+        version: int | str | None = None,
         output_names: Sequence[str] = (),
         timeout_s: float | None = None,
     ) -> InferResult:
@@ -413,7 +418,7 @@ class Client:
         Args:
             model: The model.
             images: JPEG or PNG files as bytes, or pixels [N, height, width, 1 or 3].
-            version: The version, the newest by default.
+            version: The version or an alias, the newest by default.
             output_names: Outputs to return, all by default.
             timeout_s: Deadline in seconds; that of the client by default.
 
@@ -492,10 +497,10 @@ class Client:
         )
         self._caller.unary(self._models.DeleteModel, request)
 
-    def get_version(self, model: str, version: int | None = None) -> models_pb.ModelVersion:
-        """Returns a version of a model, the newest by default."""
+    def get_version(self, model: str, version: int | str | None = None) -> models_pb.ModelVersion:
+        """Returns a version of a model, by number or alias, the newest by default."""
         name = version_name(model, version)
-        if "/versions/" not in name:
+        if "/versions/" not in name and "/aliases/" not in name:
             name = self.get_model(model).latest_version
             if not name:
                 raise RemoteError(
@@ -521,6 +526,99 @@ class Client:
         request = models_pb.ListModelVersionsRequest(parent=model_name(model))
         for page in pages(self._caller, self._models.ListModelVersions, request):
             yield from page.model_versions
+
+    def set_alias(
+        self,
+        model: str,
+        alias: str,
+        version: int | str,
+        *,
+        expected_version: int | None = None,
+        etag: str = "",
+        max_drop: float | None = None,
+        validate_only: bool = False,
+    ) -> models_pb.Alias:
+        """Makes an alias, or moves it from where it is expected, and returns it.
+
+        Args:
+            model: The model.
+            alias: The alias; lower-case letters, digits and inner hyphens, a letter first.
+            version: Where it shall point: a version, or another alias of the model.
+            expected_version: The version that it points at now. An alias that there is already
+                stays where it is without this or etag.
+            etag: What the alias showed when it was read, instead.
+            max_drop: Most accuracy that the version may lose by its report, 0 to 1.
+            validate_only: Whether to check only, and return the alias as it would be.
+
+        Raises: RemoteError, with reason ALIAS_MOVED if it is somewhere else.
+        """
+        return self._caller.unary(
+            self._models.SetAlias,
+            requests.set_alias_request(
+                alias_name(model, alias),
+                version_name(model, version),
+                expected_version=_expected(model, expected_version),
+                etag=etag,
+                max_drop=max_drop,
+                validate_only=validate_only,
+            ),
+        )
+
+    def rollback_alias(
+        self,
+        model: str,
+        alias: str,
+        *,
+        expected_version: int | None = None,
+        etag: str = "",
+        validate_only: bool = False,
+    ) -> models_pb.Alias:
+        """Undoes the last move of an alias that was not undone yet, and returns the alias.
+
+        Without expected_version and etag it is read first, and moved unless others do meanwhile.
+
+        Raises: RemoteError, with reason ALIAS_MOVED if it is somewhere else.
+        """
+        if expected_version is None and not etag:
+            etag = self.get_alias(model, alias).etag
+        request = models_pb.RollbackAliasRequest(
+            name=alias_name(model, alias),
+            expected_version=_expected(model, expected_version),
+            etag=etag,
+            request_id=new_request_id(),
+            validate_only=validate_only,
+        )
+        return self._caller.unary(self._models.RollbackAlias, request)
+
+    def get_alias(self, model: str, alias: str) -> models_pb.Alias:
+        """Returns an alias with its newest moves."""
+        request = models_pb.GetAliasRequest(name=alias_name(model, alias))
+        return self._caller.unary(self._models.GetAlias, request)
+
+    def list_aliases(self, model: str) -> Iterator[models_pb.Alias]:
+        """Yields a model's aliases, newest first."""
+        request = models_pb.ListAliasesRequest(parent=model_name(model))
+        for page in pages(self._caller, self._models.ListAliases, request):
+            yield from page.aliases
+
+    def delete_alias(
+        self,
+        model: str,
+        alias: str,
+        *,
+        expected_version: int | None = None,
+        etag: str = "",
+        validate_only: bool = False,
+    ) -> None:
+        """Deletes an alias, wherever it points unless something is expected; the version stays."""
+        request = models_pb.DeleteAliasRequest(
+            name=alias_name(model, alias),
+            expected_version=_expected(model, expected_version),
+            etag=etag,
+            request_id=new_request_id(),
+            validate_only=validate_only,
+        )
+        self._caller.unary(self._models.DeleteAlias, request)
 
     def get_dataset(self, dataset: str) -> datasets_pb.Dataset:
         """Returns a dataset."""
@@ -557,3 +655,7 @@ class Client:
 
     def _patience(self) -> Patience:
         return Patience(self._patience_s)
+
+
+def _expected(model: str, version: int | None) -> str:
+    return "" if version is None else version_name(model, version)

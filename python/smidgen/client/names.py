@@ -12,14 +12,28 @@ def model_name(model: str) -> str:
     return _complete("models", model)
 
 
-def version_name(model: str, version: int | None) -> str:
-    """Completes the name of a model's version; None means the newest.
+def version_name(model: str, version: int | str | None) -> str:
+    """Completes the name of a model's version; None means the newest, other text an alias.
 
-    >>> version_name("digits", 2), version_name("digits", None)
-    ('models/digits/versions/2', 'models/digits')
+    >>> version_name("digits", 2), version_name("digits", "2"), version_name("digits", None)
+    ('models/digits/versions/2', 'models/digits/versions/2', 'models/digits')
+    >>> version_name("digits", "production")
+    'models/digits/aliases/production'
     """
     name = model_name(model)
-    return name if version is None else f"{name}/versions/{version}"
+    if version is None:
+        return name
+    text = str(version)
+    return f"{name}/versions/{text}" if text.isdecimal() else alias_name(model, text)
+
+
+def alias_name(model: str, alias: str) -> str:
+    """Completes an alias's name.
+
+    >>> alias_name("digits", "live"), alias_name("", "models/digits/aliases/live")
+    ('models/digits/aliases/live', 'models/digits/aliases/live')
+    """
+    return alias if alias.startswith("models/") else f"{model_name(model)}/aliases/{alias}"
 
 
 def dataset_name(dataset: str) -> str:

@@ -38,6 +38,7 @@ from smidgen.config import (
 )
 from smidgen.errors import InvalidConfigError, InvalidTensorError
 from smidgen.v1 import inference_service_pb2 as inference_pb
+from smidgen.v1 import model_service_pb2 as models_pb
 from smidgen.v1 import optimization_service_pb2 as pb
 from smidgen.v1 import precision_pb2 as precision_pb
 from smidgen.v1 import preprocessing_pb2 as preprocessing_pb
@@ -382,3 +383,25 @@ def as_seconds(duration: Duration) -> float:
     1.5
     """
     return duration.ToNanoseconds() / 1e9
+
+
+def set_alias_request(
+    name: str,
+    model_version: str,
+    *,
+    expected_version: str,
+    etag: str,
+    max_drop: float | None,
+    validate_only: bool,
+) -> models_pb.SetAliasRequest:
+    """Makes the request of SetAlias; arguments are names in full."""
+    condition = None if max_drop is None else models_pb.PromotionCondition(max_drop=max_drop)
+    return models_pb.SetAliasRequest(
+        name=name,
+        model_version=model_version,
+        expected_version=expected_version,
+        etag=etag,
+        condition=condition,
+        request_id=new_request_id(),
+        validate_only=validate_only,
+    )

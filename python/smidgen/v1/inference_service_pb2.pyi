@@ -32,7 +32,9 @@ class InferRequest(_message.Message):
     IMAGES_FIELD_NUMBER: _builtins.int
     PIXELS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """`models/{model}/versions/{version}`, or `models/{model}` for the newest version. Required."""
+    """`models/{model}/versions/{version}`, `models/{model}/aliases/{alias}`, or `models/{model}` for the newest version.
+    Required.
+    """
     @_builtins.property
     def inputs(self) -> _containers.RepeatedCompositeFieldContainer[_tensor_pb2.Tensor]:
         """One tensor for each input of the model, unless there are images or pixels."""

@@ -289,6 +289,33 @@ def test_models(smidgen: Smidgen, state: State) -> None:
     assert state.last_request.validate_only
 
 
+def test_aliases(smidgen: Smidgen, state: State, images: Path) -> None:
+    made = smidgen("alias", "set", "digits", "live", 1, "--max-drop", 0.01, "--json").document
+    assert made["model_version"] == "models/digits/versions/1"
+    sent = state.last_request
+    assert (sent.expected_version, sent.etag, sent.condition.max_drop) == ("", "", 0.01)
+    text = smidgen("alias", "set", "digits", "live", 2).out  # from where the server says it is
+    assert "models/digits/versions/2" in text
+    assert state.last_request.etag == "etag-1"
+    assert not state.last_request.HasField("condition")
+    refused = smidgen("alias", "set", "digits", "live", 3, "--expected", 1, "--json")
+    assert (refused.code, refused.error["reason"]) == (1, "ALIAS_MOVED")
+    listed = smidgen("alias", "list", "digits", "--json").document["aliases"]
+    assert [alias["name"] for alias in listed] == ["models/digits/aliases/live"]
+    assert "models/digits/versions/1" in smidgen("alias", "list", "digits").out
+    back = smidgen("alias", "rollback", "digits", "live", "--json").document
+    assert back["model_version"] == "models/digits/versions/1"
+    assert state.last_request.etag == "etag-2"
+    shown = smidgen("alias", "get", "digits", "live").out
+    assert "(rollback)" in shown
+    assert "token-7" in shown
+    assert smidgen("infer", "digits", images, "--version", "live", "--json").code == 0
+    assert state.last_request.name == "models/digits/aliases/live"
+    deleted = smidgen("alias", "delete", "digits", "live", "--expected", 1, "--json").document
+    assert deleted == {"model": "digits", "alias": "live", "deleted": True}
+    assert state.last_request.expected_version == "models/digits/versions/1"
+
+
 def test_jobs(smidgen: Smidgen, state: State) -> None:
     names = [job["name"] for job in smidgen("jobs", "list", "--json").document["jobs"]]
     assert names == ["jobs/train", "jobs/convert"]

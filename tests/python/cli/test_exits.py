@@ -21,6 +21,7 @@ COMMANDS = [
     ("infer",),
     ("bench",),
     *(("models", verb) for verb in ("list", "get", "delete", "versions", "version")),
+    *(("alias", verb) for verb in ("set", "rollback", "get", "list", "delete")),
     *(("datasets", verb) for verb in ("list", "get", "delete")),
     *(("calibrations", verb) for verb in ("list", "get")),
     *(("jobs", verb) for verb in ("list", "get", "cancel", "watch")),
@@ -36,7 +37,7 @@ def test_every_command_explains_itself(offline: Smidgen, command: tuple[str, ...
     assert "SMIDGEN_SERVER" in ended.out
 
 
-@pytest.mark.parametrize("group", ["models", "datasets", "calibrations", "jobs"])
+@pytest.mark.parametrize("group", ["models", "alias", "datasets", "calibrations", "jobs"])
 def test_a_group_alone_lists_its_commands(offline: Smidgen, group: str) -> None:
     ended = offline(group)
     assert "list" in ended.out + ended.err

@@ -45,6 +45,7 @@ class State:
     offsets: list[int] = field(default_factory=list)
     models: dict[str, models_pb.Model] = field(default_factory=dict)
     versions: dict[str, models_pb.ModelVersion] = field(default_factory=dict)
+    aliases: dict[str, models_pb.Alias] = field(default_factory=dict)
     datasets: dict[str, datasets_pb.Dataset] = field(default_factory=dict)
     calibrations: dict[str, optimization_pb.Calibration] = field(default_factory=dict)
     calibrate_headers: list[optimization_pb.CalibrateHeader] = field(default_factory=list)
@@ -201,6 +202,54 @@ class Models(models_grpc.ModelServiceServicer):
     def ListModelVersions(self, request, context):
         found = [v for n, v in self.state.versions.items() if n.startswith(request.parent + "/")]
         return models_pb.ListModelVersionsResponse(model_versions=found)
+
+    def SetAlias(self, request, context):
+        self.state.last_request = request
+        known = self.state.aliases.get(request.name)
+        found, expected = known.etag if known else "", request.etag
+        if known and request.expected_version:
+            found, expected = known.model_version, request.expected_version
+        if found != expected:
+            refuse(context, grpc.StatusCode.ABORTED, "it is elsewhere", reason="ALIAS_MOVED")
+        return self.move(request.name, request.model_version, is_rollback=False)
+
+    def move(self, name, version, *, is_rollback):
+        known = self.state.aliases.get(name, models_pb.Alias())
+        move = models_pb.AliasMove(
+            model_version=version,
+            previous_version=known.model_version,
+            is_rollback=is_rollback,
+            caller="token-7",
+        )
+        moves = [move, *known.moves]
+        self.state.aliases[name] = models_pb.Alias(
+            name=name,
+            model_version=version,
+            etag=f"etag-{len(moves)}",
+            rollback_version=known.model_version,
+            moves=moves,
+        )
+        return self.state.aliases[name]
+
+    def GetAlias(self, request, context):
+        if request.name not in self.state.aliases:
+            reason = "ALIAS_NOT_FOUND"
+            refuse(context, grpc.StatusCode.NOT_FOUND, "there is none", reason=reason)
+        return self.state.aliases[request.name]
+
+    def ListAliases(self, request, context):
+        self.state.last_request = request
+        return models_pb.ListAliasesResponse(aliases=self.state.aliases.values())
+
+    def RollbackAlias(self, request, context):
+        self.state.last_request = request
+        known = self.state.aliases[request.name]
+        return self.move(request.name, known.rollback_version, is_rollback=True)
+
+    def DeleteAlias(self, request, context):
+        self.state.last_request = request
+        del self.state.aliases[request.name]
+        return empty_pb2.Empty()
 
     def DownloadArtifact(self, request, context):
         version = self.state.versions[request.name]

@@ -193,6 +193,29 @@ def test_a_model_without_versions_is_named(client: Client, state: State) -> None
     assert caught.value.metadata == {"name": "models/digits"}
 
 
+def test_aliases_move_from_where_they_are_expected(client: Client, state: State) -> None:
+    made = client.set_alias("digits", "live", 2, max_drop=0.0)
+    assert state.last_request.condition.max_drop == 0.0
+    assert state.last_request.HasField("condition")
+    moved = client.set_alias("digits", "live", "staging", etag=made.etag)
+    assert moved.model_version == "models/digits/aliases/staging"
+    with pytest.raises(RemoteError) as caught:
+        client.set_alias("digits", "models/digits/aliases/live", "3", expected_version=7)
+    assert caught.value.reason == "ALIAS_MOVED"
+    assert state.last_request.model_version == "models/digits/versions/3"
+    assert state.last_request.expected_version == "models/digits/versions/7"
+    back = client.rollback_alias("digits", "live")
+    assert state.last_request.etag == moved.etag
+    assert back.model_version == made.model_version
+    assert client.get_alias("digits", "live") == back
+    assert list(client.list_aliases("digits")) == [back]
+    client.rollback_alias("digits", "live", expected_version=2, validate_only=True)
+    assert (state.last_request.etag, state.last_request.validate_only) == ("", True)
+    client.delete_alias("digits", "live")
+    assert len(state.last_request.request_id) == 36
+    assert state.aliases == {}
+
+
 def test_delete_sends_a_request_id(client: Client, state: State) -> None:
     client.delete_model("digits")
     assert state.models == {}
