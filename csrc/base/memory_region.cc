@@ -17,6 +17,7 @@ MemoryRegion::MemoryRegion(std::span<std::byte> memory) noexcept
 
 std::byte* MemoryRegion::take(Index bytes) noexcept {
   const Index taken = round_up(bytes, kAlignment);
+  wanted_ += taken;
   if (taken > size_ - used_) return nullptr;
   std::byte* const begin = begin_ + used_;
   used_ += taken;

@@ -23,6 +23,9 @@ class MemoryRegion {
   /// The next bytes, aligned to kAlignment, or null if too few are left.
   std::byte* take(Index bytes) noexcept;
 
+  /// Bytes handed out and, beyond what had room, asked for.
+  Index wanted_bytes() const noexcept { return wanted_; }
+
   /// While it lives, each AlignedBuffer that this thread makes takes its memory from the region, as
   /// long as there is room, and must not outlive it.
   class Scope {
@@ -43,6 +46,7 @@ class MemoryRegion {
   MappedMemory memory_;  // none if the memory is the caller's
   std::byte* begin_;
   Index used_ = 0;
+  Index wanted_ = 0;
   Index size_;
 };
 

@@ -259,6 +259,8 @@ void define_engine(py::module_& module) {
       .def_property_readonly("isa",
                              [](const Engine& self) { return std::string(name_of(self.isa())); })
       .def_property_readonly("cached_plan_count", &Engine::cached_plan_count)
+      .def_property_readonly("memory_bytes", &Engine::memory_bytes)
+      .def("drop_plans", &Engine::drop_plans, py::call_guard<py::gil_scoped_release>())
       .def("run", &run, py::arg("inputs"), py::arg("outputs"))
       .def("time_runs", &time_runs, py::arg("inputs"), py::arg("outputs"), py::arg("rounds"))
       .def("time_steps", &time_steps, py::arg("inputs"), py::arg("outputs"), py::arg("rounds"))

@@ -89,8 +89,7 @@ void Engine::return_plan(std::unique_ptr<Plan> plan) {
   std::vector<std::unique_ptr<Plan>> evicted;  // released after the lock
   const std::lock_guard lock(plans_mutex_);
   plans_.push_back(std::move(plan));
-  Index bytes = 0;
-  for (const auto& cached : plans_) bytes += cached->bytes();
+  Index bytes = cached_bytes();
   while (plans_.size() > kCachedPlans || (bytes > kCachedPlanBytes && !plans_.empty())) {
     bytes -= plans_.front()->bytes();
     evicted.push_back(std::move(plans_.front()));
@@ -247,6 +246,24 @@ DType Engine::dtype_of(int tensor) const {
 std::size_t Engine::cached_plan_count() {
   const std::lock_guard lock(plans_mutex_);
   return plans_.size();
+}
+
+Index Engine::cached_bytes() const {
+  Index bytes = 0;
+  for (const auto& cached : plans_) bytes += cached->bytes();
+  return bytes;
+}
+
+Index Engine::memory_bytes() {
+  const std::lock_guard lock(plans_mutex_);
+  return weights_.wanted_bytes() + cached_bytes();
+}
+
+void Engine::drop_plans() {
+  std::vector<std::unique_ptr<Plan>> dropped;  // released after the lock
+  dropped.reserve(kCachedPlans + 1);           // which plans_ keeps, for return_plan
+  const std::lock_guard lock(plans_mutex_);
+  dropped.swap(plans_);
 }
 
 }  // namespace smidgen::engine

@@ -52,6 +52,12 @@ class Engine {
   std::size_t tensor_count() const { return program_.tensors.size(); }
   std::size_t cached_plan_count();
 
+  /// Bytes of packed weights and cached plans; plans that runs have borrowed are not among them.
+  Index memory_bytes();
+
+  /// Gives the memory of cached plans back; later runs make theirs anew.
+  void drop_plans();
+
  private:
   /// Calls `after_step` with the index of each step that is done.
   template <typename AfterStep>
@@ -67,6 +73,8 @@ class Engine {
   void tune_plan(Plan& plan);
   void take_inputs(Plan& plan, std::span<const std::byte* const> inputs) const noexcept;
   void hand_out(const Plan& plan, std::span<std::byte* const> outputs) const noexcept;
+
+  Index cached_bytes() const;  // of cached plans; under plans_mutex_
 
   MemoryRegion weights_;  // what the operators of program_ have packed
   PreparedProgram program_;

@@ -105,6 +105,15 @@ class Engine:
         """The plans kept for later runs, at most 8: one a set of input shapes and parallel run."""
         return self._engine.cached_plan_count
 
+    @property
+    def memory_bytes(self) -> int:
+        """What the packed weights and the plans kept for later runs take, in bytes."""
+        return self._engine.memory_bytes
+
+    def drop_plans(self) -> None:
+        """Gives the memory of the plans kept for later runs back; later runs make them anew."""
+        self._engine.drop_plans()
+
     def run(
         self, inputs: Mapping[str, NDArray[Any]], *, check_finite: bool = True
     ) -> dict[str, NDArray[Any]]:

@@ -81,7 +81,9 @@ TEST(a_region_serves_the_buffers_of_its_scope_until_it_is_full) {
     CHECK_EQUAL(static_cast<std::size_t>(buffers[i].data()[99]), i + 1);
   }
   const AlignedBuffer outside(100);
+  const Index handed_out = region.wanted_bytes();
   CHECK(region.take(1000) == nullptr);
+  CHECK_EQUAL(region.wanted_bytes(), handed_out + 1024);
 }
 
 TEST(a_region_may_hand_out_memory_of_its_callers) {

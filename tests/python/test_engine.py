@@ -537,6 +537,24 @@ def test_plans_are_kept_up_to_a_limit() -> None:
     np.testing.assert_array_equal(engine.run(x)["t9"], interpret(program, x)["t9"])
 
 
+def test_memory_is_that_of_weights_and_kept_plans() -> None:
+    program = small_network()
+    engine = Engine(program)
+    weights = sum(c.nbytes for c in program.constants.values() if c.dtype == np.int8)
+    alone = engine.memory_bytes
+    assert weights <= alone < 64 * weights  # small layers are padded to whole tiles
+    expected = alone
+    for count in (1, 3):
+        x = images(count, 3, 20, 20)
+        before = engine.run({"t0": x})["t9"]
+        plan = engine.describe_plan({"t0": x.shape})
+        expected += plan.arena_bytes + plan.scratch_bytes
+        assert engine.memory_bytes == expected
+    engine.drop_plans()
+    assert (engine.memory_bytes, engine.cached_plan_count) == (alone, 0)
+    np.testing.assert_array_equal(engine.run({"t0": x})["t9"], before)
+
+
 def test_a_global_average_whose_sum_leaves_int32_is_refused() -> None:
     net = Net(0)
     x = net.tensor(4, 1)
