@@ -13,7 +13,7 @@ from smidgen_service.handlers.batching import BatchLimits, BatchPolicy
 from smidgen_service.handlers.calibration import CalibrationHandler
 from smidgen_service.handlers.datasets import DatasetHandler
 from smidgen_service.handlers.decoding import ImageDecoder
-from smidgen_service.handlers.engines import EngineCache
+from smidgen_service.handlers.engines import EngineCache, EngineLimits
 from smidgen_service.handlers.images import ImageInputs
 from smidgen_service.handlers.inference import InferenceHandler
 from smidgen_service.handlers.inspection import DatasetInspector, ModelInspector
@@ -180,11 +180,14 @@ class Application:
             store.blobs,
             io_threads,
             self._metrics,
-            most=settings.max_loaded_engines,
-            threads_per_engine=settings.engine_threads,
-            isa=settings.isa,
-            most_bytes=settings.max_inference_bytes,
-            most_work=settings.max_inference_operations,
+            EngineLimits(
+                most=settings.max_loaded_engines,
+                most_bytes=settings.engine_memory_bytes,
+                threads=settings.engine_threads,
+                isa=settings.isa,
+                most_run_bytes=settings.max_inference_bytes,
+                most_work=settings.max_inference_operations,
+            ),
         )
         versions = VersionResolver(database)
         # Apart from the workers of calls, which a slow client may hold for long.

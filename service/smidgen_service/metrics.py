@@ -96,6 +96,15 @@ TABLE: dict[str, MetricSpec] = {
     "smidgen_queue_depth": MetricSpec(Kind.GAUGE, "Inferences that wait for their turn."),
     "smidgen_inflight_requests": MetricSpec(Kind.GAUGE, "Inferences that are being computed."),
     "smidgen_loaded_engines": MetricSpec(Kind.GAUGE, "Converted versions ready in memory."),
+    "smidgen_engine_bytes": MetricSpec(
+        Kind.GAUGE, "Memory of the versions that are ready, for weights and plans."
+    ),
+    "smidgen_engine_loads_total": MetricSpec(Kind.COUNTER, "Versions loaded into memory."),
+    "smidgen_engine_evictions_total": MetricSpec(
+        Kind.COUNTER,
+        "Versions that gave way to others, for the limit of memory or of count.",
+        ("reason",),
+    ),
     "smidgen_jobs": MetricSpec(Kind.GAUGE, "Jobs stored, by state.", ("kind", "state")),
     "smidgen_job_duration_seconds": MetricSpec(
         Kind.HISTOGRAM, "Time from a job's start to its end.", ("kind", "state"), JOB_BUCKETS
@@ -152,6 +161,9 @@ class Metrics:
         self.queue_depth = self._gauge("smidgen_queue_depth")
         self.inflight_requests = self._gauge("smidgen_inflight_requests")
         self.loaded_engines = self._gauge("smidgen_loaded_engines")
+        self.engine_bytes = self._gauge("smidgen_engine_bytes")
+        self.engine_loads = self._counter("smidgen_engine_loads_total")
+        self.engine_evictions = self._counter("smidgen_engine_evictions_total")
         self.jobs = self._gauge("smidgen_jobs")
         self.job_seconds = self._histogram("smidgen_job_duration_seconds")
         self.train_loss = self._gauge("smidgen_train_loss")
@@ -203,6 +215,8 @@ class Metrics:
     def _initialise(self) -> None:
         for reason in AUTH_FAILURES:
             self.auth_failures.labels(reason)
+        for reason in ("memory", "count"):
+            self.engine_evictions.labels(reason)
         self.train_loss.labels("task")
         self.train_loss.labels("quantization")
         self.build_info.labels(package_version()).set(1)

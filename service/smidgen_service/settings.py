@@ -101,6 +101,9 @@ class Settings(BaseSettings):
     """For single models, by id: `{"lite0": {"max_batch": 8, "delay_ms": 2}}`."""
     max_loaded_engines: int = Field(16, ge=1)
     """Converted versions kept ready in memory; the one unused for longest goes first."""
+    engine_memory_bytes: int | None = Field(None, ge=MIB)
+    """Most memory of all versions that are ready, for weights and plans, in bytes. Unused ones give
+    way to others, the one unused for longest first. Default: no limit."""
     job_workers: int = Field(1, ge=0, le=64)
     """Jobs that run at the same time, each in a process of its own. 0 leaves them queued."""
     job_attempts: int = Field(3, ge=1)

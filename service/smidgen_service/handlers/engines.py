@@ -4,91 +4,276 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import TracebackType
 
 from smidgen.artifact import load_artifact
 from smidgen.engine import Engine
 from smidgen.errors import ArtifactError, ProgramError
-from smidgen_service.errors import DataLossError
+from smidgen_service.errors import DataLossError, OverloadedError, TooLargeError
 from smidgen_service.logs import log
 from smidgen_service.metrics import Metrics
 from smidgen_service.store.blobs import BlobStore
 from smidgen_service.threads import Threads
 
+_RETRY_AFTER_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class EngineLimits:
+    """What engines may take.
+
+    Attributes:
+        most: Engines kept.
+        most_bytes: Memory of all of them, for weights and plans; None for no limit.
+        threads: Of one inference.
+        isa: Highest instruction set; None for the best.
+        most_run_bytes: Most memory for the activations of one inference.
+        most_work: Most operations of one inference.
+    """
+
+    most: int
+    most_bytes: int | None
+    threads: int
+    isa: str | None
+    most_run_bytes: int
+    most_work: int
+
+
+@dataclass(slots=True, eq=False)
+class _Slot:
+    """An engine, or one that is being loaded.
+
+    Attributes:
+        bytes: What it takes; while it is loaded, at least that.
+        users: Those that run it or wait for it.
+        is_retired: Whether it goes as soon as nobody uses it.
+    """
+
+    sha256: str
+    engine: Engine | None = None
+    bytes: int = 0
+    users: int = 0
+    is_retired: bool = False
+    loading: asyncio.Task[None] | None = field(default=None, repr=False)
+
+
+class EngineUse:
+    """Holds an engine in memory for the time of a block, which gets the engine."""
+
+    __slots__ = ("_cache", "_sha256", "_slot")
+
+    def __init__(self, cache: EngineCache, sha256: str) -> None:
+        self._cache = cache
+        self._sha256 = sha256
+
+    async def __aenter__(self) -> Engine:
+        """Waits until the engine is there.
+
+        Raises:
+            DataLossError: the stored file fails its digest.
+            TooLargeError: the engine alone takes more than all may.
+            OverloadedError: engines in use leave no room for it.
+        """
+        self._slot = await self._cache.acquire(self._sha256)
+        assert self._slot.engine is not None
+        return self._slot.engine
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._cache.release(self._slot)
+
 
 class EngineCache:
     """Loads engines on first use and keeps the most recently used ones.
 
-    Args:
-        most: Engines kept.
-        threads_per_engine: Threads of one inference.
-        isa: Highest instruction set; None for the best.
-        most_bytes: Most memory for the activations of one inference.
-        most_work: Most operations of one inference.
+    What makes room is unused: an engine that computes, or is waited for, stays. For the event
+    loop's thread alone.
     """
 
     def __init__(
-        self,
-        blobs: BlobStore,
-        threads: Threads,
-        metrics: Metrics,
-        *,
-        most: int,
-        threads_per_engine: int,
-        isa: str | None,
-        most_bytes: int,
-        most_work: int,
+        self, blobs: BlobStore, threads: Threads, metrics: Metrics, limits: EngineLimits
     ) -> None:
         self._blobs = blobs
         self._threads = threads
         self._metrics = metrics
-        self._most = most
-        self._threads_per_engine = threads_per_engine
-        self._isa = isa
-        self._most_bytes = most_bytes
-        self._most_work = most_work
-        self._engines: OrderedDict[str, Engine] = OrderedDict()
-        self._loading: dict[str, asyncio.Task[Engine]] = {}
+        self._limits = limits
+        self._slots: OrderedDict[str, _Slot] = OrderedDict()  # used for longest ago first
 
-    async def get(self, sha256: str) -> Engine:
-        """Returns the engine of an artifact.
+    def using(self, sha256: str) -> EngineUse:
+        """Returns what holds the engine of an artifact: `async with cache.using(...) as engine`."""
+        return EngineUse(self, sha256)
+
+    async def load(self, sha256: str) -> None:
+        """Gets an engine ready, to be kept even if it was retired before.
 
         Raises:
             DataLossError: the stored file fails its digest.
+            TooLargeError: the engine alone takes more than all may.
+            OverloadedError: engines in use leave no room for it.
         """
-        engine = self._engines.get(sha256)
-        if engine is not None:
-            self._engines.move_to_end(sha256)
-            return engine
-        task = self._loading.get(sha256)
-        if task is None:
-            task = asyncio.create_task(self._load(sha256))
-            self._loading[sha256] = task
-            task.add_done_callback(lambda done: self._loaded(sha256, done))
-        # Shielded: others may wait for the same engine when this caller gives up.
-        return await asyncio.shield(task)
+        async with self.using(sha256):
+            self._slots[sha256].is_retired = False
 
-    def drop(self, sha256: str) -> None:
-        """Forgets an engine; runs in progress keep it until they end."""
-        if self._engines.pop(sha256, None) is not None:
-            self._metrics.loaded_engines.set(len(self._engines))
+    def retire(self, sha256: str) -> None:
+        """Gives an engine's memory back once nobody uses it."""
+        slot = self._slots.get(sha256)
+        if slot is not None:
+            slot.is_retired = True
+            self._tidy(slot)
 
-    async def _load(self, sha256: str) -> Engine:
-        with self._blobs.pinned(sha256):
-            path = await self._threads.run(self._blobs.verify, sha256)
-            engine = await self._threads.run(self._build, path, sha256)
-        self._engines[sha256] = engine
-        while len(self._engines) > self._most:
-            self._engines.popitem(last=False)
-        self._metrics.loaded_engines.set(len(self._engines))
+    def has(self, sha256: str) -> bool:
+        """Tells whether an engine is ready, or being loaded."""
+        return sha256 in self._slots
+
+    @property
+    def loaded_bytes(self) -> int:
+        """What all engines take."""
+        return sum(slot.bytes for slot in self._slots.values())
+
+    async def acquire(self, sha256: str) -> _Slot:
+        """Counts a user of an engine, which is loaded if need be."""
+        slot = self._slots.get(sha256)
+        if slot is None:
+            slot = self._slots[sha256] = _Slot(sha256)
+            slot.loading = asyncio.create_task(self._load(slot))
+            slot.loading.add_done_callback(_look_at)
+        slot.users += 1
+        self._slots.move_to_end(sha256)
+        if slot.engine is None:
+            assert slot.loading is not None
+            try:
+                # Shielded: others may wait for the same engine when this caller gives up.
+                await asyncio.shield(slot.loading)
+            except BaseException:
+                self.release(slot)
+                raise
+        return slot
+
+    def release(self, slot: _Slot) -> None:
+        """Counts a user less, and looks at what its runs have left: plans take memory too."""
+        slot.users -= 1
+        if slot.engine is None or slot.users:
+            return
+        self._measure(slot)
+        self._tidy(slot)
+
+    async def _load(self, slot: _Slot) -> None:
+        try:
+            with self._blobs.pinned(slot.sha256):
+                path = await self._threads.run(self._blobs.verify, slot.sha256)
+                slot.bytes = path.stat().st_size  # weights take this much at least
+                self._check_room(slot)
+                engine = await self._threads.run(self._build, path, slot.sha256)
+            slot.bytes = engine.memory_bytes
+            self._check_room(slot)
+        except BaseException:
+            del self._slots[slot.sha256]
+            self._show()
+            raise
+        slot.engine = engine
+        self._metrics.engine_loads.inc()
         self._metrics.kernel_info.labels(engine.isa, str(engine.threads)).set(1)
-        log("engine_loaded", artifact=sha256, isa=engine.isa, threads=engine.threads)
-        return engine
+        self._show()
+        log(
+            "engine_loaded",
+            artifact=slot.sha256,
+            isa=engine.isa,
+            threads=engine.threads,
+            bytes=slot.bytes,
+        )
+        self._tidy(slot)
 
-    def _loaded(self, sha256: str, task: asyncio.Task[Engine]) -> None:
-        self._loading.pop(sha256, None)
-        if not task.cancelled():
-            task.exception()  # marks it as seen; whoever waits gets it as well
+    def _check_room(self, slot: _Slot) -> None:
+        """Makes room for an engine that is being loaded.
+
+        Raises:
+            TooLargeError: it alone takes more than all may.
+            OverloadedError: engines in use leave no room for it.
+        """
+        most = self._limits.most_bytes
+        if most is None:
+            return
+        if slot.bytes > most:
+            raise TooLargeError(
+                f"the model takes {slot.bytes} bytes of memory, and all engines together may take "
+                f"{most}; make it smaller, or ask the operator for more (--engine-memory-bytes)",
+                reason="ENGINE_TOO_LARGE",
+                found=slot.bytes,
+                most=most,
+            )
+        self._evict_beyond(most)
+        used = self.loaded_bytes
+        if used > most:
+            others = used - slot.bytes
+            raise OverloadedError(
+                f"the model takes {slot.bytes} bytes of memory; engines in use take {others} of "
+                f"the {most} that all may take; try again later, or ask the operator for more "
+                "(--engine-memory-bytes)",
+                retry_after_s=_RETRY_AFTER_S,
+                reason="ENGINE_MEMORY_FULL",
+                found=slot.bytes,
+                used=others,
+                most=most,
+            )
+
+    def _measure(self, slot: _Slot) -> None:
+        assert slot.engine is not None
+        found = slot.engine.memory_bytes
+        if found != slot.bytes:
+            slot.bytes = found
+            self._show()
+
+    def _tidy(self, slot: _Slot) -> None:
+        """Puts an engine in order that may have been used just now."""
+        if slot.is_retired and self._is_idle(slot):
+            self._unload(slot)
+        self._evict_surplus()
+        most = self._limits.most_bytes
+        if most is None or self.loaded_bytes <= most:
+            return
+        self._evict_beyond(most, but=slot)
+        if self.loaded_bytes > most and self._is_idle(slot):
+            assert slot.engine is not None
+            slot.engine.drop_plans()  # better than loading it again
+            self._measure(slot)
+
+    def _evict_surplus(self) -> None:
+        while len(self._slots) > self._limits.most and (idle := self._idle()):
+            self._evict(idle[0], "count")
+
+    def _evict_beyond(self, most_bytes: int, but: _Slot | None = None) -> None:
+        for slot in self._idle():
+            if self.loaded_bytes <= most_bytes:
+                return
+            if slot is not but:
+                self._evict(slot, "memory")
+
+    def _evict(self, slot: _Slot, reason: str) -> None:
+        self._unload(slot)
+        self._metrics.engine_evictions.labels(reason).inc()
+
+    def _unload(self, slot: _Slot) -> None:
+        del self._slots[slot.sha256]
+        self._show()
+        log("engine_unloaded", artifact=slot.sha256, bytes=slot.bytes)
+
+    def _idle(self) -> list[_Slot]:
+        return [slot for slot in self._slots.values() if self._is_idle(slot)]
+
+    def _is_idle(self, slot: _Slot) -> bool:
+        is_kept = self._slots.get(slot.sha256) is slot
+        return is_kept and slot.engine is not None and not slot.users
+
+    def _show(self) -> None:
+        ready = [slot for slot in self._slots.values() if slot.engine is not None]
+        self._metrics.loaded_engines.set(len(ready))
+        self._metrics.engine_bytes.set(sum(slot.bytes for slot in ready))
 
     def _build(self, path: Path, sha256: str) -> Engine:
         try:
@@ -100,8 +285,14 @@ class EngineCache:
             ) from error
         return Engine(
             program,
-            threads=self._threads_per_engine,
-            isa=self._isa,
-            most_bytes=self._most_bytes,
-            most_work=self._most_work,
+            threads=self._limits.threads,
+            isa=self._limits.isa,
+            most_bytes=self._limits.most_run_bytes,
+            most_work=self._limits.most_work,
         )
+
+
+def _look_at(task: asyncio.Task[None]) -> None:
+    """Marks an error as seen; whoever waits gets it as well."""
+    if not task.cancelled():
+        task.exception()

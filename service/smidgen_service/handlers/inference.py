@@ -165,18 +165,18 @@ class InferenceHandler:
         limits = self._batching.of(version.model_id, version.inputs, version.outputs)
         if limits is not None and _are_one_batch(arrays):
             with self._admission.waiting(deadline_s, estimate_s) as waiting:
-                engine = await self._engines.get(version.sha256)
-                arrays = await self._arrays(request, version, engine, arrays)
-                return await self._batcher.run(
-                    (version.sha256, label, version.version),
-                    engine,
-                    limits,
-                    Asked(arrays, wanted),
-                    waiting=waiting,
-                    record=partial(self._count_run, version, label),
-                )
-        async with self._admission.place(deadline_s, estimate_s):
-            engine = await self._engines.get(version.sha256)
+                async with self._engines.using(version.sha256) as engine:
+                    arrays = await self._arrays(request, version, engine, arrays)
+                    return await self._batcher.run(
+                        (version.sha256, label, version.version),
+                        engine,
+                        limits,
+                        Asked(arrays, wanted),
+                        waiting=waiting,
+                        record=partial(self._count_run, version, label),
+                    )
+        place = self._admission.place(deadline_s, estimate_s)
+        async with place, self._engines.using(version.sha256) as engine:
             arrays = await self._arrays(request, version, engine, arrays)
             shapes = shapes_of(arrays)
             if self._run_times.is_brief(version.sha256, shapes):

@@ -155,7 +155,7 @@ class RepositoryHandler:
             return resolve_version(tx, model_id, None), models.is_unloaded(tx, model_id)
 
         record, is_unloaded = await self._database.read(look)
-        await self._engines.get(record.sha256)
+        await self._engines.load(record.sha256)
         if is_unloaded:
             await self._database.write(lambda tx: models.mark_loaded(tx, model_id))
 
@@ -173,7 +173,7 @@ class RepositoryHandler:
             return models.artifacts_of(tx, model_id)
 
         for sha256 in await self._database.write(work):
-            self._engines.drop(sha256)
+            self._engines.retire(sha256)
 
 
 def most_samples(

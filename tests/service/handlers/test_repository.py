@@ -31,10 +31,10 @@ class Engines:
     def __init__(self) -> None:
         self.loaded: set[str] = set()
 
-    async def get(self, sha256: str) -> None:
+    async def load(self, sha256: str) -> None:
         self.loaded.add(sha256)
 
-    def drop(self, sha256: str) -> None:
+    def retire(self, sha256: str) -> None:
         self.loaded.discard(sha256)
 
 

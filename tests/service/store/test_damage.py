@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from smidgen_service.errors import DataLossError
-from smidgen_service.handlers.engines import EngineCache
+from smidgen_service.handlers.engines import EngineCache, EngineLimits
 from smidgen_service.maintenance.findings import Problem
 from smidgen_service.maintenance.fsck import check
 from smidgen_service.metrics import Metrics
@@ -77,13 +77,11 @@ def test_damaged_artifacts_are_never_computed_with(tmp_path: Path) -> None:
                 blobs,
                 threads,
                 Metrics(),
-                most=1,
-                threads_per_engine=1,
-                isa=None,
-                most_bytes=1 << 30,
-                most_work=1 << 40,
+                EngineLimits(
+                    1, None, threads=1, isa=None, most_run_bytes=1 << 30, most_work=1 << 40
+                ),
             )
-            return asyncio.run(cache.get(sha256))
+            return asyncio.run(cache.load(sha256))
 
         assert refusals(blobs.path(sha256), read, seed=2) == COUNT
 

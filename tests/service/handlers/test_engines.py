@@ -1,0 +1,239 @@
+"""Which engines are kept in memory, and which give way."""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from smidgen.artifact import encode_artifact
+from smidgen.engine import Engine
+from smidgen_service.errors import DataLossError, OverloadedError, TooLargeError
+from smidgen_service.handlers.engines import EngineCache, EngineLimits
+from smidgen_service.metrics import Metrics
+from smidgen_service.store.blobs import BlobStore
+from smidgen_service.threads import Threads
+from tests.python.test_engine_memory import wide_net
+from tests.service.maintenance.filled_directory import put
+
+FILE_BYTES = 100
+NEEDS_PROC = pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs Linux's /proc")
+
+
+@dataclass
+class FakeEngine:
+    """An engine of which only the memory counts."""
+
+    weights: int
+    plans: int = 0
+    isa: str = "portable"
+    threads: int = 1
+
+    @property
+    def memory_bytes(self) -> int:
+        return self.weights + self.plans
+
+    def drop_plans(self) -> None:
+        self.plans = 0
+
+
+@dataclass
+class World:
+    """A cache, and artifacts `a` to `d`, whose engines take 1000 bytes unless said otherwise."""
+
+    cache: EngineCache
+    metrics: Metrics
+    digests: dict[str, str]
+    weights: dict[str, int] = field(default_factory=dict)
+    builds: list[str] = field(default_factory=list)
+
+    def using(self, name: str) -> Any:
+        return self.cache.using(self.digests[name])
+
+    async def use(self, name: str, plans: int = 0) -> None:
+        """Uses an engine once, which leaves it with plans."""
+        async with self.using(name) as engine:
+            cast(FakeEngine, engine).plans = plans
+
+    @property
+    def ready(self) -> str:
+        return "".join(name for name, digest in self.digests.items() if self.cache.has(digest))
+
+    def metric(self, name: str, **labels: str) -> float | None:
+        return self.metrics.registry.get_sample_value(f"smidgen_{name}", labels)
+
+
+@pytest.fixture
+def world(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[World]:
+    """One with the limits of count and bytes that the test asks for."""
+    most, most_bytes = request.param
+    blobs, threads, metrics = BlobStore(tmp_path / "blobs"), Threads(2, "io"), Metrics()
+    limits = EngineLimits(most, most_bytes, 1, None, most_run_bytes=1 << 30, most_work=1 << 40)
+    digests = {name: put(blobs, tmp_path, name.encode() * FILE_BYTES) for name in "abcd"}
+    made = World(EngineCache(blobs, threads, metrics, limits), metrics, digests)
+
+    def build(path: Path, _sha256: str) -> FakeEngine:
+        name = path.read_text()[0]
+        made.builds.append(name)
+        return FakeEngine(made.weights.get(name, 1000))
+
+    monkeypatch.setattr(made.cache, "_build", build)
+    yield made
+    threads.close()
+
+
+def limits(most: int, most_bytes: int | None) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("world", [(most, most_bytes)], indirect=True)
+
+
+@limits(2, None)
+async def test_the_one_unused_for_longest_gives_way_to_more_than_may_be(world: World) -> None:
+    for name in "abac":
+        await world.use(name)
+    assert world.ready == "ac"
+    assert "".join(world.builds) == "abc"
+    assert world.metric("engine_evictions_total", reason="count") == 1
+    assert world.metric("loaded_engines") == 2
+
+
+@limits(9, 2500)
+async def test_unused_engines_make_room_by_their_memory(world: World) -> None:
+    for name in "abc":
+        await world.use(name)
+    assert world.ready == "bc"
+    assert world.cache.loaded_bytes == 2000
+    assert world.metric("engine_bytes") == 2000
+    assert world.metric("engine_loads_total") == 3
+    assert world.metric("engine_evictions_total", reason="memory") == 1
+    assert world.metric("engine_evictions_total", reason="count") == 0
+
+
+@limits(9, 2500)
+async def test_engines_in_use_stay(world: World) -> None:
+    async with world.using("a"), world.using("b"):
+        with pytest.raises(OverloadedError, match=r"takes 1000 bytes .* 2000 of the 2500") as full:
+            await world.use("c")
+        assert full.value.reason == "ENGINE_MEMORY_FULL"
+        assert full.value.retry_after_s == 1.0
+        assert world.ready == "ab"
+        assert world.cache.loaded_bytes == 2000
+    await world.use("c")
+    assert world.ready == "bc"
+
+
+@limits(1, None)
+async def test_the_count_waits_for_engines_in_use(world: World) -> None:
+    async with world.using("a"), world.using("b"):
+        assert world.ready == "ab"
+    assert len(world.ready) == 1
+
+
+@limits(9, 2500)
+async def test_a_model_that_is_too_large_alone_is_refused(world: World) -> None:
+    await world.use("a")
+    world.weights["b"] = 2501
+    with pytest.raises(TooLargeError, match=r"takes 2501 bytes .* may take 2500") as caught:
+        await world.use("b")
+    assert caught.value.reason == "ENGINE_TOO_LARGE"
+    assert {key: caught.value.metadata[key] for key in ("found", "most")} == {
+        "found": "2501",
+        "most": "2500",
+    }
+    assert world.ready == "a"  # what is refused takes nothing from others
+
+
+@limits(9, FILE_BYTES - 1)
+async def test_a_file_that_is_too_large_is_not_even_loaded(world: World) -> None:
+    with pytest.raises(TooLargeError, match=rf"takes {FILE_BYTES} bytes"):
+        await world.use("a")
+    assert (world.builds, world.ready) == ([], "")
+
+
+@limits(9, 2500)
+async def test_plans_count_and_go_before_the_engine(world: World) -> None:
+    await world.use("a")
+    await world.use("b", plans=400)
+    assert (world.ready, world.cache.loaded_bytes) == ("ab", 2400)
+    await world.use("b", plans=600)  # together too much: the other one goes
+    assert (world.ready, world.cache.loaded_bytes) == ("b", 1600)
+    await world.use("b", plans=2000)  # alone too much: it keeps its weights
+    assert (world.ready, world.cache.loaded_bytes) == ("b", 1000)
+    assert world.metric("engine_bytes") == 1000
+
+
+@limits(9, None)
+async def test_a_retired_engine_goes_when_its_last_user_has_ended(world: World) -> None:
+    digest = world.digests["a"]
+    async with world.using("a"):
+        async with world.using("a"):
+            world.cache.retire(digest)
+        assert world.ready == "a"
+    assert world.ready == ""
+    assert world.metric("engine_bytes") == 0
+    await world.use("a")
+    world.cache.retire(digest)
+    assert world.ready == ""
+    world.cache.retire(digest)  # which is nothing new
+
+
+@limits(9, None)
+async def test_an_engine_that_is_loaded_again_stays(world: World) -> None:
+    async with world.using("a"):
+        world.cache.retire(world.digests["a"])
+        await world.cache.load(world.digests["a"])
+    assert world.ready == "a"
+    assert world.builds == ["a"]
+
+
+@limits(9, None)
+async def test_many_users_wait_for_one_load(world: World) -> None:
+    calls = [asyncio.create_task(world.use("a")) for _ in range(8)]
+    await asyncio.sleep(0)
+    for call in calls[:7]:  # who gives up takes nothing from the others
+        call.cancel()
+    await asyncio.gather(*calls, return_exceptions=True)
+    assert [call.cancelled() for call in calls] == [True] * 7 + [False]
+    assert world.builds == ["a"]
+    world.cache.retire(world.digests["a"])
+    assert world.ready == ""  # and is not counted any more
+
+
+@limits(9, None)
+async def test_a_damaged_file_leaves_nothing_behind(world: World) -> None:
+    sha256 = "0" * 64
+    with pytest.raises(DataLossError):
+        async with world.cache.using(sha256):
+            pass
+    assert not world.cache.has(sha256)
+    assert world.cache.loaded_bytes == 0
+
+
+@NEEDS_PROC
+async def test_memory_of_a_retired_engine_goes_back_to_the_system(tmp_path: Path) -> None:
+    blobs, threads = BlobStore(tmp_path / "blobs"), Threads(1, "io")
+    sha256 = put(blobs, tmp_path, encode_artifact(wide_net()))
+    limits = EngineLimits(9, None, 1, None, most_run_bytes=1 << 30, most_work=1 << 40)
+    cache = EngineCache(blobs, threads, Metrics(), limits)
+    await cache.load(sha256)
+    threads.close()  # which may still hold what it has made
+    taken, before = cache.loaded_bytes, resident_bytes()
+    assert taken > 12 << 20
+    cache.retire(sha256)
+    assert resident_bytes() < before - 0.8 * taken
+
+
+def resident_bytes() -> int:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize()
+
+
+def test_the_fake_takes_what_an_engine_has() -> None:
+    for name in ("memory_bytes", "drop_plans", "isa", "threads"):
+        assert hasattr(Engine, name)
