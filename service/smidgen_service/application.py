@@ -25,6 +25,7 @@ from smidgen_service.handlers.reports import ReportHandler
 from smidgen_service.handlers.repository import RepositoryHandler
 from smidgen_service.handlers.run_times import RunTimes
 from smidgen_service.handlers.streams import StreamReader
+from smidgen_service.handlers.swapping import Swapper
 from smidgen_service.handlers.uploading import Uploader
 from smidgen_service.handlers.versions import VersionResolver
 from smidgen_service.jobs.announcements import Announcements
@@ -199,6 +200,8 @@ class Application:
             most_running=settings.max_concurrent_inferences,
             most_queued=settings.max_queued_inferences,
         )
+        run_times = RunTimes()
+        swapper = Swapper(database, engines, admission, self._compute_threads, run_times)
         batching = BatchPolicy(
             _batch_limits(settings.max_batch, settings.batch_delay_ms),
             {
@@ -214,10 +217,11 @@ class Application:
                 io_threads,
                 self._metrics,
                 inspector=ModelInspector(inspectors, io_threads),
+                swapper=swapper,
                 most_bytes=settings.max_upload_bytes,
                 clock=now_us,
             ),
-            aliases=AliasHandler(database, tokens, clock=now_us),
+            aliases=AliasHandler(database, tokens, swapper, clock=now_us),
             datasets=DatasetHandler(
                 store,
                 uploader,
@@ -246,7 +250,7 @@ class Application:
                 admission,
                 self._compute_threads,
                 self._metrics,
-                run_times=RunTimes(),
+                run_times=run_times,
                 batching=batching,
                 quotas=self._quotas,
                 images=ImageInputs(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +130,58 @@ def test_moves_and_rollback_tell_their_history(server: RunningServer, live: pb.A
         server.models.RollbackAlias(request)
     assert ending(caught.value) == (grpc.StatusCode.ABORTED, "ALIAS_MOVED")
     assert outputs(server, LIVE)[0] == version(1)
+
+
+def test_no_request_is_lost_while_the_alias_moves(server: RunningServer) -> None:
+    expected = {version(number): outputs(server, version(number))[1] for number in (1, 2)}
+    is_over = threading.Event()
+
+    def ask() -> Counter[str]:
+        answers: Counter[str] = Counter()
+        while not is_over.is_set():
+            answered, values = outputs(server, LIVE)
+            np.testing.assert_array_equal(values, expected[answered])
+            answers[answered] += 1
+        return answers
+
+    with ThreadPoolExecutor(4) as pool:
+        asking = [pool.submit(ask) for _ in range(4)]
+        try:
+            for number in (2, 1) * 5:
+                set_alias(server, number, expected_version=version(3 - number))
+                assert outputs(server, LIVE)[0] == version(number)
+        finally:
+            is_over.set()
+        answers = sum((done.result() for done in asking), Counter())
+    assert min(answers[version(1)], answers[version(2)]) > 0
+
+
+def test_a_version_is_loaded_before_it_serves_and_goes_when_nothing_names_it(
+    server: RunningServer,
+) -> None:
+    digests = {
+        number: server.models.GetModelVersion(
+            pb.GetModelVersionRequest(name=version(number))
+        ).sha256
+        for number in (1, 2)
+    }
+
+    def events(start: int) -> list[tuple[str, str]]:
+        lines = server.logs()[start:]
+        return [(line["event"], line["artifact"]) for line in lines if "artifact" in line]
+
+    outputs(server, LIVE)
+    set_alias(server, 2, expected_version=version(1))
+    start = len(server.logs())
+    server.models.RollbackAlias(pb.RollbackAliasRequest(name=LIVE, expected_version=version(2)))
+    assert events(start) == [
+        ("engine_loaded", digests[1])
+    ]  # version 2 is the newest one, and stays
+    set_alias(server, 2, expected_version=version(1))
+    assert events(start)[1:] == [("engine_unloaded", digests[1])]
+    assert "smidgen_loaded_engines 1.0" in server.metrics()
+    outputs(server, LIVE)
+    assert len(events(start)) == 2
 
 
 def test_only_a_measured_version_meets_a_condition(server: RunningServer) -> None:

@@ -14,6 +14,7 @@ from smidgen_service.errors import (
     TooLargeError,
 )
 from smidgen_service.handlers.promotion import measured_drop
+from smidgen_service.handlers.swapping import Swapper
 from smidgen_service.handlers.versions import resolve_version
 from smidgen_service.logs import log
 from smidgen_service.names import VersionChoice
@@ -83,11 +84,15 @@ class _Plan:
     Attributes:
         alias: The alias; None where it is new.
         target: Where it shall point.
+        source: Where it points; None where it is new.
+        is_served: Whether the model takes requests.
         move: What leads there; None where it points there already.
     """
 
     alias: AliasRecord | None
     target: VersionRecord
+    source: VersionRecord | None
+    is_served: bool
     move: AliasMove | None
 
     def foreseen(self, change: AliasChange) -> AliasRecord:
@@ -111,8 +116,11 @@ class _Plan:
 class AliasHandler:
     """What ModelService does with aliases."""
 
-    def __init__(self, database: Database, tokens: PageTokens, *, clock: Clock) -> None:
+    def __init__(
+        self, database: Database, tokens: PageTokens, swapper: Swapper, *, clock: Clock
+    ) -> None:
         self._database = database
+        self._swapper = swapper
         self._tokens = tokens
         self._clock = clock
 
@@ -165,18 +173,21 @@ class AliasHandler:
             ConflictError: the alias is not where it is expected.
         """
 
-        def work(tx: sqlite3.Connection) -> None:
+        def work(tx: sqlite3.Connection) -> VersionRecord | None:
             if idempotency.find(tx, change.key) is not None:
-                return
-            change.expected.check(_existing(tx, change.model_id, change.alias_id))
+                return None
+            found = _existing(tx, change.model_id, change.alias_id)
+            change.expected.check(found)
             if change.validate_only:
-                return
+                return None
             aliases.delete(tx, change.model_id, change.alias_id)
             idempotency.record(tx, change.key, _name(change), now=self._clock())
+            return models.get_version(tx, change.model_id, found.version)
 
-        await self._database.write(work)
-        if not change.validate_only:
-            log("alias_deleted", alias=_name(change), caller=_caller())
+        left = await self._database.write(work)
+        if left is not None:
+            log("alias_deleted", alias=_name(change), version=left.version, caller=_caller())
+            await self._swapper.let_go([left.sha256])
 
     async def _move(self, change: AliasChange, *, is_rollback: bool) -> AliasRecord:
         def look(tx: sqlite3.Connection) -> _Plan | None:
@@ -184,27 +195,36 @@ class AliasHandler:
                 return None
             return self._plan(tx, change, is_rollback=is_rollback)
 
-        def work(tx: sqlite3.Connection) -> AliasRecord:
-            if idempotency.find(tx, change.key) is not None:
-                return _existing(tx, change.model_id, change.alias_id)
-            plan = self._plan(tx, change, is_rollback=is_rollback)
-            return plan.carry_out(tx, change, now=self._clock())
-
         plan = await self._database.read(look)
         if plan is None:
             return await self.get(change.model_id, change.alias_id)
         if change.validate_only:
             return plan.foreseen(change)
-        moved = await self._database.write(work)
-        log(
-            "alias_moved",
-            alias=_name(change),
-            version=moved.version,
-            previous_version=moved.moves[0].previous_version,
-            is_rollback=is_rollback,
-            caller=_caller(),
-        )
+        # Where it goes is settled by now, even if another alias that said so has moved.
+        settled = change if is_rollback else replace(change, version=plan.target.version)
+        if plan.is_served:
+            async with self._swapper.ready(plan.target, like=plan.source):
+                moved = await self._write(settled, plan, is_rollback=is_rollback)
+        else:
+            moved = await self._write(settled, plan, is_rollback=is_rollback)
+        if plan.move is not None:
+            _log_move(change, moved)
+        if plan.source is not None:
+            await self._swapper.let_go([plan.source.sha256])
         return moved
+
+    async def _write(self, change: AliasChange, plan: _Plan, *, is_rollback: bool) -> AliasRecord:
+        """Makes a move if it still leads where the plan says."""
+
+        def work(tx: sqlite3.Connection) -> AliasRecord:
+            if idempotency.find(tx, change.key) is not None:
+                return _existing(tx, change.model_id, change.alias_id)
+            again = self._plan(tx, change, is_rollback=is_rollback)
+            if again.target.version != plan.target.version and again.alias is not None:
+                raise _moved(again.alias, f"to go back to version {plan.target.version}")
+            return again.carry_out(tx, change, now=self._clock())
+
+        return await self._database.write(work)
 
     def _plan(self, tx: sqlite3.Connection, change: AliasChange, *, is_rollback: bool) -> _Plan:
         """Checks that a move may be made as things are in this transaction."""
@@ -216,8 +236,11 @@ class AliasHandler:
         drop = None
         if change.max_drop is not None:
             drop = measured_drop(target, most=change.max_drop)
-        if found is not None and found.version == target.version:
-            return _Plan(found, target, None)
+        source, is_served = None, not models.is_unloaded(tx, change.model_id)
+        if found is not None:
+            source = models.get_version(tx, change.model_id, found.version)
+            if found.version == target.version:
+                return _Plan(found, target, source, is_served, None)
         move = AliasMove(
             version=target.version,
             previous_version=found.version if found is not None else None,
@@ -227,7 +250,7 @@ class AliasHandler:
             max_drop=change.max_drop,
             measured_drop=drop,
         )
-        return _Plan(found, target, move)
+        return _Plan(found, target, source, is_served, move)
 
 
 def _check_place(tx: sqlite3.Connection, change: AliasChange, found: AliasRecord | None) -> None:
@@ -279,6 +302,17 @@ def _moved(found: AliasRecord, expected: str) -> ConflictError:
         found=found.version,
         etag=found.etag,
         expected=expected,
+    )
+
+
+def _log_move(change: AliasChange, moved: AliasRecord) -> None:
+    log(
+        "alias_moved",
+        alias=_name(change),
+        version=moved.version,
+        previous_version=moved.moves[0].previous_version,
+        is_rollback=moved.moves[0].is_rollback,
+        caller=_caller(),
     )
 
 

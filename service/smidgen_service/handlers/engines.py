@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
+from collections import Counter, OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -104,10 +106,28 @@ class EngineCache:
         self._metrics = metrics
         self._limits = limits
         self._slots: OrderedDict[str, _Slot] = OrderedDict()  # used for longest ago first
+        self._expected: Counter[str] = Counter()
 
     def using(self, sha256: str) -> EngineUse:
         """Returns what holds the engine of an artifact: `async with cache.using(...) as engine`."""
         return EngineUse(self, sha256)
+
+    @contextmanager
+    def expecting(self, sha256: str) -> Iterator[None]:
+        """Counts a request that will use an engine, so that the engine is not retired before.
+
+        Requests wait for their turn before they hold engines.
+        """
+        self._expected[sha256] += 1
+        try:
+            yield
+        finally:
+            self._expected[sha256] -= 1
+            if not self._expected[sha256]:
+                del self._expected[sha256]
+                slot = self._slots.get(sha256)
+                if slot is not None and slot.is_retired:
+                    self._tidy(slot)
 
     async def load(self, sha256: str) -> None:
         """Gets an engine ready, to be kept even if it was retired before.
@@ -118,10 +138,14 @@ class EngineCache:
             OverloadedError: engines in use leave no room for it.
         """
         async with self.using(sha256):
-            self._slots[sha256].is_retired = False
+            self.keep(sha256)
+
+    def keep(self, sha256: str) -> None:
+        """Takes back that an engine in use was retired."""
+        self._slots[sha256].is_retired = False
 
     def retire(self, sha256: str) -> None:
-        """Gives an engine's memory back once nobody uses it."""
+        """Gives an engine's memory back once nobody uses or expects it."""
         slot = self._slots.get(sha256)
         if slot is not None:
             slot.is_retired = True
@@ -231,7 +255,7 @@ class EngineCache:
 
     def _tidy(self, slot: _Slot) -> None:
         """Puts an engine in order that may have been used just now."""
-        if slot.is_retired and self._is_idle(slot):
+        if slot.is_retired and self._is_idle(slot) and slot.sha256 not in self._expected:
             self._unload(slot)
         self._evict_surplus()
         most = self._limits.most_bytes

@@ -121,7 +121,8 @@ class InferenceHandler:
         arrived_s = time.perf_counter()
         version = await self._versions.resolve(request.model_id, request.version)
         try:
-            computed = await self._run(request, version, deadline_s)
+            with self._engines.expecting(version.sha256):
+                computed = await self._run(request, version, deadline_s)
         except BaseException as error:
             self._count_failure(version, _outcome(error), time.perf_counter() - arrived_s)
             raise

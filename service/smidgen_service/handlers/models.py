@@ -17,6 +17,7 @@ from smidgen_service.errors import (
 )
 from smidgen_service.handlers.inspection import ModelInspector
 from smidgen_service.handlers.receiving import Chunk, UploadTicket
+from smidgen_service.handlers.swapping import Swapper
 from smidgen_service.handlers.uploading import Uploader, UploadKind
 from smidgen_service.handlers.versions import resolve_version
 from smidgen_service.metrics import Metrics
@@ -66,6 +67,7 @@ class ModelHandler:
         metrics: Metrics,
         *,
         inspector: ModelInspector,
+        swapper: Swapper,
         most_bytes: int,
         clock: Clock,
     ) -> None:
@@ -76,6 +78,7 @@ class ModelHandler:
         self._tokens = tokens
         self._threads = threads
         self._inspector = inspector
+        self._swapper = swapper
         self._metrics = metrics
         self._most_bytes = most_bytes
         self._clock = clock
@@ -145,6 +148,7 @@ class ModelHandler:
 
         digests = await self._database.write(work)
         if digests:
+            await self._swapper.let_go(digests)
             await self._store.tidy(digests)
             self._metrics.forget_model(metric_label(current_tenant(), model_id))
 

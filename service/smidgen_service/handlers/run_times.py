@@ -6,6 +6,9 @@ from collections import OrderedDict, deque
 from collections.abc import Hashable
 from typing import Any
 
+Shapes = tuple[tuple[int, ...], ...]
+"""Of all inputs of a computation, in the model's order."""
+
 MOST_KNOWN = 4096
 """Versions, and versions with shapes, of which times are kept: clients choose the shapes."""
 BRIEF_S = 250e-6
@@ -20,7 +23,7 @@ class RunTimes:
 
     def __init__(self) -> None:
         self._averages: OrderedDict[str, float] = OrderedDict()
-        self._latest: OrderedDict[Hashable, deque[float]] = OrderedDict()
+        self._latest: OrderedDict[tuple[str, Shapes], deque[float]] = OrderedDict()
 
     def record(self, sha256: str, samples: int, seconds: float) -> None:
         """Takes in how long one computation of an artifact took, waits included."""
@@ -28,7 +31,7 @@ class RunTimes:
         self._averages[sha256] = average + _WEIGHT * (seconds / samples - average)
         _keep_used(self._averages, sha256)
 
-    def record_held(self, sha256: str, shapes: Hashable, seconds: float) -> None:
+    def record_held(self, sha256: str, shapes: Shapes, seconds: float) -> None:
         """Takes in how long a computation holds up the event loop, or would hold it up.
 
         Of one in a thread that is its CPU time: there the interpreter's lock makes it wait, longest
@@ -42,6 +45,10 @@ class RunTimes:
         latest.append(seconds)
         _keep_used(self._latest, key)
 
+    def shapes_of(self, sha256: str) -> list[Shapes]:
+        """Returns the shapes that an artifact was computed with, the newest first."""
+        return [shapes for digest, shapes in reversed(self._latest) if digest == sha256]
+
     def estimate_s(self, sha256: str, samples: int) -> float:
         """Returns how long a computation may take, in seconds; 0 for an unknown artifact.
 
@@ -49,7 +56,7 @@ class RunTimes:
         """
         return self._averages.get(sha256, 0.0) * samples
 
-    def is_brief(self, sha256: str, shapes: Hashable) -> bool:
+    def is_brief(self, sha256: str, shapes: Shapes) -> bool:
         """Tells whether the shortest of the latest computations was no longer than BRIEF_S.
 
         What a computation needs depends on its shapes alone, and whatever comes between only adds

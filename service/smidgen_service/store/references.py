@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from smidgen_service import names
 from smidgen_service.store.tenancy import qualified
@@ -24,6 +24,21 @@ def is_referenced(tx: sqlite3.Connection, sha256: str) -> bool:
 def references(tx: sqlite3.Connection) -> set[str]:
     """Returns the digests of all blobs that any row needs."""
     return {row[0] for row in tx.execute(_REFERENCES)}
+
+
+def unserved(tx: sqlite3.Connection, digests: Iterable[str]) -> set[str]:
+    """Returns those of some artifacts that answer no request which names no version by number.
+
+    Those that do are the newest of a model, or have an alias; of whatever tenant, since equal
+    artifacts are one.
+    """
+    served = (
+        "SELECT 1 FROM versions WHERE sha256 = ? AND (EXISTS (SELECT 1 FROM aliases"
+        " WHERE tenant = versions.tenant AND model_id = versions.model_id"
+        " AND version = versions.version) OR version = (SELECT MAX(version) FROM versions AS others"
+        " WHERE others.tenant = versions.tenant AND others.model_id = versions.model_id))"
+    )
+    return {sha256 for sha256 in digests if tx.execute(served, (sha256,)).fetchone() is None}
 
 
 def referrers(tx: sqlite3.Connection) -> Iterator[tuple[str, str]]:

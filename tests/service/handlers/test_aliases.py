@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import cast
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from smidgen.errors import SmidgenError
 from smidgen.formats.model_file import ModelFormat
 from smidgen.report import GateReport, QuantizationReport
 from smidgen_service.errors import (
@@ -22,6 +25,7 @@ from smidgen_service.errors import (
 )
 from smidgen_service.handlers.aliases import MOST_ALIASES, AliasChange, AliasHandler, Expectation
 from smidgen_service.handlers.models import check_unnamed
+from smidgen_service.handlers.swapping import Swapper
 from smidgen_service.handlers.versions import VersionResolver
 from smidgen_service.names import VersionChoice
 from smidgen_service.security.principals import CALLER, Principal
@@ -56,10 +60,38 @@ def _insert(tx: sqlite3.Connection) -> None:
         models.insert_version(tx, version)
 
 
+class Swaps:
+    """Stands for the swapper, and notes what it was asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.meanwhile: Callable[[], Awaitable[object]] | None = None
+
+    @asynccontextmanager
+    async def ready(
+        self, version: VersionRecord, like: VersionRecord | None
+    ) -> AsyncIterator[None]:
+        self.asked.append(f"ready {version.version} like {like and like.version}")
+        if self.meanwhile is not None:
+            meanwhile, self.meanwhile = self.meanwhile, None
+            await meanwhile()
+        yield
+        self.asked.append("moved")
+
+    async def let_go(self, digests: list[str]) -> None:
+        self.asked.append(f"let go {', '.join(str(int(digest)) for digest in digests)}")
+
+
 @pytest.fixture
-def handler(database: Database) -> AliasHandler:
+def swaps() -> Swaps:
+    return Swaps()
+
+
+@pytest.fixture
+def handler(database: Database, swaps: Swaps) -> AliasHandler:
     times = iter(range(1, 1000))
-    return AliasHandler(database, PageTokens(b"k" * 32), clock=lambda: next(times))
+    tokens, swapper = PageTokens(b"k" * 32), cast(Swapper, swaps)
+    return AliasHandler(database, tokens, swapper, clock=lambda: next(times))
 
 
 def change(
@@ -279,6 +311,72 @@ async def test_a_version_that_does_not_is_refused(
         assert caught.value.reason == reason
         assert caught.value.metadata["resource_name"] == f"models/m/versions/{version}"
     assert await handler.get("m", "live") == before
+
+
+async def test_a_version_is_ready_before_the_alias_moves_and_the_other_goes_after(
+    handler: AliasHandler, swaps: Swaps, database: Database
+) -> None:
+    await handler.set(change(1))
+    await handler.set(change(2, 1))
+    await handler.roll_back(change(None, 2))
+    await handler.delete(change())
+    assert swaps.asked == [
+        *("ready 1 like None", "moved"),
+        *("ready 2 like 1", "moved", "let go 1"),
+        *("ready 1 like 2", "moved", "let go 2"),
+        "let go 1",
+    ]
+    swaps.asked.clear()
+    await database.write(lambda tx: models.mark_unloaded(tx, "m"))
+    await handler.set(change(3))
+    await handler.set(change(4, 3))
+    assert swaps.asked == ["let go 3"]  # a model out of service is not loaded
+
+
+async def test_what_is_refused_loads_nothing(handler: AliasHandler, swaps: Swaps) -> None:
+    await handler.set(change(1, request_id="a"))
+    swaps.asked.clear()
+    await handler.set(change(1, request_id="a"))
+    await handler.set(change(2, 1, validate_only=True))
+    for refused in (change(2), change(2, 3), change(4, 1, max_drop=0.0)):
+        with pytest.raises(SmidgenError):
+            await handler.set(refused)
+    assert swaps.asked == []
+
+
+async def test_a_move_that_others_overtake_while_it_loads_is_refused(
+    handler: AliasHandler, swaps: Swaps
+) -> None:
+    await handler.set(change(1))
+    swaps.meanwhile = lambda: handler.set(change(3, 1))
+    with pytest.raises(ConflictError, match="points at version 3"):
+        await handler.set(change(2, 1))
+    assert (await handler.get("m", "live")).version == 3
+
+
+async def test_a_rollback_does_not_go_where_nobody_has_looked(
+    handler: AliasHandler, swaps: Swaps
+) -> None:
+    """While version 1 is loaded the alias goes to 4 and back to 2: now it would go back to 4."""
+    await handler.set(change(1))
+    await handler.set(change(2, 1))
+
+    async def there_and_back() -> None:
+        await handler.set(change(4, 2))
+        await handler.set(change(2, 4))
+
+    swaps.meanwhile = there_and_back
+    with pytest.raises(ConflictError, match="expected to go back to version 1"):
+        await handler.roll_back(change(None, 2))
+    assert (await handler.get("m", "live")).version == 2
+
+
+async def test_an_alias_that_says_where_to_go_may_move_meanwhile(
+    handler: AliasHandler, swaps: Swaps
+) -> None:
+    await handler.set(change(1, alias="staging"))
+    swaps.meanwhile = lambda: handler.set(change(2, 1, alias="staging"))
+    assert (await handler.set(change("staging"))).version == 1
 
 
 async def test_lists_are_paged(handler: AliasHandler) -> None:

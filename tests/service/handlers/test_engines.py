@@ -184,6 +184,21 @@ async def test_a_retired_engine_goes_when_its_last_user_has_ended(world: World) 
 
 
 @limits(9, None)
+async def test_a_retired_engine_waits_for_requests_that_will_use_it(world: World) -> None:
+    digest = world.digests["a"]
+    await world.use("a")
+    with world.cache.expecting(digest):
+        with world.cache.expecting(digest):
+            world.cache.retire(digest)
+            await world.use("a")
+        assert world.ready == "a"
+    assert world.ready == ""
+    with world.cache.expecting(digest):  # which loads nothing by itself
+        pass
+    assert world.builds == ["a"]
+
+
+@limits(9, None)
 async def test_an_engine_that_is_loaded_again_stays(world: World) -> None:
     async with world.using("a"):
         world.cache.retire(world.digests["a"])
