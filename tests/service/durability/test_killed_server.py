@@ -128,7 +128,7 @@ def committed(server: RunningServer, request_id: str) -> int:
 
 def calls() -> Iterator[Callable[[RunningServer], Any]]:
     """Yields what the client does, each with a request id of its own."""
-    ids = [str(uuid.uuid4()) for _ in range(4)]
+    ids = [str(uuid.uuid4()) for _ in range(5)]
 
     def upload_model(server: RunningServer) -> Any:
         header = model_header("m", ARTIFACT, is_artifact=True, request_id=ids[0])
@@ -139,6 +139,11 @@ def calls() -> Iterator[Callable[[RunningServer], Any]]:
     yield upload_model
     yield upload("second", SECOND, ids[2])
     yield lambda server: server.infer("models/m", tensor(PIXEL))
+    yield lambda server: server.models.SetAlias(
+        models_pb.SetAliasRequest(
+            name="models/m/aliases/live", model_version="models/m/versions/1", request_id=ids[4]
+        )
+    )
     yield lambda server: server.datasets.DeleteDataset(
         datasets_pb.DeleteDatasetRequest(name="datasets/first", request_id=ids[3])
     )
@@ -163,6 +168,8 @@ def run(
     state = stored_state(data_dir)
     assert state["models"] == [("m", answers[1].sha256)]
     assert state["versions"] == [("m", 1, sha256(ARTIFACT))]
+    assert state["aliases"] == [("m", "live", 1)]
+    assert state["alias_moves"] == [(1, None, 0)]
     assert state["datasets"] == [("second", sha256(SECOND))]
     assert state["blobs"] == sorted({sha256(ARTIFACT), sha256(SECOND)})
     assert state["uploads"] == state["leftovers"] == []
