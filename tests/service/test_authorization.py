@@ -34,6 +34,7 @@ from smidgen_service.open_inference import inference_service_pb2 as open_inferen
 from smidgen_service.security import identity_file
 from smidgen_service.security.permissions import PERMISSIONS
 from smidgen_service.security.roles import Role
+from smidgen_service.security.tokens import NewToken
 from tests.service.running_server import (
     RunningServer,
     details,
@@ -101,12 +102,14 @@ class World:
         roles: Tokens of the tenant that has everything, by role; None stands for no token.
         stranger: Token of an admin of another tenant.
         names: What there is, by kind.
+        admin: Id of the token that has made all of it.
     """
 
     server: RunningServer
     roles: dict[Role | None, str]
     stranger: str
     names: dict[str, str]
+    admin: str
 
 
 @pytest.fixture(scope="module")
@@ -114,12 +117,13 @@ def world(tmp_path_factory: pytest.TempPathFactory, model_file: bytes) -> Iterat
     folder = tmp_path_factory.mktemp("authorization")
     auth_file = folder / "auth.json"
 
-    def token(tenant: str, role: Role) -> str:
+    def token(tenant: str, role: Role) -> NewToken:
         now, roles = datetime.now(tz=UTC), frozenset({role})
-        return identity_file.create_token(auth_file, tenant=tenant, roles=roles, now=now).text
+        return identity_file.create_token(auth_file, tenant=tenant, roles=roles, now=now)
 
-    roles: dict[Role | None, str] = {role: token("owner", role) for role in Role}
-    stranger = token("stranger", Role.ADMIN)
+    tokens = {role: token("owner", role) for role in Role}
+    roles: dict[Role | None, str] = {role: token.text for role, token in tokens.items()}
+    stranger = token("stranger", Role.ADMIN).text
     flags = ("--auth-file", str(auth_file), "--job-workers", "0")
     server = start_server(folder / "store", *flags)
     dataset = dataset_file(folder)
@@ -127,7 +131,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, model_file: bytes) -> Iterat
     server.upload_model("mine", model_file)
     server.send_as(roles[Role.ADMIN])
     names = fill(server, model_file, dataset)
-    yield World(server, roles, stranger, names)
+    yield World(server, roles, stranger, names, tokens[Role.ADMIN].id)
     server.stop()
 
 
@@ -418,6 +422,13 @@ def test_lists_hold_what_is_ones_own(world: World) -> None:
     assert own == {kind: [world.names[kind]] for kind in ("dataset", "calibration")}
     server.send_as(world.stranger)
     assert listed() == {"model": ["models/mine"], "dataset": [], "job": [], "calibration": []}
+
+
+def test_moves_of_an_alias_say_who_made_them(world: World) -> None:
+    world.server.send_as(world.roles[Role.INFERENCER])  # who may see the model may see this
+    request = model_service_pb2.GetAliasRequest(name=world.names["alias"])
+    (move,) = world.server.models.GetAlias(request).moves
+    assert move.caller == world.admin
 
 
 def test_a_taken_id_is_free_for_others(world: World, model_file: bytes) -> None:

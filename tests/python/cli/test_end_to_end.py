@@ -151,6 +151,17 @@ def test_a_model_goes_all_the_way(
     with np.load(out) as arrays:
         np.testing.assert_array_equal(arrays[name], remote)
 
+    refused = smidgen("alias", "set", "halves", "live", 1, "--max-drop", 0, "--expected", 1)
+    assert (refused.code, "does not exist" in refused.err) == (1, True)
+    alias = smidgen("alias", "set", "halves", "live", 1, "--max-drop", 0.5, "--json").document
+    drop = report["float_accuracy"] - report["quantized_accuracy"]
+    assert alias["moves"][0]["measured_drop"] == pytest.approx(drop)
+    named = smidgen("infer", "halves", data, "--version", "live", "--out", out, "--json").document
+    assert named["model_version"] == "models/halves/versions/1"
+    undone = smidgen("alias", "rollback", "halves", "live", "--json")
+    assert undone.error["reason"] == "ALIAS_NOTHING_TO_UNDO"
+    assert smidgen("alias", "delete", "halves", "live").code == 0
+
     measured = smidgen("bench", "halves", "--runs", 5, "--json").document
     assert measured["isa"] == served["isa"]
     assert [entry["batch_size"] for entry in measured["measurements"]] == [1, 8]
