@@ -11,6 +11,7 @@ from smidgen_service.errors import DrainingError, OverloadedError
 
 MOST_WATCHES = 256
 """Streams of health and reflection that may be open: anyone can open those of health."""
+_QUIET_S, _MOST_REFUSING_S = 0.1, 1.0
 
 
 class Phase(enum.Enum):
@@ -26,6 +27,7 @@ class Lifecycle:
 
     def __init__(self) -> None:
         self.phase = Phase.STARTING
+        self._refused = 0
         self._watches: set[asyncio.Task[object]] = set()
         self._ended: set[asyncio.Task[object]] = set()
 
@@ -45,6 +47,7 @@ class Lifecycle:
                 "the server is starting; try again in a moment", reason="SERVER_STARTING"
             )
         if self.phase is Phase.DRAINING:
+            self._refused += 1
             raise DrainingError
 
     def drain(self) -> None:
@@ -53,6 +56,19 @@ class Lifecycle:
         for task in self._watches:
             self._ended.add(task)
             task.cancel()
+
+    async def until_quiet(self) -> None:
+        """Waits until no call was refused for a moment, or for a second.
+
+        When grpc's server stops, calls that are on their way end as CANCELLED, which clients do not
+        repeat. Those that were refused before wait for as long as they were told to.
+        """
+        loop = asyncio.get_running_loop()
+        ends_s = loop.time() + _MOST_REFUSING_S
+        seen = -1
+        while seen != self._refused and loop.time() < ends_s:
+            seen = self._refused
+            await asyncio.sleep(_QUIET_S)
 
     @contextmanager
     def watch(self) -> Iterator[None]:

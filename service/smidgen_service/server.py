@@ -187,7 +187,7 @@ class Server:
         self._reloads.reload_all()
 
     async def stop(self) -> None:
-        """Drains: health first, then new calls, then running ones, then jobs and the store."""
+        """Drains: health first, new calls, connections, running calls, then jobs and the store."""
         log("server_draining")
         self._data_dir.withdraw()
         await self._reloads.stop()
@@ -197,6 +197,7 @@ class Server:
         self._lifecycle.drain()
         self._application.announcements.close()
         jobs_stopped = asyncio.create_task(self._application.runner.stop())
+        await self._lifecycle.until_quiet()
         await self._grpc.stop(self._settings.drain_seconds)
         await jobs_stopped
         await self._application.stop()

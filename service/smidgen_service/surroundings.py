@@ -73,7 +73,7 @@ class Call:
         self.method = method
         self.context = context
         self.started_s = time.perf_counter()
-        self.metadata: Metadata = tuple(context.invocation_metadata() or ())
+        self.metadata = tuple(context.invocation_metadata() or ())
         sent = _sent_request_id(self.metadata)
         self.is_id_sent = sent is not None
         self.request_id = sent or os.urandom(16).hex()

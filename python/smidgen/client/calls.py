@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
 import grpc
@@ -13,6 +14,10 @@ from smidgen.client.errors import RemoteError, remote_error
 
 Request = TypeVar("Request")
 Response = TypeVar("Response")
+
+# A server that stops cancels calls that it has not looked at yet.
+_ABSENT = {"SERVER_UNREACHABLE", "SERVER_STARTING", "SERVER_DRAINING", "CANCELLED"}
+_PAUSE_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +29,16 @@ class Caller:
         timeout_s: Deadline of unary calls in seconds.
         stream_timeout_s: Deadline of calls that stream, in seconds.
         metadata: Sent with every call.
+        waits_for_server: Whether unary calls go on until their deadline while no server serves.
+        closed: Set when the client ends its calls.
     """
 
     target: str
     timeout_s: float
     stream_timeout_s: float
     metadata: tuple[tuple[str, str], ...] = ()
+    waits_for_server: bool = False
+    closed: threading.Event = field(default_factory=threading.Event)
 
     def unary(
         self,
@@ -39,11 +48,24 @@ class Caller:
         timeout_s: float | None = None,
     ) -> Response:
         """Sends one message and returns the answer. Raises: RemoteError."""
-        deadline_s = self.timeout_s if timeout_s is None else timeout_s
-        try:
-            return method(request, timeout=deadline_s, metadata=self.metadata)
-        except grpc.RpcError as error:
-            raise remote_error(error, self.target) from None
+        left_s = self.timeout_s if timeout_s is None else timeout_s
+        ends_s = time.monotonic() + left_s
+        while True:
+            try:
+                return method(
+                    request,
+                    timeout=left_s,
+                    metadata=self.metadata,
+                    wait_for_ready=self.waits_for_server or None,
+                )
+            except grpc.RpcError as error:
+                found = remote_error(error, self.target)
+            pause_s = found.retry_after_s or _PAUSE_S
+            left_s = ends_s - time.monotonic() - pause_s
+            is_worth_it = self.waits_for_server and found.reason in _ABSENT and left_s > 0
+            # grpc's own retries are few, and a restart may take longer than they do.
+            if not is_worth_it or self.closed.wait(pause_s):
+                raise found
 
     def send(
         self,

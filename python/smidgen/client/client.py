@@ -87,6 +87,9 @@ class Client:
             seconds.
         credentials: For TLS, for instance those of `smidgen.client.Access`; without them the
             connection is plain text.
+        waits_for_server: Whether calls with one answer wait until their deadline for a server that
+            is not there, starts or stops, instead of failing within about a second: for programs
+            that go on while a server is restarted.
         token: Says who is calling, where the server wants to know. Over plain text it is sent to
             this machine alone.
 
@@ -100,13 +103,14 @@ class Client:
         timeout_s: float = 60.0,
         stream_timeout_s: float = 3600.0,
         patience_s: float = 60.0,
+        waits_for_server: bool = False,
         credentials: grpc.ChannelCredentials | None = None,
         token: str | None = None,
     ) -> None:
         self.target = target
         self._patience_s = patience_s
         metadata = call_metadata(target, token, is_encrypted=credentials is not None)
-        self._caller = Caller(target, timeout_s, stream_timeout_s, metadata)
+        self._caller = Caller(target, timeout_s, stream_timeout_s, metadata, waits_for_server)
         self._channel = open_channel(target, credentials)
         self._models = ModelServiceStub(self._channel)
         self._datasets = DatasetServiceStub(self._channel)
@@ -131,6 +135,7 @@ class Client:
 
     def close(self) -> None:
         """Ends all calls and closes the connection."""
+        self._caller.closed.set()
         self._channel.close()
 
     def wait_ready(self, timeout_s: float = 60.0) -> None:
