@@ -38,11 +38,7 @@ class DatasetFacts:
 
 def facts_of_arrays(dataset: Dataset) -> DatasetFacts:
     """Returns the facts of arrays."""
-    arrays = tuple(
-        TensorSpec(name=name, dtype=array.dtype.name, shape=(None, *array.shape[1:]))
-        for name, array in dataset.arrays.items()
-    )
-    return DatasetFacts(dataset.sample_count, arrays)
+    return DatasetFacts(dataset.sample_count, dataset.specs)
 
 
 def inspect_images(path: Path, dataset_format: DatasetFormat) -> DatasetFacts:

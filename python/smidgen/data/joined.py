@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,8 +13,42 @@ from numpy.typing import NDArray
 from smidgen.data.pictures import Pictures
 from smidgen.data.source import ArraySource, Rows
 from smidgen.errors import InvalidDatasetError
-from smidgen.formats.dataset import Dataset
+from smidgen.formats.dataset import LABELS, Dataset
 from smidgen.tensor_spec import TensorSpec
+
+
+def check_alike(parts: Sequence[Sequence[TensorSpec]]) -> None:
+    """Checks that files hold the same arrays, before a model says which of them it takes.
+
+    Args:
+        parts: The arrays of each file, at least one. First extents, which are numbers of samples,
+            may differ.
+
+    Raises:
+        InvalidDatasetError: DATASET_LABELS_INCOMPLETE, or DATASET_SHAPE_MISMATCH where arrays have
+            other names, types or shapes than those of the first file.
+    """
+    _check_labelled(sum(any(spec.name == LABELS for spec in part) for part in parts), len(parts))
+    first, *others = ({spec.name: _sample(spec) for spec in part} for part in parts)
+    for number, other in enumerate(others, start=1):
+        for name in sorted(first.keys() | other.keys()):
+            expected, found = first.get(name), other.get(name)
+            if found != expected:
+                raise InvalidDatasetError(
+                    f"The samples of the array {name!r} are {found or 'missing'} in shard "
+                    f"{number}, and {expected or 'missing'} in shard 0. Write the same arrays, of "
+                    "the same types and shapes, to all.",
+                    reason="DATASET_SHAPE_MISMATCH",
+                    array=name,
+                    shard=number,
+                )
+
+
+def joined_digest(digests: Sequence[str]) -> str:
+    """Returns a SHA-256 of the digests of all parts, in order; that of a single part is its own."""
+    if len(digests) == 1:
+        return digests[0]
+    return hashlib.sha256("\0".join(digests).encode()).hexdigest()
 
 
 class JoinedDataset:
@@ -76,7 +111,7 @@ class JoinedSource:
 
     def digest(self) -> str:
         """Returns a SHA-256 of the digests of all files, in order."""
-        return _joined_digest([source.digest() for source in self._sources])
+        return joined_digest([source.digest() for source in self._sources])
 
 
 class JoinedPictures:
@@ -115,7 +150,7 @@ class JoinedPictures:
 
     def digest(self) -> str:
         """Returns a SHA-256 of the digests of all parts, in order."""
-        return _joined_digest([part.digest() for part in self._parts])
+        return joined_digest([part.digest() for part in self._parts])
 
 
 class _Counted(Protocol):
@@ -145,22 +180,25 @@ class _Places:
         return shard, index - self.start(shard)
 
 
-def _joined_digest(digests: Sequence[str]) -> str:
-    return hashlib.sha256("\0".join(digests).encode()).hexdigest()
+def _sample(spec: TensorSpec) -> str:
+    """Returns type and shape of one sample of an array, for people."""
+    return f"{spec.dtype} {replace(spec, shape=spec.shape[1:]).describe_shape()}"
+
+
+def _check_labelled(labelled: int, count: int) -> None:
+    if labelled not in (0, count):
+        raise InvalidDatasetError(
+            f"{labelled} of {count} files have labels. Give every file labels, or none.",
+            reason="DATASET_LABELS_INCOMPLETE",
+        )
 
 
 def _joined_labels(parts: Sequence[_Labelled]) -> NDArray[np.generic] | None:
     found = [labels for part in parts if (labels := part.labels) is not None]
-    if not found:
-        return None
-    if len(found) < len(parts):
-        raise InvalidDatasetError(
-            f"{len(found)} of {len(parts)} files have labels. Give every file labels, or none.",
-            reason="DATASET_LABELS_INCOMPLETE",
-        )
+    _check_labelled(len(found), len(parts))
     if len({(labels.dtype.kind, labels.shape[1:]) for labels in found}) > 1:
         raise InvalidDatasetError(
             "The labels of the files have different types or shapes. Write them alike.",
             reason="DATASET_SHAPE_MISMATCH",
         )
-    return np.concatenate(found)
+    return np.concatenate(found) if found else None

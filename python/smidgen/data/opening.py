@@ -48,8 +48,33 @@ def open_dataset(
         InvalidDatasetError: The file is malformed, or PREPROCESSING_MISSING.
     """
     path = Path(path)
-    shards = _shards(path) if path.is_dir() else [path]
-    dataset_format = dataset_format or format_of(shards[0])
+    shards = shards_of(path) if path.is_dir() else [path]
+    return open_shards(
+        shards,
+        dataset_format or format_of(shards[0]),
+        preprocessing=preprocessing,
+        augmentation=augmentation,
+    )
+
+
+def open_shards(
+    shards: Sequence[Path],
+    dataset_format: DatasetFormat,
+    *,
+    preprocessing: Preprocessing | None = None,
+    augmentation: Augmentation | None = None,
+) -> AnyDataset:
+    """Opens files of one format as one data set.
+
+    Args:
+        shards: The files in order, at least one. They must not change while the data set is in use.
+        dataset_format: Their format.
+        preprocessing: As of open_dataset.
+        augmentation: As of open_dataset.
+
+    Raises:
+        InvalidDatasetError: A file is malformed, they do not go together, or PREPROCESSING_MISSING.
+    """
     if preprocessing is None:
         if dataset_format.holds_images or augmentation is not None:
             raise InvalidDatasetError(
@@ -60,14 +85,18 @@ def open_dataset(
         return _arrays(shards, dataset_format)
     images: Pictures | Dataset | JoinedDataset
     if dataset_format.holds_images:
-        parts = [read_images(shard, dataset_format) for shard in shards]
-        images = parts[0] if len(parts) == 1 else JoinedPictures(parts)
+        images = read_pictures(shards, dataset_format)
     else:
         images = _arrays(shards, dataset_format)
     return ImageDataset(images, preprocessing, augmentation)
 
 
-def _shards(folder: Path) -> list[Path]:
+def shards_of(folder: Path) -> list[Path]:
+    """Returns the files of a data set that is a folder, in the order of their names.
+
+    Raises:
+        InvalidDatasetError: DATASET_BAD_FOLDER.
+    """
     shards = sorted(folder.iterdir())
     if not shards or len({shard.suffix for shard in shards}) > 1:
         raise InvalidDatasetError(
@@ -82,6 +111,20 @@ def _shards(folder: Path) -> list[Path]:
 def _arrays(shards: Sequence[Path], dataset_format: DatasetFormat) -> Dataset | JoinedDataset:
     parts = [read_dataset(shard, dataset_format) for shard in shards]
     return parts[0] if len(parts) == 1 else JoinedDataset(parts)
+
+
+def read_pictures(shards: Sequence[Path], dataset_format: DatasetFormat) -> Pictures:
+    """Finds the images of all shards.
+
+    Args:
+        shards: The archives in order, at least one. They must not change while in use.
+        dataset_format: One that holds images.
+
+    Raises:
+        InvalidDatasetError: One is malformed, or they do not go together.
+    """
+    parts = [read_images(shard, dataset_format) for shard in shards]
+    return parts[0] if len(parts) == 1 else JoinedPictures(parts)
 
 
 def read_images(path: Path, dataset_format: DatasetFormat) -> EncodedImages:

@@ -104,6 +104,14 @@ class Dataset:
         """The labels, int64 or float32 with one row per sample, or None if there are none."""
         return self.arrays.get(LABELS)
 
+    @property
+    def specs(self) -> tuple[TensorSpec, ...]:
+        """Names, types and shapes of the arrays; the first extent of each is None."""
+        return tuple(
+            TensorSpec(name=name, dtype=array.dtype.name, shape=(None, *array.shape[1:]))
+            for name, array in self.arrays.items()
+        )
+
     def inputs_for(self, inputs: Sequence[TensorSpec]) -> dict[str, NDArray[Any]]:
         """Returns all samples in the inputs' element types by the names of a model's inputs.
 

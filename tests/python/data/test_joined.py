@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from safetensors.numpy import save_file
 
 from smidgen.config import Augmentation, Extent, Preprocessing
 from smidgen.data.images import ImageDataset
+from smidgen.data.joined import check_alike, joined_digest
 from smidgen.data.opening import open_dataset, source_of
 from smidgen.errors import InvalidDatasetError
 from smidgen.formats.dataset import Dataset
@@ -96,3 +98,53 @@ def test_archives_of_other_classes_are_refused(tmp_path: Path) -> None:
     write_zip(tmp_path / "0.zip", {"cat/0.png": encode(IMAGES[0])})
     write_zip(tmp_path / "1.zip", {"dog/0.png": encode(IMAGES[1])})
     assert _refusal(tmp_path, PREPROCESSING) == "DATASET_CLASSES_DIFFER"
+
+
+def specs(*arrays: tuple[str, str, tuple[int | None, ...]]) -> list[TensorSpec]:
+    return [TensorSpec(name, dtype, shape) for name, dtype, shape in arrays]
+
+
+IMAGES_OF_4 = ("inputs", "float32", (4, 3, 6, 8))
+LABELS_OF_4 = ("labels", "int64", (4,))
+
+
+def test_files_of_the_same_arrays_are_alike() -> None:
+    check_alike([specs(IMAGES_OF_4, LABELS_OF_4)])
+    check_alike(
+        [specs(IMAGES_OF_4, LABELS_OF_4), specs(LABELS_OF_4, ("inputs", "float32", (9, 3, 6, 8)))]
+    )
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        (
+            ("inputs", "uint8", (4, 3, 6, 8)),
+            r"'inputs' are uint8 \[3, 6, 8\] in shard 2, and float32 \[3, 6, 8\] in shard 0",
+        ),
+        (("inputs", "float32", (4, 3, 8, 6)), r"float32 \[3, 8, 6\] in shard 2"),
+        (("inputs", "float32", (4, 3, None, 8)), r"float32 \[3, \?, 8\] in shard 2"),
+        (("image", "float32", (4, 3, 6, 8)), r"'image' are float32 .* in shard 2, and missing in"),
+    ],
+)
+def test_files_of_other_arrays_are_not_alike(
+    other: tuple[str, str, tuple[int | None, ...]], message: str
+) -> None:
+    parts = [specs(IMAGES_OF_4), specs(IMAGES_OF_4), specs(other)]
+    with pytest.raises(InvalidDatasetError, match=message) as caught:
+        check_alike(parts)
+    assert caught.value.reason == "DATASET_SHAPE_MISMATCH"
+    assert caught.value.metadata["shard"] == "2"
+
+
+def test_labels_are_in_all_files_or_in_none() -> None:
+    with pytest.raises(InvalidDatasetError, match="1 of 2 files have labels") as caught:
+        check_alike([specs(IMAGES_OF_4), specs(IMAGES_OF_4, LABELS_OF_4)])
+    assert caught.value.reason == "DATASET_LABELS_INCOMPLETE"
+
+
+def test_a_single_part_keeps_its_digest() -> None:
+    assert joined_digest(["a" * 64]) == "a" * 64
+    assert joined_digest(["a" * 64, "b" * 64]) != joined_digest(["b" * 64, "a" * 64])
+    expected = hashlib.sha256(("a" * 64 + "\0" + "b" * 64).encode()).hexdigest()
+    assert joined_digest(["a" * 64, "b" * 64]) == expected
