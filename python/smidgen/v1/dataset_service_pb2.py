@@ -28,29 +28,31 @@ from smidgen.v1 import tensor_pb2 as smidgen_dot_v1_dot_tensor__pb2
 from smidgen.v1 import upload_pb2 as smidgen_dot_v1_dot_upload__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n smidgen/v1/dataset_service.proto\x12\nsmidgen.v1\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17smidgen/v1/tensor.proto\x1a\x17smidgen/v1/upload.proto\"\xd5\x01\n\x07\x44\x61taset\x12\x0c\n\x04name\x18\x01 \x01(\t\x12)\n\x06\x66ormat\x18\x02 \x01(\x0e\x32\x19.smidgen.v1.DatasetFormat\x12\x0e\n\x06sha256\x18\x03 \x01(\t\x12\x12\n\nsize_bytes\x18\x04 \x01(\x03\x12\x14\n\x0csample_count\x18\x05 \x01(\x03\x12&\n\x06\x61rrays\x18\x06 \x03(\x0b\x32\x16.smidgen.v1.TensorSpec\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xa4\x01\n\x13UploadDatasetHeader\x12\x12\n\ndataset_id\x18\x01 \x01(\t\x12)\n\x06\x66ormat\x18\x02 \x01(\x0e\x32\x19.smidgen.v1.DatasetFormat\x12\x13\n\x0btotal_bytes\x18\x03 \x01(\x03\x12\x0e\n\x06sha256\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12\x15\n\rvalidate_only\x18\x06 \x01(\x08\"{\n\x14UploadDatasetRequest\x12\x31\n\x06header\x18\x01 \x01(\x0b\x32\x1f.smidgen.v1.UploadDatasetHeaderH\x00\x12(\n\x05\x63hunk\x18\x02 \x01(\x0b\x32\x17.smidgen.v1.UploadChunkH\x00\x42\x06\n\x04part\"!\n\x11GetDatasetRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"<\n\x13ListDatasetsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"V\n\x14ListDatasetsResponse\x12%\n\x08\x64\x61tasets\x18\x01 \x03(\x0b\x32\x13.smidgen.v1.Dataset\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"O\n\x14\x44\x65leteDatasetRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08*\xbd\x01\n\rDatasetFormat\x12\x1e\n\x1a\x44\x41TASET_FORMAT_UNSPECIFIED\x10\x00\x12\x16\n\x12\x44\x41TASET_FORMAT_NPZ\x10\x01\x12\x1e\n\x1a\x44\x41TASET_FORMAT_SAFETENSORS\x10\x02\x12\x16\n\x12\x44\x41TASET_FORMAT_NPY\x10\x03\x12\x1e\n\x1a\x44\x41TASET_FORMAT_WEB_DATASET\x10\x05\x12\x1c\n\x18\x44\x41TASET_FORMAT_IMAGE_ZIP\x10\x06\x32\xba\x02\n\x0e\x44\x61tasetService\x12H\n\rUploadDataset\x12 .smidgen.v1.UploadDatasetRequest\x1a\x13.smidgen.v1.Dataset(\x01\x12@\n\nGetDataset\x12\x1d.smidgen.v1.GetDatasetRequest\x1a\x13.smidgen.v1.Dataset\x12Q\n\x0cListDatasets\x12\x1f.smidgen.v1.ListDatasetsRequest\x1a .smidgen.v1.ListDatasetsResponse\x12I\n\rDeleteDataset\x12 .smidgen.v1.DeleteDatasetRequest\x1a\x16.google.protobuf.Emptyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n smidgen/v1/dataset_service.proto\x12\nsmidgen.v1\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17smidgen/v1/tensor.proto\x1a\x17smidgen/v1/upload.proto\"\xe9\x01\n\x07\x44\x61taset\x12\x0c\n\x04name\x18\x01 \x01(\t\x12)\n\x06\x66ormat\x18\x02 \x01(\x0e\x32\x19.smidgen.v1.DatasetFormat\x12\x0e\n\x06sha256\x18\x03 \x01(\t\x12\x12\n\nsize_bytes\x18\x04 \x01(\x03\x12\x14\n\x0csample_count\x18\x05 \x01(\x03\x12&\n\x06\x61rrays\x18\x06 \x03(\x0b\x32\x16.smidgen.v1.TensorSpec\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nfile_count\x18\x08 \x01(\x05\"\xa4\x01\n\x13UploadDatasetHeader\x12\x12\n\ndataset_id\x18\x01 \x01(\t\x12)\n\x06\x66ormat\x18\x02 \x01(\x0e\x32\x19.smidgen.v1.DatasetFormat\x12\x13\n\x0btotal_bytes\x18\x03 \x01(\x03\x12\x0e\n\x06sha256\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12\x15\n\rvalidate_only\x18\x06 \x01(\x08\"{\n\x14UploadDatasetRequest\x12\x31\n\x06header\x18\x01 \x01(\x0b\x32\x1f.smidgen.v1.UploadDatasetHeaderH\x00\x12(\n\x05\x63hunk\x18\x02 \x01(\x0b\x32\x17.smidgen.v1.UploadChunkH\x00\x42\x06\n\x04part\"e\n\x14\x43reateDatasetRequest\x12\x12\n\ndataset_id\x18\x01 \x01(\t\x12\x0e\n\x06shards\x18\x02 \x03(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"!\n\x11GetDatasetRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"<\n\x13ListDatasetsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"V\n\x14ListDatasetsResponse\x12%\n\x08\x64\x61tasets\x18\x01 \x03(\x0b\x32\x13.smidgen.v1.Dataset\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"O\n\x14\x44\x65leteDatasetRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08*\xbd\x01\n\rDatasetFormat\x12\x1e\n\x1a\x44\x41TASET_FORMAT_UNSPECIFIED\x10\x00\x12\x16\n\x12\x44\x41TASET_FORMAT_NPZ\x10\x01\x12\x1e\n\x1a\x44\x41TASET_FORMAT_SAFETENSORS\x10\x02\x12\x16\n\x12\x44\x41TASET_FORMAT_NPY\x10\x03\x12\x1e\n\x1a\x44\x41TASET_FORMAT_WEB_DATASET\x10\x05\x12\x1c\n\x18\x44\x41TASET_FORMAT_IMAGE_ZIP\x10\x06\x32\x82\x03\n\x0e\x44\x61tasetService\x12H\n\rUploadDataset\x12 .smidgen.v1.UploadDatasetRequest\x1a\x13.smidgen.v1.Dataset(\x01\x12\x46\n\rCreateDataset\x12 .smidgen.v1.CreateDatasetRequest\x1a\x13.smidgen.v1.Dataset\x12@\n\nGetDataset\x12\x1d.smidgen.v1.GetDatasetRequest\x1a\x13.smidgen.v1.Dataset\x12Q\n\x0cListDatasets\x12\x1f.smidgen.v1.ListDatasetsRequest\x1a .smidgen.v1.ListDatasetsResponse\x12I\n\rDeleteDataset\x12 .smidgen.v1.DeleteDatasetRequest\x1a\x16.google.protobuf.Emptyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'smidgen.v1.dataset_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_DATASETFORMAT']._serialized_start=935
-  _globals['_DATASETFORMAT']._serialized_end=1124
+  _globals['_DATASETFORMAT']._serialized_start=1058
+  _globals['_DATASETFORMAT']._serialized_end=1247
   _globals['_DATASET']._serialized_start=161
-  _globals['_DATASET']._serialized_end=374
-  _globals['_UPLOADDATASETHEADER']._serialized_start=377
-  _globals['_UPLOADDATASETHEADER']._serialized_end=541
-  _globals['_UPLOADDATASETREQUEST']._serialized_start=543
-  _globals['_UPLOADDATASETREQUEST']._serialized_end=666
-  _globals['_GETDATASETREQUEST']._serialized_start=668
-  _globals['_GETDATASETREQUEST']._serialized_end=701
-  _globals['_LISTDATASETSREQUEST']._serialized_start=703
-  _globals['_LISTDATASETSREQUEST']._serialized_end=763
-  _globals['_LISTDATASETSRESPONSE']._serialized_start=765
-  _globals['_LISTDATASETSRESPONSE']._serialized_end=851
-  _globals['_DELETEDATASETREQUEST']._serialized_start=853
-  _globals['_DELETEDATASETREQUEST']._serialized_end=932
-  _globals['_DATASETSERVICE']._serialized_start=1127
-  _globals['_DATASETSERVICE']._serialized_end=1441
+  _globals['_DATASET']._serialized_end=394
+  _globals['_UPLOADDATASETHEADER']._serialized_start=397
+  _globals['_UPLOADDATASETHEADER']._serialized_end=561
+  _globals['_UPLOADDATASETREQUEST']._serialized_start=563
+  _globals['_UPLOADDATASETREQUEST']._serialized_end=686
+  _globals['_CREATEDATASETREQUEST']._serialized_start=688
+  _globals['_CREATEDATASETREQUEST']._serialized_end=789
+  _globals['_GETDATASETREQUEST']._serialized_start=791
+  _globals['_GETDATASETREQUEST']._serialized_end=824
+  _globals['_LISTDATASETSREQUEST']._serialized_start=826
+  _globals['_LISTDATASETSREQUEST']._serialized_end=886
+  _globals['_LISTDATASETSRESPONSE']._serialized_start=888
+  _globals['_LISTDATASETSRESPONSE']._serialized_end=974
+  _globals['_DELETEDATASETREQUEST']._serialized_start=976
+  _globals['_DELETEDATASETREQUEST']._serialized_end=1055
+  _globals['_DATASETSERVICE']._serialized_start=1250
+  _globals['_DATASETSERVICE']._serialized_end=1636
 # @@protoc_insertion_point(module_scope)

@@ -84,16 +84,21 @@ class Dataset(_message.Message):
     SAMPLE_COUNT_FIELD_NUMBER: _builtins.int
     ARRAYS_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
+    FILE_COUNT_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Resource name, `datasets/{dataset}`. Output only."""
     format: Global___DatasetFormat.ValueType
     """Format in which the dataset was uploaded. Output only."""
     sha256: _builtins.str
-    """SHA-256 of the uploaded file, 64 lower-case hexadecimal digits. Output only."""
+    """SHA-256 of the uploaded file, 64 lower-case hexadecimal digits; of several files, that of their SHA-256 in such
+    digits, in order, with a zero byte between them. Output only.
+    """
     size_bytes: _builtins.int
-    """Size of the uploaded file in bytes. Output only."""
+    """Size of the uploaded file in bytes, or of all files together. Output only."""
     sample_count: _builtins.int
     """Number of samples. Output only."""
+    file_count: _builtins.int
+    """Number of files: 1, or more where it was made of shards. Output only."""
     @_builtins.property
     def arrays(self) -> _containers.RepeatedCompositeFieldContainer[_tensor_pb2.TensorSpec]:
         """The arrays; the first extent, the number of samples, is given as -1, and so are all extents of encoded images, which
@@ -102,7 +107,7 @@ class Dataset(_message.Message):
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
-        """When the upload completed. Output only."""
+        """When the upload completed, or the dataset was made of its shards. Output only."""
 
     def __init__(
         self,
@@ -114,10 +119,11 @@ class Dataset(_message.Message):
         sample_count: _builtins.int = ...,
         arrays: _abc.Iterable[_tensor_pb2.TensorSpec] | None = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
+        file_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["arrays", b"arrays", "create_time", b"create_time", "format", b"format", "name", b"name", "sample_count", b"sample_count", "sha256", b"sha256", "size_bytes", b"size_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["arrays", b"arrays", "create_time", b"create_time", "file_count", b"file_count", "format", b"format", "name", b"name", "sample_count", b"sample_count", "sha256", b"sha256", "size_bytes", b"size_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -198,6 +204,44 @@ class UploadDatasetRequest(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType_part) -> _WhichOneofReturnType_part | None: ...
 
 Global___UploadDatasetRequest: _TypeAlias = UploadDatasetRequest  # noqa: Y015
+
+@_typing.final
+class CreateDatasetRequest(_message.Message):
+    """Makes a dataset of stored ones."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DATASET_ID_FIELD_NUMBER: _builtins.int
+    SHARDS_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    dataset_id: _builtins.str
+    """Id of the new dataset: 1 to 63 characters, lower-case letters, digits and inner hyphens. Required."""
+    request_id: _builtins.str
+    """UUID that makes the call idempotent. Default: none."""
+    validate_only: _builtins.bool
+    """Checks and stores nothing. Default: false."""
+    @_builtins.property
+    def shards(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """`datasets/{dataset}` of each shard in order, at least one. One that was made of shards itself stands for these, and
+        one that is named twice counts twice; all together have at most 2000 files. Required.
+        """
+
+    def __init__(
+        self,
+        *,
+        dataset_id: _builtins.str = ...,
+        shards: _abc.Iterable[_builtins.str] | None = ...,
+        request_id: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dataset_id", b"dataset_id", "request_id", b"request_id", "shards", b"shards", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateDatasetRequest: _TypeAlias = CreateDatasetRequest  # noqa: Y015
 
 @_typing.final
 class GetDatasetRequest(_message.Message):

@@ -41,6 +41,11 @@ class DatasetServiceStub:
                 request_serializer=smidgen_dot_v1_dot_dataset__service__pb2.UploadDatasetRequest.SerializeToString,
                 response_deserializer=smidgen_dot_v1_dot_dataset__service__pb2.Dataset.FromString,
                 _registered_method=True)
+        self.CreateDataset = channel.unary_unary(
+                '/smidgen.v1.DatasetService/CreateDataset',
+                request_serializer=smidgen_dot_v1_dot_dataset__service__pb2.CreateDatasetRequest.SerializeToString,
+                response_deserializer=smidgen_dot_v1_dot_dataset__service__pb2.Dataset.FromString,
+                _registered_method=True)
         self.GetDataset = channel.unary_unary(
                 '/smidgen.v1.DatasetService/GetDataset',
                 request_serializer=smidgen_dot_v1_dot_dataset__service__pb2.GetDatasetRequest.SerializeToString,
@@ -66,6 +71,17 @@ class DatasetServiceServicer:
         """Uploads a dataset. The first message is the header, all others are chunks in order.
         Errors: INVALID_ARGUMENT (malformed file, wrong digest or length), ALREADY_EXISTS (dataset_id is taken),
         RESOURCE_EXHAUSTED (too large). Idempotent by request_id. GetUpload of ModelService tells how far it has come.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateDataset(self, request, context):
+        """Makes one dataset of stored ones, its shards: their samples one after the other, in the order given. All have one
+        format, the same arrays with samples of the same types and shapes, and labels in all or in none; archives with classes
+        have the same ones. Nothing is copied, and the new dataset keeps the files by itself: its shards may be deleted.
+        Errors: INVALID_ARGUMENT (the shards do not go together), NOT_FOUND, ALREADY_EXISTS (dataset_id is taken),
+        FAILED_PRECONDITION (a shard was replaced meanwhile). Idempotent by request_id.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -98,6 +114,11 @@ def add_DatasetServiceServicer_to_server(servicer, server):
             'UploadDataset': grpc.stream_unary_rpc_method_handler(
                     servicer.UploadDataset,
                     request_deserializer=smidgen_dot_v1_dot_dataset__service__pb2.UploadDatasetRequest.FromString,
+                    response_serializer=smidgen_dot_v1_dot_dataset__service__pb2.Dataset.SerializeToString,
+            ),
+            'CreateDataset': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateDataset,
+                    request_deserializer=smidgen_dot_v1_dot_dataset__service__pb2.CreateDatasetRequest.FromString,
                     response_serializer=smidgen_dot_v1_dot_dataset__service__pb2.Dataset.SerializeToString,
             ),
             'GetDataset': grpc.unary_unary_rpc_method_handler(
@@ -143,6 +164,33 @@ class DatasetService:
             target,
             '/smidgen.v1.DatasetService/UploadDataset',
             smidgen_dot_v1_dot_dataset__service__pb2.UploadDatasetRequest.SerializeToString,
+            smidgen_dot_v1_dot_dataset__service__pb2.Dataset.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateDataset(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/smidgen.v1.DatasetService/CreateDataset',
+            smidgen_dot_v1_dot_dataset__service__pb2.CreateDatasetRequest.SerializeToString,
             smidgen_dot_v1_dot_dataset__service__pb2.Dataset.FromString,
             options,
             channel_credentials,

@@ -39,6 +39,13 @@ class DatasetServiceStub:
     Errors: INVALID_ARGUMENT (malformed file, wrong digest or length), ALREADY_EXISTS (dataset_id is taken),
     RESOURCE_EXHAUSTED (too large). Idempotent by request_id. GetUpload of ModelService tells how far it has come.
     """
+    CreateDataset: _grpc.UnaryUnaryMultiCallable[_dataset_service_pb2.CreateDatasetRequest, _dataset_service_pb2.Dataset]
+    """Makes one dataset of stored ones, its shards: their samples one after the other, in the order given. All have one
+    format, the same arrays with samples of the same types and shapes, and labels in all or in none; archives with classes
+    have the same ones. Nothing is copied, and the new dataset keeps the files by itself: its shards may be deleted.
+    Errors: INVALID_ARGUMENT (the shards do not go together), NOT_FOUND, ALREADY_EXISTS (dataset_id is taken),
+    FAILED_PRECONDITION (a shard was replaced meanwhile). Idempotent by request_id.
+    """
     GetDataset: _grpc.UnaryUnaryMultiCallable[_dataset_service_pb2.GetDatasetRequest, _dataset_service_pb2.Dataset]
     """Returns one dataset. Errors: NOT_FOUND. Idempotent."""
     ListDatasets: _grpc.UnaryUnaryMultiCallable[_dataset_service_pb2.ListDatasetsRequest, _dataset_service_pb2.ListDatasetsResponse]
@@ -55,6 +62,13 @@ class DatasetServiceAsyncStub(DatasetServiceStub):
     """Uploads a dataset. The first message is the header, all others are chunks in order.
     Errors: INVALID_ARGUMENT (malformed file, wrong digest or length), ALREADY_EXISTS (dataset_id is taken),
     RESOURCE_EXHAUSTED (too large). Idempotent by request_id. GetUpload of ModelService tells how far it has come.
+    """
+    CreateDataset: _aio.UnaryUnaryMultiCallable[_dataset_service_pb2.CreateDatasetRequest, _dataset_service_pb2.Dataset]  # type: ignore[assignment]
+    """Makes one dataset of stored ones, its shards: their samples one after the other, in the order given. All have one
+    format, the same arrays with samples of the same types and shapes, and labels in all or in none; archives with classes
+    have the same ones. Nothing is copied, and the new dataset keeps the files by itself: its shards may be deleted.
+    Errors: INVALID_ARGUMENT (the shards do not go together), NOT_FOUND, ALREADY_EXISTS (dataset_id is taken),
+    FAILED_PRECONDITION (a shard was replaced meanwhile). Idempotent by request_id.
     """
     GetDataset: _aio.UnaryUnaryMultiCallable[_dataset_service_pb2.GetDatasetRequest, _dataset_service_pb2.Dataset]  # type: ignore[assignment]
     """Returns one dataset. Errors: NOT_FOUND. Idempotent."""
@@ -75,6 +89,19 @@ class DatasetServiceServicer(metaclass=_abc_1.ABCMeta):
         """Uploads a dataset. The first message is the header, all others are chunks in order.
         Errors: INVALID_ARGUMENT (malformed file, wrong digest or length), ALREADY_EXISTS (dataset_id is taken),
         RESOURCE_EXHAUSTED (too large). Idempotent by request_id. GetUpload of ModelService tells how far it has come.
+        """
+
+    @_abc_1.abstractmethod
+    def CreateDataset(
+        self,
+        request: _dataset_service_pb2.CreateDatasetRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_dataset_service_pb2.Dataset, _abc.Awaitable[_dataset_service_pb2.Dataset]]:
+        """Makes one dataset of stored ones, its shards: their samples one after the other, in the order given. All have one
+        format, the same arrays with samples of the same types and shapes, and labels in all or in none; archives with classes
+        have the same ones. Nothing is copied, and the new dataset keeps the files by itself: its shards may be deleted.
+        Errors: INVALID_ARGUMENT (the shards do not go together), NOT_FOUND, ALREADY_EXISTS (dataset_id is taken),
+        FAILED_PRECONDITION (a shard was replaced meanwhile). Idempotent by request_id.
         """
 
     @_abc_1.abstractmethod

@@ -10,6 +10,7 @@ from smidgen_service.converters.tensors import spec_to_message
 from smidgen_service.errors import InvalidArgumentError
 from smidgen_service.handlers.datasets import DatasetUpload
 from smidgen_service.handlers.receiving import UploadTicket
+from smidgen_service.handlers.shards import DatasetCreation
 from smidgen_service.store.records import DatasetRecord
 
 _FORMATS = {
@@ -45,6 +46,20 @@ def dataset_upload(header: pb.UploadDatasetHeader) -> DatasetUpload:
     )
 
 
+def dataset_creation(request: pb.CreateDatasetRequest) -> DatasetCreation:
+    """Returns a request for a dataset of shards.
+
+    Raises:
+        InvalidArgumentError: a shard is no name of a dataset, or the request_id is not a UUID.
+    """
+    return DatasetCreation(
+        dataset_id=request.dataset_id,
+        shard_ids=tuple(names.parse_dataset(shard, field="shards") for shard in request.shards),
+        key=request_key("CreateDataset", request, request.request_id),
+        validate_only=request.validate_only,
+    )
+
+
 def dataset_to_message(dataset: DatasetRecord) -> pb.Dataset:
     """Returns a dataset as a message."""
     return pb.Dataset(
@@ -55,6 +70,7 @@ def dataset_to_message(dataset: DatasetRecord) -> pb.Dataset:
         sample_count=dataset.sample_count,
         arrays=[spec_to_message(spec) for spec in dataset.arrays],
         create_time=timestamp(dataset.create_time),
+        file_count=len(dataset.files),
     )
 
 

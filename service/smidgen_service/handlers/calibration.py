@@ -166,9 +166,10 @@ class CalibrationHandler:
         }
         if dataset is not None:
             await _refuse_batches(incoming)
-            with self._blobs.pinned(dataset.sha256):
-                path = await self._threads.run(self._blobs.verify, dataset.sha256)
-                fields["dataset"] = dataset_fields(path, dataset, request.preprocessing)
+            with self._blobs.pinned(*dataset.digests):
+                fields["dataset"] = await self._threads.run(
+                    dataset_fields, self._blobs, dataset, request.preprocessing
+                )
                 async with self._workers.open() as call:
                     await self._begin(call, fields, inputs.bases)
                     return await _whole_profile(call)

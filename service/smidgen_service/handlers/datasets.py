@@ -10,10 +10,11 @@ from pathlib import Path
 from smidgen.formats.dataset import DatasetFormat
 from smidgen_service import names
 from smidgen_service.clock import Clock
-from smidgen_service.errors import AlreadyExistsError
+from smidgen_service.errors import AlreadyExistsError, FailedPreconditionError
 from smidgen_service.handlers.inspection import DatasetInspector
 from smidgen_service.handlers.models import in_use
 from smidgen_service.handlers.receiving import Chunk, UploadTicket
+from smidgen_service.handlers.shards import DatasetCreation, check_count, joined
 from smidgen_service.handlers.uploading import Uploader, UploadKind
 from smidgen_service.store import datasets, idempotency, jobs
 from smidgen_service.store.idempotency import RequestKey
@@ -57,15 +58,11 @@ class DatasetHandler:
         """Receives, checks and stores a dataset."""
         dataset_id = names.check_id(header.dataset_id, field="dataset_id")
 
-        def check_free(tx: sqlite3.Connection) -> None:
-            if datasets.exists(tx, dataset_id):
-                raise AlreadyExistsError("dataset", names.dataset_name(dataset_id))
-
         kind = UploadKind(
             label=header.format.value,
             name=names.dataset_name(dataset_id),
             most_bytes=self._most_bytes,
-            check_free=check_free,
+            check_free=lambda tx: _check_free(tx, dataset_id),
             inspect=lambda path: self._inspect(header, path),
             insert=datasets.insert,
             fetch=lambda tx: datasets.get(tx, dataset_id),
@@ -73,6 +70,50 @@ class DatasetHandler:
         return await self._uploader.upload(
             kind, header.ticket, chunks, validate_only=header.validate_only
         )
+
+    async def create(self, request: DatasetCreation) -> DatasetRecord:
+        """Makes a dataset of stored ones; nothing is copied.
+
+        Raises:
+            NotFoundError: a shard does not exist.
+            AlreadyExistsError: the id is taken.
+            InvalidDatasetError: the shards do not go together.
+            FailedPreconditionError: a shard was replaced by another of its name meanwhile.
+        """
+        dataset_id = names.check_id(request.dataset_id, field="dataset_id")
+        check_count(len(request.shard_ids))
+
+        def look(tx: sqlite3.Connection) -> DatasetRecord | list[DatasetRecord]:
+            if idempotency.find(tx, request.key) is not None:
+                return datasets.get(tx, dataset_id)
+            _check_free(tx, dataset_id)
+            return [datasets.get(tx, shard_id) for shard_id in request.shard_ids]
+
+        found = await self._database.read(look)
+        if isinstance(found, DatasetRecord):
+            return found
+        dataset = joined(dataset_id, found, now=self._clock())
+        with self._store.blobs.pinned(*dataset.digests):
+            await self._inspector.check_joined(self._store.blobs, dataset)
+
+        def commit(tx: sqlite3.Connection) -> DatasetRecord:
+            # Read again: a repeated call may have been quicker, and the shards may be gone.
+            now = look(tx)
+            if isinstance(now, DatasetRecord):
+                return now
+            if now != found:
+                raise FailedPreconditionError(
+                    "a shard was replaced while the request was checked; send it again",
+                    reason="INPUTS_REPLACED",
+                    resource_name=names.dataset_name(dataset_id),
+                )
+            if not request.validate_only:
+                datasets.insert(tx, dataset)
+                name = names.dataset_name(dataset_id)
+                idempotency.record(tx, request.key, name, now=dataset.create_time)
+            return dataset
+
+        return await self._database.write(commit)
 
     async def get(self, dataset_id: str) -> DatasetRecord:
         """Returns a dataset."""
@@ -103,7 +144,7 @@ class DatasetHandler:
                 return set()
             idempotency.record(tx, key, names.dataset_name(dataset_id), now=self._clock())
             datasets.delete(tx, dataset_id)
-            return {dataset.sha256}
+            return set(dataset.digests)
 
         digests = await self._database.write(work)
         if digests:
@@ -120,3 +161,8 @@ class DatasetHandler:
             arrays=facts.arrays,
             create_time=self._clock(),
         )
+
+
+def _check_free(tx: sqlite3.Connection, dataset_id: str) -> None:
+    if datasets.exists(tx, dataset_id):
+        raise AlreadyExistsError("dataset", names.dataset_name(dataset_id))

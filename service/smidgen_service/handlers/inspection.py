@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from smidgen.errors import InvalidDatasetError, InvalidModelError
 from smidgen.formats.dataset import DatasetFormat, read_dataset
@@ -11,6 +13,9 @@ from smidgen_service.dataset_inspection import DatasetFacts, facts_of_arrays
 from smidgen_service.errors import WorkerDiedError
 from smidgen_service.inspection import ModelFacts, inspect_model
 from smidgen_service.jobs.calls import CallWorkers
+from smidgen_service.jobs.data_fields import dataset_fields
+from smidgen_service.store.blobs import BlobStore
+from smidgen_service.store.records import DatasetRecord
 from smidgen_service.threads import Threads
 
 _MOST_IN_THREAD = 256 << 10
@@ -68,11 +73,30 @@ class DatasetInspector:
         """
         if not dataset_format.holds_images:
             return await self._threads.run(_arrays, path, dataset_format)
+        fields = {"path": str(path), "format": dataset_format.value}
+        return DatasetFacts.from_dict(await self._in_worker("inspect_images", fields))
+
+    async def check_joined(self, blobs: BlobStore, dataset: DatasetRecord) -> None:
+        """Checks what only archives of images say: that their classes are the same.
+
+        Args:
+            blobs: Has the dataset's files, which stay until the check is over.
+            dataset: One of several files, whose facts go together.
+
+        Raises:
+            InvalidDatasetError: the classes differ.
+            DataLossError: a file is missing or damaged.
+        """
+        if dataset.format is not DatasetFormat.IMAGE_ZIP or not dataset.shards:
+            return
+        fields = await self._threads.run(dataset_fields, blobs, dataset, None)
+        await self._in_worker("join_images", fields)
+
+    async def _in_worker(self, task: str, fields: Mapping[str, Any]) -> Mapping[str, Any]:
         try:
             async with self._workers.open() as call:
-                fields = {"path": str(path), "format": dataset_format.value}
-                await call.send("inspect_images", fields)
-                return DatasetFacts.from_dict((await call.expect("result")).fields)
+                await call.send(task, fields)
+                return (await call.expect("result")).fields
         except WorkerDiedError:
             raise InvalidDatasetError(
                 "reading the headers of the images takes more time or memory than this server "

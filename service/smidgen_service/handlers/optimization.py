@@ -168,32 +168,33 @@ class OptimizationHandler:
     async def _check_data(self, checked: CheckedInputs, config: QATConfig | None) -> None:
         for dataset in (checked.dataset, checked.evaluation):
             if dataset is not None:
-                with self._blobs.pinned(dataset.sha256):
+                with self._blobs.pinned(*dataset.digests):
                     await self._check_dataset(checked, dataset, config)
 
     async def _check_dataset(
         self, checked: CheckedInputs, dataset: DatasetRecord, config: QATConfig | None
     ) -> None:
         """Checks a dataset for training, or without a config for evaluation alone."""
-        path = await self._threads.run(self._blobs.verify, dataset.sha256)
-        fields = dataset_fields(path, dataset, checked.preprocessing)
+        fields = await self._fields(checked, dataset)
         inputs, outputs = checked.model.inputs, checked.model.outputs
-        if dataset.format.holds_images:
+        if _needs_worker(dataset):
             plain = None if config is None else to_document(config)
-            await self._workers.check_images(fields, inputs, outputs, plain)
+            await self._workers.check_data(fields, inputs, outputs, plain)
         else:
             await self._threads.run(_check_arrays, fields, checked.model, config)
 
     async def _check_samples(self, checked: CheckedInputs, dataset: DatasetRecord) -> None:
         """Checks that a dataset has samples for a model; what its labels are is no matter."""
         inputs = checked.model.inputs
-        with self._blobs.pinned(dataset.sha256):
-            path = await self._threads.run(self._blobs.verify, dataset.sha256)
-            fields = dataset_fields(path, dataset, checked.preprocessing)
-            if dataset.format.holds_images:
-                await self._workers.check_image_samples(fields, inputs)
+        with self._blobs.pinned(*dataset.digests):
+            fields = await self._fields(checked, dataset)
+            if _needs_worker(dataset):
+                await self._workers.check_samples(fields, inputs)
             else:
                 await self._threads.run(lambda: check_samples(dataset_of(fields), inputs))
+
+    async def _fields(self, checked: CheckedInputs, dataset: DatasetRecord) -> dict[str, Any]:
+        return await self._threads.run(dataset_fields, self._blobs, dataset, checked.preprocessing)
 
     async def _plan(
         self,
@@ -242,6 +243,11 @@ def _conversion(request: ConvertRequest, checked: CheckedInputs, *, now: int) ->
         config=to_document(request.config),
         preprocessing=checked.preprocessing,
     )
+
+
+def _needs_worker(dataset: DatasetRecord) -> bool:
+    """Tells whether a check would hold up the server, or take many of its descriptors."""
+    return dataset.format.holds_images or len(dataset.files) > 1
 
 
 def _check_arrays(fields: dict[str, Any], model: ModelRecord, config: QATConfig | None) -> None:

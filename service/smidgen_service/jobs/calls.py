@@ -1,4 +1,4 @@
-"""Worker processes for calls that wait for them: Calibrate, plans, and checks of images."""
+"""Worker processes for calls that wait for them: Calibrate, plans, and checks of data."""
 
 from __future__ import annotations
 
@@ -116,17 +116,17 @@ class CallWorkers:
         report: Mapping[str, Any] = frame.fields["report"]
         return report
 
-    async def check_images(
+    async def check_data(
         self,
         dataset: Mapping[str, Any],
         inputs: Sequence[TensorSpec],
         outputs: Sequence[TensorSpec],
         config: Mapping[str, Any] | None,
     ) -> None:
-        """Checks images for a model with these inputs and outputs, and for training on them.
+        """Checks a dataset for a model with these inputs and outputs, and for training on it.
 
         Raises:
-            InvalidDatasetError: they do not fit.
+            InvalidDatasetError: it does not fit.
         """
         fields = {
             **dataset,
@@ -135,21 +135,17 @@ class CallWorkers:
             "config": config,
         }
         async with self.open() as call:
-            await call.send("check_images", fields)
+            await call.send("check_data", fields)
             await call.expect("result")
 
-    async def check_image_samples(
-        self, dataset: Mapping[str, Any], inputs: Sequence[TensorSpec]
-    ) -> None:
-        """Checks that images are samples for a model with these inputs, whatever their labels.
+    async def check_samples(self, dataset: Mapping[str, Any], inputs: Sequence[TensorSpec]) -> None:
+        """Checks that a dataset has samples for a model with these inputs, whatever their labels.
 
         Raises:
-            InvalidDatasetError: they are not.
+            InvalidDatasetError: it has none.
         """
         async with self.open() as call:
-            await call.send(
-                "check_image_samples", {**dataset, "inputs": encode_specs(tuple(inputs))}
-            )
+            await call.send("check_samples", {**dataset, "inputs": encode_specs(tuple(inputs))})
             await call.expect("result")
 
     @property

@@ -8,22 +8,27 @@ from pathlib import Path
 from typing import Any
 
 from smidgen.config import Augmentation, Preprocessing
-from smidgen.data.opening import AnyDataset, open_dataset
+from smidgen.data.opening import AnyDataset, open_shards
 from smidgen.data.split import HeldOut, Split
 from smidgen.formats.dataset import DatasetFormat
+from smidgen_service.store.blobs import BlobStore
 from smidgen_service.store.records import DatasetRecord
 
 
 def dataset_fields(
-    path: Path,
+    blobs: BlobStore,
     dataset: DatasetRecord,
     preprocessing: Preprocessing | None,
     augmentation: Augmentation | None = None,
     held_out: Split | None = None,
 ) -> dict[str, Any]:
-    """Returns a dataset as plain values."""
+    """Verifies the files of a dataset and returns it as plain values.
+
+    Raises:
+        DataLossError: a file is missing or damaged.
+    """
     return {
-        "path": str(path),
+        "paths": [str(blobs.verify(sha256)) for sha256 in dataset.digests],
         "format": dataset.format.value,
         "preprocessing": None if preprocessing is None else preprocessing.to_document(),
         "augmentation": None if augmentation is None else asdict(augmentation),
@@ -35,11 +40,11 @@ def dataset_of(fields: Mapping[str, Any]) -> AnyDataset:
     """Opens the dataset that dataset_fields named.
 
     Raises:
-        InvalidDatasetError: it needs a preprocessing.
+        InvalidDatasetError: it needs a preprocessing, or its files do not go together.
     """
     preprocessing, augmentation = fields["preprocessing"], fields["augmentation"]
-    return open_dataset(
-        Path(fields["path"]),
+    return open_shards(
+        [Path(path) for path in fields["paths"]],
         DatasetFormat(fields["format"]),
         preprocessing=None if preprocessing is None else Preprocessing.from_document(preprocessing),
         augmentation=None if augmentation is None else Augmentation(**augmentation),

@@ -141,8 +141,7 @@ class JobWork:
     ) -> dict[str, Any] | None:
         if dataset is None:
             return None
-        path = self._blobs.verify(dataset.sha256)
-        return dataset_fields(path, dataset, job.preprocessing, augmentation, held_out)
+        return dataset_fields(self._blobs, dataset, job.preprocessing, augmentation, held_out)
 
     async def _finish_training(
         self, job: JobRecord, scratch: Path, pins: ExitStack, fields: Mapping[str, Any]

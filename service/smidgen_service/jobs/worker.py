@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 
 from smidgen.config import QATConfig
 from smidgen.config.documents import from_document
+from smidgen.data.opening import read_pictures
 from smidgen.errors import SmidgenError
 from smidgen.formats.dataset import DatasetFormat
 from smidgen.formats.model_file import ModelFormat
@@ -30,7 +31,7 @@ from smidgen_service.jobs.data_fields import dataset_of
 from smidgen_service.jobs.frames import Frame
 from smidgen_service.jobs.image_worker import error_fields, serve_images
 from smidgen_service.jobs.sandbox import layers
-from smidgen_service.jobs.sandbox.limits import tie_to_server
+from smidgen_service.jobs.sandbox.limits import lower, tie_to_server
 from smidgen_service.store.records import decode_specs
 
 _MEMORY_BYTES = 3 << 30
@@ -90,27 +91,33 @@ def _run(task: Frame, channel: Channel) -> None:
 
 
 def _inspect(task: Frame, answers: BinaryIO) -> None:
-    """Reads a file within limits; beyond them the process ends without an answer."""
-    path = Path(task.fields["path"])
-    memory = path.stat().st_size * _MEMORY_PER_FILE_BYTE + _MEMORY_BYTES
-    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-    resource.setrlimit(resource.RLIMIT_CPU, (_CPU_SECONDS, _CPU_SECONDS))
+    """Reads files within limits; beyond them the process ends without an answer."""
+    fields = task.fields
+    paths = [Path(path) for path in fields.get("paths") or [fields["path"]]]
+    file_bytes = sum(path.stat().st_size for path in paths)
+    lower(resource.RLIMIT_AS, file_bytes * _MEMORY_PER_FILE_BYTE + _MEMORY_BYTES)
+    lower(resource.RLIMIT_CPU, _CPU_SECONDS * len(paths))
     try:
-        facts = _INSPECTIONS[task.kind](path, task.fields)
+        facts = _INSPECTIONS[task.kind](fields)
     except MemoryError:
         os._exit(1)
     frames.write_blocking(answers, "result", facts)
 
 
-def _inspect_model(path: Path, fields: Mapping[str, Any]) -> Mapping[str, Any]:
-    return inspect_model(path, ModelFormat(fields["format"])).to_dict()
+def _inspect_model(fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    return inspect_model(Path(fields["path"]), ModelFormat(fields["format"])).to_dict()
 
 
-def _inspect_images(path: Path, fields: Mapping[str, Any]) -> Mapping[str, Any]:
-    return inspect_images(path, DatasetFormat(fields["format"])).to_dict()
+def _inspect_images(fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    return inspect_images(Path(fields["path"]), DatasetFormat(fields["format"])).to_dict()
 
 
-def _check_images(_path: Path, fields: Mapping[str, Any]) -> Mapping[str, Any]:
+def _join_images(fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    read_pictures([Path(path) for path in fields["paths"]], DatasetFormat(fields["format"]))
+    return {}
+
+
+def _check_data(fields: Mapping[str, Any]) -> Mapping[str, Any]:
     config = fields["config"]
     check_data(
         dataset_of(fields),
@@ -121,16 +128,17 @@ def _check_images(_path: Path, fields: Mapping[str, Any]) -> Mapping[str, Any]:
     return {}
 
 
-def _check_image_samples(_path: Path, fields: Mapping[str, Any]) -> Mapping[str, Any]:
+def _check_samples(fields: Mapping[str, Any]) -> Mapping[str, Any]:
     check_samples(dataset_of(fields), decode_specs(fields["inputs"]))
     return {}
 
 
-_INSPECTIONS: Mapping[str, Callable[[Path, Mapping[str, Any]], Mapping[str, Any]]] = {
+_INSPECTIONS: Mapping[str, Callable[[Mapping[str, Any]], Mapping[str, Any]]] = {
     "inspect": _inspect_model,
     "inspect_images": _inspect_images,
-    "check_images": _check_images,
-    "check_image_samples": _check_image_samples,
+    "join_images": _join_images,
+    "check_data": _check_data,
+    "check_samples": _check_samples,
 }
 
 

@@ -57,6 +57,7 @@ PERMISSIONS: Mapping[str, Rule] = {
     **_rows(
         "smidgen.v1.DatasetService",
         UploadDataset=OPTIMIZE,
+        CreateDataset=OPTIMIZE,
         GetDataset=READ,
         ListDatasets=READ,
         DeleteDataset=OPTIMIZE,

@@ -11,7 +11,11 @@ from grpc import aio
 from smidgen.v1 import dataset_service_pb2 as pb
 from smidgen.v1 import dataset_service_pb2_grpc
 from smidgen_service import names
-from smidgen_service.converters.datasets import dataset_to_message, dataset_upload
+from smidgen_service.converters.datasets import (
+    dataset_creation,
+    dataset_to_message,
+    dataset_upload,
+)
 from smidgen_service.converters.scalars import request_key
 from smidgen_service.converters.uploads import chunks_from_messages
 from smidgen_service.handlers.datasets import DatasetHandler
@@ -33,6 +37,10 @@ class DatasetServicer(dataset_service_pb2_grpc.DatasetServiceServicer):
         first = await first_message(request_iterator)
         chunks = chunks_from_messages(request_iterator)
         return dataset_to_message(await self._handler.upload(dataset_upload(first.header), chunks))
+
+    async def CreateDataset(self, request: pb.CreateDatasetRequest, context: Context) -> pb.Dataset:
+        """Makes a dataset of stored ones."""
+        return dataset_to_message(await self._handler.create(dataset_creation(request)))
 
     async def GetDataset(self, request: pb.GetDatasetRequest, context: Context) -> pb.Dataset:
         """Returns one dataset."""

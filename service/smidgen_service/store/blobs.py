@@ -37,17 +37,18 @@ class BlobStore:
         return self._root / "sha256" / sha256[:2] / sha256[2:]
 
     @contextmanager
-    def pinned(self, sha256: str) -> Iterator[None]:
-        """Keeps a blob from being deleted."""
+    def pinned(self, *digests: str) -> Iterator[None]:
+        """Keeps blobs from being deleted."""
         with self._lock:
-            self._pins[sha256] += 1
+            self._pins.update(digests)
         try:
             yield
         finally:
             with self._lock:
-                self._pins[sha256] -= 1
-                if not self._pins[sha256]:
-                    del self._pins[sha256]
+                self._pins.subtract(digests)
+                for sha256 in set(digests):
+                    if not self._pins[sha256]:
+                        del self._pins[sha256]
 
     def adopt(self, source: Path, sha256: str) -> Path:
         """Moves a complete file into the store and returns after it is on disk.

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
+from functools import partial
 
 from smidgen.formats.dataset import DatasetFormat
 from smidgen_service import names
 from smidgen_service.errors import AlreadyExistsError, NotFoundError
 from smidgen_service.store.paging import PageRequest, Slice, select_slice
-from smidgen_service.store.records import DatasetRecord, decode_specs, encode_specs
+from smidgen_service.store.records import DatasetFile, DatasetRecord, decode_specs, encode_specs
 from smidgen_service.store.tenancy import current_tenant
 
 
@@ -34,6 +35,14 @@ def insert(tx: sqlite3.Connection, dataset: DatasetRecord) -> None:
             dataset.create_time,
         ),
     )
+    tx.executemany(
+        "INSERT INTO dataset_files (tenant, dataset_id, place, sha256, size_bytes)"
+        " VALUES (?, ?, ?, ?, ?)",
+        (
+            (current_tenant(), dataset.id, place, file.sha256, file.size_bytes)
+            for place, file in enumerate(dataset.files)
+        ),
+    )
 
 
 def exists(tx: sqlite3.Connection, dataset_id: str) -> bool:
@@ -56,16 +65,16 @@ def get(tx: sqlite3.Connection, dataset_id: str) -> DatasetRecord:
 def find(tx: sqlite3.Connection, dataset_id: str) -> DatasetRecord | None:
     """Returns a dataset, or None if there is none."""
     row = _row(tx, dataset_id)
-    return None if row is None else _decode(row)
+    return None if row is None else _decode(tx, row)
 
 
 def select(tx: sqlite3.Connection, request: PageRequest) -> Slice[DatasetRecord]:
     """Returns a page of datasets."""
-    return select_slice(tx, "datasets", request, _decode)
+    return select_slice(tx, "datasets", request, partial(_decode, tx))
 
 
 def delete(tx: sqlite3.Connection, dataset_id: str) -> None:
-    """Removes a dataset."""
+    """Removes a dataset and, by its key, the rows of its files."""
     tx.execute("DELETE FROM datasets WHERE tenant = ? AND id = ?", (current_tenant(), dataset_id))
 
 
@@ -76,7 +85,12 @@ def _row(tx: sqlite3.Connection, dataset_id: str) -> sqlite3.Row | None:
     return row
 
 
-def _decode(row: sqlite3.Row) -> DatasetRecord:
+def _decode(tx: sqlite3.Connection, row: sqlite3.Row) -> DatasetRecord:
+    files = tx.execute(
+        "SELECT sha256, size_bytes FROM dataset_files WHERE tenant = ? AND dataset_id = ?"
+        " ORDER BY place",
+        (row["tenant"], row["id"]),
+    ).fetchall()
     return DatasetRecord(
         id=row["id"],
         format=DatasetFormat(row["format"]),
@@ -85,4 +99,5 @@ def _decode(row: sqlite3.Row) -> DatasetRecord:
         sample_count=row["sample_count"],
         arrays=decode_specs(row["arrays"]),
         create_time=row["create_time"],
+        shards=tuple(DatasetFile(*file) for file in files) if len(files) > 1 else (),
     )

@@ -149,8 +149,22 @@ class AliasRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class DatasetFile:
+    """One of the files of a dataset."""
+
+    sha256: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class DatasetRecord:
-    """A stored dataset; the first extent of every array is None."""
+    """A stored dataset; the first extent of every array is None.
+
+    Attributes:
+        sha256: Digest of its file; of several files, of their digests.
+        size_bytes: Of all files.
+        shards: The files in order where there are several; empty where there is one.
+    """
 
     id: str
     format: DatasetFormat
@@ -159,6 +173,17 @@ class DatasetRecord:
     sample_count: int
     arrays: tuple[TensorSpec, ...]
     create_time: int
+    shards: tuple[DatasetFile, ...] = ()
+
+    @property
+    def files(self) -> tuple[DatasetFile, ...]:
+        """The files in order, at least one."""
+        return self.shards or (DatasetFile(self.sha256, self.size_bytes),)
+
+    @property
+    def digests(self) -> tuple[str, ...]:
+        """Those of the files, in order."""
+        return tuple(file.sha256 for file in self.files)
 
 
 @dataclass(frozen=True, slots=True)

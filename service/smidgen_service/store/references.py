@@ -10,7 +10,7 @@ from smidgen_service.store.tenancy import qualified
 
 _REFERENCES = (
     "SELECT sha256 FROM models UNION SELECT sha256 FROM versions"
-    " UNION SELECT sha256 FROM datasets"
+    " UNION SELECT sha256 FROM dataset_files"
     " UNION SELECT result_sha256 FROM jobs WHERE result_sha256 IS NOT NULL"
 )
 
@@ -47,7 +47,7 @@ def referrers(tx: sqlite3.Connection) -> Iterator[tuple[str, str]]:
         yield qualified(row[0], names.model_name(row[1])), row[2]
     for row in tx.execute("SELECT tenant, model_id, version, sha256 FROM versions"):
         yield qualified(row[0], names.version_name(row[1], row[2])), row[3]
-    for row in tx.execute("SELECT tenant, id, sha256 FROM datasets"):
+    for row in tx.execute("SELECT DISTINCT tenant, dataset_id, sha256 FROM dataset_files"):
         yield qualified(row[0], names.dataset_name(row[1])), row[2]
     results = "SELECT tenant, id, result_sha256 FROM jobs WHERE result_sha256 IS NOT NULL"
     for row in tx.execute(results):

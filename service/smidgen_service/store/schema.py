@@ -383,6 +383,22 @@ _ALIASES = (
     "CREATE INDEX alias_moves_by_alias ON alias_moves (tenant, model_id, alias_id, sequence)",
 )
 
+# The files of a dataset in order, one or several.
+_DATASET_FILES = (
+    """
+    CREATE TABLE dataset_files (
+        tenant TEXT NOT NULL,
+        dataset_id TEXT NOT NULL,
+        place INTEGER NOT NULL,
+        sha256 TEXT NOT NULL,
+        size_bytes INTEGER NOT NULL,
+        PRIMARY KEY (tenant, dataset_id, place),
+        FOREIGN KEY (tenant, dataset_id) REFERENCES datasets (tenant, id) ON DELETE CASCADE
+    ) STRICT, WITHOUT ROWID
+    """,
+    "INSERT INTO dataset_files SELECT tenant, id, 0, sha256, size_bytes FROM datasets",
+)
+
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     _FIRST,
     _CALIBRATION_STATISTICS,
@@ -400,4 +416,5 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     _ATTEMPTS,
     _TENANTS,
     _ALIASES,
+    _DATASET_FILES,
 )

@@ -12,7 +12,7 @@ _FILES = """
         SELECT sha256, MAX(size_bytes) AS bytes FROM (
             SELECT sha256, size_bytes FROM models WHERE tenant = :tenant
             UNION ALL SELECT sha256, size_bytes FROM versions WHERE tenant = :tenant
-            UNION ALL SELECT sha256, size_bytes FROM datasets WHERE tenant = :tenant
+            UNION ALL SELECT sha256, size_bytes FROM dataset_files WHERE tenant = :tenant
             UNION ALL SELECT result_sha256, result_bytes FROM jobs
                 WHERE tenant = :tenant AND result_sha256 IS NOT NULL
         ) GROUP BY sha256

@@ -17,6 +17,7 @@ from smidgen_service.jobs.sandbox.landlock import Reach
 VARIABLE = "SMIDGEN_WORKER_SANDBOX"
 OFF = "off"
 _PATHS = ("model", "trained", "path")
+_LISTS_OF_PATHS = ("paths",)
 _DATASETS = ("dataset", "evaluation")
 _COVERAGE = "COVERAGE_PROCESS_CONFIG"
 
@@ -51,29 +52,31 @@ def enter(scratch: Path, task: Mapping[str, Any]) -> Layers:
     """
     if os.environ.get(VARIABLE) == OFF:
         return Layers(0, seccomp=False)
+    hidden = scratch.parent.parent
+    files = tuple(files_of(task, hidden))
     bounds = limits.limits_of(os.environ)
     if bounds is not None:
-        limits.apply(bounds)
+        limits.apply(bounds, file_count=len(files))
     # Both look at the machine by ways that are closed afterwards, and remember what they found.
     platform.uname()
-    hidden = scratch.parent.parent
     reach = Reach(
         hidden=hidden,
-        readable=tuple(_files(task, hidden)),
+        readable=files,
         writable=(scratch, *_measured()),
     )
     return Layers(landlock.restrict(reach), seccomp.restrict())
 
 
-def _files(task: Mapping[str, Any], folder: Path) -> Iterator[Path]:
+def files_of(task: Mapping[str, Any], folder: Path) -> Iterator[Path]:
     """Yields the files of a folder that a task names.
 
     Only where the server puts them: other texts of a task are a client's.
     """
     places = (task, *(task[name] for name in _DATASETS if isinstance(task.get(name), Mapping)))
     for place in places:
-        for name in _PATHS:
-            value = place.get(name)
+        values = [place.get(name) for name in _PATHS]
+        values += [value for name in _LISTS_OF_PATHS for value in place.get(name) or ()]
+        for value in values:
             if isinstance(value, str) and Path(value).is_relative_to(folder):
                 yield Path(value)
 

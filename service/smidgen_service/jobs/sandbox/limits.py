@@ -14,6 +14,7 @@ from smidgen_service.jobs.sandbox.kernel import PR_SET_NO_NEW_PRIVS, PR_SET_PDEA
 MEMORY_VARIABLE = "SMIDGEN_WORKER_MEMORY_BYTES"
 FILE_VARIABLE = "SMIDGEN_WORKER_FILE_BYTES"
 _OPEN_FILES = 256
+"""Beside one for each file of the task: mapped files keep theirs."""
 _CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
 
@@ -40,14 +41,19 @@ def tie_to_server() -> None:
     """Lets the process die with its server, gain no rights, and leave no picture of its memory."""
     prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     prctl(PR_SET_NO_NEW_PRIVS, 1)
-    _limit(resource.RLIMIT_CORE, 0)
+    lower(resource.RLIMIT_CORE, 0)
 
 
-def apply(limits: Limits) -> None:
-    """Bounds address space, files that are written, and open files."""
-    _limit(resource.RLIMIT_AS, limits.memory_bytes)
-    _limit(resource.RLIMIT_FSIZE, limits.file_bytes)
-    _limit(resource.RLIMIT_NOFILE, _OPEN_FILES)
+def apply(limits: Limits, *, file_count: int) -> None:
+    """Bounds address space, files that are written, and open files.
+
+    Args:
+        limits: The bounds.
+        file_count: Files that the task names.
+    """
+    lower(resource.RLIMIT_AS, limits.memory_bytes)
+    lower(resource.RLIMIT_FSIZE, limits.file_bytes)
+    lower(resource.RLIMIT_NOFILE, _OPEN_FILES + file_count)
 
 
 def machine_memory_bytes() -> int:
@@ -59,7 +65,7 @@ def machine_memory_bytes() -> int:
         return total
 
 
-def _limit(kind: int, most: int) -> None:
+def lower(kind: int, most: int) -> None:
     """Lowers a limit; one that is lower already stays."""
     _, hard = resource.getrlimit(kind)
     value = most if hard == resource.RLIM_INFINITY else min(most, hard)
