@@ -197,7 +197,10 @@ def test_other_schema_is_refused(filled: FilledDirectory) -> None:
 
 
 def test_rows_of_all_tenants_are_checked(filled: FilledDirectory) -> None:
-    tables = ("models", "versions", "aliases", "alias_moves", "datasets", "calibrations", "jobs")
+    tables = (
+        "models", "versions", "aliases", "alias_moves", "datasets", "dataset_files",
+        "calibrations", "jobs",
+    )  # fmt: skip
     for table in tables:
         execute(filled, f"UPDATE {table} SET tenant = 'acme'")
     nobody = contextvars.Context()  # as in the command, which acts for no tenant
