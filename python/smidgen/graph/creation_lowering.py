@@ -29,6 +29,7 @@ from smidgen.graph.constant_limit import MOST_CONSTANT_ELEMENTS, check_constant
 from smidgen.graph.lowering import Computed, Forwarded, Lowered
 from smidgen.graph.operations import BOOL, FLOAT32, INT64, Shape
 
+_NARROW_INTEGERS = frozenset({"int32", "int16", "int8", "uint8"})
 _SAMPLES = {"start": 0, "end": BATCH_SIZE, "step": 1}
 """The range that counts the samples."""
 
@@ -39,6 +40,8 @@ def arange(arguments: Arguments) -> Lowered:
     stated = {name: arguments[name] for name in ("start", "end", "step") if name in arguments}
     is_float = any(isinstance(bound, float) for bound in stated.values())
     name = dtype.name if isinstance(dtype, TypeNumber) else FLOAT32 if is_float else INT64
+    if name in _NARROW_INTEGERS:
+        name = INT64  # as which the graph has all integers
     if isinstance(stated["end"], BatchSize | BatchMultiple):
         if name != INT64 or _SAMPLES | stated != _SAMPLES:
             raise UnsupportedCase("a range up to the batch size other than 0, 1, 2, ...")

@@ -112,6 +112,9 @@ FORMS: dict[str, Function] = {
     "floating range": lambda x: x + torch.arange(8.0),
     "range with a step": lambda x: x + torch.arange(1, 9, 1) + torch.arange(4.0, 0.0, -0.5),
     "range of another type": lambda x: x + torch.arange(8, dtype=torch.float32),
+    "range of narrow integers": lambda x: (
+        x * torch.pow(torch.tensor(0.5), torch.arange(1, 9, dtype=torch.int32))
+    ),
     "spread numbers": lambda x: x * torch.linspace(-1, 1, 8),
 }
 KEYS = {name: "_".join(("f", *name.replace("'", "").split())) for name in FORMS}
