@@ -6,6 +6,9 @@ from smidgen_service import names
 from smidgen_service.errors import FailedPreconditionError
 from smidgen_service.store.records import VersionRecord
 
+_ROUNDING = 1e-12
+"""More than what differences of two shares of samples are off by, and less than a sample makes."""
+
 
 def measured_drop(version: VersionRecord, *, most: float) -> float:
     """Returns the accuracy that a version loses by its report, below 0 for a gain.
@@ -27,9 +30,9 @@ def measured_drop(version: VersionRecord, *, most: float) -> float:
             resource_name=name,
             max_drop=most,
         )
-    if drop > most:
+    if drop > most + _ROUNDING:
         raise FailedPreconditionError(
-            f"{name} loses {drop:.4f} of the float model's accuracy, {drop - most:.4f} more than "
+            f"{name} loses {drop:.4f} of the float model's accuracy, {drop - most:.4g} more than "
             f"the {most:g} that it may; train or convert it anew, or allow more",
             reason="PROMOTION_REFUSED",
             resource_name=name,
