@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from smidgen.artifact import encode_artifact
 from smidgen.engine import Engine
@@ -252,3 +254,50 @@ def resident_bytes() -> int:
 def test_the_fake_takes_what_an_engine_has() -> None:
     for name in ("memory_bytes", "drop_plans", "isa", "threads"):
         assert hasattr(Engine, name)
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("begin"), st.sampled_from("abcd"), st.integers(0, 1500)),
+        st.tuples(st.just("end"), st.integers(0, 9)),
+        st.tuples(st.just("retire"), st.sampled_from("abcd")),
+    ),
+    max_size=40,
+)
+
+
+@limits(3, 2500)
+@given(steps=STEPS)
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_limits_hold_whatever_happens(world: World, steps: list[tuple[Any, ...]]) -> None:
+    """Engines in use are there, and what is beyond a limit is in use."""
+
+    async def run() -> None:
+        uses: list[tuple[str, Any]] = []
+        for kind, *values in [*steps, *[("end", 0)] * len(steps)]:
+            if kind == "begin":
+                name, plans = values
+                use = world.using(name)
+                try:
+                    engine = await use.__aenter__()
+                except OverloadedError:
+                    assert uses  # nothing else refuses an engine of 1000 bytes
+                    continue
+                cast(FakeEngine, engine).plans = plans
+                uses.append((name, use))
+            elif kind == "retire":
+                world.cache.retire(world.digests[values[0]])
+            elif uses:
+                _, use = uses.pop(values[0] % len(uses))
+                await use.__aexit__(None, None, None)
+            used = {name for name, _ in uses}
+            assert used <= set(world.ready)
+            if not uses:
+                assert world.cache.loaded_bytes <= 2500
+                assert len(world.ready) <= 3
+        assert world.metric("loaded_engines") == len(world.ready)
+        assert world.metric("engine_bytes") == world.cache.loaded_bytes
+
+    asyncio.run(run())
