@@ -16,7 +16,7 @@ from smidgen_service.handlers.tensors import item_bytes
 from smidgen_service.handlers.versions import VersionResolver, resolve_served, resolve_version
 from smidgen_service.names import VersionChoice
 from smidgen_service.statistics import InferenceStatistics, VersionStatistics
-from smidgen_service.store import models
+from smidgen_service.store import aliases, models
 from smidgen_service.store.database import Database
 from smidgen_service.store.records import IndexEntry, VersionRecord
 from smidgen_service.store.tenancy import current_tenant, metric_label
@@ -143,7 +143,7 @@ class RepositoryHandler:
         )
 
     async def load(self, model_id: str) -> None:
-        """Puts a model into service, its newest version ready in memory.
+        """Puts a model into service, its newest version and those with aliases ready in memory.
 
         Raises:
             NotFoundError: there is no such model.
@@ -151,11 +151,14 @@ class RepositoryHandler:
             DataLossError: the stored file fails its digest.
         """
 
-        def look(tx: sqlite3.Connection) -> tuple[VersionRecord, bool]:
-            return resolve_version(tx, model_id, None), models.is_unloaded(tx, model_id)
+        def look(tx: sqlite3.Connection) -> tuple[set[str], bool]:
+            versions = (None, *aliases.versions_of(tx, model_id))
+            digests = {resolve_version(tx, model_id, version).sha256 for version in versions}
+            return digests, models.is_unloaded(tx, model_id)
 
-        record, is_unloaded = await self._database.read(look)
-        await self._engines.load(record.sha256)
+        digests, is_unloaded = await self._database.read(look)
+        for sha256 in sorted(digests):
+            await self._engines.load(sha256)
         if is_unloaded:
             await self._database.write(lambda tx: models.mark_loaded(tx, model_id))
 

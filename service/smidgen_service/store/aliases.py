@@ -60,6 +60,15 @@ def names_of(tx: sqlite3.Connection, model_id: str) -> tuple[str, ...]:
     return tuple(row[0] for row in rows)
 
 
+def versions_of(tx: sqlite3.Connection, model_id: str) -> tuple[int, ...]:
+    """Returns the numbers of the versions that a model's aliases point at, each once, in order."""
+    rows = tx.execute(
+        "SELECT DISTINCT version FROM aliases WHERE tenant = ? AND model_id = ? ORDER BY version",
+        (current_tenant(), model_id),
+    )
+    return tuple(row[0] for row in rows)
+
+
 def move(tx: sqlite3.Connection, model_id: str, alias_id: str, made: AliasMove) -> AliasRecord:
     """Points an alias at a version, makes it if it is new, and notes the move."""
     alias = {"tenant": current_tenant(), "model_id": model_id, "alias_id": alias_id}

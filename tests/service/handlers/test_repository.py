@@ -17,9 +17,9 @@ from smidgen_service.handlers.batching import BatchPolicy
 from smidgen_service.handlers.repository import RepositoryHandler, most_samples
 from smidgen_service.handlers.versions import VersionResolver
 from smidgen_service.statistics import InferenceStatistics, StageTimes
-from smidgen_service.store import models
+from smidgen_service.store import aliases, models
 from smidgen_service.store.database import Database
-from smidgen_service.store.records import IndexEntry, ModelRecord, VersionRecord
+from smidgen_service.store.records import AliasMove, IndexEntry, ModelRecord, VersionRecord
 
 SPECS = (TensorSpec("x", "float32", (None, 4)),)
 NUMBERS = tuple(range(1, 12))
@@ -128,6 +128,16 @@ async def test_unloading_is_of_all_versions_and_loading_of_the_newest(
     generation = database.generation
     await handler.load("m")  # writes nothing, and so what is known stays known
     assert database.generation == generation
+
+
+async def test_versions_with_aliases_are_loaded_too(
+    handler: RepositoryHandler, engines: Engines, database: Database
+) -> None:
+    for alias, number in (("live", 3), ("shadow", 7), ("old", 3)):
+        move = AliasMove(number, None, is_rollback=False, time=0)
+        await database.write(lambda tx, a=alias, m=move: aliases.move(tx, "m", a, m))
+    await handler.load("m")
+    assert engines.loaded == {digest(3), digest(7), digest(11)}
 
 
 async def test_what_cannot_be_loaded_stays_as_it_is(handler: RepositoryHandler) -> None:
