@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager
 
 import numpy as np
 
-from smidgen.errors import InvalidTensorError
+from smidgen.engine import Engine
+from smidgen.errors import InvalidTensorError, SmidgenError
 from smidgen_service.handlers.admission import Admission
 from smidgen_service.handlers.computation import Arrays
 from smidgen_service.handlers.engines import EngineCache
@@ -53,6 +54,8 @@ class Swapper:
     ) -> AsyncIterator[None]:
         """Keeps a version in memory for the time of the block, and runs it once for each shape.
 
+        After the block it stays, unless the block refuses to let it serve.
+
         Args:
             version: The version.
             like: The one that it takes the place of, whose requests tell which shapes will come.
@@ -62,21 +65,34 @@ class Swapper:
             TooLargeError: the engine alone takes more than all may.
             OverloadedError: engines in use leave no room for it.
         """
-        async with self._engines.using(version.sha256) as engine:
-            for arrays in self._examples(version, like):
-                try:
-                    async with self._admission.shared_place(0.0):
-                        await self._threads.run(engine.run, arrays)
-                except InvalidTensorError as error:  # zeros of such a shape are no example
-                    log("warm_up_refused", artifact=version.sha256, reason=error.reason)
-            self._engines.keep(version.sha256)
-            yield
+        try:
+            async with self._engines.using(version.sha256) as engine:
+                for arrays in self._examples(version, like):
+                    await self._warm(engine, arrays, version)
+                yield
+                # Last, since another call may have let it go before it served.
+                self._engines.keep(version.sha256)
+        except SmidgenError:
+            await self.let_go([version.sha256])
+            raise
 
     async def let_go(self, digests: Iterable[str]) -> None:
         """Unloads artifacts that serve nobody any more, each after its last request."""
         wanted = tuple(digests)
-        for sha256 in await self._database.read(lambda tx: unserved(tx, wanted)):
+        while True:
+            generation = self._database.generation
+            found = await self._database.read(lambda tx: unserved(tx, wanted))
+            if generation == self._database.generation:
+                break  # else one of them may serve by now
+        for sha256 in found:
             self._engines.retire(sha256)
+
+    async def _warm(self, engine: Engine, arrays: Arrays, version: VersionRecord) -> None:
+        try:
+            async with self._admission.shared_place(0.0):
+                await self._threads.run(engine.run, arrays)
+        except InvalidTensorError as error:  # zeros of such a shape are no example
+            log("warm_up_refused", artifact=version.sha256, reason=error.reason)
 
     def _examples(self, version: VersionRecord, like: VersionRecord | None) -> Iterator[Arrays]:
         """Yields zeros of the shapes that came of late, and of one sample where none fit."""

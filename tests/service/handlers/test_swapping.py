@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import pytest
 from smidgen.artifact import encode_artifact
 from smidgen.formats.model_file import ModelFormat
 from smidgen.tensor_spec import TensorSpec
-from smidgen_service.errors import DataLossError
+from smidgen_service.errors import ConflictError, DataLossError
 from smidgen_service.handlers.admission import Admission
 from smidgen_service.handlers.engines import EngineCache, EngineLimits
 from smidgen_service.handlers.run_times import RunTimes, Shapes
@@ -115,6 +115,47 @@ async def test_a_version_that_cannot_be_read_is_not_ready(world: World) -> None:
     with pytest.raises(DataLossError):
         async with world.swapper.ready(OLD, like=None):
             raise AssertionError("the block is not entered")
+
+
+async def test_a_version_that_is_refused_in_the_end_goes(world: World) -> None:
+    with pytest.raises(ConflictError):
+        async with world.swapper.ready(world.version, like=None):
+            raise ConflictError("somebody else was faster")
+    assert not world.engines.has(world.version.sha256)
+
+
+async def test_a_version_that_others_let_go_meanwhile_stays(world: World) -> None:
+    async with world.swapper.ready(world.version, like=None):
+        await world.swapper.let_go([world.version.sha256])
+    assert world.engines.has(world.version.sha256)
+
+
+async def test_what_comes_to_serve_while_it_is_looked_at_stays(
+    world: World, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sha256 = world.version.sha256
+    await world.engines.load(sha256)
+    looks = 0
+
+    def insert(tx: sqlite3.Connection) -> None:
+        models.insert(tx, MODEL)
+        models.insert_version(tx, world.version)
+
+    read = database.read
+
+    async def read_late(work: Callable[[sqlite3.Connection], set[str]]) -> set[str]:
+        nonlocal looks
+        looks += 1
+        found = await read(work)
+        if looks == 1:
+            await database.write(insert)
+        return found
+
+    monkeypatch.setattr(database, "read", read_late)
+    await world.swapper.let_go([sha256])
+    assert (looks, world.engines.has(sha256)) == (2, True)
+    monkeypatch.undo()
+    assert await database.read(lambda tx: unserved(tx, [sha256])) == set()
 
 
 async def test_what_serves_stays_and_the_rest_goes(world: World, database: Database) -> None:
