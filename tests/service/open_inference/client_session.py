@@ -63,9 +63,12 @@ def failure(call: Callable[[], object]) -> list[str]:
 
 
 def health(s: Session) -> Any:
-    models = [("simple", ""), ("simple", "1"), ("simple", "9"), ("absent", ""), ("float-model", "")]
+    models = [
+        *(("simple", ""), ("simple", "1"), ("simple", "9"), ("absent", ""), ("float-model", "")),
+        ("simple", "one"),  # an alias, which there is not
+    ]
     ready = [s.client.is_model_ready(*model) for model in models]
-    malformed = failure(lambda: s.client.is_model_ready("simple", "one"))
+    malformed = failure(lambda: s.client.is_model_ready("simple", "1.0"))
     return [s.client.is_server_live(), s.client.is_server_ready(), ready, malformed]
 
 

@@ -112,7 +112,7 @@ def test_client_is_the_one_that_is_pinned(found: Found) -> None:
 def test_health(found: Found) -> None:
     live, ready, models, malformed = found("health")
     assert (live, ready) == (True, True)
-    assert models == [True, True, False, False, False]
+    assert models == [True, True, False, False, False, False]
     assert malformed[0] == INVALID
 
 
