@@ -14,13 +14,21 @@ from smidgen_service.security.principals import CALLER
 from smidgen_service.surroundings import Call, Method, Watch
 
 MOST_LOGGED_PER_SECOND = 100
+_MANY = frozenset(
+    (
+        grpc.StatusCode.OK,
+        grpc.StatusCode.UNAUTHENTICATED,
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+    )
+)
 
 
 class CallLog:
     """Logs calls.
 
-    Of successful calls and of those without valid credentials, which anyone can make, at most
-    MOST_LOGGED_PER_SECOND are logged, of other failed ones every one.
+    Of successful calls, of those without valid credentials, which anyone can make, and of those
+    that a full server refuses, at most MOST_LOGGED_PER_SECOND are logged, of other failed ones
+    every one. Metrics count them all.
     """
 
     def __init__(self) -> None:
@@ -48,7 +56,7 @@ class _LoggedMethod(Watch):
 
     def ended(self, call: Call) -> None:
         """Logs a call."""
-        is_plain = call.code in (grpc.StatusCode.OK, grpc.StatusCode.UNAUTHENTICATED)
+        is_plain = call.code in _MANY
         is_logged = not is_plain or (self._calls.may_log() and not self._is_probe)
         level = logging.INFO if is_logged else logging.DEBUG
         if not LOGGER.isEnabledFor(level):

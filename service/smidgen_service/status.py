@@ -198,12 +198,17 @@ def _trailers(
 
 def _size(message: str, trailers: tuple[tuple[str, str | bytes], ...]) -> int:
     """Bounds the bytes on the wire: percent-encoded message, base64 of binary values."""
-    encoded = sum(1 if 0x20 <= byte < 0x7F and byte != 0x25 else 3 for byte in message.encode())
+    is_plain = message.isascii() and message.isprintable() and "%" not in message
+    encoded = len(message) if is_plain else _percent_encoded_bytes(message)
     values = sum(
         len(key) + 32 + (len(value) * 4 // 3 + 4 if isinstance(value, bytes) else len(value))
         for key, value in trailers
     )
     return encoded + values + 64
+
+
+def _percent_encoded_bytes(message: str) -> int:
+    return sum(1 if 0x20 <= byte < 0x7F and byte != 0x25 else 3 for byte in message.encode())
 
 
 def _cut(text: str, most: int) -> str:
