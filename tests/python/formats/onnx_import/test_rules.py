@@ -260,6 +260,15 @@ CASES: dict[str, Case] = {
         [node("Range", ["a", "b", "c"], ["r"]), node("Cast", ["r"], ["f"], to=TensorProto.FLOAT),
          node("Mul", ["x", "f"], ["y"])],
         MATRIX, {"a": np.array(7), "b": np.array(-5), "c": np.array(-2)}),
+    "range of floats": Case(
+        [node("Range", ["a", "b", "c"], ["r"]), node("Mul", ["x", "r"], ["y"])],
+        MATRIX, {name: np.array(number, np.float32)
+                 for name, number in (("a", 0.7), ("b", -1.0), ("c", -0.3))}),
+    "range of floats up to an extent": Case(
+        [node("Shape", ["x"], ["s"], start=1, end=2), node("Squeeze", ["s"], ["n"]),
+         node("Cast", ["n"], ["f"], to=TensorProto.FLOAT), node("Range", ["a", "f", "c"], ["r"]),
+         node("Mul", ["x", "r"], ["y"])],
+        MATRIX, {"a": np.array(0, np.float32), "c": np.array(1, np.float32)}),
     "quotients of sizes round to zero": Case(
         [node("Shape", ["x"], ["s"], start=1, end=2), node("Sub", ["s", "nine"], ["less"]),
          node("Div", ["less", "two"], ["half"]),

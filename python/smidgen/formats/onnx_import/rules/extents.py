@@ -18,6 +18,7 @@ from smidgen.formats.onnx_import.call import (
     Comparison,
     Extents,
     IfBatchIs,
+    Input,
     Result,
     Rule,
     SamplePlaces,
@@ -34,8 +35,10 @@ from smidgen.graph.arguments import (
     Constant,
     Size,
     UnsupportedCase,
+    Weight,
 )
 from smidgen.graph.batch_extents import computed_extent, factor_of
+from smidgen.graph.operations import FLOAT32
 
 Attempt = Callable[[Call], "Sequence[Result] | None"]
 MOST_RANGE = 1 << 22
@@ -350,7 +353,18 @@ def _one_size(call: Call, index: int) -> Size:
 
 
 def range_(call: Call) -> Sequence[Result]:
-    """Range of integers."""
+    """Range."""
+    if all(_is_float(call.operand(index)) for index in range(3)):
+        start, limit, step = (call.number_in(index) for index in range(3))
+        return [call.one("arange.start_step", start=start, end=limit, step=step)]
+    return _range_of_integers(call)
+
+
+def _is_float(value: Input) -> bool:
+    return isinstance(value, Constant | Weight) and value.dtype == FLOAT32
+
+
+def _range_of_integers(call: Call) -> Sequence[Result]:
     start, limit, step = (_one_size(call, index) for index in range(3))
     if limit is BATCH_SIZE:
         if (start, step) != (0, 1):
