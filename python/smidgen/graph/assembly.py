@@ -335,7 +335,8 @@ class Assembly:
             return reshaped
         if source.number in self._repeated and shape[:1] == (None,):
             repeated = self._repeated[source.number]
-            return self._repeat(origin, Constant(repeated.array.reshape([n or 1 for n in shape])))
+            reshaped = Constant(repeated.array.reshape([n or 1 for n in shape]))
+            return _in_memory_of(source, self._repeat(origin, reshaped))
         before = self._origins.get(source.number, source)
         if shape == before.shape:
             return replace(source, number=before.number, shape=shape)

@@ -416,6 +416,20 @@ def test_a_written_view_is_no_output(tmp_path: Path) -> None:
         read_pt2(path)
 
 
+@pytest.mark.parametrize("is_view_written", [True, False])
+def test_a_reshaped_filling_is_a_view_of_it(tmp_path: Path, is_view_written: bool) -> None:
+    class Writer(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            filling = torch.zeros_like(x)
+            view = filling.view(-1, 2, 2)
+            (view if is_view_written else filling).add_(0.5)
+            return x * (filling if is_view_written else view.flatten(1))
+
+    path = export(tmp_path / "m.pt2", Writer(), torch.randn(2, 4))
+    with pytest.raises(UnsupportedOperatorError, match="memory that 'add_' has written to"):
+        read_pt2(path)
+
+
 def test_writing_to_the_input_changes_later_uses_of_it(tmp_path: Path) -> None:
     class Writer(nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
