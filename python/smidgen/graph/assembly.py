@@ -333,6 +333,8 @@ class Assembly:
             if not np.may_share_memory(reshaped.array, source.array):
                 self.charge(reshaped)  # transposed elements are copied
             return reshaped
+        if shape == source.shape:
+            return source
         if source.number in self._repeated and shape[:1] == (None,):
             repeated = self._repeated[source.number]
             reshaped = Constant(repeated.array.reshape([n or 1 for n in shape]))

@@ -430,6 +430,18 @@ def test_a_reshaped_filling_is_a_view_of_it(tmp_path: Path, is_view_written: boo
         read_pt2(path)
 
 
+def test_a_view_of_a_filling_in_its_own_shape_writes_to_it(tmp_path: Path) -> None:
+    class Writer(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            filling = torch.zeros_like(x)
+            filling.view(filling.size(0), -1).add_(0.5)
+            return x * filling
+
+    model = read_pt2(export(tmp_path / "m.pt2", Writer(), torch.randn(2, 4)))
+    x = torch.randn(5, 4)
+    torch.testing.assert_close(build_graph(model)(x), x / 2)
+
+
 def test_writing_to_the_input_changes_later_uses_of_it(tmp_path: Path) -> None:
     class Writer(nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
