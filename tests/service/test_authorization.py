@@ -70,6 +70,7 @@ REFERENCES = {
     "calibration_dataset",
     "train_job",
     "base_calibrations",
+    "shards",
 }
 LETS_IN = {grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED}
 FAULTS = {grpc.StatusCode.UNKNOWN, grpc.StatusCode.INTERNAL}
@@ -276,6 +277,14 @@ def naming(names: Mapping[str, str]) -> Requests:
             "alias",
             [models.DeleteAliasRequest(name=names["alias"], validate_only=True)],
         ),
+        "smidgen.v1.DatasetService/CreateDataset": (
+            "dataset",
+            [
+                data.CreateDatasetRequest(
+                    dataset_id="joined", shards=[dataset, dataset], validate_only=True
+                )
+            ],
+        ),
         "smidgen.v1.DatasetService/GetDataset": ("dataset", [data.GetDatasetRequest(name=dataset)]),
         "smidgen.v1.DatasetService/DeleteDataset": (
             "dataset",
@@ -363,6 +372,11 @@ def foreign_references(names: Mapping[str, str]) -> dict[str, tuple[str, Message
 
     calibration, dataset, job = names["calibration"], names["dataset"], names["job"]
     return {
+        "create-shard": (
+            "smidgen.v1.DatasetService/CreateDataset",
+            dataset_service_pb2.CreateDatasetRequest(dataset_id="joined", shards=[dataset]),
+            "dataset",
+        ),
         "calibrate-dataset": (calibrate, header(dataset=dataset), "dataset"),
         "calibrate-base": (calibrate, header(base_calibrations=[calibration]), "calibration"),
         "train-calibration": (

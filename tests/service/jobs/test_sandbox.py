@@ -89,6 +89,17 @@ def found(tmp_path_factory: pytest.TempPathFactory, listener: socket.socket) -> 
         return confined(tmp_path_factory.mktemp("confined"), listener)
 
 
+def test_a_task_names_its_files_where_the_server_puts_them(tmp_path: Path) -> None:
+    model, first, second = (str(tmp_path / name) for name in ("model", "first", "second"))
+    task = {
+        "model": model,
+        "dataset": {"paths": [first, "/etc/passwd", second], "format": "npz"},
+        "evaluation": None,
+        "config": {"paths": [str(tmp_path / "other")]},
+    }
+    assert [str(path) for path in layers.files_of(task, tmp_path)] == [model, first, second]
+
+
 def test_worker_can_do_its_work_and_nothing_else(found: Any) -> None:
     outcomes = found["outcomes"]
     assert {name for name in ALLOWED if outcomes[name] == "done"} == ALLOWED, outcomes

@@ -10,10 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from smidgen.formats.dataset import DatasetFormat
 from smidgen_service.errors import DataDirectoryError
 from smidgen_service.maintenance.findings import CheckReport, Problem
 from smidgen_service.maintenance.fsck import check, repair
+from smidgen_service.store import datasets
 from smidgen_service.store.blobs import BlobStore
+from smidgen_service.store.records import DatasetFile, DatasetRecord
 from tests.service.maintenance.filled_directory import (
     INTERRUPTED,
     KINDS,
@@ -74,6 +77,30 @@ def test_damaged_and_missing_files_are_named_with_what_needs_them(
     assert problems(report) == [(Problem.BLOB_MISSING, filled.subject(path))]
     assert report.findings[0].needed_by == (needed_by,)
     assert not report.is_sound
+
+
+def test_damaged_shards_are_named_with_their_dataset(
+    filled: FilledDirectory, tmp_path: Path
+) -> None:
+    before = check(filled.root)
+    blobs = BlobStore(filled.data_dir.blobs)
+    shards = tuple(
+        DatasetFile(put(blobs, tmp_path, data), len(data)) for data in (b"first", b"second")
+    )
+    record = DatasetRecord("all", DatasetFormat.NPZ, "0" * 64, 11, 2, (), 1, shards)
+    connection = sqlite3.connect(filled.data_dir.database, isolation_level=None)
+    connection.row_factory = sqlite3.Row
+    datasets.insert(connection, record)
+    connection.close()
+    report = check(filled.root)
+    assert report.findings == ()
+    assert report.row_count == before.row_count + 1
+    assert report.blob_count == before.blob_count + 2
+    path = blobs.path(shards[1].sha256)
+    path.unlink()
+    (finding,) = check(filled.root).findings
+    assert (finding.problem, finding.subject) == (Problem.BLOB_MISSING, filled.subject(path))
+    assert finding.needed_by == ("datasets/all",)
 
 
 def test_damaged_rows_are_named(filled: FilledDirectory) -> None:

@@ -50,6 +50,17 @@ def test_damaged_file_is_data_loss(blobs: BlobStore, tmp_path: Path) -> None:
     assert caught.value.reason == "STORED_BYTES_MISSING"
 
 
+def test_several_files_are_pinned_at_once(blobs: BlobStore, tmp_path: Path) -> None:
+    first, second = (put(blobs, tmp_path, data) for data in (b"a", b"b"))
+    with blobs.pinned(first):
+        with blobs.pinned(first, second, first):
+            assert not blobs.delete(first)
+            assert not blobs.delete(second)
+        assert not blobs.delete(first)
+        assert blobs.delete(second)
+    assert blobs.delete(first)
+
+
 def test_pinned_files_are_not_deleted(blobs: BlobStore, tmp_path: Path) -> None:
     kept, unneeded = (put(blobs, tmp_path, data) for data in (b"a", b"b"))
     with blobs.pinned(kept):

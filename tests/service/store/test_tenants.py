@@ -314,7 +314,9 @@ ACROSS_TENANTS = {
     "references.py": set(),
     "uploads.py": {"expired", "forget_expired"},
 }
-TABLES = "aliases|alias_moves|models|versions|datasets|calibrations|jobs|requests|uploads"
+TABLES = (
+    "aliases|alias_moves|models|versions|datasets|dataset_files|calibrations|jobs|requests|uploads"
+)
 
 
 def test_statements_name_the_tenant() -> None:
