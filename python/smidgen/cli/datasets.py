@@ -12,7 +12,7 @@ from smidgen.cli.options import DEFAULT_TARGET, AsJson, Server, ValidateOnly
 from smidgen.cli.output import emit
 from smidgen.cli.views import dataset_view, facts, listing, moment, size, specs
 
-app = typer.Typer(help="List, show and delete datasets.", no_args_is_help=True)
+app = typer.Typer(help="List, show, join and delete datasets.", no_args_is_help=True)
 
 Dataset = Annotated[str, typer.Argument(help="Id of a dataset.")]
 
@@ -35,6 +35,23 @@ def get_dataset(dataset: Dataset, server: Server = DEFAULT_TARGET, as_json: AsJs
     """Show a dataset."""
     with connect(server) as client:
         found = client.get_dataset(dataset)
+    emit(to_document(found), dataset_view(found), as_json=as_json)
+
+
+@app.command("create")
+def create_dataset(
+    dataset: Annotated[str, typer.Argument(help="Id of the new dataset.")],
+    shards: Annotated[list[str], typer.Argument(help="Ids of datasets, in order.")],
+    validate_only: ValidateOnly = False,
+    server: Server = DEFAULT_TARGET,
+    as_json: AsJson = False,
+) -> None:
+    """Make one dataset of stored ones: their samples one after the other.
+
+    Nothing is copied, and the shards may be deleted afterwards.
+    """
+    with connect(server) as client:
+        found = client.create_dataset(dataset, shards, validate_only=validate_only)
     emit(to_document(found), dataset_view(found), as_json=as_json)
 
 

@@ -21,6 +21,9 @@ from smidgen.client.uploads import MODEL_FORMATS, TransferProgress
 from smidgen.formats.model_file import ModelFormat
 
 File = Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="File to upload.")]
+FileOrFolder = Annotated[
+    Path, typer.Argument(exists=True, help="File to upload, or a folder of shards.")
+]
 Id = Annotated[
     str | None,
     typer.Argument(help="Id on the server: a-z, 0-9 and hyphens. Default: from the file's name."),
@@ -70,7 +73,7 @@ def upload(
 
 
 def dataset(
-    path: File,
+    path: FileOrFolder,
     dataset_id: Id = None,
     *,
     request_id: RequestId = "",
@@ -86,6 +89,10 @@ def dataset(
     of WebDataset, a `.zip` file has a folder of images for each class; both hold JPEG or PNG. A
     `.parquet` file of images is made a shard before it leaves this machine, as `smidgen shard` does
     it.
+
+    The files of a folder, all of one format, become one dataset in the order of their names. Each
+    is stored as a dataset of its own first, NAME-000 and so on, so that what was broken off goes on
+    where it stopped when the command is repeated; these may be deleted afterwards.
     """
     with connect(server) as client, _transfer_bar(path.name, as_json) as on_progress:
         found = client.upload_dataset(

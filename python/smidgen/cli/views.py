@@ -132,6 +132,7 @@ def dataset_view(dataset: datasets_pb.Dataset) -> RenderableType:
             ("Dataset", dataset.name),
             ("Samples", dataset.sample_count),
             ("Arrays", specs(dataset.arrays)),
+            ("Files", dataset.file_count),
             ("Size", size(dataset.size_bytes)),
             ("SHA-256", dataset.sha256),
             ("Created", moment(dataset.create_time)),

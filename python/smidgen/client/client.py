@@ -31,6 +31,7 @@ from smidgen.client.paging import pages
 from smidgen.client.patience import Patience
 from smidgen.client.requests import Batch, new_request_id
 from smidgen.client.results import InferResult, decode_result
+from smidgen.client.shards import plan_shards
 from smidgen.client.uploads import (
     LocalFile,
     TransferProgress,
@@ -49,6 +50,7 @@ from smidgen.config import (
     QATConfig,
 )
 from smidgen.data.parquet import as_archive
+from smidgen.errors import InvalidConfigError
 from smidgen.v1 import dataset_service_pb2 as datasets_pb
 from smidgen.v1 import job_service_pb2 as jobs_pb
 from smidgen.v1 import model_service_pb2 as models_pb
@@ -199,10 +201,76 @@ class Client:
         Resumes as upload_model does. A `.parquet` file whose format is not given is rewritten as a
         shard of WebDataset first.
 
-        Raises: InvalidDatasetError where the extension tells no format, or the Parquet file is
-            malformed; MissingExtraError; OSError; RemoteError.
+        Of a folder, each file becomes a dataset of its own, `{dataset_id}-000` and so on in the
+        order of their names, and these are joined. Called again after it was broken off, it sends
+        what is not there yet.
+
+        Raises: InvalidDatasetError where the extension tells no format, the Parquet file is
+            malformed, or the folder holds files of several formats; InvalidConfigError where
+            validate_only is asked of a folder; MissingExtraError; OSError; RemoteError.
         """
         given = Path(path)
+        if not given.is_dir():
+            return self._upload_file(
+                given, dataset_id, file_format, request_id, on_progress, validate_only=validate_only
+            )
+        if validate_only:
+            raise InvalidConfigError(
+                "The files of a folder can only be joined when they are stored. Validate them one "
+                "by one.",
+                reason="VALIDATE_ONLY_OF_FOLDER",
+                field="validate_only",
+            )
+        names = [
+            self._upload_file(
+                shard.path,
+                shard.dataset_id,
+                file_format,
+                shard.request_id,
+                shard.report_to(on_progress),
+                is_shard=True,
+            ).name
+            for shard in plan_shards(given, dataset_id, request_id)
+        ]
+        return self.create_dataset(dataset_id, names, request_id=request_id)
+
+    def create_dataset(
+        self,
+        dataset_id: str,
+        shards: Sequence[str],
+        *,
+        request_id: str = "",
+        validate_only: bool = False,
+    ) -> datasets_pb.Dataset:
+        """Makes one dataset of stored ones: their samples one after the other, in this order.
+
+        Nothing is copied, and the shards may be deleted afterwards.
+
+        Raises: RemoteError.
+        """
+        request = datasets_pb.CreateDatasetRequest(
+            dataset_id=dataset_id,
+            shards=[dataset_name(shard) for shard in shards],
+            request_id=request_id or new_request_id(),
+            validate_only=validate_only,
+        )
+        return self._caller.unary(self._datasets.CreateDataset, request)
+
+    def _upload_file(
+        self,
+        given: Path,
+        dataset_id: str,
+        file_format: datasets_pb.DatasetFormat.ValueType | None,
+        request_id: str,
+        on_progress: TransferProgress,
+        *,
+        validate_only: bool = False,
+        is_shard: bool = False,
+    ) -> datasets_pb.Dataset:
+        """Uploads one file; a shard that is there already, with the same bytes, is taken as it is.
+
+        Raises: See upload_dataset.
+        """
         with as_archive(given) if file_format is None else nullcontext(given) as archive:
             file = LocalFile.inspect(archive)
             header = datasets_pb.UploadDatasetHeader(
@@ -213,7 +281,7 @@ class Client:
                 request_id=request_id or new_request_id(),
                 validate_only=validate_only,
             )
-            return Upload(
+            upload = Upload(
                 caller=self._caller,
                 get_upload=self._models.GetUpload,
                 method=self._datasets.UploadDataset,
@@ -222,7 +290,16 @@ class Client:
                 file=file,
                 request_id=header.request_id,
                 is_continued=bool(request_id),
-            ).run(self._patience(), on_progress)
+            )
+            try:
+                return upload.run(self._patience(), on_progress)
+            except RemoteError as error:
+                if not is_shard or error.code != "ALREADY_EXISTS":
+                    raise
+                found = self.get_dataset(dataset_id)
+                if (found.sha256, found.format) != (header.sha256, header.format):
+                    raise
+                return found
 
     def download_artifact(
         self,

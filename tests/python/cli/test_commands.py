@@ -82,6 +82,23 @@ def test_calibrate_with_local_samples(smidgen: Smidgen, state: State, images: Pa
     assert "calibrations/c1" in smidgen("calibrations", "list").out
 
 
+def test_folder_of_shards(smidgen: Smidgen, state: State, tmp_path: Path) -> None:
+    folder = tmp_path / "Parts v2"
+    folder.mkdir()
+    for name in ("b.npz", "a.npz"):
+        (folder / name).write_bytes(name.encode())
+    document = smidgen("dataset", folder, "--json").document
+    assert (document["name"], document["file_count"]) == ("datasets/parts-v2", 2)
+    joined = smidgen("datasets", "create", "again", "parts-v2-001", "parts-v2-000", "--json")
+    assert joined.document["name"] == "datasets/again"
+    assert list(state.last_request.shards) == ["datasets/parts-v2-001", "datasets/parts-v2-000"]
+    assert smidgen("datasets", "create", "more", "again", "--validate-only").code == 0
+    assert "datasets/more" not in state.datasets
+    assert "2" in next(
+        line for line in smidgen("datasets", "get", "again").out.splitlines() if "Files" in line
+    )
+
+
 def test_calibrate_on_a_stored_dataset(smidgen: Smidgen, state: State) -> None:
     assert smidgen("calibrate", "digits", "--dataset", "train", "--json").code == 0
     assert state.calibrate_headers[0].dataset == "datasets/train"

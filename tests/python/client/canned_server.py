@@ -276,6 +276,7 @@ class Datasets(datasets_grpc.DatasetServiceServicer):
 
     def UploadDataset(self, request_iterator, context):
         header = next(request_iterator).header
+        self._check_free(header.dataset_id, context)
         data = take_chunks(self.state, header, request_iterator, context)
         dataset = datasets_pb.Dataset(
             name=f"datasets/{header.dataset_id}",
@@ -286,6 +287,26 @@ class Datasets(datasets_grpc.DatasetServiceServicer):
         )
         self.state.datasets[dataset.name] = dataset
         return dataset
+
+    def CreateDataset(self, request, context):
+        self.state.last_request = request
+        self._check_free(request.dataset_id, context)
+        shards = [
+            self.GetDataset(datasets_pb.GetDatasetRequest(name=n), context) for n in request.shards
+        ]
+        dataset = datasets_pb.Dataset(
+            name=f"datasets/{request.dataset_id}",
+            format=shards[0].format,
+            sample_count=sum(shard.sample_count for shard in shards),
+            file_count=len(shards),
+        )
+        if not request.validate_only:
+            self.state.datasets[dataset.name] = dataset
+        return dataset
+
+    def _check_free(self, dataset_id, context):
+        if f"datasets/{dataset_id}" in self.state.datasets:
+            refuse(context, grpc.StatusCode.ALREADY_EXISTS, "taken", reason="DATASET_EXISTS")
 
     def GetDataset(self, request, context):
         if request.name not in self.state.datasets:
