@@ -102,14 +102,17 @@ $(VENV)/.fuzz: $(VENV)/.dependencies requirements-fuzz.lock
 FUZZ_SECONDS ?= 60
 FUZZ_TARGETS ?= pt2 onnx artifact shard folders
 FUZZ_RUNS := $(addprefix fuzz-,$(FUZZ_TARGETS))
-.PHONY: $(FUZZ_RUNS)
+.PHONY: $(FUZZ_RUNS) fuzz-calls
 
-fuzz: $(FUZZ_RUNS) ## Feed every reader mutated files, FUZZ_SECONDS each
+fuzz: $(FUZZ_RUNS) fuzz-calls ## Feed every reader mutated files, and every method of a server hostile calls, FUZZ_SECONDS each
 
 $(FUZZ_RUNS): fuzz-%: setup $(VENV)/.fuzz
 	$(BIN)/python -m fuzz $* --seconds $(FUZZ_SECONDS)
 
-fuzz-corpus: fuzz ## Fuzz, and keep the smallest inputs that reach all that was reached
+fuzz-calls: setup
+	$(BIN)/python -m fuzz.calls --seconds $(FUZZ_SECONDS)
+
+fuzz-corpus: $(FUZZ_RUNS) ## Fuzz, and keep the smallest inputs that reach all that was reached
 	for target in $(FUZZ_TARGETS); do $(BIN)/python -m fuzz $$target --keep || exit 1; done
 
 $(VENV)/.coverage-models: $(VENV)/.dependencies requirements-coverage.lock

@@ -7,7 +7,6 @@ call.
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from smidgen_service.errors import TooLargeError
 from smidgen_service.lifecycle import Lifecycle
 from smidgen_service.methods import is_always_served
 from smidgen_service.security.gate import Gate
+from smidgen_service.silence import MessageReader
 from smidgen_service.surroundings import Context, Surroundings, Way
 
 MOST_METADATA_BYTES = 8192
@@ -42,14 +42,16 @@ class _Route:
 class Router(grpc.GenericRpcHandler):
     """Finds the handlers of calls, and refuses calls with bad credentials or too many headers.
 
-    Calls that need no credentials have little time for their message: grpc waits for that of a
-    unary call as long as its client likes.
+    Of a call of one message it reads that itself, and gives up in time: grpc would wait as long as
+    the client likes, and for ever where the client ends its side without a message.
 
     Args:
         gate: Decides by the headers.
         surroundings: What calls pass on their way to their handlers.
         lifecycle: Ends streams that have no end of their own.
         handlers: The handlers by path.
+        silence_s: How long a call may take to send its message, in seconds; PUBLIC_SILENCE_S where
+            it needs no credentials.
     """
 
     def __init__(
@@ -58,14 +60,18 @@ class Router(grpc.GenericRpcHandler):
         surroundings: Surroundings,
         lifecycle: Lifecycle,
         handlers: Mapping[str, Any],
+        *,
+        silence_s: float,
     ) -> None:
         self._gate = gate
         self._routes: dict[str, _Route] = {}
+        own_reader = MessageReader(silence_s)
+        public_reader = MessageReader(min(silence_s, PUBLIC_SILENCE_S))
         for path, handler in handlers.items():
             is_endless = handler.response_streaming and is_always_served(path)
             way = surroundings.way(_watched(handler, lifecycle) if is_endless else handler, path)
-            route = _hurried(way.handler) if gate.is_public(path) else way.handler
-            self._routes[path] = _Route(route, way)
+            reader = public_reader if gate.is_public(path) else own_reader
+            self._routes[path] = _Route(_hurried(way.handler, way, reader), way)
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> Handler | None:
         """Returns the handler of a call, or one that refuses it; an unknown method has none."""
@@ -129,17 +135,26 @@ def _watched(handler: Any, lifecycle: Lifecycle) -> Handler:
     )
 
 
-def _hurried(handler: Any) -> Handler:
+def _hurried(handler: Any, way: Way, reader: MessageReader) -> Handler:
     """Returns a handler that reads the message itself, and gives up in time."""
     if handler.request_streaming:
         return cast(Handler, handler)
     behaviour = handler.unary_stream if handler.response_streaming else handler.unary_unary
 
-    async def answer(messages: AsyncIterator[Any], context: Context) -> Any:
-        return await behaviour(await _message(messages, context), context)
+    async def answer(_messages: object, context: Context) -> Any:
+        try:
+            message = await reader.read(context)
+        except SmidgenError as error:
+            return await way.refuse(error, context)
+        return await behaviour(message, context)
 
-    async def generate(messages: AsyncIterator[Any], context: Context) -> AsyncIterator[Any]:
-        async for response in behaviour(await _message(messages, context), context):
+    async def generate(_messages: object, context: Context) -> AsyncIterator[Any]:
+        try:
+            message = await reader.read(context)
+        except SmidgenError as error:
+            await way.refuse(error, context)
+            return
+        async for response in behaviour(message, context):
             yield response
 
     factory: Callable[..., Handler] = (
@@ -152,11 +167,3 @@ def _hurried(handler: Any) -> Handler:
         request_deserializer=handler.request_deserializer,
         response_serializer=handler.response_serializer,
     )
-
-
-async def _message(messages: AsyncIterator[Any], context: Context) -> Any:
-    try:
-        async with asyncio.timeout(PUBLIC_SILENCE_S):
-            return await anext(messages)
-    except (TimeoutError, StopAsyncIteration):
-        await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "the call has sent no message")

@@ -58,7 +58,7 @@ from smidgen_service.servicers.registration import add_service
 from smidgen_service.servicers.reports import ReportServicer
 from smidgen_service.settings import Settings
 from smidgen_service.store.database import DatabaseDamagedError, SchemaTooNewError
-from smidgen_service.surroundings import Surroundings, rpc_type
+from smidgen_service.surroundings import GRPC_LOGGER, Surroundings, is_of_a_fault, rpc_type
 
 _PROTOS: tuple[FileDescriptor, ...] = (
     model_service_pb2.DESCRIPTOR,
@@ -86,6 +86,7 @@ def serve(settings: Settings) -> int:
     """Runs the server until it is told to stop; returns the exit code of the process."""
     _raise_file_limit()
     configure(settings.log_format, settings.log_level)
+    logging.getLogger(GRPC_LOGGER).addFilter(is_of_a_fault)
     data_dir = DataDir(settings.data_dir.resolve())
     try:
         with data_dir.locked():
@@ -223,7 +224,13 @@ class Server:
             (Authorize(gate), WhileServing(self._lifecycle)),
             silence_s=self._settings.stream_idle_seconds,
         )
-        return Router(gate, surroundings, self._lifecycle, registry.methods)
+        return Router(
+            gate,
+            surroundings,
+            self._lifecycle,
+            registry.methods,
+            silence_s=self._settings.stream_idle_seconds,
+        )
 
     def _limits_of(self, tenant: str) -> TenantLimits:
         own = self._authenticator.limits_of(tenant)

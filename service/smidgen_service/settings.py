@@ -76,7 +76,8 @@ class Settings(BaseSettings):
     blob_grace_seconds: int = Field(600, ge=0)
     """How long a stored file stays after the last model, dataset or job that needed it."""
     stream_idle_seconds: float = Field(60.0, gt=0)
-    """Longest silence of a client within an upload or a calibration."""
+    """Longest silence of a client within an upload or a calibration, and before the message of any
+    other call."""
     stream_seconds: float = Field(3600.0, gt=0)
     """Longest duration of one upload or calibration; a broken upload can be continued after it."""
     engine_threads: int = Field(1, ge=1, le=256)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import logging
 import os
 import re
 import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Never
 
 import grpc
 from google.protobuf.message import DecodeError
@@ -22,6 +23,7 @@ from smidgen_service.errors import DeadlineError, malformed_message
 from smidgen_service.faults import hide
 from smidgen_service.logs import REQUEST_ID
 
+GRPC_LOGGER = "grpc._cython.cygrpc"
 REQUEST_ID_HEADER = "x-request-id"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -172,7 +174,7 @@ class Way:
         call = self._begin(context)
         ending = self._fail(call, error)
         if ending is not None:
-            await context.abort(ending.code, ending.message, ending.trailers)
+            await _abort(context, ending)
 
     async def _answer(self, request: Any, context: Context) -> Any:
         call = self._begin(context)
@@ -181,7 +183,7 @@ class Way:
         except BaseException as error:
             ending = self._fail(call, error)
             if ending is None:
-                raise
+                raise _of_one_that_left(error) from None
         else:
             self._sent()
             self._end(call)
@@ -190,7 +192,7 @@ class Way:
             if call.is_id_sent and not self._method.is_server_stream:
                 await context.send_initial_metadata(((REQUEST_ID_HEADER, call.request_id),))
             return response
-        return await context.abort(ending.code, ending.message, ending.trailers)
+        await _abort(context, ending)
 
     async def _generate(self, request: Any, context: Context) -> AsyncIterator[Any]:
         call = self._begin(context)
@@ -201,11 +203,11 @@ class Way:
         except BaseException as error:
             ending = self._fail(call, error)
             if ending is None:
-                raise
+                raise _of_one_that_left(error) from None
         else:
             self._end(call)
             return
-        await context.abort(ending.code, ending.message, ending.trailers)
+        await _abort(context, ending)
 
     def _begin(self, context: Context) -> Call:
         call = Call(self._method, context)
@@ -237,7 +239,7 @@ class Way:
     def _fail(self, call: Call, error: BaseException) -> status.Ending | None:
         """Returns the status for an error; None where grpc has one already."""
         ending = None
-        if isinstance(error, (asyncio.CancelledError, GeneratorExit)):
+        if isinstance(error, (asyncio.CancelledError, GeneratorExit, aio.InternalError)):
             remaining = call.context.time_remaining()
             is_late = remaining is not None and remaining <= 0
             call.code = grpc.StatusCode.DEADLINE_EXCEEDED if is_late else grpc.StatusCode.CANCELLED
@@ -269,6 +271,27 @@ class Way:
             watch.ended(call)
 
 
+async def _abort(context: Context, ending: status.Ending) -> Never:
+    """Ends a call in an error, as a cancelled one where its client has left meanwhile."""
+    try:
+        await context.abort(ending.code, ending.message, ending.trailers)
+    except aio.InternalError:
+        raise asyncio.CancelledError from None
+
+
+def _of_one_that_left(error: BaseException) -> BaseException:
+    """Returns what grpc is told: that something could not be sent to a client is no fault."""
+    return asyncio.CancelledError() if isinstance(error, aio.InternalError) else error
+
+
+def is_of_a_fault(record: logging.LogRecord) -> bool:
+    """Tells whether a line of grpc's log is about more than an answer whose client has left.
+
+    Anyone can leave, as often as they like, and each would cost a traceback of two pages.
+    """
+    return not (record.exc_info and isinstance(record.exc_info[1], aio.InternalError))
+
+
 async def begun_in_time(messages: AsyncIterator[Any], limit_s: float) -> AsyncIterator[Any]:
     """Yields messages of which the first must be there in time.
 
@@ -281,14 +304,19 @@ async def begun_in_time(messages: AsyncIterator[Any], limit_s: float) -> AsyncIt
     except StopAsyncIteration:
         return
     except TimeoutError:
-        raise DeadlineError(
-            f"no message arrived within {limit_s:g} s; send the call again",
-            reason="STREAM_IDLE",
-            idle_seconds=limit_s,
-        ) from None
+        raise silent(limit_s) from None
     yield first
     async for message in messages:
         yield message
+
+
+def silent(limit_s: float) -> DeadlineError:
+    """Returns the error for a client that sent nothing for `limit_s` seconds."""
+    return DeadlineError(
+        f"no message arrived within {limit_s:g} s; send the call again",
+        reason="STREAM_IDLE",
+        idle_seconds=limit_s,
+    )
 
 
 class Malformed:

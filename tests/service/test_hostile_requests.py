@@ -82,3 +82,16 @@ def test_malformed_message_shows_no_exception_text(server: RunningServer) -> Non
     stream = server.channel.stream_unary("/smidgen.v1.ModelService/UploadModel")
     found = refusal(lambda: stream(iter([b"\xff" * 50]), timeout=10))
     assert found == (grpc.StatusCode.INVALID_ARGUMENT, "MESSAGE_MALFORMED")
+
+
+def test_call_without_a_message_is_refused(server: RunningServer) -> None:
+    """Of a call of one message grpc would wait for it although the client's side has ended."""
+    for path in (
+        "smidgen.v1.ModelService/ListModels",
+        "smidgen.v1.JobService/WatchJob",
+        "inference.GRPCInferenceService/ModelInfer",
+        "grpc.health.v1.Health/Check",
+    ):
+        call = server.channel.stream_stream(f"/{path}")
+        found = refusal(lambda call=call: list(call(iter(()), timeout=10)))
+        assert found == (grpc.StatusCode.INVALID_ARGUMENT, "MESSAGE_MISSING")

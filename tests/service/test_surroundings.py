@@ -19,7 +19,7 @@ from smidgen_service.lifecycle import Lifecycle, Phase
 from smidgen_service.logs import JsonFormatter
 from smidgen_service.metrics import Metrics
 from smidgen_service.observers import CallLog, RpcMetrics
-from smidgen_service.surroundings import Surroundings
+from smidgen_service.surroundings import Surroundings, is_of_a_fault
 
 SECRET = "/srv/secret/path"
 
@@ -37,6 +37,7 @@ class Service(grpc.GenericRpcHandler):
             "Fault": grpc.unary_unary_rpc_method_handler(self.fault),
             "StreamFault": grpc.unary_stream_rpc_method_handler(self.stream_fault),
             "Known": grpc.stream_unary_rpc_method_handler(self.known),
+            "Late": grpc.unary_unary_rpc_method_handler(self.late),
             "Hang": grpc.unary_unary_rpc_method_handler(self.hang),
             "Echo": grpc.stream_stream_rpc_method_handler(self.echo),
         }[path.rsplit("/", 1)[1]]
@@ -53,6 +54,15 @@ class Service(grpc.GenericRpcHandler):
         async for _ in messages:
             raise InvalidTensorError("bad", reason="TENSOR_NOT_FINITE")
         return b""
+
+    async def late(self, request: bytes, context: Any) -> bytes:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            self.was_cancelled.set()
+        if request:
+            raise InvalidTensorError("bad")
+        await context.abort(grpc.StatusCode.NOT_FOUND)
 
     async def hang(self, request: bytes, context: Any) -> bytes:
         try:
@@ -132,6 +142,21 @@ async def test_known_errors_keep_their_reason(harness: Harness, channel: aio.Cha
     info = grpc_details(caught.value)
     assert info.reason == "TENSOR_NOT_FINITE"
     assert harness.handled("client_stream", "Known", "INVALID_ARGUMENT") == 1
+
+
+@pytest.mark.parametrize("request_bytes", [b"", b"x"], ids=["abort of grpc", "error of ours"])
+async def test_an_error_for_a_client_that_has_left_is_no_fault(
+    harness: Harness,
+    channel: aio.Channel,
+    caplog: pytest.LogCaptureFixture,
+    request_bytes: bytes,
+) -> None:
+    call = channel.unary_unary("/t.T/Late")(request_bytes, timeout=0.2)
+    with pytest.raises(aio.AioRpcError):
+        await call
+    await asyncio.wait_for(harness.service.was_cancelled.wait(), 5)
+    await harness.server.stop(5)  # the call has ended
+    assert [entry.message for entry in caplog.records if is_of_a_fault(entry)] == []
 
 
 async def test_cancellation_reaches_the_handler(harness: Harness, channel: aio.Channel) -> None:
