@@ -199,6 +199,7 @@ class Application:
             self._metrics,
             most_running=settings.max_concurrent_inferences,
             most_queued=settings.max_queued_inferences,
+            most_wait_s=settings.max_queue_ms / 1000 or None,
         )
         run_times = RunTimes()
         swapper = Swapper(database, engines, admission, self._compute_threads, run_times)

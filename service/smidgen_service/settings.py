@@ -91,7 +91,11 @@ class Settings(BaseSettings):
     max_inference_operations: int = Field(1 << 40, ge=1 << 20)
     """Most operations of one inference, roughly multiplications; longer ones are refused."""
     max_queued_inferences: int = Field(256, ge=0)
-    """Inferences that may wait for their turn; more are refused with RESOURCE_EXHAUSTED."""
+    """Inferences that may wait for their turn; more are refused with RESOURCE_EXHAUSTED, those of
+    the tenant that has most waiting first."""
+    max_queue_ms: float = Field(0.0, ge=0)
+    """How long an inference may wait for its turn, in milliseconds, before it is refused with
+    RESOURCE_EXHAUSTED. 0 for as long as its client waits."""
     max_batch: int = Field(1, ge=1, le=4096)
     """Most samples of requests to a version that are computed together (dynamic batching). 1 joins
     none."""

@@ -192,7 +192,7 @@ class Way:
             if call.is_id_sent and not self._method.is_server_stream:
                 await context.send_initial_metadata(((REQUEST_ID_HEADER, call.request_id),))
             return response
-        await _abort(context, ending)
+        return await _abort(context, ending)
 
     async def _generate(self, request: Any, context: Context) -> AsyncIterator[Any]:
         call = self._begin(context)

@@ -1,14 +1,21 @@
-"""Admission: some inferences compute, some wait, and more are refused."""
+"""Admission: some inferences compute, some wait, and more are refused.
+
+Tenants share what there is: the places to compute by time, and the queue by requests.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 
 from smidgen_service.errors import DeadlineError, OverloadedError
+from smidgen_service.handlers.turns import Turns
 from smidgen_service.metrics import Metrics
+from smidgen_service.store.tenancy import current_tenant
 
 _RETRY_AFTER_S = 0.1  # where no times are known yet
 _LEAST_RETRY_S, _MOST_RETRY_S = 0.01, 10.0
@@ -18,13 +25,19 @@ class Waiting:
     """One request in the queue.
 
     Attributes:
+        tenant: Whose it is.
         estimate_s: How long its computation may take, in seconds.
         ends_s: Its deadline by time.perf_counter; None for none.
     """
 
-    def __init__(self, admission: Admission, estimate_s: float, ends_s: float | None) -> None:
+    def __init__(
+        self, admission: Admission, tenant: str, estimate_s: float, ends_s: float | None
+    ) -> None:
         self._admission = admission
         self._is_queued = True
+        self._refusal: OverloadedError | None = None
+        self._tell: Callable[[OverloadedError], None] | None = None
+        self.tenant = tenant
         self.estimate_s = estimate_s
         self.ends_s = ends_s
 
@@ -32,7 +45,22 @@ class Waiting:
         """Frees its place in the queue, if it still has one."""
         if self._is_queued:
             self._is_queued = False
-            self._admission.dequeue(self.estimate_s)
+            self._admission.dequeue(self)
+
+    def refuse(self, make_error: Callable[[], OverloadedError]) -> None:
+        """Puts it out of the queue if it is still there; whoever waits for its turn is told."""
+        if not self._is_queued:
+            return
+        self.leave()
+        self._refusal = make_error()
+        if self._tell is not None:
+            self._tell(self._refusal)
+
+    def on_refusal(self, tell: Callable[[OverloadedError], None]) -> None:
+        """Has a function told of the refusal, at once if it was before."""
+        self._tell = tell
+        if self._refusal is not None:
+            tell(self._refusal)
 
     def check(self) -> None:
         """Checks once more that the time is enough, before anything is computed.
@@ -53,24 +81,36 @@ class Admission:
         metrics: Shows how many compute and how many wait.
         most_running: Computations at the same time.
         most_queued: Requests that wait, joined with others or not.
+        most_wait_s: How long a request may wait, in seconds; None for no limit.
     """
 
-    def __init__(self, metrics: Metrics, *, most_running: int, most_queued: int) -> None:
+    def __init__(
+        self,
+        metrics: Metrics,
+        *,
+        most_running: int,
+        most_queued: int,
+        most_wait_s: float | None = None,
+    ) -> None:
         metrics.queue_depth.set_function(lambda: self._queued)
         metrics.inflight_requests.set_function(lambda: self._running_count)
         self._most_running = most_running
-        self._places = asyncio.Semaphore(most_running)
         self._most_queued = most_queued
+        self._most_wait_s = most_wait_s
+        self._free = most_running
+        self._turns: Turns[asyncio.Future[None]] = Turns(asyncio.Future.done)
+        # In the order in which they came; of the values of a dict one can be taken out.
+        self._waiting: dict[str, dict[Waiting, None]] = defaultdict(dict)
         self._queued = 0
-        self._queued_s = 0.0
+        self._queued_s: dict[str, float] = defaultdict(float)
         self._running_count = 0
         self._running_s = 0.0
 
     def place(self, deadline_s: float | None, estimate_s: float = 0.0) -> Place:
         """Returns what holds a place to compute for the time of an `async with` block.
 
-        Entering it raises OverloadedError if the queue is full, and DeadlineError if the time is
-        over before a place is free, or would be.
+        Entering it raises OverloadedError if the queue is full or the request waited for too long,
+        and DeadlineError if the time is over before a place is free, or would be.
 
         Args:
             deadline_s: Seconds left to the caller; None for no limit.
@@ -79,13 +119,14 @@ class Admission:
         return Place(self, deadline_s, estimate_s)
 
     @asynccontextmanager
-    async def shared_place(self, estimate_s: float) -> AsyncIterator[None]:
+    async def shared_place(self, tenant: str, estimate_s: float) -> AsyncIterator[None]:
         """Holds a place for requests that are `waiting` themselves.
 
         Args:
-            estimate_s: How long one of them may take.
+            tenant: Whose they are.
+            estimate_s: How long all of them may take.
         """
-        await self._places.acquire()
+        await self._turn(tenant, estimate_s)
         self._begin(estimate_s)
         try:
             yield
@@ -96,32 +137,32 @@ class Admission:
         """Takes a place, which `end` gives back.
 
         Raises:
-            OverloadedError: the queue is full.
+            OverloadedError: the queue is full, or the request waited for too long.
             DeadlineError: the time is over before a place is free, or would be.
         """
-        if self._places.locked() or (deadline_s is not None and deadline_s <= 0):
-            await self._wait(deadline_s, estimate_s)
+        if self._free and (deadline_s is None or deadline_s > 0):
+            self._free -= 1
         else:
-            await self._places.acquire()
+            await self._wait(deadline_s, estimate_s)
         self._begin(estimate_s)
 
     def end(self, estimate_s: float) -> None:
         """Gives a place back."""
         self._running_count -= 1
         self._running_s = max(0.0, self._running_s - estimate_s)
-        self._places.release()
+        self._release()
 
     async def _wait(self, deadline_s: float | None, estimate_s: float) -> None:
         with self.waiting(deadline_s, estimate_s) as waiting:
             try:
                 async with asyncio.timeout(deadline_s):
-                    await self._places.acquire()
+                    await self._turn(waiting.tenant, estimate_s, waiting)
             except TimeoutError:
                 raise late_in_queue() from None
             try:
                 waiting.check()
             except DeadlineError:
-                self._places.release()
+                self._release()
                 raise
 
     @contextmanager
@@ -132,47 +173,133 @@ class Admission:
             OverloadedError: the queue is full.
             DeadlineError: the request would be late.
         """
-        self._check_deadline(deadline_s, estimate_s)
-        # Requests that may be joined are counted even if there are places for them.
-        if self._queued >= self._most_queued + self._most_running - self._running_count:
-            raise OverloadedError(
-                f"{self._queued} requests are waiting and no more may; try again later, "
-                "or ask the operator for a longer queue",
-                retry_after_s=self._retry_after_s(),
-                queued=self._queued,
-            )
+        tenant = current_tenant()
+        self._check_deadline(tenant, deadline_s, estimate_s)
+        self._make_room(tenant)
         ends_s = None if deadline_s is None else time.perf_counter() + deadline_s
-        waiting = Waiting(self, estimate_s, ends_s)
+        waiting = Waiting(self, tenant, estimate_s, ends_s)
         self._queued += 1
-        self._queued_s += estimate_s
+        self._queued_s[tenant] += estimate_s
+        self._waiting[tenant][waiting] = None
+        timer = self._limit_wait(waiting)
         try:
             yield waiting
         finally:
             waiting.leave()
+            if timer is not None:
+                timer.cancel()
 
-    def dequeue(self, estimate_s: float) -> None:
+    def dequeue(self, waiting: Waiting) -> None:
         """Counts one request less that waits."""
+        tenant = waiting.tenant
         self._queued -= 1
-        # Sums of floats drift, an empty queue puts them right.
-        self._queued_s = self._queued_s - estimate_s if self._queued else 0.0
+        self._queued_s[tenant] -= waiting.estimate_s
+        del self._waiting[tenant][waiting]
+        if not self._waiting[tenant]:
+            # Sums of floats drift, an empty queue puts them right.
+            del self._waiting[tenant], self._queued_s[tenant]
 
     @property
     def expected_wait_s(self) -> float:
-        """How long a request that comes now may wait, in seconds; 0 while a place is free.
+        """How long a request of this tenant that comes now may wait, in seconds."""
+        return self._expected_wait_s(current_tenant(), 0.0)
 
-        Running computations are taken to be half done.
+    def _expected_wait_s(self, tenant: str, estimate_s: float) -> float:
+        """How long a request may wait, in seconds; 0 while a place is free.
+
+        Running computations are taken to be half done. Other tenants get no more before it than
+        its own tenant does up to it.
         """
-        if not self._places.locked():
+        if self._free:
             return 0.0
-        return (self._queued_s + self._running_s / 2) / self._most_running
+        own_s = self._queued_s.get(tenant, 0.0)
+        others_s = sum(
+            min(queued_s, own_s + estimate_s)
+            for other, queued_s in self._queued_s.items()
+            if other != tenant
+        )
+        return (own_s + others_s + self._running_s / 2) / self._most_running
 
-    def _check_deadline(self, deadline_s: float | None, estimate_s: float) -> None:
+    async def _turn(self, tenant: str, estimate_s: float, waiting: Waiting | None = None) -> None:
+        """Takes a place, after those whose turn comes before.
+
+        Raises:
+            OverloadedError: `waiting` was put out of the queue.
+        """
+        if self._free:
+            self._free -= 1
+            return
+        granted = asyncio.get_running_loop().create_future()
+        turn = self._turns.add(tenant, estimate_s, granted)
+
+        def refuse(error: OverloadedError) -> None:
+            if not granted.done():
+                granted.set_exception(error)
+
+        if waiting is not None:
+            waiting.on_refusal(refuse)
+        try:
+            await granted
+        except BaseException:
+            self._turns.remove(turn)
+            if granted.done() and not granted.cancelled() and granted.exception() is None:
+                self._release()  # the place came just as the caller gave up
+            raise
+
+    def _release(self) -> None:
+        """Hands a place to whose turn it is, or keeps it free."""
+        granted = self._turns.take()
+        if granted is None:
+            self._free += 1
+        else:
+            granted.set_result(None)
+
+    def _make_room(self, tenant: str) -> None:
+        """Makes sure that one more may wait, if need be in place of the last of another tenant.
+
+        Raises:
+            OverloadedError: no other has two more waiting than this one.
+        """
+        # Requests that may be joined are counted even if there are places for them.
+        if self._queued < self._most_queued + self._most_running - self._running_count:
+            return
+        longest = max(self._waiting, key=lambda one: len(self._waiting[one]), default=tenant)
+        own = len(self._waiting[tenant]) if tenant in self._waiting else 0
+        if longest == tenant or len(self._waiting[longest]) < own + 2:
+            raise self._full(tenant)
+        next(reversed(self._waiting[longest])).refuse(partial(self._full, longest))
+
+    def _full(self, tenant: str) -> OverloadedError:
+        return OverloadedError(
+            f"{self._queued} requests are waiting and no more may; try again later, "
+            "or ask the operator for a longer queue",
+            retry_after_s=self._retry_after_s(tenant),
+            queued=self._queued,
+        )
+
+    def _limit_wait(self, waiting: Waiting) -> asyncio.TimerHandle | None:
+        if self._most_wait_s is None:
+            return None
+        loop = asyncio.get_running_loop()
+        error = partial(self._waited, waiting.tenant, self._most_wait_s)
+        return loop.call_later(self._most_wait_s, waiting.refuse, error)
+
+    def _waited(self, tenant: str, most_s: float) -> OverloadedError:
+        return OverloadedError(
+            f"the request has waited for {most_s * 1e3:g} ms, and may not for longer; "
+            "try again later",
+            retry_after_s=self._retry_after_s(tenant),
+            reason="QUEUE_TIMEOUT",
+            most_ms=round(most_s * 1e3),
+        )
+
+    def _check_deadline(self, tenant: str, deadline_s: float | None, estimate_s: float) -> None:
         if deadline_s is None:
             return
         if deadline_s <= 0:
             raise DeadlineError("the deadline had passed before the request was computed")
         # A server with a free place always tries: an estimate that is too long is put right so.
-        wait_s = self.expected_wait_s
+        wait_s = self._expected_wait_s(tenant, estimate_s)
         if wait_s > 0 and wait_s + estimate_s > deadline_s:
             raise DeadlineError(
                 f"the request has {deadline_s * 1e3:.0f} ms, and would wait {wait_s * 1e3:.0f} ms "
@@ -181,8 +308,8 @@ class Admission:
                 expected_ms=round((wait_s + estimate_s) * 1e3),
             )
 
-    def _retry_after_s(self) -> float:
-        wait_s = self.expected_wait_s
+    def _retry_after_s(self, tenant: str) -> float:
+        wait_s = self._expected_wait_s(tenant, 0.0)
         return min(max(wait_s, _LEAST_RETRY_S), _MOST_RETRY_S) if wait_s > 0 else _RETRY_AFTER_S
 
     def _begin(self, estimate_s: float) -> None:

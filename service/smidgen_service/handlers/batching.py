@@ -102,7 +102,8 @@ class Batcher:
         """Computes one request, with others where these fit.
 
         Args:
-            key: What requests have in common that may be joined, beside their shapes.
+            key: What requests have in common that may be joined, beside their shapes: the model of
+                a tenant.
             engine: The engine.
             limits: How many may be joined.
             asked: The request.
@@ -113,13 +114,16 @@ class Batcher:
             InvalidTensorError: a value is not finite, or the engine refuses the inputs.
             TooLargeError: the outputs do not fit into an answer.
             DeadlineError: the time was over before the computation.
+            OverloadedError: the request waited for too long, or had to make room for a tenant that
+                has fewer.
         """
         member = _Member(
             asked, waiting, time.perf_counter(), asyncio.get_running_loop().create_future()
         )
         shapes = tuple((name, array.shape[1:]) for name, array in asked.arrays.items())
-        group = self._group((key, shapes), engine, limits, record)
+        group = self._group((key, shapes), engine, limits, tenant=waiting.tenant, record=record)
         group.add(member)
+        waiting.on_refusal(member.end)
         left_s = None if waiting.ends_s is None else waiting.ends_s - time.perf_counter()
         try:
             async with asyncio.timeout(left_s):
@@ -131,11 +135,13 @@ class Batcher:
         return outcome
 
     def _group(
-        self, key: Hashable, engine: Engine, limits: BatchLimits, record: Recorder
+        self, key: Hashable, engine: Engine, limits: BatchLimits, *, tenant: str, record: Recorder
     ) -> _Group:
         group = self._groups.get(key)
         if group is None:
-            group = _Group(self._admission, self._threads, engine, limits, record)
+            group = _Group(
+                self._admission, self._threads, engine, limits, tenant=tenant, record=record
+            )
             self._groups[key] = group
             # In a context of its own: it does not belong to the call that happens to be first.
             task = asyncio.create_task(self._serve(key, group), context=Context())
@@ -159,10 +165,13 @@ class _Group:
         threads: Threads,
         engine: Engine,
         limits: BatchLimits,
+        *,
+        tenant: str,
         record: Recorder,
     ) -> None:
         self._admission = admission
         self._threads = threads
+        self._tenant = tenant
         self._engine = engine
         self._limits = limits
         self._record = record
@@ -203,14 +212,23 @@ class _Group:
 
     async def _run(self, has_taken: asyncio.Event) -> None:
         try:
-            estimate_s = sum(member.waiting.estimate_s for member in self._live())
-            async with self._admission.shared_place(estimate_s):
+            async with self._admission.shared_place(self._tenant, self._estimate_s()):
                 members = self._take()
                 has_taken.set()
                 if members:
                     await self._compute(members)
         finally:
             has_taken.set()
+
+    def _estimate_s(self) -> float:
+        """Returns how long the next computation may take, as far as its requests are there."""
+        samples, estimate_s = 0, 0.0
+        for member in self._live():
+            samples += member.asked.samples
+            if estimate_s and samples > self._limits.most_samples:
+                break
+            estimate_s += member.waiting.estimate_s
+        return estimate_s
 
     async def _compute(self, members: Sequence[_Member]) -> None:
         asked = [member.asked for member in members]

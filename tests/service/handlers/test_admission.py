@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import ExitStack
 
 import pytest
 
 from smidgen_service.errors import DeadlineError, OverloadedError
 from smidgen_service.handlers.admission import Admission
 from smidgen_service.metrics import Metrics
+from smidgen_service.store.tenancy import acting_for
 
 
 def gauges(metrics: Metrics) -> tuple[float | None, float | None]:
@@ -121,3 +123,81 @@ async def test_a_cancelled_request_frees_its_place_in_the_queue_at_once() -> Non
         await asyncio.gather(waiting, return_exceptions=True)
         assert gauges(metrics) == (1, 0)
         assert admission.expected_wait_s == pytest.approx(0.5)
+
+
+async def hold_a_place(admission: Admission, tenant: str, order: list[str]) -> None:
+    """Computes for a moment in the name of a tenant."""
+    with acting_for(tenant):
+        async with admission.place(None, 1.0):
+            order.append(tenant)
+            await asyncio.sleep(0)
+
+
+async def queued(admission: Admission, tenants: str, order: list[str]) -> list[asyncio.Task[None]]:
+    """Returns the tasks of requests that have come one after the other."""
+    tasks = []
+    for tenant in tenants:
+        tasks.append(asyncio.create_task(hold_a_place(admission, tenant, order)))
+        await asyncio.sleep(0)
+    return tasks
+
+
+async def test_tenants_take_turns() -> None:
+    admission, order = Admission(Metrics(), most_running=1, most_queued=9), list[str]()
+    async with admission.place(None):
+        tasks = await queued(admission, "aaaaabb", order)
+    await asyncio.gather(*tasks)
+    assert order == list("ababaaa")
+
+
+async def test_the_last_of_who_has_most_makes_room_for_who_has_less() -> None:
+    metrics = Metrics()
+    admission, order = Admission(metrics, most_running=1, most_queued=4), list[str]()
+    async with admission.place(None):
+        tasks = await queued(admission, "aaaabbb", order)
+        assert gauges(metrics) == (1, 4)
+    outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+    refused = [isinstance(outcome, OverloadedError) for outcome in outcomes]
+    assert refused == [False, False, True, True, False, False, True]
+    assert order == list("abab")
+    assert gauges(metrics) == (0, 0)
+
+
+async def test_what_waits_for_others_is_not_expected_to_wait_for_all_of_them() -> None:
+    admission = Admission(Metrics(), most_running=1, most_queued=9)
+    async with admission.place(None, 2.0):
+        with acting_for("a"), ExitStack() as stack:
+            for _ in range(5):
+                stack.enter_context(admission.waiting(None, 4.0))
+            assert admission.expected_wait_s == pytest.approx(21.0)
+            with acting_for("b"), admission.waiting(6.0, 2.0):  # 1 s, 2 s of the other, and its own
+                assert admission.expected_wait_s == pytest.approx(1.0 + 2.0 + 2.0)
+            with acting_for("b"), pytest.raises(DeadlineError, match="would wait 3000 ms"):
+                admission.waiting(4.9, 2.0).__enter__()
+
+
+async def test_a_request_may_not_wait_for_longer_than_the_limit() -> None:
+    metrics = Metrics()
+    admission = Admission(metrics, most_running=1, most_queued=9, most_wait_s=0.01)
+    async with admission.place(None, 4.0):
+        with pytest.raises(OverloadedError, match="waited for 10 ms") as caught:
+            async with admission.place(60.0, 1.0):
+                pytest.fail("two requests ran in one place")
+        assert caught.value.reason == "QUEUE_TIMEOUT"
+        assert caught.value.retry_after_s == pytest.approx(2.0)
+        assert caught.value.metadata == {"most_ms": "10"}
+        assert gauges(metrics) == (1, 0)
+    async with admission.place(None):
+        await asyncio.sleep(0.03)  # what is computed has no such limit
+    assert gauges(metrics) == (0, 0)
+
+
+async def test_a_place_that_comes_as_its_taker_gives_up_goes_to_the_next() -> None:
+    admission, order = Admission(Metrics(), most_running=1, most_queued=9), list[str]()
+    async with admission.place(None):
+        first, second = await queued(admission, "ab", order)
+    first.cancel()  # it has been given the place and has not run since
+    await asyncio.wait([first, second])
+    assert (first.cancelled(), order) == (True, ["b"])
+    async with admission.place(0.5):
+        pass

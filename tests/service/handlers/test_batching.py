@@ -19,6 +19,7 @@ from smidgen_service.handlers.batching import Batcher, BatchLimits, BatchPolicy
 from smidgen_service.handlers.computation import Computed, Wanted
 from smidgen_service.handlers.joining import Asked, Run
 from smidgen_service.metrics import Metrics
+from smidgen_service.store.tenancy import acting_for
 from smidgen_service.threads import Threads
 
 LIMITS = BatchLimits(4)
@@ -188,3 +189,29 @@ def test_only_batches_are_joined_and_models_have_limits_of_their_own() -> None:
     assert found == [large, None, small]
     assert policy.of("a", (batch,), (fixed,)) is None
     assert BatchPolicy().of("a", (batch,), (batch,)) is None
+
+
+async def test_a_request_that_makes_room_for_another_tenant_is_told(threads: Threads) -> None:
+    bench = Bench(threads, most_queued=2)
+    first = asyncio.create_task(bench.ask(1))
+    await started(bench)
+    kept, displaced = [asyncio.create_task(bench.ask(value)) for value in (2, 3)]
+    await started(bench, kept, displaced)
+    with (
+        acting_for("other"),
+        bench.admission.waiting(None, 0.0),
+        pytest.raises(OverloadedError, match="no more may"),
+    ):
+        await displaced
+    bench.engine.gate.set()
+    assert await asyncio.gather(first, kept) == [2, 4]
+    assert bench.engine.sizes == [1, 1]
+
+
+async def test_a_request_that_is_displaced_before_it_joins_is_told(threads: Threads) -> None:
+    bench = Bench(threads, most_queued=2)
+    with bench.admission.waiting(None, 0.0) as waiting:
+        waiting.refuse(lambda: OverloadedError("full", retry_after_s=1.0))
+        told = []
+        waiting.on_refusal(told.append)
+    assert [str(error) for error in told] == ["full"]
