@@ -177,6 +177,7 @@ class Planner {
   }
 
   void plan_step(const FusedStep& step, int threads) {
+    const bool is_looped = loop_.contains(static_cast<int>(plan_->steps.size()));
     std::vector<Shape> shapes;
     PlannedStep planned{.op = step.op,
                         .inputs = step.inputs,
@@ -190,13 +191,13 @@ class Planner {
                         .threads = threads};
     for (const int input : step.inputs) {
       planned.views.push_back(plan_->tensors[at(input)]);
-      shapes.push_back(planned.views.back().shape);
+      // Of what a looped step reads, some may have room for one sample and some for all.
+      const Shape& shape = planned.views.back().shape;
+      shapes.push_back(is_looped ? with_extent(shape, 0, 1) : shape);
     }
     if (step.addend >= 0) planned.epilogue.addend = plan_->tensors[at(step.addend)];
     if (step.quantized >= 0) planned.epilogue.quantized = plan_->tensors[at(step.quantized)];
-    const bool is_looped = loop_.contains(static_cast<int>(plan_->steps.size()));
-    const Index work = step.op->work(shapes) / (is_looped ? loop_.samples : 1);
-    if (work < kWorkForThreads || (is_looped && lanes_ > 1)) planned.threads = 1;
+    if (step.op->work(shapes) < kWorkForThreads || (is_looped && lanes_ > 1)) planned.threads = 1;
     plan_->steps.push_back(std::move(planned));
   }
 
