@@ -6,7 +6,6 @@ The short form of each attack. While it goes on, another client asks for the hea
 from __future__ import annotations
 
 import socket
-import statistics
 import threading
 import time
 import zlib
@@ -35,6 +34,7 @@ CALLS = 400
 HANDSHAKE_S = 1.0
 IDLE_S = 1.0
 MOST_GROWTH = 64 << 20
+LEAST_ASKED = 10
 CHECK = "/grpc.health.v1.Health/Check"
 LIST = "/smidgen.v1.ModelService/ListModels"
 
@@ -55,20 +55,19 @@ class Bystander:
     """A client that wants to know whether the server serves, again and again."""
 
     def __init__(self, server: RunningServer) -> None:
-        self.delays_s: list[float] = []
+        self.answers = 0
         self.failures: list[str] = []
         self._health = health_pb2_grpc.HealthStub(server.channel)
         self._is_over = threading.Event()
         self._thread = threading.Thread(target=self._ask)
 
     def _ask(self) -> None:
-        while not self._is_over.wait(0.005) or len(self.delays_s) < 10:
-            started_s = time.monotonic()
+        while not self._is_over.wait(0.005) or self.answers + len(self.failures) < LEAST_ASKED:
             try:
                 self._health.Check(health_pb2.HealthCheckRequest(), timeout=10)
+                self.answers += 1
             except grpc.RpcError as error:
                 self.failures.append(repr(error))
-            self.delays_s.append(time.monotonic() - started_s)
 
     def start(self) -> None:
         self._health.Check(health_pb2.HealthCheckRequest(), timeout=10, wait_for_ready=True)
@@ -81,7 +80,10 @@ class Bystander:
 
 @contextmanager
 def attack(server: RunningServer) -> Iterator[None]:
-    """Attacks within the block; afterwards the server is well, and was all the time."""
+    """Attacks within the block; meanwhile and right after it the server answers others every time.
+
+    How long it takes them is measured by `python -m benchmarks.serving --parts attacks`.
+    """
     bystander = Bystander(server)
     bystander.start()
     before = resident_bytes(server)
@@ -90,8 +92,7 @@ def attack(server: RunningServer) -> Iterator[None]:
     finally:
         bystander.stop()
     assert not bystander.failures
-    # Half of the time is what the server takes; the slowest are this machine's as well.
-    assert statistics.median(bystander.delays_s) < 0.1
+    assert bystander.answers >= LEAST_ASKED
     assert resident_bytes(server) - before < MOST_GROWTH
     assert server.process.poll() is None
 
@@ -289,12 +290,14 @@ def test_calls_that_say_nothing_meet_a_limit_and_do_not_last(server: RunningServ
         assert time.monotonic() - started_s < 20 * IDLE_S
     health = health_pb2_grpc.HealthStub(server.channel)
     end = time.monotonic() + 10
-    while True:
+    answered = 0
+    while answered < LEAST_ASKED:  # in a row: what the attack has left is still being put away
         try:
             health.Check(health_pb2.HealthCheckRequest(), timeout=10)
-            return
+            answered += 1
         except grpc.RpcError:
             assert time.monotonic() < end
+            answered = 0
 
 
 def wait_for_headers(connection: Http2, text: bytes) -> bool:
