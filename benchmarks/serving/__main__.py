@@ -1,4 +1,4 @@
-"""`python -m benchmarks.serving`: the service beside a bare server, beside the engine, overloaded.
+"""`python -m benchmarks.serving`: the service beside a bare server and the engine, and in distress.
 
 python -m benchmarks.serving --json out.json
 python -m benchmarks.serving --parts floor overload --seconds 10 --weights random
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.environment import environment
-from benchmarks.serving import floor, overload, throughput
+from benchmarks.serving import attacks, floor, overload, throughput
 
 
 def main() -> None:
@@ -68,10 +68,16 @@ def _overload(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     return {**bars, **asdict(measured)}
 
 
+def _attacks(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    rows = attacks.measure_attacks(folder, seconds=options.attack_seconds)
+    return {"most_p99_ms": attacks.BAR_MS, **{name: asdict(row) for name, row in rows.items()}}
+
+
 _PARTS: dict[str, Callable[[argparse.Namespace, Path], dict[str, Any]]] = {
     "floor": _floor,
     "throughput": _throughput,
     "overload": _overload,
+    "attacks": _attacks,
 }
 
 
@@ -86,6 +92,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--factor", type=float, default=3.0, help="of the capacity")
     parser.add_argument("--seconds", type=float, default=60.0, help="of the overload")
+    parser.add_argument("--attack-seconds", type=float, default=10.0, help="of each attack")
     parser.add_argument("--json", type=Path)
     return parser.parse_args()
 
