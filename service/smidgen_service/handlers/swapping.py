@@ -21,6 +21,8 @@ from smidgen_service.threads import Threads
 
 MOST_WARM_UPS = 8
 """Shapes that a version is run with before it serves; engines keep as many plans."""
+_NOBODY = ""
+"""In whose name versions are warmed up: they take turns with tenants as one more of them."""
 
 
 class Swapper:
@@ -89,7 +91,7 @@ class Swapper:
 
     async def _warm(self, engine: Engine, arrays: Arrays, version: VersionRecord) -> None:
         try:
-            async with self._admission.shared_place(0.0):
+            async with self._admission.shared_place(_NOBODY, 0.0):
                 await self._threads.run(engine.run, arrays)
         except InvalidTensorError as error:  # zeros of such a shape are no example
             log("warm_up_refused", artifact=version.sha256, reason=error.reason)
