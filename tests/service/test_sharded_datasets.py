@@ -148,6 +148,41 @@ def test_training_on_shards_gives_the_bytes_of_training_on_one_file(
     delete(server, "datasets/lasting")
 
 
+@pytest.fixture
+def last_file(server: RunningServer, stored: pb.Dataset, folder: Path) -> Iterator[Path]:
+    """The stored file of the last shard, which is whole again afterwards."""
+    data = (folder / f"{len(CUTS) - 1}.npz").read_bytes()
+    digest = sha256(data)
+    path = server.data_dir / "blobs" / "sha256" / digest[:2] / digest[2:]
+    path.chmod(0o644)
+    yield path
+    path.write_bytes(data)
+    path.chmod(0o444)
+
+
+def test_damage_that_a_check_meets_is_data_loss(
+    server: RunningServer, calibration: str, last_file: Path
+) -> None:
+    last_file.write_bytes(last_file.read_bytes()[:-10])
+    with pytest.raises(grpc.RpcError) as caught:
+        server.train(SMALL, calibration, "datasets/joined")
+    assert ending(caught.value) == (grpc.StatusCode.DATA_LOSS, "STORED_BYTES_DAMAGED")
+    last_file.unlink()
+    with pytest.raises(grpc.RpcError) as caught:
+        server.train(SMALL, calibration, "datasets/joined")
+    assert ending(caught.value) == (grpc.StatusCode.DATA_LOSS, "STORED_BYTES_MISSING")
+
+
+def test_damage_that_only_a_digest_shows_fails_the_job(
+    server: RunningServer, calibration: str, folder: Path, last_file: Path
+) -> None:
+    last_file.write_bytes((folder / "1.npz").read_bytes())
+    job = server.train(SMALL, calibration, "datasets/joined").name
+    ended = server.wait_for(job)
+    assert ended.state == jobs_pb.JOB_STATE_FAILED
+    assert ended.error.reason == "STORED_BYTES_DAMAGED"
+
+
 def test_conversion_takes_shards_for_evaluation_and_samples(
     server: RunningServer, calibration: str
 ) -> None:
@@ -257,33 +292,30 @@ def test_what_does_not_go_together_is_refused(
     assert caught.value.code() is ABSENT
 
 
-def test_shards_of_images_train_as_one_archive_does(
+def test_shards_of_images_are_what_one_archive_is(
     server: RunningServer, other_model_file: bytes, tmp_path: Path
 ) -> None:
     server.upload_model("color", other_model_file)
     pixels = pictures(48, 11, 14)
     classes = np.random.default_rng(3).integers(0, 4, len(pixels))
-    whole = write_shard(tmp_path / "whole.tar", pixels, classes)
-    server.upload_dataset("photographs", whole.read_bytes(), format=TAR)
-    names = []
-    for number, cut in enumerate((slice(0, 40), slice(40, 48))):
-        path = write_shard(tmp_path / f"{number}.tar", pixels[cut], classes[cut])
-        names.append(server.upload_dataset(f"tar-{number}", path.read_bytes(), format=TAR).name)
-    create(server, "tars", *names)
+    parts = {"all": slice(0, 48), "first": slice(0, 40), "last": slice(40, 48)}
+    for name, part in parts.items():
+        path = write_shard(tmp_path / f"{name}.tar", pixels[part], classes[part])
+        server.upload_dataset(f"tar-{name}", path.read_bytes(), format=TAR)
+    other = write_shard(tmp_path / "other.tar", pixels[:2], np.array([0, 4]))
+    server.upload_dataset("tar-other", other.read_bytes(), format=TAR)
+    create(server, "tars", "datasets/tar-first", "datasets/tar-last")
+    create(server, "other-tars", "datasets/tar-first", "datasets/tar-other")
     preprocessing = preprocessing_pb2.Preprocessing(
         resize=preprocessing_pb2.ImageExtent(height=8, width=8), mean=[0.5], std=[0.25]
     )
-    fields = {
-        "preprocessing": preprocessing,
-        "augmentation": preprocessing_pb2.Augmentation(flip=True, least_area=0.5),
-    }
-    calibration = server.calibrate(
-        "models/color", dataset="datasets/tars", preprocessing=preprocessing
-    ).name
-    found = []
-    for name in ("photographs", "tars"):
-        job = server.train("models/color", calibration, f"datasets/{name}", **fields).name
-        ended = server.wait_for(job)
-        assert ended.state == jobs_pb.JOB_STATE_SUCCEEDED, ended.error
-        found.append(trained(server, job))
-    assert found[0] == found[1]
+    fields = {"preprocessing": preprocessing}
+    whole, joined = (
+        server.calibrate("models/color", dataset=f"datasets/{name}", **fields)
+        for name in ("tar-all", "tars")
+    )
+    assert joined.ranges == whole.ranges
+    assert joined.sample_count == len(pixels)
+    with pytest.raises(grpc.RpcError) as caught:
+        server.train("models/color", joined.name, "datasets/other-tars", **fields)
+    assert ending(caught.value) == (INVALID, "LABELS_OUT_OF_RANGE")

@@ -168,7 +168,7 @@ class CalibrationHandler:
             await _refuse_batches(incoming)
             with self._blobs.pinned(*dataset.digests):
                 fields["dataset"] = await self._threads.run(
-                    dataset_fields, self._blobs, dataset, request.preprocessing
+                    dataset_fields, self._blobs.verify, dataset, request.preprocessing
                 )
                 async with self._workers.open() as call:
                     await self._begin(call, fields, inputs.bases)

@@ -93,8 +93,7 @@ class DatasetHandler:
         if isinstance(found, DatasetRecord):
             return found
         dataset = joined(dataset_id, found, now=self._clock())
-        with self._store.blobs.pinned(*dataset.digests):
-            await self._inspector.check_joined(self._store.blobs, dataset)
+        await self._inspector.check_joined(self._store.blobs, dataset)
 
         def commit(tx: sqlite3.Connection) -> DatasetRecord:
             # Read again: a repeated call may have been quicker, and the shards may be gone.

@@ -11,9 +11,9 @@ from smidgen.formats.dataset import DatasetFormat, read_dataset
 from smidgen.formats.model_file import ModelFormat
 from smidgen_service.dataset_inspection import DatasetFacts, facts_of_arrays
 from smidgen_service.errors import WorkerDiedError
+from smidgen_service.handlers.checking import checking
 from smidgen_service.inspection import ModelFacts, inspect_model
 from smidgen_service.jobs.calls import CallWorkers
-from smidgen_service.jobs.data_fields import dataset_fields
 from smidgen_service.store.blobs import BlobStore
 from smidgen_service.store.records import DatasetRecord
 from smidgen_service.threads import Threads
@@ -80,7 +80,7 @@ class DatasetInspector:
         """Checks what only archives of images say: that their classes are the same.
 
         Args:
-            blobs: Has the dataset's files, which stay until the check is over.
+            blobs: Has the dataset's files.
             dataset: One of several files, whose facts go together.
 
         Raises:
@@ -89,8 +89,8 @@ class DatasetInspector:
         """
         if dataset.format is not DatasetFormat.IMAGE_ZIP or not dataset.shards:
             return
-        fields = await self._threads.run(dataset_fields, blobs, dataset, None)
-        await self._in_worker("join_images", fields)
+        async with checking(blobs, self._threads, dataset, None) as fields:
+            await self._in_worker("join_images", fields)
 
     async def _in_worker(self, task: str, fields: Mapping[str, Any]) -> Mapping[str, Any]:
         try:

@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 import uuid
 from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,6 +17,7 @@ from smidgen.report import QuantizationReport
 from smidgen.training_data import check_data, check_samples
 from smidgen_service.clock import Clock
 from smidgen_service.errors import InvalidArgumentError
+from smidgen_service.handlers.checking import checking
 from smidgen_service.handlers.preconditions import (
     CheckedInputs,
     ConvertRequest,
@@ -26,7 +28,7 @@ from smidgen_service.handlers.preconditions import (
 )
 from smidgen_service.jobs.announcements import Announcements
 from smidgen_service.jobs.calls import CallWorkers
-from smidgen_service.jobs.data_fields import dataset_fields, dataset_of
+from smidgen_service.jobs.data_fields import dataset_of
 from smidgen_service.jobs.runner import JobRunner
 from smidgen_service.quotas import Quotas
 from smidgen_service.store import jobs
@@ -168,33 +170,33 @@ class OptimizationHandler:
     async def _check_data(self, checked: CheckedInputs, config: QATConfig | None) -> None:
         for dataset in (checked.dataset, checked.evaluation):
             if dataset is not None:
-                with self._blobs.pinned(*dataset.digests):
-                    await self._check_dataset(checked, dataset, config)
+                await self._check_dataset(checked, dataset, config)
 
     async def _check_dataset(
         self, checked: CheckedInputs, dataset: DatasetRecord, config: QATConfig | None
     ) -> None:
         """Checks a dataset for training, or without a config for evaluation alone."""
-        fields = await self._fields(checked, dataset)
         inputs, outputs = checked.model.inputs, checked.model.outputs
-        if _needs_worker(dataset):
-            plain = None if config is None else to_document(config)
-            await self._workers.check_data(fields, inputs, outputs, plain)
-        else:
-            await self._threads.run(_check_arrays, fields, checked.model, config)
+        async with self._checking(checked, dataset) as fields:
+            if _needs_worker(dataset):
+                plain = None if config is None else to_document(config)
+                await self._workers.check_data(fields, inputs, outputs, plain)
+            else:
+                await self._threads.run(_check_arrays, fields, checked.model, config)
 
     async def _check_samples(self, checked: CheckedInputs, dataset: DatasetRecord) -> None:
         """Checks that a dataset has samples for a model; what its labels are is no matter."""
         inputs = checked.model.inputs
-        with self._blobs.pinned(*dataset.digests):
-            fields = await self._fields(checked, dataset)
+        async with self._checking(checked, dataset) as fields:
             if _needs_worker(dataset):
                 await self._workers.check_samples(fields, inputs)
             else:
                 await self._threads.run(lambda: check_samples(dataset_of(fields), inputs))
 
-    async def _fields(self, checked: CheckedInputs, dataset: DatasetRecord) -> dict[str, Any]:
-        return await self._threads.run(dataset_fields, self._blobs, dataset, checked.preprocessing)
+    def _checking(
+        self, checked: CheckedInputs, dataset: DatasetRecord
+    ) -> AbstractAsyncContextManager[dict[str, Any]]:
+        return checking(self._blobs, self._threads, dataset, checked.preprocessing)
 
     async def _plan(
         self,

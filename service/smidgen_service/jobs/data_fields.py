@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,24 +11,31 @@ from smidgen.config import Augmentation, Preprocessing
 from smidgen.data.opening import AnyDataset, open_shards
 from smidgen.data.split import HeldOut, Split
 from smidgen.formats.dataset import DatasetFormat
-from smidgen_service.store.blobs import BlobStore
 from smidgen_service.store.records import DatasetRecord
 
 
 def dataset_fields(
-    blobs: BlobStore,
+    find: Callable[[str], Path],
     dataset: DatasetRecord,
     preprocessing: Preprocessing | None,
     augmentation: Augmentation | None = None,
     held_out: Split | None = None,
 ) -> dict[str, Any]:
-    """Verifies the files of a dataset and returns it as plain values.
+    """Returns a dataset as plain values.
+
+    Args:
+        find: Returns where the file with a digest is: BlobStore.verify, or where its bytes are not
+            relied on, BlobStore.path.
+        dataset: The dataset.
+        preprocessing: What to do to its images.
+        augmentation: What is drawn anew for each epoch.
+        held_out: The split of which only the smaller part counts.
 
     Raises:
-        DataLossError: a file is missing or damaged.
+        DataLossError: a file is missing or damaged, where find says so.
     """
     return {
-        "paths": [str(blobs.verify(sha256)) for sha256 in dataset.digests],
+        "paths": [str(find(sha256)) for sha256 in dataset.digests],
         "format": dataset.format.value,
         "preprocessing": None if preprocessing is None else preprocessing.to_document(),
         "augmentation": None if augmentation is None else asdict(augmentation),

@@ -141,7 +141,9 @@ class JobWork:
     ) -> dict[str, Any] | None:
         if dataset is None:
             return None
-        return dataset_fields(self._blobs, dataset, job.preprocessing, augmentation, held_out)
+        return dataset_fields(
+            self._blobs.verify, dataset, job.preprocessing, augmentation, held_out
+        )
 
     async def _finish_training(
         self, job: JobRecord, scratch: Path, pins: ExitStack, fields: Mapping[str, Any]
