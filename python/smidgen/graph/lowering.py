@@ -267,19 +267,28 @@ def add(arguments: Arguments) -> Lowered:
 
 
 def operand_pair(arguments: Arguments) -> tuple[Tensor | Computed, Tensor | Computed]:
-    """Returns self and other with one element type; a number becomes a constant."""
-    first, other = arguments.tensor("self"), arguments["other"]
-    if isinstance(other, int | float):
-        if isinstance(other, float) and first.dtype != FLOAT32:
-            number = arguments.number("other")
-            return _cast(first, FLOAT32), Constant(np.array(number, np.float32))
-        exact = other if isinstance(other, int) else arguments.number("other")
-        return first, Constant(np.array(exact, first.dtype))
-    second = arguments.tensor("other")
+    """Returns self and other with one element type; one of them may be a number."""
+    if isinstance(arguments["other"], int | float):
+        return _with_number(arguments, "self", "other")
+    if isinstance(arguments["self"], int | float):
+        second, number = _with_number(arguments, "other", "self")
+        return number, second
+    first, second = arguments.tensor("self"), arguments.tensor("other")
     for dtype in (FLOAT32, INT64, BOOL):
         if dtype in (first.dtype, second.dtype):
             return _cast(first, dtype), _cast(second, dtype)
     raise UnsupportedCase(f"operands of type {first.dtype} and {second.dtype}")
+
+
+def _with_number(
+    arguments: Arguments, tensor: str, number: str
+) -> tuple[Tensor | Computed, Constant]:
+    """Returns a tensor and a number as a constant, with one element type."""
+    value, stated = arguments.tensor(tensor), arguments[number]
+    exact = stated if isinstance(stated, int) else arguments.number(number)
+    if isinstance(stated, float) and value.dtype != FLOAT32:
+        return _cast(value, FLOAT32), Constant(np.array(exact, np.float32))
+    return value, Constant(np.array(exact, value.dtype))
 
 
 def _cast(value: Tensor, dtype: str) -> Tensor | Computed:

@@ -23,6 +23,8 @@ _FILLED = (required("size", Type.SIZES), _DTYPE, *_PLACEMENT)
 _LIKE = (_SELF, _DTYPE, *_PLACEMENT, optional("memory_format", Type.IGNORED))
 _WHERE = tuple(required(name, Type.TENSOR_OR_NUMBER) for name in ("self", "other"))
 _ADDITIVE = (_SELF, _OPERAND, _ALPHA)
+_FROM_NUMBER = required("self", Type.TENSOR_OR_NUMBER)
+"""The number that torch's decomposition of rsub subtracts from."""
 
 ROWS: dict[str, tuple[tuple[Parameter, ...], Lower]] = {
     "embedding.default": (
@@ -54,7 +56,7 @@ ROWS: dict[str, tuple[tuple[Parameter, ...], Lower]] = {
         (_SELF, required("mat2", Type.TENSOR)),
         partial(lowering.product, "mat2"),
     ),
-    "sub.Tensor": (_ADDITIVE, partial(tensor_lowering.binary, OpKind.SUB)),
+    "sub.Tensor": ((_FROM_NUMBER, _OPERAND, _ALPHA), partial(tensor_lowering.binary, OpKind.SUB)),
     "rsub.Scalar": (_ADDITIVE, tensor_lowering.reversed_subtraction),
     "rsub.Tensor": (_ADDITIVE, tensor_lowering.reversed_subtraction),
     "div.Tensor": ((_SELF, _OPERAND), partial(tensor_lowering.binary, OpKind.DIV)),

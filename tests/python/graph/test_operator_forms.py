@@ -416,6 +416,21 @@ def test_a_written_view_is_no_output(tmp_path: Path) -> None:
         read_pt2(path)
 
 
+def test_decompositions_subtract_from_numbers(tmp_path: Path) -> None:
+    functions: dict[str, Function] = {
+        "of_floats": lambda x: 1 - x,
+        "of_integers": lambda x: (3 - x.argmax(1, keepdim=True)) * x,
+        "of_integers_from_half": lambda x: (0.5 - x.argmax(1, keepdim=True)) * x,
+        "behind_another_axis": lambda x: (2 - x.transpose(0, 1)).transpose(0, 1),
+        "spread": lambda x: x + torch.linspace(-1, 1, 6),
+    }
+    module = Functions(functions, {})
+    path = export(tmp_path / "m.pt2", module, torch.randn(2, 4, 6), decompose=True)
+    model, x = read_pt2(path), torch.randn(5, 4, 6)
+    for spec, found in zip(model.outputs, build_graph(model)(x), strict=True):
+        torch.testing.assert_close(found, functions[spec.name](x))
+
+
 @pytest.mark.parametrize("is_view_written", [True, False])
 def test_a_reshaped_filling_is_a_view_of_it(tmp_path: Path, is_view_written: bool) -> None:
     class Writer(nn.Module):
