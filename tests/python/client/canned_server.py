@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -330,6 +331,9 @@ class Optimization(optimization_grpc.OptimizationServiceServicer):
         header = next(request_iterator).header
         self.state.calibrate_headers.append(header)
         batches = [message.batch for message in request_iterator]
+        time.sleep(0.02)  # grpc ends the messages of a call that is cancelled before it says so
+        if not context.is_active():
+            return optimization_pb.Calibration()
         self.state.batches.extend(batches)
         calibration = optimization_pb.Calibration(
             name=f"calibrations/c{len(self.state.calibrations) + 1}",
