@@ -54,8 +54,10 @@ def arange(arguments: Arguments) -> Lowered:
     steps = (end - start) / step if step else 0
     if not 0 < steps <= MOST_CONSTANT_ELEMENTS:
         raise UnsupportedCase(f"a range from {start:g} to {end:g} by {step:g}")
-    places = np.arange(math.ceil(steps))
-    return Forwarded(Constant((start + step * places).astype(name)))
+    places: NDArray[Any] = np.arange(math.ceil(steps), dtype=np.float64 if is_float else np.int64)
+    places *= step  # in place: a file may have a hundred ranges
+    places += start
+    return Forwarded(Constant(places.astype(name, copy=False)))
 
 
 def linspace(arguments: Arguments) -> Lowered:

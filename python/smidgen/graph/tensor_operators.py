@@ -109,7 +109,7 @@ ROWS: dict[str, tuple[tuple[Parameter, ...], Lower]] = {
     ),
     "sum.dim_IntList": ((_SELF, _DIM, _KEEP, _DTYPE), partial(lowering.reduce, "sum")),
     "amax.default": (
-        (_SELF, optional("dim", Type.OPTIONAL_INTS), _KEEP, _DTYPE),
+        (_SELF, optional("dim", Type.INTS, ()), _KEEP, _DTYPE),
         partial(lowering.reduce, "maximum"),
     ),
     "linalg_vector_norm.default": (

@@ -43,7 +43,7 @@ async def channel(lifecycle: Lifecycle) -> AsyncIterator[aio.Channel]:
     )
     gate = Gate(Authenticator(None, asks_for_certificates=False), Metrics())
     surroundings = Surroundings((), (WhileServing(lifecycle),))
-    router = Router(gate, surroundings, lifecycle, registry.methods)
+    router = Router(gate, surroundings, lifecycle, registry.methods, silence_s=60.0)
     server.add_generic_rpc_handlers((router,))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
