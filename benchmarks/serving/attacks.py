@@ -13,9 +13,9 @@ from pathlib import Path
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from benchmarks.serving.http2 import CANCEL, PING, RST_STREAM, Http2
 from benchmarks.serving.processes import ServerProcess, smidgen_server
 from benchmarks.serving.quantiles import Quantiles, quantiles
-from tests.service.http2 import CANCEL, PING, RST_STREAM, Http2
 
 BAR_MS = 100.0
 _CHECK, _LIST = "/grpc.health.v1.Health/Check", "/smidgen.v1.ModelService/ListModels"

@@ -17,8 +17,7 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from smidgen.v1 import model_service_pb2, upload_pb2
-from tests.service.http2 import (
+from benchmarks.serving.http2 import (
     CANCEL,
     ENHANCE_YOUR_CALM,
     GOAWAY,
@@ -27,6 +26,7 @@ from tests.service.http2 import (
     RST_STREAM,
     Http2,
 )
+from smidgen.v1 import model_service_pb2, upload_pb2
 from tests.service.running_server import RunningServer, ending, start_server
 
 CONNECTIONS = 24
