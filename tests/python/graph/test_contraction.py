@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -13,13 +12,12 @@ import torch
 from smidgen.errors import UnsupportedOperatorError
 from smidgen.formats.pt2 import read_pt2
 from smidgen.graph.arguments import Activation, ArgumentError, UnsupportedCase
-from smidgen.graph.build import build_graph
 from smidgen.graph.operations import OpKind
 from smidgen.graph.operator_table import OPERATORS
 from tests.python.formats.pt2_files import export
+from tests.python.graph.imported_forms import Computed, Function, compute_both
 from tests.python.graph.test_operator_forms import Functions
 
-Function = Callable[[torch.Tensor], torch.Tensor]
 CHANNELS, HEIGHT, WIDTH = 4, 6, 8
 _RAMP = torch.linspace(-1, 1, 400)
 
@@ -117,25 +115,16 @@ FORMS: dict[str, Function] = {
     ),
     "spread numbers": lambda x: x * torch.linspace(-1, 1, 8),
 }
-KEYS = {name: "_".join(("f", *name.replace("'", "").split())) for name in FORMS}
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[torch.Tensor, ...]]:
-    """What each form is expected to give for a batch of 5, and what it gives after import."""
-    torch.manual_seed(0)
-    module = Functions({KEYS[name]: function for name, function in FORMS.items()}, {}).eval()
-    example, inputs = (torch.randn(count, CHANNELS, HEIGHT, WIDTH) for count in (2, 5))
-    model = read_pt2(export(tmp_path_factory.mktemp("forms") / "m.pt2", module, example))
-    with torch.no_grad():
-        expected, found = module(inputs), build_graph(model)(inputs)
-    names = [spec.name for spec in model.outputs]
-    return {name: (expected[name], value) for name, value in zip(names, found, strict=True)}
+def results(tmp_path_factory: pytest.TempPathFactory) -> Computed:
+    return compute_both(FORMS, (CHANNELS, HEIGHT, WIDTH), tmp_path_factory.mktemp("forms"))
 
 
 @pytest.mark.parametrize("name", FORMS)
-def test_form_computes_the_same(name: str, results: dict[str, tuple[torch.Tensor, ...]]) -> None:
-    expected, found = results[KEYS[name]]
+def test_form_computes_the_same(name: str, results: Computed) -> None:
+    expected, found = results[name]
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-4)
 
 

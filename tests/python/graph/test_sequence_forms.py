@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,11 +10,10 @@ from torch.nn import functional as F
 
 from smidgen.errors import InvalidModelError, UnsupportedOperatorError
 from smidgen.formats.pt2 import read_pt2
-from smidgen.graph.build import build_graph
 from tests.python.formats.pt2_files import export
+from tests.python.graph.imported_forms import Computed, Function, compute_both
 from tests.python.graph.test_operator_forms import Functions
 
-Function = Callable[[torch.Tensor], torch.Tensor]
 CHANNELS, HEIGHT, WIDTH = 4, 6, 8
 _TOKEN = torch.arange(8.0).reshape(1, 1, 8)
 _ORDER = torch.tensor([3, 1, 0, 2, 2, 2, 0, 2])
@@ -167,25 +165,16 @@ FORMS: dict[str, Function] = {
     ),
     "result that nothing needs": lambda x: (torch.erfinv(x), x.tanh())[1],
 }
-KEYS = {name: "_".join(("f", *name.split())) for name in FORMS}
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[torch.Tensor, ...]]:
-    """What each form is expected to give for a batch of 5, and what it gives after import."""
-    torch.manual_seed(0)
-    module = Functions({KEYS[name]: function for name, function in FORMS.items()}, {}).eval()
-    example, inputs = (torch.randn(count, CHANNELS, HEIGHT, WIDTH) for count in (2, 5))
-    model = read_pt2(export(tmp_path_factory.mktemp("forms") / "m.pt2", module, example))
-    with torch.no_grad():
-        expected, found = module(inputs), build_graph(model)(inputs)
-    names = [spec.name for spec in model.outputs]
-    return {name: (expected[name], value) for name, value in zip(names, found, strict=True)}
+def results(tmp_path_factory: pytest.TempPathFactory) -> Computed:
+    return compute_both(FORMS, (CHANNELS, HEIGHT, WIDTH), tmp_path_factory.mktemp("forms"))
 
 
 @pytest.mark.parametrize("name", FORMS)
-def test_form_computes_the_same(name: str, results: dict[str, tuple[torch.Tensor, ...]]) -> None:
-    expected, found = results[KEYS[name]]
+def test_form_computes_the_same(name: str, results: Computed) -> None:
+    expected, found = results[name]
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=2e-5)
 
 
