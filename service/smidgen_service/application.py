@@ -190,7 +190,6 @@ class Application:
                 most_work=settings.max_inference_operations,
             ),
         )
-        versions = VersionResolver(database)
         # Apart from the workers of calls, which a slow client may hold for long.
         inspectors = CallWorkers(
             data_dir.jobs, most=_INSPECTORS, threads=1, environment=environment
@@ -210,6 +209,7 @@ class Application:
                 for model_id, one in settings.batching.items()
             },
         )
+        versions = VersionResolver(database, self._metrics, batching)
         return Handlers(
             models=ModelHandler(
                 store,
@@ -250,9 +250,7 @@ class Application:
                 engines,
                 admission,
                 self._compute_threads,
-                self._metrics,
                 run_times=run_times,
-                batching=batching,
                 quotas=self._quotas,
                 images=ImageInputs(
                     self._decoder, io_threads, most_bytes=settings.max_message_bytes
@@ -263,7 +261,7 @@ class Application:
                 database,
                 versions,
                 engines,
-                self._metrics.statistics,
+                self._metrics.inference_statistics,
                 most_bytes=settings.max_message_bytes,
                 most_running=settings.max_concurrent_inferences,
                 batching=batching,

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import copy
-import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from smidgen_service.clock import Clock, now_us
 
-MOST_BATCH_SIZES = 256
-"""Batch sizes told apart for each version: a client chooses them, and must not fill the memory."""
-
-
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Spent:
     """How often something happened, and how long it took altogether.
 
@@ -23,11 +17,6 @@ class Spent:
 
     count: int = 0
     ns: int = 0
-
-    def add(self, seconds: float) -> None:
-        """Adds one more time."""
-        self.count += 1
-        self.ns += round(seconds * 1e9)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,22 +33,16 @@ class StageTimes:
         return self.input_s + self.compute_s + self.output_s
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class StageSpent:
     """Time spent by stage."""
 
-    input: Spent = field(default_factory=Spent)
-    compute: Spent = field(default_factory=Spent)
-    output: Spent = field(default_factory=Spent)
-
-    def add(self, times: StageTimes) -> None:
-        """Adds one computation."""
-        self.input.add(times.input_s)
-        self.compute.add(times.compute_s)
-        self.output.add(times.output_s)
+    input: Spent = Spent()
+    compute: Spent = Spent()
+    output: Spent = Spent()
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class VersionStatistics:
     """The statistics of one version.
 
@@ -71,87 +54,20 @@ class VersionStatistics:
         failed: Requests that failed, by outcome, from arrival to refusal.
         queue: Of requests that succeeded: waiting.
         stages: Of requests that succeeded: the computation that they were part of.
-        batches: Computations by their number of samples; at most MOST_BATCH_SIZES of these.
+        batches: Computations by their number of samples.
     """
 
     last_inference_us: int = 0
     inference_count: int = 0
     execution_count: int = 0
-    success: Spent = field(default_factory=Spent)
-    failed: dict[str, Spent] = field(default_factory=dict)
-    queue: Spent = field(default_factory=Spent)
-    stages: StageSpent = field(default_factory=StageSpent)
-    batches: dict[int, StageSpent] = field(default_factory=dict)
+    success: Spent = Spent()
+    failed: Mapping[str, Spent] = field(default_factory=dict)
+    queue: Spent = Spent()
+    stages: StageSpent = StageSpent()
+    batches: Mapping[int, StageSpent] = field(default_factory=dict)
 
     @property
     def fail(self) -> Spent:
         """Requests that failed, whatever the outcome."""
         spent = self.failed.values()
         return Spent(sum(entry.count for entry in spent), sum(entry.ns for entry in spent))
-
-
-class InferenceStatistics:
-    """The statistics of all versions. Any thread may write and read."""
-
-    def __init__(self, clock: Clock = now_us) -> None:
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._versions: dict[tuple[str, int], VersionStatistics] = {}
-
-    def executed(self, model_id: str, version: int, samples: int, times: StageTimes) -> None:
-        """Counts one computation, of the samples of one request or of several."""
-        with self._lock:
-            entry = self._entry(model_id, version)
-            entry.execution_count += 1
-            entry.last_inference_us = self._clock()
-            batch = entry.batches.get(samples)
-            if batch is None and len(entry.batches) < MOST_BATCH_SIZES:
-                batch = entry.batches[samples] = StageSpent()
-            if batch is not None:
-                batch.add(times)
-
-    def succeeded(
-        self,
-        model_id: str,
-        version: int,
-        samples: int,
-        *,
-        queue_s: float,
-        times: StageTimes,
-        total_s: float,
-    ) -> None:
-        """Counts a request that was answered, with the computation that it was part of."""
-        with self._lock:
-            entry = self._entry(model_id, version)
-            entry.inference_count += samples
-            entry.success.add(total_s)
-            entry.queue.add(queue_s)
-            entry.stages.add(times)
-
-    def failed(self, model_id: str, version: int, outcome: str, *, total_s: float) -> None:
-        """Counts a request that was refused or given up; `outcome` is one of a few words."""
-        with self._lock:
-            entry = self._entry(model_id, version)
-            entry.failed.setdefault(outcome, Spent()).add(total_s)
-
-    def snapshot(self) -> dict[tuple[str, int], VersionStatistics]:
-        """Returns a copy by model and version; versions without any request are not in it."""
-        with self._lock:
-            return copy.deepcopy(self._versions)
-
-    def of(self, model_id: str, version: int) -> VersionStatistics:
-        """Returns a copy for one version."""
-        with self._lock:
-            return copy.deepcopy(self._versions.get((model_id, version), VersionStatistics()))
-
-    def forget_model(self, model_id: str) -> None:
-        """Drops what was counted for a deleted model."""
-        with self._lock:
-            for key in [key for key in self._versions if key[0] == model_id]:
-                del self._versions[key]
-
-    def _entry(self, model_id: str, version: int) -> VersionStatistics:
-        entry = self._versions.get((model_id, version))
-        if entry is None:
-            entry = self._versions[model_id, version] = VersionStatistics()
-        return entry

@@ -9,7 +9,7 @@ import os
 import re
 import time
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Never
 
@@ -159,7 +159,10 @@ class Way:
         name, factory = _FACTORIES[method.is_client_stream, method.is_server_stream]
         self._method = method
         self._behaviour: Behaviour = getattr(handler, name)
-        self._watches = watches
+        self._on_begin = _told(watches, Watch.began)
+        self._on_message = _told(watches, Watch.received)
+        self._on_answer = _told(watches, Watch.sent)
+        self._on_end = tuple(watch.ended for watch in watches)
         self._checks = checks
         self._silence_s = silence_s
         is_generator = inspect.isasyncgenfunction(self._behaviour)
@@ -213,8 +216,8 @@ class Way:
         call = Call(self._method, context)
         REQUEST_ID.set(call.request_id)
         context.set_trailing_metadata(((REQUEST_ID_HEADER, call.request_id),))
-        for watch in self._watches:
-            watch.began()
+        for began in self._on_begin:
+            began()
         return call
 
     def _let_in(self, call: Call, request: Any) -> Any:
@@ -259,16 +262,26 @@ class Way:
         return ending
 
     def _received(self) -> None:
-        for watch in self._watches:
-            watch.received()
+        for received in self._on_message:
+            received()
 
     def _sent(self) -> None:
-        for watch in self._watches:
-            watch.sent()
+        for sent in self._on_answer:
+            sent()
 
     def _end(self, call: Call) -> None:
-        for watch in self._watches:
-            watch.ended(call)
+        for ended in self._on_end:
+            ended(call)
+
+
+def _told(
+    watches: Iterable[Watch], event: Callable[[Watch], None]
+) -> tuple[Callable[[], None], ...]:
+    """Returns the methods for an event of those that do something about it."""
+    name = event.__name__
+    return tuple(
+        getattr(watch, name) for watch in watches if getattr(type(watch), name) is not event
+    )
 
 
 async def _abort(context: Context, ending: status.Ending) -> Never:

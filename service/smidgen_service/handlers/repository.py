@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from smidgen.tensor_spec import TensorSpec
@@ -15,7 +15,7 @@ from smidgen_service.handlers.engines import EngineCache
 from smidgen_service.handlers.tensors import item_bytes
 from smidgen_service.handlers.versions import VersionResolver, resolve_served, resolve_version
 from smidgen_service.names import VersionChoice
-from smidgen_service.statistics import InferenceStatistics, VersionStatistics
+from smidgen_service.statistics import VersionStatistics
 from smidgen_service.store import aliases, models
 from smidgen_service.store.database import Database
 from smidgen_service.store.records import IndexEntry, VersionRecord
@@ -58,7 +58,8 @@ class RepositoryHandler:
         database: The rows.
         versions: Shared with inference.
         engines: Shared with inference.
-        statistics: What inference counted.
+        statistics: Returns what inference counted, by what stands for a model in metrics, and
+            version.
         most_bytes: Most bytes of a message.
         most_running: Requests computed at the same time.
         batching: Which requests are joined.
@@ -69,7 +70,7 @@ class RepositoryHandler:
         database: Database,
         versions: VersionResolver,
         engines: EngineCache,
-        statistics: InferenceStatistics,
+        statistics: Callable[[], Mapping[tuple[str, int], VersionStatistics]],
         *,
         most_bytes: int,
         most_running: int,
@@ -133,7 +134,7 @@ class RepositoryHandler:
         else:
             entries = await self.index(is_ready_only=True)
             keys = [(entry.model_id, entry.version) for entry in entries if entry.version]
-        counted, tenant = self._statistics.snapshot(), current_tenant()
+        counted, tenant = self._statistics(), current_tenant()
         return tuple(
             CountedVersion(
                 *key,
