@@ -195,7 +195,7 @@ class InferenceHandler:
                     arrays = await self._arrays(request, served, engine, arrays)
                     return await self._batcher.run(
                         (sha256, served.label, served.record.version),
-                        engine,
+                        partial(self._engines.using, sha256),
                         served.limits,
                         Asked(arrays, wanted),
                         waiting=waiting,
