@@ -50,7 +50,8 @@ def smidgen_server(
     """
     data_dir = folder / "store"
     command = [sys.executable, "-m", "smidgen_service", "--port", "0", "--metrics-port", "-1"]
-    command += ["--data-dir", str(data_dir), "--job-workers", "0", *flags]
+    command += ["--data-dir", str(data_dir), "--job-workers", "0"]
+    command += ["--lame-duck-seconds", "0", *flags]
     with (folder / "server.log").open("wb") as log, _ended(command, stderr=log) as process:
         announced = _wait_for(data_dir / "server.json", process)
         server = ServerProcess(process.pid, f"127.0.0.1:{announced['port']}")

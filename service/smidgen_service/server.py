@@ -57,6 +57,7 @@ from smidgen_service.servicers.optimization import OptimizationServicer
 from smidgen_service.servicers.registration import add_service
 from smidgen_service.servicers.reports import ReportServicer
 from smidgen_service.settings import Settings
+from smidgen_service.stopping import first_signal
 from smidgen_service.store.database import DatabaseDamagedError, SchemaTooNewError
 from smidgen_service.surroundings import GRPC_LOGGER, Surroundings, is_of_a_fault, rpc_type
 
@@ -187,14 +188,19 @@ class Server:
         """Reads the files again that may change while the server runs."""
         self._reloads.reload_all()
 
-    async def stop(self) -> None:
-        """Drains: health first, new calls, connections, running calls, then jobs and the store."""
-        log("server_draining")
+    async def stop(self, *, leave_s: float = 0.0) -> None:
+        """Drains: health first, new calls, connections, running calls, then jobs and the store.
+
+        Args:
+            leave_s: How long calls are served when health has said NOT_SERVING.
+        """
+        log("server_leaving", seconds=leave_s)
         self._data_dir.withdraw()
-        await self._reloads.stop()
         await self._health.enter_graceful_shutdown()
-        # One turn of the loop lets open health watches send NOT_SERVING before they end.
-        await asyncio.sleep(0)
+        # At least one turn of the loop lets open health watches send NOT_SERVING before they end.
+        await self._lifecycle.leave(leave_s)
+        log("server_draining")
+        await self._reloads.stop()
         self._lifecycle.drain()
         self._application.announcements.close()
         jobs_stopped = asyncio.create_task(self._application.runner.stop())
@@ -293,22 +299,13 @@ def _tell_sandbox(settings: Settings) -> None:
 
 
 async def _run(settings: Settings, data_dir: DataDir) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-
-    def on_signal() -> None:
-        if stop.is_set():
-            log("server_killed", level=logging.WARNING)
-            os._exit(1)
-        stop.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, on_signal)
+    told_to_stop = first_signal()
     server = Server(settings, data_dir)
-    loop.add_signal_handler(signal.SIGHUP, server.reload)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, server.reload)
     await server.start()
-    await stop.wait()
-    await server.stop()
+    # Who stops a server at its terminal has no balancer that would have to hear of it.
+    is_supervised = await told_to_stop is signal.SIGTERM
+    await server.stop(leave_s=settings.lame_duck_seconds if is_supervised else 0.0)
 
 
 def register(

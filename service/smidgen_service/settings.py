@@ -158,8 +158,12 @@ class Settings(BaseSettings):
     accept_compressed: bool = False
     """Take compressed messages. gRPC inflates one whole before it looks at its size, so each may
     cost a thousand times its bytes of memory for a moment: for clients that you trust."""
+    lame_duck_seconds: float = Field(5.0, ge=0, le=600)
+    """How long calls are served after SIGTERM though health says NOT_SERVING already, so that
+    balancers send nothing more once calls are refused. SIGINT does not wait. 0 where nothing
+    chooses between servers."""
     drain_seconds: float = Field(20.0, ge=0)
-    """How long calls in progress may take to end after SIGTERM."""
+    """How long calls in progress may take to end after that."""
     log_format: Literal["json", "text"] = "json"
     """Form of the log on stderr: one JSON object a line, or text for people."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
