@@ -57,6 +57,7 @@ from smidgen_service.servicers.optimization import OptimizationServicer
 from smidgen_service.servicers.registration import add_service
 from smidgen_service.servicers.reports import ReportServicer
 from smidgen_service.settings import Settings
+from smidgen_service.shares import MOST_PROBES, Shares
 from smidgen_service.stopping import first_signal
 from smidgen_service.store.database import DatabaseDamagedError, SchemaTooNewError
 from smidgen_service.surroundings import GRPC_LOGGER, Surroundings, is_of_a_fault, rpc_type
@@ -71,6 +72,7 @@ _PROTOS: tuple[FileDescriptor, ...] = (
     open_inference_pb2.DESCRIPTOR,
 )
 _MOST_FILES = 65_536
+_LAST_RESORT = 4
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
@@ -139,7 +141,8 @@ class Server:
         self._health = health.aio.HealthServicer()
         self._grpc = aio.server(
             options=_options(settings),
-            maximum_concurrent_rpcs=settings.max_concurrent_calls,
+            # Its refusals say little and meet probes too: ours are to come first.
+            maximum_concurrent_rpcs=_LAST_RESORT * (settings.max_concurrent_calls + MOST_PROBES),
         )
         registry = Registry()
         register(registry, self._application.handlers, self._health, self._lifecycle, settings)
@@ -234,6 +237,7 @@ class Server:
             gate,
             surroundings,
             self._lifecycle,
+            Shares(self._settings.max_concurrent_calls, self._settings.max_calls_per_address),
             registry.methods,
             silence_s=self._settings.stream_idle_seconds,
         )
@@ -352,7 +356,7 @@ def _options(settings: Settings) -> list[tuple[str, int]]:
     return [
         ("grpc.max_receive_message_length", settings.max_message_bytes),
         ("grpc.max_send_message_length", settings.max_message_bytes),
-        ("grpc.max_concurrent_streams", 256),
+        ("grpc.max_concurrent_streams", settings.max_connection_streams),
         # With a soft limit below the hard one, what is between them is refused now and then.
         ("grpc.max_metadata_size", MOST_METADATA_BYTES),
         ("grpc.absolute_max_metadata_size", MOST_METADATA_BYTES),
