@@ -342,9 +342,12 @@ class Unread:
 
 
 def _parsed(message: Any) -> Any:
-    if type(message) is Unread:
+    if type(message) is not Unread:
+        return message
+    try:
         raise message.error
-    return message
+    finally:
+        del message  # the error knows this frame, which must not know the error
 
 
 def _tolerant(deserializer: Callable[[bytes], Any] | None) -> Callable[[bytes], Any] | None:
@@ -360,7 +363,7 @@ def _tolerant(deserializer: Callable[[bytes], Any] | None) -> Callable[[bytes], 
         except DecodeError:
             return Unread(malformed_message())
         except SmidgenError as error:
-            return Unread(error)
+            return Unread(error.with_traceback(None))  # whose frames hold the message
 
     return deserialize
 
