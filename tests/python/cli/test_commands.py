@@ -357,7 +357,7 @@ def test_a_job_is_shown_with_where_it_stands(smidgen: Smidgen, state: State) -> 
         "Remaining": "about 0:01:30",
     }
     document = smidgen("jobs", "show", "train", "--json").document
-    assert (document["attempt"], document["remaining"]) == (2, "90s")
+    assert (document["attempt"], document["remaining"]) == (2, 90.0)
     job.ClearField("remaining")
     job.state = jobs_pb.JOB_STATE_FAILED
     job.error.message, job.error.reason = "it broke", "WORKER_DIED"
