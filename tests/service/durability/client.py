@@ -28,6 +28,7 @@ from smidgen_service.handlers.aliases import AliasChange, Expectation
 from smidgen_service.handlers.datasets import DatasetUpload
 from smidgen_service.handlers.models import ModelUpload
 from smidgen_service.handlers.receiving import Chunk, UploadTicket
+from smidgen_service.handlers.shards import DatasetCreation
 from smidgen_service.jobs import work
 from smidgen_service.metrics import Metrics
 from smidgen_service.quotas import Quotas, TenantLimits
@@ -77,6 +78,7 @@ class Client:
         self.calls: Sequence[tuple[str, Callable[[], Awaitable[Result]]]] = (
             ("upload twin", lambda: self._upload_dataset("twin", FIRST)),
             ("upload first", lambda: self._upload_dataset("first", FIRST)),
+            ("join datasets", self._join_datasets),
             ("upload model", self._upload_model),
             ("break upload", lambda: self._break_upload("second", SECOND)),
             ("continue upload", lambda: self._upload_dataset("second", SECOND)),
@@ -88,6 +90,8 @@ class Client:
             ("make alias", lambda: self._set_alias(1, None)),
             ("move alias", lambda: self._set_alias(2, 1)),
             ("roll back alias", self._roll_back_alias),
+            ("delete alias", self._delete_alias),
+            ("delete joined", lambda: self._delete_dataset("joined")),
             ("delete twin", lambda: self._delete_dataset("twin")),
             ("delete first", lambda: self._delete_dataset("first")),
             ("upload again", lambda: self._upload_dataset("again", FIRST)),
@@ -122,6 +126,12 @@ class Client:
         handler = self._application.handlers.datasets
         record = await handler.upload(header, chunks(data, start))
         return {"dataset": record.id, "sha256": record.sha256}
+
+    async def _join_datasets(self) -> Result:
+        key = self._key("CreateDataset", "joined")
+        creation = DatasetCreation("joined", ("twin", "first"), key, validate_only=False)
+        record = await self._application.handlers.datasets.create(creation)
+        return {"dataset": record.id, "files": len(record.digests)}
 
     async def _break_upload(self, dataset_id: str, data: bytes) -> Result:
         """Sends half of a file, breaks off, and asks how much of it is there for good."""
@@ -233,6 +243,10 @@ class Client:
             key=self._key(method, str(version)),
             validate_only=False,
         )
+
+    async def _delete_alias(self) -> Result:
+        await self._application.handlers.aliases.delete(self._change("DeleteAlias", None, 1))
+        return {"deleted alias": "live"}
 
     async def _delete_dataset(self, dataset_id: str) -> Result:
         key = self._key("DeleteDataset", dataset_id)

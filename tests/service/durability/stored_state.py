@@ -29,6 +29,7 @@ def stored_state(data_dir: DataDir) -> State:
                 "SELECT version, previous_version, is_rollback FROM alias_moves ORDER BY sequence"
             ),
             "datasets": rows("SELECT id, sha256 FROM datasets ORDER BY id"),
+            "files": rows("SELECT dataset_id, place, sha256 FROM dataset_files ORDER BY 1, 2"),
             "calibrations": rows("SELECT model_id, sha256 FROM calibrations"),
             "jobs": rows(
                 "SELECT kind, state, result_sha256 FROM jobs WHERE failure IS NULL"
@@ -76,6 +77,7 @@ def lost(data_dir: DataDir, acknowledged: Sequence[Mapping[str, Any]], next_call
     """
     deleted = {result["deleted"] for result in acknowledged if "deleted" in result}
     deleted |= {next_call.removeprefix("delete ")}
+    has_alias = next_call != "delete alias" and not any("deleted alias" in r for r in acknowledged)
     completed = {result["dataset"] for result in acknowledged if "dataset" in result}
     missing = []
     with closing(sqlite3.connect(data_dir.database)) as connection:
@@ -93,15 +95,23 @@ def lost(data_dir: DataDir, acknowledged: Sequence[Mapping[str, Any]], next_call
                 is_there = _committed(data_dir) >= result["committed"]
                 is_there |= result["upload"] in completed or next_call == "continue upload"
             elif kind == "alias":
+                if not has_alias:
+                    continue
                 moves = connection.execute("SELECT version FROM alias_moves ORDER BY sequence")
                 versions = [row[0] for row in moves]
                 is_there = versions[result["moves"] - 1 : result["moves"]] == [result["version"]]
+            elif kind == "deleted alias":
+                is_there = connection.execute("SELECT 1 FROM aliases").fetchone() is None
             elif kind == "deleted":
                 is_there = not has("datasets", result["deleted"])
             elif kind == "dataset" and result["dataset"] in deleted:
                 continue
             else:
                 is_there = has(f"{kind}s", result[kind])
+                if "files" in result:
+                    statement = "SELECT count(*) FROM dataset_files WHERE dataset_id = ?"
+                    found = connection.execute(statement, (result["dataset"],)).fetchone()
+                    is_there &= found == (result["files"],)
                 if "sha256" in result:
                     path = BlobStore(data_dir.blobs).path(result["sha256"])
                     is_there &= path.is_file() and file_sha256(path) == result["sha256"]
