@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib.metadata import PackageNotFoundError, version
@@ -177,6 +177,7 @@ class Metrics:
         self.kernel_info = self._gauge("smidgen_kernel_info")
         self.build_info = self._gauge("smidgen_build_info")
         self._series: dict[tuple[str, int], VersionSeries] = {}
+        self._on_forgetting: list[Callable[[str], None]] = []
         self._initialise()
 
     def initialise_rpcs(self, methods: Iterable[tuple[str, str, str]]) -> None:
@@ -211,6 +212,12 @@ class Metrics:
         self.inference_batch_size.remove_by_labels(by_label)
         self.artifact_bytes.remove_by_labels(by_label)
         self.statistics.forget_model(label)
+        for tell in self._on_forgetting:
+            tell(label)
+
+    def on_forgetting(self, tell: Callable[[str], None]) -> None:
+        """Has a function told of each model that is forgotten."""
+        self._on_forgetting.append(tell)
 
     def _initialise(self) -> None:
         for reason in AUTH_FAILURES:
@@ -251,10 +258,10 @@ class Metrics:
 class MetricsEndpoint:
     """The HTTP endpoint that Prometheus scrapes, on a thread of its own."""
 
-    def __init__(self, metrics: Metrics, *, host: str, port: int) -> None:
+    def __init__(self, registry: CollectorRegistry, *, host: str, port: int) -> None:
         self._server: WSGIServer
         self._thread: threading.Thread
-        self._server, self._thread = start_http_server(port, host, metrics.registry)
+        self._server, self._thread = start_http_server(port, host, registry)
         self.port: int = self._server.server_port
 
     def close(self) -> None:

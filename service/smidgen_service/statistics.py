@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import copy
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from smidgen_service.clock import Clock, now_us
 
+VersionKey = tuple[str, int]
+"""What stands for a model in metrics, and the version."""
 MOST_BATCH_SIZES = 256
 """Batch sizes told apart for each version: a client chooses them, and must not fill the memory."""
 
@@ -28,6 +32,11 @@ class Spent:
         """Adds one more time."""
         self.count += 1
         self.ns += round(seconds * 1e9)
+
+    def join(self, other: Spent) -> None:
+        """Adds all that another one holds."""
+        self.count += other.count
+        self.ns += other.ns
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +67,12 @@ class StageSpent:
         self.compute.add(times.compute_s)
         self.output.add(times.output_s)
 
+    def join(self, other: StageSpent) -> None:
+        """Adds all that another one holds."""
+        self.input.join(other.input)
+        self.compute.join(other.compute)
+        self.output.join(other.output)
+
 
 @dataclass(slots=True)
 class VersionStatistics:
@@ -83,11 +98,31 @@ class VersionStatistics:
     stages: StageSpent = field(default_factory=StageSpent)
     batches: dict[int, StageSpent] = field(default_factory=dict)
 
+    def join(self, other: VersionStatistics) -> None:
+        """Adds what another process counted."""
+        self.last_inference_us = max(self.last_inference_us, other.last_inference_us)
+        self.inference_count += other.inference_count
+        self.execution_count += other.execution_count
+        self.success.join(other.success)
+        self.queue.join(other.queue)
+        self.stages.join(other.stages)
+        for outcome, spent in other.failed.items():
+            self.failed.setdefault(outcome, Spent()).join(spent)
+        for samples, stages in other.batches.items():
+            self.batches.setdefault(samples, StageSpent()).join(stages)
+
     @property
     def fail(self) -> Spent:
         """Requests that failed, whatever the outcome."""
         spent = self.failed.values()
         return Spent(sum(entry.count for entry in spent), sum(entry.ns for entry in spent))
+
+
+class Counted(Protocol):
+    """Knows what was counted, in this process or in several."""
+
+    async def counted(self) -> Mapping[VersionKey, VersionStatistics]:
+        """Returns it by what stands for the model and version; without those of no request."""
 
 
 class InferenceStatistics:
@@ -134,7 +169,11 @@ class InferenceStatistics:
             entry = self._entry(model_id, version)
             entry.failed.setdefault(outcome, Spent()).add(total_s)
 
-    def snapshot(self) -> dict[tuple[str, int], VersionStatistics]:
+    async def counted(self) -> Mapping[VersionKey, VersionStatistics]:
+        """Returns what `snapshot` returns."""
+        return self.snapshot()
+
+    def snapshot(self) -> dict[VersionKey, VersionStatistics]:
         """Returns a copy by model and version; versions without any request are not in it."""
         with self._lock:
             return copy.deepcopy(self._versions)
