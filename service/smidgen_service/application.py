@@ -64,12 +64,12 @@ class Handlers:
 
 
 @dataclass(frozen=True, slots=True)
-class Fleet:
-    """Other processes that answer inferences.
+class Answering:
+    """Where inferences are answered.
 
     Attributes:
-        keeper: Keeps versions ready in all of them.
-        counted: What they have counted.
+        keeper: Keeps versions ready there.
+        counted: What was counted there.
     """
 
     keeper: Keeper
@@ -84,7 +84,7 @@ class Application:
         data_dir: Where everything is stored.
         metrics: Count what happens.
         quotas: Hold tenants to their limits.
-        fleet: The processes that answer inferences; None if this one does.
+        answering: Where inferences are answered; None for here.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class Application:
         data_dir: DataDir,
         metrics: Metrics,
         quotas: Quotas,
-        fleet: Fleet | None = None,
+        answering: Answering | None = None,
     ) -> None:
         self._metrics = metrics
         self._quotas = quotas
@@ -145,8 +145,8 @@ class Application:
             quotas=quotas,
             decoders=data_dir.decoders,
         )
-        fleet = fleet or Fleet(self._serving.keeper, metrics.statistics)
-        self.handlers = self._make_handlers(settings, data_dir, workers, tokens, fleet)
+        answering = answering or Answering(self._serving.keeper, metrics.statistics)
+        self.handlers = self._make_handlers(settings, data_dir, workers, tokens, answering)
         self._upkeep = Upkeep(self._store, self.handlers.receiver, clock=now_us)
 
     async def start(self) -> None:
@@ -178,7 +178,7 @@ class Application:
         data_dir: DataDir,
         workers: CallWorkers,
         tokens: PageTokens,
-        fleet: Fleet,
+        answering: Answering,
     ) -> Handlers:
         store, database, io_threads = self._store, self._store.database, self._io_threads
         stream = StreamReader(settings.stream_idle_seconds, settings.stream_seconds)
@@ -201,7 +201,7 @@ class Application:
             threads=1,
             environment=environment_of_workers(settings),
         )
-        swapper = Swapper(database, fleet.keeper)
+        swapper = Swapper(database, answering.keeper)
         return Handlers(
             models=ModelHandler(
                 store,
@@ -239,7 +239,7 @@ class Application:
             reports=ReportHandler(database),
             inference=self._serving.inference,
             repository=self._serving.repository(
-                fleet.keeper, fleet.counted, places=settings.max_concurrent_inferences
+                answering.keeper, answering.counted, places=settings.max_concurrent_inferences
             ),
             receiver=receiver,
             threads=io_threads,

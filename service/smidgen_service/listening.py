@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from grpc import Compression, aio
 from prometheus_client import CollectorRegistry
 
@@ -9,6 +11,19 @@ from smidgen_service.metrics import MetricsEndpoint
 from smidgen_service.routing import MOST_METADATA_BYTES
 from smidgen_service.security.certificates import ServerCertificates
 from smidgen_service.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Where a server listens.
+
+    Attributes:
+        grpc: The port of its services.
+        metrics: The port of its metrics; None without.
+    """
+
+    grpc: int
+    metrics: int | None
 
 
 class PortTakenError(Exception):

@@ -105,6 +105,10 @@ TABLE: dict[str, MetricSpec] = {
         "Versions that gave way to others, for the limit of memory or of count.",
         ("reason",),
     ),
+    "smidgen_processes": MetricSpec(Kind.GAUGE, "Processes that answer inferences."),
+    "smidgen_process_restarts_total": MetricSpec(
+        Kind.COUNTER, "Processes started in place of some that have died."
+    ),
     "smidgen_jobs": MetricSpec(Kind.GAUGE, "Jobs stored, by state.", ("kind", "state")),
     "smidgen_job_duration_seconds": MetricSpec(
         Kind.HISTOGRAM, "Time from a job's start to its end.", ("kind", "state"), JOB_BUCKETS
@@ -164,6 +168,8 @@ class Metrics:
         self.engine_bytes = self._gauge("smidgen_engine_bytes")
         self.engine_loads = self._counter("smidgen_engine_loads_total")
         self.engine_evictions = self._counter("smidgen_engine_evictions_total")
+        self.processes = self._gauge("smidgen_processes")
+        self.process_restarts = self._counter("smidgen_process_restarts_total")
         self.jobs = self._gauge("smidgen_jobs")
         self.job_seconds = self._histogram("smidgen_job_duration_seconds")
         self.train_loss = self._gauge("smidgen_train_loss")
@@ -227,6 +233,7 @@ class Metrics:
         self.train_loss.labels("task")
         self.train_loss.labels("quantization")
         self.build_info.labels(package_version()).set(1)
+        self.processes.set(1)
 
     def _counts(self, name: str) -> CountFamily:
         spec = TABLE[name]

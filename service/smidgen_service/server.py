@@ -8,15 +8,16 @@ import os
 import resource
 import signal
 import sqlite3
-from dataclasses import dataclass
 from typing import Protocol
 
 from smidgen_service.application import Application
 from smidgen_service.data_dir import DataDir, DataDirIncompleteError, DataDirInUseError
 from smidgen_service.jobs.sandbox import layers
-from smidgen_service.listening import PortTakenError, open_metrics
+from smidgen_service.listening import Ports, PortTakenError, open_metrics
 from smidgen_service.logs import configure, log
 from smidgen_service.metrics import Metrics, MetricsEndpoint, package_version
+from smidgen_service.processes.control import Control
+from smidgen_service.processes.fleet import FrontFailedError
 from smidgen_service.quotas import Quotas
 from smidgen_service.reception import Reception
 from smidgen_service.security.certificates import CertificateError
@@ -34,19 +35,6 @@ _MOST_FILES = 65_536
 
 class SandboxMissingError(Exception):
     """The kernel lacks what the workers shall be confined by."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ports:
-    """Where a server listens.
-
-    Attributes:
-        grpc: The port of its services.
-        metrics: The port of its metrics; None without.
-    """
-
-    grpc: int
-    metrics: int | None
 
 
 class Serves(Protocol):
@@ -80,6 +68,7 @@ def serve(settings: Settings) -> int:
         DataDirInUseError,
         DataDirIncompleteError,
         PortTakenError,
+        FrontFailedError,
         SandboxMissingError,
         SchemaTooNewError,
         DatabaseDamagedError,
@@ -198,7 +187,9 @@ async def _run(settings: Settings, data_dir: DataDir) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal)
-    server: Serves = Server(settings, data_dir)
+    server: Serves = (
+        Server(settings, data_dir) if settings.processes == 1 else Control(settings, data_dir)
+    )
     loop.add_signal_handler(signal.SIGHUP, server.reload)
     _tell_sandbox(settings)
     ports = await server.start()
