@@ -43,6 +43,7 @@ class Serving:
         metrics: Count and time inferences.
         quotas: Hold tenants to their limits.
         decoders: Where the processes that decode images have their scratch directories.
+        owner: Begins their names, where those of several processes are there.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Serving:
         *,
         quotas: Quotas,
         decoders: Path,
+        owner: str = "",
     ) -> None:
         self._settings = settings
         self._database = database
@@ -66,6 +68,7 @@ class Serving:
             decoders,
             most=settings.max_concurrent_inferences,
             environment=environment_of_workers(settings),
+            owner=owner,
         )
         engines = EngineCache(blobs, threads, metrics, _engine_limits(settings))
         admission = Admission(

@@ -95,7 +95,8 @@ class Front:
             self._threads,
             self._metrics,
             quotas=Quotas(self._limits_of),
-            decoders=data_dir.decoders / f"front-{beginning.index}",
+            decoders=data_dir.decoders,
+            owner=f"front-{beginning.index}-",
         )
         self._holds = Holds(self._serving.keeper)
         self._channel = channel_to(beginning.socket, settings)

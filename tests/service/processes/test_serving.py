@@ -9,6 +9,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import grpc
@@ -19,10 +20,12 @@ from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from prometheus_client.parser import text_string_to_metric_families
 
-from smidgen.artifact import encode_artifact
+from smidgen.artifact import encode_artifact, load_artifact
+from smidgen.config import Extent, Preprocessing
 from smidgen.v1 import inference_service_pb2, inference_service_pb2_grpc, model_service_pb2_grpc
 from smidgen.v1 import model_service_pb2 as pb
 from smidgen_service.open_inference import inference_service_pb2 as open_pb
+from tests.python.data.image_files import encode, pictures
 from tests.service.handlers.test_joining import EXAMPLE, PROGRAM
 from tests.service.processes import fronts
 from tests.service.running_server import (
@@ -35,6 +38,7 @@ from tests.service.running_server import (
 )
 
 FRONTS = 2
+PICTURE = pictures(1, 11, 14)[0]
 IMAGES = np.random.default_rng(0).normal(size=(2, 1, 8, 8)).astype(np.float32)
 
 
@@ -223,6 +227,28 @@ def test_models_are_described_as_those_of_one_server(both: list[grpc.Channel]) -
         index = open_call(channel, "RepositoryIndex", open_pb.RepositoryIndexRequest())
         listed = open_pb.RepositoryIndexResponse.FromString(index).models
         assert [(one.version, one.state) for one in listed] == [("1", "READY"), ("2", "READY")]
+
+
+def test_images_are_decoded_for_each_front(
+    server: RunningServer, both: list[grpc.Channel], tmp_path: Path
+) -> None:
+    request = pb.DownloadArtifactRequest(name="models/small/versions/1")
+    pieces = server.models.DownloadArtifact(request)
+    (tmp_path / "a").write_bytes(b"".join(piece.data for piece in pieces))
+    program = load_artifact(tmp_path / "a")
+    gray = Preprocessing(resize=Extent(8, 8), channels=1)
+    artifact = encode_artifact(replace(program, preprocessing=gray))
+    server.upload_model("gray", artifact, is_artifact=True)
+    images = inference_service_pb2.InferRequest(name="models/gray", images=[encode(PICTURE)])
+    answers = [
+        inference_service_pb2_grpc.InferenceServiceStub(channel).Infer(images, timeout=60)
+        for channel in both
+    ]
+    assert answers[0].outputs == answers[1].outputs
+    # What confines a process takes the folder above these for the data directory.
+    scratches = [path.name for path in (server.data_dir / "decoders").iterdir()]
+    assert sorted(name[: len("front-0")] for name in scratches) == ["front-0", "front-1"]
+    server.models.DeleteModel(pb.DeleteModelRequest(name="models/gray"))
 
 
 def test_errors_and_request_ids_come_through(both: list[grpc.Channel]) -> None:
