@@ -7,6 +7,7 @@ import logging
 import signal
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from smidgen.errors import SmidgenError
@@ -21,6 +22,7 @@ _WELL_AFTER_S = 60.0
 """A front that has lived for so long is started again at once."""
 _COUNT_S = 2.0
 _BETWEEN_COUNTS_S = 5.0
+_REFUSING_S = 2.0
 _MORE_GRACE_S = 10.0
 
 
@@ -96,7 +98,9 @@ class Fleet:
     async def refuse(self) -> None:
         """Lets all fronts refuse calls from here on, and starts none again."""
         self._is_stopping = True
-        await self.ask_all("refuse")
+        with suppress(TimeoutError, SmidgenError):  # what does not refuse is killed in the end
+            async with asyncio.timeout(_REFUSING_S):
+                await self.ask_all("refuse")
 
     async def finish(self, grace_s: float) -> None:
         """Lets calls in progress end, within `grace_s`, and then all fronts."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import socket
@@ -13,6 +14,7 @@ from pathlib import Path
 from smidgen_service.data_dir import DataDir
 from smidgen_service.listening import port_taken
 
+_ABSENT = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 LONGEST_PATH = 107
 """Bytes of the path of a Unix socket, without the zero behind it."""
 
@@ -31,13 +33,16 @@ def reserved_port(host: str, port: int) -> Iterator[int]:
         PortTakenError: somebody has it.
     """
     with ExitStack() as stack:
+        found = None
         try:
             for family, address in _addresses(host, port):
-                taken = stack.enter_context(_reserved(family, (address[0], port, *address[2:])))
-                port = taken.getsockname()[1]
+                place = (address[0], found or port, *address[2:])
+                found = _reserve(stack, family, place) or found
         except OSError:
-            raise port_taken(f"{host}:{port}") from None
-        yield port
+            found = None
+        if found is None:
+            raise port_taken(f"{host}:{port}")
+        yield found
 
 
 @contextmanager
@@ -62,17 +67,23 @@ def _addresses(host: str, port: int) -> list[tuple[socket.AddressFamily, tuple[o
     return list(dict.fromkeys((family, address) for family, _, _, _, address in found))
 
 
-def _reserved(family: socket.AddressFamily, address: tuple[object, ...]) -> socket.socket:
-    """Binds a socket that nobody else's may share the address with.
+def _reserve(
+    stack: ExitStack, family: socket.AddressFamily, address: tuple[object, ...]
+) -> int | None:
+    """Binds a socket and returns its port; None where the machine has no such address.
 
     Raises:
-        OSError: somebody has it.
+        OSError: somebody has the port.
     """
     try:
-        return _bound(family, address, reuses=False)
-    except OSError:
+        taken = _bound(family, address, reuses=False)
+    except OSError as error:
+        if error.errno in _ABSENT:  # a name may stand for one of IPv6 as well
+            return None
         # Connections of an earlier server may not have been forgotten yet.
-        return _bound(family, address, reuses=True)
+        taken = _bound(family, address, reuses=True)
+    stack.enter_context(taken)
+    return int(taken.getsockname()[1])
 
 
 def _bound(

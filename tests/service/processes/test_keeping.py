@@ -22,7 +22,7 @@ from smidgen_service.processes.front_process import FrontProcess
 from smidgen_service.processes.holds import Found, Holds
 from smidgen_service.processes.keeping import FleetKeeper
 from smidgen_service.processes.link import Link, error_fields, error_from
-from smidgen_service.processes.numbers import JoinedNumbers
+from smidgen_service.processes.numbers import JoinedNumbers, Numbers
 from smidgen_service.processes.orders import Orders
 from smidgen_service.store.records import VersionRecord
 
@@ -57,15 +57,18 @@ class Keeper:
 
 
 class Process:
-    """Stands for the process of a front, which ends with its line."""
+    """Stands for the process of a front, which ends with its line, or by a signal."""
 
     pid, returncode = 0, None
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
 
     async def wait(self) -> int:
         return 0
 
     def send_signal(self, number: int) -> None:
-        return
+        self._link.close()
 
 
 class World:
@@ -82,7 +85,7 @@ class World:
     async def add(self) -> None:
         ours, theirs = socket.socketpair()
         link, keeper = await Link.over(theirs), Keeper()
-        front = FrontProcess(Process(), await Link.over(ours))  # type: ignore[arg-type]
+        front = FrontProcess(Process(link), await Link.over(ours))  # type: ignore[arg-type]
         self.fleet._fronts[len(self.fronts)] = front
         self.fronts.append(keeper)
         self.links.append(link)
@@ -120,8 +123,17 @@ async def _follow(link: Link, keeper: Keeper) -> None:
         keeper.retire(order.fields["sha256"])
         return b""
 
-    in_turn = {"settle": settle, "retire": retire}
-    await Orders(link, in_turn=in_turn, at_once={"hold": hold, "load": load}, last="").follow()
+    async def refuse(_order: Frame) -> bytes:
+        keeper.done.append("refused")
+        return b""
+
+    async def finish(_order: Frame) -> bytes:
+        keeper.done.append("finished")
+        return Numbers().to_bytes()
+
+    in_turn = {"settle": settle, "retire": retire, "refuse": refuse}
+    at_once = {"hold": hold, "load": load, "finish": finish}
+    await Orders(link, in_turn=in_turn, at_once=at_once, last="finish").follow()
 
 
 @pytest.fixture
@@ -204,6 +216,20 @@ async def test_a_front_that_dies_holds_nothing_up(world: World) -> None:
     await swapping
     assert world.done == [["ready", "kept"], [], ["ready", "kept"], []]
     world.fronts[1].may_go_on.set()
+
+
+async def test_a_front_that_says_nothing_is_killed_in_the_end(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("_REFUSING_S", "_MORE_GRACE_S"):
+        monkeypatch.setattr(f"smidgen_service.processes.fleet.{name}", 0.05)
+    ours, theirs = socket.socketpair()
+    link = await Link.over(theirs)  # nobody reads there
+    world.fleet._fronts[99] = FrontProcess(Process(link), await Link.over(ours))  # type: ignore[arg-type]
+    await world.fleet.refuse()
+    await world.fleet.finish(0.05)
+    assert await link.receive() is not None
+    assert world.done == [["refused", "finished"]] * 3
 
 
 def test_errors_arrive_as_they_were() -> None:

@@ -67,6 +67,22 @@ def test_a_port_that_anyone_has_is_refused() -> None:
         pass
 
 
+def test_addresses_of_a_name_that_the_machine_lacks_are_left_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lacking, there = ("192.0.2.1", 0), ("127.0.0.1", 0)
+    for found in ([lacking, there], [there, lacking], [there]):
+        addresses = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", one) for one in found]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, a=addresses, **__: a)
+        with reserved_port("name", 0) as port, listening(port, shares=True) as one:
+            assert one.getsockname() == ("127.0.0.1", port)
+    monkeypatch.setattr(
+        socket, "getaddrinfo", lambda *_, **__: [(socket.AF_INET, 1, 6, "", lacking)]
+    )
+    with pytest.raises(PortTakenError, match="name:0"), reserved_port("name", 0):
+        pass
+
+
 def test_connections_that_are_not_forgotten_yet_do_not_keep_a_port() -> None:
     with listening(0, shares=True) as server:
         port = server.getsockname()[1]
