@@ -118,10 +118,13 @@ async def _sending(messages: AsyncIterator[bytes], call: Any) -> AsyncIterator[N
 
     async def send() -> None:
         try:
+            await call.wait_for_connection()
             async for message in messages:
-                await call.write(message)
+                # call.write would, where the call has just ended, put an error of its own in place
+                # of the status that is on its way.
+                await call._cython_call.send_serialized_message(message)
             await call.done_writing()
-        except (aio.AioRpcError, asyncio.InvalidStateError):
+        except (aio.AioRpcError, aio.InternalError, asyncio.InvalidStateError):
             return  # the call has ended; how, its answer says
         except BaseException:
             call.cancel()
