@@ -3,8 +3,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 JOBS ?= 2
+# Recipes at the same time: one more than there are cores, as tests and downloads wait for others.
+LANES = $(shell expr $(JOBS) + 1)
 ENGINE := build/engine
+BUILD_TOOLS := cmake ninja pybind11 scikit-build-core
 SOURCES := $(shell find csrc -type f 2>/dev/null) CMakeLists.txt pyproject.toml
+INSTALLED := $(VENV)/.dependencies $(VENV)/.installed $(VENV)/.triton $(VENV)/.protobuf7
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-python test-native check covered lint sanitize sanitize-address sanitize-thread soak bench coverage-models fuzz fuzz-corpus proto reference format clean
@@ -12,56 +16,64 @@ SOURCES := $(shell find csrc -type f 2>/dev/null) CMakeLists.txt pyproject.toml
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(VENV)/.installed $(VENV)/.triton $(VENV)/.protobuf7 ## Create the virtual environment, build the engine, install everything
+setup: ## Create the virtual environment, build the engine, install everything
+	@$(MAKE) --no-print-directory --jobs $(LANES) $(INSTALLED)
 
-$(VENV)/.dependencies: requirements.lock
+$(VENV)/.build-tools: requirements.lock
 	@$(PYTHON) tools/check_machine.py
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --requirement requirements.lock
+	$(BIN)/pip install --quiet --constraint requirements.lock $(BUILD_TOOLS)
 	@touch $@
 
-$(VENV)/.installed: $(VENV)/.dependencies $(SOURCES)
+# The engine is compiled meanwhile; neither writes what the other does.
+$(VENV)/.dependencies: $(VENV)/.build-tools
+	$(BIN)/pip install --quiet --no-warn-conflicts --requirement requirements.lock
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.build-tools $(SOURCES)
 	PATH="$(CURDIR)/$(BIN):$$PATH" CMAKE_BUILD_PARALLEL_LEVEL=$(JOBS) $(BIN)/pip install --quiet --no-build-isolation --no-deps --config-settings build-dir=$(ENGINE) --config-settings cmake.define.SMIDGEN_BUILD_TESTS=OFF --editable .
 	@touch $@
 
 # Packages for some processes of the tests, in front of those that all others share.
-$(VENV)/.triton $(VENV)/.protobuf7: $(VENV)/.%: $(VENV)/.dependencies requirements-%.lock
+$(VENV)/.triton $(VENV)/.protobuf7: $(VENV)/.%: $(VENV)/.build-tools requirements-%.lock
 	$(BIN)/pip install --quiet --no-deps --upgrade --target $(VENV)/$* --requirement requirements-$*.lock
 	@touch $@
 
-demo: setup ## Train, calibrate, quantize and serve a real model, and show what it brought
+demo: $(INSTALLED) ## Train, calibrate, quantize and serve a real model, and show what it brought
 	$(BIN)/python -m examples.digits
 
 test: test-native test-python ## Run all tests
 
-test-python: setup
+test-python: $(INSTALLED)
 	$(BIN)/python $(COVERAGE) -m pytest --numprocesses $(JOBS) --dist loadfile $(PYTEST_FLAGS)
 
 # The tests join the build that the engine was installed from, so that nothing is compiled a second time.
-test-native: setup
+test-native: $(INSTALLED)
 	$(BIN)/cmake -S . -B $(ENGINE) -DSMIDGEN_BUILD_TESTS=ON
 	$(BIN)/cmake --build $(ENGINE) --parallel $(JOBS)
 	$(BIN)/ctest --test-dir $(ENGINE) --output-on-failure --parallel $(JOBS)
 
-SANITIZED = $(BIN)/cmake -S . -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja -DSMIDGEN_BUILD_TESTS=ON -DSMIDGEN_BUILD_PYTHON=OFF -DSMIDGEN_WERROR=ON
+# Where this CPU does not run a kernel, there is nothing to check in it, and the engine's own copy is linked.
+SANITIZED = $(BIN)/cmake -S . -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja -DSMIDGEN_BUILD_TESTS=ON -DSMIDGEN_BUILD_PYTHON=OFF -DSMIDGEN_WERROR=ON -DSMIDGEN_PLAIN_BUILD=$(CURDIR)/$(ENGINE)
 
-sanitize: setup sanitize-address sanitize-thread
+sanitize: sanitize-address sanitize-thread
 
-sanitize-address: setup
+# These only compute, and leave the cores to the tests, which mostly wait.
+sanitize-address: $(INSTALLED)
 	$(SANITIZED) -B build/sanitize -DSMIDGEN_SANITIZE=address
-	$(BIN)/cmake --build build/sanitize --parallel $(JOBS)
-	$(BIN)/ctest --test-dir build/sanitize --output-on-failure --parallel $(JOBS)
+	nice $(BIN)/cmake --build build/sanitize --parallel $(JOBS)
+	nice $(BIN)/ctest --test-dir build/sanitize --output-on-failure --parallel $(JOBS)
 
 # Only these tests have several threads.
-sanitize-thread: setup
+sanitize-thread: $(INSTALLED)
 	$(SANITIZED) -B build/sanitize-thread -DSMIDGEN_SANITIZE=thread
-	$(BIN)/cmake --build build/sanitize-thread --parallel $(JOBS) --target test_base test_engine test_sample_nets
-	$(BIN)/ctest --test-dir build/sanitize-thread --output-on-failure --tests-regex '^(base|engine|sample_nets)$$'
+	nice $(BIN)/cmake --build build/sanitize-thread --parallel $(JOBS) --target test_base test_engine test_sample_nets
+	nice $(BIN)/ctest --test-dir build/sanitize-thread --output-on-failure --tests-regex '^(base|engine|sample_nets)$$'
 
-soak: setup ## Run engine and server for minutes with flat memory, kill the server at 200 points, fail every call of its disk
+soak: $(INSTALLED) ## Run engine and server for minutes with flat memory, kill the server at 200 points, fail every call of its disk
 	$(BIN)/python -m pytest -m soak tests/python/test_engine_soak.py tests/service/durability tests/service/test_flat_resources.py
 
-lint: setup
+lint: $(INSTALLED)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
@@ -75,14 +87,14 @@ lint: setup
 	$(BIN)/python tools/check_includes.py
 	find csrc tests/csrc \( -name '*.cc' -o -name '*.h' -o -name '*.inc' \) -print0 | xargs -0 $(BIN)/clang-format --dry-run --Werror
 
-check: setup $(VENV)/.fuzz ## Run all that CI runs: lint, types, fuzzing, sanitizers, all tests with coverage
-	$(MAKE) --jobs $(JOBS) --output-sync=target lint fuzz
-	$(MAKE) --jobs $(JOBS) --output-sync=target covered sanitize
+CHECKS := test-native covered lint fuzz sanitize demo
+check: setup $(VENV)/.fuzz ## Run all that CI runs: lint, types, fuzzing, sanitizers, all tests with coverage, the demo
+	$(MAKE) --jobs $(LANES) --output-sync=target $(CHECKS)
 
-# Tests wait for servers and disks about as long as the sanitized engine takes to compile beside them.
-covered: setup
+# After the native tests, as one of these tests builds a wheel from the same objects.
+covered: test-native
 	$(BIN)/python -m coverage erase
-	$(MAKE) test COVERAGE="-m coverage run"
+	$(MAKE) test-python COVERAGE="-m coverage run"
 	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report --skip-covered
 	$(BIN)/python tools/check_coverage.py
@@ -91,7 +103,7 @@ $(VENV)/.bench: $(VENV)/.dependencies requirements-bench.lock
 	$(BIN)/pip install --quiet --no-deps --requirement requirements-bench.lock
 	@touch $@
 
-bench: setup $(VENV)/.bench ## Measure the engine against other runtimes on this machine
+bench: $(INSTALLED) $(VENV)/.bench ## Measure the engine against other runtimes on this machine
 	$(BIN)/python -m benchmarks.engine $(BENCH_FLAGS)
 
 # Not every interpreter has a wheel of atheris; without it, `python -m fuzz` says so and draws random recipes.
@@ -106,10 +118,10 @@ FUZZ_RUNS := $(addprefix fuzz-,$(FUZZ_TARGETS))
 
 fuzz: $(FUZZ_RUNS) fuzz-calls ## Feed every reader mutated files, and every method of a server hostile calls, FUZZ_SECONDS each
 
-$(FUZZ_RUNS): fuzz-%: setup $(VENV)/.fuzz
+$(FUZZ_RUNS): fuzz-%: $(INSTALLED) $(VENV)/.fuzz
 	$(BIN)/python -m fuzz $* --seconds $(FUZZ_SECONDS)
 
-fuzz-calls: setup
+fuzz-calls: $(INSTALLED)
 	$(BIN)/python -m fuzz.calls --seconds $(FUZZ_SECONDS)
 
 fuzz-corpus: $(FUZZ_RUNS) ## Fuzz, and keep the smallest inputs that reach all that was reached
@@ -119,17 +131,17 @@ $(VENV)/.coverage-models: $(VENV)/.dependencies requirements-coverage.lock
 	$(BIN)/pip install --quiet --no-deps --requirement requirements-coverage.lock
 	@touch $@
 
-coverage-models: setup $(VENV)/.coverage-models ## Install the architectures that python -m benchmarks.coverage takes
+coverage-models: $(INSTALLED) $(VENV)/.coverage-models ## Install the architectures that python -m benchmarks.coverage takes
 
-proto: setup ## Generate the Python stubs from proto/
+proto: $(INSTALLED) ## Generate the Python stubs from proto/
 	$(BIN)/python tools/generate_stubs.py
 
-reference: setup ## Generate the pages about commands, settings, metrics and operators
+reference: $(INSTALLED) ## Generate the pages about commands, settings, metrics and operators
 	$(BIN)/python tools/generate_cli_reference.py
 	$(BIN)/python tools/generate_service_reference.py
 	$(BIN)/python tools/generate_operator_reference.py
 
-format: setup ## Format Python, C++ and proto files
+format: $(INSTALLED) ## Format Python, C++ and proto files
 	$(BIN)/ruff check --fix --quiet || true
 	$(BIN)/ruff format
 	$(BIN)/buf format --write

@@ -11,6 +11,9 @@ from hypothesis import HealthCheck, settings
 # that spin while they wait would take the cores from each other.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+# No test waits for balancers, but those that are about waiting for them.
+os.environ.setdefault("SMIDGEN_LAME_DUCK_SECONDS", "0")
+
 # How fast a machine is decides nothing here, nor how busy.
 settings.register_profile(
     "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]

@@ -61,6 +61,18 @@ def failure_of(row: Row) -> str | None:
     return None
 
 
+LEAST_SHARE = 0.95
+"""The least share of architectures of each format that pass."""
+
+
+def is_enough(rows: Sequence[Row]) -> bool:
+    """Tells whether of each format at least LEAST_SHARE passed."""
+    passed: dict[Format, list[bool]] = {}
+    for row in rows:
+        passed.setdefault(row.file_format, []).append(failure_of(row) is None)
+    return all(sum(found) >= LEAST_SHARE * len(found) for found in passed.values())
+
+
 def write_report(path: Path, rows: Sequence[Row], planned: int) -> None:
     """Writes the page.
 

@@ -18,6 +18,7 @@ from typing import Any
 
 from benchmarks.environment import environment
 from benchmarks.serving import attacks, floor, overload, scaling, throughput
+from benchmarks.serving.attackers import ATTACKS
 
 
 def main() -> None:
@@ -69,7 +70,7 @@ def _overload(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
 
 
 def _attacks(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    rows = attacks.measure_attacks(folder, seconds=options.attack_seconds)
+    rows = attacks.measure_attacks(folder, seconds=options.attack_seconds, names=options.attacks)
     return {"most_p99_ms": attacks.BAR_MS, **{name: asdict(row) for name, row in rows.items()}}
 
 
@@ -104,6 +105,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--factor", type=float, default=3.0, help="of the capacity")
     parser.add_argument("--seconds", type=float, default=60.0, help="of the overload")
     parser.add_argument("--attack-seconds", type=float, default=10.0, help="of each attack")
+    parser.add_argument("--attacks", nargs="+", default=[], choices=list(ATTACKS))
     parser.add_argument("--json", type=Path)
     return parser.parse_args()
 

@@ -1,30 +1,30 @@
-"""How long a health check takes while a client attacks the server."""
+"""How long a health check takes while a client attacks the server.
+
+A real attacker is on another machine. Here it gets a core of its own, shared with the health checks
+alone, which say little else than how busy the server is then; the server gets the other cores.
+"""
 
 from __future__ import annotations
 
-import socket
-import threading
+import os
+import subprocess
+import sys
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from benchmarks.serving.http2 import CANCEL, PING, RST_STREAM, Http2
+from benchmarks.serving.attackers import ATTACKS, MESSAGE_BYTES
 from benchmarks.serving.processes import ServerProcess, smidgen_server
 from benchmarks.serving.quantiles import Quantiles, quantiles
 
 BAR_MS = 100.0
-_CHECK, _LIST = "/grpc.health.v1.Health/Check", "/smidgen.v1.ModelService/ListModels"
 _PAUSE_S = 0.005
-_MESSAGE_BYTES = 4 << 20
-_STREAMS, _RESETS, _PINGS, _CONNECTIONS = 250, 2000, 2000, 100
-
-Attack = Callable[[int], None]
-"""One turn of an attack on a port, which is repeated until the time is over."""
+_REQUEST = health_pb2.HealthCheckRequest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,103 +44,56 @@ class AttackRow:
     server_share: float
 
 
-def measure_attacks(folder: Path, *, seconds: float) -> dict[str, AttackRow]:
-    """Measures one attack after the other, and first none, for `seconds` each."""
-    flags = ("--handshake-seconds", "2", "--max-message-bytes", str(_MESSAGE_BYTES))
-    with smidgen_server(folder, {}, *flags) as server:
-        return {name: _measure(server, attack, seconds) for name, attack in _ATTACKS.items()}
+def measure_attacks(
+    folder: Path, *, seconds: float, names: Sequence[str] = ()
+) -> dict[str, AttackRow]:
+    """Measures one attack after the other, and first none, for `seconds` each.
+
+    Args:
+        folder: For the server's data.
+        seconds: How long each attack goes on.
+        names: Attacks; none for all.
+    """
+    flags = ("--handshake-seconds", "2", "--max-message-bytes", str(MESSAGE_BYTES))
+    with smidgen_server(folder, {}, *flags) as server, _cores_apart(server):
+        return {name: _measure(server, name, seconds) for name in names or ATTACKS}
 
 
-def _measure(server: ServerProcess, attack: Attack, seconds: float) -> AttackRow:
-    port = int(server.target.rpartition(":")[2])
-    is_over = threading.Event()
-    turns = 0
+@contextmanager
+def _cores_apart(server: ServerProcess) -> Iterator[None]:
+    """Moves this process, and those that it starts, to the last core, and the server to others."""
+    cores = os.sched_getaffinity(0)
+    if len(cores) < 2:
+        yield
+        return
+    mine = {max(cores)}
+    server.move_to(cores - mine)
+    os.sched_setaffinity(0, mine)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, cores)
 
-    def repeat() -> None:
-        nonlocal turns
-        while not is_over.is_set():
-            with suppress(OSError, grpc.RpcError):  # the server may have had enough
-                attack(port)
-            turns += 1
 
-    attacker = threading.Thread(target=repeat)
+def _measure(server: ServerProcess, name: str, seconds: float) -> AttackRow:
+    port = server.target.rpartition(":")[2]
+    command = [sys.executable, "-m", "benchmarks.serving.attackers", name, port, str(seconds)]
     delays_s: list[float] = []
     failures = 0
     with grpc.insecure_channel(server.target) as channel:
         health = health_pb2_grpc.HealthStub(channel)
-        health.Check(health_pb2.HealthCheckRequest(), wait_for_ready=True, timeout=30)
-        attacker.start()
-        cpu_s, started_s = server.cpu_s(), time.perf_counter()
-        while (asked_s := time.perf_counter()) - started_s < seconds:
-            try:
-                health.Check(health_pb2.HealthCheckRequest(), timeout=30)
-            except grpc.RpcError:
-                failures += 1
-            delays_s.append(time.perf_counter() - asked_s)
-            time.sleep(_PAUSE_S)
-        elapsed_s, used_s = time.perf_counter() - started_s, server.cpu_s() - cpu_s
-        is_over.set()
-        attacker.join()
+        health.Check(_REQUEST, wait_for_ready=True, timeout=30)
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as attacker:
+            assert attacker.stdout is not None  # a pipe, see above
+            attacker.stdout.readline()
+            cpu_s, started_s = server.cpu_s(), time.perf_counter()
+            while (asked_s := time.perf_counter()) - started_s < seconds:
+                try:
+                    health.Check(_REQUEST, timeout=30)
+                except grpc.RpcError:
+                    failures += 1
+                delays_s.append(time.perf_counter() - asked_s)
+                time.sleep(_PAUSE_S)
+            elapsed_s, used_s = time.perf_counter() - started_s, server.cpu_s() - cpu_s
+            turns = int(attacker.stdout.read())
     return AttackRow(quantiles(delays_s), failures, turns, used_s / elapsed_s)
-
-
-def _none(_port: int) -> None:
-    time.sleep(_PAUSE_S)
-
-
-def _silent_connections(port: int) -> None:
-    opened = [socket.create_connection(("127.0.0.1", port)) for _ in range(_CONNECTIONS)]
-    for connection in opened:
-        connection.close()
-
-
-def _silent_calls(port: int) -> None:
-    with Http2(port) as connection:
-        connection.acknowledge()
-        for _ in range(_STREAMS):
-            connection.begin(_CHECK)
-        connection.send(PING, 0, 0, bytes(8))
-        connection.frames_until(PING)
-
-
-def _rapid_reset(port: int) -> None:
-    with Http2(port) as connection:
-        for _ in range(_RESETS):
-            stream = connection.begin(_LIST)
-            connection.send(RST_STREAM, 0, stream, CANCEL.to_bytes(4, "big"))
-
-
-def _pings(port: int) -> None:
-    with Http2(port) as connection:
-        for number in range(_PINGS):
-            connection.send(PING, 0, 0, number.to_bytes(8, "big"))
-
-
-def _metadata(port: int) -> None:
-    with Http2(port) as connection:
-        connection.begin(_LIST, ("x-large", "x" * 1_000_000))
-
-
-def _calls_with(message: bytes) -> Attack:
-    def attack(port: int) -> None:
-        options = [("grpc.use_local_subchannel_pool", 1)]
-        with grpc.insecure_channel(f"127.0.0.1:{port}", options) as channel:
-            call: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(_LIST)
-            for _ in range(10):
-                with suppress(grpc.RpcError):
-                    call(message, timeout=20)
-
-    return attack
-
-
-_ATTACKS: Mapping[str, Attack] = {
-    "none": _none,
-    "silent_connections": _silent_connections,
-    "silent_calls": _silent_calls,
-    "rapid_reset": _rapid_reset,
-    "pings": _pings,
-    "metadata": _metadata,
-    "messages_too_large": _calls_with(bytes(_MESSAGE_BYTES + 1)),
-    "messages_malformed": _calls_with(b"\x07" * (_MESSAGE_BYTES - 100)),
-    "messages_of_nothing_known": _calls_with(b"\x98\x06\x01" * (_MESSAGE_BYTES // 3 - 100)),
-}

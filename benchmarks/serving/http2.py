@@ -11,16 +11,16 @@ DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE = 0, 1, 3, 4, 6
 END_STREAM, END_HEADERS = 1, 4
 CONTINUATION = 9
 ACK = 1
-CANCEL, ENHANCE_YOUR_CALM = 8, 11
+REFUSED_STREAM, CANCEL, ENHANCE_YOUR_CALM = 7, 8, 11
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _MOST_FRAME = 16_384
 
 
 class Http2:
-    """One connection in plain text."""
+    """One connection in plain text, from an address of this machine."""
 
-    def __init__(self, port: int, timeout_s: float = 10.0) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port), timeout=timeout_s)
+    def __init__(self, port: int, timeout_s: float = 10.0, *, source: str = "127.0.0.1") -> None:
+        self._socket = socket.create_connection(("127.0.0.1", port), timeout_s, (source, 0))
         self._buffer = b""
         self._stream = -1
         self._socket.sendall(_PREFACE + frame(SETTINGS, 0, 0, b""))
@@ -43,6 +43,10 @@ class Http2:
     def send(self, kind: int, flags: int, stream: int, payload: bytes) -> None:
         """Sends a frame."""
         self._socket.sendall(frame(kind, flags, stream, payload))
+
+    def send_bytes(self, frames: bytes) -> None:
+        """Sends frames that are encoded already."""
+        self._socket.sendall(frames)
 
     def begin(self, path: str, *extra: tuple[str, str]) -> int:
         """Opens a stream for a call and returns its number."""

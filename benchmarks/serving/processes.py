@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +36,11 @@ class ServerProcess:
         children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
         return sum(_cpu_s(pid) for pid in (self.pid, *map(int, children)))
 
+    def move_to(self, cores: Set[int]) -> None:
+        """Lets the process run on some cores alone."""
+        for thread in Path(f"/proc/{self.pid}/task").iterdir():
+            os.sched_setaffinity(int(thread.name), cores)
+
 
 def _cpu_s(pid: int) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
@@ -55,7 +60,8 @@ def smidgen_server(
     """
     data_dir = folder / "store"
     command = [sys.executable, "-m", "smidgen_service", "--port", "0", "--metrics-port", "-1"]
-    command += ["--data-dir", str(data_dir), "--job-workers", "0", *flags]
+    command += ["--data-dir", str(data_dir), "--job-workers", "0"]
+    command += ["--lame-duck-seconds", "0", *flags]
     with (folder / "server.log").open("wb") as log, _ended(command, stderr=log) as process:
         announced = _wait_for(data_dir / "server.json", process)
         server = ServerProcess(process.pid, f"127.0.0.1:{announced['port']}")

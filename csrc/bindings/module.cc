@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <optional>
@@ -13,6 +14,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/finite.h"
 #include "base/isa.h"
 #include "bindings/program.h"
 #include "bindings/training.h"
@@ -52,7 +54,27 @@ DType dtype_of(const py::dtype& dtype) {
                      " is not one of uint8, int8, int32, int64, float32, bool");
 }
 
-py::dtype numpy_dtype(DType dtype) { return py::dtype(std::string(name_of(dtype))); }
+// By number: a name would be parsed for each output of each run.
+py::dtype numpy_dtype(DType dtype) {
+  switch (dtype) {
+    case DType::kUInt8:
+      return py::dtype::of<std::uint8_t>();
+    case DType::kInt8:
+      return py::dtype::of<std::int8_t>();
+    case DType::kInt32:
+      return py::dtype::of<std::int32_t>();
+    case DType::kInt64:
+      return py::dtype::of<std::int64_t>();
+    case DType::kFloat32:
+      return py::dtype::of<float>();
+    case DType::kBool:
+      return py::dtype::of<bool>();
+  }
+  throw ProgramError("the tensor has no type of numpy's");
+}
+
+/// Arrays that a run can read as they are: C-contiguous, aligned, in the machine's byte order.
+constexpr int kReadable = py::array::c_style | py::detail::npy_api::NPY_ARRAY_ALIGNED_;
 
 Shape shape_of(const py::array& array) {
   return Shape(std::span<const Index>(array.shape(), static_cast<std::size_t>(array.ndim())));
@@ -69,8 +91,7 @@ int add_tensor(Program& program, std::string name, const py::dtype& dtype, int r
 /// The program keeps the array rather than a copy of it. Its last owner lets it go under the
 /// interpreter lock, as programs are Python objects and engines keep no constants.
 int add_constant(Program& program, const py::array& values) {
-  auto array = std::make_shared<const py::array>(
-      py::array::ensure(values, py::array::c_style | py::detail::npy_api::NPY_ARRAY_ALIGNED_));
+  auto array = std::make_shared<const py::array>(py::array::ensure(values, kReadable));
   const std::span bytes(static_cast<const std::byte*>(array->data()),
                         static_cast<std::size_t>(array->nbytes()));
   const DType dtype = dtype_of(array->dtype());
@@ -117,10 +138,32 @@ std::unique_ptr<Engine> make_engine(const Program& program, int threads,
   return std::make_unique<Engine>(program, threads, chosen, limits, tune);
 }
 
-/// The inputs of a run as engine.py has checked them: C-contiguous, of the declared types, in the
-/// order of the inputs.
+/// Checks what a plan does not see of the inputs of a run. Throws TensorError.
+void check_inputs(const Engine& engine, const std::vector<py::array>& inputs) {
+  const std::span<const int> declared = engine.inputs();
+  if (inputs.size() != declared.size()) {
+    throw TensorError("the run has " + std::to_string(inputs.size()) + " inputs, expected " +
+                          std::to_string(declared.size()),
+                      "INPUT_MISSING");
+  }
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    const py::dtype dtype = inputs[i].dtype();
+    const bool is_readable =
+        (inputs[i].flags() & kReadable) == kReadable && dtype.byteorder() != '>';
+    if (is_readable && dtype.num() == numpy_dtype(engine.dtype_of(declared[i])).num()) continue;
+    throw TensorError("input " + std::to_string(i) + " is " +
+                          (is_readable ? py::str(dtype).cast<std::string>() : "not contiguous") +
+                          ", expected contiguous " +
+                          std::string(name_of(engine.dtype_of(declared[i]))),
+                      "TENSOR_DTYPE_MISMATCH");
+  }
+}
+
+/// The inputs of a run, in the order of the program's.
 struct Sources {
-  explicit Sources(const std::vector<py::array>& inputs) {
+  Sources() = default;
+  Sources(const Engine& engine, const std::vector<py::array>& inputs) {
+    check_inputs(engine, inputs);
     for (const py::array& input : inputs) {
       shapes.push_back(shape_of(input));
       data.push_back(static_cast<const std::byte*>(input.data()));
@@ -155,7 +198,7 @@ std::unique_ptr<Plan> borrow_plan(Engine& engine, const Sources& sources,
 
 std::vector<py::array> run(Engine& engine, const std::vector<py::array>& inputs,
                            const std::vector<int>& outputs) {
-  const Sources sources(inputs);
+  const Sources sources(engine, inputs);
   std::unique_ptr<Plan> plan = borrow_plan(engine, sources, outputs);
   Targets targets(engine, *plan);
   const py::gil_scoped_release released;
@@ -164,11 +207,25 @@ std::vector<py::array> run(Engine& engine, const std::vector<py::array>& inputs,
   return std::move(targets.arrays);
 }
 
+/// As run, under the interpreter lock; nothing if no plan is cached or the threads are busy.
+std::optional<std::vector<py::array>> run_planned(Engine& engine,
+                                                  const std::vector<py::array>& inputs,
+                                                  const std::vector<int>& outputs) {
+  const Sources sources(engine, inputs);
+  std::unique_ptr<Plan> plan = engine.borrow_cached_plan(sources.shapes, outputs);
+  if (plan == nullptr) return std::nullopt;
+  Targets targets(engine, *plan);
+  const bool has_run = engine.run_unless_busy(*plan, sources.data, targets.data);
+  engine.return_plan(std::move(plan));
+  if (!has_run) return std::nullopt;
+  return std::move(targets.arrays);
+}
+
 /// Returns the seconds of each of `rounds` runs.
 py::array_t<double> time_runs(Engine& engine, const std::vector<py::array>& inputs,
                               const std::vector<int>& outputs, py::ssize_t rounds) {
   using Clock = std::chrono::steady_clock;
-  const Sources sources(inputs);
+  const Sources sources(engine, inputs);
   std::unique_ptr<Plan> plan = borrow_plan(engine, sources, outputs);
   const Targets targets(engine, *plan);
   py::array_t<double> seconds(rounds);
@@ -188,7 +245,7 @@ std::pair<std::vector<int>, py::array_t<double>> time_steps(Engine& engine,
                                                             const std::vector<py::array>& inputs,
                                                             const std::vector<int>& outputs,
                                                             py::ssize_t rounds) {
-  const Sources sources(inputs);
+  const Sources sources(engine, inputs);
   std::unique_ptr<Plan> plan = borrow_plan(engine, sources, outputs);
   const Targets targets(engine, *plan);
   std::vector<int> written;
@@ -219,7 +276,7 @@ py::dict describe_step(const engine::PlannedStep& step) {
 /// Returns the steps of a plan, where its tensors lie and the bytes it takes.
 py::dict describe_plan(Engine& engine, const std::vector<Extents>& shapes,
                        const std::vector<int>& outputs) {
-  Sources sources({});
+  Sources sources;
   for (const Extents& shape : shapes) {
     sources.shapes.emplace_back(std::span<const Index>(shape));
   }
@@ -262,6 +319,7 @@ void define_engine(py::module_& module) {
       .def_property_readonly("memory_bytes", &Engine::memory_bytes)
       .def("drop_plans", &Engine::drop_plans, py::call_guard<py::gil_scoped_release>())
       .def("run", &run, py::arg("inputs"), py::arg("outputs"))
+      .def("run_planned", &run_planned, py::arg("inputs"), py::arg("outputs"))
       .def("time_runs", &time_runs, py::arg("inputs"), py::arg("outputs"), py::arg("rounds"))
       .def("time_steps", &time_steps, py::arg("inputs"), py::arg("outputs"), py::arg("rounds"))
       .def("describe_plan", &describe_plan, py::arg("shapes"), py::arg("outputs"));
@@ -304,6 +362,14 @@ PYBIND11_MODULE(_engine, module) {
         return kernels::measure_peak(level);
       },
       py::arg("isa"));
+  module.def(
+      "first_not_finite",
+      [](const py::array_t<float, kReadable>& values) {
+        const std::span all(values.data(), static_cast<std::size_t>(values.size()));
+        const std::size_t found = first_not_finite(all);
+        return found == all.size() ? -1 : static_cast<py::ssize_t>(found);
+      },
+      py::arg("values"));
   define_program(module);
   define_engine(module);
   bindings::define_training(module);

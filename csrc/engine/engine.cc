@@ -66,18 +66,20 @@ Engine::Engine(const Program& program, int threads, Isa isa, const RunLimits& li
   plans_.reserve(kCachedPlans + 1);
 }
 
+std::unique_ptr<Plan> Engine::borrow_cached_plan(std::span<const Shape> inputs,
+                                                 std::span<const int> outputs) {
+  const std::lock_guard lock(plans_mutex_);
+  const auto found = std::ranges::find_if(
+      plans_, [&](const auto& plan) { return serves_request(*plan, inputs, outputs); });
+  if (found == plans_.end()) return nullptr;
+  std::unique_ptr<Plan> plan = std::move(*found);
+  plans_.erase(found);
+  return plan;
+}
+
 std::unique_ptr<Plan> Engine::borrow_plan(std::span<const Shape> inputs,
                                           std::span<const int> outputs) {
-  {
-    const std::lock_guard lock(plans_mutex_);
-    const auto found = std::ranges::find_if(
-        plans_, [&](const auto& plan) { return serves_request(*plan, inputs, outputs); });
-    if (found != plans_.end()) {
-      std::unique_ptr<Plan> plan = std::move(*found);
-      plans_.erase(found);
-      return plan;
-    }
-  }
+  if (std::unique_ptr<Plan> cached = borrow_cached_plan(inputs, outputs)) return cached;
   return_free_heap();  // by now, callers have let go of the program
   std::unique_ptr<Plan> plan =
       make_plan(program_, inputs, outputs, threads(), limits_, cache_bytes_);
@@ -100,8 +102,28 @@ void Engine::return_plan(std::unique_ptr<Plan> plan) {
 void Engine::run(Plan& plan, std::span<const std::byte* const> inputs,
                  std::span<std::byte* const> outputs) noexcept {
   take_inputs(plan, inputs);
+  {
+    const std::unique_lock pool = lock_pool();
+    run_steps(plan, [](std::size_t) {});
+  }
+  hand_out(plan, outputs);
+}
+
+bool Engine::run_unless_busy(Plan& plan, std::span<const std::byte* const> inputs,
+                             std::span<std::byte* const> outputs) noexcept {
+  std::unique_lock<std::mutex> pool;
+  if (threads() > 1) {
+    pool = std::unique_lock(pool_mutex_, std::try_to_lock);
+    if (!pool.owns_lock()) return false;
+  }
+  take_inputs(plan, inputs);
   run_steps(plan, [](std::size_t) {});
   hand_out(plan, outputs);
+  return true;
+}
+
+std::unique_lock<std::mutex> Engine::lock_pool() noexcept {
+  return threads() > 1 ? std::unique_lock(pool_mutex_) : std::unique_lock<std::mutex>();
 }
 
 void Engine::profile(Plan& plan, std::span<const std::byte* const> inputs,
@@ -113,6 +135,7 @@ void Engine::profile(Plan& plan, std::span<const std::byte* const> inputs,
 
 void Engine::time_steps(Plan& plan, std::span<double> seconds) noexcept {
   using Clock = std::chrono::steady_clock;
+  const std::unique_lock pool = lock_pool();
   Clock::time_point last = Clock::now();
   run_steps(plan, [&](std::size_t step) {
     const Clock::time_point now = Clock::now();
@@ -168,21 +191,13 @@ void Engine::hand_out(const Plan& plan, std::span<std::byte* const> outputs) con
 template <typename AfterStep>
 void Engine::run_steps(Plan& plan, const AfterStep& after_step) noexcept {
   const FlushSubnormals scope(plan.ignores_subnormals);
-  const auto run_all = [&] {
-    run_lanes(plan, after_step);
-    for (std::size_t step = plan.looped_steps; step < plan.steps.size(); ++step) {
-      run_step(plan.steps[step], plan);
-      after_step(step);
-    }
-  };
-  if (threads() == 1) {
-    run_all();
-  } else {
-    const std::lock_guard lock(pool_mutex_);
-    pool_.begin();
-    run_all();
-    pool_.end();
+  if (threads() > 1) pool_.begin();
+  run_lanes(plan, after_step);
+  for (std::size_t step = plan.looped_steps; step < plan.steps.size(); ++step) {
+    run_step(plan.steps[step], plan);
+    after_step(step);
   }
+  if (threads() > 1) pool_.end();
 }
 
 template <typename AfterStep>

@@ -35,6 +35,10 @@ class Engine {
   /// the limits.
   std::unique_ptr<Plan> borrow_plan(std::span<const Shape> inputs, std::span<const int> outputs);
 
+  /// As borrow_plan, from the cache alone: null if the plan is not there.
+  std::unique_ptr<Plan> borrow_cached_plan(std::span<const Shape> inputs,
+                                           std::span<const int> outputs);
+
   /// Hands a plan back; of the plans in the cache those unused for the longest give way. A plan
   /// with very much memory is not kept.
   void return_plan(std::unique_ptr<Plan> plan);
@@ -44,10 +48,16 @@ class Engine {
   void run(Plan& plan, std::span<const std::byte* const> inputs,
            std::span<std::byte* const> outputs) noexcept;
 
+  /// As run, unless another run has the threads: then it does nothing and returns false.
+  bool run_unless_busy(Plan& plan, std::span<const std::byte* const> inputs,
+                       std::span<std::byte* const> outputs) noexcept;
+
   /// As run, and adds the time that each of the plan's steps took, in seconds, to `seconds`.
   void profile(Plan& plan, std::span<const std::byte* const> inputs,
                std::span<std::byte* const> outputs, std::span<double> seconds) noexcept;
 
+  /// The tensors that runs take.
+  std::span<const int> inputs() const { return program_.inputs; }
   DType dtype_of(int tensor) const;
   std::size_t tensor_count() const { return program_.tensors.size(); }
   std::size_t cached_plan_count();
@@ -59,7 +69,10 @@ class Engine {
   void drop_plans();
 
  private:
-  /// Calls `after_step` with the index of each step that is done.
+  /// Waits for the threads, and has them until the lock goes. One thread alone needs none.
+  std::unique_lock<std::mutex> lock_pool() noexcept;
+  /// Runs all steps; the caller has the threads. Calls `after_step` with the index of each step
+  /// that is done.
   template <typename AfterStep>
   void run_steps(Plan& plan, const AfterStep& after_step) noexcept;
   template <typename AfterStep>

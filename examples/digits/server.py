@@ -42,6 +42,7 @@ def serve(folder: Path) -> Iterator[RunningServer]:
     """Runs `smidgen serve` on free ports with its data in `folder`; stops it at the end."""
     command = [str(Path(sys.executable).with_name("smidgen")), "serve"]
     options = ["--port", "0", "--metrics-port", "0", "--data-dir", str(folder)]
+    options += ["--lame-duck-seconds", "0"]  # nobody else uses it
     folder.mkdir(parents=True)
     with (folder.parent / "server.log").open("wb") as log:
         process = subprocess.Popen([*command, *options], stderr=log)

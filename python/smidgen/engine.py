@@ -79,6 +79,7 @@ class Engine:
         self._input_names = {tensor.name for tensor in self._inputs}
         self._input_dtypes = tuple(tensor.dtype.numpy for tensor in self._inputs)
         self._outputs = {name: tensors[name] for name in program.outputs}
+        self._output_indices = list(self._outputs.values())
         self._written = {step.output: tensors[step.output] for step in program.steps}
         self._names = list(tensors)
         self._preprocessing = program.preprocessing
@@ -129,6 +130,30 @@ class Engine:
                 INFERENCE_TOO_LARGE).
         """
         return self._run(inputs, self._outputs, check_finite)
+
+    def run_checked(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """Computes the outputs for a caller that has checked the inputs against the program.
+
+        Args:
+            inputs: As for `run`, C-contiguous. Whether floats are finite is not looked at.
+
+        Raises:
+            InvalidTensorError: an index selects no row, the run would go beyond a limit, or a type
+                or shape does not fit after all.
+            KeyError: an input is missing.
+        """
+        values = self._engine.run(self._in_order(inputs), self._output_indices)
+        return dict(zip(self._outputs, values, strict=True))
+
+    def run_planned(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]] | None:
+        """As `run_checked` if that can begin at once; None otherwise.
+
+        For short runs on a thread that must not wait: a new plan takes milliseconds, tuned half a
+        second, and so may a run of others that has the threads. The interpreter's lock is held
+        meanwhile, since letting it go costs more.
+        """
+        values = self._engine.run_planned(self._in_order(inputs), self._output_indices)
+        return None if values is None else dict(zip(self._outputs, values, strict=True))
 
     def run_all(
         self, inputs: Mapping[str, NDArray[Any]], *, check_finite: bool = True
@@ -204,10 +229,29 @@ class Engine:
             )
         ]
         if self._index_counts:
-            for tensor, array in zip(self._inputs, arrays, strict=True):
-                if tensor.name in self._index_counts:
-                    _check_indices(tensor.name, array, self._index_counts[tensor.name])
+            self._check_indices(arrays)
         return arrays
+
+    def _in_order(self, inputs: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
+        arrays = [inputs[tensor.name] for tensor in self._inputs]
+        if self._index_counts:
+            self._check_indices(arrays)
+        return arrays
+
+    def _check_indices(self, arrays: Sequence[NDArray[Any]]) -> None:
+        for tensor, array in zip(self._inputs, arrays, strict=True):
+            if tensor.name in self._index_counts:
+                _check_indices(tensor.name, array, self._index_counts[tensor.name])
+
+
+def first_not_finite(values: NDArray[Any]) -> int | None:
+    """Returns the flat index of the first NaN or infinity; None where there is none.
+
+    Args:
+        values: Of type float32 and any shape, C-contiguous.
+    """
+    found = _engine.first_not_finite(values)
+    return None if found < 0 else found
 
 
 def _check_indices(name: str, array: NDArray[Any], count: int) -> None:
@@ -253,12 +297,12 @@ def _checked(
             found=str(list(array.shape)),
             expected=spec.describe_shape(),
         )
-    if check_finite and tensor.dtype is DType.FLOAT32 and not np.isfinite(array).all():
+    if not (array.flags.c_contiguous and array.flags.aligned):
+        array = np.require(array, requirements=["C_CONTIGUOUS", "ALIGNED"])
+    if check_finite and tensor.dtype is DType.FLOAT32 and first_not_finite(array) is not None:
         raise InvalidTensorError(
             f"input {name!r} has a NaN or an infinity, expected finite values",
             reason="TENSOR_NOT_FINITE",
             tensor=name,
         )
-    if array.flags.c_contiguous and array.flags.aligned:
-        return array
-    return np.require(array, requirements=["C_CONTIGUOUS", "ALIGNED"])
+    return array

@@ -145,7 +145,7 @@ class Application:
             quotas=quotas,
             decoders=data_dir.decoders,
         )
-        answering = answering or Answering(self._serving.keeper, metrics.statistics)
+        answering = answering or Answering(self._serving.keeper, metrics.counted)
         self.handlers = self._make_handlers(settings, data_dir, workers, tokens, answering)
         self._upkeep = Upkeep(self._store, self.handlers.receiver, clock=now_us)
 

@@ -1,4 +1,4 @@
-"""Whether the server starts, serves or stops, and the watch streams that end when it stops."""
+"""Whether the server starts, serves, leaves or stops, and the watch streams that end then."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ _QUIET_S, _MOST_REFUSING_S = 0.1, 1.0
 
 
 class Phase(enum.Enum):
-    """Where the server stands."""
+    """Where the server stands. A LEAVING one serves, and has said that it soon will not."""
 
     STARTING = enum.auto()
     SERVING = enum.auto()
+    LEAVING = enum.auto()
     DRAINING = enum.auto()
 
 
@@ -34,7 +35,7 @@ class Lifecycle:
     @property
     def is_serving(self) -> bool:
         """Whether calls pass."""
-        return self.phase is Phase.SERVING
+        return self.phase in (Phase.SERVING, Phase.LEAVING)
 
     def check(self) -> None:
         """Lets a call pass while the server serves.
@@ -49,6 +50,15 @@ class Lifecycle:
         if self.phase is Phase.DRAINING:
             self._refused += 1
             raise DrainingError
+
+    async def leave(self, seconds: float) -> None:
+        """Keeps serving for a while: whoever sends calls to healthy servers hears of it late.
+
+        Args:
+            seconds: How late.
+        """
+        self.phase = Phase.LEAVING
+        await asyncio.sleep(seconds)
 
     def drain(self) -> None:
         """Refuses calls from here on and ends the watch streams."""

@@ -11,6 +11,10 @@ from smidgen_service.metrics import MetricsEndpoint
 from smidgen_service.routing import MOST_METADATA_BYTES
 from smidgen_service.security.certificates import ServerCertificates
 from smidgen_service.settings import Settings
+from smidgen_service.shares import MOST_PROBES
+
+_LAST_RESORT = 4
+_MOST_UNSEEN_S = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +43,8 @@ def make_grpc_server(settings: Settings, *, shares_port: bool) -> aio.Server:
     """
     return aio.server(
         options=_options(settings, shares_port=shares_port),
-        maximum_concurrent_rpcs=settings.max_concurrent_calls,
+        # Its refusals say little and meet probes too: ours are to come first.
+        maximum_concurrent_rpcs=_LAST_RESORT * (settings.max_concurrent_calls + MOST_PROBES),
     )
 
 
@@ -86,7 +91,9 @@ def _options(settings: Settings, *, shares_port: bool) -> list[tuple[str, int]]:
     return [
         ("grpc.max_receive_message_length", settings.max_message_bytes),
         ("grpc.max_send_message_length", settings.max_message_bytes),
-        ("grpc.max_concurrent_streams", 256),
+        ("grpc.max_concurrent_streams", settings.max_connection_streams),
+        # A flood of calls that are taken back at once waits here, and others behind it: for 30 s.
+        ("grpc.server_max_unrequested_time_in_server", _MOST_UNSEEN_S),
         # With a soft limit below the hard one, what is between them is refused now and then.
         ("grpc.max_metadata_size", MOST_METADATA_BYTES),
         ("grpc.absolute_max_metadata_size", MOST_METADATA_BYTES),

@@ -23,7 +23,7 @@ from prometheus_client import (
 
 from smidgen_service.inference_series import VersionSeries
 from smidgen_service.series import CountFamily, DistributionFamily
-from smidgen_service.statistics import InferenceStatistics
+from smidgen_service.statistics import VersionStatistics
 
 RPC_LABELS = ("grpc_type", "grpc_service", "grpc_method")
 RPC_BUCKETS = (
@@ -141,16 +141,11 @@ TABLE: dict[str, MetricSpec] = {
 
 
 class Metrics:
-    """The metrics of one server, in a registry of its own.
-
-    Attributes:
-        statistics: Exact counts and times by version, beside the metrics of inference.
-    """
+    """The metrics of one server, in a registry of its own."""
 
     def __init__(self) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call] # prometheus_client's
         self.registry = CollectorRegistry()
-        self.statistics = InferenceStatistics()
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         GCCollector(registry=self.registry)
@@ -208,6 +203,17 @@ class Metrics:
             self._series[label, version] = found
         return found
 
+    def inference_statistics(self) -> dict[tuple[str, int], VersionStatistics]:
+        """Returns what was counted of inferences, by what stands for the model, and version.
+
+        Versions without any request are not in it.
+        """
+        return {key: series.statistics() for key, series in self._series.items()}
+
+    async def counted(self) -> dict[tuple[str, int], VersionStatistics]:
+        """Returns what `inference_statistics` returns."""
+        return self.inference_statistics()
+
     def forget_model(self, label: str) -> None:
         """Drops the series of a deleted model, by what stands for it in metrics."""
         for key in [key for key in self._series if key[0] == label]:
@@ -217,7 +223,6 @@ class Metrics:
         self.inference_stage_seconds.remove_by_labels(by_label)
         self.inference_batch_size.remove_by_labels(by_label)
         self.artifact_bytes.remove_by_labels(by_label)
-        self.statistics.forget_model(label)
         for tell in self._on_forgetting:
             tell(label)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
+from functools import lru_cache
 
 from smidgen_service.errors import InvalidArgumentError
 
@@ -158,6 +159,7 @@ def parse_version_or_alias(name: str, *, field: str = "name") -> tuple[str, int 
     return model_id, choice
 
 
+@lru_cache(maxsize=4096)  # of every inference
 def parse_model_or_version(name: str, *, field: str = "name") -> tuple[str, VersionChoice]:
     """Returns model id and the version that is meant; None stands for the newest."""
     return _parse_choice(name, f"models/{{model}}, {_OF_VERSION} or {_OF_ALIAS}", field)

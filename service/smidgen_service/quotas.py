@@ -124,10 +124,19 @@ class Quotas:
         Raises:
             QuotaExceededError: the tenant has as many in progress as it may.
         """
-        most = self._limits().inferences
-        return self._counted(
-            self._inferences, most, "inferences in progress", "INFERENCE_QUOTA_EXCEEDED"
-        )
+        return _Counted(self._inferences, self.check_inference())
+
+    def check_inference(self) -> str:
+        """Checks that the tenant may have one more inference in progress; returns the tenant.
+
+        Raises:
+            QuotaExceededError: the tenant has as many in progress as it may.
+        """
+        tenant = current_tenant()
+        most = self._limits_of(tenant).inferences
+        if most is not None and self._inferences[tenant] >= most:
+            raise _too_many(tenant, most, "inferences in progress", "INFERENCE_QUOTA_EXCEEDED")
+        return tenant
 
     def worker_call(self) -> AbstractContextManager[None]:
         """Counts a call that needs a worker process for the time of a block.
@@ -135,27 +144,26 @@ class Quotas:
         Raises:
             QuotaExceededError: the tenant has as many in progress as it may.
         """
-        most = self._limits().worker_calls
-        what = "calls of Calibrate and validate_only in progress"
-        return self._counted(self._worker_calls, most, what, "WORKER_CALL_QUOTA_EXCEEDED")
-
-    def _counted(
-        self, counter: Counter[str], most: int | None, what: str, reason: str
-    ) -> AbstractContextManager[None]:
         tenant = current_tenant()
-        if most is not None and counter[tenant] >= most:
-            raise QuotaExceededError(
-                f"the tenant may have {most} {what}, and has that many; try again when one has "
-                "ended, or ask the operator for more",
-                tenant=tenant,
-                reason=reason,
-                retry_after_s=_RETRY_AFTER_S,
-                most=most,
-            )
-        return _Counted(counter, tenant)
+        most = self._limits_of(tenant).worker_calls
+        if most is not None and self._worker_calls[tenant] >= most:
+            what = "calls of Calibrate and validate_only in progress"
+            raise _too_many(tenant, most, what, "WORKER_CALL_QUOTA_EXCEEDED")
+        return _Counted(self._worker_calls, tenant)
 
     def _limits(self) -> TenantLimits:
         return self._limits_of(current_tenant())
+
+
+def _too_many(tenant: str, most: int, what: str, reason: str) -> QuotaExceededError:
+    return QuotaExceededError(
+        f"the tenant may have {most} {what}, and has that many; try again when one has "
+        "ended, or ask the operator for more",
+        tenant=tenant,
+        reason=reason,
+        retry_after_s=_RETRY_AFTER_S,
+        most=most,
+    )
 
 
 class _Counted(AbstractContextManager[None]):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,6 +18,7 @@ from smidgen_service.security.gate import Gate
 from smidgen_service.security.permissions import check_listed
 from smidgen_service.services import rpc_methods, service_names
 from smidgen_service.settings import Settings
+from smidgen_service.shares import Shares
 from smidgen_service.surroundings import Surroundings
 
 _SERVING = health_pb2.HealthCheckResponse.SERVING
@@ -64,7 +64,8 @@ class Reception:
             (Authorize(gate), WhileServing(self.lifecycle)),
             silence_s=silence_s,
         )
-        router = Router(gate, surroundings, self.lifecycle, methods, silence_s=silence_s)
+        shares = Shares(self._settings.max_concurrent_calls, self._settings.max_calls_per_address)
+        router = Router(gate, surroundings, self.lifecycle, shares, methods, silence_s=silence_s)
         self._grpc.add_generic_rpc_handlers((router,))
 
     async def bind(self, address: str) -> int:
@@ -85,11 +86,14 @@ class Reception:
         self.lifecycle.phase = Phase.SERVING
         await self._set_health(_SERVING)
 
-    async def refuse(self) -> None:
-        """Refuses calls from here on: health first, then new calls, then watch streams end."""
+    async def leave(self, seconds: float) -> None:
+        """Says that the server will not serve, and goes on serving for so long."""
         await self.health.enter_graceful_shutdown()
-        # One turn of the loop lets open health watches send NOT_SERVING before they end.
-        await asyncio.sleep(0)
+        # At least one turn of the loop lets open health watches send NOT_SERVING before they end.
+        await self.lifecycle.leave(seconds)
+
+    def refuse(self) -> None:
+        """Refuses calls from here on and ends watch streams."""
         self.lifecycle.drain()
 
     async def close(self, grace_s: float | None) -> None:

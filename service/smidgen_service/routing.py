@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias
 
 import grpc
 
@@ -19,6 +19,7 @@ from smidgen_service.errors import TooLargeError
 from smidgen_service.lifecycle import Lifecycle
 from smidgen_service.methods import is_always_served
 from smidgen_service.security.gate import Gate
+from smidgen_service.shares import Share, Shares
 from smidgen_service.silence import MessageReader
 from smidgen_service.surroundings import Context, Surroundings, Way
 
@@ -42,13 +43,15 @@ class _Route:
 class Router(grpc.GenericRpcHandler):
     """Finds the handlers of calls, and refuses calls with bad credentials or too many headers.
 
-    Of a call of one message it reads that itself, and gives up in time: grpc would wait as long as
-    the client likes, and for ever where the client ends its side without a message.
+    A call is counted from here to its end, the time that its messages take included. Of a call of
+    one message it reads that itself, and gives up in time: grpc would wait as long as the client
+    likes, and for ever where the client ends its side without a message.
 
     Args:
         gate: Decides by the headers.
         surroundings: What calls pass on their way to their handlers.
         lifecycle: Ends streams that have no end of their own.
+        shares: How many calls may be in progress.
         handlers: The handlers by path.
         silence_s: How long a call may take to send its message, in seconds; PUBLIC_SILENCE_S where
             it needs no credentials.
@@ -60,6 +63,7 @@ class Router(grpc.GenericRpcHandler):
         gate: Gate,
         surroundings: Surroundings,
         lifecycle: Lifecycle,
+        shares: Shares,
         handlers: Mapping[str, Any],
         *,
         silence_s: float,
@@ -74,7 +78,7 @@ class Router(grpc.GenericRpcHandler):
             is_endless = handler.response_streaming and is_always_served(path)
             way = surroundings.way(_watched(handler, lifecycle) if is_endless else handler, path)
             reader = public_reader if gate.is_public(path) else own_reader
-            self._routes[path] = _Route(_hurried(way.handler, way, reader), way)
+            self._routes[path] = _Route(_guarded(way.handler, way, shares.of(path), reader), way)
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> Handler | None:
         """Returns the handler of a call, or one that refuses it; an unknown method has none."""
@@ -137,27 +141,27 @@ def _watched(handler: Any, lifecycle: Lifecycle) -> Handler:
     )
 
 
-def _hurried(handler: Any, way: Way, reader: MessageReader) -> Handler:
-    """Returns a handler that reads the message itself, and gives up in time."""
-    if handler.request_streaming:
-        return cast(Handler, handler)
-    behaviour = handler.unary_stream if handler.response_streaming else handler.unary_unary
+def _guarded(handler: Handler, way: Way, share: Share, reader: MessageReader) -> Handler:
+    """Returns a handler that counts its calls, and that reads a single message itself, in time."""
+    is_stream = handler.request_streaming
+    behaviour = getattr(handler, _BEHAVIOURS[is_stream, handler.response_streaming])
 
-    async def answer(_messages: object, context: Context) -> Any:
+    async def answer(messages: object, context: Context) -> Any:
         try:
-            message = await reader.read(context)
-        except SmidgenError as error:
+            with share.one_more(context.peer()):
+                request = messages if is_stream else await reader.read(context)
+                return await behaviour(request, context)
+        except SmidgenError as error:  # the behaviour raises none
             return await way.refuse(error, context)
-        return await behaviour(message, context)
 
-    async def generate(_messages: object, context: Context) -> AsyncIterator[Any]:
+    async def generate(messages: object, context: Context) -> AsyncIterator[Any]:
         try:
-            message = await reader.read(context)
+            with share.one_more(context.peer()):
+                request = messages if is_stream else await reader.read(context)
+                async for response in behaviour(request, context):
+                    yield response
         except SmidgenError as error:
             await way.refuse(error, context)
-            return
-        async for response in behaviour(message, context):
-            yield response
 
     factory: Callable[..., Handler] = (
         grpc.stream_stream_rpc_method_handler
@@ -169,3 +173,11 @@ def _hurried(handler: Any, way: Way, reader: MessageReader) -> Handler:
         request_deserializer=handler.request_deserializer,
         response_serializer=handler.response_serializer,
     )
+
+
+_BEHAVIOURS = {
+    (False, False): "unary_unary",
+    (False, True): "unary_stream",
+    (True, False): "stream_unary",
+    (True, True): "stream_stream",
+}

@@ -62,8 +62,8 @@ class Serving:
         self._database = database
         self._io_threads = threads
         self._compute_threads = Threads(settings.max_concurrent_inferences, "compute")
-        self._versions = VersionResolver(database)
         self._batching = _batch_policy(settings)
+        self._versions = VersionResolver(database, metrics, self._batching)
         self._decoder = ImageDecoder(
             decoders,
             most=settings.max_concurrent_inferences,
@@ -84,9 +84,7 @@ class Serving:
             engines,
             admission,
             self._compute_threads,
-            metrics,
             run_times=run_times,
-            batching=self._batching,
             quotas=quotas,
             images=ImageInputs(self._decoder, threads, most_bytes=settings.max_message_bytes),
             most_answer_bytes=settings.max_message_bytes - _ANSWER_OVERHEAD_BYTES,

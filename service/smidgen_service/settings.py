@@ -154,16 +154,27 @@ class Settings(BaseSettings):
     waiting ones among them. Below --call-workers, some are left to others. Default: no limit."""
     max_connections: int = Field(512, ge=1)
     """Most connections at the same time; further ones are closed at once."""
+    max_connection_streams: int = Field(100, ge=1)
+    """Most calls in progress of one connection; clients keep further ones back. Each costs memory
+    and time before anything here sees it, also where a client takes it back at once."""
     max_concurrent_calls: int = Field(4096, ge=1)
     """Most calls in progress, of whatever kind; further ones are refused. The last resort behind
-    all other limits."""
+    all other limits. Health, readiness and reflection have 512 of their own."""
+    max_calls_per_address: int | None = Field(None, ge=1)
+    """Most of these calls from one address (of IPv6, from one /64), so that no caller takes all.
+    Behind a proxy, which has one address for all its clients, set the same as for
+    --max-concurrent-calls. Default: a quarter of that."""
     handshake_seconds: float = Field(10.0, gt=0)
     """How long a connection may take to complete its TLS and HTTP/2 handshake."""
     accept_compressed: bool = False
     """Take compressed messages. gRPC inflates one whole before it looks at its size, so each may
     cost a thousand times its bytes of memory for a moment: for clients that you trust."""
+    lame_duck_seconds: float = Field(5.0, ge=0, le=600)
+    """How long calls are served after SIGTERM though health says NOT_SERVING already, so that
+    balancers send nothing more once calls are refused. SIGINT does not wait. 0 where nothing
+    chooses between servers."""
     drain_seconds: float = Field(20.0, ge=0)
-    """How long calls in progress may take to end after SIGTERM."""
+    """How long calls in progress may take to end after that."""
     log_format: Literal["json", "text"] = "json"
     """Form of the log on stderr: one JSON object a line, or text for people."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"

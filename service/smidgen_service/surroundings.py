@@ -9,11 +9,12 @@ import os
 import re
 import time
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Never
 
 import grpc
+from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import DecodeError
 from grpc import aio
 
@@ -22,6 +23,7 @@ from smidgen_service import status
 from smidgen_service.errors import DeadlineError, malformed_message
 from smidgen_service.faults import hide
 from smidgen_service.logs import REQUEST_ID
+from smidgen_service.wire import check_field_count
 
 GRPC_LOGGER = "grpc._cython.cygrpc"
 REQUEST_ID_HEADER = "x-request-id"
@@ -159,7 +161,10 @@ class Way:
         name, factory = _FACTORIES[method.is_client_stream, method.is_server_stream]
         self._method = method
         self._behaviour: Behaviour = getattr(handler, name)
-        self._watches = watches
+        self._on_begin = _told(watches, Watch.began)
+        self._on_message = _told(watches, Watch.received)
+        self._on_answer = _told(watches, Watch.sent)
+        self._on_end = tuple(watch.ended for watch in watches)
         self._checks = checks
         self._silence_s = silence_s
         is_generator = inspect.isasyncgenfunction(self._behaviour)
@@ -213,8 +218,8 @@ class Way:
         call = Call(self._method, context)
         REQUEST_ID.set(call.request_id)
         context.set_trailing_metadata(((REQUEST_ID_HEADER, call.request_id),))
-        for watch in self._watches:
-            watch.began()
+        for began in self._on_begin:
+            began()
         return call
 
     def _let_in(self, call: Call, request: Any) -> Any:
@@ -259,16 +264,26 @@ class Way:
         return ending
 
     def _received(self) -> None:
-        for watch in self._watches:
-            watch.received()
+        for received in self._on_message:
+            received()
 
     def _sent(self) -> None:
-        for watch in self._watches:
-            watch.sent()
+        for sent in self._on_answer:
+            sent()
 
     def _end(self, call: Call) -> None:
-        for watch in self._watches:
-            watch.ended(call)
+        for ended in self._on_end:
+            ended(call)
+
+
+def _told(
+    watches: Iterable[Watch], event: Callable[[Watch], None]
+) -> tuple[Callable[[], None], ...]:
+    """Returns the methods for an event of those that do something about it."""
+    name = event.__name__
+    return tuple(
+        getattr(watch, name) for watch in watches if getattr(type(watch), name) is not event
+    )
 
 
 async def _abort(context: Context, ending: status.Ending) -> Never:
@@ -319,26 +334,36 @@ def silent(limit_s: float) -> DeadlineError:
     )
 
 
-class Malformed:
-    """Stands for a message that cannot be parsed."""
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """Stands for a message that is not parsed, and says why."""
+
+    error: SmidgenError
 
 
 def _parsed(message: Any) -> Any:
-    if type(message) is Malformed:
-        raise malformed_message()
-    return message
+    if type(message) is not Unread:
+        return message
+    try:
+        raise message.error
+    finally:
+        del message  # the error knows this frame, which must not know the error
 
 
 def _tolerant(deserializer: Callable[[bytes], Any] | None) -> Callable[[bytes], Any] | None:
     """Returns a deserializer that does not raise; grpc would send the exception's text out."""
     if deserializer is None:
         return None
+    kind: Descriptor = deserializer(b"").DESCRIPTOR
 
     def deserialize(data: bytes) -> Any:
         try:
+            check_field_count(data, kind)
             return deserializer(data)
         except DecodeError:
-            return Malformed()
+            return Unread(malformed_message())
+        except SmidgenError as error:
+            return Unread(error.with_traceback(None))  # whose frames hold the message
 
     return deserialize
 

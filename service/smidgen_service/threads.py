@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from typing import ParamSpec, TypeVar
 
@@ -19,10 +20,27 @@ class Threads:
         self._executor = ThreadPoolExecutor(count, thread_name_prefix=name)
 
     async def run(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        """Returns the function's result; waits for a free thread if need be."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._executor, partial(function, *args, **kwargs))
+        """Returns the function's result; waits for a free thread if need be.
+
+        A caller that is cancelled meanwhile stays here until the function has returned, or at once
+        knows that it never begins: nothing can stop a thread, and whatever the caller holds for it
+        (memory, a place, a file) must not be given back while it goes on.
+        """
+        running = self._executor.submit(partial(function, *args, **kwargs))
+        try:
+            # Cancelling this cancels `running` too, where no thread has taken it.
+            return await asyncio.wrap_future(running)
+        except asyncio.CancelledError:
+            await _ended(running)
+            raise
 
     def close(self) -> None:
         """Waits for running functions and refuses new ones."""
         self._executor.shutdown()
+
+
+async def _ended(running: Future[T]) -> None:
+    """Waits for the end of a function, however often the caller is cancelled."""
+    while not running.done():
+        with suppress(asyncio.CancelledError):
+            await asyncio.wait([asyncio.wrap_future(running)])

@@ -2,10 +2,12 @@
 #include <atomic>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 #include <vector>
 
 #include "base/aligned_buffer.h"
 #include "base/error.h"
+#include "base/finite.h"
 #include "base/isa.h"
 #include "base/memory_region.h"
 #include "base/partition.h"
@@ -126,6 +128,22 @@ TEST(subnormals_are_zero_only_where_that_is_wanted) {
     if (SMIDGEN_X86) CHECK(is_zero());
   }
   CHECK(!is_zero());
+}
+
+TEST(the_first_value_that_is_not_finite_is_found_wherever_it_is) {
+  using Limits = std::numeric_limits<float>;
+  for (const std::size_t size : {0, 1, 7, 4095, 4096, 4097, 9000}) {
+    std::vector<float> values(size, -Limits::max());
+    CHECK_EQUAL(first_not_finite(values), size);
+    for (const float wrong : {Limits::infinity(), -Limits::infinity(), Limits::quiet_NaN()}) {
+      for (std::size_t index = 0; index < size; index += 1 + size / 9) {
+        std::vector<float> changed = values;
+        changed[index] = wrong;
+        changed.back() = wrong;
+        CHECK_EQUAL(first_not_finite(changed), index);
+      }
+    }
+  }
 }
 
 TEST(shapes_count_their_elements_and_refuse_absurd_ones) {

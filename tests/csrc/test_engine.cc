@@ -1,3 +1,4 @@
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -11,7 +12,9 @@ namespace {
 
 using Outputs = std::vector<std::vector<std::byte>>;
 
-Outputs run(Engine& engine, const Shape& shape, const std::vector<int>& outputs) {
+/// Nothing if the run may not wait and would have to.
+std::optional<Outputs> run_or_not(Engine& engine, const Shape& shape,
+                                  const std::vector<int>& outputs, bool may_wait) {
   test::Random random(12);
   std::vector<float> x;
   for (Index i = 0; i < shape.element_count(); ++i) {
@@ -27,9 +30,14 @@ Outputs run(Engine& engine, const Shape& shape, const std::vector<int>& outputs)
   }
   for (auto& value : values) targets.push_back(value.data());
   const std::vector<const std::byte*> sources = {reinterpret_cast<const std::byte*>(x.data())};
-  engine.run(*plan, sources, targets);
+  const bool has_run = may_wait ? (engine.run(*plan, sources, targets), true)
+                                : engine.run_unless_busy(*plan, sources, targets);
   engine.return_plan(std::move(plan));
-  return values;
+  return has_run ? std::optional(values) : std::nullopt;
+}
+
+Outputs run(Engine& engine, const Shape& shape, const std::vector<int>& outputs) {
+  return *run_or_not(engine, shape, outputs, true);
 }
 
 TEST(all_levels_and_thread_counts_give_the_same_bytes) {
@@ -135,6 +143,37 @@ TEST(concurrent_runs_give_the_same_bytes) {
     for (std::thread& caller : callers) caller.join();
     for (const int mismatch : mismatches) CHECK_EQUAL(mismatch, 0);
   }
+}
+
+TEST(a_run_that_may_not_wait_gives_the_same_bytes_or_none) {
+  const Program program = sample_program();
+  const Shape shape{1, 3, 12, 12};
+  for (const int threads : {1, 2}) {
+    Engine engine(program, threads, available_isas().back());
+    const Outputs expected = run(engine, shape, program.outputs);
+    CHECK(run_or_not(engine, shape, program.outputs, false) == expected);
+    std::thread other([&] {
+      for (int turn = 0; turn < 20; ++turn) run(engine, shape, program.outputs);
+    });
+    for (int turn = 0; turn < 20; ++turn) {
+      const auto found = run_or_not(engine, shape, program.outputs, false);
+      CHECK(found.has_value() ? *found == expected : threads == 2);
+    }
+    other.join();
+  }
+}
+
+TEST(only_plans_of_the_cache_are_borrowed_from_it) {
+  const Program program = sample_program();
+  Engine engine(program, 1, Isa::kPortable);
+  const std::vector shapes{Shape{1, 3, 12, 12}};
+  CHECK(engine.borrow_cached_plan(shapes, program.outputs) == nullptr);
+  run(engine, shapes[0], program.outputs);
+  auto plan = engine.borrow_cached_plan(shapes, program.outputs);
+  CHECK(plan != nullptr);
+  CHECK(engine.borrow_cached_plan(shapes, program.outputs) == nullptr);
+  engine.return_plan(std::move(plan));
+  CHECK_EQUAL(engine.cached_plan_count(), 1U);
 }
 
 TEST(a_run_leaves_the_callers_subnormals_as_they_were) {

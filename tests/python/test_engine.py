@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from smidgen.engine import Engine, available_isas, measure_peak
+from smidgen.engine import Engine, available_isas, first_not_finite, measure_peak
 from smidgen.errors import EngineError, InvalidTensorError, ProgramError
 from smidgen.program import (
     Add,
@@ -553,6 +554,57 @@ def test_memory_is_that_of_weights_and_kept_plans() -> None:
     engine.drop_plans()
     assert (engine.memory_bytes, engine.cached_plan_count) == (alone, 0)
     np.testing.assert_array_equal(engine.run({"t0": x})["t9"], before)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_checked_inputs_give_what_run_gives(threads: int) -> None:
+    engine = Engine(small_network(), threads=threads)
+    batch = images(2, 3, 12, 12)
+    assert engine.run_planned({"t0": batch}) is None  # no plan yet
+    expected = engine.run({"t0": batch})
+    planned = engine.run_planned({"t0": batch})
+    assert planned is not None
+    for found in (planned, engine.run_checked({"t0": batch})):
+        assert found.keys() == expected.keys()
+        for name, values in expected.items():
+            np.testing.assert_array_equal(found[name], values)
+    assert engine.run_planned({"t0": images(1, 3, 12, 12)}) is None
+    engine.drop_plans()
+    assert engine.run_planned({"t0": batch}) is None
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.zeros((1, 3, 12, 12), np.float64),
+        np.zeros((1, 3, 12, 12), ">f4"),
+        np.zeros((1, 3, 12, 24), np.float32)[..., ::2],
+    ],
+    ids=["type", "byte-order", "gaps"],
+)
+def test_inputs_that_were_not_checked_after_all_are_refused(array: NDArray[Any]) -> None:
+    engine = Engine(small_network())
+    engine.run({"t0": images(1, 3, 12, 12)})
+    for run in (engine.run_checked, engine.run_planned):
+        with pytest.raises(InvalidTensorError, match=r"input 0 is .*expected contiguous float32"):
+            run({"t0": array})
+
+
+@pytest.mark.parametrize("shape", [(1, 2, 12, 12), (1, 3, 12), (0, 3, 12, 12)])
+def test_checked_shapes_that_do_not_fit_are_refused(shape: tuple[int, ...]) -> None:
+    engine = Engine(small_network())
+    with pytest.raises(InvalidTensorError):
+        engine.run_checked({"t0": np.zeros(shape, np.float32)})
+
+
+@given(
+    hnp.arrays(np.float32, hnp.array_shapes(max_dims=3, max_side=40), elements=st.floats(width=32))
+)
+def test_values_that_are_not_finite_are_found_as_numpy_finds_them(
+    values: NDArray[np.float32],
+) -> None:
+    wrong = np.flatnonzero(~np.isfinite(values))
+    assert first_not_finite(values) == (int(wrong[0]) if wrong.size else None)
 
 
 def test_a_global_average_whose_sum_leaves_int32_is_refused() -> None:

@@ -10,7 +10,7 @@ import threading
 import time
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import grpc
@@ -23,18 +23,28 @@ from benchmarks.serving.http2 import (
     GOAWAY,
     HEADERS,
     PING,
+    REFUSED_STREAM,
     RST_STREAM,
     Http2,
 )
 from smidgen.v1 import model_service_pb2, upload_pb2
-from tests.service.running_server import RunningServer, ending, start_server
+from tests.service.running_server import (
+    RunningServer,
+    details,
+    ending,
+    error_details_pb2,
+    start_server,
+)
 
 CONNECTIONS = 24
-CALLS = 400
+CALLS = 200
+STREAMS = 100
+OF_ADDRESS = CALLS // 4
 HANDSHAKE_S = 1.0
 IDLE_S = 1.0
 MOST_GROWTH = 64 << 20
 LEAST_ASKED = 10
+WATCH = "/grpc.health.v1.Health/Watch"
 CHECK = "/grpc.health.v1.Health/Check"
 LIST = "/smidgen.v1.ModelService/ListModels"
 
@@ -151,13 +161,20 @@ def test_a_client_has_to_acknowledge_the_settings(server: RunningServer) -> None
         assert time.monotonic() - started_s < 5 * HANDSHAKE_S
 
 
-def test_streams_beyond_the_limit_are_refused(server: RunningServer) -> None:
+@pytest.mark.parametrize(
+    ("has_acknowledged", "code"), [(True, REFUSED_STREAM), (False, ENHANCE_YOUR_CALM)]
+)
+def test_streams_beyond_the_limit_are_refused(
+    server: RunningServer, has_acknowledged: bool, code: int
+) -> None:
     with attack(server), Http2(server.port) as connection:
-        for _ in range(300):
+        if has_acknowledged:
+            connection.acknowledge()
+        for _ in range(STREAMS + 50):
             connection.begin(CHECK)
         found = connection.frames_until(RST_STREAM)
         assert found is not None
-        assert found == (2 * 256 + 1, ENHANCE_YOUR_CALM.to_bytes(4, "big"))
+        assert found == (2 * STREAMS + 1, code.to_bytes(4, "big"))
 
 
 def test_rapid_reset(server: RunningServer) -> None:
@@ -282,27 +299,46 @@ def test_streams_that_say_nothing_end(server: RunningServer) -> None:
         is_over.set()
 
 
-def test_calls_that_say_nothing_meet_a_limit_and_do_not_last(server: RunningServer) -> None:
-    """Some need no credentials, and none may hold its place for long."""
-    with Http2(server.port, 30.0) as first, Http2(server.port, 30.0) as second:
+def test_calls_of_one_address_meet_a_limit_and_do_not_last(server: RunningServer) -> None:
+    """Some need no credentials, and none may hold its place for long. Others have their places."""
+    elsewhere = "127.0.0.2"
+    with (
+        attack(server),
+        Http2(server.port, 30.0, source=elsewhere) as first,
+        Http2(server.port, 30.0, source=elsewhere) as second,
+    ):
         for connection in (first, second):
             connection.acknowledge()
-            for number in range(220):
-                connection.begin((CHECK, LIST)[number % 2])
-        assert wait_for_headers(second, b"Concurrent RPC limit exceeded")
+            for number in range(OF_ADDRESS):
+                connection.begin((CHECK, LIST)[number % 2 if connection is first else 1])
+        assert wait_for_headers(second, b"calls of this kind from the caller's address")
+        server.models.ListModels(model_service_pb2.ListModelsRequest(), timeout=10)
         started_s = time.monotonic()
         assert wait_for_headers(first, b"no message arrived within")
         assert time.monotonic() - started_s < 20 * IDLE_S
-    health = health_pb2_grpc.HealthStub(server.channel)
-    end = time.monotonic() + 10
-    answered = 0
-    while answered < LEAST_ASKED:  # in a row: what the attack has left is still being put away
-        try:
-            health.Check(health_pb2.HealthCheckRequest(), timeout=10)
-            answered += 1
-        except grpc.RpcError:
-            assert time.monotonic() < end
-            answered = 0
+
+
+def test_all_calls_together_meet_a_limit_beside_which_health_is_told(
+    server: RunningServer,
+) -> None:
+    with attack(server), ExitStack() as stack:
+        attackers = [Http2(server.port, 30.0, source=f"127.0.0.{n}") for n in range(2, 7)]
+        for connection in attackers:
+            stack.enter_context(connection)
+            connection.acknowledge()
+        for connection in attackers:
+            for _ in range(OF_ADDRESS):
+                connection.begin(LIST)
+        with pytest.raises(grpc.RpcError) as caught:
+            list_often(server)
+    assert ending(caught.value) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_CALLS")
+    assert details(caught.value)[error_details_pb2.RetryInfo].retry_delay.ToMilliseconds() == 1000
+
+
+def list_often(server: RunningServer) -> None:
+    """Calls while the server comes to look at other calls."""
+    for _ in range(1000):
+        server.models.ListModels(model_service_pb2.ListModelsRequest(), timeout=10)
 
 
 def wait_for_headers(connection: Http2, text: bytes) -> bool:
@@ -314,20 +350,17 @@ def wait_for_headers(connection: Http2, text: bytes) -> bool:
 
 
 def test_watches_meet_a_limit(server: RunningServer) -> None:
-    with attack(server):
-        stub = health_pb2_grpc.HealthStub(server.channel)
-        options = [("grpc.use_local_subchannel_pool", 1)]
-        with grpc.insecure_channel(server.target, options) as second:
-            more = health_pb2_grpc.HealthStub(second)
-            request = health_pb2.HealthCheckRequest()
-            watches = [which.Watch(request) for which in (stub, more) for _ in range(140)]
-            codes = []
-            for watch in watches:
-                try:
-                    next(watch)
-                except grpc.RpcError as error:
-                    codes.append(ending(error))
-            for watch in watches:
-                watch.cancel()
-        assert len(codes) == 280 - 256
-        assert set(codes) == {(grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_WATCHES")}
+    with attack(server), ExitStack() as stack:
+        request = health_pb2.HealthCheckRequest()
+        watches = [health_pb2_grpc.HealthStub(server.channel).Watch(request) for _ in range(90)]
+        for watch in watches:
+            next(watch)
+        for number in range(2):
+            connection = Http2(server.port, 30.0, source=f"127.0.0.{number + 2}")
+            stack.enter_context(connection)
+            connection.acknowledge()
+            for _ in range(STREAMS):
+                connection.message(connection.begin(WATCH), b"")
+        assert wait_for_headers(connection, b"256 watch streams are open")
+        for watch in watches:
+            watch.cancel()

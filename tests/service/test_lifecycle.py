@@ -33,6 +33,20 @@ async def seconds_until_quiet(draining: Lifecycle) -> float:
     return asyncio.get_running_loop().time() - started_s
 
 
+async def test_a_server_that_leaves_serves_and_is_not_ready() -> None:
+    leaving = Lifecycle()
+    leaving.phase = Phase.SERVING
+    going = asyncio.create_task(leaving.leave(60.0))
+    await asyncio.sleep(0)
+    assert leaving.phase is Phase.LEAVING
+    assert leaving.is_serving
+    leaving.check()
+    going.cancel()
+    leaving.drain()
+    with pytest.raises(DrainingError):
+        leaving.check()
+
+
 async def test_nobody_is_waited_for_where_nobody_calls(draining: Lifecycle) -> None:
     waiting = asyncio.create_task(seconds_until_quiet(draining))
     await asyncio.sleep(0)

@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 import uuid
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from smidgen.v1 import job_service_pb2 as pb
 from smidgen.v1 import model_service_pb2
 from smidgen.v1 import optimization_service_pb2 as optimization_pb
+from smidgen_service.open_inference import inference_service_pb2 as open_inference_pb
 from tests.service.running_server import (
     RunningServer,
     ending,
@@ -211,6 +213,56 @@ def test_second_signal_stops_at_once(tmp_path: Path, model_file: bytes) -> None:
     gate.set()
     call.cancel()
     server.channel.close()
+
+
+def ask(server: RunningServer, method: str) -> bytes:
+    """Calls a method of the Open Inference Protocol that takes nothing."""
+    call = server.channel.unary_unary(f"/inference.GRPCInferenceService/{method}")
+    found: bytes = call(b"", timeout=10)
+    return found
+
+
+def repeat(call: grpc.UnaryUnaryMultiCallable[bytes, bytes]) -> None:
+    while True:
+        call(b"", timeout=10)
+
+
+def test_a_server_that_leaves_serves_until_balancers_know(tmp_path: Path) -> None:
+    server = start_server(tmp_path / "store", "--lame-duck-seconds", "0.5")
+    health = health_pb2_grpc.HealthStub(server.channel)
+    statuses = health.Watch(health_pb2.HealthCheckRequest())
+    assert next(statuses).status == health_pb2.HealthCheckResponse.SERVING
+    server.process.send_signal(signal.SIGTERM)
+    assert next(statuses).status == health_pb2.HealthCheckResponse.NOT_SERVING
+    told_s = time.monotonic()
+    checked = health.Check(health_pb2.HealthCheckRequest())
+    assert checked.status == health_pb2.HealthCheckResponse.NOT_SERVING
+    assert open_inference_pb.ServerLiveResponse.FromString(ask(server, "ServerLive")).live
+    assert not open_inference_pb.ServerReadyResponse.FromString(ask(server, "ServerReady")).ready
+    with grpc.insecure_channel(server.target) as late:
+        call = late.unary_unary("/smidgen.v1.ModelService/ListModels")
+        call(b"", timeout=10)
+        with pytest.raises(grpc.RpcError) as refused:
+            repeat(call)
+    assert ending(refused.value) == (grpc.StatusCode.UNAVAILABLE, "SERVER_DRAINING")
+    assert time.monotonic() - told_s > 0.4
+    assert server.process.wait(timeout=30) == 0
+    server.channel.close()
+    events = [line["event"] for line in server.logs() if line["event"].startswith("server_")]
+    assert events == ["server_started", "server_leaving", "server_draining", "server_stopped"]
+
+
+def test_a_server_that_is_interrupted_at_a_terminal_does_not_linger(tmp_path: Path) -> None:
+    server = start_server(tmp_path / "store", "--lame-duck-seconds", "600")
+    assert server.stop(signal.SIGINT) == 0
+
+
+def test_a_server_that_leaves_is_stopped_by_a_second_signal(tmp_path: Path) -> None:
+    server = start_server(tmp_path / "store", "--lame-duck-seconds", "600")
+    server.process.send_signal(signal.SIGTERM)
+    wait_until(lambda: server.logs()[-1]["event"] == "server_leaving")
+    assert server.stop() == 1
+    assert server.logs()[-1]["event"] == "server_killed"
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from smidgen_service.metrics import Metrics
 from smidgen_service.routing import MOST_METADATA_BYTES, Router
 from smidgen_service.security.authentication import Authenticator
 from smidgen_service.security.gate import Gate
+from smidgen_service.shares import Shares
 from smidgen_service.surroundings import Surroundings
 from tests.service.security.served import registry_of_the_server
 
@@ -31,7 +32,7 @@ async def channel() -> AsyncIterator[aio.Channel]:
     server = aio.server(options=LIMITS)
     gate = Gate(Authenticator(None, asks_for_certificates=False), Metrics())
     methods = registry_of_the_server().methods
-    router = Router(gate, Surroundings(()), Lifecycle(), methods, silence_s=60.0)
+    router = Router(gate, Surroundings(()), Lifecycle(), Shares(99), methods, silence_s=60.0)
     server.add_generic_rpc_handlers((router,))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()

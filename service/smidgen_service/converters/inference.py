@@ -30,6 +30,8 @@ def inference_request(message: pb.InferRequest) -> InferenceRequest:
 
 
 def _images(message: pb.InferRequest) -> RawImages | None:
+    if not message.images and not message.HasField("pixels"):
+        return None
     given = [bool(message.inputs), bool(message.images), message.HasField("pixels")]
     if sum(given) > 1:
         raise InvalidTensorError(
@@ -37,8 +39,6 @@ def _images(message: pb.InferRequest) -> RawImages | None:
             reason="INPUTS_AND_IMAGES",
             field="images",
         )
-    if not (message.images or message.HasField("pixels")):
-        return None
     check_count(message.images, field="images")
     pixels = tensors_from_message([message.pixels])[0] if message.HasField("pixels") else None
     return RawImages(tuple(message.images), pixels)

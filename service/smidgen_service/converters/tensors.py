@@ -29,7 +29,7 @@ def tensors_from_message(messages: Sequence[tensor_pb2.Tensor]) -> tuple[RawTens
     """
     # A message of 64 MiB has room for millions of them, and this runs on the event loop.
     check_count(messages, field="inputs")
-    return tuple(_tensor(message) for message in messages)
+    return tuple([_tensor(message) for message in messages])
 
 
 def check_count(entries: Sequence[object], *, field: str) -> None:

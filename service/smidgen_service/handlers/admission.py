@@ -200,6 +200,11 @@ class Admission:
             del self._waiting[tenant], self._queued_s[tenant]
 
     @property
+    def has_place(self) -> bool:
+        """Whether a computation may begin at once."""
+        return self._free > 0
+
+    @property
     def expected_wait_s(self) -> float:
         """How long a request of this tenant that comes now may wait, in seconds."""
         return self._expected_wait_s(current_tenant(), 0.0)

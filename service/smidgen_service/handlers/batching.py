@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from contextvars import Context
 from dataclasses import dataclass, field
 
@@ -18,6 +19,8 @@ from smidgen_service.handlers.joining import Asked, Run, compute_joined
 from smidgen_service.threads import Threads
 
 Recorder = Callable[[Run], None]
+EngineSource = Callable[[], AbstractAsyncContextManager[Engine]]
+"""Returns what holds the engine in memory for the time of a block."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +95,7 @@ class Batcher:
     async def run(
         self,
         key: Hashable,
-        engine: Engine,
+        using: EngineSource,
         limits: BatchLimits,
         asked: Asked,
         *,
@@ -104,7 +107,8 @@ class Batcher:
         Args:
             key: What requests have in common that may be joined, beside their shapes: the model of
                 a tenant.
-            engine: The engine.
+            using: Holds the engine, which the caller does too while it waits: a computation goes on
+                when all its requests have been given up.
             limits: How many may be joined.
             asked: The request.
             waiting: Its place in the queue.
@@ -121,7 +125,7 @@ class Batcher:
             asked, waiting, time.perf_counter(), asyncio.get_running_loop().create_future()
         )
         shapes = tuple((name, array.shape[1:]) for name, array in asked.arrays.items())
-        group = self._group((key, shapes), engine, limits, tenant=waiting.tenant, record=record)
+        group = self._group((key, shapes), using, limits, tenant=waiting.tenant, record=record)
         group.add(member)
         waiting.on_refusal(member.end)
         left_s = None if waiting.ends_s is None else waiting.ends_s - time.perf_counter()
@@ -135,12 +139,18 @@ class Batcher:
         return outcome
 
     def _group(
-        self, key: Hashable, engine: Engine, limits: BatchLimits, *, tenant: str, record: Recorder
+        self,
+        key: Hashable,
+        using: EngineSource,
+        limits: BatchLimits,
+        *,
+        tenant: str,
+        record: Recorder,
     ) -> _Group:
         group = self._groups.get(key)
         if group is None:
             group = _Group(
-                self._admission, self._threads, engine, limits, tenant=tenant, record=record
+                self._admission, self._threads, using, limits, tenant=tenant, record=record
             )
             self._groups[key] = group
             # In a context of its own: it does not belong to the call that happens to be first.
@@ -163,7 +173,7 @@ class _Group:
         self,
         admission: Admission,
         threads: Threads,
-        engine: Engine,
+        using: EngineSource,
         limits: BatchLimits,
         *,
         tenant: str,
@@ -172,7 +182,7 @@ class _Group:
         self._admission = admission
         self._threads = threads
         self._tenant = tenant
-        self._engine = engine
+        self._using = using
         self._limits = limits
         self._record = record
         self._members: deque[_Member] = deque()
@@ -233,7 +243,8 @@ class _Group:
     async def _compute(self, members: Sequence[_Member]) -> None:
         asked = [member.asked for member in members]
         try:
-            joined = await self._threads.run(compute_joined, self._engine, asked)
+            async with self._using() as engine:
+                joined = await self._threads.run(compute_joined, engine, asked)
         except Exception as error:  # whatever it is, each of them has to hear of it
             for member in members:
                 member.end(error)

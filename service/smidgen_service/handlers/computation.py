@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,23 +59,19 @@ def compute(engine: Engine, arrays: Arrays, wanted: Wanted) -> Computed:
         InvalidTensorError: a value is not finite, or the engine refuses the inputs.
         TooLargeError: the outputs do not fit into an answer.
     """
-    started_s = time.perf_counter()
-    check_finite(arrays)
-    checked_s = time.perf_counter()
-    results = engine.run(arrays, check_finite=False)
-    computed_s = time.perf_counter()
-    outputs = answer_of(results, wanted)
-    return Computed(
-        outputs=outputs,
-        samples=samples_of(arrays),
-        isa=engine.isa,
-        started_s=started_s,
-        times=StageTimes(
-            input_s=checked_s - started_s,
-            compute_s=computed_s - checked_s,
-            output_s=time.perf_counter() - computed_s,
-        ),
-    )
+    computed = _compute(engine, engine.run_checked, arrays, wanted)
+    assert computed is not None  # run_checked waits until it can run
+    return computed
+
+
+def compute_at_once(engine: Engine, arrays: Arrays, wanted: Wanted) -> Computed | None:
+    """Computes one request by itself if the engine need neither plan nor wait for it.
+
+    Raises:
+        InvalidTensorError: as `compute`.
+        TooLargeError: as `compute`.
+    """
+    return _compute(engine, engine.run_planned, arrays, wanted)
 
 
 def compute_apart(engine: Engine, arrays: Arrays, wanted: Wanted) -> tuple[Computed, float]:
@@ -90,13 +86,30 @@ def compute_apart(engine: Engine, arrays: Arrays, wanted: Wanted) -> tuple[Compu
     return computed, time.thread_time() - started_s
 
 
+def _compute(
+    engine: Engine, run: Callable[[Arrays], Arrays | None], arrays: Arrays, wanted: Wanted
+) -> Computed | None:
+    started_s = time.perf_counter()
+    check_finite(arrays)
+    checked_s = time.perf_counter()
+    results = run(arrays)
+    if results is None:
+        return None
+    computed_s = time.perf_counter()
+    outputs = answer_of(results, wanted)
+    times = StageTimes(
+        checked_s - started_s, computed_s - checked_s, time.perf_counter() - computed_s
+    )
+    return Computed(outputs, samples_of(arrays), engine.isa, started_s, times)
+
+
 def answer_of(results: Arrays, wanted: Wanted) -> tuple[RawTensor, ...]:
     """Returns results as a request wants them.
 
     Raises:
         TooLargeError: they do not fit into an answer.
     """
-    answer_bytes = sum(results[name].nbytes for name in wanted.names)
+    answer_bytes = sum([results[name].nbytes for name in wanted.names])
     if answer_bytes > wanted.most_bytes:
         raise TooLargeError(
             f"the outputs have {answer_bytes} bytes, an answer holds at most {wanted.most_bytes}; "
@@ -106,10 +119,12 @@ def answer_of(results: Arrays, wanted: Wanted) -> tuple[RawTensor, ...]:
             most=wanted.most_bytes,
         )
     return tuple(
-        greatest_values(name, results[name], wanted.class_counts[name])
-        if name in wanted.class_counts
-        else raw_tensor(name, results[name])
-        for name in wanted.names
+        [
+            greatest_values(name, results[name], wanted.class_counts[name])
+            if name in wanted.class_counts
+            else raw_tensor(name, results[name])
+            for name in wanted.names
+        ]
     )
 
 
@@ -121,4 +136,4 @@ def samples_of(arrays: Arrays) -> int:
 
 def shapes_of(arrays: Arrays) -> tuple[tuple[int, ...], ...]:
     """Returns the shapes of all inputs."""
-    return tuple(array.shape for array in arrays.values())
+    return tuple([array.shape for array in arrays.values()])

@@ -112,6 +112,14 @@ class EngineCache:
         """Returns what holds the engine of an artifact: `async with cache.using(...) as engine`."""
         return EngineUse(self, sha256)
 
+    def ready(self, sha256: str) -> Engine | None:
+        """Returns an engine to be used before anything else happens; None if it is not there."""
+        slot = self._slots.get(sha256)
+        if slot is None or slot.engine is None:
+            return None
+        self._slots.move_to_end(sha256)
+        return slot.engine
+
     @contextmanager
     def expecting(self, sha256: str) -> Iterator[None]:
         """Counts a request that will use an engine, so that the engine is not retired before.

@@ -10,7 +10,6 @@ from functools import partial
 
 from smidgen.engine import Engine
 from smidgen.errors import InvalidTensorError, SmidgenError
-from smidgen_service import names
 from smidgen_service.errors import (
     DeadlineError,
     FailedPreconditionError,
@@ -21,13 +20,13 @@ from smidgen_service.errors import (
     TooLargeError,
 )
 from smidgen_service.handlers.admission import Admission
-from smidgen_service.handlers.batching import Batcher, BatchPolicy
+from smidgen_service.handlers.batching import Batcher
 from smidgen_service.handlers.computation import (
     Arrays,
     Computed,
     Wanted,
-    compute,
     compute_apart,
+    compute_at_once,
     samples_of,
     shapes_of,
 )
@@ -36,12 +35,9 @@ from smidgen_service.handlers.images import ImageInputs, RawImages
 from smidgen_service.handlers.joining import Asked, Run
 from smidgen_service.handlers.run_times import RunTimes
 from smidgen_service.handlers.tensors import RawTensor, check_tensors
-from smidgen_service.handlers.versions import VersionResolver
-from smidgen_service.metrics import Metrics
+from smidgen_service.handlers.versions import Served, VersionResolver
 from smidgen_service.names import VersionChoice
 from smidgen_service.quotas import Quotas
-from smidgen_service.store.records import VersionRecord
-from smidgen_service.store.tenancy import current_tenant, metric_label
 from smidgen_service.threads import Threads
 
 _INVALID = (
@@ -89,10 +85,8 @@ class InferenceHandler:
         engines: EngineCache,
         admission: Admission,
         threads: Threads,
-        metrics: Metrics,
         *,
         run_times: RunTimes,
-        batching: BatchPolicy,
         quotas: Quotas,
         images: ImageInputs,
         most_answer_bytes: int,
@@ -101,10 +95,8 @@ class InferenceHandler:
         self._engines = engines
         self._admission = admission
         self._threads = threads
-        self._metrics = metrics
         self._run_times = run_times
         self._quotas = quotas
-        self._batching = batching
         self._batcher = Batcher(admission, threads)
         self._images = images
         self._most_answer_bytes = most_answer_bytes
@@ -119,115 +111,119 @@ class InferenceHandler:
             deadline_s: Seconds left to the caller; None for no limit.
         """
         arrived_s = time.perf_counter()
-        version = await self._versions.resolve(request.model_id, request.version)
+        served = self._versions.known(request.model_id, request.version)
+        if served is None:
+            served = await self._versions.resolve(request.model_id, request.version)
         try:
-            with self._engines.expecting(version.sha256):
-                computed = await self._run(request, version, deadline_s)
+            computed = await self._run(request, served, deadline_s)
         except BaseException as error:
-            self._count_failure(version, _outcome(error), time.perf_counter() - arrived_s)
+            served.series.failed(_outcome(error), time.perf_counter() - arrived_s)
             raise
+        times = computed.times
         queue_s = computed.started_s - arrived_s
-        self._count_success(version, computed, queue_s, time.perf_counter() - arrived_s)
+        total_s = time.perf_counter() - arrived_s
+        served.series.succeeded(computed.samples, queue_s, times, total_s)
         return InferenceAnswer(
-            model_version=names.version_name(version.model_id, version.version),
-            outputs=computed.outputs,
-            isa=computed.isa,
-            queue_s=queue_s,
-            compute_s=computed.times.compute_s,
+            served.name, computed.outputs, computed.isa, queue_s, times.compute_s
         )
 
     async def _run(
-        self, request: InferenceRequest, version: VersionRecord, deadline_s: float | None
+        self, request: InferenceRequest, served: Served, deadline_s: float | None
     ) -> Computed:
-        _check_outputs(request.output_names, version)
+        if request.output_names:
+            _check_outputs(request.output_names, served.output_names)
         # Names, types and lengths are looked at before the request may take a place.
         arrays: Arrays = {}
         if request.images is None:
-            arrays = check_tensors(request.inputs, version.inputs)
+            arrays = check_tensors(request.inputs, served.record.inputs)
         wanted = Wanted(
-            request.output_names or [spec.name for spec in version.outputs],
+            request.output_names or served.output_names,
             request.class_counts,
             self._most_answer_bytes,
         )
-        with self._quotas.inference():
-            return await self._compute_in_turn(request, version, arrays, wanted, deadline_s)
+        computed = self._compute_at_once(served, arrays, wanted, deadline_s) if arrays else None
+        if computed is not None:
+            return computed
+        with self._quotas.inference(), self._engines.expecting(served.record.sha256):
+            return await self._compute_in_turn(request, served, arrays, wanted, deadline_s)
+
+    def _compute_at_once(
+        self, served: Served, arrays: Arrays, wanted: Wanted, deadline_s: float | None
+    ) -> Computed | None:
+        """Computes a request that takes less time than waiting in line; None for another one.
+
+        Nothing else happens meanwhile, so it holds neither a place nor the engine. Where others
+        wait for a place it waits behind them.
+        """
+        if served.limits is not None or not self._admission.has_place:
+            return None
+        if deadline_s is not None and deadline_s <= 0:
+            return None
+        engine = self._engines.ready(served.record.sha256)
+        if engine is None:
+            return None
+        self._quotas.check_inference()
+        return self._compute_brief(engine, served, arrays, wanted)
+
+    def _compute_brief(
+        self, engine: Engine, served: Served, arrays: Arrays, wanted: Wanted
+    ) -> Computed | None:
+        """Computes on the event loop; None if that would hold it up."""
+        sha256, shapes = served.record.sha256, shapes_of(arrays)
+        if not self._run_times.is_brief(sha256, shapes):
+            return None
+        computed = compute_at_once(engine, arrays, wanted)
+        if computed is not None:
+            self._run_times.record_held(sha256, shapes, computed.times.total_s)
+            self._count_run(served, Run(computed.samples, computed.times))
+        return computed
 
     async def _compute_in_turn(
         self,
         request: InferenceRequest,
-        version: VersionRecord,
+        served: Served,
         arrays: Arrays,
         wanted: Wanted,
         deadline_s: float | None,
     ) -> Computed:
+        sha256 = served.record.sha256
         samples = samples_of(arrays) if request.images is None else request.images.count
-        estimate_s = self._run_times.estimate_s(version.sha256, samples)
-        label = _label(version)
-        limits = self._batching.of(version.model_id, version.inputs, version.outputs)
-        if limits is not None and _are_one_batch(arrays):
+        estimate_s = self._run_times.estimate_s(sha256, samples)
+        if served.limits is not None and _are_one_batch(arrays):
             with self._admission.waiting(deadline_s, estimate_s) as waiting:
-                async with self._engines.using(version.sha256) as engine:
-                    arrays = await self._arrays(request, version, engine, arrays)
+                async with self._engines.using(sha256) as engine:
+                    arrays = await self._arrays(request, served, engine, arrays)
                     return await self._batcher.run(
-                        (version.sha256, label, version.version),
-                        engine,
-                        limits,
+                        (sha256, served.label, served.record.version),
+                        partial(self._engines.using, sha256),
+                        served.limits,
                         Asked(arrays, wanted),
                         waiting=waiting,
-                        record=partial(self._count_run, version, label),
+                        record=partial(self._count_run, served),
                     )
         place = self._admission.place(deadline_s, estimate_s)
-        async with place, self._engines.using(version.sha256) as engine:
-            arrays = await self._arrays(request, version, engine, arrays)
-            shapes = shapes_of(arrays)
-            if self._run_times.is_brief(version.sha256, shapes):
-                computed = compute(engine, arrays, wanted)
-                held_s = computed.times.total_s
-            else:
-                computed, held_s = await self._threads.run(compute_apart, engine, arrays, wanted)
-            self._run_times.record_held(version.sha256, shapes, held_s)
-            self._count_run(version, label, Run(computed.samples, computed.times))
+        async with place, self._engines.using(sha256) as engine:
+            arrays = await self._arrays(request, served, engine, arrays)
+            at_once = self._compute_brief(engine, served, arrays, wanted)
+            if at_once is not None:
+                return at_once
+            computed, held_s = await self._threads.run(compute_apart, engine, arrays, wanted)
+            self._run_times.record_held(sha256, shapes_of(arrays), held_s)
+            self._count_run(served, Run(computed.samples, computed.times))
             return computed
 
     async def _arrays(
-        self, request: InferenceRequest, version: VersionRecord, engine: Engine, given: Arrays
+        self, request: InferenceRequest, served: Served, engine: Engine, given: Arrays
     ) -> Arrays:
         if request.images is None:
             return given
         return await self._images.arrays(
-            request.images,
-            engine.preprocessing,
-            version.inputs,
-            names.version_name(version.model_id, version.version),
+            request.images, engine.preprocessing, served.record.inputs, served.name
         )
 
-    def _count_run(self, version: VersionRecord, label: str, run: Run) -> None:
-        self._run_times.record(version.sha256, run.samples, run.times.total_s)
-        self._metrics.of_version(label, version.version).executed(run.samples)
-        self._metrics.statistics.executed(label, version.version, run.samples, run.times)
-
-    def _count_success(
-        self, version: VersionRecord, computed: Computed, queue_s: float, total_s: float
-    ) -> None:
-        label = _label(version)
-        self._metrics.of_version(label, version.version).succeeded(queue_s, computed.times)
-        self._metrics.statistics.succeeded(
-            label,
-            version.version,
-            computed.samples,
-            queue_s=queue_s,
-            times=computed.times,
-            total_s=total_s,
-        )
-
-    def _count_failure(self, version: VersionRecord, outcome: str, total_s: float) -> None:
-        label = _label(version)
-        self._metrics.of_version(label, version.version).failed(outcome)
-        self._metrics.statistics.failed(label, version.version, outcome, total_s=total_s)
-
-
-def _label(version: VersionRecord) -> str:
-    return metric_label(current_tenant(), version.model_id)
+    def _count_run(self, served: Served, run: Run) -> None:
+        self._run_times.record(served.record.sha256, run.samples, run.times.total_s)
+        served.series.executed(run.samples, run.times)
 
 
 def _are_one_batch(arrays: Arrays) -> bool:
@@ -235,10 +231,7 @@ def _are_one_batch(arrays: Arrays) -> bool:
     return len({array.shape[0] for array in arrays.values()}) <= 1
 
 
-def _check_outputs(wanted: Sequence[str], version: VersionRecord) -> None:
-    if not wanted:
-        return
-    known = [spec.name for spec in version.outputs]
+def _check_outputs(wanted: Sequence[str], known: Sequence[str]) -> None:
     if len(set(wanted)) != len(wanted):
         raise InvalidTensorError(
             "an output is named twice; name each one once",

@@ -91,7 +91,7 @@ def _compute_sound(
     }
     joined_s = time.perf_counter()
     try:
-        results = engine.run(arrays, check_finite=False)
+        results = engine.run_checked(arrays)
     except SmidgenError:
         return _one_by_one(engine, requests)
     computed_s = time.perf_counter()

@@ -58,7 +58,7 @@ class RepositoryHandler:
         database: The rows.
         versions: Shared with inference.
         keeper: Keeps versions ready.
-        counted: What inference counted.
+        counted: Returns what inference counted.
         most_bytes: Most bytes of a message.
         most_running: Requests computed at the same time.
         batching: Which requests are joined.
@@ -133,7 +133,7 @@ class RepositoryHandler:
         else:
             entries = await self.index(is_ready_only=True)
             keys = [(entry.model_id, entry.version) for entry in entries if entry.version]
-        counted, tenant = await self._counted.counted(), current_tenant()
+        counted, tenant = await self._counted(), current_tenant()
         return tuple(
             CountedVersion(
                 *key,

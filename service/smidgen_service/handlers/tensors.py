@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from smidgen.engine import first_not_finite
 from smidgen.errors import InvalidTensorError
 from smidgen.tensor_spec import TensorSpec
 
@@ -46,9 +47,10 @@ class RawTensor:
 def check_tensors(
     tensors: Sequence[RawTensor], specs: Sequence[TensorSpec]
 ) -> dict[str, NDArray[np.generic]]:
-    """Returns the arrays by input name, as views of the bytes, in the order of specs.
+    """Returns the arrays by input name, in the order of specs.
 
-    Values are not looked at; check_finite does that.
+    They are views of the bytes where these are aligned. Values are not looked at; check_finite does
+    that.
 
     Raises:
         InvalidTensorError: a name, type, shape or length does not fit.
@@ -92,9 +94,9 @@ def check_finite(arrays: Mapping[str, NDArray[np.generic]]) -> None:
         InvalidTensorError: a value is not finite.
     """
     for name, array in arrays.items():
-        if array.dtype.kind != "f" or np.isfinite(array).all():
+        index = first_not_finite(array) if array.dtype.kind == "f" else None
+        if index is None:
             continue
-        index = int(np.flatnonzero(~np.isfinite(array))[0])
         raise InvalidTensorError(
             f"input {name!r} has {array.reshape(-1)[index]} at flat index {index}; "
             "all values must be finite",
@@ -144,6 +146,8 @@ def _view(tensor: RawTensor, spec: TensorSpec) -> NDArray[np.generic]:
             expected=expected_bytes,
         )
     array: NDArray[np.generic] = np.frombuffer(tensor.data, dtype).reshape(tensor.shape)
+    if not array.flags.aligned:
+        array = array.copy()
     if dtype.kind == "b" and bool((array.view(np.uint8) > 1).any()):
         raise InvalidTensorError(
             f"input {spec.name!r} has a byte that is neither 0 nor 1, expected truth values",

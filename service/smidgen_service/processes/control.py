@@ -13,6 +13,7 @@ from smidgen_service.application import Answering, Application
 from smidgen_service.data_dir import DataDir
 from smidgen_service.lifecycle import Lifecycle, Phase
 from smidgen_service.listening import Ports, open_metrics
+from smidgen_service.logs import log
 from smidgen_service.metrics import Metrics, MetricsEndpoint
 from smidgen_service.processes.beginning import Beginning
 from smidgen_service.processes.callers import SECRET_BYTES, ForwardedCallers
@@ -50,7 +51,7 @@ class Control:
             data_dir,
             self._metrics,
             Quotas(self.security.limits_of),
-            Answering(FleetKeeper(self._fleet), FleetCounts(self._fleet, self._numbers)),
+            Answering(FleetKeeper(self._fleet), FleetCounts(self._fleet, self._numbers).counted),
         )
         self._private = self._make_private_server()
         self._places = ExitStack()
@@ -76,8 +77,15 @@ class Control:
         self._reloads.reload_all()
         self._fleet.tell_all("reload")
 
-    async def stop(self) -> None:
-        """Drains: health and new calls, running calls and the fronts, then jobs and the store."""
+    async def stop(self, *, leave_s: float) -> None:
+        """Drains: health and new calls, running calls and the fronts, then jobs and the store.
+
+        Args:
+            leave_s: How long calls are served when health has said NOT_SERVING.
+        """
+        await self._fleet.leave()
+        await self._lifecycle.leave(leave_s)
+        log("server_draining")
         await self._reloads.stop()
         await self._fleet.refuse()
         self._lifecycle.drain()

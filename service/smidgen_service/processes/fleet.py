@@ -95,12 +95,14 @@ class Fleet:
         """Asks all fronts what they have counted. One that is silent is taken at its last word."""
         await asyncio.gather(*(self._count(*item) for item in tuple(self._fronts.items())))
 
-    async def refuse(self) -> None:
-        """Lets all fronts refuse calls from here on, and starts none again."""
+    async def leave(self) -> None:
+        """Lets all fronts say that they will not serve, and starts none again."""
         self._is_stopping = True
-        with suppress(TimeoutError, SmidgenError):  # what does not refuse is killed in the end
-            async with asyncio.timeout(_REFUSING_S):
-                await self.ask_all("refuse")
+        await self._ask_those_that_answer("leave")
+
+    async def refuse(self) -> None:
+        """Lets all fronts refuse calls from here on."""
+        await self._ask_those_that_answer("refuse")
 
     async def finish(self, grace_s: float) -> None:
         """Lets calls in progress end, within `grace_s`, and then all fronts."""
@@ -117,6 +119,11 @@ class Fleet:
             front.kill()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.gather(*(front.ended() for front in self._fronts.values()))
+
+    async def _ask_those_that_answer(self, kind: str) -> None:
+        with suppress(TimeoutError, SmidgenError):  # what does not is killed in the end
+            async with asyncio.timeout(_REFUSING_S):
+                await self.ask_all(kind)
 
     async def _finish(self, index: int, front: FrontProcess, limit_s: float) -> None:
         try:

@@ -7,6 +7,7 @@ the line to it>`; the control process does.
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -24,13 +25,13 @@ from smidgen_service.methods import OPEN_INFERENCE
 from smidgen_service.metrics import Metrics
 from smidgen_service.processes.beginning import Beginning
 from smidgen_service.processes.callers import ForwardedCallers
+from smidgen_service.processes.division import share_of, share_of_limits
 from smidgen_service.processes.forwarding import Forwarder
 from smidgen_service.processes.holds import Found, Holds
 from smidgen_service.processes.link import Link
 from smidgen_service.processes.numbers import numbers_of
 from smidgen_service.processes.orders import Orders
 from smidgen_service.processes.private_line import channel_to
-from smidgen_service.processes.shares import share_of, share_of_limits
 from smidgen_service.quotas import Quotas, TenantLimits
 from smidgen_service.reception import Reception
 from smidgen_service.security.files import SecurityFiles
@@ -113,6 +114,7 @@ class Front:
                 "retire": self._retire,
                 "forget": self._forget,
                 "reload": self._reload,
+                "leave": self._leave,
                 "refuse": self._refuse,
             },
             at_once={
@@ -129,7 +131,7 @@ class Front:
         registry = Registry()
         repository = self._serving.repository(
             self._serving.keeper,
-            self._metrics.statistics,
+            self._metrics.counted,
             places=whole.max_concurrent_inferences,
         )
         register_inference(
@@ -150,6 +152,9 @@ class Front:
         await self._reception.open()
         self._reloads.start()
         await self._reception.serve()
+        # As the control process does: what the start has made stays.
+        gc.collect()
+        gc.freeze()
         return b""
 
     async def _hold(self, order: Frame) -> bytes:
@@ -190,10 +195,15 @@ class Front:
         return b""
 
     async def _tell_numbers(self, _order: Frame) -> bytes:
-        return await self._threads.run(lambda: numbers_of(self._metrics).to_bytes())
+        statistics = self._metrics.inference_statistics()
+        return await self._threads.run(lambda: numbers_of(self._metrics, statistics).to_bytes())
+
+    async def _leave(self, _order: Frame) -> bytes:
+        await self._reception.leave(0.0)  # it is told when to refuse
+        return b""
 
     async def _refuse(self, _order: Frame) -> bytes:
-        await self._reception.refuse()
+        self._reception.refuse()
         return b""
 
     async def _finish(self, order: Frame) -> bytes:

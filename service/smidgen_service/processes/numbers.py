@@ -105,15 +105,20 @@ class Numbers:
         return Numbers(families, statistics)
 
 
-def numbers_of(metrics: Metrics) -> Numbers:
-    """Returns what this process has counted."""
+def numbers_of(metrics: Metrics, statistics: Mapping[VersionKey, VersionStatistics]) -> Numbers:
+    """Returns what this process has counted, for any thread.
+
+    Args:
+        metrics: Its metrics.
+        statistics: Those of inferences, which the event loop's thread alone may read.
+    """
     families = {
         metric.name: Family(metric.type, dict(_told(metric)))
         for metric in metrics.registry.collect()
     }
     return Numbers(
         {name: family for name, family in families.items() if family.samples},
-        metrics.statistics.snapshot(),
+        statistics,
     )
 
 
@@ -146,8 +151,8 @@ class JoinedNumbers(Collector):
                 self._ended = self._ended.joined(last.growing())
 
     def statistics(self) -> Mapping[VersionKey, VersionStatistics]:
-        """Returns the statistics of all versions that had requests."""
-        own = self._metrics.statistics.snapshot()
+        """Returns the statistics of all versions that had requests, to the event loop's thread."""
+        own = self._metrics.inference_statistics()
         return _joined_statistics((own, *(part.statistics for part in self._parts())))
 
     def describe(self) -> Iterator[Metric]:
@@ -194,7 +199,7 @@ def _joined_statistics(
     total: dict[VersionKey, VersionStatistics] = {}
     for part in parts:
         for key, entry in part.items():
-            total.setdefault(key, VersionStatistics()).join(entry)
+            total[key] = total[key].joined(entry) if key in total else entry
     return total
 
 

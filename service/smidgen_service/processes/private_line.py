@@ -15,6 +15,7 @@ from smidgen_service.processes.callers import ForwardedCallers
 from smidgen_service.routing import MOST_METADATA_BYTES, Router
 from smidgen_service.security.gate import Gate
 from smidgen_service.settings import Settings
+from smidgen_service.shares import Shares
 from smidgen_service.surroundings import Surroundings
 
 _MOST_METADATA_BYTES = 2 * MOST_METADATA_BYTES
@@ -48,6 +49,8 @@ class PrivateServer:
             gate,
             Surroundings((), checks, silence_s=silence_s),
             lifecycle,
+            # Fronts keep to their own limits; calls of all of them come from one address.
+            Shares(settings.max_concurrent_calls + settings.processes),
             methods,
             silence_s=silence_s,
             most_metadata_bytes=_MOST_METADATA_BYTES,

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.coverage.architecture import Format
 from benchmarks.coverage.outcome import Outcome, Stage
-from benchmarks.coverage.report import failure_of, write_report
+from benchmarks.coverage.report import failure_of, is_enough, write_report
 from benchmarks.coverage.runner import Row
 from tests.benchmarks.coverage.small_nets import Net, architecture
 
@@ -64,3 +64,10 @@ def test_the_page_tells_that_trials_are_missing(tmp_path: Path) -> None:
     text = (tmp_path / "page.md").read_text()
     assert "This run was stopped after 1 of 7 trials." in text
     assert "## Through ONNX" not in text
+
+
+@pytest.mark.parametrize(("failed", "enough"), [(0, True), (2, True), (3, False)])
+def test_each_format_has_to_pass_for_95_percent(failed: int, enough: bool) -> None:
+    onnx = [row(Stage.DONE if index >= failed else Stage.EXPORT) for index in range(40)]
+    of_onnx = [Row(one.architecture, Format.ONNX, one.outcome) for one in onnx]
+    assert is_enough([row() for _ in range(400)] + of_onnx) is enough

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import shutil
-import struct
 import subprocess
-import zlib
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 from smidgen.html_report import ReportDocument, render
 from tests.python.html_report.test_page import DOCUMENT
@@ -50,61 +49,14 @@ def _take(folder: Path, document: ReportDocument, *options: str) -> NDArray[np.u
         capture_output=True,
         timeout=120,
     )
-    return _decode(shot)
+    with Image.open(shot) as image:
+        return np.asarray(image.convert("RGB"))
 
 
 @pytest.fixture(scope="module")
 def pixels(tmp_path_factory: pytest.TempPathFactory) -> NDArray[np.uint8]:
     """The page in its light scheme."""
     return _take(tmp_path_factory.mktemp("page"), DOCUMENT)
-
-
-def _decode(path: Path) -> NDArray[np.uint8]:
-    """Reads a PNG of 8 bits a channel as browsers write it."""
-    data, at, packed = path.read_bytes(), 8, b""
-    width = height = channels = 0
-    while at < len(data):
-        length, kind = struct.unpack(">I4s", data[at : at + 8])
-        body = data[at + 8 : at + 8 + length]
-        if kind == b"IHDR":
-            width, height, depth, colour = struct.unpack(">IIBB", body[:10])
-            assert depth == 8
-            channels = {2: 3, 6: 4}[colour]
-        packed += body if kind == b"IDAT" else b""
-        at += 12 + length
-    rows = np.frombuffer(zlib.decompress(packed), np.uint8).reshape(height, 1 + width * channels)
-    image = np.zeros((height + 1, width + 1, channels), np.uint8)
-    for y in range(height):
-        _unfilter(int(rows[y, 0]), rows[y, 1:].reshape(width, channels), image, y)
-    return image[1:, 1:, :3]
-
-
-def _unfilter(kind: int, row: NDArray[np.uint8], image: NDArray[np.uint8], y: int) -> None:
-    """Undoes the filter of one line; image has a line and a column of 0 before the first."""
-    above, out = image[y, 1:].astype(np.int64), image[y + 1]
-    if kind == 0:
-        out[1:] = row
-    elif kind == 2:
-        out[1:] = (row + above) & 255
-    elif kind == 1:
-        out[1:] = np.cumsum(row.astype(np.int64), axis=0) & 255
-    else:
-        _unfilter_by_pixel(kind, row.astype(np.int64), image, y)
-
-
-def _unfilter_by_pixel(kind: int, row: NDArray[np.int64], image: NDArray[np.uint8], y: int) -> None:
-    before, out = image[y].astype(np.int64), image[y + 1]
-    left = np.zeros(row.shape[1], np.int64)
-    for x in range(len(row)):
-        above, corner = before[x + 1], before[x]
-        if kind == 3:
-            guess = (left + above) // 2
-        else:
-            distances = [abs(above - corner), abs(left - corner), abs(left + above - 2 * corner)]
-            nearest = np.argmin(np.stack(distances), axis=0)
-            guess = np.choose(nearest, [left, above, corner])
-        left = (row[x] + guess) & 255
-        out[x + 1] = left
 
 
 def _is(pixels: NDArray[np.uint8], colour: tuple[int, int, int]) -> NDArray[np.bool_]:

@@ -24,9 +24,11 @@ from smidgen_service.errors import (
     TooLargeError,
 )
 from smidgen_service.handlers.aliases import MOST_ALIASES, AliasChange, AliasHandler, Expectation
+from smidgen_service.handlers.batching import BatchPolicy
 from smidgen_service.handlers.models import check_unnamed
 from smidgen_service.handlers.swapping import Swapper
 from smidgen_service.handlers.versions import VersionResolver
+from smidgen_service.metrics import Metrics
 from smidgen_service.names import VersionChoice
 from smidgen_service.security.principals import CALLER, Principal
 from smidgen_service.store import aliases, models
@@ -413,12 +415,12 @@ async def test_a_version_stays_while_an_alias_points_at_it(
 async def test_names_are_resolved_anew_after_a_move(
     handler: AliasHandler, database: Database
 ) -> None:
-    versions = VersionResolver(database)
+    versions = VersionResolver(database, Metrics(), BatchPolicy())
     await handler.set(change(1))
-    assert (await versions.resolve("m", "live")).version == 1
+    assert (await versions.resolve("m", "live")).record.version == 1
     await handler.set(change(3, 1))
-    assert (await versions.resolve("m", "live")).version == 3
-    assert (await versions.resolve("m", None)).version == 4
+    assert (await versions.resolve("m", "live")).record.version == 3
+    assert (await versions.resolve("m", None)).record.version == 4
     with pytest.raises(NotFoundError) as caught:
         await versions.resolve("m", "other")
     assert caught.value.reason == "ALIAS_NOT_FOUND"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Mapping
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from typing import Any, cast
 
 import numpy as np
@@ -35,7 +35,7 @@ class SlowEngine:
         self.gate = threading.Event()
         self.fault: Exception | None = None
 
-    def run(self, arrays: Mapping[str, Any], *, check_finite: bool) -> dict[str, Any]:
+    def run_checked(self, arrays: Mapping[str, Any]) -> dict[str, Any]:
         assert self.gate.wait(10)
         if self.fault is not None:
             raise self.fault
@@ -53,6 +53,15 @@ class Bench:
         self.admission = Admission(self.metrics, most_running=1, most_queued=most_queued)
         self.batcher = Batcher(self.admission, threads)
         self.runs: list[Run] = []
+        self.users = 0
+
+    @asynccontextmanager
+    async def using(self) -> AsyncIterator[Engine]:
+        self.users += 1
+        try:
+            yield cast(Engine, self.engine)
+        finally:
+            self.users -= 1
 
     async def ask(
         self,
@@ -68,7 +77,7 @@ class Bench:
         with self.admission.waiting(deadline_s, 0.0) as waiting:
             computed = await self.batcher.run(
                 "key",
-                cast(Engine, self.engine),
+                self.using,
                 limits,
                 asked,
                 waiting=waiting,
@@ -145,6 +154,24 @@ async def test_the_given_up_and_the_late_are_not_computed(threads: Threads) -> N
     bench.engine.gate.set()
     assert await asyncio.gather(first, patient) == [2, 8]
     assert bench.engine.sizes == [1, 1]
+
+
+async def test_the_engine_is_held_while_it_computes_what_nobody_waits_for(
+    threads: Threads,
+) -> None:
+    bench = Bench(threads)
+    given_up = asyncio.create_task(bench.ask(1))
+    await started(bench)
+    given_up.cancel()
+    with suppress(asyncio.CancelledError):
+        await given_up
+    assert bench.users == 1
+    later = asyncio.create_task(bench.ask(2))
+    await started(bench, later)
+    bench.engine.gate.set()
+    assert await later == 4
+    assert bench.engine.sizes == [1, 1]
+    assert bench.users == 0
 
 
 async def test_the_queue_is_bounded_whatever_is_joined(threads: Threads) -> None:

@@ -51,7 +51,7 @@ class Refusing:
     def __init__(self, most: int) -> None:
         self._most = most
 
-    def run(self, arrays: Mapping[str, Any], *, check_finite: bool) -> dict[str, Any]:
+    def run_checked(self, arrays: Mapping[str, Any]) -> dict[str, Any]:
         values = next(iter(arrays.values()))
         if len(values) > self._most:
             raise InvalidTensorError("too many", reason="INFERENCE_TOO_LARGE", field="inputs")

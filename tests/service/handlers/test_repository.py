@@ -16,7 +16,8 @@ from smidgen_service.errors import FailedPreconditionError, NotFoundError
 from smidgen_service.handlers.batching import BatchPolicy
 from smidgen_service.handlers.repository import RepositoryHandler, most_samples
 from smidgen_service.handlers.versions import VersionResolver
-from smidgen_service.statistics import InferenceStatistics, StageTimes
+from smidgen_service.metrics import Metrics
+from smidgen_service.statistics import StageTimes
 from smidgen_service.store import aliases, models
 from smidgen_service.store.database import Database
 from smidgen_service.store.records import AliasMove, IndexEntry, ModelRecord, VersionRecord
@@ -62,21 +63,19 @@ def engines() -> Engines:
 
 
 @pytest.fixture
-def statistics() -> InferenceStatistics:
-    return InferenceStatistics()
+def metrics() -> Metrics:
+    return Metrics()
 
 
 @pytest.fixture
-def handler(
-    database: Database, engines: Engines, statistics: InferenceStatistics
-) -> RepositoryHandler:
+def handler(database: Database, engines: Engines, metrics: Metrics) -> RepositoryHandler:
     cache = cast(Any, engines)
-    versions = VersionResolver(database)
+    versions = VersionResolver(database, metrics, BatchPolicy())
     return RepositoryHandler(
         database,
         versions,
         cache,
-        statistics,
+        metrics.counted,
         most_bytes=1600,
         most_running=3,
         batching=BatchPolicy(),
@@ -99,10 +98,8 @@ async def test_index_is_in_order(handler: RepositoryHandler) -> None:
     assert await handler.index(is_ready_only=True) == entries[1:]
 
 
-async def test_statistics_are_by_version(
-    handler: RepositoryHandler, statistics: InferenceStatistics
-) -> None:
-    statistics.executed("m", 3, 5, StageTimes(0.1, 0.2, 0.3))
+async def test_statistics_are_by_version(handler: RepositoryHandler, metrics: Metrics) -> None:
+    metrics.of_version("m", 3).executed(5, StageTimes(0.1, 0.2, 0.3))
     counted = await handler.statistics("m", None)
     assert [entry.version for entry in counted] == list(NUMBERS)
     assert [entry.statistics.execution_count for entry in counted] == [0, 0, 1] + [0] * 8

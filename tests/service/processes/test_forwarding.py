@@ -24,6 +24,7 @@ from smidgen_service.security.gate import Gate
 from smidgen_service.security.permissions import ANY_ROLE
 from smidgen_service.security.principals import CALLER, IMPLICIT
 from smidgen_service.settings import Settings
+from smidgen_service.shares import Shares
 from smidgen_service.surroundings import Method, Surroundings
 
 SECONDS = 20.0
@@ -145,7 +146,7 @@ async def target(private: PrivateServer, tmp_path: Path) -> AsyncIterator[str]:
         dict.fromkeys(forwarded, ANY_ROLE),
     )
     surroundings = Surroundings((), (lambda call: CALLER.set(IMPLICIT) and None,), silence_s=0.2)
-    router = Router(gate, surroundings, Lifecycle(), forwarded, silence_s=SECONDS)
+    router = Router(gate, surroundings, Lifecycle(), Shares(99), forwarded, silence_s=SECONDS)
     front = aio.server()
     front.add_generic_rpc_handlers((router,))
     port = front.add_insecure_port("127.0.0.1:0")

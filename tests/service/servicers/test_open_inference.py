@@ -19,6 +19,7 @@ from smidgen_service.security.gate import Gate
 from smidgen_service.security.registry import Registry
 from smidgen_service.servicers.open_inference import OpenInferenceServicer
 from smidgen_service.servicers.registration import add_service
+from smidgen_service.shares import Shares
 from smidgen_service.surroundings import Surroundings
 
 SERVICE = pb.DESCRIPTOR.services_by_name["GRPCInferenceService"]
@@ -43,7 +44,7 @@ async def channel(lifecycle: Lifecycle) -> AsyncIterator[aio.Channel]:
     )
     gate = Gate(Authenticator(None, asks_for_certificates=False), Metrics())
     surroundings = Surroundings((), (WhileServing(lifecycle),))
-    router = Router(gate, surroundings, lifecycle, registry.methods, silence_s=60.0)
+    router = Router(gate, surroundings, lifecycle, Shares(99), registry.methods, silence_s=60.0)
     server.add_generic_rpc_handlers((router,))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from smidgen.formats.model_file import ModelFormat
+from smidgen_service.handlers.batching import BatchPolicy
 from smidgen_service.handlers.versions import VersionResolver
+from smidgen_service.metrics import Metrics
 from smidgen_service.store import models
 from smidgen_service.store.blobs import BlobStore
 from smidgen_service.store.database import Database
@@ -41,11 +43,11 @@ async def follower(writer: Database, tmp_path: Path) -> AsyncIterator[FollowingD
 async def test_every_write_is_seen_at_once_and_only_then(
     writer: Database, follower: FollowingDatabase
 ) -> None:
-    versions = VersionResolver(follower)
+    versions = VersionResolver(follower, Metrics(), BatchPolicy())
     seen = set()
     for number in range(2, 12):
         generation = follower.generation
-        assert (await versions.resolve("m", None)).version == number - 1
+        assert (await versions.resolve("m", None)).record.version == number - 1
         assert follower.generation == generation
         version = replace(VERSION, version=number)
         await writer.write(lambda tx, version=version: models.insert_version(tx, version))

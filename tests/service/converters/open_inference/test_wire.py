@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 
 from smidgen.errors import SmidgenError
 from smidgen_service.converters.open_inference.wire import (
-    MOST_FIELDS,
     MOST_HEAD_BYTES,
     join_raw_contents,
     split_raw_contents,
 )
 from smidgen_service.errors import InvalidArgumentError, TooLargeError
 from smidgen_service.open_inference import inference_service_pb2 as pb
+from smidgen_service.wire import MOST_FIELDS
 
 INPUTS = st.builds(
     pb.ModelInferRequest.InferInputTensor,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smidgen_service.processes.shares import share_of, share_of_limits
+from smidgen_service.processes.division import share_of, share_of_limits
 from smidgen_service.quotas import TenantLimits
 from smidgen_service.settings import MIB, Settings
 

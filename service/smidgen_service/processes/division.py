@@ -20,13 +20,14 @@ def share_of(settings: Settings, index: int) -> Settings:
         index: Which front it is, from 0.
     """
     count = settings.processes
-    memory = settings.engine_memory_bytes
+    memory, of_address = settings.engine_memory_bytes, settings.max_calls_per_address
     return settings.model_copy(
         update={
             "max_concurrent_inferences": _part(settings.max_concurrent_inferences, count, index),
             "max_queued_inferences": _part(settings.max_queued_inferences, count, index),
             "max_connections": _ceil(settings.max_connections, count),
             "max_concurrent_calls": _ceil(settings.max_concurrent_calls, count),
+            "max_calls_per_address": None if of_address is None else _ceil(of_address, count),
             "engine_memory_bytes": None if memory is None else max(memory // count, MIB),
         }
     )

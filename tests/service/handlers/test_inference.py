@@ -1,0 +1,142 @@
+"""What a request holds while it computes, and when it gives it back."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pytest
+
+from smidgen.tensor_spec import TensorSpec
+from smidgen_service.errors import OverloadedError
+from smidgen_service.handlers.admission import Admission
+from smidgen_service.handlers.batching import BatchLimits
+from smidgen_service.handlers.engines import EngineCache, EngineLimits
+from smidgen_service.handlers.inference import InferenceHandler, InferenceRequest
+from smidgen_service.handlers.run_times import RunTimes
+from smidgen_service.handlers.tensors import raw_tensor
+from smidgen_service.handlers.versions import Served, VersionResolver
+from smidgen_service.metrics import Metrics
+from smidgen_service.names import VersionChoice
+from smidgen_service.quotas import Quotas, TenantLimits
+from smidgen_service.store.blobs import BlobStore
+from smidgen_service.store.records import VersionRecord
+from smidgen_service.threads import Threads
+from tests.service.maintenance.filled_directory import put
+
+ENGINE_BYTES = 1000
+SPECS = (TensorSpec("x", "float32", (None, 2)),)
+RESULTS = (TensorSpec("y", "float32", (None, 2)),)
+
+
+class GatedEngine:
+    """Doubles its input when it is allowed to."""
+
+    isa, threads, memory_bytes = "portable", 1, ENGINE_BYTES
+
+    def __init__(self) -> None:
+        self.begun, self.gate = threading.Event(), threading.Event()
+
+    def run_checked(self, arrays: Mapping[str, Any]) -> dict[str, Any]:
+        self.begun.set()
+        assert self.gate.wait(10)
+        return {"y": next(iter(arrays.values())) * 2}
+
+
+class Versions:
+    """Stands for the resolver: every model has the version of its name."""
+
+    def __init__(
+        self, digests: Mapping[str, str], metrics: Metrics, limits: BatchLimits | None
+    ) -> None:
+        self._served = {
+            model_id: Served(
+                VersionRecord(model_id, 1, digest, 1, SPECS, RESULTS, 0),
+                name=f"models/{model_id}/versions/1",
+                label=model_id,
+                series=metrics.of_version(model_id, 1),
+                limits=limits,
+                output_names=("y",),
+            )
+            for model_id, digest in digests.items()
+        }
+
+    def known(self, model_id: str, _version: VersionChoice) -> Served:
+        return self._served[model_id]
+
+
+class World:
+    """Models `a` and `b` of which one fits into memory, and one place to compute."""
+
+    def __init__(self, folder: Path, limits: BatchLimits | None) -> None:
+        blobs = BlobStore(folder / "blobs")
+        self.threads = Threads(2, "test")
+        self.metrics = Metrics()
+        self.engine = GatedEngine()
+        self.cache = EngineCache(
+            blobs,
+            self.threads,
+            self.metrics,
+            EngineLimits(9, ENGINE_BYTES, 1, None, most_run_bytes=1 << 30, most_work=1 << 40),
+        )
+        self.admission = Admission(self.metrics, most_running=1, most_queued=4)
+        digests = {name: put(blobs, folder, name.encode()) for name in "ab"}
+        self.handler = InferenceHandler(
+            cast(VersionResolver, Versions(digests, self.metrics, limits)),
+            self.cache,
+            self.admission,
+            self.threads,
+            run_times=RunTimes(),
+            quotas=Quotas(lambda _tenant: TenantLimits()),
+            images=cast(Any, None),
+            most_answer_bytes=1 << 20,
+        )
+        self.digests = digests
+
+    async def infer(self, model_id: str) -> list[float]:
+        values = raw_tensor("x", np.full((1, 2), 3, np.float32))
+        request = InferenceRequest(model_id, None, [values], ())
+        answer = await self.handler.infer(request, deadline_s=None)
+        found: list[float] = np.frombuffer(answer.outputs[0].data, np.float32).tolist()
+        return found
+
+    @property
+    def running(self) -> float | None:
+        return self.metrics.registry.get_sample_value("smidgen_inflight_requests")
+
+
+@pytest.fixture(params=[None, BatchLimits(4)], ids=["single", "joined"])
+def world(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[World]:
+    made = World(tmp_path, request.param)
+    monkeypatch.setattr(made.cache, "_build", lambda *_args: made.engine)
+    yield made
+    made.engine.gate.set()
+    made.threads.close()
+
+
+async def test_a_given_up_computation_keeps_its_engine_and_its_place(world: World) -> None:
+    given_up = asyncio.create_task(world.infer("a"))
+    await asyncio.to_thread(world.engine.begun.wait, 10)
+    given_up.cancel()
+    await asyncio.sleep(0.01)
+    assert world.running == 1
+    with pytest.raises(OverloadedError, match=f"in use take {ENGINE_BYTES} of") as full:
+        await world.cache.load(world.digests["b"])
+    assert full.value.reason == "ENGINE_MEMORY_FULL"
+    waiting = asyncio.create_task(world.infer("a"))
+    await asyncio.sleep(0.01)
+    assert not waiting.done()
+
+    world.engine.gate.set()
+    with pytest.raises(asyncio.CancelledError):
+        await given_up
+    assert await waiting == [6, 6]
+    assert world.running == 0
+    await world.cache.load(world.digests["b"])
+    assert not world.cache.has(world.digests["a"])
