@@ -21,7 +21,7 @@ from tests.service.processes import fronts
 from tests.service.running_server import RunningServer, model_header, model_messages, start_server
 from tests.service.test_rolling_restart import CALLERS, Load
 
-FLAGS = ("--processes", "2", "--job-workers", "0")
+FLAGS = ("--processes", "2", "--job-workers", "0", "--lame-duck-seconds", "0")
 SECONDS = 60.0
 
 
