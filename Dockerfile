@@ -30,8 +30,11 @@ USER 1000:1000
 VOLUME /data
 EXPOSE 8001 8002
 STOPSIGNAL SIGTERM
+# Of a server with TLS the probe needs SMIDGEN_TLS_CA, and SMIDGEN_TLS_NAME, the host in its certificate; where clients
+# show certificates, SMIDGEN_CLIENT_CERT and SMIDGEN_CLIENT_KEY as well. Health needs no token.
+ENV SMIDGEN_SERVER=127.0.0.1:8001
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s \
-    CMD ["smidgen", "health", "--server", "127.0.0.1:8001"]
+    CMD ["smidgen", "health"]
 # A container's own network is not loopback; who can reach the published ports is up to the operator.
 ENTRYPOINT ["smidgen", "serve", "--host", "0.0.0.0", "--insecure-bind", "--data-dir", "/data"]
 

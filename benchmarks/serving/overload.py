@@ -18,11 +18,14 @@ from benchmarks.serving.processes import smidgen_server
 from benchmarks.serving.programs import PIXELS, image_program, save
 from benchmarks.serving.quantiles import Quantiles, quantiles
 from benchmarks.subject import Weights
+from smidgen.engine import Engine
+from smidgen.program import Program
 
 GOODPUT_BAR, LATENCY_BAR, REJECTION_BAR_MS, RECOVERY_BAR_S = 0.9, 2.0, 5.0, 2.0
 _MODEL = "lite0"
 _DETAILS, _PUSHBACK = "grpc-status-details-bin", "grpc-retry-pushback-ms"
 _PATIENCE_S, _PAUSE_S = 60.0, 0.01
+_WAIT_SHARE, _ENGINE_ROUNDS = 0.5, 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,19 +77,29 @@ def measure_overload(
 ) -> Overload:
     """Sends `factor` times the capacity for some seconds.
 
-    The queue holds as many requests as are computed at a time: a request that is taken waits for
-    no more than one other.
+    The queue holds as many requests as are computed at a time, for no longer than half of what one
+    takes: what is answered late is worth less than what is refused at once.
     """
-    path = save(image_program(weights), folder, _MODEL)
+    program = image_program(weights)
+    path = save(program, folder, _MODEL)
+    most_queue_ms = _WAIT_SHARE * 1e3 * _engine_s(program)
     pixels = np.random.default_rng(0).integers(0, 256, (1, PIXELS, PIXELS, 3), np.uint8)
     flags = (
         *("--max-concurrent-inferences", str(workers), "--engine-threads", "1"),
-        *("--max-queued-inferences", str(workers)),
+        *("--max-queued-inferences", str(workers), "--max-queue-ms", f"{most_queue_ms:.3f}"),
     )
     with smidgen_server(folder, {_MODEL: path}, *flags) as server:
         return asyncio.run(
             _measure(server.target, pixels_message(_MODEL, pixels), workers, factor, seconds)
         )
+
+
+def _engine_s(program: Program) -> float:
+    """Returns the median time of one image in a process by itself, in seconds."""
+    image = np.zeros((1, 3, PIXELS, PIXELS), np.float32)
+    (name,) = program.inputs
+    times_s = Engine(program, threads=1).time_runs({name: image}, rounds=_ENGINE_ROUNDS)
+    return float(np.median(times_s))
 
 
 async def _measure(

@@ -98,8 +98,9 @@ class Settings(BaseSettings):
     """Inferences that may wait for their turn; more are refused with RESOURCE_EXHAUSTED, those of
     the tenant that has most waiting first."""
     max_queue_ms: float = Field(0.0, ge=0)
-    """How long an inference may wait for its turn, in milliseconds, before it is refused with
-    RESOURCE_EXHAUSTED. 0 for as long as its client waits."""
+    """How long an inference may wait for its turn, in milliseconds. One that would wait for longer,
+    by the times of earlier ones, or has, is refused with RESOURCE_EXHAUSTED. 0 for as long as its
+    client waits."""
     max_batch: int = Field(1, ge=1, le=4096)
     """Most samples of requests to a version that are computed together (dynamic batching). 1 joins
     none."""

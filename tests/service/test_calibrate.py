@@ -244,6 +244,19 @@ def test_broken_stream_leaves_nothing(server: RunningServer, images: np.ndarray)
     assert_nothing_new(server, before)
 
 
+def test_a_stream_that_does_not_mark_its_promised_end_is_not_taken_for_whole(
+    server: RunningServer, images: np.ndarray
+) -> None:
+    before = count(server)
+    with pytest.raises(grpc.RpcError) as caught:
+        server.calibrate(SMALL, images[:8], images[8:16], marks_last=True)
+    assert ending(caught.value) == (INVALID, "STREAM_INCOMPLETE")
+    assert_nothing_new(server, before)
+    messages = list(calibrate_messages(SMALL, images[:8], images[8:16], marks_last=True))
+    messages[-1].is_last = True
+    assert server.optimization.Calibrate(iter(messages)).sample_count == 16
+
+
 def test_same_request_id_calibrates_once(server: RunningServer, images: np.ndarray) -> None:
     request_id = str(uuid.uuid4())
     first = server.calibrate(SMALL, images[:8], request_id=request_id)

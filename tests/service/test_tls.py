@@ -98,6 +98,17 @@ def test_the_command_line_takes_the_root(
     assert run(["health", "--timeout", "10"]) == 0
 
 
+def test_a_probe_beside_the_server_names_it_as_its_certificate_does(
+    server: RunningServer, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SMIDGEN_SERVER", server.target)
+    monkeypatch.setenv("SMIDGEN_TLS_CA", str(authority.certificate))
+    monkeypatch.setenv("SMIDGEN_TLS_NAME", "elsewhere.example")
+    assert run(["health", "--timeout", "0.5"]) == 3
+    monkeypatch.setenv("SMIDGEN_TLS_NAME", "localhost")
+    assert run(["health", "--timeout", "10"]) == 0
+
+
 def test_plain_text_and_other_roots_do_not_connect(server: RunningServer, tmp_path: Path) -> None:
     other = Authority(tmp_path / "other")
     for credentials in (None, Access(tls_ca=other.certificate).credentials()):

@@ -36,6 +36,14 @@ KeyFile = Annotated[
     Path | None,
     typer.Option("--tls-key", envvar="SMIDGEN_CLIENT_KEY", help="PEM file of its key."),
 ]
+Name = Annotated[
+    str | None,
+    typer.Option(
+        "--tls-name",
+        envvar="SMIDGEN_TLS_NAME",
+        help="Name in the server's certificate, where it is not the host that you call.",
+    ),
+]
 Token = Annotated[
     str | None,
     typer.Option(
@@ -63,16 +71,18 @@ def access(
     tls_ca: RootFile = None,
     tls_cert: CertificateFile = None,
     tls_key: KeyFile = None,
+    tls_name: Name = None,
     token: Token = None,
     token_file: TokenFile = None,
 ) -> None:
     """Makes neural networks small and fast without losing their accuracy, and serves them."""
     if token is None and token_file is not None:
         token = read_token(token_file)
-    _ACCESS.set(Access(is_encrypted, tls_ca, tls_cert, tls_key, token or None))
+    _ACCESS.set(Access(is_encrypted, tls_ca, tls_cert, tls_key, token or None, tls_name))
 
 
 def connect(server: str) -> Client:
     """Returns a client of a server, by the options in front of the command."""
     chosen = _ACCESS.get()
-    return Client(server, credentials=chosen.credentials(), token=chosen.token)
+    credentials = chosen.credentials()
+    return Client(server, credentials=credentials, token=chosen.token, tls_name=chosen.tls_name)

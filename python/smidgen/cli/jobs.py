@@ -40,9 +40,10 @@ def list_jobs(server: Server = DEFAULT_TARGET, as_json: AsJson = False) -> None:
     emit({"jobs": [to_document(job) for job in jobs]}, view, as_json=as_json)
 
 
-@app.command("get")
-def get_job(job: Job, server: Server = DEFAULT_TARGET, as_json: AsJson = False) -> None:
-    """Show a job with its result or its error."""
+@app.command("show")
+@app.command("get", hidden=True)  # as other resources have it, and jobs had
+def show_job(job: Job, server: Server = DEFAULT_TARGET, as_json: AsJson = False) -> None:
+    """Show a job: where it stands, its attempts and times, and its result or its error."""
     with connect(server) as client:
         found = client.get_job(job)
     emit(to_document(found), job_view(found), as_json=as_json)

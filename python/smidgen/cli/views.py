@@ -177,8 +177,13 @@ def job_view(job: jobs_pb.Job) -> RenderableType:
         ("Job", job.name or "none, this was a check only"),
         ("Kind", kind_name(job)),
         ("State", state_name(job.state)),
+        ("Stage", stage_name(job.stage)),
         ("Progress", f"{job.progress:.0%}" if job.name else ""),
+        ("Attempt", job.attempt or ""),
         ("Model", job.model),
+        ("Created", moment(job.create_time)),
+        ("Started", moment(job.start_time)),
+        ("Ended", moment(job.end_time)),
     ]
     parts: list[RenderableType] = []
     if job.HasField("remaining"):

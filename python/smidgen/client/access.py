@@ -34,6 +34,8 @@ class Access:
         tls_cert: PEM file of the client's own certificate, where the server asks for one.
         tls_key: PEM file of its key.
         token: What `smidgen token create` printed; None without one.
+        tls_name: Name in the server's certificate; None for the host that is called. For those
+            who reach a server by another name than others do, such as a probe beside it.
     """
 
     is_encrypted: bool = False
@@ -41,6 +43,7 @@ class Access:
     tls_cert: Path | None = None
     tls_key: Path | None = None
     token: str | None = field(default=None, repr=False)
+    tls_name: str | None = None
 
     def credentials(self) -> grpc.ChannelCredentials | None:
         """Returns the credentials of a channel, None for plain text.

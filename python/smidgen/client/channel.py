@@ -67,11 +67,22 @@ def channel_options() -> Sequence[tuple[str, Any]]:
     return [*_OPTIONS.items(), ("grpc.service_config", service_config())]
 
 
-def open_channel(target: str, credentials: grpc.ChannelCredentials | None) -> grpc.Channel:
-    """Opens a channel; without credentials in plain text. Connects with the first call."""
+def open_channel(
+    target: str, credentials: grpc.ChannelCredentials | None, tls_name: str | None = None
+) -> grpc.Channel:
+    """Opens a channel; without credentials in plain text. Connects with the first call.
+
+    Args:
+        target: The server's address.
+        credentials: Those of TLS.
+        tls_name: Name in the server's certificate, where it is not the target's host.
+    """
     if credentials is None:
         return grpc.insecure_channel(target, options=channel_options())
-    return grpc.secure_channel(target, credentials, options=channel_options())
+    options = [*channel_options()]
+    if tls_name is not None:
+        options.append(("grpc.ssl_target_name_override", tls_name))
+    return grpc.secure_channel(target, credentials, options=options)
 
 
 def _services() -> list[ServiceDescriptor]:

@@ -35,6 +35,7 @@ class Client(ModelCalls, AliasCalls, DatasetCalls, OptimizationCalls, InferenceC
             that go on while a server is restarted.
         token: Says who is calling, where the server wants to know. Over plain text it is sent to
             this machine alone.
+        tls_name: Name in the server's certificate, where it is not the target's host.
 
     Raises: AccessError for a token that must not be sent.
     """

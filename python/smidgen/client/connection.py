@@ -33,12 +33,13 @@ class Connection:
         waits_for_server: bool = False,
         credentials: grpc.ChannelCredentials | None = None,
         token: str | None = None,
+        tls_name: str | None = None,
     ) -> None:
         self.target = target
         self._patience_s = patience_s
         metadata = call_metadata(target, token, is_encrypted=credentials is not None)
         self._caller = Caller(target, timeout_s, stream_timeout_s, metadata, waits_for_server)
-        self._channel = open_channel(target, credentials)
+        self._channel = open_channel(target, credentials, tls_name)
         self._models = ModelServiceStub(self._channel)
         self._datasets = DatasetServiceStub(self._channel)
         self._optimization = OptimizationServiceStub(self._channel)

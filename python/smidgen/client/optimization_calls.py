@@ -82,7 +82,8 @@ class OptimizationCalls(JobCalls):
             preprocessing=preprocessing,
             validate_only=validate_only,
         )
-        return self._caller.send(self._optimization.Calibrate, [header])
+        messages = requests.calibrate_requests(header, ())
+        return self._caller.send(self._optimization.Calibrate, messages)
 
     def train_qat(
         self,

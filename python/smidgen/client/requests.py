@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from typing import Any
 
 import numpy as np
@@ -124,6 +124,7 @@ def calibrate_header(
             percentile=config.percentile,
             base_calibrations=[calibration_name(base) for base in bases],
             preprocessing=encode_preprocessing(preprocessing),
+            marks_last=True,
         )
     )
 
@@ -131,15 +132,26 @@ def calibrate_header(
 def calibrate_requests(
     header: pb.CalibrateRequest, batches: Iterable[Batch]
 ) -> Iterator[pb.CalibrateRequest]:
-    """Yields the header and then each batch.
+    """Yields the header, then each batch, and marks the last message.
 
     Raises: InvalidTensorError for a batch that no message can hold.
     """
+    if isinstance(batches, Sized) and not len(batches):
+        header.is_last = True
     yield header
+    if header.is_last:
+        return
+    # Servers of before the mark take no message without a batch: the last batch has it.
+    last: pb.CalibrateRequest | None = None
     for batch in batches:
-        request = pb.CalibrateRequest(batch=pb.CalibrationBatch(inputs=encode_tensors(batch)))
-        check_size(request, "A batch")
-        yield request
+        if last is not None:
+            yield last
+        last = pb.CalibrateRequest(batch=pb.CalibrationBatch(inputs=encode_tensors(batch)))
+        check_size(last, "A batch")
+    if last is None:
+        last = pb.CalibrateRequest()
+    last.is_last = True
+    yield last
 
 
 def encode_preprocessing(

@@ -393,6 +393,7 @@ class CalibrateHeader(_message.Message):
     PERCENTILE_FIELD_NUMBER: _builtins.int
     BASE_CALIBRATIONS_FIELD_NUMBER: _builtins.int
     PREPROCESSING_FIELD_NUMBER: _builtins.int
+    MARKS_LAST_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """The model, `models/{model}`. Required."""
     method: Global___ObserverMethod.ValueType
@@ -410,6 +411,11 @@ class CalibrateHeader(_message.Message):
     percentile: _builtins.float
     """Percent of the values that OBSERVER_METHOD_PERCENTILE does not clip at one end, above 50 to 100. Default (0): 99.99.
     Other values are for that method alone.
+    """
+    marks_last: _builtins.bool
+    """The client marks the last message with is_last, and a stream that ends without one is refused with
+    STREAM_INCOMPLETE. Default: false, the end of the stream is the end of the data; a client that dies while it sends
+    may then, in rare cases, leave a calibration of what had arrived.
     """
     @_builtins.property
     def base_calibrations(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -436,10 +442,11 @@ class CalibrateHeader(_message.Message):
         percentile: _builtins.float = ...,
         base_calibrations: _abc.Iterable[_builtins.str] | None = ...,
         preprocessing: _preprocessing_pb2.Preprocessing | None = ...,
+        marks_last: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["preprocessing", b"preprocessing"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["averaging_constant", b"averaging_constant", "base_calibrations", b"base_calibrations", "dataset", b"dataset", "method", b"method", "model", b"model", "percentile", b"percentile", "preprocessing", b"preprocessing", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["averaging_constant", b"averaging_constant", "base_calibrations", b"base_calibrations", "dataset", b"dataset", "marks_last", b"marks_last", "method", b"method", "model", b"model", "percentile", b"percentile", "preprocessing", b"preprocessing", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -477,6 +484,11 @@ class CalibrateRequest(_message.Message):
 
     HEADER_FIELD_NUMBER: _builtins.int
     BATCH_FIELD_NUMBER: _builtins.int
+    IS_LAST_FIELD_NUMBER: _builtins.int
+    is_last: _builtins.bool
+    """Nothing follows this message, which may be the header, a batch, or neither. For streams with marks_last alone.
+    Default: false.
+    """
     @_builtins.property
     def header(self) -> Global___CalibrateHeader:
         """The first message."""
@@ -490,10 +502,11 @@ class CalibrateRequest(_message.Message):
         *,
         header: Global___CalibrateHeader | None = ...,
         batch: Global___CalibrationBatch | None = ...,
+        is_last: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "header", b"header", "part", b"part"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "header", b"header", "part", b"part"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "header", b"header", "is_last", b"is_last", "part", b"part"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["header", "batch"]  # noqa: Y015
     _WhichOneofArgType_part: _TypeAlias = _typing.Literal["part", b"part"]  # noqa: Y015

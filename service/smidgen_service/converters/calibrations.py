@@ -79,17 +79,35 @@ def _base_ids(bases: Sequence[str]) -> tuple[str, ...]:
 
 
 async def batches_from_messages(
-    messages: AsyncIterator[pb.CalibrateRequest],
+    first: pb.CalibrateRequest, messages: AsyncIterator[pb.CalibrateRequest]
 ) -> AsyncIterator[tuple[RawTensor, ...]]:
     """Yields the batches that follow a header.
 
+    A client that goes away ends the messages too, sometimes before grpc says that it went. Only a
+    marked end tells that all have arrived.
+
+    Args:
+        first: The message with the header.
+        messages: Those that follow it.
+
     Raises:
-        InvalidArgumentError: a message is something else.
+        InvalidArgumentError: a message is something else, or the last one is not there.
     """
+    is_over = first.is_last
     async for message in messages:
-        if not message.HasField("batch"):
+        part = message.WhichOneof("part")
+        is_mark = part is None and message.is_last
+        if is_over or not (part == "batch" or is_mark):
             raise out_of_place("batch")
-        yield tensors_from_message(message.batch.inputs)
+        is_over = message.is_last
+        if not is_mark:
+            yield tensors_from_message(message.batch.inputs)
+    if first.header.marks_last and not is_over:
+        raise InvalidArgumentError(
+            "the stream ended before a message with is_last; send all of it in a new call",
+            field="is_last",
+            reason="STREAM_INCOMPLETE",
+        )
 
 
 def calibration_to_message(calibration: CalibrationRecord) -> pb.Calibration:

@@ -82,6 +82,7 @@ class Admission:
         most_running: Computations at the same time.
         most_queued: Requests that wait, joined with others or not.
         most_wait_s: How long a request may wait, in seconds; None for no limit.
+        clock: Seconds, like time.perf_counter.
     """
 
     def __init__(
@@ -91,9 +92,11 @@ class Admission:
         most_running: int,
         most_queued: int,
         most_wait_s: float | None = None,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         metrics.queue_depth.set_function(lambda: self._queued)
-        metrics.inflight_requests.set_function(lambda: self._running_count)
+        metrics.inflight_requests.set_function(lambda: len(self._expected_ends_s))
+        self._clock = clock
         self._most_running = most_running
         self._most_queued = most_queued
         self._most_wait_s = most_wait_s
@@ -103,8 +106,7 @@ class Admission:
         self._waiting: dict[str, dict[Waiting, None]] = defaultdict(dict)
         self._queued = 0
         self._queued_s: dict[str, float] = defaultdict(float)
-        self._running_count = 0
-        self._running_s = 0.0
+        self._expected_ends_s: list[float] = []  # of what computes
 
     def place(self, deadline_s: float | None, estimate_s: float = 0.0) -> Place:
         """Returns what holds a place to compute for the time of an `async with` block.
@@ -127,14 +129,14 @@ class Admission:
             estimate_s: How long all of them may take.
         """
         await self._turn(tenant, estimate_s)
-        self._begin(estimate_s)
+        ends_s = self._begin(estimate_s)
         try:
             yield
         finally:
-            self.end(estimate_s)
+            self.end(ends_s)
 
-    async def begin(self, deadline_s: float | None, estimate_s: float) -> None:
-        """Takes a place, which `end` gives back.
+    async def begin(self, deadline_s: float | None, estimate_s: float) -> float:
+        """Takes a place, which `end` gives back, and returns what `end` wants to know.
 
         Raises:
             OverloadedError: the queue is full, or the request waited for too long.
@@ -144,12 +146,11 @@ class Admission:
             self._free -= 1
         else:
             await self._wait(deadline_s, estimate_s)
-        self._begin(estimate_s)
+        return self._begin(estimate_s)
 
-    def end(self, estimate_s: float) -> None:
+    def end(self, expected_end_s: float) -> None:
         """Gives a place back."""
-        self._running_count -= 1
-        self._running_s = max(0.0, self._running_s - estimate_s)
+        self._expected_ends_s.remove(expected_end_s)
         self._release()
 
     async def _wait(self, deadline_s: float | None, estimate_s: float) -> None:
@@ -175,6 +176,7 @@ class Admission:
         """
         tenant = current_tenant()
         self._check_deadline(tenant, deadline_s, estimate_s)
+        self._check_wait(tenant, estimate_s)
         self._make_room(tenant)
         ends_s = None if deadline_s is None else time.perf_counter() + deadline_s
         waiting = Waiting(self, tenant, estimate_s, ends_s)
@@ -212,18 +214,22 @@ class Admission:
     def _expected_wait_s(self, tenant: str, estimate_s: float) -> float:
         """How long a request may wait, in seconds; 0 while a place is free.
 
-        Running computations are taken to be half done. Other tenants get no more before it than
-        its own tenant does up to it.
+        What computes ends when its estimate says, or now if that is over. Other tenants get no more
+        before a request than its own tenant does up to it.
         """
         if self._free:
             return 0.0
+        now_s = self._clock()
+        left_s = [max(0.0, ends_s - now_s) for ends_s in self._expected_ends_s]
+        if not self._queued:
+            return min(left_s, default=0.0)
         own_s = self._queued_s.get(tenant, 0.0)
         others_s = sum(
             min(queued_s, own_s + estimate_s)
             for other, queued_s in self._queued_s.items()
             if other != tenant
         )
-        return (own_s + others_s + self._running_s / 2) / self._most_running
+        return (own_s + others_s + sum(left_s)) / self._most_running
 
     async def _turn(self, tenant: str, estimate_s: float, waiting: Waiting | None = None) -> None:
         """Takes a place, after those whose turn comes before.
@@ -266,7 +272,7 @@ class Admission:
             OverloadedError: no other has two more waiting than this one.
         """
         # Requests that may be joined are counted even if there are places for them.
-        if self._queued < self._most_queued + self._most_running - self._running_count:
+        if self._queued < self._most_queued + self._most_running - len(self._expected_ends_s):
             return
         longest = max(self._waiting, key=lambda one: len(self._waiting[one]), default=tenant)
         own = len(self._waiting[tenant]) if tenant in self._waiting else 0
@@ -281,6 +287,20 @@ class Admission:
             retry_after_s=self._retry_after_s(tenant),
             queued=self._queued,
         )
+
+    def _check_wait(self, tenant: str, estimate_s: float) -> None:
+        """Refuses at once what would be refused later: a refusal is worth more early."""
+        if self._most_wait_s is None:
+            return
+        wait_s = self._expected_wait_s(tenant, estimate_s)
+        if wait_s > self._most_wait_s:
+            raise OverloadedError(
+                f"the request would wait {wait_s * 1e3:.1f} ms, and may wait "
+                f"{self._most_wait_s * 1e3:g} ms; try again later",
+                retry_after_s=self._retry_after_s(tenant),
+                reason="QUEUE_TIMEOUT",
+                most_ms=round(self._most_wait_s * 1e3),
+            )
 
     def _limit_wait(self, waiting: Waiting) -> asyncio.TimerHandle | None:
         if self._most_wait_s is None:
@@ -317,26 +337,28 @@ class Admission:
         wait_s = self._expected_wait_s(tenant, 0.0)
         return min(max(wait_s, _LEAST_RETRY_S), _MOST_RETRY_S) if wait_s > 0 else _RETRY_AFTER_S
 
-    def _begin(self, estimate_s: float) -> None:
-        self._running_count += 1
-        self._running_s += estimate_s
+    def _begin(self, estimate_s: float) -> float:
+        ends_s = self._clock() + estimate_s
+        self._expected_ends_s.append(ends_s)
+        return ends_s
 
 
 class Place:
     """A place to compute, for the time of an `async with` block."""
 
-    __slots__ = ("_admission", "_deadline_s", "_estimate_s")
+    __slots__ = ("_admission", "_deadline_s", "_ends_s", "_estimate_s")
 
     def __init__(self, admission: Admission, deadline_s: float | None, estimate_s: float) -> None:
         self._admission = admission
         self._deadline_s = deadline_s
         self._estimate_s = estimate_s
+        self._ends_s = 0.0
 
     async def __aenter__(self) -> None:
-        await self._admission.begin(self._deadline_s, self._estimate_s)
+        self._ends_s = await self._admission.begin(self._deadline_s, self._estimate_s)
 
     async def __aexit__(self, *_error: object) -> None:
-        self._admission.end(self._estimate_s)
+        self._admission.end(self._ends_s)
 
 
 def late_in_queue() -> DeadlineError:

@@ -38,7 +38,7 @@ class OptimizationServicer(optimization_service_pb2_grpc.OptimizationServiceServ
         """Runs observers over representative data."""
         first = await first_message(request_iterator)
         request = calibration_request(first.header)
-        batches = batches_from_messages(request_iterator)
+        batches = batches_from_messages(first, request_iterator)
         return calibration_to_message(await self._calibration.calibrate(request, batches))
 
     async def GetCalibration(

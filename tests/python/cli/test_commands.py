@@ -333,11 +333,46 @@ def test_aliases(smidgen: Smidgen, state: State, images: Path) -> None:
     assert state.last_request.expected_version == "models/digits/versions/1"
 
 
+def test_a_job_is_shown_with_where_it_stands(smidgen: Smidgen, state: State) -> None:
+    job = state.jobs["jobs/train"]
+    job.ClearField("result")
+    job.state, job.stage = jobs_pb.JOB_STATE_RUNNING, jobs_pb.JOB_STAGE_QAT
+    job.progress, job.attempt = 0.25, 2
+    job.create_time.FromJsonString("2026-01-02T03:04:05Z")
+    job.start_time.FromJsonString("2026-01-02T03:04:06Z")
+    job.remaining.FromSeconds(90)
+    shown = dict(
+        line.strip().split(maxsplit=1) for line in smidgen("jobs", "show", "train").out.splitlines()
+    )
+    assert shown == {
+        "Job": "jobs/train",
+        "Kind": "TRAIN_QAT",
+        "State": "RUNNING",
+        "Stage": "QAT",
+        "Progress": "25%",
+        "Attempt": "2",
+        "Model": job.model,
+        "Created": "2026-01-02 03:04:05 UTC",
+        "Started": "2026-01-02 03:04:06 UTC",
+        "Remaining": "about 0:01:30",
+    }
+    document = smidgen("jobs", "show", "train", "--json").document
+    assert (document["attempt"], document["remaining"]) == (2, "90s")
+    job.ClearField("remaining")
+    job.state = jobs_pb.JOB_STATE_FAILED
+    job.error.message, job.error.reason = "it broke", "WORKER_DIED"
+    job.end_time.FromJsonString("2026-01-02T03:05:06Z")
+    text = smidgen("jobs", "show", "train").out
+    assert all(part in text for part in ("it broke", "WORKER_DIED", "03:05:06"))
+
+
 def test_jobs(smidgen: Smidgen, state: State) -> None:
     names = [job["name"] for job in smidgen("jobs", "list", "--json").document["jobs"]]
     assert names == ["jobs/train", "jobs/convert"]
     assert "TRAIN_QAT" in smidgen("jobs", "list").out
-    assert smidgen("jobs", "get", "train", "--json").document["state"] == "JOB_STATE_SUCCEEDED"
+    for command in ("show", "get"):
+        found = smidgen("jobs", command, "train", "--json").document
+        assert found["state"] == "JOB_STATE_SUCCEEDED"
     watched = smidgen("jobs", "watch", "train", "--after-sequence", 3, "--json").document
     assert [event["sequence"] for event in watched["events"]] == [4, 5, 6]
     assert watched["job"]["name"] == "jobs/train"

@@ -24,7 +24,7 @@ COMMANDS = [
     *(("alias", verb) for verb in ("set", "rollback", "get", "list", "delete")),
     *(("datasets", verb) for verb in ("list", "get", "delete")),
     *(("calibrations", verb) for verb in ("list", "get")),
-    *(("jobs", verb) for verb in ("list", "get", "cancel", "watch")),
+    *(("jobs", verb) for verb in ("list", "show", "cancel", "watch")),
 ]
 
 

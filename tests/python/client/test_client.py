@@ -5,9 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from smidgen.client import Client, RemoteError
+from smidgen.client import Client, RemoteError, requests
 from smidgen.client.channel import MAX_MESSAGE_BYTES, service_config
 from smidgen.config import (
+    CalibrationConfig,
     ConversionConfig,
     GateConfig,
     ObserverMethod,
@@ -69,6 +70,22 @@ def test_calibrate_streams_batches(client: Client, state: State) -> None:
     assert header.averaging_constant == 0.1
     assert header.dataset == ""
     assert np.frombuffer(state.batches[2].inputs[0].data, np.float32)[0] == 2.0
+
+
+@pytest.mark.parametrize("batches", [0, 1, 3])
+@pytest.mark.parametrize("is_iterator", [True, False])
+def test_the_last_message_of_a_calibration_is_marked(batches: int, is_iterator: bool) -> None:
+    header = requests.calibrate_header("m", CalibrationConfig())
+    assert header.header.marks_last
+    samples = [np.full((1, 2), number, np.float32) for number in range(batches)]
+    sent = list(requests.calibrate_requests(header, iter(samples) if is_iterator else samples))
+    marks = [message.is_last for message in sent]
+    assert marks == [False] * (len(sent) - 1) + [True]
+    values = [message.batch.inputs[0].data for message in sent if message.HasField("batch")]
+    assert values == [sample.tobytes() for sample in samples]
+    # One without a part is for the case alone that an iterator turns out to have nothing.
+    parts = [message.WhichOneof("part") for message in sent]
+    assert parts == ["header", *["batch"] * batches, *[None] * (is_iterator and not batches)]
 
 
 def test_calibrate_on_a_stored_dataset_sends_no_batch(client: Client, state: State) -> None:
