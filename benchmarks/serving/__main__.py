@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.environment import environment
-from benchmarks.serving import attacks, floor, overload, throughput
+from benchmarks.serving import attacks, floor, overload, scaling, throughput
 from benchmarks.serving.attackers import ATTACKS
 
 
@@ -74,9 +74,17 @@ def _attacks(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     return {"most_p99_ms": attacks.BAR_MS, **{name: asdict(row) for name, row in rows.items()}}
 
 
+def _scaling(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    rows = scaling.measure_scaling(
+        folder, options.processes, slices=options.slices, slice_s=options.slice_seconds
+    )
+    return {name: asdict(row) for name, row in rows.items()}
+
+
 _PARTS: dict[str, Callable[[argparse.Namespace, Path], dict[str, Any]]] = {
     "floor": _floor,
     "throughput": _throughput,
+    "scaling": _scaling,
     "overload": _overload,
     "attacks": _attacks,
 }
@@ -91,6 +99,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--slice-seconds", type=float, default=2.0)
     parser.add_argument("--batch", type=int, default=1, help="images of a request")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    parser.add_argument(
+        "--processes", nargs="+", type=int, default=[1, 2], help="servers of the scaling"
+    )
     parser.add_argument("--factor", type=float, default=3.0, help="of the capacity")
     parser.add_argument("--seconds", type=float, default=60.0, help="of the overload")
     parser.add_argument("--attack-seconds", type=float, default=10.0, help="of each attack")

@@ -2,43 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from smidgen_service.clock import now_us
 from smidgen_service.data_dir import DataDir
-from smidgen_service.handlers.admission import Admission
 from smidgen_service.handlers.aliases import AliasHandler
-from smidgen_service.handlers.batching import BatchLimits, BatchPolicy
 from smidgen_service.handlers.calibration import CalibrationHandler
 from smidgen_service.handlers.datasets import DatasetHandler
-from smidgen_service.handlers.decoding import ImageDecoder
-from smidgen_service.handlers.engines import EngineCache, EngineLimits
-from smidgen_service.handlers.images import ImageInputs
 from smidgen_service.handlers.inference import InferenceHandler
 from smidgen_service.handlers.inspection import DatasetInspector, ModelInspector
 from smidgen_service.handlers.jobs import JobHandler
+from smidgen_service.handlers.keeping import Keeper
 from smidgen_service.handlers.models import ModelHandler
 from smidgen_service.handlers.optimization import OptimizationHandler
 from smidgen_service.handlers.receiving import UploadReceiver
 from smidgen_service.handlers.reports import ReportHandler
 from smidgen_service.handlers.repository import RepositoryHandler
-from smidgen_service.handlers.run_times import RunTimes
 from smidgen_service.handlers.streams import StreamReader
 from smidgen_service.handlers.swapping import Swapper
 from smidgen_service.handlers.uploading import Uploader
-from smidgen_service.handlers.versions import VersionResolver
 from smidgen_service.jobs.announcements import Announcements
 from smidgen_service.jobs.calls import CallWorkers
 from smidgen_service.jobs.gauges import JobGauges
-from smidgen_service.jobs.process import worker_environment
 from smidgen_service.jobs.runner import JobRunner, RunnerOptions
-from smidgen_service.jobs.sandbox.limits import Limits
 from smidgen_service.jobs.work import JobWork
 from smidgen_service.logs import log
 from smidgen_service.metrics import Metrics
 from smidgen_service.quotas import Quotas
+from smidgen_service.serving import Serving, environment_of_workers
 from smidgen_service.settings import Settings
+from smidgen_service.statistics import Counted
 from smidgen_service.store import models
 from smidgen_service.store.blobs import BlobStore
 from smidgen_service.store.database import Database
@@ -51,7 +44,6 @@ from smidgen_service.upkeep import Upkeep
 
 _IO_THREADS = 4
 _INSPECTORS = 2
-_ANSWER_OVERHEAD_BYTES = 1 << 16  # names, shapes and times beside the values
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +63,37 @@ class Handlers:
     threads: Threads
 
 
+@dataclass(frozen=True, slots=True)
+class Answering:
+    """Where inferences are answered.
+
+    Attributes:
+        keeper: Keeps versions ready there.
+        counted: What was counted there.
+    """
+
+    keeper: Keeper
+    counted: Counted
+
+
 class Application:
-    """Everything behind the gRPC services."""
+    """Everything behind the gRPC services.
+
+    Args:
+        settings: Those of the server.
+        data_dir: Where everything is stored.
+        metrics: Count what happens.
+        quotas: Hold tenants to their limits.
+        answering: Where inferences are answered; None for here.
+    """
 
     def __init__(
-        self, settings: Settings, data_dir: DataDir, metrics: Metrics, quotas: Quotas
+        self,
+        settings: Settings,
+        data_dir: DataDir,
+        metrics: Metrics,
+        quotas: Quotas,
+        answering: Answering | None = None,
     ) -> None:
         self._metrics = metrics
         self._quotas = quotas
@@ -86,14 +104,8 @@ class Application:
         )
         self._database = self._store.database
         self._io_threads = Threads(_IO_THREADS, "io")
-        self._compute_threads = Threads(settings.max_concurrent_inferences, "compute")
         self.announcements = Announcements()
-        environment = worker_environment(
-            threads=settings.worker_threads,
-            isa=settings.isa,
-            limits=Limits(settings.worker_memory_bytes, settings.worker_file_bytes),
-            is_confined=settings.worker_sandbox != "off",
-        )
+        environment = environment_of_workers(settings)
         gauges = JobGauges(metrics)
         work = JobWork(
             self._store,
@@ -124,12 +136,17 @@ class Application:
             admit=quotas.worker_call,
         )
         tokens = PageTokens(load_or_make_key(data_dir.key))
-        self._decoder = ImageDecoder(
-            data_dir.decoders,
-            most=settings.max_concurrent_inferences,
-            environment=environment,
+        self._serving = Serving(
+            settings,
+            self._database,
+            self._store.blobs,
+            self._io_threads,
+            metrics,
+            quotas=quotas,
+            decoders=data_dir.decoders,
         )
-        self.handlers = self._make_handlers(settings, data_dir, workers, tokens, environment)
+        answering = answering or Answering(self._serving.keeper, metrics.counted)
+        self.handlers = self._make_handlers(settings, data_dir, workers, tokens, answering)
         self._upkeep = Upkeep(self._store, self.handlers.receiver, clock=now_us)
 
     async def start(self) -> None:
@@ -137,7 +154,7 @@ class Application:
         await self._database.open()
         await self.runner.recover()
         await self.handlers.receiver.recover()
-        await self._io_threads.run(self._decoder.recover)
+        await self._serving.start()
         await self._upkeep.run_once()
         for tenant, model_id, version, size in await self._database.read(models.artifact_sizes):
             label = metric_label(tenant, model_id)
@@ -150,10 +167,10 @@ class Application:
         """Ends running jobs and closes the store."""
         await self._upkeep.stop()
         await self.runner.stop()
-        await self._decoder.close()
+        await self._serving.stop()
         await self._database.close()
         self._io_threads.close()
-        self._compute_threads.close()
+        self._serving.close()
 
     def _make_handlers(
         self,
@@ -161,7 +178,7 @@ class Application:
         data_dir: DataDir,
         workers: CallWorkers,
         tokens: PageTokens,
-        environment: Mapping[str, str],
+        answering: Answering,
     ) -> Handlers:
         store, database, io_threads = self._store, self._store.database, self._io_threads
         stream = StreamReader(settings.stream_idle_seconds, settings.stream_seconds)
@@ -177,39 +194,14 @@ class Application:
         uploader = Uploader(
             store, receiver, io_threads, self._metrics, quotas=self._quotas, clock=now_us
         )
-        engines = EngineCache(
-            store.blobs,
-            io_threads,
-            self._metrics,
-            EngineLimits(
-                most=settings.max_loaded_engines,
-                most_bytes=settings.engine_memory_bytes,
-                threads=settings.engine_threads,
-                isa=settings.isa,
-                most_run_bytes=settings.max_inference_bytes,
-                most_work=settings.max_inference_operations,
-            ),
-        )
         # Apart from the workers of calls, which a slow client may hold for long.
         inspectors = CallWorkers(
-            data_dir.jobs, most=_INSPECTORS, threads=1, environment=environment
+            data_dir.jobs,
+            most=_INSPECTORS,
+            threads=1,
+            environment=environment_of_workers(settings),
         )
-        admission = Admission(
-            self._metrics,
-            most_running=settings.max_concurrent_inferences,
-            most_queued=settings.max_queued_inferences,
-            most_wait_s=settings.max_queue_ms / 1000 or None,
-        )
-        run_times = RunTimes()
-        swapper = Swapper(database, engines, admission, self._compute_threads, run_times)
-        batching = BatchPolicy(
-            _batch_limits(settings.max_batch, settings.batch_delay_ms),
-            {
-                model_id: _batch_limits(one.max_batch, one.delay_ms)
-                for model_id, one in settings.batching.items()
-            },
-        )
-        versions = VersionResolver(database, self._metrics, batching)
+        swapper = Swapper(database, answering.keeper)
         return Handlers(
             models=ModelHandler(
                 store,
@@ -245,31 +237,10 @@ class Application:
             ),
             jobs=JobHandler(store, self.runner, self.announcements, tokens, self._quotas),
             reports=ReportHandler(database),
-            inference=InferenceHandler(
-                versions,
-                engines,
-                admission,
-                self._compute_threads,
-                run_times=run_times,
-                quotas=self._quotas,
-                images=ImageInputs(
-                    self._decoder, io_threads, most_bytes=settings.max_message_bytes
-                ),
-                most_answer_bytes=settings.max_message_bytes - _ANSWER_OVERHEAD_BYTES,
-            ),
-            repository=RepositoryHandler(
-                database,
-                versions,
-                engines,
-                self._metrics.inference_statistics,
-                most_bytes=settings.max_message_bytes,
-                most_running=settings.max_concurrent_inferences,
-                batching=batching,
+            inference=self._serving.inference,
+            repository=self._serving.repository(
+                answering.keeper, answering.counted, places=settings.max_concurrent_inferences
             ),
             receiver=receiver,
             threads=io_threads,
         )
-
-
-def _batch_limits(most_samples: int, delay_ms: float) -> BatchLimits | None:
-    return BatchLimits(most_samples, delay_ms / 1000) if most_samples > 1 else None

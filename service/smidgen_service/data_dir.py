@@ -53,6 +53,11 @@ class DataDir:
         return self.root / "decoders"
 
     @property
+    def control(self) -> Path:
+        """The socket of the control process, where several processes serve."""
+        return self.root / "control"
+
+    @property
     def quarantine(self) -> Path:
         """Damaged files that a repair put aside."""
         return self.root / "quarantine"

@@ -14,12 +14,20 @@ Field = str | int | float | bool | None
 LOGGER = logging.getLogger("smidgen_service")
 REQUEST_ID: contextvars.ContextVar[str] = contextvars.ContextVar("request_id", default="")
 
+_ALWAYS: dict[str, Field] = {}
 _MOST_TEXT = 128
 _MOST_ERROR_TEXT = 1024  # of what the operator did, with paths of files
 
 
-def configure(log_format: Literal["json", "text"], level: str) -> None:
-    """Sends all logs of the process to stderr."""
+def configure(log_format: Literal["json", "text"], level: str, **always: Field) -> None:
+    """Sends all logs of the process to stderr.
+
+    Args:
+        log_format: JSON, or text for people.
+        level: Least severe events that are logged.
+        **always: Fields of all of them.
+    """
+    _ALWAYS.update(always)
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
     root = logging.getLogger()
@@ -80,7 +88,7 @@ def _timestamp(record: logging.LogRecord) -> str:
 
 
 def _fields(record: logging.LogRecord) -> dict[str, Field]:
-    fields: dict[str, Field] = dict(getattr(record, "fields", {}))
+    fields: dict[str, Field] = {**_ALWAYS, **getattr(record, "fields", {})}
     request_id = REQUEST_ID.get()
     if request_id:
         fields.setdefault("request_id", request_id)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib.metadata import PackageNotFoundError, version
@@ -105,6 +105,10 @@ TABLE: dict[str, MetricSpec] = {
         "Versions that gave way to others, for the limit of memory or of count.",
         ("reason",),
     ),
+    "smidgen_processes": MetricSpec(Kind.GAUGE, "Processes that answer inferences."),
+    "smidgen_process_restarts_total": MetricSpec(
+        Kind.COUNTER, "Processes started in place of some that have died."
+    ),
     "smidgen_jobs": MetricSpec(Kind.GAUGE, "Jobs stored, by state.", ("kind", "state")),
     "smidgen_job_duration_seconds": MetricSpec(
         Kind.HISTOGRAM, "Time from a job's start to its end.", ("kind", "state"), JOB_BUCKETS
@@ -159,6 +163,8 @@ class Metrics:
         self.engine_bytes = self._gauge("smidgen_engine_bytes")
         self.engine_loads = self._counter("smidgen_engine_loads_total")
         self.engine_evictions = self._counter("smidgen_engine_evictions_total")
+        self.processes = self._gauge("smidgen_processes")
+        self.process_restarts = self._counter("smidgen_process_restarts_total")
         self.jobs = self._gauge("smidgen_jobs")
         self.job_seconds = self._histogram("smidgen_job_duration_seconds")
         self.train_loss = self._gauge("smidgen_train_loss")
@@ -172,6 +178,7 @@ class Metrics:
         self.kernel_info = self._gauge("smidgen_kernel_info")
         self.build_info = self._gauge("smidgen_build_info")
         self._series: dict[tuple[str, int], VersionSeries] = {}
+        self._on_forgetting: list[Callable[[str], None]] = []
         self._initialise()
 
     def initialise_rpcs(self, methods: Iterable[tuple[str, str, str]]) -> None:
@@ -203,6 +210,10 @@ class Metrics:
         """
         return {key: series.statistics() for key, series in self._series.items()}
 
+    async def counted(self) -> dict[tuple[str, int], VersionStatistics]:
+        """Returns what `inference_statistics` returns."""
+        return self.inference_statistics()
+
     def forget_model(self, label: str) -> None:
         """Drops the series of a deleted model, by what stands for it in metrics."""
         for key in [key for key in self._series if key[0] == label]:
@@ -212,6 +223,12 @@ class Metrics:
         self.inference_stage_seconds.remove_by_labels(by_label)
         self.inference_batch_size.remove_by_labels(by_label)
         self.artifact_bytes.remove_by_labels(by_label)
+        for tell in self._on_forgetting:
+            tell(label)
+
+    def on_forgetting(self, tell: Callable[[str], None]) -> None:
+        """Has a function told of each model that is forgotten."""
+        self._on_forgetting.append(tell)
 
     def _initialise(self) -> None:
         for reason in AUTH_FAILURES:
@@ -221,6 +238,7 @@ class Metrics:
         self.train_loss.labels("task")
         self.train_loss.labels("quantization")
         self.build_info.labels(package_version()).set(1)
+        self.processes.set(1)
 
     def _counts(self, name: str) -> CountFamily:
         spec = TABLE[name]
@@ -252,10 +270,10 @@ class Metrics:
 class MetricsEndpoint:
     """The HTTP endpoint that Prometheus scrapes, on a thread of its own."""
 
-    def __init__(self, metrics: Metrics, *, host: str, port: int) -> None:
+    def __init__(self, registry: CollectorRegistry, *, host: str, port: int) -> None:
         self._server: WSGIServer
         self._thread: threading.Thread
-        self._server, self._thread = start_http_server(port, host, metrics.registry)
+        self._server, self._thread = start_http_server(port, host, registry)
         self.port: int = self._server.server_port
 
     def close(self) -> None:

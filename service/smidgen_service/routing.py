@@ -24,7 +24,7 @@ from smidgen_service.silence import MessageReader
 from smidgen_service.surroundings import Context, Surroundings, Way
 
 MOST_METADATA_BYTES = 8192
-"""Most metadata of a call: keys, values, and what HTTP/2 adds for each."""
+"""Most metadata of a client's call: keys, values, and what HTTP/2 adds for each."""
 _ENTRY_BYTES = 32
 PUBLIC_SILENCE_S = 10.0
 """How long a call that needs no credentials may take to send its message."""
@@ -55,6 +55,7 @@ class Router(grpc.GenericRpcHandler):
         handlers: The handlers by path.
         silence_s: How long a call may take to send its message, in seconds; PUBLIC_SILENCE_S where
             it needs no credentials.
+        most_metadata_bytes: Most metadata of a call: keys, values, and what HTTP/2 adds for each.
     """
 
     def __init__(
@@ -66,8 +67,10 @@ class Router(grpc.GenericRpcHandler):
         handlers: Mapping[str, Any],
         *,
         silence_s: float,
+        most_metadata_bytes: int = MOST_METADATA_BYTES,
     ) -> None:
         self._gate = gate
+        self._most_metadata_bytes = most_metadata_bytes
         self._routes: dict[str, _Route] = {}
         own_reader = MessageReader(silence_s)
         public_reader = MessageReader(min(silence_s, PUBLIC_SILENCE_S))
@@ -89,8 +92,8 @@ class Router(grpc.GenericRpcHandler):
         for key, value in metadata:
             size += len(key) + len(value)
         refusal: SmidgenError | None = (
-            _too_large(size)
-            if size > MOST_METADATA_BYTES
+            _too_large(size, self._most_metadata_bytes)
+            if size > self._most_metadata_bytes
             else self._gate.early_refusal(path, metadata)
         )
         return route.handler if refusal is None else _refusing(route.way, refusal)
@@ -104,13 +107,12 @@ def _refusing(way: Way, refusal: SmidgenError) -> Handler:
     return grpc.stream_stream_rpc_method_handler(refuse)
 
 
-def _too_large(size: int) -> TooLargeError:
+def _too_large(size: int, most: int) -> TooLargeError:
     return TooLargeError(
-        f"the metadata of the call have {size} bytes, this server takes {MOST_METADATA_BYTES}; "
-        "send less with it",
+        f"the metadata of the call have {size} bytes, this server takes {most}; send less with it",
         reason="METADATA_TOO_LARGE",
         found=size,
-        most=MOST_METADATA_BYTES,
+        most=most,
     )
 
 

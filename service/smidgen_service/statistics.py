@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +21,10 @@ class Spent:
 
     count: int = 0
     ns: int = 0
+
+    def joined(self, other: Spent) -> Spent:
+        """Returns both together."""
+        return Spent(self.count + other.count, self.ns + other.ns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +48,14 @@ class StageSpent:
     input: Spent = Spent()
     compute: Spent = Spent()
     output: Spent = Spent()
+
+    def joined(self, other: StageSpent) -> StageSpent:
+        """Returns both together."""
+        return StageSpent(
+            self.input.joined(other.input),
+            self.compute.joined(other.compute),
+            self.output.joined(other.output),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +82,36 @@ class VersionStatistics:
     stages: StageSpent = StageSpent()
     batches: Mapping[int, StageSpent] = field(default_factory=dict)
 
+    def joined(self, other: VersionStatistics) -> VersionStatistics:
+        """Returns what two processes have counted together."""
+        return VersionStatistics(
+            last_inference_us=max(self.last_inference_us, other.last_inference_us),
+            inference_count=self.inference_count + other.inference_count,
+            execution_count=self.execution_count + other.execution_count,
+            success=self.success.joined(other.success),
+            failed=_joined(self.failed, other.failed, Spent.joined),
+            queue=self.queue.joined(other.queue),
+            stages=self.stages.joined(other.stages),
+            batches=_joined(self.batches, other.batches, StageSpent.joined),
+        )
+
     @property
     def fail(self) -> Spent:
         """Requests that failed, whatever the outcome."""
         spent = self.failed.values()
         return Spent(sum(entry.count for entry in spent), sum(entry.ns for entry in spent))
+
+
+VersionKey = tuple[str, int]
+"""What stands for a model in metrics, and the version."""
+Counted = Callable[[], Awaitable[Mapping[VersionKey, VersionStatistics]]]
+"""Returns what was counted, in this process or in several."""
+
+
+def _joined(
+    first: Mapping[K, V], second: Mapping[K, V], join: Callable[[V, V], V]
+) -> Mapping[K, V]:
+    total = dict(first)
+    for key, value in second.items():
+        total[key] = join(total[key], value) if key in total else value
+    return total

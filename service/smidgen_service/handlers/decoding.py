@@ -21,20 +21,25 @@ class ImageDecoder:
     """Keeps a few processes that decode, and starts them when they are first needed.
 
     Args:
-        root: Where their scratch directories go.
+        root: Where their scratch directories go, right below the data directory.
         most: Processes at a time; further requests wait.
         environment: Variables that they get.
+        owner: Begins the names of these directories, where several servers' are in one root.
     """
 
-    def __init__(self, root: Path, *, most: int, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, root: Path, *, most: int, environment: Mapping[str, str], owner: str = ""
+    ) -> None:
         self._root = root
+        self._owner = owner
         self._environment = environment
         self._places = asyncio.Semaphore(most)
         self._idle: list[tuple[WorkerProcess, Path]] = []
 
     def recover(self) -> None:
         """Removes what the processes of an earlier server left."""
-        shutil.rmtree(self._root, ignore_errors=True)
+        for left in self._root.glob(f"{self._owner}*"):
+            shutil.rmtree(left, ignore_errors=True)
 
     async def decode(
         self, images: Sequence[bytes | memoryview], preprocessing: Preprocessing, extent: Extent
@@ -68,7 +73,7 @@ class ImageDecoder:
             await _end(*self._idle.pop())
 
     async def _start(self) -> tuple[WorkerProcess, Path]:
-        scratch = self._root / f"decoder-{uuid.uuid4().hex}"
+        scratch = self._root / f"{self._owner}decoder-{uuid.uuid4().hex}"
         scratch.mkdir(parents=True)
         process = await WorkerProcess.start(scratch, self._environment)
         await process.send("serve_images", {})

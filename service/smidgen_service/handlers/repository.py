@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import math
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from smidgen.tensor_spec import TensorSpec
 from smidgen_service import names
 from smidgen_service.errors import FailedPreconditionError, NotFoundError
 from smidgen_service.handlers.batching import BatchLimits, BatchPolicy
-from smidgen_service.handlers.engines import EngineCache
+from smidgen_service.handlers.keeping import Keeper
 from smidgen_service.handlers.tensors import item_bytes
 from smidgen_service.handlers.versions import VersionResolver, resolve_served, resolve_version
 from smidgen_service.names import VersionChoice
-from smidgen_service.statistics import VersionStatistics
+from smidgen_service.statistics import Counted, VersionStatistics
 from smidgen_service.store import aliases, models
 from smidgen_service.store.database import Database
 from smidgen_service.store.records import IndexEntry, VersionRecord
@@ -57,9 +57,8 @@ class RepositoryHandler:
     Args:
         database: The rows.
         versions: Shared with inference.
-        engines: Shared with inference.
-        statistics: Returns what inference counted, by what stands for a model in metrics, and
-            version.
+        keeper: Keeps versions ready.
+        counted: Returns what inference counted.
         most_bytes: Most bytes of a message.
         most_running: Requests computed at the same time.
         batching: Which requests are joined.
@@ -69,8 +68,8 @@ class RepositoryHandler:
         self,
         database: Database,
         versions: VersionResolver,
-        engines: EngineCache,
-        statistics: Callable[[], Mapping[tuple[str, int], VersionStatistics]],
+        keeper: Keeper,
+        counted: Counted,
         *,
         most_bytes: int,
         most_running: int,
@@ -78,8 +77,8 @@ class RepositoryHandler:
     ) -> None:
         self._database = database
         self._versions = versions
-        self._engines = engines
-        self._statistics = statistics
+        self._keeper = keeper
+        self._counted = counted
         self._most_bytes = most_bytes
         self._most_running = most_running
         self._batching = batching
@@ -134,7 +133,7 @@ class RepositoryHandler:
         else:
             entries = await self.index(is_ready_only=True)
             keys = [(entry.model_id, entry.version) for entry in entries if entry.version]
-        counted, tenant = self._statistics(), current_tenant()
+        counted, tenant = await self._counted(), current_tenant()
         return tuple(
             CountedVersion(
                 *key,
@@ -159,7 +158,7 @@ class RepositoryHandler:
 
         digests, is_unloaded = await self._database.read(look)
         for sha256 in sorted(digests):
-            await self._engines.load(sha256)
+            await self._keeper.load(sha256)
         if is_unloaded:
             await self._database.write(lambda tx: models.mark_loaded(tx, model_id))
 
@@ -177,7 +176,7 @@ class RepositoryHandler:
             return models.artifacts_of(tx, model_id)
 
         for sha256 in await self._database.write(work):
-            self._engines.retire(sha256)
+            self._keeper.retire(sha256)
 
 
 def most_samples(

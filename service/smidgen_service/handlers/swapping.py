@@ -2,27 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
-import numpy as np
-
-from smidgen.engine import Engine
-from smidgen.errors import InvalidTensorError, SmidgenError
-from smidgen_service.handlers.admission import Admission
-from smidgen_service.handlers.computation import Arrays
-from smidgen_service.handlers.engines import EngineCache
-from smidgen_service.handlers.run_times import RunTimes, Shapes
-from smidgen_service.logs import log
+from smidgen.errors import SmidgenError
+from smidgen_service.handlers.keeping import Keeper
 from smidgen_service.store.database import Database
 from smidgen_service.store.records import VersionRecord
 from smidgen_service.store.references import unserved
-from smidgen_service.threads import Threads
-
-MOST_WARM_UPS = 8
-"""Shapes that a version is run with before it serves; engines keep as many plans."""
-_NOBODY = ""
-"""In whose name versions are warmed up: they take turns with tenants as one more of them."""
 
 
 class Swapper:
@@ -30,50 +17,21 @@ class Swapper:
 
     Args:
         database: The rows.
-        engines: Shared with inference.
-        admission: Shared with inference, whose places warm-up takes too.
-        threads: Those that compute.
-        run_times: Knows the shapes of requests.
+        keeper: Keeps versions ready.
     """
 
-    def __init__(
-        self,
-        database: Database,
-        engines: EngineCache,
-        admission: Admission,
-        threads: Threads,
-        run_times: RunTimes,
-    ) -> None:
+    def __init__(self, database: Database, keeper: Keeper) -> None:
         self._database = database
-        self._engines = engines
-        self._admission = admission
-        self._threads = threads
-        self._run_times = run_times
+        self._keeper = keeper
 
     @asynccontextmanager
     async def ready(
         self, version: VersionRecord, like: VersionRecord | None
     ) -> AsyncIterator[None]:
-        """Keeps a version in memory for the time of the block, and runs it once for each shape.
-
-        After the block it stays, unless the block refuses to let it serve.
-
-        Args:
-            version: The version.
-            like: The one that it takes the place of, whose requests tell which shapes will come.
-
-        Raises:
-            DataLossError: the stored file fails its digest.
-            TooLargeError: the engine alone takes more than all may.
-            OverloadedError: engines in use leave no room for it.
-        """
+        """Does what the keeper does; a version that the block refuses to let serve is let go."""
         try:
-            async with self._engines.using(version.sha256) as engine:
-                for arrays in self._examples(version, like):
-                    await self._warm(engine, arrays, version)
+            async with self._keeper.ready(version, like):
                 yield
-                # Last, since another call may have let it go before it served.
-                self._engines.keep(version.sha256)
         except SmidgenError:
             await self.let_go([version.sha256])
             raise
@@ -87,33 +45,4 @@ class Swapper:
             if generation == self._database.generation:
                 break  # else one of them may serve by now
         for sha256 in found:
-            self._engines.retire(sha256)
-
-    async def _warm(self, engine: Engine, arrays: Arrays, version: VersionRecord) -> None:
-        try:
-            async with self._admission.shared_place(_NOBODY, 0.0):
-                await self._threads.run(engine.run, arrays)
-        except InvalidTensorError as error:  # zeros of such a shape are no example
-            log("warm_up_refused", artifact=version.sha256, reason=error.reason)
-
-    def _examples(self, version: VersionRecord, like: VersionRecord | None) -> Iterator[Arrays]:
-        """Yields zeros of the shapes that came of late, and of one sample where none fit."""
-        known = self._run_times.shapes_of(version.sha256)
-        if like is not None:
-            known += self._run_times.shapes_of(like.sha256)
-        fitting = [shapes for shapes in dict.fromkeys(known) if _fit(version, shapes)]
-        single = tuple(
-            tuple(1 if extent is None else extent for extent in spec.shape)
-            for spec in version.inputs
-        )
-        for shapes in fitting[:MOST_WARM_UPS] or [single]:
-            yield {
-                spec.name: np.zeros(shape, spec.dtype)
-                for spec, shape in zip(version.inputs, shapes, strict=True)
-            }
-
-
-def _fit(version: VersionRecord, shapes: Shapes) -> bool:
-    return len(shapes) == len(version.inputs) and all(
-        spec.accepts_shape(shape) for spec, shape in zip(version.inputs, shapes, strict=True)
-    )
+            self._keeper.retire(sha256)

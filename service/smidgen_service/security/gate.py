@@ -3,14 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Protocol
 
 from smidgen.errors import SmidgenError
 from smidgen_service.errors import PermissionDeniedError, UnauthenticatedError
 from smidgen_service.metrics import Metrics
-from smidgen_service.security.authentication import Authenticator, Metadata, Peer
+from smidgen_service.security.authentication import Metadata, Peer
 from smidgen_service.security.permissions import PERMISSIONS, Rule
 from smidgen_service.security.principals import Principal
 from smidgen_service.security.roles import Role
+
+
+class Authentication(Protocol):
+    """Finds out who a caller is."""
+
+    @property
+    def is_strict(self) -> bool:
+        """Whether callers have to say who they are in their metadata."""
+
+    def authenticate(self, metadata: Metadata, peer: Peer, /) -> Principal:
+        """Returns who is calling. Raises: UnauthenticatedError."""
+
+    def check_token(self, metadata: Metadata, /) -> None:
+        """Refuses what cannot come from anyone known. Raises: UnauthenticatedError."""
 
 
 class Gate:
@@ -18,7 +33,7 @@ class Gate:
 
     def __init__(
         self,
-        authenticator: Authenticator,
+        authenticator: Authentication,
         metrics: Metrics,
         permissions: Mapping[str, Rule] = PERMISSIONS,
     ) -> None:

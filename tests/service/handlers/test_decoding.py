@@ -47,6 +47,15 @@ async def test_one_process_decodes_one_request_after_the_other(
     assert list((tmp_path / "decoders").iterdir()) == []
 
 
+async def test_servers_with_one_root_remove_what_is_their_own(tmp_path: Path) -> None:
+    left = ["decoder-0", "front-1-decoder-2", "front-10-decoder-3"]
+    for owner, kept in (("front-1-", [left[0], left[2]]), ("", [])):
+        for name in left:
+            (tmp_path / name).mkdir(exist_ok=True)
+        ImageDecoder(tmp_path, most=1, environment={}, owner=owner).recover()
+        assert sorted(path.name for path in tmp_path.iterdir()) == kept
+
+
 async def test_a_dead_process_is_replaced(decoder: ImageDecoder) -> None:
     await decode(decoder)
     ((process, _),) = decoder._idle

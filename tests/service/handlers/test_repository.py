@@ -75,7 +75,7 @@ def handler(database: Database, engines: Engines, metrics: Metrics) -> Repositor
         database,
         versions,
         cache,
-        metrics.inference_statistics,
+        metrics.counted,
         most_bytes=1600,
         most_running=3,
         batching=BatchPolicy(),

@@ -16,8 +16,9 @@ from smidgen.tensor_spec import TensorSpec
 from smidgen_service.errors import ConflictError, DataLossError
 from smidgen_service.handlers.admission import Admission
 from smidgen_service.handlers.engines import EngineCache, EngineLimits
+from smidgen_service.handlers.keeping import MOST_WARM_UPS, OwnKeeper
 from smidgen_service.handlers.run_times import RunTimes, Shapes
-from smidgen_service.handlers.swapping import MOST_WARM_UPS, Swapper
+from smidgen_service.handlers.swapping import Swapper
 from smidgen_service.metrics import Metrics
 from smidgen_service.store import aliases, models
 from smidgen_service.store.blobs import BlobStore
@@ -47,7 +48,8 @@ class World:
         self.engines = EngineCache(blobs, self.threads, metrics, limits)
         self.run_times = RunTimes()
         admission = Admission(metrics, most_running=1, most_queued=0)
-        self.swapper = Swapper(database, self.engines, admission, self.threads, self.run_times)
+        keeper = OwnKeeper(self.engines, admission, self.threads, self.run_times)
+        self.swapper = Swapper(database, keeper)
         sha256 = put(blobs, folder, encode_artifact(PROGRAM))
         self.version = replace(OLD, version=2, sha256=sha256)
 

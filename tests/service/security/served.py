@@ -10,13 +10,12 @@ from grpc_health.v1 import health
 from smidgen_service.application import Handlers
 from smidgen_service.lifecycle import Lifecycle
 from smidgen_service.security.registry import Registry
-from smidgen_service.server import register
-from smidgen_service.settings import Settings
+from smidgen_service.services import register
 
 
 def registry_of_the_server() -> Registry:
     """Returns them."""
     registry = Registry()
     handlers = cast(Handlers, SimpleNamespace(**dict.fromkeys(Handlers.__slots__)))
-    register(registry, handlers, health.aio.HealthServicer(), Lifecycle(), Settings())
+    register(registry, handlers, health.aio.HealthServicer(), Lifecycle(), reflects=True)
     return registry

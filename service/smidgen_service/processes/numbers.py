@@ -1,0 +1,240 @@
+"""What several processes have counted, as one."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from smidgen_service.metrics import Metrics
+from smidgen_service.statistics import Spent, StageSpent, VersionKey, VersionStatistics
+
+Labels = tuple[tuple[str, str], ...]
+Samples = Mapping[tuple[str, Labels], float]
+"""Values by the names and labels of their samples."""
+
+_GROWING = frozenset(("counter", "histogram"))
+_SAME = frozenset(
+    (
+        "process_max_fds",
+        "process_start_time_seconds",
+        "python_info",
+        "smidgen_build_info",
+        "smidgen_kernel_info",
+        "smidgen_processes",
+    )
+)
+"""Metrics of which there is one value, not a sum: the control process's own if it has one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One metric of one process, or of several.
+
+    Attributes:
+        kind: Its type.
+        samples: Its values; series that are 0 throughout may be missing.
+    """
+
+    kind: str
+    samples: Samples
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """All that was counted by one process, or by several."""
+
+    families: Mapping[str, Family] = field(default_factory=dict)
+    statistics: Mapping[VersionKey, VersionStatistics] = field(default_factory=dict)
+
+    def to_bytes(self) -> bytes:
+        """Returns it as bytes."""
+        families = {
+            name: [family.kind, [[*key, value] for key, value in family.samples.items()]]
+            for name, family in self.families.items()
+        }
+        statistics = [[*key, asdict(entry)] for key, entry in self.statistics.items()]
+        return json.dumps([families, statistics]).encode()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Numbers:
+        """Returns what to_bytes was called on."""
+        families, statistics = json.loads(data)
+        return cls(
+            {
+                name: Family(kind, {_key(*sample[:2]): sample[2] for sample in samples})
+                for name, (kind, samples) in families.items()
+            },
+            {(label, version): _statistics(entry) for label, version, entry in statistics},
+        )
+
+    def joined(self, other: Numbers) -> Numbers:
+        """Returns the sums of both."""
+        families = dict(self.families)
+        for name, family in other.families.items():
+            own = families[name].samples if name in families else {}
+            samples = _sum(own, (family.samples,), is_same=name in _SAME)
+            families[name] = Family(family.kind, samples)
+        statistics = _joined_statistics((self.statistics, other.statistics))
+        return Numbers(families, statistics)
+
+    def growing(self) -> Numbers:
+        """Returns what only ever grows: what is left of a process that has ended."""
+        families = {name: one for name, one in self.families.items() if one.kind in _GROWING}
+        return Numbers(families, self.statistics)
+
+    def without(self, label: str) -> Numbers:
+        """Returns all but what was counted for a model, by what stands for it in metrics."""
+        families = {
+            name: Family(
+                family.kind,
+                {
+                    key: value
+                    for key, value in family.samples.items()
+                    if ("model", label) not in key[1]
+                },
+            )
+            for name, family in self.families.items()
+        }
+        statistics = {key: entry for key, entry in self.statistics.items() if key[0] != label}
+        return Numbers(families, statistics)
+
+
+def numbers_of(metrics: Metrics, statistics: Mapping[VersionKey, VersionStatistics]) -> Numbers:
+    """Returns what this process has counted, for any thread.
+
+    Args:
+        metrics: Its metrics.
+        statistics: Those of inferences, which the event loop's thread alone may read.
+    """
+    families = {
+        metric.name: Family(metric.type, dict(_told(metric)))
+        for metric in metrics.registry.collect()
+    }
+    return Numbers(
+        {name: family for name, family in families.items() if family.samples},
+        statistics,
+    )
+
+
+class JoinedNumbers(Collector):
+    """What the control process and its fronts have counted, for any thread to read.
+
+    What a front that has ended counted stays in the sums. Nothing goes backwards so, but gauges.
+
+    Args:
+        metrics: Those of the control process.
+    """
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._lock = threading.Lock()
+        self._latest: dict[int, Numbers] = {}
+        self._ended = Numbers()
+        metrics.on_forgetting(self._forget)
+
+    def take(self, front: int, numbers: Numbers) -> None:
+        """Takes what a front has counted since it began."""
+        with self._lock:
+            self._latest[front] = numbers
+
+    def end(self, front: int) -> None:
+        """Takes note that a front has ended."""
+        with self._lock:
+            last = self._latest.pop(front, None)
+            if last is not None:
+                self._ended = self._ended.joined(last.growing())
+
+    def statistics(self) -> Mapping[VersionKey, VersionStatistics]:
+        """Returns the statistics of all versions that had requests, to the event loop's thread."""
+        own = self._metrics.inference_statistics()
+        return _joined_statistics((own, *(part.statistics for part in self._parts())))
+
+    def describe(self) -> Iterator[Metric]:
+        """Yields the metrics without their series."""
+        for metric in self._metrics.registry.collect():
+            yield Metric(metric.name, metric.documentation, metric.type)
+
+    def collect(self) -> Iterator[Metric]:
+        """Yields the metrics with their sums."""
+        parts = self._parts()
+        for metric in self._metrics.registry.collect():
+            own = {(sample.name, _labels(sample.labels)): sample.value for sample in metric.samples}
+            others = [
+                part.families[metric.name].samples for part in parts if metric.name in part.families
+            ]
+            joined = Metric(metric.name, metric.documentation, metric.type)
+            total = _sum(own, others, is_same=metric.name in _SAME)
+            for (name, labels), value in total.items():
+                joined.add_sample(name, dict(labels), value)
+            yield joined
+
+    def _parts(self) -> list[Numbers]:
+        with self._lock:
+            return [self._ended, *self._latest.values()]
+
+    def _forget(self, label: str) -> None:
+        with self._lock:
+            self._ended = self._ended.without(label)
+            self._latest = {front: one.without(label) for front, one in self._latest.items()}
+
+
+def _sum(own: Samples, others: Iterable[Samples], *, is_same: bool) -> Samples:
+    total = dict(own)
+    for samples in others:
+        for key, value in samples.items():
+            if not (is_same and key in total):
+                total[key] = total.get(key, 0.0) + value
+    return total
+
+
+def _joined_statistics(
+    parts: Iterable[Mapping[VersionKey, VersionStatistics]],
+) -> dict[VersionKey, VersionStatistics]:
+    total: dict[VersionKey, VersionStatistics] = {}
+    for part in parts:
+        for key, entry in part.items():
+            total[key] = total[key].joined(entry) if key in total else entry
+    return total
+
+
+def _told(metric: Metric) -> Iterator[tuple[tuple[str, Labels], float]]:
+    """Yields the samples of series that are not 0: the control process shows the others too."""
+    series: dict[Labels, list[tuple[tuple[str, Labels], float]]] = {}
+    for sample in metric.samples:
+        labels = _labels(sample.labels)
+        owner = tuple(label for label in labels if label[0] != "le")
+        series.setdefault(owner, []).append(((sample.name, labels), sample.value))
+    for samples in series.values():
+        if any(value for _, value in samples):
+            yield from samples
+
+
+def _labels(labels: Mapping[str, str]) -> Labels:
+    return tuple(sorted(labels.items()))
+
+
+def _key(name: str, labels: Iterable[Iterable[str]]) -> tuple[str, Labels]:
+    return name, tuple((label, value) for label, value in labels)
+
+
+def _statistics(entry: Mapping[str, Any]) -> VersionStatistics:
+    return VersionStatistics(
+        last_inference_us=entry["last_inference_us"],
+        inference_count=entry["inference_count"],
+        execution_count=entry["execution_count"],
+        success=Spent(**entry["success"]),
+        failed={outcome: Spent(**spent) for outcome, spent in entry["failed"].items()},
+        queue=Spent(**entry["queue"]),
+        stages=_stages(entry["stages"]),
+        batches={int(samples): _stages(spent) for samples, spent in entry["batches"].items()},
+    )
+
+
+def _stages(entry: Mapping[str, Mapping[str, int]]) -> StageSpent:
+    return StageSpent(**{stage: Spent(**spent) for stage, spent in entry.items()})

@@ -1,0 +1,156 @@
+"""The objects that answer inferences, made and joined in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from smidgen_service.handlers.admission import Admission
+from smidgen_service.handlers.batching import BatchLimits, BatchPolicy
+from smidgen_service.handlers.decoding import ImageDecoder
+from smidgen_service.handlers.engines import EngineCache, EngineLimits
+from smidgen_service.handlers.images import ImageInputs
+from smidgen_service.handlers.inference import InferenceHandler
+from smidgen_service.handlers.keeping import Keeper, OwnKeeper
+from smidgen_service.handlers.repository import RepositoryHandler
+from smidgen_service.handlers.run_times import RunTimes
+from smidgen_service.handlers.versions import VersionResolver
+from smidgen_service.jobs.process import worker_environment
+from smidgen_service.jobs.sandbox.limits import Limits
+from smidgen_service.metrics import Metrics
+from smidgen_service.quotas import Quotas
+from smidgen_service.settings import Settings
+from smidgen_service.statistics import Counted
+from smidgen_service.store.blobs import BlobStore
+from smidgen_service.store.database import Database
+from smidgen_service.threads import Threads
+
+_ANSWER_OVERHEAD_BYTES = 1 << 16  # names, shapes and times beside the values
+
+
+class Serving:
+    """What answers inferences in one process.
+
+    Attributes:
+        inference: Computes.
+        keeper: Keeps versions ready.
+
+    Args:
+        settings: What this process may use.
+        database: The rows.
+        blobs: The artifacts.
+        threads: For reading files.
+        metrics: Count and time inferences.
+        quotas: Hold tenants to their limits.
+        decoders: Where the processes that decode images have their scratch directories.
+        owner: Begins their names, where those of several processes are there.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        blobs: BlobStore,
+        threads: Threads,
+        metrics: Metrics,
+        *,
+        quotas: Quotas,
+        decoders: Path,
+        owner: str = "",
+    ) -> None:
+        self._settings = settings
+        self._database = database
+        self._io_threads = threads
+        self._compute_threads = Threads(settings.max_concurrent_inferences, "compute")
+        self._batching = _batch_policy(settings)
+        self._versions = VersionResolver(database, metrics, self._batching)
+        self._decoder = ImageDecoder(
+            decoders,
+            most=settings.max_concurrent_inferences,
+            environment=environment_of_workers(settings),
+            owner=owner,
+        )
+        engines = EngineCache(blobs, threads, metrics, _engine_limits(settings))
+        admission = Admission(
+            metrics,
+            most_running=settings.max_concurrent_inferences,
+            most_queued=settings.max_queued_inferences,
+            most_wait_s=settings.max_queue_ms / 1000 or None,
+        )
+        run_times = RunTimes()
+        self.keeper = OwnKeeper(engines, admission, self._compute_threads, run_times)
+        self.inference = InferenceHandler(
+            self._versions,
+            engines,
+            admission,
+            self._compute_threads,
+            run_times=run_times,
+            quotas=quotas,
+            images=ImageInputs(self._decoder, threads, most_bytes=settings.max_message_bytes),
+            most_answer_bytes=settings.max_message_bytes - _ANSWER_OVERHEAD_BYTES,
+        )
+
+    async def start(self) -> None:
+        """Puts in order what an earlier process left."""
+        await self._io_threads.run(self._decoder.recover)
+
+    async def stop(self) -> None:
+        """Ends the processes that decode images."""
+        await self._decoder.close()
+
+    def close(self) -> None:
+        """Ends the threads that compute."""
+        self._compute_threads.close()
+
+    def repository(self, keeper: Keeper, counted: Counted, *, places: int) -> RepositoryHandler:
+        """Returns what describes models.
+
+        Args:
+            keeper: Keeps versions ready wherever requests are answered.
+            counted: What was counted there.
+            places: Requests computed there at the same time.
+        """
+        return RepositoryHandler(
+            self._database,
+            self._versions,
+            keeper,
+            counted,
+            most_bytes=self._settings.max_message_bytes,
+            most_running=places,
+            batching=self._batching,
+        )
+
+
+def environment_of_workers(settings: Settings) -> Mapping[str, str]:
+    """Returns the variables of all worker processes."""
+    return worker_environment(
+        threads=settings.worker_threads,
+        isa=settings.isa,
+        limits=Limits(settings.worker_memory_bytes, settings.worker_file_bytes),
+        is_confined=settings.worker_sandbox != "off",
+    )
+
+
+def _engine_limits(settings: Settings) -> EngineLimits:
+    return EngineLimits(
+        most=settings.max_loaded_engines,
+        most_bytes=settings.engine_memory_bytes,
+        threads=settings.engine_threads,
+        isa=settings.isa,
+        most_run_bytes=settings.max_inference_bytes,
+        most_work=settings.max_inference_operations,
+    )
+
+
+def _batch_policy(settings: Settings) -> BatchPolicy:
+    return BatchPolicy(
+        _batch_limits(settings.max_batch, settings.batch_delay_ms),
+        {
+            model_id: _batch_limits(one.max_batch, one.delay_ms)
+            for model_id, one in settings.batching.items()
+        },
+    )
+
+
+def _batch_limits(most_samples: int, delay_ms: float) -> BatchLimits | None:
+    return BatchLimits(most_samples, delay_ms / 1000) if most_samples > 1 else None
