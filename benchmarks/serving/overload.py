@@ -86,11 +86,15 @@ def measure_overload(
     pixels = np.random.default_rng(0).integers(0, 256, (1, PIXELS, PIXELS, 3), np.uint8)
     flags = (
         *("--max-concurrent-inferences", str(workers), "--engine-threads", "1"),
-        *("--max-queued-inferences", str(workers), "--max-queue-ms", f"{most_queue_ms:.3f}"),
+        *("--max-queued-inferences", str(workers)),
     )
-    with smidgen_server(folder, {_MODEL: path}, *flags) as server:
+    request = pixels_message(_MODEL, pixels)
+    with smidgen_server(folder / "unlimited", {_MODEL: path}, *flags) as server:
+        unloaded, peak = asyncio.run(_capacity(server.target, request, workers, seconds))
+    limit = ("--max-queue-ms", f"{most_queue_ms:.3f}")
+    with smidgen_server(folder / "limited", {_MODEL: path}, *flags, *limit) as server:
         return asyncio.run(
-            _measure(server.target, pixels_message(_MODEL, pixels), workers, factor, seconds)
+            _measure(server.target, request, unloaded, peak=peak, factor=factor, seconds=seconds)
         )
 
 
@@ -102,15 +106,31 @@ def _engine_s(program: Program) -> float:
     return float(np.median(times_s))
 
 
-async def _measure(
-    target: str, request: bytes, workers: int, factor: float, seconds: float
-) -> Overload:
+async def _capacity(
+    target: str, request: bytes, workers: int, seconds: float
+) -> tuple[list[Reply], float]:
+    """Returns replies without load, and the requests answered a second with all places taken."""
     async with aio.insecure_channel(target) as channel:
         call: UnaryCall = channel.unary_unary(INFER)
         await _closed(call, request, at_once=1, seconds=1.0)
         unloaded = await _closed(call, request, at_once=1, seconds=max(2.0, seconds / 10))
         busy_s = max(2.0, seconds / 5)
-        peak = len(await _closed(call, request, at_once=2 * workers, seconds=busy_s)) / busy_s
+        busy = await _closed(call, request, at_once=2 * workers, seconds=busy_s)
+        return unloaded, sum(reply.code is grpc.StatusCode.OK for reply in busy) / busy_s
+
+
+async def _measure(
+    target: str,
+    request: bytes,
+    unloaded: Sequence[Reply],
+    *,
+    peak: float,
+    factor: float,
+    seconds: float,
+) -> Overload:
+    async with aio.insecure_channel(target) as channel:
+        call: UnaryCall = channel.unary_unary(INFER)
+        await _closed(call, request, at_once=1, seconds=1.0)
         sent, elapsed_s = await _offer(call, request, rate=factor * peak, seconds=seconds)
         limit_s = quantiles([reply.seconds for reply in unloaded]).p99_ms / 1e3
         recovery_s = await _recovery(call, request, limit_s)

@@ -58,6 +58,7 @@ def smidgen_server(
         models: Artifacts by model id.
         flags: Of its command.
     """
+    folder.mkdir(exist_ok=True)
     data_dir = folder / "store"
     command = [sys.executable, "-m", "smidgen_service", "--port", "0", "--metrics-port", "-1"]
     command += ["--data-dir", str(data_dir), "--job-workers", "0"]

@@ -135,6 +135,22 @@ class Admission:
         finally:
             self.end(ends_s)
 
+    @asynccontextmanager
+    async def own_place(self, waiting: Waiting) -> AsyncIterator[None]:
+        """Holds a place for a request that is `waiting` until then.
+
+        Raises:
+            OverloadedError: the request waited for too long, or had to make room.
+            DeadlineError: the time is over before a place is free, or would be.
+        """
+        await self._take_turn(waiting)
+        waiting.leave()
+        ends_s = self._begin(waiting.estimate_s)
+        try:
+            yield
+        finally:
+            self.end(ends_s)
+
     async def begin(self, deadline_s: float | None, estimate_s: float) -> float:
         """Takes a place, which `end` gives back, and returns what `end` wants to know.
 
@@ -155,16 +171,20 @@ class Admission:
 
     async def _wait(self, deadline_s: float | None, estimate_s: float) -> None:
         with self.waiting(deadline_s, estimate_s) as waiting:
-            try:
-                async with asyncio.timeout(deadline_s):
-                    await self._turn(waiting.tenant, estimate_s, waiting)
-            except TimeoutError:
-                raise late_in_queue() from None
-            try:
-                waiting.check()
-            except DeadlineError:
-                self._release()
-                raise
+            await self._take_turn(waiting)
+
+    async def _take_turn(self, waiting: Waiting) -> None:
+        left_s = None if waiting.ends_s is None else waiting.ends_s - time.perf_counter()
+        try:
+            async with asyncio.timeout(left_s):
+                await self._turn(waiting.tenant, waiting.estimate_s, waiting)
+        except TimeoutError:
+            raise late_in_queue() from None
+        try:
+            waiting.check()
+        except DeadlineError:
+            self._release()
+            raise
 
     @contextmanager
     def waiting(self, deadline_s: float | None, estimate_s: float) -> Iterator[Waiting]:

@@ -19,7 +19,7 @@ from smidgen_service.errors import (
     QuotaExceededError,
     TooLargeError,
 )
-from smidgen_service.handlers.admission import Admission
+from smidgen_service.handlers.admission import Admission, Waiting
 from smidgen_service.handlers.batching import Batcher
 from smidgen_service.handlers.computation import (
     Arrays,
@@ -189,28 +189,44 @@ class InferenceHandler:
         sha256 = served.record.sha256
         samples = samples_of(arrays) if request.images is None else request.images.count
         estimate_s = self._run_times.estimate_s(sha256, samples)
-        if served.limits is not None and _are_one_batch(arrays):
-            with self._admission.waiting(deadline_s, estimate_s) as waiting:
-                async with self._engines.using(sha256) as engine:
-                    arrays = await self._arrays(request, served, engine, arrays)
-                    return await self._batcher.run(
-                        (sha256, served.label, served.record.version),
-                        partial(self._engines.using, sha256),
-                        served.limits,
-                        Asked(arrays, wanted),
-                        waiting=waiting,
-                        record=partial(self._count_run, served),
-                    )
-        place = self._admission.place(deadline_s, estimate_s)
-        async with place, self._engines.using(sha256) as engine:
-            arrays = await self._arrays(request, served, engine, arrays)
-            at_once = self._compute_brief(engine, served, arrays, wanted)
-            if at_once is not None:
-                return at_once
-            computed, held_s = await self._threads.run(compute_apart, engine, arrays, wanted)
-            self._run_times.record_held(sha256, shapes_of(arrays), held_s)
-            self._count_run(served, Run(computed.samples, computed.times))
-            return computed
+        is_joined = served.limits is not None and _are_one_batch(arrays)
+        if request.images is None and not is_joined:
+            place = self._admission.place(deadline_s, estimate_s)
+            async with place, self._engines.using(sha256) as engine:
+                return await self._compute(engine, served, arrays, wanted)
+        with self._admission.waiting(deadline_s, estimate_s) as waiting:
+            async with self._engines.using(sha256) as engine:
+                # Images are made while others compute.
+                arrays = await self._arrays(request, served, engine, arrays)
+                if is_joined:
+                    return await self._compute_joined(served, arrays, wanted, waiting)
+                async with self._admission.own_place(waiting):
+                    return await self._compute(engine, served, arrays, wanted)
+
+    async def _compute(
+        self, engine: Engine, served: Served, arrays: Arrays, wanted: Wanted
+    ) -> Computed:
+        at_once = self._compute_brief(engine, served, arrays, wanted)
+        if at_once is not None:
+            return at_once
+        computed, held_s = await self._threads.run(compute_apart, engine, arrays, wanted)
+        self._run_times.record_held(served.record.sha256, shapes_of(arrays), held_s)
+        self._count_run(served, Run(computed.samples, computed.times))
+        return computed
+
+    async def _compute_joined(
+        self, served: Served, arrays: Arrays, wanted: Wanted, waiting: Waiting
+    ) -> Computed:
+        assert served.limits is not None
+        sha256 = served.record.sha256
+        return await self._batcher.run(
+            (sha256, served.label, served.record.version),
+            partial(self._engines.using, sha256),
+            served.limits,
+            Asked(arrays, wanted),
+            waiting=waiting,
+            record=partial(self._count_run, served),
+        )
 
     async def _arrays(
         self, request: InferenceRequest, served: Served, engine: Engine, given: Arrays

@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 
 from smidgen.tensor_spec import TensorSpec
-from smidgen_service.errors import OverloadedError
+from smidgen_service.errors import DeadlineError, OverloadedError
 from smidgen_service.handlers.admission import Admission
 from smidgen_service.handlers.batching import BatchLimits
 from smidgen_service.handlers.engines import EngineCache, EngineLimits
+from smidgen_service.handlers.images import ImageInputs, RawImages
 from smidgen_service.handlers.inference import InferenceHandler, InferenceRequest
 from smidgen_service.handlers.run_times import RunTimes
 from smidgen_service.handlers.tensors import raw_tensor
@@ -36,7 +37,7 @@ RESULTS = (TensorSpec("y", "float32", (None, 2)),)
 class GatedEngine:
     """Doubles its input when it is allowed to."""
 
-    isa, threads, memory_bytes = "portable", 1, ENGINE_BYTES
+    isa, threads, memory_bytes, preprocessing = "portable", 1, ENGINE_BYTES, None
 
     def __init__(self) -> None:
         self.begun, self.gate = threading.Event(), threading.Event()
@@ -69,6 +70,17 @@ class Versions:
         return self._served[model_id]
 
 
+class Images:
+    """Makes the input of images, and tells that it did."""
+
+    def __init__(self) -> None:
+        self.has_made = asyncio.Event()
+
+    async def arrays(self, *_request: object) -> dict[str, Any]:
+        self.has_made.set()
+        return {"x": np.full((1, 2), 5, np.float32)}
+
+
 class World:
     """Models `a` and `b` of which one fits into memory, and one place to compute."""
 
@@ -84,6 +96,7 @@ class World:
             EngineLimits(9, ENGINE_BYTES, 1, None, most_run_bytes=1 << 30, most_work=1 << 40),
         )
         self.admission = Admission(self.metrics, most_running=1, most_queued=4)
+        self.images = Images()
         digests = {name: put(blobs, folder, name.encode()) for name in "ab"}
         self.handler = InferenceHandler(
             cast(VersionResolver, Versions(digests, self.metrics, limits)),
@@ -92,15 +105,18 @@ class World:
             self.threads,
             run_times=RunTimes(),
             quotas=Quotas(lambda _tenant: TenantLimits()),
-            images=cast(Any, None),
+            images=cast(ImageInputs, self.images),
             most_answer_bytes=1 << 20,
         )
         self.digests = digests
 
-    async def infer(self, model_id: str) -> list[float]:
+    async def infer(
+        self, model_id: str, *, image: bytes | None = None, deadline_s: float | None = None
+    ) -> list[float]:
         values = raw_tensor("x", np.full((1, 2), 3, np.float32))
-        request = InferenceRequest(model_id, None, [values], ())
-        answer = await self.handler.infer(request, deadline_s=None)
+        images = None if image is None else RawImages([image], None)
+        request = InferenceRequest(model_id, None, [values], (), images)
+        answer = await self.handler.infer(request, deadline_s=deadline_s)
         found: list[float] = np.frombuffer(answer.outputs[0].data, np.float32).tolist()
         return found
 
@@ -140,3 +156,29 @@ async def test_a_given_up_computation_keeps_its_engine_and_its_place(world: Worl
     assert world.running == 0
     await world.cache.load(world.digests["b"])
     assert not world.cache.has(world.digests["a"])
+
+
+async def test_images_are_made_while_others_compute(world: World) -> None:
+    first = asyncio.create_task(world.infer("a"))
+    await asyncio.to_thread(world.engine.begun.wait, 10)
+    second = asyncio.create_task(world.infer("a", image=b"image"))
+    async with asyncio.timeout(10):
+        await world.images.has_made.wait()
+    assert world.running == 1
+    assert world.metrics.registry.get_sample_value("smidgen_queue_depth") == 1
+    world.engine.gate.set()
+    assert await first == [6, 6]
+    assert await second == [10, 10]
+    assert world.running == 0
+    assert world.metrics.registry.get_sample_value("smidgen_queue_depth") == 0
+
+
+async def test_an_image_whose_time_is_over_gives_its_turn_back(world: World) -> None:
+    first = asyncio.create_task(world.infer("a"))
+    await asyncio.to_thread(world.engine.begun.wait, 10)
+    with pytest.raises(DeadlineError, match="while the request waited"):
+        await world.infer("a", image=b"image", deadline_s=0.05)
+    world.engine.gate.set()
+    assert await first == [6, 6]
+    assert await world.infer("a", image=b"image") == [10, 10]
+    assert world.running == 0
