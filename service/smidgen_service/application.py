@@ -151,6 +151,7 @@ class Application:
 
     async def start(self) -> None:
         """Opens the store and puts in order what an earlier server left."""
+        self._io_threads.run_what_has_no_pool()
         await self._database.open()
         await self.runner.recover()
         await self.handlers.receiver.recover()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -14,10 +15,22 @@ T = TypeVar("T")
 
 
 class Threads:
-    """Runs blocking functions outside the event loop."""
+    """Runs blocking functions outside the event loop.
+
+    All threads are there from the beginning. The pool would add them one at a time, whenever no
+    other has come back yet: a server would go on growing by single threads for hours, which nobody
+    could tell from threads that it loses.
+    """
 
     def __init__(self, count: int, name: str) -> None:
         self._executor = ThreadPoolExecutor(count, thread_name_prefix=name)
+        all_there = threading.Barrier(count)
+        for _ in range(count):
+            self._executor.submit(all_there.wait)
+
+    def run_what_has_no_pool(self) -> None:
+        """Takes what asyncio.to_thread gets in this loop, which adds threads of its own otherwise."""
+        asyncio.get_running_loop().set_default_executor(self._executor)
 
     async def run(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Returns the function's result; waits for a free thread if need be.

@@ -38,6 +38,27 @@ async def turns() -> None:
         await asyncio.sleep(0)
 
 
+def names_of(prefix: str) -> set[str]:
+    return {thread.name for thread in threading.enumerate() if thread.name.startswith(prefix)}
+
+
+async def test_no_thread_is_added_later() -> None:
+    pool = Threads(3, "filled")
+    there = names_of("filled")
+    pool.run_what_has_no_pool()
+    gates = [Gate() for _ in range(5)]
+    callers = [asyncio.create_task(pool.run(gate)) for gate in gates[:4]]
+    callers.append(asyncio.create_task(asyncio.to_thread(gates[4])))
+    await turns()
+    for gate in gates:
+        gate.may_end.set()
+    assert await asyncio.gather(*callers) == [1] * 5
+    assert len(there) == 3
+    assert names_of("filled") == there
+    assert not names_of("asyncio")
+    pool.close()
+
+
 async def test_results_and_errors_come_back(threads: Threads) -> None:
     assert await threads.run(divmod, 7, 2) == (3, 1)
     assert await threads.run(sorted, [2, 1], reverse=True) == [2, 1]

@@ -106,6 +106,7 @@ class Front:
 
     async def run(self) -> None:
         """Carries out orders until the line ends."""
+        self._threads.run_what_has_no_pool()
         orders = Orders(
             self._link,
             in_turn={
