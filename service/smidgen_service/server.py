@@ -11,6 +11,8 @@ import signal
 import sqlite3
 from typing import Protocol
 
+import uvloop
+
 from smidgen_service.application import Application
 from smidgen_service.data_dir import DataDir, DataDirIncompleteError, DataDirInUseError
 from smidgen_service.jobs.sandbox import layers
@@ -69,7 +71,7 @@ def serve(settings: Settings) -> int:
     try:
         with data_dir.locked():
             data_dir.check_complete()
-            asyncio.run(_run(settings, data_dir))
+            uvloop.run(_run(settings, data_dir))
     except (
         DataDirInUseError,
         DataDirIncompleteError,
