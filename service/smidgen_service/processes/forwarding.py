@@ -61,10 +61,9 @@ Terms = Callable[[Context], Mapping[str, Any]]
 
 def _unary_unary(method: Any, terms: Terms) -> Callable[..., Any]:
     async def forward(request: bytes, context: Context) -> Any:
-        try:
-            return await method(request, **terms(context))
-        except aio.AioRpcError as error:
-            return await _end(error, context)
+        call = method(request, **terms(context))
+        async with _handed_on(call, context):
+            return await call
 
     return forward
 
@@ -72,13 +71,9 @@ def _unary_unary(method: Any, terms: Terms) -> Callable[..., Any]:
 def _unary_stream(method: Any, terms: Terms) -> Callable[..., Any]:
     async def forward(request: bytes, context: Context) -> AsyncIterator[Any]:
         call = method(request, **terms(context))
-        try:
+        async with _handed_on(call, context):
             async for response in call:
                 yield response
-        except aio.AioRpcError as error:
-            await _end(error, context)
-        finally:
-            call.cancel()
 
     return forward
 
@@ -86,13 +81,8 @@ def _unary_stream(method: Any, terms: Terms) -> Callable[..., Any]:
 def _stream_unary(method: Any, terms: Terms) -> Callable[..., Any]:
     async def forward(messages: AsyncIterator[bytes], context: Context) -> Any:
         call = method(**terms(context))
-        try:
-            async with _sending(messages, call):
-                return await call
-        except aio.AioRpcError as error:
-            return await _end(error, context)
-        finally:
-            call.cancel()
+        async with _handed_on(call, context), _sending(messages, call):
+            return await call
 
     return forward
 
@@ -100,16 +90,22 @@ def _stream_unary(method: Any, terms: Terms) -> Callable[..., Any]:
 def _stream_stream(method: Any, terms: Terms) -> Callable[..., Any]:
     async def forward(messages: AsyncIterator[bytes], context: Context) -> AsyncIterator[Any]:
         call = method(**terms(context))
-        try:
-            async with _sending(messages, call):
-                async for response in call:
-                    yield response
-        except aio.AioRpcError as error:
-            await _end(error, context)
-        finally:
-            call.cancel()
+        async with _handed_on(call, context), _sending(messages, call):
+            async for response in call:
+                yield response
 
     return forward
+
+
+@asynccontextmanager
+async def _handed_on(call: Any, context: Context) -> AsyncIterator[None]:
+    """Ends the client's call as the one to the control process ends, and that with the block."""
+    try:
+        yield
+    except aio.AioRpcError as error:
+        await _end(error, context)
+    finally:
+        call.cancel()
 
 
 @asynccontextmanager
