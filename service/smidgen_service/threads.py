@@ -29,7 +29,7 @@ class Threads:
             self._executor.submit(all_there.wait)
 
     def run_what_has_no_pool(self) -> None:
-        """Takes what asyncio.to_thread gets in this loop, which adds threads of its own otherwise."""
+        """Takes what asyncio.to_thread gets in this loop, which adds threads for it otherwise."""
         asyncio.get_running_loop().set_default_executor(self._executor)
 
     async def run(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
