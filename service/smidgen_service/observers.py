@@ -13,7 +13,8 @@ from smidgen_service.metrics import Metrics
 from smidgen_service.security.principals import CALLER
 from smidgen_service.surroundings import Call, Method, Watch
 
-MOST_LOGGED_PER_SECOND = 100
+MOST_LOGGED_PER_SECOND = 10
+"""Lines about calls that are like many others. One takes as long as a short call does itself."""
 _MANY = frozenset(
     (
         grpc.StatusCode.OK,
