@@ -14,7 +14,6 @@ from smidgen.v1 import (
     dataset_service_pb2,
     dataset_service_pb2_grpc,
     inference_service_pb2,
-    inference_service_pb2_grpc,
     job_service_pb2,
     job_service_pb2_grpc,
     model_service_pb2,
@@ -107,8 +106,11 @@ def register_inference(
 ) -> None:
     """Adds the services that infer."""
     server = cast(aio.Server, registry)
-    inference_service_pb2_grpc.add_InferenceServiceServicer_to_server(
-        InferenceServicer(inference), server
+    add_service(
+        inference_service_pb2.DESCRIPTOR.services_by_name["InferenceService"],
+        InferenceServicer(inference),
+        server,
+        encoded={"Infer"},
     )
     add_service(
         open_inference_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"],

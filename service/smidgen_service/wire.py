@@ -80,6 +80,24 @@ def fields(
         position = value_end
 
 
+def only_field(
+    message: bytes, wanted: int, start: int = 0, end: int | None = None
+) -> tuple[int, int] | None:
+    """Returns where the value of a field begins and ends, None unless there is exactly one.
+
+    Args:
+        message: The bytes.
+        wanted: The key of the field: 8 times its number, and its wire type.
+        start: Where the fields begin.
+        end: Where they end; None for the end of the bytes.
+
+    Raises:
+        InvalidArgumentError: they are no fields.
+    """
+    found = [value for key, _, *value in fields(message, start, end) if key == wanted]
+    return (found[0][0], found[0][1]) if len(found) == 1 else None
+
+
 def encoded(value: int) -> bytes:
     """Returns a number as 7 bits a byte, least significant first."""
     found = bytearray()
@@ -88,6 +106,11 @@ def encoded(value: int) -> bytes:
         value >>= 7
     found.append(value)
     return bytes(found)
+
+
+def with_size(value: bytes) -> bytes:
+    """Returns the bytes of a field of bytes behind its key."""
+    return encoded(len(value)) + value
 
 
 def _varint(data: bytes, position: int, stop: int) -> tuple[int, int]:

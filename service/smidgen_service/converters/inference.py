@@ -2,13 +2,60 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from functools import lru_cache
+
+from google.protobuf.message import DecodeError
+
 from smidgen.errors import InvalidTensorError
 from smidgen.v1 import inference_service_pb2 as pb
 from smidgen_service import names
-from smidgen_service.converters.scalars import fill_duration
-from smidgen_service.converters.tensors import check_count, fill_tensor, tensors_from_message
+from smidgen_service.converters.heads import Heads
+from smidgen_service.converters.scalars import encoded_duration
+from smidgen_service.converters.tensors import check_count, tensor_head, tensors_from_message
+from smidgen_service.errors import InvalidArgumentError, malformed_message
 from smidgen_service.handlers.images import RawImages
 from smidgen_service.handlers.inference import InferenceAnswer, InferenceRequest
+from smidgen_service.wire import BYTES, check_field_count, encoded, only_field, with_size
+
+_INPUTS_KEY = 2 << 3 | BYTES  # of InferRequest
+_DATA_KEY = 4 << 3 | BYTES  # of Tensor
+_DATA_TAG = encoded(_DATA_KEY)
+# Of InferResponse.
+_OUTPUTS_TAG = encoded(2 << 3 | BYTES)
+_QUEUE_TIME_TAG = encoded(4 << 3 | BYTES)
+_COMPUTE_TIME_TAG = encoded(5 << 3 | BYTES)
+
+
+class InferRequests:
+    """Reads requests of Infer, at once those that differ from an earlier one by values alone."""
+
+    def __init__(self) -> None:
+        self._heads: Heads[InferenceRequest] = Heads()
+
+    def read(self, message: bytes) -> InferenceRequest:
+        """Returns the request that an encoded message is.
+
+        Raises:
+            InvalidArgumentError: it is no message, or one of too many fields; otherwise as
+                inference_request.
+            InvalidTensorError: as inference_request.
+        """
+        found = self._heads.find(message)
+        if found is not None:
+            request, values = found
+            return request.with_values(values)
+        request = inference_request(_parsed(message))
+        if len(request.inputs) == 1:
+            self._remember(message, request)
+        return request
+
+    def _remember(self, message: bytes, request: InferenceRequest) -> None:
+        with suppress(InvalidArgumentError):  # it has groups, which protobuf skips
+            tensor = only_field(message, _INPUTS_KEY)
+            values = None if tensor is None else only_field(message, _DATA_KEY, *tensor)
+            if values is not None:
+                self._heads.remember(message, *values, request.with_values(b""))
 
 
 def inference_request(message: pb.InferRequest) -> InferenceRequest:
@@ -44,11 +91,31 @@ def _images(message: pb.InferRequest) -> RawImages | None:
     return RawImages(tuple(message.images), pixels)
 
 
-def answer_to_message(answer: InferenceAnswer) -> pb.InferResponse:
-    """Returns an answer as a message."""
-    message = pb.InferResponse(model_version=answer.model_version, isa=answer.isa)
+def answer_to_bytes(answer: InferenceAnswer) -> bytes:
+    """Returns an encoded InferResponse; its fields may stand in any order."""
+    pieces: list[bytes | memoryview] = [
+        _answer_head(answer.model_version, answer.isa),
+        _QUEUE_TIME_TAG,
+        with_size(encoded_duration(answer.queue_s)),
+        _COMPUTE_TIME_TAG,
+        with_size(encoded_duration(answer.compute_s)),
+    ]
     for tensor in answer.outputs:
-        fill_tensor(message.outputs.add(), tensor)
-    fill_duration(message.queue_time, answer.queue_s)
-    fill_duration(message.compute_time, answer.compute_s)
-    return message
+        head = tensor_head(tensor.name, tensor.dtype, tensor.shape)
+        data_bytes = encoded(len(tensor.data))
+        size = len(head) + 1 + len(data_bytes) + len(tensor.data)
+        pieces += (_OUTPUTS_TAG, encoded(size), head, _DATA_TAG, data_bytes, tensor.data)
+    return b"".join(pieces)
+
+
+@lru_cache(maxsize=256)
+def _answer_head(model_version: str, isa: str) -> bytes:
+    return pb.InferResponse(model_version=model_version, isa=isa).SerializeToString()
+
+
+def _parsed(data: bytes) -> pb.InferRequest:
+    check_field_count(data, pb.InferRequest.DESCRIPTOR)
+    try:
+        return pb.InferRequest.FromString(data)
+    except DecodeError:
+        raise malformed_message() from None

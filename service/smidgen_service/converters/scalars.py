@@ -10,6 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from smidgen_service import names
 from smidgen_service.store.idempotency import RequestKey
+from smidgen_service.wire import encoded
 
 
 def timestamp(time_us: int) -> Timestamp:
@@ -21,14 +22,14 @@ def timestamp(time_us: int) -> Timestamp:
 
 def duration(seconds: float) -> Duration:
     """Returns seconds, none or more, as a Duration, to the nanosecond."""
-    message = Duration()
-    fill_duration(message, seconds)
-    return message
+    whole, nanos = divmod(round(seconds * 1e9), 1_000_000_000)
+    return Duration(seconds=whole, nanos=nanos)
 
 
-def fill_duration(message: Duration, seconds: float) -> None:
-    """Makes a Duration that of seconds, none or more, to the nanosecond."""
-    message.seconds, message.nanos = divmod(round(seconds * 1e9), 1_000_000_000)
+def encoded_duration(seconds: float) -> bytes:
+    """Returns the bytes of that Duration, made faster than the message."""
+    whole, nanos = divmod(round(seconds * 1e9), 1_000_000_000)
+    return b"\x08" + encoded(whole) + b"\x10" + encoded(nanos)
 
 
 def body_sha256(message: Message) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from smidgen.errors import InvalidTensorError
 from smidgen.tensor_spec import TensorSpec
@@ -47,12 +48,12 @@ def check_count(entries: Sequence[object], *, field: str) -> None:
         )
 
 
-def fill_tensor(message: tensor_pb2.Tensor, tensor: RawTensor) -> None:
-    """Fills an empty message with a tensor: one of its own would be copied into another one."""
-    message.name = tensor.name
-    message.data_type = _DATA_TYPES[tensor.dtype]
-    message.shape.extend(tensor.shape)
-    message.data = bytes(tensor.data)  # bytes already, and then not copied
+@lru_cache(maxsize=1024)
+def tensor_head(name: str, dtype: str, shape: tuple[int, ...]) -> bytes:
+    """Returns an encoded tensor up to its data."""
+    return tensor_pb2.Tensor(
+        name=name, data_type=_DATA_TYPES[dtype], shape=shape
+    ).SerializeToString()
 
 
 def spec_to_message(spec: TensorSpec) -> tensor_pb2.TensorSpec:

@@ -34,7 +34,7 @@ from smidgen_service.handlers.engines import EngineCache
 from smidgen_service.handlers.images import ImageInputs, RawImages
 from smidgen_service.handlers.joining import Asked, Run
 from smidgen_service.handlers.run_times import RunTimes
-from smidgen_service.handlers.tensors import RawTensor, check_tensors
+from smidgen_service.handlers.tensors import RawTensor
 from smidgen_service.handlers.versions import Served, VersionResolver
 from smidgen_service.names import VersionChoice
 from smidgen_service.quotas import Quotas
@@ -63,6 +63,19 @@ class InferenceRequest:
     output_names: Sequence[str]
     images: RawImages | None = None
     class_counts: Mapping[str, int] = field(default_factory=dict)
+
+    def with_values(self, data: bytes | memoryview) -> InferenceRequest:
+        """Returns the same request of one input with other values."""
+        (given,) = self.inputs
+        tensor = RawTensor(given.name, given.dtype, given.shape, data)
+        return InferenceRequest(
+            self.model_id,
+            self.version,
+            (tensor,),
+            self.output_names,
+            self.images,
+            self.class_counts,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +148,7 @@ class InferenceHandler:
         # Names, types and lengths are looked at before the request may take a place.
         arrays: Arrays = {}
         if request.images is None:
-            arrays = check_tensors(request.inputs, served.record.inputs)
+            arrays = served.layouts.arrays(request.inputs)
         wanted = Wanted(
             request.output_names or served.output_names,
             request.class_counts,

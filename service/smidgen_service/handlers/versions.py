@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from smidgen_service import names
 from smidgen_service.errors import FailedPreconditionError
 from smidgen_service.handlers.batching import BatchLimits, BatchPolicy
+from smidgen_service.handlers.layouts import KnownLayouts
 from smidgen_service.inference_series import VersionSeries
 from smidgen_service.metrics import Metrics
 from smidgen_service.names import VersionChoice
@@ -67,6 +68,7 @@ class Served:
         series: What is counted of its requests.
         limits: How its requests are joined; None where they are not.
         output_names: All of them, in the model's order.
+        layouts: Those of tensors that are known to fit its inputs.
     """
 
     record: VersionRecord
@@ -75,6 +77,7 @@ class Served:
     series: VersionSeries
     limits: BatchLimits | None
     output_names: tuple[str, ...]
+    layouts: KnownLayouts
 
 
 class VersionResolver:
@@ -126,4 +129,5 @@ class VersionResolver:
             series=self._metrics.of_version(label, record.version),
             limits=self._batching.of(record.model_id, record.inputs, record.outputs),
             output_names=tuple(spec.name for spec in record.outputs),
+            layouts=KnownLayouts(record.inputs),
         )

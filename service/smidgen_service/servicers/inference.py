@@ -6,22 +6,21 @@ from typing import Any
 
 from grpc import aio
 
-from smidgen.v1 import inference_service_pb2 as pb
-from smidgen.v1 import inference_service_pb2_grpc
-from smidgen_service.converters.inference import answer_to_message, inference_request
+from smidgen_service.converters.inference import InferRequests, answer_to_bytes
 from smidgen_service.handlers.inference import InferenceHandler
 
 Context = aio.ServicerContext[Any, Any]
 
 
-class InferenceServicer(inference_service_pb2_grpc.InferenceServiceServicer):
-    """Runs converted models."""
+class InferenceServicer:
+    """Runs converted models. Takes and returns encoded messages."""
 
     def __init__(self, handler: InferenceHandler) -> None:
         self._handler = handler
+        self._requests = InferRequests()
 
-    async def Infer(self, request: pb.InferRequest, context: Context) -> pb.InferResponse:
+    async def Infer(self, request: bytes, context: Context) -> bytes:
         """Runs one request."""
         deadline_s = context.time_remaining()
-        answer = await self._handler.infer(inference_request(request), deadline_s=deadline_s)
-        return answer_to_message(answer)
+        answer = await self._handler.infer(self._requests.read(request), deadline_s=deadline_s)
+        return answer_to_bytes(answer)

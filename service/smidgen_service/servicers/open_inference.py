@@ -25,6 +25,8 @@ from smidgen_service.converters.open_inference.repository import (
     loading_words,
 )
 from smidgen_service.converters.open_inference.requests import (
+    InferCall,
+    KnownCalls,
     RawRequest,
     infer_call,
     model_id_of,
@@ -71,6 +73,7 @@ class OpenInferenceServicer:
         self._repository = repository
         self._threads = threads
         self._lifecycle = lifecycle
+        self._known = KnownCalls()
 
     async def ServerLive(
         self, request: pb.ServerLiveRequest, context: Context
@@ -126,7 +129,10 @@ class OpenInferenceServicer:
 
     async def ModelInfer(self, request: bytes, context: Context) -> bytes:
         """Runs one request."""
-        return await self._infer(parse_request(request), context, is_in_stream=False)
+        call = self._known.find(request)
+        if call is None:
+            call = await self._new_call(request, parse_request(request))
+        return await self._infer(call, context, is_in_stream=False)
 
     async def ModelStreamInfer(
         self, request_iterator: AsyncIterator[bytes], context: Context
@@ -137,9 +143,12 @@ class OpenInferenceServicer:
         async def answer(request: bytes) -> bytes:
             request_id = ""
             try:
-                raw = parse_request(request)
-                request_id = raw.message.id
-                return await self._infer(raw, context, is_in_stream=True)
+                call = self._known.find(request)
+                if call is None:
+                    raw = parse_request(request)
+                    request_id = raw.message.id
+                    call = await self._new_call(request, raw)
+                return await self._infer(call, context, is_in_stream=True)
             except Exception as found:  # whatever it is, the stream goes on
                 if ends_at_failure:
                     raise
@@ -219,9 +228,14 @@ class OpenInferenceServicer:
         with tritons_words(), self._lifecycle.watch():
             yield
 
-    async def _infer(self, raw: RawRequest, context: Context, *, is_in_stream: bool) -> bytes:
+    async def _new_call(self, data: bytes, raw: RawRequest) -> InferCall:
         with tritons_words(raw.message.model_name):
             call = await self._threads.run(infer_call, raw) if raw.is_long else infer_call(raw)
+        self._known.remember(data, call)
+        return call
+
+    async def _infer(self, call: InferCall, context: Context, *, is_in_stream: bool) -> bytes:
+        with tritons_words(call.model_name):
             limits = (context.time_remaining(), call.timeout_s)
             deadline_s = min((limit for limit in limits if limit is not None), default=None)
             answer = await self._inference.infer(call.request, deadline_s=deadline_s)

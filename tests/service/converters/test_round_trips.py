@@ -8,6 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from google.protobuf.duration_pb2 import Duration
+from hypothesis import given
+from hypothesis import strategies as st
 
 from smidgen.client.reports import decode_report
 from smidgen.client.requests import encode_precision, encode_preprocessing, encode_qat_config
@@ -52,7 +54,6 @@ from smidgen.report import (
 )
 from smidgen.tensor_spec import TensorSpec
 from smidgen.v1 import (
-    inference_service_pb2,
     job_service_pb2,
     precision_pb2,
     preprocessing_pb2,
@@ -65,11 +66,11 @@ from smidgen_service.converters.preprocessing import (
     preprocessing_from_message,
 )
 from smidgen_service.converters.reports import report_to_message
-from smidgen_service.converters.scalars import duration, fill_duration, request_key, timestamp
+from smidgen_service.converters.scalars import duration, encoded_duration, request_key, timestamp
 from smidgen_service.converters.tensors import (
-    fill_tensor,
     spec_from_message,
     spec_to_message,
+    tensor_head,
     tensors_from_message,
 )
 from smidgen_service.errors import InvalidArgumentError
@@ -87,20 +88,18 @@ from smidgen_service.store.records import (
 @pytest.mark.parametrize("dtype", ["float32", "uint8", "int8", "int32", "int64"])
 def test_tensors_round_trip(dtype: str) -> None:
     tensor = raw_tensor("x", np.arange(6).reshape(2, 3).astype(dtype))
-    message = tensor_pb2.Tensor()
-    fill_tensor(message, tensor)
+    message = tensor_pb2.Tensor.FromString(tensor_head(tensor.name, tensor.dtype, tensor.shape))
+    message.data = bytes(tensor.data)
     assert tensors_from_message([message]) == (tensor,)
     spec = TensorSpec("x", dtype, (None, 3))
     assert spec_from_message(spec_to_message(spec)) == spec
 
 
-def test_times_of_nothing_are_there() -> None:
-    message = inference_service_pb2.InferResponse()
-    fill_duration(message.queue_time, 0.0)
-    fill_duration(message.compute_time, 1.25)
-    assert message.HasField("queue_time")
-    assert message.queue_time == Duration()
-    assert message.compute_time == duration(1.25) == Duration(seconds=1, nanos=250_000_000)
+@given(st.floats(0, 1e9))
+def test_encoded_durations_are_those_of_protobuf(seconds: float) -> None:
+    assert Duration.FromString(encoded_duration(seconds)) == duration(seconds)
+    assert duration(seconds).ToNanoseconds() == round(seconds * 1e9)
+    assert duration(1.25) == Duration(seconds=1, nanos=250_000_000)
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from smidgen_service.handlers.batching import BatchLimits
 from smidgen_service.handlers.engines import EngineCache, EngineLimits
 from smidgen_service.handlers.images import ImageInputs, RawImages
 from smidgen_service.handlers.inference import InferenceHandler, InferenceRequest
+from smidgen_service.handlers.layouts import KnownLayouts
 from smidgen_service.handlers.run_times import RunTimes
 from smidgen_service.handlers.tensors import raw_tensor
 from smidgen_service.handlers.versions import Served, VersionResolver
@@ -62,6 +63,7 @@ class Versions:
                 series=metrics.of_version(model_id, 1),
                 limits=limits,
                 output_names=("y",),
+                layouts=KnownLayouts(SPECS),
             )
             for model_id, digest in digests.items()
         }

@@ -9,6 +9,7 @@ from google.protobuf.message import DecodeError
 
 from smidgen.errors import InvalidTensorError
 from smidgen_service import names
+from smidgen_service.converters.heads import Heads
 from smidgen_service.converters.open_inference.contents import (
     datatype_of,
     explicit_contents,
@@ -21,7 +22,7 @@ from smidgen_service.converters.open_inference.parameters import (
     refuse_shared_memory,
     timeout_s,
 )
-from smidgen_service.converters.open_inference.wire import split_raw_contents
+from smidgen_service.converters.open_inference.wire import only_raw_contents, split_raw_contents
 from smidgen_service.converters.tensors import check_count
 from smidgen_service.errors import InvalidArgumentError, NotFoundError, malformed_message
 from smidgen_service.handlers.images import RawImages
@@ -68,6 +69,32 @@ class InferCall:
     model_name: str
     id: str
     timeout_s: float | None
+
+    def with_values(self, data: bytes | memoryview) -> InferCall:
+        """Returns the same call of one input with other values."""
+        return InferCall(self.request.with_values(data), self.model_name, self.id, self.timeout_s)
+
+
+class KnownCalls:
+    """Calls of one input that differ from an earlier one by their raw contents alone."""
+
+    def __init__(self) -> None:
+        self._heads: Heads[InferCall] = Heads()
+
+    def find(self, data: bytes) -> InferCall | None:
+        """Returns the call that an encoded ModelInferRequest is, if one like it was remembered."""
+        found = self._heads.find(data)
+        return None if found is None else found[0].with_values(found[1])
+
+    def remember(self, data: bytes, call: InferCall) -> None:
+        """Notes what an encoded ModelInferRequest says.
+
+        Those with an id are like no other one.
+        """
+        if len(call.request.inputs) == 1 and not call.id:
+            contents = only_raw_contents(data)
+            if contents is not None:
+                self._heads.remember(data, *contents, call.with_values(b""))
 
 
 def parse_request(data: bytes) -> RawRequest:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from smidgen_service.errors import InvalidArgumentError, TooLargeError
-from smidgen_service.wire import BYTES, MOST_FIELDS, encoded, fields
+from smidgen_service.wire import BYTES, MOST_FIELDS, encoded, fields, only_field
 
 MOST_HEAD_BYTES = 4 << 20
 """Bytes of a request beside its raw contents: what protobuf parses, value by value."""
@@ -50,17 +50,26 @@ def split_raw_contents(message: bytes) -> tuple[bytes, list[memoryview]]:
     return b"".join(kept), contents
 
 
+def only_raw_contents(message: bytes) -> tuple[int, int] | None:
+    """Returns where the raw_input_contents of a ModelInferRequest begin and end, if it has one.
+
+    Raises:
+        InvalidArgumentError: the bytes are no message.
+    """
+    return only_field(message, _RAW_INPUT_CONTENTS_KEY)
+
+
 def join_raw_contents(
-    head: bytes, contents: Sequence[bytes | memoryview], *, is_in_stream: bool
+    heads: Sequence[bytes], contents: Sequence[bytes | memoryview], *, is_in_stream: bool
 ) -> bytes:
     """Returns a ModelInferResponse with raw_output_contents, or the one of a stream that holds it.
 
     Args:
-        head: The response without them.
+        heads: The response without them, in pieces.
         contents: The raw contents.
         is_in_stream: Whether it becomes the infer_response of a ModelStreamInferResponse.
     """
-    pieces: list[bytes | memoryview] = [head]
+    pieces: list[bytes | memoryview] = [*heads]
     for content in contents:
         pieces += (encoded(_RAW_OUTPUT_CONTENTS_KEY), encoded(len(content)), content)
     if is_in_stream:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from smidgen.errors import InvalidTensorError, SmidgenError
 from smidgen.tensor_spec import TensorSpec
 from smidgen_service.converters.open_inference.datatypes import BY_NAME, TABLE
 from smidgen_service.converters.open_inference.requests import (
+    KnownCalls,
     infer_call,
     parse_request,
     version_of,
@@ -246,3 +248,59 @@ def test_other_versions_are_refused(text: str) -> None:
     with pytest.raises(SmidgenError) as caught:
         version_of(text)
     assert caught.value.reason == "INVALID_VERSION"
+
+
+def meaning(known: KnownCalls, data: bytes) -> Any:
+    """Returns what a message says with its values as bytes, or how it was refused."""
+    try:
+        found = known.find(data)
+        if found is None:
+            found = call_bytes(data)
+            known.remember(data, found)
+    except SmidgenError as error:
+        return error.reason, error.message
+    inputs = tuple(replace(tensor, data=bytes(tensor.data)) for tensor in found.request.inputs)
+    return replace(found, request=replace(found.request, inputs=inputs))
+
+
+@settings(max_examples=300)
+@given(
+    contents=st.lists(st.binary(min_size=8, max_size=8), min_size=1, max_size=2),
+    request_id=st.sampled_from(["", "7"]),
+    index=st.integers(0, 10_000),
+    value=st.integers(0, 255),
+)
+def test_known_calls_mean_what_new_ones_do(
+    contents: list[bytes], request_id: str, index: int, value: int
+) -> None:
+    message = request("FP32", (1, 2))
+    message.model_name, message.id = "a-model-with-a-longer-name", request_id
+    message.outputs.add(name="y").parameters["classification"].int64_param = 2
+    message.parameters["timeout"].int64_param = 5_000_000
+    message.raw_input_contents.extend(contents)
+    data = message.SerializeToString()
+    known = KnownCalls()
+    meaning(known, data)
+    changed = bytearray(data)
+    changed[index % len(data)] = value
+    assert meaning(known, bytes(changed)) == meaning(KnownCalls(), bytes(changed))
+
+
+def test_a_call_of_known_form_is_not_parsed_again() -> None:
+    message = request("FP32", (1, 2))
+    message.model_name = "a-model-with-a-longer-name"
+    message.raw_input_contents.append(b"12345678")
+    known = KnownCalls()
+    known.remember(message.SerializeToString(), call(message))
+    message.raw_input_contents[0] = b"abcdefgh"
+    data = message.SerializeToString()
+    found = known.find(data)
+    assert found is not None
+    (tensor,) = found.request.inputs
+    assert isinstance(tensor.data, memoryview)
+    assert tensor.data.obj is data
+    assert meaning(known, data) == meaning(KnownCalls(), data)
+    # The id of a request is its own.
+    message.id = "1"
+    known.remember(message.SerializeToString(), call(message))
+    assert known.find(message.SerializeToString()) is None

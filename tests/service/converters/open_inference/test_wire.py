@@ -77,9 +77,10 @@ def test_joined_answers_are_what_protobuf_writes(
     expected.CopyFrom(head)
     expected.raw_output_contents.extend(contents)
     encoded = head.SerializeToString()
-    joined = join_raw_contents(encoded, contents, is_in_stream=False)
+    pieces = [encoded[: len(contents)], encoded[len(contents) :]]
+    joined = join_raw_contents(pieces, contents, is_in_stream=False)
     assert pb.ModelInferResponse.FromString(joined) == expected
-    joined = join_raw_contents(encoded, contents, is_in_stream=True)
+    joined = join_raw_contents(pieces, contents, is_in_stream=True)
     in_stream = pb.ModelStreamInferResponse.FromString(joined)
     assert in_stream.infer_response == expected
     assert in_stream.error_message == ""
