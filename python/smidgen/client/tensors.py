@@ -32,6 +32,9 @@ ELEMENT_TYPES: Mapping[pb.DataType.ValueType, np.dtype[Any]] = MappingProxyType(
 )
 """How numpy stores each element type of the wire."""
 
+UNKNOWN_TYPE = "?"
+"""Stands for an element type that is not in that table."""
+
 _DATA_TYPES = {dtype: data_type for data_type, dtype in ELEMENT_TYPES.items()}
 _TYPE_NAMES = ", ".join(dtype.name for dtype in ELEMENT_TYPES.values())
 
@@ -127,10 +130,15 @@ def encode_spec(spec: TensorSpec) -> pb.TensorSpec:
 
 
 def decode_spec(spec: pb.TensorSpec) -> TensorSpec:
-    """Reads a spec from the wire. Raises: KeyError for an unknown data type."""
+    """Reads a spec from the wire.
+
+    Datasets may have values of types that no tensor on the wire has, float64 for one; a newer
+    server may know more of them. Their dtype is UNKNOWN_TYPE.
+    """
+    dtype = ELEMENT_TYPES.get(spec.data_type)
     return TensorSpec(
         name=spec.name,
-        dtype=ELEMENT_TYPES[spec.data_type].name,
+        dtype=UNKNOWN_TYPE if dtype is None else dtype.name,
         shape=tuple(None if extent < 0 else extent for extent in spec.shape),
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from smidgen.cli.views import report_view
+from smidgen.cli.views import report_view, specs
 from smidgen.measured import LayerSensitivity, SensitivityReport
 from smidgen.report import (
     NodeReport,
@@ -13,6 +13,7 @@ from smidgen.report import (
     PrecisionTrial,
     QuantizationReport,
 )
+from smidgen.v1 import tensor_pb2
 
 
 def _shown(report: QuantizationReport) -> str:
@@ -20,6 +21,11 @@ def _shown(report: QuantizationReport) -> str:
     with console.capture() as capture:
         console.print(report_view(report))
     return capture.get()
+
+
+def test_a_type_that_has_no_name_on_the_wire_is_shown_as_such() -> None:
+    message = tensor_pb2.TensorSpec(name="inputs", shape=[-1, 8, 8])  # of float64
+    assert specs([message]) == "inputs ? [?, 8, 8]"
 
 
 def test_measured_layers_have_their_module_paths_and_one_program_is_one() -> None:

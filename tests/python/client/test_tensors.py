@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -8,6 +10,7 @@ from hypothesis.extra import numpy as npst
 
 from smidgen.client.tensors import (
     ELEMENT_TYPES,
+    UNKNOWN_TYPE,
     decode_spec,
     decode_tensor,
     decode_tensors,
@@ -107,3 +110,9 @@ def test_specs_survive_the_wire(dtype: str) -> None:
     spec = TensorSpec("x", dtype, (None, 3))
     assert list(encode_spec(spec).shape) == [-1, 3]
     assert decode_spec(encode_spec(spec)) == spec
+
+
+@pytest.mark.parametrize("data_type", [pb.DATA_TYPE_UNSPECIFIED, 99])
+def test_a_spec_of_an_unknown_type_can_be_read(data_type: Any) -> None:
+    message = pb.TensorSpec(name="inputs", data_type=data_type, shape=[-1, 3])
+    assert decode_spec(message) == TensorSpec("inputs", UNKNOWN_TYPE, (None, 3))
