@@ -45,7 +45,7 @@ demo: $(INSTALLED) ## Train, calibrate, quantize and serve a real model, and sho
 test: test-native test-python ## Run all tests
 
 test-python: $(INSTALLED)
-	$(BIN)/python $(COVERAGE) -m pytest --numprocesses $(JOBS) --dist loadfile $(PYTEST_FLAGS)
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile $(PYTEST_FLAGS)
 
 # The tests join the build that the engine was installed from, so that nothing is compiled a second time.
 test-native: $(INSTALLED)
@@ -87,15 +87,16 @@ lint: $(INSTALLED)
 	$(BIN)/python tools/check_includes.py
 	find csrc tests/csrc \( -name '*.cc' -o -name '*.h' -o -name '*.inc' \) -print0 | xargs -0 $(BIN)/clang-format --dry-run --Werror
 
+REACH := build/reach
 CHECKS := test-native covered lint fuzz sanitize demo
 check: setup $(VENV)/.fuzz ## Run all that CI runs: lint, types, fuzzing, sanitizers, all tests with coverage, the demo
 	$(MAKE) --jobs $(LANES) --output-sync=target $(CHECKS)
 
 # After the native tests, as one of these tests builds a wheel from the same objects.
 covered: test-native
-	$(BIN)/python -m coverage erase
-	$(MAKE) test-python COVERAGE="-m coverage run"
-	$(BIN)/python -m coverage combine --quiet
+	$(BIN)/python -m tools.reach prepare $(REACH) python/smidgen service/smidgen_service
+	REACH_FOLDER=$(CURDIR)/$(REACH) $(MAKE) test-python
+	$(BIN)/python -m tools.reach report $(REACH)
 	$(BIN)/python -m coverage report --skip-covered
 	$(BIN)/python tools/check_coverage.py
 

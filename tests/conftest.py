@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import os
 
-from coverage import Coverage
 from hypothesis import HealthCheck, settings
-
-from tests.untraced import untraced
 
 # Before anything imports torch: several processes share the cores during the tests, and threads
 # that spin while they wait would take the cores from each other.
@@ -21,22 +18,3 @@ settings.register_profile(
     "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("any machine")
-
-
-def pytest_configure() -> None:
-    """Keeps coverage from following torch where it exports a net: it takes most of many tests."""
-    if Coverage.current() is not None and "PYTEST_XDIST_WORKER" in os.environ:
-        import torch.export  # noqa: PLC0415 - only in processes that measure and run tests
-
-        torch.export.export = untraced(torch.export.export)
-
-
-def pytest_sessionfinish() -> None:
-    """Keeps what a worker of xdist measured before it ends, which may be killed as it does.
-
-    The process that hands out the tests runs none of them: it has measured nothing, and coverage
-    warns of that.
-    """
-    measured = Coverage.current()
-    if measured is not None and "PYTEST_XDIST_WORKER" in os.environ:
-        measured.save()

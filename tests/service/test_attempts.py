@@ -15,7 +15,6 @@ from tests.service.running_server import RunningServer, ending, start_server
 from tests.service.test_restart import children, is_alive, prepare
 from tests.service.test_resuming import CONFIG, STEPS
 from tests.service.test_uploads import wait_until
-from tests.untraced import untraced_environment
 
 SMALL = "models/small"
 SILENCE_S = 8
@@ -46,7 +45,7 @@ def test_training_outlives_a_stopped_worker_and_two_servers(
     tmp_path: Path, model_file: bytes, dataset: bytes, images: np.ndarray
 ) -> None:
     store = tmp_path / "store"
-    server = start_server(store, *FLAGS, environment=untraced_environment())
+    server = start_server(store, *FLAGS)
     try:
         calibration = prepare(server, model_file, dataset, images)
         job = server.train(SMALL, calibration, "datasets/train", config=CONFIG).name
@@ -56,10 +55,10 @@ def test_training_outlives_a_stopped_worker_and_two_servers(
         wait_for_attempt(server, job, 2)
         assert not is_alive(zombie)
         server.stop(signal.SIGKILL)
-        server = start_server(store, *FLAGS, environment=untraced_environment())
+        server = start_server(store, *FLAGS)
         wait_for_attempt(server, job, 3)
         assert server.stop() == 0
-        server = start_server(store, *FLAGS, environment=untraced_environment())
+        server = start_server(store, *FLAGS)
         ended = server.wait_for(job)
         assert ended.state == pb.JOB_STATE_SUCCEEDED, ended.error
         assert ended.train_qat.step_count == STEPS

@@ -19,7 +19,6 @@ from smidgen.v1 import model_service_pb2
 from smidgen.v1 import optimization_service_pb2 as optimization_pb
 from tests.service.running_server import RunningServer, ending, start_server
 from tests.service.test_restart import children, prepare
-from tests.untraced import untraced_environment
 
 SMALL = "models/small"
 PRECONDITION = grpc.StatusCode.FAILED_PRECONDITION
@@ -72,7 +71,7 @@ def test_killed_servers_and_workers_do_not_change_the_result(
 ) -> None:
     generator = random.Random(7)
     store = tmp_path / "store"
-    server = start_server(store, *FLAGS, environment=untraced_environment())
+    server = start_server(store, *FLAGS)
     try:
         calibration = prepare(server, model_file, dataset, images)
         whole = server.train(SMALL, calibration, "datasets/train", config=CONFIG).name
@@ -89,7 +88,7 @@ def test_killed_servers_and_workers_do_not_change_the_result(
                 assert interrupted.error.reason == reason
             else:
                 server.stop(signal.SIGKILL)
-                server = start_server(store, *FLAGS, environment=untraced_environment())
+                server = start_server(store, *FLAGS)
                 interrupted = get(server, job)
                 assert interrupted.error.reason == "JOB_INTERRUPTED"
             assert interrupted.state == pb.JOB_STATE_INTERRUPTED
@@ -211,7 +210,7 @@ def test_training_with_learned_ranges_goes_on_to_the_same_bytes(
         config.epochs, config.fine_tune_epochs = 20, 10
     learned.activations = optimization_pb.RANGE_SOURCE_LEARNED
     store = tmp_path / "store"
-    server = start_server(store, *FLAGS, environment=untraced_environment())
+    server = start_server(store, *FLAGS)
     try:
         calibration = prepare(server, model_file, dataset, images)
         observed, whole, job = (
@@ -227,7 +226,7 @@ def test_training_with_learned_ranges_goes_on_to_the_same_bytes(
         resume(server, job)
         wait_for_step(server, job, 80)
         server.stop(signal.SIGKILL)
-        server = start_server(store, *FLAGS, environment=untraced_environment())
+        server = start_server(store, *FLAGS)
         interrupted = get(server, job)
         assert interrupted.state == pb.JOB_STATE_INTERRUPTED
         assert interrupted.error.reason == "JOB_INTERRUPTED"

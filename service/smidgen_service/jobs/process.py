@@ -23,7 +23,7 @@ _PASSED_ON = (
     "LD_LIBRARY_PATH",
     "VIRTUAL_ENV",
     "LANG",
-    "COVERAGE_PROCESS_CONFIG",
+    "REACH_FOLDER",  # where the tests note which lines run
 )
 
 

@@ -65,7 +65,6 @@ def confined(tmp_path: Path, listener: socket.socket, *, is_confined: bool = Tru
     # What an installed package finds by itself.
     paths = (ROOT, ROOT / "python", ROOT / "service")
     environment["PYTHONPATH"] = ":".join(map(str, paths))
-    environment.pop("COVERAGE_PROCESS_CONFIG", None)
     model, other = (data_dir / name for name in places[:2])
     port = str(listener.getsockname()[1])
     ended = subprocess.run(
@@ -138,6 +137,7 @@ def test_worker_gets_the_listed_variables_alone(found: Any) -> None:
     listed = {"PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "LANG", "SMIDGEN_ISA"}
     listed |= {"OMP_NUM_THREADS", "MKL_NUM_THREADS", "OMP_WAIT_POLICY", "OPENBLAS_NUM_THREADS"}
     listed |= {"SMIDGEN_WORKER_MEMORY_BYTES", "SMIDGEN_WORKER_FILE_BYTES", "LC_CTYPE"}
+    listed |= {"REACH_FOLDER"}
     assert set(found["environment"]) <= listed
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import json
 import os
 import platform
 from collections.abc import Iterator, Mapping
@@ -19,7 +17,6 @@ OFF = "off"
 _PATHS = ("model", "trained", "path")
 _LISTS_OF_PATHS = ("paths",)
 _DATASETS = ("dataset", "evaluation")
-_COVERAGE = "COVERAGE_PROCESS_CONFIG"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +56,7 @@ def enter(scratch: Path, task: Mapping[str, Any]) -> Layers:
         limits.apply(bounds, file_count=len(files))
     # Both look at the machine by ways that are closed afterwards, and remember what they found.
     platform.uname()
-    reach = Reach(
-        hidden=hidden,
-        readable=files,
-        writable=(scratch, *_measured()),
-    )
+    reach = Reach(hidden=hidden, readable=files, writable=(scratch,))
     return Layers(landlock.restrict(reach), seccomp.restrict())
 
 
@@ -79,10 +72,3 @@ def files_of(task: Mapping[str, Any], folder: Path) -> Iterator[Path]:
         for value in values:
             if isinstance(value, str) and Path(value).is_relative_to(folder):
                 yield Path(value)
-
-
-def _measured() -> Iterator[Path]:
-    """Yields where coverage of the tests writes what it measured; nothing outside of tests."""
-    if _COVERAGE in os.environ:
-        config = json.loads(base64.b64decode(os.environ[_COVERAGE]))
-        yield Path(config["data_file"]).parent
