@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import socket
 import threading
-import time
 import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -41,6 +40,7 @@ CALLS = 200
 STREAMS = 100
 OF_ADDRESS = CALLS // 4
 HANDSHAKE_S = 1.0
+PATIENT_S = 60.0  # where the limit is not what a test is about: a busy client takes its time
 IDLE_S = 1.0
 MOST_GROWTH = 64 << 20
 LEAST_ASKED = 10
@@ -53,9 +53,20 @@ LIST = "/smidgen.v1.ModelService/ListModels"
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     running = start_server(
         tmp_path_factory.mktemp("data") / "store",
-        *("--max-connections", str(CONNECTIONS), "--handshake-seconds", str(HANDSHAKE_S)),
+        *("--max-connections", str(CONNECTIONS), "--handshake-seconds", str(PATIENT_S)),
         *("--stream-idle-seconds", str(IDLE_S), "--max-message-bytes", str(4 << 20)),
         *("--job-workers", "0", "--no-reflection", "--max-concurrent-calls", str(CALLS)),
+    )
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="module")
+def hasty_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    running = start_server(
+        tmp_path_factory.mktemp("data") / "store",
+        *("--max-connections", str(CONNECTIONS), "--handshake-seconds", str(HANDSHAKE_S)),
+        *("--job-workers", "0", "--no-reflection"),
     )
     yield running
     running.stop()
@@ -127,16 +138,14 @@ def trailers_of(connection: Http2, stream: int) -> bytes:
     return b""
 
 
-def test_silent_connections_are_closed(server: RunningServer) -> None:
-    with attack(server):
-        opened = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(200)]
-        started_s = time.monotonic()
+def test_silent_connections_are_closed(hasty_server: RunningServer) -> None:
+    with attack(hasty_server):
+        opened = [socket.create_connection(("127.0.0.1", hasty_server.port)) for _ in range(200)]
         for connection in opened:
-            connection.settimeout(10 * HANDSHAKE_S)
+            connection.settimeout(PATIENT_S)
             while connection.recv(1 << 10):
                 pass
             connection.close()
-        assert time.monotonic() - started_s < 5 * HANDSHAKE_S
 
 
 def test_a_flood_of_connections_meets_a_limit(server: RunningServer) -> None:
@@ -153,12 +162,18 @@ def test_a_flood_of_connections_meets_a_limit(server: RunningServer) -> None:
             connection.close()
 
 
-def test_a_client_has_to_acknowledge_the_settings(server: RunningServer) -> None:
-    with attack(server), Http2(server.port) as connection:
-        started_s = time.monotonic()
+def test_a_client_has_to_acknowledge_the_settings(
+    hasty_server: RunningServer, server: RunningServer
+) -> None:
+    """Where it is given longer, an older connection lasts longer: it is the limit that ends one."""
+    with (
+        attack(hasty_server),
+        Http2(server.port) as elsewhere,
+        Http2(hasty_server.port, PATIENT_S) as connection,
+    ):
         assert connection.frames_until(GOAWAY) is not None
         assert not connection.is_open()
-        assert time.monotonic() - started_s < 5 * HANDSHAKE_S
+        assert elsewhere.is_open()
 
 
 @pytest.mark.parametrize(
@@ -313,9 +328,8 @@ def test_calls_of_one_address_meet_a_limit_and_do_not_last(server: RunningServer
                 connection.begin((CHECK, LIST)[number % 2 if connection is first else 1])
         assert wait_for_headers(second, b"calls of this kind from the caller's address")
         server.models.ListModels(model_service_pb2.ListModelsRequest(), timeout=10)
-        started_s = time.monotonic()
+        # Fails if nothing arrives for half of the time that silent calls have by default.
         assert wait_for_headers(first, b"no message arrived within")
-        assert time.monotonic() - started_s < 20 * IDLE_S
 
 
 def test_all_calls_together_meet_a_limit_beside_which_health_is_told(
