@@ -33,7 +33,7 @@ from smidgen.graph.arrangement import (
 )
 from smidgen.graph.assembly import Assembly, Origin
 from smidgen.graph.batch_extents import factor_of, product_of
-from smidgen.graph.lowering import axis_of, batch_norm_of_joined
+from smidgen.graph.lowering import axis_of, batch_norm_of_joined, distinct_axes
 from smidgen.graph.operator import Operator
 
 _ALONG_AXES = frozenset({
@@ -431,7 +431,7 @@ def _squeezed(arranger: Arranger, arguments: Mapping[str, Value]) -> Rearranged:
         return None
     extents = sizes(source)
     items = dims if isinstance(dims, tuple) else (dims,)
-    named = {axis_of(axis, len(extents)) for axis in items if isinstance(axis, int)}
+    named = distinct_axes([axis for axis in items if isinstance(axis, int)], len(extents))
     gone = {
         axis
         for axis, extent in enumerate(extents)

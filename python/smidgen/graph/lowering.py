@@ -573,5 +573,20 @@ def axis_of(axis: int, rank: int) -> int:
     return axis % rank
 
 
+def distinct_axes(axes: Sequence[int], rank: int) -> list[int]:
+    """Returns axes counted from the front, in their order.
+
+    Raises:
+        ArgumentError: There is no such axis, or one is there twice, which neither torch nor ONNX
+            allows.
+    """
+    found: dict[int, None] = {}
+    for axis in axes:  # which ends at the first that is wrong, after `rank` at most
+        if axis_of(axis, rank) in found:
+            raise ArgumentError(f"it uses axis {axis} of {rank} twice")
+        found[axis_of(axis, rank)] = None
+    return list(found)
+
+
 def _axes(arguments: Arguments, name: str, rank: int) -> set[int]:
-    return {axis_of(axis, rank) for axis in arguments.integers(name)}
+    return set(distinct_axes(arguments.integers(name), rank))

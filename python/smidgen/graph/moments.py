@@ -8,7 +8,7 @@ import numpy as np
 
 from smidgen.graph import operations as ops
 from smidgen.graph.arguments import Arguments, Constant, UnsupportedCase
-from smidgen.graph.lowering import Computed, Lowered, Several, axis_of
+from smidgen.graph.lowering import Computed, Lowered, Several, distinct_axes
 from smidgen.graph.operations import FLOAT32, OpKind
 
 
@@ -32,7 +32,7 @@ def _moments(arguments: Arguments) -> tuple[Computed, Computed]:
     """Returns mean and variance."""
     value = arguments.tensor("self")
     rank = len(value.shape)
-    axes = tuple(sorted({axis_of(axis, rank) for axis in arguments.integers("dim")}))
+    axes = tuple(sorted(distinct_axes(arguments.integers("dim"), rank)))
     if not axes or axes[0] == 0:
         raise UnsupportedCase("a variance over the samples, which must not depend on each other")
     if value.dtype != FLOAT32:

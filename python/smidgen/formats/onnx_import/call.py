@@ -235,6 +235,10 @@ class Call:
             raise ArgumentError(f"its operand {index} is no vector of integers")
         return tuple(map(int, array.reshape(-1)))
 
+    def axes(self, index: int) -> tuple[int, ...] | None:
+        """Returns axes, an operand or in old models an attribute; None where they are left out."""
+        return self.integers_in(index) if self.has(index) else self.integers("axes")
+
     def one_integer_in(self, index: int) -> int:
         """Returns a constant operand of one integer."""
         found = self.integers_in(index)

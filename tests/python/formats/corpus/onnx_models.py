@@ -608,6 +608,29 @@ ONNX_MODELS: dict[str, tuple[Callable[[], bytes], str]] = {
         ),
         R.BAD_ATTRIBUTE,
     ),
+    **{
+        f"{operator} of {axes}": (
+            lambda operator=operator, axes=axes: of(
+                helper.make_node(operator, ["x", "i"], ["z"]),
+                weights=(numpy_helper.from_array(np.array(axes), "i"),),
+            ),
+            R.BAD_ATTRIBUTE,
+        )
+        for operator, axes in (
+            ("Unsqueeze", [2, 2, 2]),
+            ("Unsqueeze", [2, -1, 4]),
+            ("Squeeze", [1, -1]),
+            ("ReduceSum", [1, -1]),
+        )
+    },
+    "Transpose that names an axis twice": (
+        lambda: of(helper.make_node("Transpose", ["x"], ["z"], perm=[0, 0])),
+        R.BAD_ATTRIBUTE,
+    ),
+    "Transpose of 40,000 axes": (
+        lambda: of(helper.make_node("Transpose", ["x"], ["z"], perm=range(40_000))),
+        R.BAD_ATTRIBUTE,
+    ),
     "shapes that do not fit": (lambda: tensor(lambda w: w.dims.reverse()), R.SHAPE_MISMATCH),
     "unknown operator": (lambda: of(helper.make_node("Exec", ["x"], ["z"])), UNSUPPORTED),
     # bombs

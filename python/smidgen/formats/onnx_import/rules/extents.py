@@ -38,6 +38,7 @@ from smidgen.graph.arguments import (
     Weight,
 )
 from smidgen.graph.batch_extents import computed_extent, factor_of
+from smidgen.graph.lowering import distinct_axes
 from smidgen.graph.operations import FLOAT32
 
 Attempt = Callable[[Call], "Sequence[Result] | None"]
@@ -117,7 +118,10 @@ def concat(call: Call) -> Sequence[Result] | None:
 def unsqueeze(call: Call) -> Sequence[Result] | None:
     """Unsqueeze of a number."""
     data = as_extents(call.operand(0))
-    return [Extents(data.items)] if data is not None and data.is_scalar else None
+    if data is None or not data.is_scalar:
+        return None
+    axes = call.axes(1) or ()
+    return [Extents(data.items)] if len(distinct_axes(axes, len(axes))) == 1 else None
 
 
 def squeeze(call: Call) -> Sequence[Result] | None:
@@ -125,6 +129,7 @@ def squeeze(call: Call) -> Sequence[Result] | None:
     data = as_extents(call.operand(0))
     if data is None or data.is_scalar or len(data.items) != 1:
         return None
+    distinct_axes(call.axes(1) or (), 1)
     return [Extents(data.items, is_scalar=True)]
 
 

@@ -25,7 +25,7 @@ from smidgen.graph.arguments import (
     Weight,
 )
 from smidgen.graph.constant_limit import MOST_CONSTANT_ELEMENTS
-from smidgen.graph.lowering import axis_of
+from smidgen.graph.lowering import axis_of, distinct_axes
 from smidgen.graph.operations import BOOL, FLOAT32, INT64
 
 _MOST_PIECES = 64
@@ -66,18 +66,13 @@ def transpose(call: Call) -> Sequence[Result]:
     """Transpose."""
     value = call.value(0)
     rank = len(extents_as_seen(value).items)
-    order = call.integers("perm") or tuple(reversed(range(rank)))
-    return call.aten("permute.default", self=value, dims=order)
-
-
-def _axes(call: Call, index: int) -> tuple[int, ...] | None:
-    """Returns axes, an operand or in old models an attribute."""
-    return call.integers_in(index) if call.has(index) else call.integers("axes")
+    order = distinct_axes(call.integers("perm") or tuple(reversed(range(rank))), rank)
+    return call.aten("permute.default", self=value, dims=tuple(order))
 
 
 def unsqueeze(call: Call) -> Sequence[Result]:
     """Unsqueeze, of the numbers of the samples too."""
-    axes = _axes(call, 1)
+    axes = call.axes(1)
     if axes is None:
         raise ArgumentError("it has no axes")
     numbers = call.operand(0)
@@ -87,7 +82,7 @@ def unsqueeze(call: Call) -> Sequence[Result]:
     else:
         value = call.value(0)
         rank = len(extents_as_seen(value).items)
-    for axis in sorted(axis_of(axis, rank + len(axes)) for axis in axes):
+    for axis in sorted(distinct_axes(axes, rank + len(axes))):
         assert isinstance(value, Activation | Joined | Weight | Constant | BatchRange)
         (value,) = call.aten("unsqueeze.default", self=value, dim=axis)
     return [value]
@@ -101,7 +96,7 @@ def gather_elements(call: Call) -> Sequence[Result]:
 
 def squeeze(call: Call) -> Sequence[Result]:
     """Squeeze."""
-    axes = _axes(call, 1)
+    axes = call.axes(1)
     if axes is None:
         return call.aten("squeeze.default", self=call.input(0))
     return call.aten("squeeze.dims", self=call.value(0), dim=axes)
@@ -157,6 +152,7 @@ def slice_(call: Call) -> Sequence[Result]:
     steps = call.integers_in(4) if call.has(4) else (1,) * len(starts)
     if not len(starts) == len(ends) == len(axes) == len(steps):
         raise ArgumentError("it has other numbers of starts, ends, axes and steps")
+    distinct_axes(axes, len(extents_as_seen(value).items))
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
         if step < 0:
             value = _backwards(value, axis, start, end, step)
@@ -292,8 +288,8 @@ def pad(call: Call) -> Sequence[Result]:
         raise ArgumentError(f"it pads {len(axes)} axes by {len(amounts)} numbers")
     number = call.number_in(2) if call.has(2) else 0.0
     pairs = {
-        axis_of(axis, rank): (amounts[index], amounts[index + len(axes)])
-        for index, axis in enumerate(axes)
+        axis: (amounts[index], amounts[index + len(axes)])
+        for index, axis in enumerate(distinct_axes(axes, rank))
     }
     backwards = [n for axis in reversed(range(rank)) for n in pairs.get(axis, (0, 0))]
     if not any(backwards):

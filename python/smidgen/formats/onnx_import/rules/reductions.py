@@ -19,7 +19,7 @@ def sum_of_squares(call: Call) -> Sequence[Result]:
 
 
 def _reduced(call: Call, target: str, value: Tensor | Joined) -> Sequence[Result]:
-    axes = call.integers_in(1) if call.has(1) else call.integers("axes")
+    axes = call.axes(1)
     if not axes:
         if call.integer("noop_with_empty_axes", 0):
             return [value]
