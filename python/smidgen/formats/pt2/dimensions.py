@@ -121,6 +121,11 @@ class Dimensions:
         if greatest is not None and greatest < least:
             found = f"the batch size is stated to be at least {least} and at most {greatest}."
             raise refusal(Pt2Reason.BAD_SIGNATURE, found)
+        if least > self._limits.extent:
+            found = (
+                f"the batch size is stated to be at least {least}, beyond {self._limits.extent}."
+            )
+            raise refusal(Pt2Reason.BAD_SIGNATURE, found)
         return least, greatest
 
     def _expression(self, extent: Extent) -> Expression:

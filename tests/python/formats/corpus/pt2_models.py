@@ -421,6 +421,10 @@ PT2_MODELS: dict[str, tuple[Change, str]] = {
         ),
         R.BAD_SIGNATURE,
     ),
+    "range of batches that cannot exist": (
+        program(lambda d: [r.update(min_val=2**63 - 1) for r in d["range_constraints"].values()]),
+        R.BAD_SIGNATURE,
+    ),
     # signature
     "input without specification": (signature(lambda s: s["input_specs"].pop()), R.BAD_SIGNATURE),
     "specifications in other order": (
