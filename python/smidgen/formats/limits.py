@@ -11,7 +11,8 @@ class Limits:
 
     Attributes:
         file_bytes: Size of the file.
-        entries: Entries of the archive.
+        entries: Entries of the archive, rows of a table of weights, tensors of ONNX: about one for
+            each weight, of which published models have up to 2,000.
         program_bytes: Size of the JSON text of the program, and of each weight table.
         string_length: Length of one string of the program.
         list_length: Items of one list of arguments or sizes, and operands of a node of ONNX.
@@ -27,7 +28,7 @@ class Limits:
     """
 
     file_bytes: int = 2 << 30
-    entries: int = 100_000
+    entries: int = 16_384
     program_bytes: int = 32 << 20
     string_length: int = 1 << 20
     list_length: int = 65_536

@@ -22,10 +22,11 @@ _NOT_ASCII = re.compile(rb"[^\x00-\x7f]")
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _INT64_DIGITS = 20
 _MAX_DEPTH = 64
-# 32 MiB of a real program have 390,000 objects among 940,000 values. While they are built, an
-# object takes up to 190 bytes, and an item of one up to 220.
-_MAX_OBJECTS = 400_000
-_MAX_VALUES = 1_000_000
+# A program has 50 to 66 values for each operator, 27 of them objects, its weights included: one of
+# 2,500 operators, as few published models have, 165,000 and 67,000. While they are built, an object
+# takes up to 190 bytes, an item of one up to 220, and either up to two microseconds.
+_MAX_OBJECTS = 200_000
+_MAX_VALUES = 500_000
 _MAX_UNICODE_BYTES = 8 << 20  # one character beyond Latin makes all of a text four times as large
 
 

@@ -81,21 +81,19 @@ def open_pt2(path: Path, limits: Limits) -> Pt2Archive:
 
 
 def _relative_names(archive: ZipArchive) -> dict[str, str]:
-    if any(
-        name in _LEGACY or name.endswith(tuple("/" + old for old in _LEGACY))
-        for name in archive.names
-    ):
+    names = archive.names
+    if any(name.rpartition("/")[2] in _LEGACY for name in names):
         raise refusal(
             Pt2Reason.LEGACY_FORMAT,
             "it was saved by torch 2.8 or older. Save it again with torch 2.9 or later.",
         )
-    roots = {name.split("/", 1)[0] for name in archive.names}
+    roots = {name.split("/", 1)[0] for name in names}
     if len(roots) > 1:
         found = f"its entries are in {len(roots)} folders, expected one."
         raise refusal(Pt2Reason.MULTIPLE_ROOTS, found)
-    if not roots or any("/" not in name for name in archive.names):
+    if not roots or any("/" not in name for name in names):
         raise refusal(Pt2Reason.BAD_LAYOUT, "its entries are not in one folder.")
-    return {name.split("/", 1)[1]: name for name in archive.names}
+    return {name.split("/", 1)[1]: name for name in names}
 
 
 def _check_entry(name: str) -> None:

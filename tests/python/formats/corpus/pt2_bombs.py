@@ -99,5 +99,9 @@ PT2_BOMBS: dict[str, tuple[Callable[[], Pt2File], str]] = {
         lambda: _text(b"[" + b"[]," * 2_000_000 + b"[]]"),
         "JSON_TOO_LARGE",
     ),
+    "more entries than the cap": (
+        lambda: _text(b"{}").replaced({f"extra/{index}": b"" for index in range(16_384)}),
+        "ZIP_TOO_MANY_ENTRIES",
+    ),
     "program over the cap": (lambda: _text(b" " * ((32 << 20) + 1)), R.TOO_LARGE),
 }

@@ -19,12 +19,16 @@ TEXTS: dict[str, tuple[bytes, str]] = {
     "objects without end": (b'{"a":' * 70_000, R.TOO_DEEP),
     "many empty objects": (b"[" + b"{}," * 1_500_000 + b"{}]", R.TOO_LARGE),
     "many objects within objects": (
-        b"[" + b",".join([b'{"":' * 60 + b"0" + b"}" * 60] * 6_667) + b"]",
+        b"[" + b",".join([b'{"":' * 60 + b"0" + b"}" * 60] * 3_334) + b"]",
         R.TOO_LARGE,
     ),
-    "many quotes": (b"[" + b'""' * 2_000_001 + b"]", R.TOO_LARGE),
+    "many quotes": (b"[" + b'""' * 1_000_001 + b"]", R.TOO_LARGE),
     "long text with a character beyond ASCII": (
         b'["' + b"a" * (8 << 20) + "\N{BRAIN}".encode() + b'"]',
+        R.TOO_LARGE,
+    ),
+    "more keys than the cap": (
+        b"{" + b",".join(b'"k%d":0' % n for n in range(500_001)) + b"}",
         R.TOO_LARGE,
     ),
     "many numbers": (b"[" + b"0," * 1_500_000 + b"0]", R.TOO_LARGE),
