@@ -53,7 +53,7 @@ def parse_json(
     label: str,
     error: type[SmidgenError] = InvalidModelError,
 ) -> JsonValue:
-    """Parses UTF-8 JSON text, in at most 256 MiB of memory for the text of 32 MiB.
+    """Parses UTF-8 JSON text of up to 32 MiB, in at most 128 MiB of memory besides the text.
 
     Args:
         data: The text.

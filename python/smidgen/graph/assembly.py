@@ -52,7 +52,12 @@ from smidgen.graph.trained_values import TrainedValues
 from smidgen.tensor_spec import TensorSpec
 
 MOST_OPERATIONS = 1 << 13
-"""Operations of one model, twice the steps that a program may have: some become no step."""
+"""Operations of one model, twice the steps that a program may have.
+
+Not fewer, for exporters write one step as many operations: layer normalization as nine, GELU as
+five, attention as ten and more, all of which passes find only in the whole graph. Published models
+of these forms have up to 2,500. Each takes about 0.2 ms, however many stand before it.
+"""
 
 _MOST_PARTS_WITHIN_PARTS = 8
 """Parts of parts beyond share the memory of what they are parts of."""

@@ -81,28 +81,55 @@ def parse_document(data: memoryview, limits: Limits) -> OnnxDocument:
         InvalidModelError: With an ONNX_ reason.
     """
     walk = _Walk(limits)
-    kept: list[memoryview] = []
+    kept = _Stretches(data)
     initializers: list[memoryview] = []
     graphs = 0
     for field in walk.message(data, ModelProto.DESCRIPTOR, 0):
         if field.number != _GRAPH or field.payload is None:
-            kept.append(field.encoded)
+            kept.add(field)
             continue
         graphs += 1
-        graph_parts: list[memoryview] = []
+        graph_parts = _Stretches(field.payload)
         for part in walk.message(field.payload, GraphProto.DESCRIPTOR, _GRAPH_DEPTH):
-            is_tensor = part.number == _INITIALIZER and part.payload is not None
-            (initializers if is_tensor else graph_parts).append(
-                part.payload if is_tensor and part.payload is not None else part.encoded
-            )
+            if part.number != _INITIALIZER or part.payload is None:
+                graph_parts.add(part)
+                continue
+            initializers.append(part.payload)
+            if len(initializers) > limits.entries:
+                found = f"it has more than {limits.entries} tensors."
+                raise refusal(OnnxReason.TOO_LARGE, found)
     if graphs != 1:
         raise refusal(OnnxReason.MALFORMED, f"it is not an ONNX file: it has {graphs} graphs.")
-    model = _parse(ModelProto(), b"".join(kept))
-    graph = _parse(GraphProto(), b"".join(graph_parts))
+    model = _parse(ModelProto(), kept.joined())
+    graph = _parse(GraphProto(), graph_parts.joined())
     opset = _check_model(model)
     _check_graph(graph)
-    tensors = _initializers(initializers, limits)
+    tensors = _initializers(initializers)
     return OnnxDocument(graph, opset, tensors, model.producer_name)
+
+
+class _Stretches:
+    """Fields of a message, kept as the stretches that those beside each other make.
+
+    Args:
+        message: The message, which hundreds of thousands of views would outweigh by far.
+    """
+
+    def __init__(self, message: memoryview) -> None:
+        self._message = message
+        self._bounds: list[int] = []  # where a stretch begins and ends, one after the other
+
+    def add(self, field: Field) -> None:
+        """Keeps a field behind those kept so far."""
+        if self._bounds and self._bounds[-1] == field.start:
+            self._bounds[-1] = field.end
+        else:
+            self._bounds += (field.start, field.end)
+
+    def joined(self) -> bytes:
+        """Returns all that was kept."""
+        bounds = iter(self._bounds)
+        return b"".join(self._message[start:end] for start, end in zip(bounds, bounds, strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +205,7 @@ class _Walk:
             inner = field_kind.inner
             # The fields of the graph itself are walked by whoever asked for those of the model.
             is_graph = kind is ModelProto.DESCRIPTOR and field.number == _GRAPH
-            if inner is not None and field.payload is not None and not is_graph:
+            if inner is not None and field.payload and not is_graph:
                 # Tensors of a branch are parsed by protobuf like all else, so they are counted.
                 is_tensor = (
                     kind is GraphProto.DESCRIPTOR
@@ -302,9 +329,7 @@ def _check_branch(branch: GraphProto, label: str) -> None:
     _check_graph(branch)
 
 
-def _initializers(tensors: list[memoryview], limits: Limits) -> dict[str, TensorRecord]:
-    if len(tensors) > limits.entries:
-        raise refusal(OnnxReason.TOO_LARGE, f"it has more than {limits.entries} tensors.")
+def _initializers(tensors: list[memoryview]) -> dict[str, TensorRecord]:
     found: dict[str, TensorRecord] = {}
     for data in tensors:
         record = tensor_record(data)

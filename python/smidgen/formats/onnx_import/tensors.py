@@ -87,7 +87,7 @@ def tensor_record(data: memoryview) -> TensorRecord:
                 raise refusal(OnnxReason.BAD_TENSOR, f"a tensor has its {name} in two pieces.")
             packed[name] = part.payload
         else:
-            rest.append(part.encoded)
+            rest.append(data[part.start : part.end])
     header = TensorProto()
     try:
         header.ParseFromString(b"".join(rest))

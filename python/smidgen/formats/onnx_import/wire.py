@@ -22,19 +22,21 @@ _BLOCK = 1 << 20
 
 
 class Field(NamedTuple):
-    """One field of a message. A tuple, for a file has half a million of them.
+    """One field of a message. A tuple, for a file may have a quarter of a million of them.
 
     Attributes:
         number: Which field it is.
         wire_type: How its value is written: VARINT, FIXED64, LENGTH or FIXED32.
         payload: Its bytes, where it is a text, bytes or a message; None where it is a number.
-        encoded: All of it: tag, length and payload.
+        start: Where it begins in the message, with its tag.
+        end: Where it ends.
     """
 
     number: int
     wire_type: int
     payload: memoryview | None
-    encoded: memoryview
+    start: int
+    end: int
 
 
 def fields(message: memoryview) -> Iterator[Field]:
@@ -47,7 +49,7 @@ def fields(message: memoryview) -> Iterator[Field]:
     while position < end:
         start = position
         tag, position = message[start], start + 1
-        if tag >= 0x80:  # nearly all are of one byte, and there may be half a million of them
+        if tag >= 0x80:  # nearly all are of one byte, and there may be very many of them
             tag, position = _varint(message, start)
         number, wire_type = tag >> 3, tag & 7
         if number == 0:
@@ -65,7 +67,7 @@ def fields(message: memoryview) -> Iterator[Field]:
             raise _malformed(f"a field has the wire type {wire_type}")
         if position > end:
             raise _malformed("a field is longer than what it is in")
-        yield Field(number, wire_type, payload, message[start:position])
+        yield Field(number, wire_type, payload, start, position)
 
 
 def _varint(message: memoryview, position: int) -> tuple[int, int]:

@@ -639,6 +639,7 @@ ONNX_MODELS: dict[str, tuple[Callable[[], bytes], str]] = {
     "more nodes than the cap": (_many_nodes, R.TOO_LARGE),
     "nodes that mean many operations": (_many_paddings, R.TOO_LARGE),
     "more attributes than the cap": (_many_attributes, R.TOO_LARGE),
+    "more empty fields than the cap": (lambda: _good() + b"\x72\x00" * 200_000, R.TOO_LARGE),
     "packed attribute": (
         lambda: _attribute(ints=[1] * 50_001),
         R.TOO_LARGE,
