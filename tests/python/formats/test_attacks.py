@@ -21,6 +21,7 @@ import pytest
 from smidgen.errors import InvalidModelError, UnsupportedOperatorError
 from smidgen.formats.pt2 import Pt2Reason as R
 from smidgen.formats.pt2 import read_pt2
+from smidgen.formats.strict_json import JsonReason
 from tests.python.formats.corpus.pt2_models import (
     Change,
     argument,
@@ -34,7 +35,7 @@ from tests.python.formats.corpus.pt2_models import (
     tree,
     weight,
 )
-from tests.python.formats.pt2_files import CONSTANTS, WEIGHTS
+from tests.python.formats.pt2_files import CONSTANTS, WEIGHTS, Edit
 
 ACCEPTED = "accepted"
 UNSUPPORTED = "UNSUPPORTED_OPERATOR"
@@ -91,10 +92,14 @@ def _tree_of(kind: str, context: str) -> str:
     return json.dumps([1, {"type": kind, "context": context, "children_spec": [leaf]}])
 
 
-def _amplified(document: Any) -> None:
-    """Adds 30,000 values that nothing defines, a third of what the published file has."""
-    values = document["tensor_values"]
-    values.update({f"ghost_{index}": values["x"] for index in range(30_000)})
+def _amplified(count: int) -> Edit:
+    """Adds values that nothing defines, of which the published file has 90,000."""
+
+    def edit(document: Any) -> None:
+        values = document["tensor_values"]
+        values.update({f"ghost_{index}": values["x"] for index in range(count)})
+
+    return edit
 
 
 Make = Callable[[Payload], Change]
@@ -242,7 +247,8 @@ ATTACKS: dict[str, tuple[Make, str]] = {
         lambda p: weight(lambda row: row.update(path_name=f"../../../{p.command}")),
         R.BAD_WEIGHT,
     ),
-    "unused values": (lambda p: graph(_amplified), R.UNUSED_VALUE),
+    "unused values": (lambda p: graph(_amplified(10_000)), R.UNUSED_VALUE),
+    "more unused values": (lambda p: graph(_amplified(30_000)), JsonReason.TOO_LARGE),
 }
 
 
