@@ -1,7 +1,6 @@
 """`python -m benchmarks.serving.echo`: the least that a grpc.aio server in Python can do.
 
-It answers every call with the bytes of the request, and prints its port on a line of stdout. With
-`uvloop` as its argument it runs on that event loop, as the server does, without on asyncio's.
+It answers every call with the bytes of the request, and prints its port on a line of stdout.
 """
 
 from __future__ import annotations
@@ -12,7 +11,6 @@ import sys
 from typing import Any
 
 import grpc
-import uvloop
 from grpc import aio
 
 PATH = "/benchmarks.Echo/Echo"
@@ -43,4 +41,4 @@ async def _serve() -> None:
 
 
 if __name__ == "__main__":
-    (uvloop if sys.argv[1:] == ["uvloop"] else asyncio).run(_serve())
+    asyncio.run(_serve())

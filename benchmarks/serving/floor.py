@@ -60,7 +60,7 @@ class FloorRow:
 
 
 def measure_floor(folder: Path, *, rounds: int, slices: int, slice_s: float) -> dict[str, FloorRow]:
-    """Measures both echoes, Infer and ModelInfer in turns.
+    """Measures echo, Infer and ModelInfer in turns.
 
     Args:
         folder: For the server's data.
@@ -73,16 +73,10 @@ def measure_floor(folder: Path, *, rounds: int, slices: int, slice_s: float) -> 
     values = np.zeros((1, FEATURES), np.float32)
     name = program_specs(program)[0][0].name
     infer = infer_message(_MODEL, values)
-    with (
-        smidgen_server(folder, {_MODEL: path}) as server,
-        echo_server() as echo,
-        echo_server("uvloop") as echo_on_uvloop,
-    ):
-        # No two calls of one server in a row: the second would find the caches of the first.
+    with smidgen_server(folder, {_MODEL: path}) as server, echo_server() as echo:
         contestants = {
             "echo": Contestant(echo, ECHO, infer),
             "Infer": Contestant(server, INFER, infer),
-            "echo on uvloop": Contestant(echo_on_uvloop, ECHO, infer),
             "ModelInfer": Contestant(
                 server, MODEL_INFER, model_infer_message(_MODEL, name, values)
             ),

@@ -73,9 +73,9 @@ def smidgen_server(
 
 
 @contextmanager
-def echo_server(*loop: str) -> Iterator[ServerProcess]:
-    """Runs benchmarks.serving.echo, on the event loop of this name or else on asyncio's."""
-    command = [sys.executable, "-m", "benchmarks.serving.echo", *loop]
+def echo_server() -> Iterator[ServerProcess]:
+    """Runs benchmarks.serving.echo."""
+    command = [sys.executable, "-m", "benchmarks.serving.echo"]
     with _ended(command, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None  # a pipe, see above
         port = int(process.stdout.readline())

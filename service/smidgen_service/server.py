@@ -11,8 +11,6 @@ import signal
 import sqlite3
 from typing import Protocol
 
-import uvloop
-
 from smidgen_service.application import Application
 from smidgen_service.data_dir import DataDir, DataDirIncompleteError, DataDirInUseError
 from smidgen_service.jobs.sandbox import layers
@@ -71,7 +69,7 @@ def serve(settings: Settings) -> int:
     try:
         with data_dir.locked():
             data_dir.check_complete()
-            uvloop.run(_run(settings, data_dir))
+            asyncio.run(_run(settings, data_dir))
     except (
         DataDirInUseError,
         DataDirIncompleteError,

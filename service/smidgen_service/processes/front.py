@@ -6,6 +6,7 @@ the line to it>`; the control process does.
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import logging
 import os
@@ -15,8 +16,6 @@ import sqlite3
 import sys
 from collections.abc import Mapping
 from typing import Any
-
-import uvloop
 
 from smidgen_service.data_dir import DataDir
 from smidgen_service.jobs.frames import Frame
@@ -230,7 +229,7 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     logging.getLogger(GRPC_LOGGER).addFilter(is_of_a_fault)
-    uvloop.run(_run(socket.socket(fileno=int(sys.argv[2]))))
+    asyncio.run(_run(socket.socket(fileno=int(sys.argv[2]))))
     return 0
 
 
