@@ -197,6 +197,10 @@ class _Bearer(
     intercept_stream_stream = _continue
 
 
+EVERY_CALL_LOGGED = ("--log-level", "debug")
+"""For tests that look for calls in the log, which by default has ten a second of the usual ones."""
+
+
 def start_server(
     data_dir: Path,
     *flags: str,

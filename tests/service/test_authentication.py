@@ -22,7 +22,13 @@ from smidgen.v1 import model_service_pb2, model_service_pb2_grpc
 from smidgen_service.security import identity_file
 from smidgen_service.security.roles import Role
 from smidgen_service.security.tokens import NewToken
-from tests.service.running_server import RunningServer, details, ending, start_server
+from tests.service.running_server import (
+    EVERY_CALL_LOGGED,
+    RunningServer,
+    details,
+    ending,
+    start_server,
+)
 
 MISSING = (grpc.StatusCode.UNAUTHENTICATED, "CREDENTIALS_MISSING")
 INVALID = (grpc.StatusCode.UNAUTHENTICATED, "CREDENTIALS_INVALID")
@@ -50,7 +56,9 @@ def server(
     tmp_path_factory: pytest.TempPathFactory, auth_file: Path, reader: NewToken
 ) -> Iterator[RunningServer]:
     data_dir = tmp_path_factory.mktemp("data") / "store"
-    running = start_server(data_dir, "--auth-file", str(auth_file), "--job-workers", "0")
+    running = start_server(
+        data_dir, *EVERY_CALL_LOGGED, "--auth-file", str(auth_file), "--job-workers", "0"
+    )
     yield running
     running.stop()
 

@@ -19,7 +19,7 @@ from smidgen.cli.app import run
 from smidgen.client import Access, Client, RemoteError, UnavailableError
 from smidgen_service.security.identities import CertificateEntry, Identities, encode
 from smidgen_service.security.roles import Role
-from tests.service.running_server import RunningServer, start_server
+from tests.service.running_server import EVERY_CALL_LOGGED, RunningServer, start_server
 from tests.service.security.authority import Authority, Pair
 
 SECONDS = 10.0
@@ -176,6 +176,7 @@ def test_certificates_of_clients_say_who_they_are(
     auth_file.write_bytes(encode(Identities(certificates={entry.name: entry})))
     server = start_server(
         tmp_path / "store",
+        *EVERY_CALL_LOGGED,
         *("--tls-cert", str(installed.certificate), "--tls-key", str(installed.key)),
         *("--tls-client-ca", str(clients.certificate), "--auth-file", str(auth_file)),
     )

@@ -25,7 +25,7 @@ from smidgen_service.security.principals import Principal
 from smidgen_service.security.roles import Role
 from tests.service.handlers.test_joining import PROGRAM
 from tests.service.processes import fronts
-from tests.service.running_server import RunningServer, ending, start_server
+from tests.service.running_server import EVERY_CALL_LOGGED, RunningServer, ending, start_server
 from tests.service.security.authority import Authority
 
 FRONTS = 2
@@ -87,6 +87,7 @@ def server(
 ) -> Iterator[RunningServer]:
     running = start_server(
         tmp_path_factory.mktemp("data") / "store",
+        *EVERY_CALL_LOGGED,
         *("--processes", str(FRONTS), "--job-workers", "0", "--auth-file", str(auth_file)),
         *("--tls-cert", str(credentials["server"]), "--tls-key", str(credentials["server.key"])),
         *("--tls-client-ca", str(credentials["ca"])),

@@ -18,7 +18,13 @@ from smidgen.artifact import encode_artifact
 from smidgen.v1 import model_service_pb2 as pb
 from tests.service.handlers.test_joining import PROGRAM
 from tests.service.processes import fronts
-from tests.service.running_server import RunningServer, model_header, model_messages, start_server
+from tests.service.running_server import (
+    EVERY_CALL_LOGGED,
+    RunningServer,
+    model_header,
+    model_messages,
+    start_server,
+)
 from tests.service.test_rolling_restart import CALLERS, Load
 
 FLAGS = ("--processes", "2", "--job-workers", "0", "--lame-duck-seconds", "0")
@@ -26,7 +32,7 @@ SECONDS = 60.0
 
 
 def started(folder: Path, *flags: str) -> RunningServer:
-    return start_server(folder / "store", *FLAGS, *flags)
+    return start_server(folder / "store", *EVERY_CALL_LOGGED, *FLAGS, *flags)
 
 
 def wait_until(is_so: Callable[[], bool]) -> None:

@@ -29,6 +29,7 @@ from tests.python.data.image_files import encode, pictures
 from tests.service.handlers.test_joining import EXAMPLE, PROGRAM
 from tests.service.processes import fronts
 from tests.service.running_server import (
+    EVERY_CALL_LOGGED,
     RunningServer,
     array,
     details,
@@ -45,7 +46,9 @@ IMAGES = np.random.default_rng(0).normal(size=(2, 1, 8, 8)).astype(np.float32)
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory, model_file: bytes) -> Iterator[RunningServer]:
     """Two fronts, and a model with two versions that was made through them."""
-    running = start_server(tmp_path_factory.mktemp("fronts") / "store", "--processes", str(FRONTS))
+    running = start_server(
+        tmp_path_factory.mktemp("fronts") / "store", *EVERY_CALL_LOGGED, "--processes", str(FRONTS)
+    )
     try:
         running.upload_model("small", model_file)
         for scale in (1.0, 0.1):
