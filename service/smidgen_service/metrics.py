@@ -178,6 +178,8 @@ class Metrics:
         self.kernel_info = self._gauge("smidgen_kernel_info")
         self.build_info = self._gauge("smidgen_build_info")
         self._series: dict[tuple[str, int], VersionSeries] = {}
+        self.inference_stage_seconds.before_reading(self._take_in)
+        self.inference_batch_size.before_reading(self._take_in)
         self._on_forgetting: list[Callable[[str], None]] = []
         self._initialise()
 
@@ -229,6 +231,10 @@ class Metrics:
     def on_forgetting(self, tell: Callable[[str], None]) -> None:
         """Has a function told of each model that is forgotten."""
         self._on_forgetting.append(tell)
+
+    def _take_in(self) -> None:
+        for series in list(self._series.values()):
+            series.take_in()
 
     def _initialise(self) -> None:
         for reason in AUTH_FAILURES:

@@ -1,8 +1,8 @@
 """Counters and histograms of what happens in every call: numbers that become metrics when read.
 
-Those of prometheus_client take a lock for each number. These are written by the event loop's thread
-alone, and read by any: a reader may miss the newest call, and sees a histogram's count and buckets
-agree.
+Those of prometheus_client take a lock for each number. These are written by one thread at a time,
+mostly the event loop's, and read by any: a reader may miss the newest call, and sees a histogram's
+count and buckets agree.
 """
 
 from __future__ import annotations
@@ -110,6 +110,11 @@ class DistributionFamily(_Family[Distribution]):
     ) -> None:
         super().__init__(name, documentation, labels, lambda: Distribution(buckets))
         self._ends = [*map(floatToGoString, buckets), "+Inf"]
+        self._before_reading: Callable[[], None] | None = None
+
+    def before_reading(self, take_in: Callable[[], None]) -> None:
+        """Has a function called each time before the series are read, by the one who reads."""
+        self._before_reading = take_in
 
     def describe(self) -> Iterator[Metric]:
         """Yields the metric without its series."""
@@ -117,6 +122,8 @@ class DistributionFamily(_Family[Distribution]):
 
     def collect(self) -> Iterator[Metric]:
         """Yields the metric."""
+        if self._before_reading is not None:
+            self._before_reading()
         family = HistogramMetricFamily(self._name, self._documentation, labels=self._label_names)
         for values, found in self._snapshot():
             total, buckets = 0, []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 from smidgen_service.inference_series import MOST_BATCH_SIZES, VersionSeries
 from smidgen_service.metrics import Metrics
 from smidgen_service.series import CountFamily, DistributionFamily
@@ -64,6 +66,51 @@ def test_batch_sizes_that_a_client_chooses_do_not_fill_the_memory() -> None:
     assert len(found.batches) == MOST_BATCH_SIZES
     assert found.batches[3].compute.count == 2
     assert found.execution_count == 2 * MOST_BATCH_SIZES + 1
+
+
+def test_metrics_lack_nothing_that_was_put_off() -> None:
+    metrics = Metrics()
+    counting = metrics.of_version("m", 1)
+    labels = {"model": "m", "version": "1"}
+
+    def value(name: str, **more: str) -> float | None:
+        # Reads this metric alone, as a scrape of some names does.
+        registry = metrics.registry.restricted_registry([name])
+        (family,) = registry.collect()
+        return next(
+            sample.value
+            for sample in family.samples
+            if sample.name == name and sample.labels == {**labels, **more}
+        )
+
+    for count in range(1, 200):
+        counting.executed(2, TIMES)
+        counting.succeeded(2, 0.5, TIMES, 0.6)
+        if count % 7 == 0:
+            assert value("smidgen_inference_batch_size_sum") == 2 * count
+            assert value("smidgen_inference_stage_seconds_count", stage="queue") == count
+    assert counting.statistics().inference_count == 2 * 199
+
+
+def test_reading_meanwhile_counts_nothing_twice() -> None:
+    counting = series()
+    calls = 20_000
+    is_done = threading.Event()
+
+    def read() -> None:
+        while not is_done.is_set():
+            counting.statistics()
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for _ in range(calls):
+        counting.executed(1, TIMES)
+        counting.succeeded(1, 0.5, TIMES, 0.6)
+    is_done.set()
+    reader.join()
+    found = counting.statistics()
+    assert found.inference_count == found.execution_count == calls
+    assert found.batches[1].compute.count == found.queue.count == calls
 
 
 def test_statistics_are_those_of_the_metrics() -> None:
