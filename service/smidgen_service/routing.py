@@ -148,18 +148,24 @@ def _guarded(handler: Handler, way: Way, share: Share, reader: MessageReader) ->
 
     async def answer(messages: object, context: Context) -> Any:
         try:
-            with share.one_more(context.peer()):
+            address = share.enter(context.peer())
+            try:
                 request = messages if is_stream else await reader.read(context)
                 return await behaviour(request, context)
+            finally:
+                share.leave(address)
         except SmidgenError as error:  # the behaviour raises none
             return await way.refuse(error, context)
 
     async def generate(messages: object, context: Context) -> AsyncIterator[Any]:
         try:
-            with share.one_more(context.peer()):
+            address = share.enter(context.peer())
+            try:
                 request = messages if is_stream else await reader.read(context)
                 async for response in behaviour(request, context):
                     yield response
+            finally:
+                share.leave(address)
         except SmidgenError as error:
             await way.refuse(error, context)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-from contextlib import AbstractContextManager
 from functools import lru_cache
 
 from smidgen_service.errors import OverloadedError
@@ -32,8 +31,8 @@ class Share:
         self._by_address: dict[str | None, int] = {}
         self._in_progress = 0
 
-    def one_more(self, peer: str) -> AbstractContextManager[None]:
-        """Counts a call for the time of a block.
+    def enter(self, peer: str) -> str | None:
+        """Counts a call, until `leave` is called with what is returned: its address.
 
         Args:
             peer: Where it comes from, as grpc writes it.
@@ -50,7 +49,8 @@ class Share:
                 most=self._most,
             )
         address = address_of(peer)
-        found = self._by_address.get(address, 0)
+        by_address = self._by_address
+        found = by_address.get(address, 0)
         if found >= self._most_of_address and address is not None:
             raise OverloadedError(
                 f"{found} calls of this kind from the caller's address are in progress, and no "
@@ -60,14 +60,11 @@ class Share:
                 reason="TOO_MANY_CALLS_FROM_ADDRESS",
                 most=self._most_of_address,
             )
-        return _Counted(self, address)
-
-    def count(self, address: str | None) -> None:
-        """Counts a call."""
+        by_address[address] = found + 1
         self._in_progress += 1
-        self._by_address[address] = self._by_address.get(address, 0) + 1
+        return address
 
-    def discount(self, address: str | None) -> None:
+    def leave(self, address: str | None) -> None:
         """Counts a call less."""
         self._in_progress -= 1
         left = self._by_address[address] - 1
@@ -95,22 +92,6 @@ class Shares:
     def of(self, path: str) -> Share:
         """Returns the share that calls of a method count in."""
         return self._probes if is_always_served(path) else self._calls
-
-
-class _Counted(AbstractContextManager[None]):
-    """One call more, for the time of a block."""
-
-    __slots__ = ("_address", "_share")
-
-    def __init__(self, share: Share, address: str | None) -> None:
-        self._share = share
-        self._address = address
-
-    def __enter__(self) -> None:
-        self._share.count(self._address)
-
-    def __exit__(self, *_error: object) -> None:
-        self._share.discount(self._address)
 
 
 def address_of(peer: str) -> str | None:

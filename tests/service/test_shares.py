@@ -17,12 +17,17 @@ CHECK, LIST = "/grpc.health.v1.Health/Check", "/smidgen.v1.ModelService/ListMode
 REFLECT = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
 
 
+def enter(stack: ExitStack, share: Share, peer: str) -> None:
+    """Begins a call that ends with the stack."""
+    stack.callback(share.leave, share.enter(peer))
+
+
 def taken(share: Share, peer: str, calls: int) -> int:
     """Begins calls that end together; returns how many were let in."""
     with ExitStack() as stack:
         for number in range(calls):
             try:
-                stack.enter_context(share.one_more(peer))
+                enter(stack, share, peer)
             except OverloadedError:
                 return number
     return calls
@@ -50,9 +55,9 @@ def test_no_address_gets_more_than_its_share() -> None:
     share = Share(10, 4)
     with ExitStack() as stack:
         for port in range(4):
-            stack.enter_context(share.one_more(f"ipv4:10.0.0.1:{port}"))
+            enter(stack, share, f"ipv4:10.0.0.1:{port}")
         with pytest.raises(OverloadedError) as refused:
-            share.one_more("ipv4:10.0.0.1:9")
+            share.enter("ipv4:10.0.0.1:9")
         assert taken(share, "ipv4:10.0.0.2:9", 9) == 4
         assert taken(share, "unix:", 9) == 6
     assert refused.value.reason == "TOO_MANY_CALLS_FROM_ADDRESS"
@@ -64,9 +69,11 @@ def test_no_address_gets_more_than_its_share() -> None:
 
 def test_all_together_get_no_more_than_there_is() -> None:
     share = Share(3, 2)
-    with share.one_more("ipv4:10.0.0.1:1"), share.one_more("unix:"), share.one_more("unix:"):
+    with ExitStack() as stack:
+        for peer in ("ipv4:10.0.0.1:1", "unix:", "unix:"):
+            enter(stack, share, peer)
         with pytest.raises(OverloadedError) as refused:
-            share.one_more("ipv4:10.0.0.2:1")
+            share.enter("ipv4:10.0.0.2:1")
         assert refused.value.reason == "TOO_MANY_CALLS"
     assert taken(share, "unix:", 9) == 3
 
@@ -86,7 +93,7 @@ def test_what_has_ended_leaves_its_place(steps: list[tuple[str, bool]]) -> None:
             is_full = counted.total() == 5 or (peer != "unix:" and counted[peer] == 3)
             call = ExitStack()
             try:
-                call.enter_context(share.one_more(peer))
+                enter(call, share, peer)
             except OverloadedError:
                 assert is_full
                 continue
@@ -104,7 +111,7 @@ def test_probes_have_a_share_of_their_own() -> None:
     assert shares.of(CHECK) is shares.of(REFLECT)
     with ExitStack() as stack:
         for _ in range(25):
-            stack.enter_context(shares.of(LIST).one_more(peer))
+            enter(stack, shares.of(LIST), peer)
         assert taken(shares.of(LIST), peer, 1) == 0
         assert taken(shares.of(CHECK), peer, MOST_PROBES) == MOST_PROBES // 4
 
