@@ -11,17 +11,12 @@ from smidgen_service.logs import LOGGER, log
 from smidgen_service.methods import is_probe
 from smidgen_service.metrics import Metrics
 from smidgen_service.security.principals import CALLER
+from smidgen_service.series import Count
 from smidgen_service.surroundings import Call, Method, Watch
 
 MOST_LOGGED_PER_SECOND = 10
 """Lines about calls that are like many others. One takes as long as a short call does itself."""
-_MANY = frozenset(
-    (
-        grpc.StatusCode.OK,
-        grpc.StatusCode.UNAUTHENTICATED,
-        grpc.StatusCode.RESOURCE_EXHAUSTED,
-    )
-)
+_MANY_FAILED = frozenset((grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.RESOURCE_EXHAUSTED))
 
 
 class CallLog:
@@ -57,11 +52,12 @@ class _LoggedMethod(Watch):
 
     def ended(self, call: Call) -> None:
         """Logs a call."""
-        is_plain = call.code in _MANY
+        is_plain = call.code is grpc.StatusCode.OK or call.code in _MANY_FAILED
         is_logged = not is_plain or (self._calls.may_log() and not self._is_probe)
         level = logging.INFO if is_logged else logging.DEBUG
         if not LOGGER.isEnabledFor(level):
             return
+        call.is_logged = True
         caller = CALLER.get()
         log(
             "rpc",
@@ -95,28 +91,31 @@ class _CountedMethod(Watch):
         self._received = metrics.rpc_received.labels(*self._labels)
         self._sent = metrics.rpc_sent.labels(*self._labels)
         self._seconds = metrics.rpc_seconds.labels(*self._labels)
-        self._handled = {
-            code: metrics.rpc_handled.labels(*self._labels, code.name)
-            for code in (grpc.StatusCode.OK,)
-        }
+        self._handled = metrics.rpc_handled.labels(*self._labels, grpc.StatusCode.OK.name)
+        self._failed: dict[grpc.StatusCode, Count] = {}
 
     def began(self) -> None:
         """Counts a call."""
-        self._started.inc()
+        self._started.value += 1
 
     def received(self) -> None:
         """Counts a message that arrived."""
-        self._received.inc()
+        self._received.value += 1
 
     def sent(self) -> None:
         """Counts a message that goes out."""
-        self._sent.inc()
+        self._sent.value += 1
 
     def ended(self, call: Call) -> None:
         """Counts and times a call."""
-        handled = self._handled.get(call.code)
-        if handled is None:
-            handled = self._metrics.rpc_handled.labels(*self._labels, call.code.name)
-            self._handled[call.code] = handled
-        handled.inc()
+        # A status code is an enum's member, whose hash is a function in Python.
+        handled = self._handled if call.code is grpc.StatusCode.OK else self._failure(call.code)
+        handled.value += 1
         self._seconds.observe(call.seconds)
+
+    def _failure(self, code: grpc.StatusCode) -> Count:
+        found = self._failed.get(code)
+        if found is None:
+            found = self._metrics.rpc_handled.labels(*self._labels, code.name)
+            self._failed[code] = found
+        return found

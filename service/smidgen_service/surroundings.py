@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-import os
+import random
 import re
 import time
 from abc import ABC, abstractmethod
@@ -23,11 +23,13 @@ from smidgen_service import status
 from smidgen_service.errors import DeadlineError, malformed_message
 from smidgen_service.faults import hide
 from smidgen_service.logs import REQUEST_ID
+from smidgen_service.methods import is_always_served
 from smidgen_service.wire import check_field_count
 
 GRPC_LOGGER = "grpc._cython.cygrpc"
 REQUEST_ID_HEADER = "x-request-id"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_NEW_IDS = random.Random()
 
 Context = aio.ServicerContext[Any, Any]
 Behaviour = Callable[[Any, Context], Any]
@@ -67,20 +69,35 @@ class Call:
         metadata: What the client sent before its messages.
         request_id: The caller's x-request-id, or a new one.
         is_id_sent: Whether it is the caller's.
+        wants_id: Whether the caller sent one at all.
+        is_logged: Whether there is a line about it in the log.
         started_s: When it began, by time.perf_counter.
         code: How it ended, once it has.
     """
 
-    __slots__ = ("code", "context", "is_id_sent", "metadata", "method", "request_id", "started_s")
+    __slots__ = (
+        "code",
+        "context",
+        "is_id_sent",
+        "is_logged",
+        "metadata",
+        "method",
+        "request_id",
+        "started_s",
+        "wants_id",
+    )
 
     def __init__(self, method: Method, context: Context) -> None:
         self.method = method
         self.context = context
         self.started_s = time.perf_counter()
         self.metadata = tuple(context.invocation_metadata() or ())
-        sent = _sent_request_id(self.metadata)
+        given = _given_request_id(self.metadata)
+        sent = given if given is not None and _REQUEST_ID.fullmatch(given) else None
+        self.wants_id = given is not None
         self.is_id_sent = sent is not None
-        self.request_id = sent or os.urandom(16).hex()
+        self.is_logged = False
+        self.request_id = sent or f"{_NEW_IDS.getrandbits(128):032x}"
         self.code = grpc.StatusCode.OK
 
     @property
@@ -167,6 +184,8 @@ class Way:
         self._on_end = tuple(watch.ended for watch in watches)
         self._checks = checks
         self._silence_s = silence_s
+        # Handlers of grpc's own end calls in errors by themselves, and streams after any answer.
+        self._tells_id_first = method.is_server_stream or is_always_served(method.path)
         is_generator = inspect.isasyncgenfunction(self._behaviour)
         self.handler: grpc.RpcMethodHandler[Any, Any] = factory(
             self._generate if is_generator else self._answer,
@@ -192,8 +211,12 @@ class Way:
         else:
             self._sent()
             self._end(call)
-            # Headers before an error would keep clients from retrying, and sending them takes time:
-            # only successful calls of clients that asked for their id have it there as well.
+            # Sending an id takes time, and one that is neither in the log nor the caller's finds
+            # nothing.
+            if call.wants_id or call.is_logged:
+                context.set_trailing_metadata(((REQUEST_ID_HEADER, call.request_id),))
+            # Headers before an error would keep clients from retrying: only successful calls of
+            # clients that asked for their id have it there as well.
             if call.is_id_sent and not self._method.is_server_stream:
                 await context.send_initial_metadata(((REQUEST_ID_HEADER, call.request_id),))
             return response
@@ -217,7 +240,8 @@ class Way:
     def _begin(self, context: Context) -> Call:
         call = Call(self._method, context)
         REQUEST_ID.set(call.request_id)
-        context.set_trailing_metadata(((REQUEST_ID_HEADER, call.request_id),))
+        if self._tells_id_first:
+            context.set_trailing_metadata(((REQUEST_ID_HEADER, call.request_id),))
         for began in self._on_begin:
             began()
         return call
@@ -232,7 +256,9 @@ class Way:
             self._received()
         for check in self._checks:
             check(call)
-        return self._messages(request) if self._method.is_client_stream else _parsed(request)
+        if self._method.is_client_stream:
+            return self._messages(request)
+        return request if type(request) is bytes else _parsed(request)
 
     async def _messages(self, messages: AsyncIterator[Any]) -> AsyncIterator[Any]:
         if self._silence_s is not None:
@@ -377,11 +403,11 @@ def _code_of(context: Context) -> grpc.StatusCode:
     )
 
 
-def _sent_request_id(metadata: Metadata) -> str | None:
-    """Returns the caller's x-request-id if it has the form of one."""
+def _given_request_id(metadata: Metadata) -> str | None:
+    """Returns the caller's x-request-id, whatever its form."""
     for key, value in metadata:
-        if key == REQUEST_ID_HEADER and isinstance(value, str) and _REQUEST_ID.fullmatch(value):
-            return value
+        if key == REQUEST_ID_HEADER:
+            return str(value)
     return None
 
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 from typing import Any
 
 import grpc
@@ -14,11 +15,12 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc import aio
 
 from smidgen.errors import InvalidTensorError
+from smidgen_service import observers
 from smidgen_service.admittance import WhileServing
 from smidgen_service.lifecycle import Lifecycle, Phase
 from smidgen_service.logs import JsonFormatter
 from smidgen_service.metrics import Metrics
-from smidgen_service.observers import CallLog, RpcMetrics
+from smidgen_service.observers import MOST_LOGGED_PER_SECOND, CallLog, RpcMetrics
 from smidgen_service.surroundings import Surroundings, is_of_a_fault
 
 SECRET = "/srv/secret/path"
@@ -34,6 +36,7 @@ class Service(grpc.GenericRpcHandler):
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
         path = handler_call_details.method
         handler: Any = {
+            "Fine": grpc.unary_unary_rpc_method_handler(self.fine),
             "Fault": grpc.unary_unary_rpc_method_handler(self.fault),
             "StreamFault": grpc.unary_stream_rpc_method_handler(self.stream_fault),
             "Known": grpc.stream_unary_rpc_method_handler(self.known),
@@ -42,6 +45,9 @@ class Service(grpc.GenericRpcHandler):
             "Echo": grpc.stream_stream_rpc_method_handler(self.echo),
         }[path.rsplit("/", 1)[1]]
         return self.surroundings.way(handler, path).handler
+
+    async def fine(self, request: bytes, context: Any) -> bytes:
+        return request
 
     async def fault(self, request: bytes, context: Any) -> bytes:
         raise KeyError(SECRET)
@@ -189,6 +195,28 @@ async def test_calls_are_refused_unless_serving(
     assert grpc_details(caught.value).reason == reason
     # Without headers a client's own retries apply to it.
     assert "x-request-id" not in dict(caught.value.initial_metadata() or ())
+
+
+async def test_successful_calls_tell_ids_that_are_in_the_log_or_asked_for(
+    channel: aio.Channel, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level(logging.INFO, logger="smidgen_service")
+    caplog.handler.setFormatter(JsonFormatter())  # which knows the call while it is under way
+    monkeypatch.setattr(observers, "time", SimpleNamespace(monotonic=lambda: 5.0))
+
+    async def told_id(*metadata: tuple[str, str]) -> str | None:
+        call = channel.unary_unary("/t.T/Fine")(b"", metadata=metadata)
+        await call
+        return dict(await call.trailing_metadata() or ()).get("x-request-id")
+
+    told = [await told_id() for _ in range(MOST_LOGGED_PER_SECOND + 1)]
+    logged = [json.loads(line)["request_id"] for line in caplog.text.splitlines()]
+    assert told == [*logged, None]
+    assert len(set(told)) == MOST_LOGGED_PER_SECOND + 1
+    assert await told_id(("x-request-id", "mine")) == "mine"
+    replacement = await told_id(("x-request-id", "not an id"))
+    assert replacement is not None
+    assert len(replacement) == 32
 
 
 def test_logs_cut_long_text_and_escape_it() -> None:
