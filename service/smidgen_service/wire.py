@@ -100,6 +100,12 @@ def only_field(
 
 def encoded(value: int) -> bytes:
     """Returns a number as 7 bits a byte, least significant first."""
+    if value < 0x80:
+        return bytes((value,))
+    if value < 0x4000:
+        return bytes((value & 0x7F | 0x80, value >> 7))
+    if value < 0x200000:  # nanoseconds of short calls
+        return bytes((value & 0x7F | 0x80, value >> 7 & 0x7F | 0x80, value >> 14))
     found = bytearray()
     while value >= 0x80:
         found.append(value & 0x7F | 0x80)

@@ -101,11 +101,16 @@ def answer_to_bytes(answer: InferenceAnswer) -> bytes:
         with_size(encoded_duration(answer.compute_s)),
     ]
     for tensor in answer.outputs:
-        head = tensor_head(tensor.name, tensor.dtype, tensor.shape)
-        data_bytes = encoded(len(tensor.data))
-        size = len(head) + 1 + len(data_bytes) + len(tensor.data)
-        pieces += (_OUTPUTS_TAG, encoded(size), head, _DATA_TAG, data_bytes, tensor.data)
+        data = tensor.data
+        pieces += (_output_head(tensor.name, tensor.dtype, tensor.shape, len(data)), data)
     return b"".join(pieces)
+
+
+@lru_cache(maxsize=1024)
+def _output_head(name: str, dtype: str, shape: tuple[int, ...], data_bytes: int) -> bytes:
+    """Returns an output of an encoded answer up to the values of its tensor."""
+    head = tensor_head(name, dtype, shape) + _DATA_TAG + encoded(data_bytes)
+    return _OUTPUTS_TAG + encoded(len(head) + data_bytes) + head
 
 
 @lru_cache(maxsize=256)

@@ -28,7 +28,10 @@ def duration(seconds: float) -> Duration:
 
 def encoded_duration(seconds: float) -> bytes:
     """Returns the bytes of that Duration, made faster than the message."""
-    whole, nanos = divmod(round(seconds * 1e9), 1_000_000_000)
+    nanos = round(seconds * 1e9)
+    if nanos < 1_000_000_000:
+        return b"\x10" + encoded(nanos)
+    whole, nanos = divmod(nanos, 1_000_000_000)
     return b"\x08" + encoded(whole) + b"\x10" + encoded(nanos)
 
 

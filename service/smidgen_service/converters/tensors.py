@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 
 from smidgen.errors import InvalidTensorError
 from smidgen.tensor_spec import TensorSpec
@@ -48,7 +47,6 @@ def check_count(entries: Sequence[object], *, field: str) -> None:
         )
 
 
-@lru_cache(maxsize=1024)
 def tensor_head(name: str, dtype: str, shape: tuple[int, ...]) -> bytes:
     """Returns an encoded tensor up to its data."""
     return tensor_pb2.Tensor(
