@@ -109,7 +109,9 @@ def answer_of(results: Arrays, wanted: Wanted) -> tuple[RawTensor, ...]:
     Raises:
         TooLargeError: they do not fit into an answer.
     """
-    answer_bytes = sum([results[name].nbytes for name in wanted.names])
+    answer_bytes = 0
+    for name in wanted.names:
+        answer_bytes += results[name].nbytes
     if answer_bytes > wanted.most_bytes:
         raise TooLargeError(
             f"the outputs have {answer_bytes} bytes, an answer holds at most {wanted.most_bytes}; "
@@ -118,14 +120,14 @@ def answer_of(results: Arrays, wanted: Wanted) -> tuple[RawTensor, ...]:
             found=answer_bytes,
             most=wanted.most_bytes,
         )
-    return tuple(
-        [
-            greatest_values(name, results[name], wanted.class_counts[name])
-            if name in wanted.class_counts
-            else raw_tensor(name, results[name])
-            for name in wanted.names
-        ]
-    )
+    outputs: list[RawTensor] = []
+    for name in wanted.names:
+        most = wanted.class_counts.get(name)
+        result = results[name]
+        outputs.append(
+            raw_tensor(name, result) if most is None else greatest_values(name, result, most)
+        )
+    return tuple(outputs)
 
 
 def samples_of(arrays: Arrays) -> int:

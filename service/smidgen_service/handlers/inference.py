@@ -186,9 +186,13 @@ class InferenceHandler:
         if not self._run_times.is_brief(sha256, shapes):
             return None
         computed = compute_at_once(engine, arrays, wanted)
-        if computed is not None:
-            self._run_times.record_held(sha256, shapes, computed.times.total_s)
-            self._count_run(served, Run(computed.samples, computed.times))
+        if computed is None:
+            return None
+        samples, times = computed.samples, computed.times
+        total_s = times.total_s
+        self._run_times.record_held(sha256, shapes, total_s)
+        self._run_times.record(sha256, samples, total_s)
+        served.series.executed(samples, times)
         return computed
 
     async def _compute_in_turn(

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Hashable
-from typing import Any
 
 Shapes = tuple[tuple[int, ...], ...]
 """Of all inputs of a computation, in the model's order."""
@@ -27,9 +25,12 @@ class RunTimes:
 
     def record(self, sha256: str, samples: int, seconds: float) -> None:
         """Takes in how long one computation of an artifact took, waits included."""
-        average = self._averages.get(sha256, seconds / samples)
-        self._averages[sha256] = average + _WEIGHT * (seconds / samples - average)
-        _keep_used(self._averages, sha256)
+        averages, of_sample = self._averages, seconds / samples
+        average = averages.get(sha256, of_sample)
+        averages[sha256] = average + _WEIGHT * (of_sample - average)
+        averages.move_to_end(sha256)
+        if len(averages) > MOST_KNOWN:
+            averages.popitem(last=False)
 
     def record_held(self, sha256: str, shapes: Shapes, seconds: float) -> None:
         """Takes in how long a computation holds up the event loop, or would hold it up.
@@ -43,7 +44,9 @@ class RunTimes:
         if latest is None:
             latest = self._latest[key] = deque(maxlen=_LATEST)
         latest.append(seconds)
-        _keep_used(self._latest, key)
+        self._latest.move_to_end(key)
+        if len(self._latest) > MOST_KNOWN:
+            self._latest.popitem(last=False)
 
     def shapes_of(self, sha256: str) -> list[Shapes]:
         """Returns the shapes that an artifact was computed with, the newest first."""
@@ -64,10 +67,3 @@ class RunTimes:
         """
         latest = self._latest.get((sha256, shapes), ())
         return len(latest) >= _RUNS_TO_BE_BRIEF and min(latest) <= BRIEF_S
-
-
-def _keep_used(kept: OrderedDict[Any, Any], key: Hashable) -> None:
-    """Forgets the entry unused for longest if there are too many."""
-    kept.move_to_end(key)
-    if len(kept) > MOST_KNOWN:
-        kept.popitem(last=False)
