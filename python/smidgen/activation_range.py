@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from smidgen.qparams import QParams, qparams_from_range
+from smidgen.qparams import QParams, has_scale, qparams_from_range
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +15,14 @@ class ActivationRange:
     high: float
 
     @property
+    def has_scale(self) -> bool:
+        """Whether uint8 can hold this range; if not, the activation stays in float."""
+        return has_scale(self.low, self.high)
+
+    @property
     def qparams(self) -> QParams:
-        """The uint8 parameters that cover this range."""
+        """The uint8 parameters that cover this range.
+
+        Raises: CalibrationError: RANGE_NOT_REPRESENTABLE where there are none.
+        """
         return qparams_from_range(self.low, self.high)

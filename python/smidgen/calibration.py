@@ -16,6 +16,7 @@ from smidgen.convertible import check_convertible
 from smidgen.errors import CalibrationError, InvalidTensorError
 from smidgen.float_model import FloatModel
 from smidgen.histogram import capacity_for
+from smidgen.node_place import place_of
 from smidgen.observers import HistogramObserver, MovingAverageObserver
 from smidgen.passes import fuse_for_inference
 from smidgen.passes.operators import Kind, kind_of
@@ -82,9 +83,9 @@ class Calibrator:
             if node.name in points
         }
         self._module_paths = {
-            node.name: str(node.meta["module_path"])
+            node.name: str(node.meta.get("module_path") or place_of(node))
             for node in self._graph.graph.nodes
-            if node.name in points and node.meta.get("module_path")
+            if node.name in points and node.op != "placeholder"
         }
         self._sample_count = 0
         self._batch_count = 0

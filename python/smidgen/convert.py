@@ -8,6 +8,7 @@ from torch import fx
 
 from smidgen.config.precision import ALL_INT8
 from smidgen.convertible import check_convertible
+from smidgen.extreme_ranges import check_scales
 from smidgen.passes import keep_in_float
 from smidgen.placement import check_ranges, range_sources
 from smidgen.precision import Precision, float_layers, resolve_precision
@@ -41,7 +42,7 @@ def convert_graph(
 
     Raises:
         UnsupportedOperatorError: nodes cannot be converted; the message names all of them.
-        CalibrationError: a range is missing.
+        CalibrationError: a range is missing, or has no scale.
         InvalidConfigError: the precision does not fit the graph; see resolve_precision.
     """
     precisions = resolve_precision(graph, precision)
@@ -62,9 +63,10 @@ def activation_qparams(
     """Returns the parameters of each quantized value by node name.
 
     Raises:
-        CalibrationError: a range is missing.
+        CalibrationError: a range is missing; RANGE_NOT_REPRESENTABLE.
     """
     names = activation_names(graph)
     sources = range_sources(graph)
     check_ranges({names[source] for source in sources.values()}, ranges)
+    check_scales(graph, ranges)
     return {node: ranges[names[source]].qparams for node, source in sources.items()}

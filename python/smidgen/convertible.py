@@ -9,6 +9,7 @@ from torch import fx, nn
 from smidgen.errors import UnsupportedOperatorError
 from smidgen.graph.modules import Pad
 from smidgen.graph.operations import BINARY_KINDS, UNARY_KINDS, OpKind
+from smidgen.node_place import place_of
 from smidgen.passes.operators import (
     Kind,
     is_mask_of,
@@ -32,7 +33,7 @@ def check_convertible(graph: fx.GraphModule) -> None:
         UnsupportedOperatorError: some cannot; the message names all of them.
     """
     problems = [
-        f"{node.name} ({_place(node)}): {problem}"
+        f"{node.name} ({place_of(node)}): {problem}"
         for node in graph.graph.nodes
         if (problem := step_problem(graph, node)) is not None
     ]
@@ -42,13 +43,6 @@ def check_convertible(graph: fx.GraphModule) -> None:
             reason="UNSUPPORTED_COMBINATION",
             node_count=len(problems),
         )
-
-
-def _place(node: fx.Node) -> str:
-    """Says where a node comes from: its module, or else what it is, and the line."""
-    module = node.meta.get("module_path") or node.meta["op"]
-    source = node.meta.get("source", "")
-    return f"{module}, {source}" if source else str(module)
 
 
 def quantized_problem(graph: fx.GraphModule, node: fx.Node) -> str | None:

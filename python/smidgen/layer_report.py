@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from smidgen.histogram import Histogram
 from smidgen.measured import LayerLatency, LayerSensitivity
 from smidgen.profile import CalibrationProfile
+from smidgen.qparams import QParams
 from smidgen.ranges.clipping import clipped_share
 from smidgen.report import NodeReport, QuantizationReport
 from smidgen.tensor_spec import TensorSpec
@@ -82,6 +83,8 @@ def _range(node: NodeReport, profile: CalibrationProfile | None) -> LayerRange |
     name = node.activation or node.node
     found = None if profile is None else profile.ranges.get(name)
     if node.op == "input" and found is not None:
+        if not found.has_scale:
+            return None
         scale, zero_point = float(found.qparams.scale), int(found.qparams.zero_point)
     elif node.output_scale and (found is not None or profile is None):
         scale, zero_point = node.output_scale, node.output_zero_point
@@ -91,7 +94,7 @@ def _range(node: NodeReport, profile: CalibrationProfile | None) -> LayerRange |
     whole = LayerRange(low, high, scale, zero_point)
     if profile is None or found is None:
         return whole
-    if (scale, zero_point) == (float(found.qparams.scale), int(found.qparams.zero_point)):
+    if found.has_scale and found.qparams == QParams(scale, zero_point):
         share = profile.clipped_shares.get(name)
         return replace(
             whole,

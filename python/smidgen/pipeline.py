@@ -30,6 +30,7 @@ from smidgen.data.preprocess import check_takes_images
 from smidgen.data.source import SampleSource
 from smidgen.data.split import HeldOut, evaluation_source, held_out_of
 from smidgen.errors import InvalidConfigError
+from smidgen.extreme_ranges import keep_extremes_in_float
 from smidgen.fidelity import Fidelity
 from smidgen.float_model import FloatModel, check_belongs, load_model
 from smidgen.gate import check_gate
@@ -93,12 +94,14 @@ def plan(
             no quantized layer.
     """
     fused = fuse_for_inference(model.graph)
+    if profile is not None:
+        check_belongs(model, profile)
+        fused = keep_extremes_in_float(fused, profile.ranges)
     precisions = resolve_precision(fused, precision or ALL_INT8)
     fused = keep_in_float(fused, float_layers(precisions))
     check_convertible(fused)
     qparams = {}
     if profile is not None:
-        check_belongs(model, profile)
         qparams = dict(activation_qparams(fused, profile.ranges))
         if training is not None and training.loss.features:
             prepared = prepare_qat(model.graph, profile.ranges, precision or ALL_INT8)

@@ -7,10 +7,17 @@ from collections.abc import Mapping, Sequence
 
 from torch import fx, nn
 
-from smidgen.config.precision import INT8, LayerPrecision, Override, PrecisionConfig, WeightBits
+from smidgen.config.precision import (
+    FLOAT,
+    INT8,
+    LayerPrecision,
+    Override,
+    PrecisionConfig,
+    WeightBits,
+)
 from smidgen.errors import InvalidConfigError
 from smidgen.passes.fold_batch_norm import Layer
-from smidgen.passes.operators import ConvBatchNorm2d, module_of
+from smidgen.passes.operators import ConvBatchNorm2d, module_of, stays_float
 
 Precision = PrecisionConfig | Mapping[str, LayerPrecision]
 """A rule for layers, or what resolve_precision made of one."""
@@ -24,6 +31,7 @@ def resolve_precision(graph: fx.GraphModule, config: Precision) -> Mapping[str, 
     The last override that fits a layer counts. A layer that none names gets the default, but int8
     where four bits cost accuracy and save next to nothing: where the model's input comes in and its
     output goes out, in depthwise convolutions, and in transposed ones, which have no int4 form.
+    Layers that the graph keeps in float already are float, whatever an override says.
 
     Raises:
         InvalidConfigError: reason PATTERN_MATCHES_NOTHING, or INT4_UNSUPPORTED where an override
@@ -45,7 +53,7 @@ def resolve_precision(graph: fx.GraphModule, config: Precision) -> Mapping[str, 
         for node in fitting:
             _check_supported(override, node, layers[node])
             resolved[node.name] = override.precision
-    return resolved
+    return {**resolved, **{node.name: FLOAT for node in layers if stays_float(node)}}
 
 
 def overridden_layers(graph: fx.GraphModule, config: PrecisionConfig) -> frozenset[str]:

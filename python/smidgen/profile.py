@@ -167,7 +167,7 @@ def make_profile(
         sample_count=sample_count,
         batch_count=batch_count,
         ranges=ranges,
-        warnings=tuple(calibration_warnings(statistics, paths, sample_count, batch_count)),
+        warnings=tuple(calibration_warnings(statistics, ranges, paths, sample_count, batch_count)),
         averaging_constant=(
             config.averaging_constant if config.method is ObserverMethod.MOVING_AVERAGE else None
         ),

@@ -20,6 +20,14 @@ GROUP_SIZES = (0, 32, 64, 128, 256)
 
 SMALLEST_SCALE = float(np.float32(2.0**-60))
 LARGEST_SCALE = float(np.float32(2.0**60))
+NARROWEST_RANGE, WIDEST_RANGE = SMALLEST_SCALE * UINT8_MAX, LARGEST_SCALE * UINT8_MAX
+"""How wide a range may be that contains 0, except that it may be 0 alone."""
+
+REPRESENTABLE_RANGES = (
+    f"expected a width with 0 of {NARROWEST_RANGE:.3g} to {WIDEST_RANGE:.3g} (a scale of 2^-60 to "
+    "2^60)"
+)
+"""What a message says about ranges that have no scale, behind the range."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +58,12 @@ class QParams:
 def qparams_from_range(low: float, high: float) -> QParams:
     """Chooses uint8 parameters that cover [low, high] and represent 0 exactly.
 
-    The range is first widened to contain 0; a range of no width gets scale 1.
+    The range is first widened to contain 0; a range of no width gets scale 1. No scale is bent to
+    fit: a range that has none within the bounds of QParams is refused.
     Source: Jacob et al. 2018, "Quantization and Training of Neural Networks", section 3.
 
     Raises:
-        CalibrationError: the range is not finite or is inverted.
+        CalibrationError: the range is not finite or is inverted; RANGE_NOT_REPRESENTABLE.
 
     >>> qparams_from_range(0.0, 255.0)
     QParams(scale=1.0, zero_point=0)
@@ -66,11 +75,31 @@ def qparams_from_range(low: float, high: float) -> QParams:
     low, high = min(float(low), 0.0), max(float(high), 0.0)
     if high == low:
         return QParams(scale=1.0, zero_point=0)
-    # Computed in double and clamped, so that extreme ranges stay within the bounds of QParams.
-    scale = float(np.float32((high - low) / UINT8_MAX))
-    scale = min(max(scale, SMALLEST_SCALE), LARGEST_SCALE)
+    if not has_scale(low, high):
+        raise CalibrationError(
+            f"range is [{low:.7g}, {high:.7g}], {REPRESENTABLE_RANGES}",
+            reason="RANGE_NOT_REPRESENTABLE",
+            low=low,
+            high=high,
+        )
+    scale = _scale(low, high)
     zero_point = int(np.clip(np.rint(-low / scale), UINT8_MIN, UINT8_MAX))
     return QParams(scale=scale, zero_point=zero_point)
+
+
+def has_scale(low: float, high: float) -> bool:
+    """Tells whether uint8 can hold a finite range: whether its scale lies in [2^-60, 2^60].
+
+    >>> has_scale(0.0, 1.0), has_scale(0.0, 0.0), has_scale(0.0, 1e30), has_scale(-1e-30, 0.0)
+    (True, True, False, False)
+    """
+    low, high = min(float(low), 0.0), max(float(high), 0.0)
+    return high == low or SMALLEST_SCALE <= _scale(low, high) <= LARGEST_SCALE
+
+
+def _scale(low: float, high: float) -> float:
+    """Computed in double: the width of a range of float32 may be no float32."""
+    return float(np.float32((high - low) / UINT8_MAX))
 
 
 def symmetric_weight_scales(
@@ -78,11 +107,23 @@ def symmetric_weight_scales(
 ) -> NDArray[np.float32]:
     """Chooses one scale for each output channel (axis 0), zero point 0.
 
-    Shapes: weight [O, ...] float32. Returns [O] float32: max|w| / largest, or 1 for zeros only.
+    Shapes: weight [O, ...] float32. Returns [O] float32: max|w| / largest, or 1 for zeros only. A
+    channel whose weights are all less than 2^-60 * largest gets the scale 2^-60, which rounds each
+    of them by 2^-61 at most.
+
+    Raises:
+        CalibrationError: WEIGHT_NOT_REPRESENTABLE where the scale would be above 2^60.
 
     >>> symmetric_weight_scales(np.array([[127.0, -1.0], [0.0, 0.0]], np.float32))
     array([1., 1.], dtype=float32)
     """
     ends = np.abs(weight.reshape(weight.shape[0], -1)).max(axis=1).astype(np.float64)
-    scales = np.clip(ends / largest, SMALLEST_SCALE, LARGEST_SCALE)
+    scales = np.maximum(ends / largest, SMALLEST_SCALE)
+    if (scales > LARGEST_SCALE).any():  # not for NaN, which training may bring before it is stopped
+        raise CalibrationError(
+            f"weights reach {ends.max():.7g}, expected at most {largest * LARGEST_SCALE:.7g}; keep "
+            "the layer in float, or scale its weights down",
+            reason="WEIGHT_NOT_REPRESENTABLE",
+            largest=float(ends.max()),
+        )
     return np.where(ends == 0.0, 1.0, scales).astype(np.float32)

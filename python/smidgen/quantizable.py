@@ -10,6 +10,7 @@ from torch import fx
 from smidgen.calibration_batches import Samples, sample_batches
 from smidgen.config import Activations, PostTrainingConfig
 from smidgen.errors import InvalidConfigError, TrainingError
+from smidgen.extreme_ranges import keep_extremes_in_float
 from smidgen.float_model import FloatModel
 from smidgen.origin import calibration_origin, training_origin
 from smidgen.passes import fuse_for_inference
@@ -54,12 +55,14 @@ def make_quantizable(
         TrainingError: the trained model is another model's.
         InvalidConfigError: post_training without samples, or with trained weights.
         InvalidDatasetError: the samples do not fit the model.
+        CalibrationError: RANGE_NOT_REPRESENTABLE; see keep_extremes_in_float.
     """
     if post_training.is_any:
         return _post_trained(model, profile, trained, post_training, samples)
     if trained is not None:
         return _finished(model, trained)
-    return Quantizable(fuse_for_inference(model.graph), profile.ranges)
+    graph = keep_extremes_in_float(fuse_for_inference(model.graph), profile.ranges)
+    return Quantizable(graph, profile.ranges)
 
 
 def conversion_lineage(

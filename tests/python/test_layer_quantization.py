@@ -20,6 +20,7 @@ from smidgen.weight_grid import LARGEST_BIAS
 
 SOURCE = QParams(scale=0.5, zero_point=10)
 floats = st.floats(-100, 100, width=32)
+ends = floats.filter(lambda end: end == 0.0 or abs(end) > 1e-12)
 
 
 @settings(max_examples=60, deadline=None)
@@ -55,7 +56,7 @@ def test_sum_that_could_overflow_is_refused() -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.tuples(floats, floats), st.tuples(floats, floats))
+@given(st.tuples(ends, ends), st.tuples(ends, ends))
 def test_requantizing_keeps_order(source: tuple[float, float], target: tuple[float, float]) -> None:
     table = requantizing_table(
         qparams_from_range(min(source), max(source)), qparams_from_range(min(target), max(target))

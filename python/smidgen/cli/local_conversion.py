@@ -48,6 +48,9 @@ def convert_file(
     samples = _open(calibration, preprocessing)
     batches = pipeline.calibration_batches(samples, float_model.exported.inputs)
     profile = pipeline.calibrate(float_model, batches, calibration_config)
+    if not quiet:
+        for warning in profile.warnings:
+            note(f"Warning: {warning}")
     held_out = _open(evaluation, preprocessing) if evaluation else None
     measured_on: AnyDataset | HeldOut | None = held_out
     trained = None

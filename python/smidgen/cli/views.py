@@ -150,8 +150,8 @@ def calibration_view(calibration: optimization_pb.Calibration) -> RenderableType
                 r.node,
                 f"{r.min:.5g}",
                 f"{r.max:.5g}",
-                f"{r.scale:.5g}",
-                r.zero_point,
+                f"{r.scale:.5g}" if r.scale else "float",
+                r.zero_point if r.scale else "",
                 f"{r.clipped_share:.3%}" if r.HasField("clipped_share") else "",
             )
             for r in calibration.ranges

@@ -10,6 +10,7 @@ from torch import fx
 from smidgen.activation_range import ActivationRange
 from smidgen.calibration import Batch, Calibrator
 from smidgen.config import CalibrationConfig, PostTrainingConfig
+from smidgen.extreme_ranges import keep_extremes_in_float
 from smidgen.float_model import FloatModel
 from smidgen.passes import fuse_for_inference
 from smidgen.post_training.correct_bias import correct_bias
@@ -53,7 +54,7 @@ def apply_post_training(
 
     Raises:
         InvalidTensorError: a batch does not fit the model.
-        CalibrationError: there is no sample.
+        CalibrationError: there is no sample; RANGE_NOT_REPRESENTABLE.
         UnsupportedOperatorError: a layer's accumulators could overflow.
     """
     graph, ranges = fuse_for_inference(model.graph), profile.ranges
@@ -63,6 +64,7 @@ def apply_post_training(
         statistics = profile.statistics or _calibrate(model, graph, batches(), chosen).statistics
         graph, pairs = equalize(graph, statistics)
         ranges = _calibrate(model, graph, batches(), chosen).ranges
+    graph = keep_extremes_in_float(graph, ranges)
     if config.round_weights:
         graph, rounded = round_weights(graph, ranges, batches(), model.exported.inputs)
     if config.correct_bias:

@@ -17,7 +17,7 @@ from smidgen.passes.operators import (
     Kind,
     activation_bounds,
     clamp_of,
-    kind_of,
+    kind_of_op,
     module_of,
     operands,
 )
@@ -151,7 +151,7 @@ def cast(writer: ProgramWriter, node: fx.Node) -> None:
 def _plain_function(graph: fx.GraphModule, node: fx.Node) -> tuple[str, tuple[float, ...]]:
     """Returns the function and parameters of Unary."""
     module = module_of(graph, node)
-    if kind_of(node) is Kind.CLAMP:
+    if kind_of_op(node.meta["op"]) is Kind.CLAMP:
         assert module is not None
         return plain_clamp(*activation_bounds(module))
     match module:

@@ -65,7 +65,7 @@ FLOAT_RULES: Mapping[OpKind, Rule] = {
     OpKind.CONV_TRANSPOSE2D: float_layers.conv_transpose2d,
     OpKind.LINEAR: float_layers.linear,
 }
-"""Of the layers that stay in float."""
+"""Of the layers that stay in float; the rules of other operations write both forms."""
 
 
 def write_node(writer: ProgramWriter, node: fx.Node) -> None:
@@ -76,6 +76,7 @@ def write_node(writer: ProgramWriter, node: fx.Node) -> None:
     elif kind is Kind.OUTPUT:
         writer.add_outputs(node)
     elif stays_float(node):
-        FLOAT_RULES[node.meta["op"]](writer, node)
+        op = node.meta["op"]
+        FLOAT_RULES.get(op, RULES[op])(writer, node)
     elif kind is not Kind.CONSTANT:  # a constant is written where it is read
         RULES[node.meta["op"]](writer, node)

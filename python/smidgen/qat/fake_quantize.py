@@ -18,7 +18,7 @@ from smidgen.observers import MovingAverageObserver
 from smidgen.passes.operators import UNBOUNDED
 from smidgen.profile import ActivationRange
 from smidgen.qat.rounding import Rounding, round_activation, value_range
-from smidgen.qparams import QParams
+from smidgen.qparams import NARROWEST_RANGE, REPRESENTABLE_RANGES, QParams
 
 AVERAGING_CONSTANT = 0.05
 """Weight of a training batch in the moving average of a range that calibration has begun."""
@@ -87,7 +87,23 @@ class FakeQuantize(nn.Module):
             raise TrainingError(
                 "an activation is no longer finite during training; lower the learning rate"
             )
-        self.ends.copy_(torch.tensor([moved.low, moved.high], dtype=torch.float64))
+        kept = _representable(moved)
+        self.ends.copy_(torch.tensor([kept.low, kept.high], dtype=torch.float64))
+
+
+def _representable(moved: ActivationRange) -> ActivationRange:
+    """Returns a range that has a scale: activations that die shrink their range towards 0.
+
+    Raises: TrainingError: the range is wider than any scale allows.
+    """
+    if moved.has_scale:
+        return moved
+    if max(moved.high, 0.0) - min(moved.low, 0.0) > NARROWEST_RANGE:
+        raise TrainingError(
+            f"an activation has reached the range [{moved.low:.7g}, {moved.high:.7g}] during "
+            f"training, {REPRESENTABLE_RANGES}; lower the learning rate"
+        )
+    return ActivationRange(min(moved.low, 0.0), min(moved.low, 0.0) + NARROWEST_RANGE)
 
 
 class Requantize(nn.Module):

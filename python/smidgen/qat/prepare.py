@@ -11,6 +11,7 @@ from torch import fx, nn
 
 from smidgen.config import PrecisionConfig, RangeSource
 from smidgen.config.precision import ALL_INT8
+from smidgen.extreme_ranges import keep_extremes_in_float
 from smidgen.forms import assign_forms
 from smidgen.passes import fuse_for_training, keep_in_float
 from smidgen.passes.operators import (
@@ -70,7 +71,7 @@ def prepare_qat(
             all of them.
 
     Raises:
-        CalibrationError: a range is missing.
+        CalibrationError: a range is missing, or has no scale.
         InvalidConfigError: the precision does not fit the graph; see resolve_precision.
     """
     return prepare_fused(fuse_for_training(source), ranges, precision, activations)
@@ -96,9 +97,10 @@ def prepare_fused(
             all of them.
 
     Raises:
-        CalibrationError: a range is missing.
+        CalibrationError: a range is missing, or has no scale.
         InvalidConfigError: the precision does not fit the graph; see resolve_precision.
     """
+    fused = keep_extremes_in_float(fused, ranges)
     precisions = resolve_precision(fused, precision)
     fused = keep_in_float(fused, float_layers(precisions))
     rewriter = Rewriter(fused)

@@ -276,7 +276,9 @@ class TensorRange(_message.Message):
     max: _builtins.float
     """Upper end of the range."""
     scale: _builtins.float
-    """Scale that follows from the range: real = scale * (q - zero_point)."""
+    """Scale that follows from the range: real = scale * (q - zero_point). 0 where no scale within 2^-60 and 2^60 does: such an
+    activation stays in float.
+    """
     zero_point: _builtins.int
     """Zero point that follows from the range, 0 to 255."""
     clipped_share: _builtins.float

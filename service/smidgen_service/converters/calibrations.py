@@ -130,13 +130,13 @@ def calibration_to_message(calibration: CalibrationRecord) -> pb.Calibration:
 
 def _range_to_message(profile: CalibrationProfile, node: str) -> pb.TensorRange:
     found, histogram = profile.ranges[node], profile.histogram(node)
-    qparams = found.qparams
+    qparams = found.qparams if found.has_scale else None
     return pb.TensorRange(
         node=node,
         min=found.low,
         max=found.high,
-        scale=float(qparams.scale),
-        zero_point=int(qparams.zero_point),
+        scale=0.0 if qparams is None else float(qparams.scale),
+        zero_point=0 if qparams is None else int(qparams.zero_point),
         clipped_share=profile.clipped_shares.get(node),
         histogram=histogram_to_message(histogram)
         if histogram is not None and len(profile.ranges) <= MOST_HISTOGRAMS
