@@ -19,7 +19,7 @@ from smidgen.config import (
     QATConfig,
 )
 from smidgen.config.post_training import check_together
-from smidgen.config.precision import ALL_INT8
+from smidgen.config.precision import ALL_INT8, check_as_trained
 from smidgen.conversion import Conversion
 from smidgen.conversion_report import report_conversion
 from smidgen.convert import activation_qparams
@@ -29,7 +29,6 @@ from smidgen.data.opening import AnyDataset
 from smidgen.data.preprocess import check_takes_images
 from smidgen.data.source import SampleSource
 from smidgen.data.split import HeldOut, evaluation_source, held_out_of
-from smidgen.errors import InvalidConfigError
 from smidgen.extreme_ranges import keep_extremes_in_float
 from smidgen.fidelity import Fidelity
 from smidgen.float_model import FloatModel, check_belongs, load_model
@@ -137,7 +136,7 @@ def convert(
         lineage: Further entries for the program's lineage.
         activations: How the inputs of linear layers get their scale.
         precision: Bits of each layer's weights; int8 throughout if None. A trained model has its
-            own.
+            own, and takes no other.
         config: What is done to the weights first, which is for the float ones alone, what the
             program is held to, and what is measured; nothing of it if None.
         samples: Representative samples, which post-training needs: the calibration's are best.
@@ -150,7 +149,7 @@ def convert(
         UnsupportedOperatorError: nodes cannot be converted; the message names all of them.
         CalibrationError: the profile is another model's.
         TrainingError: the trained model is another model's.
-        InvalidConfigError: the precision does not fit the model, or is given for a trained one;
+        InvalidConfigError: the precision does not fit the model, or is not that of the trained one;
             post-training without samples, with trained weights, or with another precision; a gate
             that cannot be measured; sensitivity without evaluation data.
         InvalidDatasetError: the evaluation data or the samples do not fit the model.
@@ -304,13 +303,7 @@ def _kind_of(evaluation: AnyDataset | HeldOut | None) -> EvaluationData | None:
 def _precision(trained: TrainedModel | None, precision: PrecisionConfig | None) -> PrecisionConfig:
     if trained is None:
         return precision or ALL_INT8
-    if precision is not None:
-        raise InvalidConfigError(
-            "a precision is given and the trained model has one of its own; train for this "
-            "precision, or leave it out",
-            reason="PRECISION_GIVEN_TWICE",
-            field="precision",
-        )
+    check_as_trained(precision, trained.precision)
     return trained.precision
 
 

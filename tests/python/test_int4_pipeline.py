@@ -138,9 +138,11 @@ def test_a_trained_model_has_a_precision_of_its_own(
     model: FloatModel, profile: CalibrationProfile, data: Dataset
 ) -> None:
     trained = train_qat(model, profile, data, QATConfig(epochs=1, fine_tune_epochs=0))
-    with pytest.raises(InvalidConfigError, match="leave it out") as caught:
+    with pytest.raises(InvalidConfigError, match="leave precision out") as caught:
         convert(model, profile, trained, precision=INT4)
     assert caught.value.reason == "PRECISION_GIVEN_TWICE"
+    agreeing = convert(model, profile, trained, precision=PrecisionConfig())
+    assert agreeing.program.packing == {}
 
 
 def test_trained_models_of_version_1_are_read(

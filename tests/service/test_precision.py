@@ -80,9 +80,38 @@ def test_training_is_converted_as_it_was_asked(
     job = server.convert(SMALL, train_job=trained.name)
     assert bits(job) == {"body.0": 8, "body.3": 4, "body.7": 8}
     assert packing(server, job, tmp_path) == [WeightPacking(0)]
-    with pytest.raises(grpc.RpcError) as caught:
-        server.convert(SMALL, train_job=trained.name, precision=precision)
-    assert ending(caught.value) == (INVALID, "PRECISION_GIVEN_TWICE")
+    plan = server.convert(SMALL, train_job=trained.name, validate_only=True)
+    assert bits(plan) == {"body.0": 8, "body.3": 4, "body.7": 8}
+    agreeing = server.convert(SMALL, train_job=trained.name, precision=precision)
+    assert packing(server, agreeing, tmp_path) == [WeightPacking(0)]
+
+
+def test_int8_asked_of_an_int4_training_is_refused(server: RunningServer, calibration: str) -> None:
+    trained = server.wait_for(
+        server.train(SMALL, calibration, "datasets/train", precision=config(INT4)).name
+    )
+    for asked, words in (
+        (pb.PrecisionConfig(), "int8"),
+        (config(pb.LayerPrecision(weights=pb.WEIGHT_BITS_INT8)), "int8"),
+        (
+            config(pb.LayerPrecision(weights=pb.WEIGHT_BITS_INT4, group_size=64)),
+            "int4 with group_size 64",
+        ),
+        (
+            config(INT4, body_=INT4),
+            "int4 with group_size 128, but body* in int4 with group_size 128",
+        ),
+    ):
+        for validate_only in (True, False):
+            with pytest.raises(grpc.RpcError) as caught:
+                server.convert(
+                    SMALL, train_job=trained.name, precision=asked, validate_only=validate_only
+                )
+            assert ending(caught.value) == (INVALID, "PRECISION_GIVEN_TWICE")
+            assert caught.value.details() == (
+                f"precision is {words}, and the training was for int4 with group_size 128, which "
+                "a conversion keeps; leave precision out, or train for the other one"
+            )
 
 
 def test_plans_tell_bits(server: RunningServer, calibration: str) -> None:

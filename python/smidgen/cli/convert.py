@@ -16,7 +16,7 @@ from smidgen.cli.following import follow
 from smidgen.cli.output import emit
 from smidgen.cli.pages import write_page
 from smidgen.cli.preprocessing import augmentation_of, read_preprocessing
-from smidgen.cli.usage import check_folder, refuse_file, refuse_given
+from smidgen.cli.usage import check_folder, is_given, refuse_file, refuse_given
 from smidgen.cli.views import job_view
 from smidgen.client import JobFailedError
 from smidgen.client.report_documents import report_document
@@ -189,7 +189,7 @@ def convert(
             calibration=calibration,
             train_job=train_job,
             evaluation_dataset=evaluation_dataset,
-            precision=wanted,
+            precision=_asked(context, wanted),
             conversion=conversion,
             calibration_dataset=calibration_dataset,
             preprocessing=images,
@@ -292,6 +292,12 @@ def _convert_on_server(
         if job.state != pb.JOB_STATE_SUCCEEDED:
             raise JobFailedError(job)
         return job
+
+
+def _asked(context: typer.Context, wanted: PrecisionConfig | None) -> PrecisionConfig | None:
+    """Returns the precision as it was asked for: int8 is not what a training for int4 has."""
+    is_asked = any(is_given(context, option) for option in precision.PRECISION_OPTIONS)
+    return PrecisionConfig() if wanted is None and is_asked else wanted
 
 
 def _needed_path(path: str, option: str, unless: str = "") -> Path:

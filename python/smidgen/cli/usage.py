@@ -18,7 +18,7 @@ def refuse_given(context: typer.Context, options: Iterable[str], why: str) -> No
 
     Raises: UsageError.
     """
-    given = ", ".join(f"--{name.replace('_', '-')}" for name in options if _is_given(context, name))
+    given = ", ".join(f"--{name.replace('_', '-')}" for name in options if is_given(context, name))
     if given:
         raise UsageError(
             f"{given} would be ignored: {why}",
@@ -54,6 +54,7 @@ def check_folder(out: Path) -> None:
         )
 
 
-def _is_given(context: typer.Context, name: str) -> bool:
+def is_given(context: typer.Context, name: str) -> bool:
+    """Tells whether an option, by the name of its parameter, was given, be it its default."""
     source = context.get_parameter_source(name)
     return source is not None and source.name == "COMMANDLINE"

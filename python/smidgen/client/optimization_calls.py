@@ -138,7 +138,7 @@ class OptimizationCalls(JobCalls):
             calibration: Ranges for post-training quantization.
             train_job: A TrainQAT job that has succeeded, instead of calibration.
             evaluation_dataset: Labelled data to report accuracies on.
-            precision: Bits of each layer's weights; a train_job has its own.
+            precision: Bits of each layer's weights; a train_job has its own, and takes no other.
             config: What is done to the weights of a calibrated model first, what the program must
                 keep of the float model on evaluation_dataset, or the job fails with
                 ACCURACY_GATE_FAILED, and what is measured for get_report; nothing by default.

@@ -61,6 +61,12 @@ class LayerPrecision:
             needs="int4 weights",
         )
 
+    def describe(self) -> str:
+        """Returns it in words, for messages."""
+        if self.weights is not WeightBits.INT4:
+            return str(self.weights)
+        return f"int4 with group_size {self.group_size}"
+
 
 INT8 = LayerPrecision()
 FLOAT = LayerPrecision(WeightBits.FLOAT)
@@ -115,6 +121,11 @@ class PrecisionConfig:
                 field="overrides",
             )
 
+    def describe(self) -> str:
+        """Returns it in words, for messages."""
+        named = (f"{o.pattern} in {o.precision.describe()}" for o in self.overrides)
+        return ", but ".join((self.default.describe(), *named))
+
     def to_dict(self) -> dict[str, Any]:
         """Returns the configuration as plain values."""
         return asdict(self)
@@ -135,6 +146,22 @@ class PrecisionConfig:
 
 
 ALL_INT8 = PrecisionConfig()
+
+
+def check_as_trained(asked: PrecisionConfig | None, trained: PrecisionConfig) -> None:
+    """Checks that a conversion of trained weights asks for no other precision than theirs.
+
+    Raises:
+        InvalidConfigError: it does; the weights were trained to be rounded as the training was
+            told.
+    """
+    if asked not in (None, trained):
+        raise InvalidConfigError(
+            f"precision is {asked.describe()}, and the training was for {trained.describe()}, "
+            "which a conversion keeps; leave precision out, or train for the other one",
+            reason="PRECISION_GIVEN_TWICE",
+            field="precision",
+        )
 
 
 def _layer_precision(fields: Mapping[str, Any]) -> LayerPrecision:

@@ -1150,8 +1150,8 @@ class ConvertRequest(_message.Message):
 
     @_builtins.property
     def precision(self) -> _precision_pb2.PrecisionConfig:
-        """Bits of each layer's weights. Default: 8 bits throughout, or with train_job what it was trained for; both at once are
-        an error, PRECISION_GIVEN_TWICE.
+        """Bits of each layer's weights. Default: 8 bits throughout, or with train_job what it was trained for; another one is an
+        error, PRECISION_GIVEN_TWICE.
         """
 
     @_builtins.property

@@ -25,20 +25,12 @@ def convert_request(message: pb.ConvertRequest) -> ConvertRequest:
     """Returns a request for conversion.
 
     Raises:
-        InvalidArgumentError: a name is malformed, a precision stands besides a job, or
-            post_training lacks samples.
+        InvalidArgumentError: a name is malformed, or post_training lacks samples.
         InvalidConfigError: an option of the precision, the gate or the search is out of its range,
             or post_training is asked for with weights of other bits.
     """
     source = message.WhichOneof("source")
     has_precision = message.HasField("precision")
-    if has_precision and source == "train_job":
-        raise InvalidArgumentError(
-            "both precision and train_job are set, and the job was trained for a precision of its "
-            "own; leave precision out",
-            field="precision",
-            reason="PRECISION_GIVEN_TWICE",
-        )
     post_training = PostTrainingConfig(
         equalize=message.post_training.equalize,
         round_weights=message.post_training.round_weights,

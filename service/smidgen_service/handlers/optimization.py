@@ -97,9 +97,7 @@ class OptimizationHandler:
             )
         await self._check_data(checked, request.config)
         if request.validate_only or request.names_layers:
-            plan = await self._plan(
-                JobKind.TRAIN_QAT, checked, request.precision, to_document(request.config)
-            )
+            plan = await self._plan(JobKind.TRAIN_QAT, checked, to_document(request.config))
             if request.validate_only:
                 return plan
 
@@ -138,7 +136,7 @@ class OptimizationHandler:
         if checked.dataset is not None:
             await self._check_samples(checked, checked.dataset)
         if request.validate_only or request.names_layers:
-            plan = await self._plan(JobKind.CONVERT, checked, request.precision)
+            plan = await self._plan(JobKind.CONVERT, checked)
             if request.validate_only:
                 return plan
 
@@ -202,7 +200,6 @@ class OptimizationHandler:
         self,
         kind: JobKind,
         checked: CheckedInputs,
-        precision: PrecisionConfig | None,
         config: Mapping[str, Any] | None = None,
     ) -> JobPlan:
         """Reads the model in a worker, and so finds what does not fit it before there is a job."""
@@ -210,7 +207,8 @@ class OptimizationHandler:
             path = await self._threads.run(self._blobs.verify, checked.model.sha256)
             calibration = checked.calibration
             profile = None if calibration is None else calibration.profile.to_json()
-            report = await self._workers.plan(path, profile, _plain_precision(precision), config)
+            precision = _plain_precision(checked.precision)
+            report = await self._workers.plan(path, profile, precision, config)
         return JobPlan(kind, checked.model.id, QuantizationReport.from_dict(report))
 
 

@@ -14,6 +14,7 @@ from smidgen.config import (
     QATConfig,
 )
 from smidgen.config.documents import from_document
+from smidgen.config.precision import ALL_INT8, check_as_trained
 from smidgen.data.split import Split
 from smidgen.extras import require_torch
 from smidgen.formats.model_file import ModelFormat
@@ -81,7 +82,8 @@ class CheckedInputs:
     """The rows that a request named, all of them there and fitting together.
 
     Only a model that was uploaded quantized has no calibration. `held_out` says which part of the
-    evaluation dataset counts; None for all of it.
+    evaluation dataset counts; None for all of it. `precision` is what was asked for, or what a
+    training that is converted was for; None for int8 throughout.
     """
 
     model: ModelRecord
@@ -90,6 +92,7 @@ class CheckedInputs:
     evaluation: DatasetRecord | None
     preprocessing: Preprocessing | None = None
     held_out: Split | None = None
+    precision: PrecisionConfig | None = None
 
 
 def check_train(tx: sqlite3.Connection, request: TrainRequest) -> CheckedInputs:
@@ -107,6 +110,7 @@ def check_train(tx: sqlite3.Connection, request: TrainRequest) -> CheckedInputs:
         dataset=datasets.get(tx, request.dataset_id),
         evaluation=_dataset(tx, request.evaluation_dataset_id),
         preprocessing=request.preprocessing,
+        precision=request.precision,
     )
 
 
@@ -117,6 +121,7 @@ def check_convert(tx: sqlite3.Connection, request: ConvertRequest) -> CheckedInp
         NotFoundError: one of them does not exist.
         FailedPreconditionError: they do not belong together, or the training has not succeeded.
         InvalidArgumentError: the model needs a source and has none, or is quantized and has one.
+        InvalidConfigError: a precision is asked for that the training was not for.
     """
     model = models.get(tx, request.model_id)
     if model.format is ModelFormat.QUANTIZED_ONNX:
@@ -131,11 +136,14 @@ def check_convert(tx: sqlite3.Connection, request: ConvertRequest) -> CheckedInp
         )
     calibration_id = request.calibration_id
     preprocessing = request.preprocessing
+    precision = request.precision
     evaluation, held_out = _dataset(tx, request.evaluation_dataset_id), None
     if request.train_job_id is not None:
         job = _training(tx, model, request.train_job_id)
         calibration_id = job.calibration_id
         preprocessing = preprocessing or job.preprocessing
+        precision = _trained_for(job)
+        check_as_trained(request.precision, precision)
         if evaluation is None and request.config.needs_evaluation:
             evaluation, held_out = _evaluated_on(tx, job)
     assert calibration_id is not None  # the request has one of the two
@@ -146,6 +154,7 @@ def check_convert(tx: sqlite3.Connection, request: ConvertRequest) -> CheckedInp
         evaluation=evaluation,
         preprocessing=preprocessing,
         held_out=held_out,
+        precision=precision,
     )
 
 
@@ -195,6 +204,11 @@ def _training(tx: sqlite3.Connection, model: ModelRecord, job_id: str) -> JobRec
             state=job.state.upper(),
         )
     return job
+
+
+def _trained_for(training: JobRecord) -> PrecisionConfig:
+    precision = training.precision
+    return ALL_INT8 if precision is None else PrecisionConfig.from_dict(precision)
 
 
 def _evaluated_on(

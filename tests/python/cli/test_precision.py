@@ -60,6 +60,14 @@ def test_options_reach_the_server(smidgen: Smidgen, state: State, command: tuple
     assert not state.last_request.HasField("precision")
 
 
+def test_int8_is_asked_for_where_it_is_given(smidgen: Smidgen, state: State) -> None:
+    for option in (("--weights", "int8"), ("--group-size", 128)):
+        smidgen("convert", "digits", "--train-job", "j", *option)
+        assert state.last_request.precision.default.weights == pb.WEIGHT_BITS_INT8
+    smidgen("convert", "digits", "--train-job", "j")
+    assert not state.last_request.HasField("precision")
+
+
 def test_values_out_of_range_are_refused(smidgen: Smidgen) -> None:
     ended = smidgen("convert", "digits", "--calibration", "c1", "--group-size", 7, "--json")
     assert (ended.code, ended.error["reason"]) == (2, "INVALID_CONFIG")
