@@ -45,6 +45,23 @@ def check_training_data(
     check_distance(outputs[0], config)
 
 
+def check_held_out(config: QATConfig, *, has_evaluation: bool) -> None:
+    """Checks that no share of the data is to be held out where other data is evaluated on.
+
+    Raises:
+        InvalidConfigError: it is, and would not be.
+    """
+    # The default is what those send who ask for nothing, and 0 is what becomes of it.
+    agreeing = (0.0, QATConfig().evaluation_fraction)
+    if has_evaluation and config.evaluation_fraction not in agreeing:
+        raise InvalidConfigError(
+            f"evaluation_fraction is {config.evaluation_fraction} and an evaluation dataset is "
+            "given, besides which nothing is held out; leave one of the two out",
+            reason="OPTION_NOT_APPLICABLE",
+            field="evaluation_fraction",
+        )
+
+
 def check_distance(output: TensorSpec, config: QATConfig) -> None:
     """Checks that the output has the classes that a divergence needs.
 

@@ -10,7 +10,7 @@ from smidgen.config import DistanceKind, LossConfig, QATConfig, TaskLoss
 from smidgen.errors import InvalidConfigError, InvalidDatasetError
 from smidgen.formats.dataset import Dataset
 from smidgen.tensor_spec import TensorSpec
-from smidgen.training_data import check_training_data, distance_for
+from smidgen.training_data import check_held_out, check_training_data, distance_for
 
 INPUTS = (TensorSpec("x", "float32", (None, 2)),)
 LOGITS = (TensorSpec("y", "float32", (None, 3)),)
@@ -114,3 +114,13 @@ def test_fixed_batch_needs_as_many_samples() -> None:
     with pytest.raises(InvalidDatasetError) as caught:
         _check(np.zeros(4, np.int64), inputs=(TensorSpec("x", "float32", (8, 2)),))
     assert caught.value.reason == "DATASET_TOO_SMALL"
+
+
+def test_a_share_is_held_out_where_there_is_no_evaluation_data() -> None:
+    check_held_out(QATConfig(evaluation_fraction=0.3), has_evaluation=False)
+    for agreeing in (QATConfig(), QATConfig(evaluation_fraction=0.0)):
+        check_held_out(agreeing, has_evaluation=True)
+    with pytest.raises(InvalidConfigError, match="leave one of the two out") as caught:
+        check_held_out(QATConfig(evaluation_fraction=0.3), has_evaluation=True)
+    assert caught.value.reason == "OPTION_NOT_APPLICABLE"
+    assert caught.value.metadata["field"] == "evaluation_fraction"

@@ -60,7 +60,7 @@ def trainings(
     return Trainings(
         calibration,
         train("datasets/train", 0.25),
-        train("datasets/train", 0.25, "datasets/test"),
+        train("datasets/train", 0.0, "datasets/test"),
         train("datasets/gone", 0.0),
     )
 
@@ -125,3 +125,23 @@ def test_without_such_samples_a_gate_needs_data(
     # Another one of that name is not what the training held samples out of.
     server.upload_dataset("train", dataset_file(inputs=images, labels=labels))
     assert refused(trainings.split) == (INVALID, "GATE_NEEDS_EVALUATION")
+
+
+@pytest.mark.parametrize("validate_only", [True, False])
+def test_a_share_besides_an_evaluation_dataset_is_refused(
+    server: RunningServer, trainings: Trainings, validate_only: bool
+) -> None:
+    with pytest.raises(grpc.RpcError) as caught:
+        server.train(
+            SMALL,
+            trainings.calibration,
+            "datasets/train",
+            evaluation_dataset="datasets/test",
+            config=pb.QATConfig(evaluation_fraction=0.3),
+            validate_only=validate_only,
+        )
+    assert ending(caught.value) == (INVALID, "OPTION_NOT_APPLICABLE")
+    assert caught.value.details() == (
+        "evaluation_fraction is 0.3 and an evaluation dataset is given, besides which nothing is "
+        "held out; leave one of the two out"
+    )

@@ -55,7 +55,10 @@ LossWeight = Annotated[
     typer.Option("--quantization-loss-weight", help="Weight of the quantization loss, 0 or more."),
 ]
 EvaluationFraction = Annotated[
-    float, typer.Option(help="Share of the data held out for evaluation, 0 to 0.5.")
+    float,
+    typer.Option(
+        help="Share of the data held out for evaluation, 0 to 0.5; not with --evaluation-dataset."
+    ),
 ]
 Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
 Equalize = Annotated[

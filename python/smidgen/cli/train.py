@@ -13,6 +13,7 @@ from smidgen.cli.documents import to_document
 from smidgen.cli.following import follow
 from smidgen.cli.output import emit
 from smidgen.cli.preprocessing import augmentation_of, read_preprocessing
+from smidgen.cli.usage import refuse_given
 from smidgen.cli.views import job_view
 from smidgen.config import (
     BudgetConfig,
@@ -32,6 +33,7 @@ def register(app: typer.Typer) -> None:
 
 
 def train_qat(
+    context: typer.Context,
     model: options.Model,
     *,
     calibration: Annotated[str, typer.Option(help="Calibration to start from.")],
@@ -89,6 +91,9 @@ def train_qat(
     Shows the losses, accuracy and agreement with the float model while it runs. Ctrl-C detaches:
     the job goes on.
     """
+    if evaluation_dataset and evaluation_fraction != 0.0:
+        why = "nothing is held out besides an --evaluation-dataset"
+        refuse_given(context, ("evaluation_fraction",), why)
     config = QATConfig(
         epochs=epochs,
         fine_tune_epochs=fine_tune_epochs,

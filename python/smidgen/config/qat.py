@@ -32,7 +32,8 @@ class QATConfig:
             of learning_rate.
         task_loss: The task.
         quantization_loss_weight: Weight lambda of the quantization loss, 0 or more.
-        evaluation_fraction: Share of the dataset held out for evaluation, 0 to 0.5.
+        evaluation_fraction: Share of the dataset held out for evaluation, 0 to 0.5; only without
+            an evaluation dataset.
         seed: Seed of everything random.
         loss: The finer points of the loss.
         stages: Warm-up, and when what is frozen.

@@ -19,6 +19,7 @@ from smidgen.qat.task import make_task
 from smidgen.qat.torch_state import training_state
 from smidgen.qat.trained import TrainedModel
 from smidgen.qat.trainer import Hooks, Trainer
+from smidgen.training_data import check_held_out
 
 CHECKPOINT_INTERVAL_S = 60.0
 """Seconds between two checkpoints, unless said otherwise."""
@@ -64,7 +65,7 @@ def train_qat(
     Raises:
         InvalidDatasetError: a dataset does not fit the model or the loss.
         InvalidConfigError: a pattern of features matches nothing, or the precision does not fit the
-            model.
+            model; a share is to be held out besides `evaluation`.
         CalibrationError: the profile is another model's.
         TrainingError: a loss or a gradient is not finite, or `resume` is no checkpoint.
         ResumeError: `resume` is the checkpoint of another training.
@@ -73,6 +74,7 @@ def train_qat(
     config = config or QATConfig()
     precision = precision or ALL_INT8
     check_belongs(model, profile)
+    check_held_out(config, has_evaluation=evaluation is not None)
     batch_size = model.exported.inputs[0].shape[0] or config.batch_size
     with training_state(model.graph, batch_size):
         fingerprint = None

@@ -843,8 +843,9 @@ class QATConfig(_message.Message):
     quantization_loss_weight: _builtins.float
     """Weight lambda of the quantization loss, 0 or more. Default (absent): 0.5."""
     evaluation_fraction: _builtins.float
-    """Share of the dataset held out to evaluate each epoch, 0 to 0.5. Default (absent): 0.1. Ignored with an
-    evaluation dataset.
+    """Share of the dataset held out to evaluate each epoch, 0 to 0.5. Default (absent): 0.1. With an
+    evaluation dataset nothing is held out, and a value that is neither 0 nor the default is refused with
+    OPTION_NOT_APPLICABLE.
     """
     seed: _builtins.int
     """Seed of shuffling and of everything else that is random. Default: 0."""

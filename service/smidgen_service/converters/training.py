@@ -20,6 +20,7 @@ from smidgen.config import (
     TaskLoss,
 )
 from smidgen.config.loss import MOST_FEATURES
+from smidgen.training_data import check_held_out
 from smidgen.v1 import optimization_service_pb2 as pb
 from smidgen_service import names
 from smidgen_service.converters.datasets import optional_dataset
@@ -76,14 +77,16 @@ def train_request(message: pb.TrainQATRequest) -> TrainRequest:
 
     Raises:
         InvalidArgumentError: a name is malformed.
-        InvalidConfigError: an option is out of its range.
+        InvalidConfigError: an option is out of its range, or does not go with another.
     """
+    config = qat_config(message.config)
+    check_held_out(config, has_evaluation=bool(message.evaluation_dataset))
     return TrainRequest(
         model_id=names.parse_model(message.name),
         calibration_id=names.parse_calibration(message.calibration, field="calibration"),
         dataset_id=names.parse_dataset(message.dataset, field="dataset"),
         evaluation_dataset_id=optional_dataset(message.evaluation_dataset, "evaluation_dataset"),
-        config=qat_config(message.config),
+        config=config,
         precision=precision_config(message.precision) if message.HasField("precision") else None,
         key=request_key("TrainQAT", message, message.request_id),
         validate_only=message.validate_only,

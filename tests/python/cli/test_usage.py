@@ -31,6 +31,13 @@ def samples(tmp_path: Path) -> Path:
         (("convert", "m.pt2", "--local", "--task-loss", "mse"), "--task-loss"),
         (("convert", "m.onnx", "--local", "--quantized", "--weights", "int4"), "--weights"),
         (("calibrate", "digits", "--dataset", "d", "--samples", 10), "--samples"),
+        (
+            (
+                *("train-qat", "digits", "--calibration", "c1", "--dataset", "d"),
+                *("--evaluation-dataset", "te", "--evaluation-fraction", 0.1),
+            ),
+            "--evaluation-fraction",
+        ),
         (("infer", "digits", "SAMPLES", "--threads", 1), "--threads"),
         (("infer", "--local", "m.smidgen", "SAMPLES", "--version", 1), "--version"),
         (("bench", "digits", "--threads", 2), "--threads"),

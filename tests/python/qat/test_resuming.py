@@ -296,7 +296,8 @@ def test_every_part_of_the_fingerprint_is_checked(
     assert parts(of_profile=replace(other, sample_count=1)) == "profile"
     assert parts(of_dataset=changed(dataset, "labels")) == "data"
     assert parts(of_dataset=changed(dataset, "x"), config=replace(CONFIG, seed=1)) == "data, config"
-    assert parts(evaluation=dataset) == "evaluation_data"
+    without_split = replace(CONFIG, evaluation_fraction=0.0)
+    assert parts(evaluation=dataset, config=without_split) == "evaluation_data, config"
     monkeypatch.setattr(fingerprint, "available_isas", lambda: ("portable",))
     assert parts() == "isa"
     monkeypatch.setattr(fingerprint, "version", lambda name: f"{name} 0")
