@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from smidgen.classification import check_class_labels
 from smidgen.config import DistanceKind, QATConfig, TaskLoss
 from smidgen.data.opening import AnyDataset, source_of
+from smidgen.data.split import Split, step_count
 from smidgen.errors import InvalidConfigError, InvalidDatasetError
 from smidgen.formats.dataset import Dataset
 from smidgen.tensor_spec import TensorSpec
@@ -60,6 +61,60 @@ def check_held_out(config: QATConfig, *, has_evaluation: bool) -> None:
             reason="OPTION_NOT_APPLICABLE",
             field="evaluation_fraction",
         )
+
+
+def check_course(
+    config: QATConfig, inputs: Sequence[TensorSpec], sample_count: int, *, has_evaluation: bool
+) -> None:
+    """Checks what check_steps does, for a training on a dataset of so many samples.
+
+    Raises:
+        InvalidConfigError: a warm-up takes all steps.
+    """
+    held_out = 0 if has_evaluation else Split.of(config).count(sample_count)
+    batch_size = inputs[0].shape[0] or config.batch_size
+    check_steps(config, step_count(sample_count - held_out, batch_size))
+
+
+def check_steps(config: QATConfig, steps_per_epoch: int) -> None:
+    """Checks that warming up leaves steps, so that what it leads to is reached.
+
+    The step size is to be whole for one step before fine-tuning, and the weight of the quantization
+    loss at the end.
+
+    Raises:
+        InvalidConfigError: one is not; the error names the option.
+    """
+    before, after = (
+        epochs * steps_per_epoch for epochs in (config.epochs, config.fine_tune_epochs)
+    )
+    course = (
+        f"{config.epochs} epochs of {steps_per_epoch} steps and {config.fine_tune_epochs} of "
+        "fine-tuning"
+    )
+    if config.budget.steps is not None:
+        course += f", of which budget.steps allows {config.budget.steps}"
+    for field, found, most in (
+        ("stages.warm_up_steps", config.stages.warm_up_steps, _within(before, config) - 1),
+        (
+            "loss.weight_warm_up_steps",
+            config.loss.weight_warm_up_steps,
+            _within(before + after, config),
+        ),
+    ):
+        if found > most:
+            raise InvalidConfigError(
+                f"{field} is {found}, expected at most {most}: there are {course}; warm up for "
+                "fewer steps, or train for more",
+                reason="WARM_UP_TOO_LONG",
+                field=field,
+                found=found,
+                most=most,
+            )
+
+
+def _within(steps: int, config: QATConfig) -> int:
+    return steps if config.budget.steps is None else min(steps, config.budget.steps)
 
 
 def check_distance(output: TensorSpec, config: QATConfig) -> None:

@@ -6,11 +6,24 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from smidgen.config import DistanceKind, LossConfig, QATConfig, TaskLoss
+from smidgen.config import (
+    BudgetConfig,
+    DistanceKind,
+    LossConfig,
+    QATConfig,
+    StageConfig,
+    TaskLoss,
+)
 from smidgen.errors import InvalidConfigError, InvalidDatasetError
 from smidgen.formats.dataset import Dataset
 from smidgen.tensor_spec import TensorSpec
-from smidgen.training_data import check_held_out, check_training_data, distance_for
+from smidgen.training_data import (
+    check_course,
+    check_held_out,
+    check_steps,
+    check_training_data,
+    distance_for,
+)
 
 INPUTS = (TensorSpec("x", "float32", (None, 2)),)
 LOGITS = (TensorSpec("y", "float32", (None, 3)),)
@@ -124,3 +137,49 @@ def test_a_share_is_held_out_where_there_is_no_evaluation_data() -> None:
         check_held_out(QATConfig(evaluation_fraction=0.3), has_evaluation=True)
     assert caught.value.reason == "OPTION_NOT_APPLICABLE"
     assert caught.value.metadata["field"] == "evaluation_fraction"
+
+
+@pytest.mark.parametrize(
+    ("budget", "most"), [(None, 29), (40, 29), (30, 29), (29, 28), (2, 1), (1, 0)]
+)
+def test_a_warm_up_that_leaves_no_step_is_refused(budget: int | None, most: int) -> None:
+    def check(steps: int) -> None:
+        stages = StageConfig(warm_up_steps=steps)
+        check_steps(QATConfig(epochs=3, stages=stages, budget=BudgetConfig(steps=budget)), 10)
+
+    check(most)
+    for steps in (most + 1, 1_000_000):
+        with pytest.raises(InvalidConfigError, match=f"is {steps}, expected at most {most}: ") as c:
+            check(steps)
+        assert c.value.reason == "WARM_UP_TOO_LONG"
+        assert c.value.metadata["field"] == "stages.warm_up_steps"
+
+
+@pytest.mark.parametrize(("budget", "most"), [(None, 40), (7, 7)])
+def test_a_weight_that_never_warms_up_is_refused(budget: int | None, most: int) -> None:
+    def check(steps: int) -> None:
+        loss = LossConfig(weight_warm_up_steps=steps)
+        check_steps(QATConfig(epochs=3, loss=loss, budget=BudgetConfig(steps=budget)), 10)
+
+    check(most)
+    with pytest.raises(InvalidConfigError, match="warm up for fewer steps") as caught:
+        check(most + 1)
+    assert caught.value.reason == "WARM_UP_TOO_LONG"
+    assert caught.value.metadata["field"] == "loss.weight_warm_up_steps"
+
+
+@pytest.mark.parametrize(
+    ("fixed", "has_evaluation", "steps"),
+    [(None, False, 9), (None, True, 10), (20, False, 4), (20, True, 5), (500, True, 1)],
+)
+def test_steps_follow_from_samples(fixed: int | None, has_evaluation: bool, steps: int) -> None:
+    inputs = (TensorSpec("x", "float32", (fixed, 2)),)
+
+    def check(warm_up: int) -> None:
+        stages = StageConfig(warm_up_steps=warm_up)
+        config = QATConfig(epochs=2, batch_size=10, stages=stages)
+        check_course(config, inputs, 100, has_evaluation=has_evaluation)
+
+    check(2 * steps - 1)
+    with pytest.raises(InvalidConfigError, match=f"2 epochs of {steps} steps"):
+        check(2 * steps)

@@ -145,3 +145,24 @@ def test_a_share_besides_an_evaluation_dataset_is_refused(
         "evaluation_fraction is 0.3 and an evaluation dataset is given, besides which nothing is "
         "held out; leave one of the two out"
     )
+
+
+@pytest.mark.parametrize("validate_only", [True, False])
+def test_a_warm_up_of_a_million_steps_is_refused(
+    server: RunningServer, trainings: Trainings, validate_only: bool
+) -> None:
+    stages = pb.StageConfig(warm_up_steps=1_000_000)
+    config = pb.QATConfig(epochs=2, batch_size=8, stages=stages)
+    with pytest.raises(grpc.RpcError) as caught:
+        server.train(
+            SMALL,
+            trainings.calibration,
+            "datasets/test",  # 20 samples, of which 2 are held out
+            config=config,
+            validate_only=validate_only,
+        )
+    assert ending(caught.value) == (INVALID, "WARM_UP_TOO_LONG")
+    assert caught.value.details() == (
+        "stages.warm_up_steps is 1000000, expected at most 3: there are 2 epochs of 2 steps and 1 "
+        "of fine-tuning; warm up for fewer steps, or train for more"
+    )

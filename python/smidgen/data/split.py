@@ -21,6 +21,11 @@ def permutation(count: int, seed: int, epoch: int) -> NDArray[np.int64]:
     return np.random.Generator(np.random.PCG64(entropy)).permutation(count)
 
 
+def step_count(sample_count: int, batch_size: int) -> int:
+    """Returns the steps of an epoch; samples that do not fill a batch wait for the next shuffle."""
+    return max(1, sample_count // batch_size)
+
+
 @dataclass(frozen=True, slots=True)
 class Split:
     """How a training holds samples out.

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from smidgen.config import QATConfig, TaskLoss
 from smidgen.data.source import SampleSource
-from smidgen.data.split import Split, permutation
+from smidgen.data.split import Split, permutation, step_count
 from smidgen.tensor_spec import TensorSpec
 
 
@@ -79,11 +79,6 @@ def split_samples(samples: Samples, config: QATConfig) -> tuple[Samples, Samples
         return samples, None
     training, held_out = split.places(len(samples))
     return samples.only(training), samples.only(held_out)
-
-
-def step_count(sample_count: int, batch_size: int) -> int:
-    """Returns the steps of an epoch; samples that do not fill a batch wait for the next shuffle."""
-    return max(1, sample_count // batch_size)
 
 
 def shuffled_batches(

@@ -9,14 +9,15 @@ from torch import fx
 from smidgen.config import DistanceKind, PrecisionConfig, QATConfig, TaskLoss
 from smidgen.config.precision import ALL_INT8
 from smidgen.data.opening import AnyDataset, source_of
+from smidgen.data.split import step_count
 from smidgen.float_model import FloatModel
 from smidgen.passes import fuse_for_inference
 from smidgen.profile import CalibrationProfile
-from smidgen.qat.data import Samples, make_samples, split_samples, step_count
+from smidgen.qat.data import Samples, make_samples, split_samples
 from smidgen.qat.features import Feature, select_features
 from smidgen.qat.prepare import prepare_qat
 from smidgen.qat.teacher import Teacher
-from smidgen.training_data import check_training_data, distance_for
+from smidgen.training_data import check_steps, check_training_data, distance_for
 
 _KEEP_FROM_EPOCHS = 2
 """In fewer passes no output of the float model is needed twice."""
@@ -82,11 +83,12 @@ def make_task(
 
     Raises:
         InvalidDatasetError: a dataset does not fit the model or the loss.
-        InvalidConfigError: a pattern of features matches nothing, or the precision does not fit the
-            model.
+        InvalidConfigError: a pattern of features matches nothing, the precision does not fit the
+            model, or a warm-up takes all steps.
     """
     batch_size = model.exported.inputs[0].shape[0] or config.batch_size
     training, held_out = _splits(model, dataset, config, evaluation)
+    check_steps(config, step_count(len(training), batch_size))
     prepared = prepare_qat(model.graph, profile.ranges, precision, config.activations)
     fused = fuse_for_inference(model.graph)
     features = select_features(prepared, fused, config.loss.features)

@@ -647,7 +647,9 @@ class LossConfig(_message.Message):
     weight_start: _builtins.float
     """Weight of the quantization loss at step 0, where weight_warm_up_steps is above 0, 0 or more. Default: 0."""
     weight_warm_up_steps: _builtins.int
-    """Steps in which that weight goes evenly from weight_start to quantization_loss_weight. Default (0): it begins whole."""
+    """Steps in which that weight goes evenly from weight_start to quantization_loss_weight, at most those of the whole
+    training, or that is refused with WARM_UP_TOO_LONG. Default (0): it begins whole.
+    """
     @_builtins.property
     def features(self) -> _containers.RepeatedCompositeFieldContainer[Global___FeatureDistance]:
         """At most 64. A layer that several match gets the weight of the last one. Default: none."""
@@ -681,7 +683,9 @@ class StageConfig(_message.Message):
     FREEZE_BATCH_NORM_AT_FIELD_NUMBER: _builtins.int
     FINE_TUNE_FIELD_NUMBER: _builtins.int
     warm_up_steps: _builtins.int
-    """Steps in which the step size rises evenly to its full value. Default: 0."""
+    """Steps in which the step size rises evenly to its full value; fewer than there are before the final fine-tuning, or the
+    training is refused with WARM_UP_TOO_LONG. Default: 0.
+    """
     freeze_observers_at: _builtins.float
     """Share of the epochs before the final fine-tuning after which ranges no longer follow the data, 0 to 1. Default
     (absent): 1.

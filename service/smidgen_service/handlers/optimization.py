@@ -14,7 +14,7 @@ from smidgen.config import PrecisionConfig, QATConfig
 from smidgen.config.documents import to_document
 from smidgen.measurable import check_measurable
 from smidgen.report import QuantizationReport
-from smidgen.training_data import check_data, check_samples
+from smidgen.training_data import check_course, check_data, check_samples
 from smidgen_service.clock import Clock
 from smidgen_service.errors import InvalidArgumentError
 from smidgen_service.handlers.checking import checking
@@ -82,7 +82,8 @@ class OptimizationHandler:
         Raises:
             NotFoundError: model, calibration or dataset does not exist.
             InvalidDatasetError: a dataset does not fit the model.
-            InvalidConfigError: a pattern of layers fits none of the model.
+            InvalidConfigError: a pattern of layers fits none of the model, or a warm-up takes all
+            steps.
             FailedPreconditionError: the calibration is another model's.
         """
         earlier = await self._runner.earlier(request.key)
@@ -96,6 +97,7 @@ class OptimizationHandler:
                 reason="PREPROCESSING_MISSING",
             )
         await self._check_data(checked, request.config)
+        _check_course(checked, request.config)
         if request.validate_only or request.names_layers:
             plan = await self._plan(JobKind.TRAIN_QAT, checked, to_document(request.config))
             if request.validate_only:
@@ -242,6 +244,16 @@ def _conversion(request: ConvertRequest, checked: CheckedInputs, *, now: int) ->
         precision=_plain_precision(request.precision),
         config=to_document(request.config),
         preprocessing=checked.preprocessing,
+    )
+
+
+def _check_course(checked: CheckedInputs, config: QATConfig) -> None:
+    assert checked.dataset is not None  # check_train found it
+    check_course(
+        config,
+        checked.model.inputs,
+        checked.dataset.sample_count,
+        has_evaluation=checked.evaluation is not None,
     )
 
 
