@@ -189,15 +189,38 @@ def _preprocessing(document: object, program: Program) -> Preprocessing:
     return preprocessing
 
 
+def _no_header(start: bytes) -> ArtifactError:
+    """Returns the error about a file that begins otherwise, and says what it is where that shows.
+
+    Args:
+        start: Its first eight bytes.
+    """
+    # Reading artifacts alone needs none of the readers of models.
+    from smidgen.formats.model_file import SUFFIXES, format_by_start  # noqa: PLC0415
+
+    # A header of a length that artifacts may have is one of an artifact that was cut off.
+    is_cut = int.from_bytes(start, "little") <= LARGEST_HEADER_BYTES
+    found = None if is_cut else format_by_start(start)
+    for suffix, model_format in SUFFIXES.items():
+        if model_format is found:
+            return ArtifactError(
+                f"this is a {suffix} model and not an artifact; convert it, and give the .smidgen "
+                "file that comes of it",
+                found=found.value,
+            )
+    return ArtifactError(
+        "this is not an artifact: it has no safetensors header; upload a file that Smidgen's "
+        "convert wrote"
+    )
+
+
 def _read_metadata(file: BinaryIO, size: int) -> tuple[dict[str, Any], str, object]:
     """Returns the program's document, the declared SHA-256, and the preprocessing if any."""
     try:
-        length = int.from_bytes(file.read(8), "little")
+        start = file.read(8)
+        length = int.from_bytes(start, "little")
         if size < 8 or length > min(LARGEST_HEADER_BYTES, size - 8):
-            raise ArtifactError(
-                "this is not an artifact: it has no safetensors header; upload a file that "
-                "Smidgen's convert wrote"
-            )
+            raise _no_header(start)
         header: Any = parse_json(file.read(length), label="its header")
         text = header["__metadata__"][METADATA_KEY].encode()
         metadata: Any = parse_json(text, label="its program")

@@ -10,10 +10,18 @@ from smidgen.artifact import encode_artifact, program_specs
 from smidgen.conversion import Conversion
 from smidgen.errors import InvalidModelError
 from smidgen.extras import require_onnx
+from smidgen.formats.model_file import ModelFormat, format_by_content
 from smidgen.program import DType, DynamicLinear, Embedding, Program, Step, step_inputs
 from smidgen.report import NodeReport, QuantizationReport
 from smidgen.tensor_spec import TensorSpec
 from smidgen.verification import check_parity, random_samples, sample_count
+
+_OTHERS = {
+    ModelFormat.PT2: "a .pt2 program, whose weights are floats; convert it as a float model, with "
+    "samples to calibrate on",
+    ModelFormat.ARTIFACT: "a finished artifact; run it as it is, or give the model that it was "
+    "made of",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +82,25 @@ def import_quantized(path: Path) -> Conversion:
     return Conversion(program=program, report=report)
 
 
+def _check_format(path: Path) -> None:
+    """Says what a file is that is known to be of another format.
+
+    Raises:
+        InvalidModelError: MODEL_FORMAT_MISMATCH, it is a `.pt2` program or an artifact.
+    """
+    found = format_by_content(path)
+    if found is not None and found in _OTHERS:
+        raise InvalidModelError(
+            f"A quantized ONNX model is expected, and the file is {_OTHERS[found]}",
+            reason="MODEL_FORMAT_MISMATCH",
+            found=found.value,
+            expected=ModelFormat.QUANTIZED_ONNX.value,
+        )
+
+
 def _read(path: Path) -> Program:
     require_onnx()
+    _check_format(path)
     from smidgen.formats.onnx_import import read_quantized_onnx  # noqa: PLC0415 - an extra
 
     program = read_quantized_onnx(path)

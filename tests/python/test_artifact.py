@@ -143,3 +143,22 @@ def test_a_plain_safetensors_file_is_refused() -> None:
 
     with pytest.raises(ArtifactError, match="container of another kind"):
         decode_artifact(save({"a": np.zeros(3, np.float32)}))
+
+
+@pytest.mark.parametrize(
+    ("start", "name"), [(b"PK\x03\x04\x14\0\0\0", ".pt2"), (b"\x08\x0a\x12\x07pytorch", ".onnx")]
+)
+def test_a_float_model_is_called_what_it_is(start: bytes, name: str) -> None:
+    with pytest.raises(ArtifactError) as caught:
+        decode_artifact(start + bytes(500))
+    assert caught.value.message == (
+        f"this is a {name} model and not an artifact; convert it, and give the .smidgen file that "
+        "comes of it"
+    )
+    assert caught.value.reason == "INVALID_ARTIFACT"
+    assert caught.value.metadata["found"] == name[1:]
+
+
+def test_an_artifact_that_was_cut_off_is_no_onnx_file() -> None:
+    with pytest.raises(ArtifactError, match="no safetensors header"):
+        decode_artifact((0x1208).to_bytes(8, "little") + b'{"a": 1}')

@@ -49,10 +49,15 @@ def format_by_content(path: Path) -> ModelFormat | None:
     size = path.stat().st_size
     with open_regular(path) as file:
         start = file.read(9)
-    if start.startswith(_ZIP_MAGIC):
-        return ModelFormat.PT2
     if start[8:] == b"{" and int.from_bytes(start[:8], "little") <= size - 8:
         return ModelFormat.ARTIFACT
+    return format_by_start(start)
+
+
+def format_by_start(start: bytes) -> ModelFormat | None:
+    """Tells a float model's format by its first bytes; None if they are of no known one."""
+    if start.startswith(_ZIP_MAGIC):
+        return ModelFormat.PT2
     return ModelFormat.ONNX if start and start[0] in _ONNX_STARTS else None
 
 

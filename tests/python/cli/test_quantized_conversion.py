@@ -49,3 +49,23 @@ def test_a_quantized_model_takes_no_samples(
     assert result.code == 2
     assert "keeps the scales" in result.err
     assert not out.exists()
+
+
+def test_a_pt2_program_is_no_quantized_model(offline: Smidgen, tmp_path: Path) -> None:
+    path, out = tmp_path / "dig.pt2", tmp_path / "m.smidgen"
+    path.write_bytes(b"PK\x03\x04" + bytes(100))
+    ended = offline("convert", "--local", path, "--quantized", "--out", out, "--json")
+    assert ended.error["reason"] == "MODEL_FORMAT_MISMATCH"
+    assert ended.error["message"] == (
+        "A quantized ONNX model is expected, and the file is a .pt2 program, whose weights are "
+        "floats; convert it as a float model, with samples to calibrate on"
+    )
+    assert not out.exists()
+
+
+def test_an_artifact_is_no_quantized_model(offline: Smidgen, tmp_path: Path) -> None:
+    made, out = tmp_path / "made.smidgen", tmp_path / "m.smidgen"
+    offline("convert", "--local", layer().save(tmp_path), "--quantized", "--out", made)
+    ended = offline("convert", "--local", made, "--quantized", "--out", out, "--json")
+    assert ended.error["reason"] == "MODEL_FORMAT_MISMATCH"
+    assert "a finished artifact; run it as it is" in ended.error["message"]
