@@ -21,12 +21,18 @@ def check_within(
         InvalidConfigError: it is not; the error names the field.
     """
     if not (math.isfinite(value) and least <= value <= most and value > above):
-        low = f"above {above:g}" if above > -math.inf else f"at least {least:g}"
+        low = f"above {in_digits(above)}" if above > -math.inf else f"at least {in_digits(least)}"
         raise InvalidConfigError(
-            f"{name} is {value}, expected a value {low} and at most {most:g}",
+            f"{name} is {value}, expected a value {low} and at most {in_digits(most)}",
             field=name,
             found=value,
         )
+
+
+def in_digits(value: float) -> str:
+    """Writes a number for people: whole ones with all their digits, as 1e+06 is no seed or size."""
+    is_whole = isinstance(value, int) or value.is_integer()
+    return f"{int(value)}" if is_whole else f"{value:g}"
 
 
 def check_applies(
