@@ -69,7 +69,8 @@ class PixelArray:
         if found.ndim != 4 or found.shape[3] not in (1, 3) or 0 in found.shape:
             raise InvalidDatasetError(
                 f"The array of images has the shape {list(found.shape)}, expected samples, "
-                "height, width and 1 or 3 channels. Move its axes.",
+                "height, width and 1 or 3 channels. Move its axes, or give grey images a last axis "
+                'of 1, and the preprocessing "channels": 1 if the model takes one.',
                 reason="DATASET_SHAPE_MISMATCH",
                 input=input_name,
             )

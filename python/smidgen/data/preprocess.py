@@ -90,7 +90,15 @@ def model_extent(preprocessing: Preprocessing, spec: TensorSpec) -> Extent:
     """
     channel_axis = 1 if preprocessing.layout is ImageLayout.NCHW else 3
     shape = spec.shape
-    if spec.dtype != "float32" or len(shape) != 4 or shape[channel_axis] != preprocessing.channels:
+    is_image = spec.dtype == "float32" and len(shape) == 4
+    found = shape[channel_axis] if is_image else None
+    if found in (1, 3) and found != preprocessing.channels:
+        raise _unfit(
+            spec,
+            f"and the preprocessing makes {_kind(preprocessing.channels)} images; set its "
+            f'"channels" to {found} for {_kind(found)} ones',
+        )
+    if found != preprocessing.channels:
         raise _unfit(
             spec,
             f"expected float32 in the layout {preprocessing.layout.upper()} with "
@@ -177,6 +185,10 @@ def _resized(height: int, width: int, preprocessing: Preprocessing) -> tuple[int
 def _middle(whole: int, part: int) -> Window:
     start = (whole - part) // 2
     return start, start + part
+
+
+def _kind(channels: int | None) -> str:
+    return "grey" if channels == 1 else "coloured"
 
 
 def _unfit(spec: TensorSpec, expected: str) -> InvalidDatasetError:

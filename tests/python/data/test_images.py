@@ -136,6 +136,23 @@ def test_inputs_that_take_no_such_images_are_refused(
     assert caught.value.reason == "PREPROCESSING_MISMATCH"
 
 
+def test_the_channels_that_an_input_takes_are_named() -> None:
+    grey, dataset = TensorSpec("x", "float32", (None, 1, 6, 8)), Dataset({"inputs": IMAGES}, 1)
+    for spec, channels, words in (
+        (grey, 3, 'makes coloured images; set its "channels" to 1 for grey ones'),
+        (IMAGE, 1, 'makes grey images; set its "channels" to 3 for coloured ones'),
+    ):
+        with pytest.raises(InvalidDatasetError, match=words) as caught:
+            source_of(ImageDataset(dataset, Preprocessing(channels=channels)), [spec])
+        assert caught.value.reason == "PREPROCESSING_MISMATCH"
+
+
+def test_grey_arrays_without_an_axis_of_channels_are_told_so() -> None:
+    dataset = Dataset({"inputs": IMAGES[..., 0]}, len(IMAGES))
+    with pytest.raises(InvalidDatasetError, match=r'a last axis of 1, .* "channels": 1'):
+        source_of(ImageDataset(dataset, PREPROCESSING), [IMAGE])
+
+
 @pytest.mark.parametrize(
     ("array", "reason"),
     [
