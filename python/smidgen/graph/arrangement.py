@@ -24,8 +24,9 @@ from smidgen.graph.arguments import (
     Weight,
 )
 from smidgen.graph.assembly import Assembly, Origin
+from smidgen.graph.axis_numbers import axis_of
 from smidgen.graph.batch_extents import factor_of, multiple
-from smidgen.graph.lowering import Reshaped, axis_of
+from smidgen.graph.lowered import Reshaped
 from smidgen.graph.operations import Shape
 from smidgen.graph.operator import Operator
 from smidgen.graph.operator_table import PREFIX, find_operator

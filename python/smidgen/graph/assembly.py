@@ -30,7 +30,7 @@ from smidgen.graph.constant_folding import evaluate
 from smidgen.graph.constant_limit import MOST_CONSTANT_ELEMENTS
 from smidgen.graph.dtypes import infer_dtype
 from smidgen.graph.exported import ExportedNode
-from smidgen.graph.lowering import Computed, Forwarded, Lowered, Reshaped, Several
+from smidgen.graph.lowered import Computed, Forwarded, Lowered, Reshaped, Several
 from smidgen.graph.operations import (
     BOOL,
     FLOAT32,

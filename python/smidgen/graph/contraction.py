@@ -21,7 +21,7 @@ from smidgen.graph.arguments import (
     UnsupportedCase,
     Weight,
 )
-from smidgen.graph.lowering import Computed, Forwarded, Lowered
+from smidgen.graph.lowered import Computed, Forwarded, Lowered
 from smidgen.graph.operations import FLOAT32, Shape
 
 _MOST_AXES = 8

@@ -26,7 +26,7 @@ from smidgen.graph.arguments import (
     UnsupportedCase,
 )
 from smidgen.graph.constant_limit import MOST_CONSTANT_ELEMENTS, check_constant
-from smidgen.graph.lowering import Computed, Forwarded, Lowered
+from smidgen.graph.lowered import Computed, Forwarded, Lowered
 from smidgen.graph.operations import BOOL, FLOAT32, INT64, Shape
 
 _NARROW_INTEGERS = frozenset({"int32", "int16", "int8", "uint8"})

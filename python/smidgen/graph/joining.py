@@ -32,8 +32,9 @@ from smidgen.graph.arrangement import (
     without,
 )
 from smidgen.graph.assembly import Assembly, Origin
+from smidgen.graph.axis_numbers import axis_of, distinct_axes
 from smidgen.graph.batch_extents import factor_of, product_of
-from smidgen.graph.lowering import axis_of, batch_norm_of_joined, distinct_axes
+from smidgen.graph.layer_lowering import batch_norm_of_joined
 from smidgen.graph.operator import Operator
 
 _ALONG_AXES = frozenset({

@@ -8,7 +8,8 @@ import numpy as np
 
 from smidgen.graph import operations as ops
 from smidgen.graph.arguments import Arguments, Constant, UnsupportedCase
-from smidgen.graph.lowering import Computed, Lowered, Several, distinct_axes
+from smidgen.graph.axis_numbers import distinct_axes
+from smidgen.graph.lowered import Computed, Lowered, Several
 from smidgen.graph.operations import FLOAT32, OpKind
 
 

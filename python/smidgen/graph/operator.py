@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from smidgen.graph.arguments import Arguments, Known, Parameter, Value
-from smidgen.graph.lowering import Lowered
+from smidgen.graph.lowered import Lowered
 
 Lower = Callable[[Arguments], Lowered]
 

@@ -11,15 +11,20 @@ from collections.abc import Mapping
 from functools import partial
 
 from smidgen.graph import (
+    copy_lowering,
     creation_operators,
-    lowering,
+    elementwise_lowering,
+    layer_lowering,
+    pooling_lowering,
+    reduction_lowering,
     sequence_operators,
+    shape_lowering,
     tensor_operators,
     vision_lowering,
     vision_operators,
 )
 from smidgen.graph.arguments import Arguments, Parameter, Type, optional, required
-from smidgen.graph.lowering import Computed, Lowered
+from smidgen.graph.lowered import Computed, Lowered
 from smidgen.graph.operations import OpKind
 from smidgen.graph.operator import Lower, Operator
 
@@ -32,7 +37,7 @@ def find_operator(target: str) -> Operator | None:
 
 
 def _apply_unary(kind: OpKind, arguments: Arguments) -> Lowered:
-    return Computed((lowering.unary(kind),), (arguments.tensor("self"),))
+    return Computed((elementwise_lowering.unary(kind),), (arguments.tensor("self"),))
 
 
 _SELF = required("self", Type.TENSOR)
@@ -75,116 +80,134 @@ _UNARY = {
 _ROWS: dict[str, tuple[tuple[Parameter, ...], Lower]] = {
     "conv2d.default": (
         (*_CONV, optional("padding", Type.PAIR, _ZERO), *_CONV_REST),
-        lowering.conv2d,
+        layer_lowering.conv2d,
     ),
     "conv2d.padding": (
         (*_CONV, optional("padding", Type.STRING, "valid"), *_CONV_REST),
-        lowering.conv2d_padding,
+        layer_lowering.conv2d_padding,
     ),
     "convolution.default": (
         (*_CONV, required("padding", Type.PAIR), *_CONV_REST, _NOT_TRANSPOSED,
          optional("output_padding", Type.PAIR, _ZERO)),
         vision_lowering.convolution,
     ),
-    "linear.default": ((_INPUT, _WEIGHT, _BIAS), lowering.linear),
+    "linear.default": ((_INPUT, _WEIGHT, _BIAS), layer_lowering.linear),
     "addmm.default": (
         (_SELF, required("mat1", Type.TENSOR), required("mat2", Type.TENSOR),
          optional("beta", Type.FLOAT, 1), optional("alpha", Type.FLOAT, 1)),
-        lowering.addmm,
+        layer_lowering.addmm,
     ),
-    "mm.default": ((_SELF, required("mat2", Type.TENSOR)), lowering.matmul),
-    "numpy_T.default": ((_SELF, optional("dims", Type.INTS, (1, 0))), lowering.transpose),
-    "t.default": ((_SELF, optional("dims", Type.INTS, (1, 0))), lowering.transpose),
-    "permute.default": ((_SELF, required("dims", Type.INTS)), lowering.transpose),
+    "mm.default": ((_SELF, required("mat2", Type.TENSOR)), layer_lowering.matmul),
+    "numpy_T.default": ((_SELF, optional("dims", Type.INTS, (1, 0))), shape_lowering.transpose),
+    "t.default": ((_SELF, optional("dims", Type.INTS, (1, 0))), shape_lowering.transpose),
+    "permute.default": ((_SELF, required("dims", Type.INTS)), shape_lowering.transpose),
     "transpose.int": (
         (_SELF, required("dim0", Type.INT), required("dim1", Type.INT)),
-        lowering.transpose_pair,
+        shape_lowering.transpose_pair,
     ),
     "batch_norm.default": (
         (_INPUT, *_AFFINE, required("running_mean", Type.OPTIONAL_TENSOR),
          required("running_var", Type.OPTIONAL_TENSOR), _TRAINING, *_NORM_NUMBERS,
          optional("cudnn_enabled", Type.IGNORED)),
-        lowering.batch_norm,
+        layer_lowering.batch_norm,
     ),
     "_native_batch_norm_legit_no_training.default": (
         (_INPUT, *_AFFINE, *_STATISTICS, *_NORM_NUMBERS),
-        lowering.batch_norm,
+        layer_lowering.batch_norm,
     ),
     "_native_batch_norm_legit_functional.default": (
         (_INPUT, *_AFFINE, *_STATISTICS, _TRAINING, *_NORM_NUMBERS),
-        lowering.batch_norm,
+        layer_lowering.batch_norm,
     ),
     "hardtanh.default": (
         (_SELF, optional("min_val", Type.FLOAT, -1), optional("max_val", Type.FLOAT, 1)),
-        lowering.hardtanh,
+        elementwise_lowering.hardtanh,
     ),
-    "clamp.default": ((_SELF, *_BOUNDS), lowering.clamp),
-    "clip.default": ((_SELF, *_BOUNDS), lowering.clamp),
-    "clamp_min.default": ((_SELF, required("min", Type.FLOAT), _BOUNDS[1]), lowering.clamp),
-    "clamp_max.default": ((_SELF, _BOUNDS[0], required("max", Type.FLOAT)), lowering.clamp),
-    "gelu.default": ((_SELF, optional("approximate", Type.STRING, "none")), lowering.gelu),
+    "clamp.default": ((_SELF, *_BOUNDS), elementwise_lowering.clamp),
+    "clip.default": ((_SELF, *_BOUNDS), elementwise_lowering.clamp),
+    "clamp_min.default": (
+        (_SELF, required("min", Type.FLOAT), _BOUNDS[1]),
+        elementwise_lowering.clamp,
+    ),
+    "clamp_max.default": (
+        (_SELF, _BOUNDS[0], required("max", Type.FLOAT)),
+        elementwise_lowering.clamp,
+    ),
+    "gelu.default": (
+        (_SELF, optional("approximate", Type.STRING, "none")),
+        elementwise_lowering.gelu,
+    ),
     "leaky_relu.default": (
         (_SELF, optional("negative_slope", Type.FLOAT, 0.01)),
-        lowering.leaky_relu,
+        elementwise_lowering.leaky_relu,
     ),
     "elu.default": (
         (_SELF, optional("alpha", Type.FLOAT, 1), optional("scale", Type.FLOAT, 1),
          optional("input_scale", Type.FLOAT, 1)),
-        lowering.elu,
+        elementwise_lowering.elu,
     ),
     "add.Tensor": (
         (_SELF, required("other", Type.TENSOR_OR_NUMBER), optional("alpha", Type.FLOAT, 1)),
-        lowering.add,
+        elementwise_lowering.add,
     ),
-    "mul.Tensor": ((_SELF, required("other", Type.TENSOR_OR_NUMBER)), lowering.multiply),
-    "multiply.Tensor": ((_SELF, required("other", Type.TENSOR_OR_NUMBER)), lowering.multiply),
-    "cat.default": (_TENSORS, lowering.concat),
-    "concat.default": (_TENSORS, lowering.concat),
-    "max_pool2d.default": (_MAX_POOL, lowering.max_pool),
-    "max_pool2d_with_indices.default": (_MAX_POOL, lowering.max_pool),
+    "mul.Tensor": (
+        (_SELF, required("other", Type.TENSOR_OR_NUMBER)),
+        elementwise_lowering.multiply,
+    ),
+    "multiply.Tensor": (
+        (_SELF, required("other", Type.TENSOR_OR_NUMBER)),
+        elementwise_lowering.multiply,
+    ),
+    "cat.default": (_TENSORS, shape_lowering.concat),
+    "concat.default": (_TENSORS, shape_lowering.concat),
+    "max_pool2d.default": (_MAX_POOL, pooling_lowering.max_pool),
+    "max_pool2d_with_indices.default": (_MAX_POOL, pooling_lowering.max_pool),
     "avg_pool2d.default": (
         (*_POOL, optional("ceil_mode", Type.BOOL, False),
          optional("count_include_pad", Type.BOOL, True),
          optional("divisor_override", Type.OPTIONAL_NUMBER)),
-        lowering.average_pool,
+        pooling_lowering.average_pool,
     ),
     "adaptive_avg_pool2d.default": (
         (_SELF, required("output_size", Type.PAIR)),
-        lowering.adaptive_average_pool,
+        pooling_lowering.adaptive_average_pool,
     ),
     "mean.dim": (
         (_SELF, _DIMS, optional("keepdim", Type.BOOL, False), optional("dtype", Type.IGNORED)),
-        lowering.mean,
+        reduction_lowering.mean,
     ),
-    "dropout.default": ((_INPUT, *_DROPOUT), partial(lowering.dropout, "input", False)),
-    "dropout_.default": ((_SELF, *_DROPOUT), partial(lowering.dropout, "self", False)),
-    "feature_dropout.default": ((_INPUT, *_DROPOUT), partial(lowering.dropout, "input", True)),
-    "feature_dropout_.default": ((_SELF, *_DROPOUT), partial(lowering.dropout, "self", True)),
-    "alias.default": ((_SELF,), lowering.forward),
-    "detach.default": ((_SELF,), lowering.forward),
-    "contiguous.default": ((_SELF, _FORMAT), lowering.contiguous),
-    "clone.default": ((_SELF, _FORMAT), lowering.clone),
+    "dropout.default": ((_INPUT, *_DROPOUT), partial(layer_lowering.dropout, "input", False)),
+    "dropout_.default": ((_SELF, *_DROPOUT), partial(layer_lowering.dropout, "self", False)),
+    "feature_dropout.default": (
+        (_INPUT, *_DROPOUT),
+        partial(layer_lowering.dropout, "input", True),
+    ),
+    "feature_dropout_.default": ((_SELF, *_DROPOUT), partial(layer_lowering.dropout, "self", True)),
+    "alias.default": ((_SELF,), copy_lowering.forward),
+    "detach.default": ((_SELF,), copy_lowering.forward),
+    "contiguous.default": ((_SELF, _FORMAT), copy_lowering.contiguous),
+    "clone.default": ((_SELF, _FORMAT), copy_lowering.clone),
     "to.dtype": (
         (_SELF, required("dtype", Type.IGNORED), optional("non_blocking", Type.IGNORED),
          optional("copy", Type.BOOL, False), _FORMAT),
-        lowering.to_dtype,
+        copy_lowering.to_dtype,
     ),
     "_assert_tensor_metadata.default": (
         (required("a", Type.TENSOR), *_METADATA),
-        lowering.nothing,
+        copy_lowering.nothing,
     ),
-    "sym_size.int": ((_SELF, required("dim", Type.INT)), lowering.size),
+    "sym_size.int": ((_SELF, required("dim", Type.INT)), shape_lowering.size),
     "flatten.using_ints": (
         (_SELF, optional("start_dim", Type.INT, 0), optional("end_dim", Type.INT, -1)),
-        lowering.flatten,
+        shape_lowering.flatten,
     ),
-    "view.default": ((_SELF, required("size", Type.SIZES)), lowering.reshape),
-    "_unsafe_view.default": ((_SELF, required("size", Type.SIZES)), lowering.reshape),
-    "reshape.default": ((_SELF, required("shape", Type.SIZES)), lowering.reshape_to),
-    "squeeze.default": ((_SELF, optional("dim", Type.OPTIONAL_INTS)), lowering.squeeze),
-    "squeeze.dim": ((_SELF, _DIMS), lowering.squeeze),
-    "squeeze.dims": ((_SELF, _DIMS), lowering.squeeze),
-    "unsqueeze.default": ((_SELF, required("dim", Type.INT)), lowering.unsqueeze),
+    "view.default": ((_SELF, required("size", Type.SIZES)), shape_lowering.reshape),
+    "_unsafe_view.default": ((_SELF, required("size", Type.SIZES)), shape_lowering.reshape),
+    "reshape.default": ((_SELF, required("shape", Type.SIZES)), shape_lowering.reshape_to),
+    "squeeze.default": ((_SELF, optional("dim", Type.OPTIONAL_INTS)), shape_lowering.squeeze),
+    "squeeze.dim": ((_SELF, _DIMS), shape_lowering.squeeze),
+    "squeeze.dims": ((_SELF, _DIMS), shape_lowering.squeeze),
+    "unsqueeze.default": ((_SELF, required("dim", Type.INT)), shape_lowering.unsqueeze),
     **{f"{name}.default": ((_SELF,), partial(_apply_unary, kind)) for name, kind in _UNARY.items()},
 }  # fmt: skip
 

@@ -18,18 +18,13 @@ from smidgen.graph.arguments import (
     UnsupportedCase,
     Weight,
 )
+from smidgen.graph.axis_numbers import axis_of
 from smidgen.graph.constant_limit import check_constant
-from smidgen.graph.lowering import (
-    Computed,
-    Forwarded,
-    Lowered,
-    Reshaped,
-    axis_of,
-    operand_pair,
-    resolve_sizes,
-    shares,
-)
+from smidgen.graph.elementwise_lowering import operand_pair
+from smidgen.graph.lowered import Computed, Forwarded, Lowered, Reshaped
 from smidgen.graph.operations import FLOAT32, INT64, OpKind, Shape
+from smidgen.graph.pooling_lowering import shares
+from smidgen.graph.shape_lowering import resolve_sizes
 from smidgen.graph.shapes import broadcast, show
 
 _MOST_RUNS = 256

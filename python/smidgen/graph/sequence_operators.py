@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from smidgen.graph import contraction, lowering, moments, sequence_lowering
+from smidgen.graph import contraction, copy_lowering, moments, sequence_lowering
 from smidgen.graph.arguments import Parameter, Type, optional, required
 from smidgen.graph.operations import OpKind
 from smidgen.graph.operator import Lower
@@ -107,7 +107,7 @@ ROWS: dict[str, tuple[tuple[Parameter, ...], Lower]] = {
         sequence_lowering.fold,
     ),
     "reshape_as.default": ((_SELF, _OTHER), sequence_lowering.reshape_as),
-    "lift_fresh_copy.default": ((_SELF,), lowering.clone),
-    "detach_.default": ((_SELF,), lowering.forward),
+    "lift_fresh_copy.default": ((_SELF,), copy_lowering.clone),
+    "detach_.default": ((_SELF,), copy_lowering.forward),
 }  # fmt: skip
 """Parameters and meaning of each operator by its name without the prefix."""

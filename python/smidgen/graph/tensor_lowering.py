@@ -23,15 +23,10 @@ from smidgen.graph.arguments import (
     Value,
     Weight,
 )
+from smidgen.graph.axis_numbers import axis_of
 from smidgen.graph.constant_limit import check_constant
-from smidgen.graph.lowering import (
-    Computed,
-    Forwarded,
-    Lowered,
-    Reshaped,
-    axis_of,
-    operand_pair,
-)
+from smidgen.graph.elementwise_lowering import operand_pair
+from smidgen.graph.lowered import Computed, Forwarded, Lowered, Reshaped
 from smidgen.graph.operations import BOOL, FLOAT32, INT64, OpKind, Shape
 from smidgen.graph.shapes import ShapeError, broadcast
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from smidgen.graph import lowering, tensor_lowering
+from smidgen.graph import copy_lowering, layer_lowering, reduction_lowering, tensor_lowering
 from smidgen.graph.arguments import Parameter, Type, optional, required
 from smidgen.graph.operations import OpKind
 from smidgen.graph.operator import Lower
@@ -51,10 +51,10 @@ ROWS: dict[str, tuple[tuple[Parameter, ...], Lower]] = {
          optional("enable_gqa", Type.BOOL, False)),
         tensor_lowering.attention,
     ),
-    "matmul.default": ((_SELF, _OTHER), partial(lowering.product, "other")),
+    "matmul.default": ((_SELF, _OTHER), partial(layer_lowering.product, "other")),
     "bmm.default": (
         (_SELF, required("mat2", Type.TENSOR)),
-        partial(lowering.product, "mat2"),
+        partial(layer_lowering.product, "mat2"),
     ),
     "sub.Tensor": ((_FROM_NUMBER, _OPERAND, _ALPHA), partial(tensor_lowering.binary, OpKind.SUB)),
     "rsub.Scalar": (_ADDITIVE, tensor_lowering.reversed_subtraction),
@@ -107,24 +107,24 @@ ROWS: dict[str, tuple[tuple[Parameter, ...], Lower]] = {
         (_SELF, required("indices", Type.OPTIONAL_TENSORS)),
         tensor_lowering.index,
     ),
-    "sum.dim_IntList": ((_SELF, _DIM, _KEEP, _DTYPE), partial(lowering.reduce, "sum")),
+    "sum.dim_IntList": ((_SELF, _DIM, _KEEP, _DTYPE), partial(reduction_lowering.reduce, "sum")),
     "amax.default": (
         (_SELF, optional("dim", Type.INTS, ()), _KEEP, _DTYPE),
-        partial(lowering.reduce, "maximum"),
+        partial(reduction_lowering.reduce, "maximum"),
     ),
     "linalg_vector_norm.default": (
         (_SELF, optional("ord", Type.FLOAT, 2), _DIM, _KEEP, _DTYPE),
-        lowering.vector_norm,
+        reduction_lowering.vector_norm,
     ),
     "sqrt.default": ((_SELF,), partial(tensor_lowering.unary, OpKind.SQRT)),
     "to.device": (
         (_SELF, required("device", Type.IGNORED), required("dtype", Type.IGNORED), _COPY, *_MOVING),
-        lowering.to_dtype,
+        copy_lowering.to_dtype,
     ),
-    "to.dtype_layout": ((_SELF, _DTYPE, _COPY, *_PLACEMENT, *_MOVING), lowering.to_dtype),
+    "to.dtype_layout": ((_SELF, _DTYPE, _COPY, *_PLACEMENT, *_MOVING), copy_lowering.to_dtype),
     "_to_copy.default": (
         (_SELF, _DTYPE, optional("copy", Type.BOOL, True), *_PLACEMENT, *_MOVING),
-        lowering.to_dtype,
+        copy_lowering.to_dtype,
     ),
     "type_as.default": ((_SELF, _OTHER), tensor_lowering.type_as),
 }  # fmt: skip

@@ -23,16 +23,11 @@ from smidgen.graph.arguments import (
     UnsupportedCase,
     Weight,
 )
+from smidgen.graph.axis_numbers import axis_of
 from smidgen.graph.constant_limit import check_constant
-from smidgen.graph.lowering import (
-    Computed,
-    Forwarded,
-    Lowered,
-    Several,
-    axis_of,
-    conv2d,
-    operand_pair,
-)
+from smidgen.graph.elementwise_lowering import operand_pair
+from smidgen.graph.layer_lowering import conv2d
+from smidgen.graph.lowered import Computed, Forwarded, Lowered, Several
 from smidgen.graph.operations import OpKind
 from smidgen.graph.sequence_lowering import extended
 from smidgen.graph.shapes import show

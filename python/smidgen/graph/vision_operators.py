@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from smidgen.graph import lowering, vision_lowering
+from smidgen.graph import reduction_lowering, vision_lowering
 from smidgen.graph.arguments import Parameter, Type, optional, required
 from smidgen.graph.operations import OpKind
 from smidgen.graph.operator import Lower
@@ -46,7 +46,7 @@ ROWS: dict[str, tuple[tuple[Parameter, ...], Lower]] = {
     "maximum.default": ((_SELF, _OTHER), partial(vision_lowering.binary, OpKind.MAXIMUM)),
     "amin.default": (
         (_SELF, optional("dim", Type.INTS, ()), _KEEP),
-        partial(lowering.reduce, "minimum"),
+        partial(reduction_lowering.reduce, "minimum"),
     ),
     "max_unpool2d.default": (
         (_SELF, required("indices", Type.TENSOR), required("output_size", Type.PAIR)),

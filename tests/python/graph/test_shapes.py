@@ -10,8 +10,8 @@ from torch.nn import functional as F
 
 from smidgen.graph import operations as ops
 from smidgen.graph.arguments import BATCH_SIZE, ArgumentError, BatchSize, UnsupportedCase
-from smidgen.graph.lowering import resolve_sizes
 from smidgen.graph.operations import Operation, Shape
+from smidgen.graph.shape_lowering import resolve_sizes
 from smidgen.graph.shapes import ShapeError, infer_shape
 
 

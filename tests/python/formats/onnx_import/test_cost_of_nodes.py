@@ -17,7 +17,7 @@ from smidgen.formats.limits import Limits
 from smidgen.formats.onnx_import import read_onnx
 from smidgen.formats.onnx_import.document import parse_document
 from smidgen.graph.arguments import ArgumentError
-from smidgen.graph.lowering import distinct_axes
+from smidgen.graph.axis_numbers import distinct_axes
 
 # NumPy puts the name of an element type together by a dozen calls; there are three element types.
 MOST_NAMES = 8

@@ -13,7 +13,7 @@ from smidgen.formats.onnx_import.quantized.parameters import Parameters, unsuppo
 from smidgen.formats.onnx_import.quantized.values import maker_of
 from smidgen.graph import operations as ops
 from smidgen.graph.arguments import Activation, Constant, UnsupportedCase, Weight
-from smidgen.graph.lowering import axis_of
+from smidgen.graph.axis_numbers import axis_of
 from smidgen.qparams import QParams
 
 INTEGER_TYPES = ("int8", "uint8", "int32")

@@ -27,11 +27,7 @@ from smidgen.formats.onnx_import.quantized.operands import (
     QuantizedValue,
     Rows,
 )
-from smidgen.formats.onnx_import.quantized.parameters import (
-    parameters_of,
-    qparams_of,
-    unsupported,
-)
+from smidgen.formats.onnx_import.quantized.parameters import parameters_of, qparams_of, unsupported
 from smidgen.formats.onnx_import.quantized.values import (
     looked_up,
     quantized,
@@ -42,7 +38,7 @@ from smidgen.formats.onnx_import.quantized.values import (
 from smidgen.formats.onnx_import.rules import RULES, layers, quantization
 from smidgen.graph import operations as ops
 from smidgen.graph.arguments import Activation, Constant, UnsupportedCase, Weight
-from smidgen.graph.lowering import Computed
+from smidgen.graph.lowered import Computed
 
 _MOVING = (
     "DepthToSpace", "Expand", "Flatten", "Gather", "Identity", "MaxPool", "Reshape", "Slice",

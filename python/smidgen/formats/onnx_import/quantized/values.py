@@ -12,7 +12,7 @@ from smidgen.formats.onnx_import.quantized.operands import INT8_OFFSET, Quantize
 from smidgen.graph import operations as ops
 from smidgen.graph.arguments import Activation, Constant, UnsupportedCase
 from smidgen.graph.exported import ExportedNode
-from smidgen.graph.lowering import Computed
+from smidgen.graph.lowered import Computed
 from smidgen.qparams import QParams
 
 

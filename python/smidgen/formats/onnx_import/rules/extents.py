@@ -37,8 +37,8 @@ from smidgen.graph.arguments import (
     UnsupportedCase,
     Weight,
 )
+from smidgen.graph.axis_numbers import distinct_axes
 from smidgen.graph.batch_extents import computed_extent, factor_of
-from smidgen.graph.lowering import distinct_axes
 from smidgen.graph.operations import FLOAT32
 
 Attempt = Callable[[Call], "Sequence[Result] | None"]

@@ -24,8 +24,8 @@ from smidgen.graph.arguments import (
     UnsupportedCase,
     Weight,
 )
+from smidgen.graph.axis_numbers import axis_of, distinct_axes
 from smidgen.graph.constant_limit import MOST_CONSTANT_ELEMENTS
-from smidgen.graph.lowering import axis_of, distinct_axes
 from smidgen.graph.operations import BOOL, FLOAT32, INT64
 
 _MOST_PIECES = 64

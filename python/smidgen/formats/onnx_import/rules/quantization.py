@@ -10,7 +10,7 @@ from smidgen.formats.onnx_import.call import Call, Result, label_of
 from smidgen.formats.onnx_import.reasons import OnnxReason
 from smidgen.formats.refusal import refusal
 from smidgen.graph.arguments import Activation, ArgumentError, Constant, UnsupportedCase
-from smidgen.graph.lowering import axis_of
+from smidgen.graph.axis_numbers import axis_of
 
 
 def refused(call: Call) -> Sequence[Result]:

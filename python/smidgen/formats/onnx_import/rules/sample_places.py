@@ -23,7 +23,7 @@ from smidgen.graph.arguments import (
     UnsupportedCase,
 )
 from smidgen.graph.arrangement import rows_of
-from smidgen.graph.lowering import axis_of
+from smidgen.graph.axis_numbers import axis_of
 from smidgen.graph.operations import INT64
 from smidgen.graph.shapes import broadcast
 
