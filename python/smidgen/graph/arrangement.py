@@ -184,6 +184,13 @@ class Arranger:
         return self.plain(Lined(result, view.place, view.before, view.behind).seen(result))
 
 
+def padded(arranger: Arranger, value: Activation | Joined, rank: int) -> Lined:
+    """Returns a value in line, with axes of one element in front up to a number of axes."""
+    seen = value if isinstance(value, Joined) else as_seen(value)
+    missing = rank - len(seen.axes)
+    return arranger.lined(Joined(seen.value, ((),) * missing + seen.axes))
+
+
 @dataclass(frozen=True, slots=True)
 class View:
     """What a view makes of a value: its shape, and where the samples are in it (see Lined)."""
