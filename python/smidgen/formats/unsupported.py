@@ -21,6 +21,8 @@ _ADVICE = {
     "integers, before export": (
         "floor_divide", "remainder", "fmod", "bitwise_xor", "bitwiseshift",
     ),
+    "a choice or a loop that the values decide: compute both branches and choose with torch.where, "
+    "and write out the steps of a loop": ("cond", "while_loop"),
     "an order that the values decide: give all values back and sort outside": (
         "topk", "sort", "argsort", "nonzero", "unique", "nonmaxsuppression",
     ),
@@ -61,7 +63,8 @@ class UnsupportedOperators:
         place = f"{node} in {module_path}" if module_path else node
         if source:
             place += f" ({source})"
-        base = operator.removeprefix("aten.").split(".", 1)[0].lower()
+        base = operator.removeprefix("aten.").removeprefix("higher_order.")
+        base = base.split(".", 1)[0].lower()
         detail = detail or _ADVICE_OF.get(base, "")
         key = f"{operator} ({detail})" if detail else operator
         self._nodes.setdefault(key, {})[place] = None

@@ -263,8 +263,14 @@ class Arguments:
         for name, value in given.items():
             if name not in types:
                 raise ArgumentError(f"it has the unknown argument {name[:64]!r}")
-            if not _fits(types[name], value):
-                raise ArgumentError(f"its argument {name!r} is no {types[name]}")
+            if _fits(types[name], value):
+                continue
+            if isinstance(value, BatchSize | BatchMultiple):
+                raise UnsupportedCase(
+                    f"its argument {name!r} is the batch size, expected {types[name]}: no result "
+                    "may depend on how many samples there are"
+                )
+            raise ArgumentError(f"its argument {name!r} is no {types[name]}")
         for parameter in parameters:
             if parameter.is_required and parameter.name not in given:
                 raise ArgumentError(f"it has no argument {parameter.name!r}")

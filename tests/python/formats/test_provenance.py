@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from smidgen.errors import UnsupportedOperatorError
+from smidgen.errors import InvalidModelError, SmidgenError, UnsupportedOperatorError
 from smidgen.formats.pt2 import read_pt2
 from smidgen.formats.pt2.provenance import MOST_SOURCE, module_path, source_line
 from tests.python.formats.pt2_files import Pt2File, export
@@ -83,6 +83,8 @@ def test_a_file_without_metadata_is_told_without_lines(file: Pt2File, tmp_path: 
         ('File "a.py", line 1, in f\nFile "b.py", line 2, in g', "b.py:2 in g"),
         ("", ""),
         ("no frame at all", ""),
+        ('File "/a.py", line 1, in f\nFile "<eval_with_key>.5", line 9, in forward', "a.py:1 in f"),
+        ('File "<eval_with_key>.5", line 9, in forward', ""),
         ('File "/a.py", line 123456789, in f', ""),
         ('File "/a\x1b[31m\x00.py", line 1, in \u202ef', "a[31m.py:1 in f"),
     ],
@@ -114,3 +116,135 @@ def test_of_a_long_trace_the_end_is_looked_at() -> None:
 )
 def test_module_path(stack: str, expected: str) -> None:
     assert module_path({"nn_module_stack": stack}) == expected
+
+
+def _refused(module: nn.Module, path: Path) -> SmidgenError:
+    shapes = ({0: torch.export.Dim("batch", min=1, max=8)},)
+    program = torch.export.export(module.eval(), (torch.rand(2, 3, 4),), dynamic_shapes=shapes)
+    torch.export.save(program, path)
+    with pytest.raises((InvalidModelError, UnsupportedOperatorError)) as caught:
+        read_pt2(path)
+    assert isinstance(caught.value, SmidgenError)
+    return caught.value
+
+
+class TimesBatchSize(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x * x.shape[0]
+
+
+def test_a_product_with_the_batch_size_is_refused_with_its_line(tmp_path: Path) -> None:
+    refusal = _refused(TimesBatchSize(), tmp_path / "m.pt2")
+    line = line_of("return x * x.shape[0]")
+    assert refusal.reason == "UNSUPPORTED_OPERATOR"
+    assert (
+        "aten.mul.Tensor (its argument 'other' is the batch size, expected Tensor | Scalar: no "
+        "result may depend on how many samples there are) at mul "
+        f"(test_provenance.py:{line} in forward)"
+    ) in refusal.message
+
+
+class ShortIntegers(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + torch.arange(4, dtype=torch.int16)
+
+
+class NumberOfInputs(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x * x.sum().item()
+
+
+class SamplesLast(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.permute(1, 2, 0)
+
+
+class OfNothing(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.ones(3, 4)
+
+
+@pytest.mark.parametrize(
+    ("module", "reason", "text"),
+    [
+        (ShortIntegers(), "PT2_UNSUPPORTED_DTYPE", "dtype=torch.int16)"),
+        (NumberOfInputs(), "PT2_UNSUPPORTED_SIGNATURE", "x.sum().item()"),
+        (SamplesLast(), "PT2_UNSUPPORTED_SIGNATURE", "x.permute(1, 2, 0)"),
+        (OfNothing(), "PT2_UNSUPPORTED_SIGNATURE", "torch.ones(3, 4)"),
+    ],
+)
+def test_refusals_with_a_reason_of_the_format_tell_the_line(
+    module: nn.Module, reason: str, text: str, tmp_path: Path
+) -> None:
+    refusal = _refused(module, tmp_path / "m.pt2")
+    source = f"test_provenance.py:{line_of(text)} in forward"
+    assert refusal.reason == reason
+    assert refusal.message.endswith(f". It comes from {source}.")
+    assert refusal.metadata["source"] == source
+
+
+def test_an_argument_that_fits_no_schema_is_refused_with_its_line(
+    file: Pt2File, tmp_path: Path
+) -> None:
+    def damage(document: dict) -> None:  # type: ignore[type-arg]
+        relu = document["graph_module"]["graph"]["nodes"][0]
+        relu["inputs"].append({"name": "novelty", "arg": {"as_int": 1}, "kind": 1})
+        document["graph_module"]["graph"]["nodes"] = [relu]
+        document["graph_module"]["graph"]["outputs"] = relu["outputs"]
+        spec = document["graph_module"]["signature"]["output_specs"][0]
+        spec["user_output"]["arg"] = relu["outputs"][0]
+
+    with pytest.raises(InvalidModelError) as caught:
+        read_pt2(file.edited(damage).write(tmp_path / "m.pt2"))
+    assert caught.value.reason == "PT2_BAD_ARGUMENT"
+    call = line_of("return self.parts(x)")
+    assert caught.value.metadata["source"] == f"test_provenance.py:{call} in forward"
+
+
+class WritesThroughView(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        z = x * 2
+        y = z[:, :1]
+        y.add_(1)
+        return z
+
+
+def test_writing_through_a_view_tells_the_write_and_what_to_write_instead(tmp_path: Path) -> None:
+    refusal = _refused(WritesThroughView(), tmp_path / "m.pt2")
+    line = line_of("    y.add_(1)")
+    assert refusal.reason == "UNSUPPORTED_OPERATOR"
+    assert (
+        "(its use of 'mul', a view of memory that 'add_' "
+        f"(test_provenance.py:{line} in forward) has written to: writing through a "
+        "view is not supported, so call the operator without the underscore and use its result, "
+        "y = y.add(1) for y.add_(1), and put a tensor of which a part changes together with "
+        "torch.cat or torch.where) at mul"
+    ) in refusal.message
+
+
+class Choice(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        positive = x.mean() > 0
+        return torch.cond(positive, torch.relu, torch.neg, (x,))
+
+
+def test_a_choice_by_values_is_refused_with_its_line_and_not_one_of_generated_code(
+    tmp_path: Path,
+) -> None:
+    message = _refused(Choice(), tmp_path / "m.pt2").message
+    line = line_of("return torch.cond(")
+    assert "eval_with_key" not in message
+    assert (
+        "higher_order.cond (a choice or a loop that the values decide: compute both branches and "
+        "choose with torch.where, and write out the steps of a loop) at cond "
+        f"(test_provenance.py:{line} in forward)"
+    ) in message
+
+
+def test_a_node_without_a_line_is_told_to_come_after_one(file: Pt2File, tmp_path: Path) -> None:
+    def forget(document: dict) -> None:  # type: ignore[type-arg]
+        document["graph_module"]["graph"]["nodes"][-1]["metadata"] = {}
+
+    message = refusal_of(file.edited(forget), tmp_path / "m.pt2")
+    own = line_of("return torch.special.i0(x)")
+    assert f"aten.rrelu.default at rrelu (after test_provenance.py:{own} in forward)" in message

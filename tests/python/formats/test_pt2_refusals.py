@@ -238,7 +238,9 @@ def test_copies_and_parts_of_written_memory_are_refused(
     function: Callable[[torch.Tensor], torch.Tensor], tmp_path: Path
 ) -> None:
     path = _export_function(function, tmp_path / "m.pt2")
-    with pytest.raises(UnsupportedOperatorError, match="a view of memory that 'relu_' has written"):
+    with pytest.raises(
+        UnsupportedOperatorError, match=r"a view of memory that 'relu_' \(.*\) has written"
+    ):
         read_pt2(path)
 
 

@@ -15,9 +15,9 @@ import numpy as np
 
 from smidgen.errors import InvalidModelError
 from smidgen.formats.pt2.dimensions import Dimensions
-from smidgen.formats.pt2.memory import WrittenMemory
+from smidgen.formats.pt2.memory import WrittenMemory, stale_view
 from smidgen.formats.pt2.payload import DTYPES, STRIDED
-from smidgen.formats.pt2.provenance import module_path, source_line
+from smidgen.formats.pt2.provenance import SourceLines, located, module_path, source_line
 from smidgen.formats.pt2.reasons import Pt2Reason
 from smidgen.formats.pt2.records import (
     Argument,
@@ -95,6 +95,7 @@ class GraphImporter:
     Attributes:
         assembly: What has been imported so far.
         unused: The numbers of the nodes that no output needs.
+        source_lines: Where the nodes come from.
     """
 
     def __init__(
@@ -102,6 +103,7 @@ class GraphImporter:
     ) -> None:
         self._graph = graph
         self.unused = unused_nodes(graph)
+        self.source_lines = SourceLines(graph)
         self._dimensions = dimensions
         self.assembly = Assembly(weights.values())
         self._values: dict[str, Operand | _Stale | _Unknown | None] = {}
@@ -148,10 +150,10 @@ class GraphImporter:
         for index, node in enumerate(self._graph.nodes):
             try:
                 self._import(node, is_needed=index not in dead)
-            except InvalidModelError:
+            except InvalidModelError as error:
                 # What follows an unsupported operator may well look wrong; its cause is told.
                 if not self._unsupported:
-                    raise
+                    raise located(error, self.source_lines.of(node)) from None
                 self._forget(node)
         self._unsupported.raise_if_any()
         self._check_all_defined()
@@ -166,7 +168,8 @@ class GraphImporter:
         try:
             return self._resolve(name)
         except UnsupportedCase as case:
-            self._unsupported.add("output", name, "", str(case))
+            source = self.source_lines.of_value(name)
+            self._unsupported.add("output", name, "", str(case), source=source)
             self._unsupported.raise_if_any()
             raise
 
@@ -217,7 +220,7 @@ class GraphImporter:
             _label(node),
             module_path(node.metadata),
             detail,
-            source=source_line(node.metadata),
+            source=self.source_lines.of(node),
         )
 
     def _arguments(self, node: RawNode) -> Iterator[tuple[str, Value]]:
@@ -255,9 +258,7 @@ class GraphImporter:
         if isinstance(value, _Unknown):
             raise _UnknownOperand
         if isinstance(value, _Stale):
-            raise UnsupportedCase(
-                f"its use of {name!r}, a view of memory that {value.writer!r} has written to"
-            )
+            raise UnsupportedCase(stale_view(name, value.writer))
         if isinstance(value, Activation):
             return self._memory.current(value, name)
         if isinstance(value, Joined):
@@ -276,7 +277,11 @@ class GraphImporter:
         if not isinstance(written, Activation) or not isinstance(result, Activation):
             found = f"{_label(node)!r} writes to something that is not computed from the inputs."
             raise refusal(Pt2Reason.MUTATION_UNSUPPORTED, found)
-        self._memory.write(written, result, _label(node))
+        self._memory.write(written, result, self._writer(node))
+
+    def _writer(self, node: RawNode) -> str:
+        source = source_line(node.metadata)
+        return f"{_label(node)!r} ({source})" if source else repr(_label(node))
 
     def _rebind_constant(
         self, node: RawNode, written: Constant, result: Constant | Activation
@@ -289,7 +294,7 @@ class GraphImporter:
             if value is written:
                 self._values[name] = result
             elif isinstance(value, Constant) and np.may_share_memory(value.array, written.array):
-                self._values[name] = _Stale(_label(node))
+                self._values[name] = _Stale(self._writer(node))
 
     def _define_outputs(self, node: RawNode, results: Sequence[Operand | None]) -> None:
         names = list(_output_names(node))

@@ -18,9 +18,14 @@ class WrittenMemory:
         self._writers_of_parts: dict[int, str] = {}
 
     def write(self, written: Activation, result: Activation, writer: str) -> None:
-        """Notes that an operator, the writer, has written a result over a value.
+        """Notes that an operator has written a result over a value.
 
         Other views of the same memory must not be used any more, nor what it is a part of.
+
+        Args:
+            written: The value.
+            result: What it has become.
+            writer: The operator and where it stands; display text.
         """
         if _place(written) == _place(result):
             return
@@ -45,9 +50,7 @@ class WrittenMemory:
             self._results[place] = value
         found = self._writer(value)
         if found is not None:
-            raise UnsupportedCase(
-                f"its use of {name!r}, a view of memory that {found!r} has written to"
-            )
+            raise UnsupportedCase(stale_view(name, found))
         return value
 
     def _writer(self, value: Activation) -> str | None:
@@ -57,6 +60,16 @@ class WrittenMemory:
             if value.number < oldest:
                 return writer
         return self._writers_of_parts.get(value.storage)
+
+
+def stale_view(name: str, writer: str) -> str:
+    """Returns what is told of a view that is used after a write by way of another one."""
+    return (
+        f"its use of {name!r}, a view of memory that {writer} has written to: writing through a "
+        "view is not supported, so call the operator without the underscore and use its result, "
+        "y = y.add(1) for y.add_(1), and put a tensor of which a part changes together with "
+        "torch.cat or torch.where"
+    )
 
 
 def _place(value: Activation) -> _Place:

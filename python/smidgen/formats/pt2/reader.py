@@ -13,6 +13,7 @@ from smidgen.formats.pt2.importer import GraphImporter
 from smidgen.formats.pt2.layout import CONSTANTS_TABLE, MODEL, WEIGHTS_TABLE, Pt2Archive, open_pt2
 from smidgen.formats.pt2.payload import DTYPES, read_weights
 from smidgen.formats.pt2.payload import Weight as WeightArray
+from smidgen.formats.pt2.provenance import SourceLines, located
 from smidgen.formats.pt2.reasons import Pt2Reason
 from smidgen.formats.pt2.records import (
     Argument,
@@ -111,7 +112,11 @@ class _ModelReader:
         opaque = (graph.custom_obj_values, graph.sym_bool_values, graph.sym_float_values)
         if any(opaque) or self._module.treespec_namedtuple_fields:
             found = "it has custom objects, named tuples or symbolic truth values and floats."
-            raise refusal(Pt2Reason.UNSUPPORTED_SIGNATURE, found)
+            error = refusal(Pt2Reason.UNSUPPORTED_SIGNATURE, found)
+            opaque_nodes = (
+                node for node in graph.nodes if any(isinstance(o, Opaque) for o in node.outputs)
+            )
+            raise located(error, next(map(SourceLines(graph).of, opaque_nodes), ""))
         self._check_specs("input", graph.inputs, signature.input_specs)
         self._check_specs("output", graph.outputs, signature.output_specs)
 
@@ -197,16 +202,17 @@ class _ModelReader:
                 if value != Statistic(spec.buffer_name):
                     shown = repr(spec.buffer_name[:64])
                     found = f"the buffer {shown} is changed by other than batch normalization."
-                    raise refusal(Pt2Reason.MUTATION_UNSUPPORTED, found)
+                    error = refusal(Pt2Reason.MUTATION_UNSUPPORTED, found)
+                    raise located(error, importer.source_lines.of_value(spec.arg.name))
             elif isinstance(value, Activation):
                 outputs.append(value)
-            elif isinstance(value, Joined):
-                shown = f"has the shape {arrangement.shown(value)}, {SAMPLES_FIRST}"
-                found = f"the output {spec.arg.name[:64]!r} {shown}."
-                raise refusal(Pt2Reason.UNSUPPORTED_SIGNATURE, found)
             else:
                 found = f"the output {spec.arg.name[:64]!r} does not depend on the inputs."
-                raise refusal(Pt2Reason.UNSUPPORTED_SIGNATURE, found)
+                if isinstance(value, Joined):
+                    shown = f"has the shape {arrangement.shown(value)}, {SAMPLES_FIRST}"
+                    found = f"the output {spec.arg.name[:64]!r} {shown}."
+                error = refusal(Pt2Reason.UNSUPPORTED_SIGNATURE, found)
+                raise located(error, importer.source_lines.of_value(spec.arg.name))
         if not outputs:
             raise refusal(Pt2Reason.UNSUPPORTED_SIGNATURE, "it has no outputs.")
         return outputs

@@ -30,8 +30,11 @@ def test_a_written_value_stands_for_the_last_result() -> None:
 
 def test_other_views_of_written_memory_are_refused() -> None:
     memory = WrittenMemory()
-    memory.write(_value(1, 1), _value(3, 2), "relu_")
-    with pytest.raises(UnsupportedCase, match=r"'view', a view of memory that 'relu_' has written"):
+    memory.write(_value(1, 1), _value(3, 2), "'relu_' (net.py:1 in f)")
+    with pytest.raises(
+        UnsupportedCase,
+        match=r"'view', a view of memory that 'relu_' \(net.py:1 in f\) has written",
+    ):
         memory.current(_value(2, 1), "view")
     assert memory.current(_value(1, 9), "copy") == _value(1, 9)
 
