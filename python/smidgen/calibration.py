@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from smidgen.errors import CalibrationError, InvalidTensorError
 from smidgen.float_model import FloatModel
 from smidgen.histogram import capacity_for
 from smidgen.node_place import place_of
+from smidgen.not_finite import not_finite_error
 from smidgen.observers import HistogramObserver, MovingAverageObserver
 from smidgen.passes import fuse_for_inference
 from smidgen.passes.operators import Kind, kind_of
@@ -101,7 +102,7 @@ class Calibrator:
         count = check_batch(batch, inputs)
         tensors = [torch.from_numpy(np.array(batch[spec.name])) for spec in inputs]
         with torch.inference_mode():
-            _ObservingInterpreter(self._graph, self._observers).run(*tensors)
+            _ObservingInterpreter(self._graph, self._observers, tensors).observe()
         self._sample_count += count
         self._batch_count += 1
 
@@ -155,9 +156,24 @@ class _Observers:
 class _ObservingInterpreter(fx.Interpreter):
     """Runs a graph and shows each quantized activation to its observers."""
 
-    def __init__(self, graph: fx.GraphModule, observers: Mapping[str, _Observers]) -> None:
+    def __init__(
+        self,
+        graph: fx.GraphModule,
+        observers: Mapping[str, _Observers],
+        inputs: Sequence[torch.Tensor],
+    ) -> None:
         super().__init__(graph)
+        self.extra_traceback = False  # fx would write about its nodes into the message of an error
+        self._graph = graph
         self._observers = observers
+        self._inputs = inputs
+
+    def observe(self) -> None:
+        """Runs the graph.
+
+        Raises: CalibrationError: ACTIVATION_NOT_FINITE.
+        """
+        self.run(*self._inputs)
 
     def run_node(self, n: fx.Node) -> Any:
         """Runs one node and observes its output."""
@@ -167,12 +183,7 @@ class _ObservingInterpreter(fx.Interpreter):
             # The ends are NaN or infinite if any value is.
             low, high = (float(end) for end in torch.aminmax(value))
             if not (math.isfinite(low) and math.isfinite(high)):
-                raise CalibrationError(
-                    f"activation {n.name} ({n.meta.get('module_path', '')}) is not finite for "
-                    "finite inputs; check the model's weights",
-                    reason="ACTIVATION_NOT_FINITE",
-                    node=n.name,
-                )
+                raise not_finite_error(self._graph, self._inputs, n)
             observers.observe(value, low, high)
         return value
 
