@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from smidgen.config.precision import INT8, LayerPrecision
-from smidgen.errors import UnsupportedOperatorError
+from smidgen.config.precision import INT8, LayerPrecision, WeightBits
+from smidgen.errors import CalibrationError, UnsupportedOperatorError
 from smidgen.functional import quantize_bias
-from smidgen.qparams import QParams
-from smidgen.weight_grid import weight_grid
+from smidgen.qparams import INT4_QMAX, LARGEST_SCALE, WEIGHT_QMAX, QParams, check_weights
+from smidgen.weight_grid import LARGEST_BIAS, weight_grid
 
 ACCUMULATOR_LIMIT = 2**31
 
@@ -47,9 +47,14 @@ def quantize_layer(
 
     Raises:
         UnsupportedOperatorError: a sum over the layer's inputs could leave int32.
+        CalibrationError: int8 cannot hold the weights with any scale (WEIGHT_NOT_REPRESENTABLE), or
+            int32 the bias (BIAS_NOT_REPRESENTABLE).
     """
     if bias is None:
         bias = np.zeros(weight.shape[0], np.float32)
+    is_int4 = precision.weights is WeightBits.INT4
+    check_weights(weight, largest=INT4_QMAX if is_int4 else WEIGHT_QMAX)
+    _check_bias(bias, source)
     grid = weight_grid(weight, bias, source.scale, precision)
     quantized = QuantizedLayer(
         weight=grid.quantize(weight),
@@ -60,19 +65,41 @@ def quantize_layer(
     return quantized
 
 
+def _check_bias(bias: NDArray[np.float32], source: QParams) -> None:
+    """Checks that some scale of the weights leaves room for the bias."""
+    largest, limit = (
+        float(np.abs(bias).max(initial=0.0)),
+        source.scale * LARGEST_BIAS * LARGEST_SCALE,
+    )
+    if largest > limit:
+        raise CalibrationError(
+            f"a bias reaches {largest:.7g}, expected at most {limit:.7g} beside the input's scale "
+            f"of {source.scale:.4g}; keep the layer in float, or rescale the model so that its "
+            "values are nearer to 1",
+            reason="BIAS_NOT_REPRESENTABLE",
+        )
+
+
 def check_accumulators(layer: QuantizedLayer, source: QParams, *, node: str) -> None:
     """Checks that no sum of products can leave int32, in whatever order they are added.
 
     Raises:
         UnsupportedOperatorError: one could.
     """
-    weight = layer.weight.reshape(layer.weight.shape[0], -1).astype(np.int64)
-    folded = layer.bias.astype(np.int64) - source.zero_point * weight.sum(axis=1)
-    largest = int((np.abs(folded) + 255 * np.abs(weight).sum(axis=1)).max())
+    largest = int(accumulator_reach(layer, source).max())
     if largest >= ACCUMULATOR_LIMIT:
+        inputs = layer.weight[0].size
         raise UnsupportedOperatorError(
-            f"the accumulators of {node} can reach {largest}, expected less than 2**31; "
-            f"use fewer than the layer's {weight.shape[1]} inputs per output",
+            f"the accumulators of {node} can reach {largest}, expected less than 2**31; keep the "
+            f"layer in float, or use fewer than its {inputs} inputs per output",
             reason="ACCUMULATOR_OVERFLOW",
             node=node,
         )
+
+
+def accumulator_reach(layer: QuantizedLayer, source: QParams) -> NDArray[np.int64]:
+    """Returns how large the sums of each output can become on the way, in any order: [O] int64."""
+    weight = layer.weight.reshape(layer.weight.shape[0], -1).astype(np.int64)
+    folded = layer.bias.astype(np.int64) - source.zero_point * weight.sum(axis=1)
+    reach: NDArray[np.int64] = np.abs(folded) + 255 * np.abs(weight).sum(axis=1)
+    return reach

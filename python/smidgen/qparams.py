@@ -110,20 +110,27 @@ def symmetric_weight_scales(
     Shapes: weight [O, ...] float32. Returns [O] float32: max|w| / largest, or 1 for zeros only. A
     channel whose weights are all less than 2^-60 * largest gets the scale 2^-60, which rounds each
     of them by 2^-61 at most.
-
-    Raises:
-        CalibrationError: WEIGHT_NOT_REPRESENTABLE where the scale would be above 2^60.
+    Scales end at 2^60, where training may bring them; check_weights refuses what they clip.
 
     >>> symmetric_weight_scales(np.array([[127.0, -1.0], [0.0, 0.0]], np.float32))
     array([1., 1.], dtype=float32)
     """
     ends = np.abs(weight.reshape(weight.shape[0], -1)).max(axis=1).astype(np.float64)
-    scales = np.maximum(ends / largest, SMALLEST_SCALE)
-    if (scales > LARGEST_SCALE).any():  # not for NaN, which training may bring before it is stopped
-        raise CalibrationError(
-            f"weights reach {ends.max():.7g}, expected at most {largest * LARGEST_SCALE:.7g}; keep "
-            "the layer in float, or scale its weights down",
-            reason="WEIGHT_NOT_REPRESENTABLE",
-            largest=float(ends.max()),
-        )
+    scales = np.clip(ends / largest, SMALLEST_SCALE, LARGEST_SCALE)
     return np.where(ends == 0.0, 1.0, scales).astype(np.float32)
+
+
+def check_weights(weight: NDArray[np.float32], *, largest: int = WEIGHT_QMAX) -> None:
+    """Checks that no weight is beyond what the largest scale covers.
+
+    Raises:
+        CalibrationError: WEIGHT_NOT_REPRESENTABLE.
+    """
+    end, limit = float(np.abs(weight).max(initial=0.0)), largest * LARGEST_SCALE
+    if end > limit:
+        raise CalibrationError(
+            f"weights reach {end:.7g}, expected at most {limit:.7g}; keep the layer in float, or "
+            "scale its weights down",
+            reason="WEIGHT_NOT_REPRESENTABLE",
+            largest=end,
+        )

@@ -238,3 +238,17 @@ def test_activations_of_zeros_are_quantized_and_denormal_ones_right(
     assert inner.is_quantized == (weight == 0.0)
     is_told = any("is 0 in all samples" in text for text in profile.warnings)
     assert is_told == (weight == 0.0)
+
+
+def test_numbers_that_fit_no_scale_are_refused_with_the_layer_and_its_line(
+    import_model: ImportModel,
+) -> None:
+    module, samples = _Scaled(1e-14, 1e14), _samples(8)
+    module.inner = nn.Linear(8, 8)
+    with torch.no_grad():
+        module.inner.bias.fill_(1e12)
+    model = import_model(module, (8,))
+    named = r"v\d+ \(inner, test_extreme_ranges.py:\d+ in forward\): a bias reaches 1e\+12, "
+    with pytest.raises(CalibrationError, match=named) as refused:
+        convert(model, _profile(model, samples))
+    assert refused.value.reason == "BIAS_NOT_REPRESENTABLE"

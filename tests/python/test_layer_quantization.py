@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
 from smidgen import unary_functions
-from smidgen.errors import UnsupportedOperatorError
+from smidgen.errors import CalibrationError, UnsupportedOperatorError
 from smidgen.layer_quantization import quantize_layer
 from smidgen.lookup_tables import function_table, requantizing_table
 from smidgen.qparams import QParams, qparams_from_range, symmetric_weight_scales
@@ -42,6 +42,16 @@ def test_channel_without_weights_keeps_its_bias() -> None:
     assert layer.weight_scale[1] == np.float32(1.0 / 127)
 
 
+def test_a_bias_that_no_scale_of_weights_has_room_for_is_refused_and_not_saturated() -> None:
+    source = QParams(scale=2.0**-60, zero_point=0)
+    weight = np.ones((2, 3), np.float32)
+    with pytest.raises(CalibrationError, match=r"reaches 1e\+10, .* keep the layer") as caught:
+        quantize_layer(weight, np.array([1.0, 1e10], np.float32), source, node="v0")
+    assert caught.value.reason == "BIAS_NOT_REPRESENTABLE"
+    fitting = quantize_layer(weight, np.array([1.0, 1e9], np.float32), source, node="v0")
+    assert fitting.bias[1] * 2.0**-60 * fitting.weight_scale[1] == pytest.approx(1e9)
+
+
 def test_no_bias_is_zero() -> None:
     layer = quantize_layer(np.ones((2, 3), np.float32), None, SOURCE, node="v0")
     assert layer.bias.tolist() == [0, 0]
@@ -50,7 +60,7 @@ def test_no_bias_is_zero() -> None:
 
 def test_sum_that_could_overflow_is_refused() -> None:
     weight = np.ones((1, 70_000), np.float32)
-    with pytest.raises(UnsupportedOperatorError, match="v7 can reach") as caught:
+    with pytest.raises(UnsupportedOperatorError, match=r"v7 can reach .* in float") as caught:
         quantize_layer(weight, None, SOURCE, node="v7")
     assert caught.value.reason == "ACCUMULATOR_OVERFLOW"
 

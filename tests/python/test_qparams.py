@@ -8,7 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smidgen.errors import CalibrationError
-from smidgen.qparams import QParams, has_scale, qparams_from_range, symmetric_weight_scales
+from smidgen.qparams import (
+    QParams,
+    check_weights,
+    has_scale,
+    qparams_from_range,
+    symmetric_weight_scales,
+)
 
 ends = st.floats(-1e6, 1e6, width=32).filter(lambda end: end == 0.0 or abs(end) > 1e-12)
 
@@ -84,6 +90,8 @@ def test_weight_scales_are_per_channel() -> None:
 
 def test_weights_beyond_all_scales_are_refused_and_not_clamped() -> None:
     with pytest.raises(CalibrationError, match=r"weights reach 1e\+30, expected") as refused:
-        symmetric_weight_scales(np.array([[1.0], [1e30]], np.float32))
+        check_weights(np.array([[1.0], [1e30]], np.float32))
     assert refused.value.reason == "WEIGHT_NOT_REPRESENTABLE"
-    assert symmetric_weight_scales(np.array([[1e-30]], np.float32)) == np.float32(2.0**-60)
+    check_weights(np.array([[1.0], [127 * 2.0**60]], np.float32))
+    with pytest.raises(CalibrationError, match="at most"):
+        check_weights(np.array([[127 * 2.0**60]], np.float32), largest=126)

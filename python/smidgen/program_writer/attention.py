@@ -12,7 +12,7 @@ from smidgen.functional import quantize_weight
 from smidgen.graph import modules
 from smidgen.passes.operators import module_of, operands
 from smidgen.program_writer.writer import ProgramWriter, shape_of
-from smidgen.qparams import symmetric_weight_scales
+from smidgen.qparams import check_weights, symmetric_weight_scales
 
 _LOWEST = float(np.finfo(np.float32).min)
 
@@ -22,6 +22,7 @@ def embedding(writer: ProgramWriter, node: fx.Node) -> None:
     module = module_of(writer.graph, node)
     assert isinstance(module, nn.Embedding)
     rows = module.weight.detach().numpy()
+    check_weights(rows)
     scales = symmetric_weight_scales(rows)
     table = writer.constant(f"{node.name}.table", quantize_weight(rows, scales))
     table_scale = writer.constant(f"{node.name}.table_scale", scales)

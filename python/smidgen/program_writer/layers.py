@@ -7,12 +7,14 @@ import torch
 from torch import fx, nn
 
 from smidgen import program as steps
+from smidgen.config.precision import WeightBits
 from smidgen.forms import Form
 from smidgen.layer_quantization import quantize_layer
 from smidgen.passes.fold_batch_norm import Layer, by_output, like_layer
 from smidgen.passes.operators import module_of, operands, pair
 from smidgen.program.step_fields import both_ends
 from smidgen.program_writer.writer import ProgramWriter
+from smidgen.qparams import INT4_QMAX, WEIGHT_QMAX, check_weights
 from smidgen.weight_grid import weight_grid
 
 
@@ -68,7 +70,10 @@ def dynamic_linear(writer: ProgramWriter, node: fx.Node) -> None:
     layer = module_of(writer.graph, node)
     assert isinstance(layer, nn.Linear)
     weight = layer.weight.detach().numpy()
-    grid = weight_grid(weight, None, None, writer.precisions[node.name])
+    precision = writer.precisions[node.name]
+    is_int4 = precision.weights is WeightBits.INT4
+    check_weights(weight, largest=INT4_QMAX if is_int4 else WEIGHT_QMAX)
+    grid = weight_grid(weight, None, None, precision)
     bias = np.zeros(len(weight), np.float32) if layer.bias is None else layer.bias.detach().numpy()
     writer.add(
         steps.DynamicLinear(

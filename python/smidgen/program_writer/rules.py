@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from torch import fx
 
 from smidgen.graph.operations import BINARY_KINDS, UNARY_KINDS, OpKind
+from smidgen.node_place import naming
 from smidgen.passes.operators import Kind, kind_of, stays_float
 from smidgen.program_writer import (
     attention,
@@ -75,8 +76,8 @@ def write_node(writer: ProgramWriter, node: fx.Node) -> None:
         writer.add_input(node)
     elif kind is Kind.OUTPUT:
         writer.add_outputs(node)
-    elif stays_float(node):
-        op = node.meta["op"]
-        FLOAT_RULES.get(op, RULES[op])(writer, node)
     elif kind is not Kind.CONSTANT:  # a constant is written where it is read
-        RULES[node.meta["op"]](writer, node)
+        op = node.meta["op"]
+        with naming(node):
+            rule = FLOAT_RULES.get(op, RULES[op]) if stays_float(node) else RULES[op]
+            rule(writer, node)

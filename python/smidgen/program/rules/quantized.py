@@ -87,7 +87,9 @@ def _check_multipliers(multipliers: NDArray[np.float32] | np.float32) -> None:
     smallest = np.finfo(np.float32).tiny
     expect(
         bool((np.isfinite(multipliers) & (multipliers >= smallest)).all()),
-        "a requantization multiplier is not a normal float32",
+        "a requantization multiplier is not a normal float32: the scales of input, weights and "
+        "output are too far apart; keep the layer in float, or rescale the model so that its "
+        "values are nearer to 1",
     )
 
 

@@ -20,6 +20,7 @@ from tests.python.formats.onnx_import.quantized_layers import (
     W_SCALE,
     X_SCALE,
     Parts,
+    default_bias,
     default_weight,
     layer,
 )
@@ -61,6 +62,27 @@ def test_several_scales_for_one_output(tmp_path: Path) -> None:
     parts = layer().with_constants(w_scale=scales, w_zero=np.zeros(INPUTS, np.int8))
     parts = parts.with_node("w", "DequantizeLinear", "w_int w_scale w_zero", axis=1)
     assert "several scales for one output" in refused(parts, tmp_path)
+
+
+@pytest.mark.parametrize("limit", [-(2**31), 2**31 - 1])
+def test_a_bias_at_the_limits_of_int32_is_refused_with_what_to_do(
+    limit: int, tmp_path: Path
+) -> None:
+    bias = default_bias()
+    bias[3] = limit
+    message = refused(layer().with_constants(b_int=bias), tmp_path)
+    assert "'sums' has sums that can reach" in message
+    assert (
+        f"in output 3, expected less than 2**31: its bias is {limit} and has saturated" in message
+    )
+    assert "quantize the model again with a larger scale for this output's weights" in message
+
+
+def test_a_float_bias_beyond_int32_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    parts = layer().with_constants(b=np.full(OUTPUTS, 3e6, np.float32))
+    parts = replace(parts, nodes=tuple(node for node in parts.nodes if node.name != "b"))
+    message = refused(parts, tmp_path)
+    assert "times the scale of its products, expected at most 2**30; quantize the model" in message
 
 
 def test_weights_of_int32(tmp_path: Path) -> None:
@@ -182,7 +204,9 @@ def test_a_bias_that_leaves_int32(tmp_path: Path) -> None:
 
 def test_sums_that_leave_int32(tmp_path: Path) -> None:
     parts = layer().with_constants(b_int=np.full(OUTPUTS, 2**31 - 5, np.int32))
-    assert "'sums' is too large: the accumulators" in refused(parts, tmp_path)
+    message = refused(parts, tmp_path)
+    assert "'sums' has sums that can reach" in message
+    assert f"its bias is {2**31 - 5}; quantize the model again with a larger scale" in message
 
 
 def test_multipliers_that_are_no_normal_numbers(tmp_path: Path) -> None:

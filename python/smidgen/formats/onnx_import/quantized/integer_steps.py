@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smidgen import program as steps
-from smidgen.errors import UnsupportedOperatorError
 from smidgen.formats.onnx_import.quantized.attention import Attention
 from smidgen.formats.onnx_import.quantized.functions import clamp_bounds
 from smidgen.formats.onnx_import.quantized.operands import INT8_OFFSET, QuantizedConstant
@@ -24,7 +23,6 @@ from smidgen.formats.onnx_import.quantized.writer import Writer
 from smidgen.graph import operations as ops
 from smidgen.graph.exported import ExportedNode
 from smidgen.graph.operations import Shape
-from smidgen.layer_quantization import check_accumulators
 from smidgen.program.step_fields import (
     both_ends,
     pixel_ratio,
@@ -171,10 +169,6 @@ def layer_constants(
         bias = writer.constants.get(layer.bias, np.asarray(writer.weights[layer.bias]))
     source = writer.plan.exact[node.inputs[0]]
     integers = layer_integers(layer, weight, bias, source)
-    try:
-        check_accumulators(integers, source, node=node.label)
-    except UnsupportedOperatorError as error:
-        raise UnsupportedWeightsError(f"is too large: {error.message}") from None
     name = node.label or f"value.{node.output}"
     stored = np.ascontiguousarray(order(as_stored(layer, integers.weight)))
     return (

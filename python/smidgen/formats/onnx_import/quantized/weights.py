@@ -10,12 +10,18 @@ from numpy.typing import NDArray
 from smidgen.formats.onnx_import.quantized.operands import QuantizedConstant
 from smidgen.functional import quantize_bias
 from smidgen.graph import operations as ops
-from smidgen.layer_quantization import QuantizedLayer
+from smidgen.layer_quantization import ACCUMULATOR_LIMIT, QuantizedLayer, accumulator_reach
 from smidgen.qparams import WEIGHT_QMAX, QParams
 from smidgen.weight_grid import LARGEST_BIAS
 
 Layer = ops.Conv2d | ops.ConvTranspose2d | ops.Linear
 _SCALE_TOLERANCE = 1e-6  # both are products of float32 numbers, rounded once or not at all
+
+_LARGER_SCALE = (
+    "quantize the model again with a larger scale for this output's weights, as a bias has the "
+    "scale of the input times that of the weights, or leave the layer in float there"
+)
+"""What to do about a bias that int32 has no room for."""
 
 
 class UnsupportedWeightsError(Exception):
@@ -63,7 +69,29 @@ def layer_integers(
         UnsupportedWeightsError: They are others than the engine computes with.
     """
     values, scales = weight_integers(layer, weight)
-    return QuantizedLayer(values, scales, _bias(bias, source, scales))
+    found = QuantizedLayer(values, scales, _bias(bias, source, scales))
+    _check_room(found, source)
+    return found
+
+
+def _check_room(found: QuantizedLayer, source: QParams) -> None:
+    """Checks that the bias leaves int32 room for the products."""
+    reach = accumulator_reach(found, source)
+    output = int(reach.argmax())
+    if reach[output] < ACCUMULATOR_LIMIT:
+        return
+    bias = int(found.bias[output])
+    cause = (
+        f"its bias is {bias}{' and has saturated' if abs(bias) >= ACCUMULATOR_LIMIT - 1 else ''}; "
+        f"{_LARGER_SCALE}"
+        if abs(bias) > LARGEST_BIAS
+        else f"it has {found.weight[output].size} inputs for each output; use fewer, or leave "
+        "the layer in float where the model is quantized"
+    )
+    raise UnsupportedWeightsError(
+        f"has sums that can reach {int(reach[output])} in output {output}, expected less than "
+        f"2**31: {cause}"
+    )
 
 
 def weight_integers(
@@ -125,6 +153,7 @@ def _bias(
     largest = np.abs(reals.astype(np.float64) / (np.float64(source.scale) * scales)).max(initial=0)
     if largest > LARGEST_BIAS:
         raise UnsupportedWeightsError(
-            f"has a bias of {largest:.4g} times the scale of its products, expected at most 2**30"
+            f"has a bias of {largest:.4g} times the scale of its products, expected at most 2**30; "
+            f"{_LARGER_SCALE}"
         )
     return quantize_bias(reals, source.scale, scales)
