@@ -1,4 +1,4 @@
-"""Which streams of batches are complete."""
+"""Which streams of batches are complete, and how calibrations are shown."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ from collections.abc import AsyncIterator
 import numpy as np
 import pytest
 
+from smidgen.config import ObserverMethod
+from smidgen.profile import ActivationRange, CalibrationProfile
 from smidgen.v1 import optimization_service_pb2 as pb
-from smidgen_service.converters.calibrations import batches_from_messages
+from smidgen_service.converters.calibrations import batches_from_messages, calibration_to_message
 from smidgen_service.errors import InvalidArgumentError
+from smidgen_service.store.records import CalibrationRecord
 from tests.service.running_server import tensor
 
 BATCH = pb.CalibrationBatch(inputs=[tensor(np.zeros((1, 2), np.float32))])
@@ -67,3 +70,19 @@ async def test_earlier_clients_mark_nothing() -> None:
     first = pb.CalibrateRequest(header=pb.CalibrateHeader(model="models/m"))
     found = [one async for one in batches_from_messages(first, stream(batch(), batch()))]
     assert len(found) == 2
+
+
+def test_a_range_that_has_no_scale_is_shown_with_scale_zero() -> None:
+    profile = CalibrationProfile(
+        model_sha256="0" * 64,
+        method=ObserverMethod.MIN_MAX,
+        sample_count=1,
+        batch_count=1,
+        ranges={"huge": ActivationRange(-1e30, 1e30), "usual": ActivationRange(0.0, 255.0)},
+    )
+    record = CalibrationRecord(
+        id="c-1", model_id="m", sha256="1" * 64, create_time=0, profile=profile
+    )
+    huge, usual = calibration_to_message(record).ranges
+    assert (huge.min, huge.max, huge.scale, huge.zero_point) == (-1e30, 1e30, 0.0, 0)
+    assert (usual.scale, usual.zero_point) == (1.0, 0)
