@@ -8,7 +8,7 @@ from torch import fx, nn
 
 from smidgen.errors import UnsupportedOperatorError
 from smidgen.graph.modules import Pad
-from smidgen.graph.operations import BINARY_KINDS, UNARY_KINDS, OpKind
+from smidgen.graph.operations import BINARY_KINDS, UNARY_KINDS, OpKind, Shape
 from smidgen.node_place import place_of
 from smidgen.passes.operators import (
     Kind,
@@ -20,6 +20,7 @@ from smidgen.passes.operators import (
     pair,
     stays_float,
 )
+from smidgen.pool_limits import average_pool_problem, max_pool_problem
 from smidgen.program.step_fields import reached_padding
 from smidgen.program.steps import Padding
 
@@ -121,12 +122,13 @@ def _max_pool(graph: fx.GraphModule, node: fx.Node) -> str | None:
     assert isinstance(pool, nn.MaxPool2d)
     if problem := _expect_rank(node, 4):
         return problem
-    padding = max_pool_padding(pool, node.all_input_nodes[0], node)
-    kernel, dilation = pair(pool.kernel_size), pair(pool.dilation)
-    most = [(dilation[i % 2] * (kernel[i % 2] - 1) + 1) // 2 for i in range(4)]
-    if any(found > limit for found, limit in zip(padding, most, strict=True)):
-        return f"padding is {padding}, expected at most half a window; set ceil_mode=False"
-    return None
+    return max_pool_problem(
+        *_ends_of(node),
+        kernel=pair(pool.kernel_size),
+        stride=pair(pool.stride),
+        padding=pair(pool.padding),
+        dilation=pair(pool.dilation),
+    )
 
 
 def _average_pool(graph: fx.GraphModule, node: fx.Node) -> str | None:
@@ -136,14 +138,12 @@ def _average_pool(graph: fx.GraphModule, node: fx.Node) -> str | None:
         return None
     pool = module_of(graph, node)
     assert isinstance(pool, nn.AvgPool2d)
-    kernel, stride, padding = pair(pool.kernel_size), pair(pool.stride), pair(pool.padding)
-    counts = [
-        (extent + 2 * padding[i] - kernel[i]) // stride[i] + 1
-        for i, extent in enumerate(_spatial(node.all_input_nodes[0]))
-    ]
-    if counts != _spatial(node):
-        return "an average pool rounds its extent up; set ceil_mode=False"
-    return None
+    return average_pool_problem(
+        *_ends_of(node),
+        kernel=pair(pool.kernel_size),
+        stride=pair(pool.stride),
+        padding=pair(pool.padding),
+    )
 
 
 def _move(graph: fx.GraphModule, node: fx.Node) -> str | None:
@@ -158,8 +158,9 @@ def _expect_rank(node: fx.Node, rank: int) -> str | None:
     return None if found == rank else f"reads {found} axes, expected {rank}"
 
 
-def _spatial(node: fx.Node) -> list[int]:
-    return [int(extent) for extent in node.meta["shape"][2:]]
+def _ends_of(node: fx.Node) -> tuple[Shape, Shape]:
+    """Returns the shapes that a node reads and gives."""
+    return tuple(node.all_input_nodes[0].meta["shape"]), tuple(node.meta["shape"])
 
 
 Check = Callable[[fx.GraphModule, fx.Node], str | None]

@@ -10,6 +10,7 @@ from typing import Any, Self
 from smidgen.artifact import load_artifact, program_specs
 from smidgen.errors import InvalidModelError
 from smidgen.formats.model_file import QUANTIZED_REASON, ModelFormat, read_model
+from smidgen.pool_limits import pool_warnings
 from smidgen.quantized_import import inspect_quantized
 from smidgen.tensor_spec import TensorSpec
 
@@ -77,7 +78,7 @@ def inspect_model(path: Path, model_format: ModelFormat) -> ModelFacts:
         tuple(exported.outputs),
         parameter_count=exported.parameter_count,
         parameter_bytes=exported.parameter_bytes,
-        warnings=exported.warnings,
+        warnings=(*exported.warnings, *pool_warnings(exported)),
     )
 
 

@@ -60,6 +60,16 @@ def test_a_model_exported_in_training_mode_is_stored_with_a_warning(
     assert server.models.GetModel(request).warnings == model.warnings
 
 
+def test_a_pool_that_calibration_refuses_is_warned_of(
+    server: RunningServer, tmp_path: Path
+) -> None:
+    net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.MaxPool2d(3, 3, ceil_mode=True)).eval()
+    data = export(tmp_path / "net.pt2", net, torch.zeros(2, 1, 15, 15)).read_bytes()
+    (warning,) = server.upload_model("pooled", data).warnings
+    assert "will refuse this model for pools that cannot be quantized: 1 (padding is" in warning
+    assert "set ceil_mode=False" in warning
+
+
 def refused_headers() -> Iterator[Any]:
     yield "id", {"model_id": "Not An Id"}, INVALID, "INVALID_ID"
     yield "path", {"model_id": "../etc/passwd"}, INVALID, "INVALID_ID"

@@ -115,7 +115,9 @@ class Model(_message.Message):
 
     @_builtins.property
     def warnings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """What deserves attention, for people; for instance an export in training mode. Output only."""
+        """What deserves attention, for people; for instance an export in training mode, or pools that cannot be
+        quantized. Output only.
+        """
 
     def __init__(
         self,
