@@ -326,6 +326,13 @@ def label_of(node: NodeProto) -> str:
     return name if name.isprintable() else "".join(c for c in name if c.isprintable())
 
 
+def out_of_range(index: int, extent: int) -> str:
+    """Returns what is told of an index that no element of an axis has."""
+    return (
+        f"it gathers the element {index} of {extent}, expected one from {-extent} to {extent - 1}"
+    )
+
+
 def as_constant(extents: Extents) -> Constant:
     """Returns integers as a tensor.
 

@@ -25,6 +25,7 @@ from smidgen.graph.arguments import Activation, Weight, name_of
 from smidgen.graph.assembly import input_specs, output_specs, renumber
 from smidgen.graph.exported import ExportedModel
 from smidgen.graph.operations import BOOL, FLOAT32, INT64, Shape, weight_names
+from smidgen.graph.shapes import show
 from smidgen.regular_file import open_regular
 
 _DTYPES: Mapping[int, str] = {
@@ -33,6 +34,7 @@ _DTYPES: Mapping[int, str] = {
     TensorProto.BOOL: BOOL,
 }
 _MOST_NAME = 255
+_MOST_SHOWN = 16
 _SPARE_BYTES = 256 << 20  # small integers become int64
 
 AsWeight = Callable[[str, NDArray[Any]], Weight]
@@ -196,7 +198,37 @@ class ModelReader:
     def _outputs(self, importer: OnnxImporter) -> Sequence[Activation]:
         if not len(self._graph.output):
             raise refusal(OnnxReason.BAD_SIGNATURE, "it has no outputs.")
-        return [importer.output(stated.name) for stated in self._graph.output]
+        outputs = [importer.output(stated.name) for stated in self._graph.output]
+        for stated, found in zip(self._graph.output, outputs, strict=True):
+            _check_stated(stated, found.shape)
+        return outputs
+
+
+def _check_stated(stated: ValueInfoProto, shape: Shape) -> None:
+    """Refuses the output of a file that states another shape of it.
+
+    What it states of the samples is not looked at where their number is dynamic: that of the input
+    decides, and files whose input was made dynamic afterwards keep the one of the example here.
+    """
+    tensor = stated.type.tensor_type
+    extents = [
+        extent.dim_value if extent.WhichOneof("value") == "dim_value" else None
+        for extent in tensor.shape.dim
+    ]
+    is_fitting = len(extents) == len(shape) and all(
+        None in (extent, found) or extent == found
+        for extent, found in zip(extents, shape, strict=True)
+    )
+    if tensor.HasField("shape") and not is_fitting:
+        shown = ", ".join(
+            "?" if extent is None else str(extent) for extent in extents[:_MOST_SHOWN]
+        )
+        more = ", ..." if len(extents) > _MOST_SHOWN else ""
+        raise refusal(
+            OnnxReason.SHAPE_MISMATCH,
+            f"the output {_name(stated.name)!r} is stated to be [{shown}{more}], but is "
+            f"{show(shape)}. Export the model again, or leave out the shapes of its outputs.",
+        )
 
 
 def _name(name: str) -> str:

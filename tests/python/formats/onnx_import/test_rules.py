@@ -621,3 +621,23 @@ def test_a_call_that_is_not_valid_is_refused(case: Case, reason: str, tmp_path: 
     error = refusal(case.nodes, case.constants, tmp_path, inputs=case.inputs)
 
     assert error.reason == reason
+
+
+@pytest.mark.parametrize(
+    ("nodes", "index"),
+    [
+        ([node("Gather", ["x", "i"], ["y"], axis=1)], ints(0, 4)),
+        ([node("Gather", ["x", "i"], ["y"], axis=1)], ints(-5)),
+        ([node("Gather", ["x", "i"], ["y"], axis=1)], np.array(9)),
+        ([node("Shape", ["x"], ["s"]), node("Gather", ["s", "i"], ["n"]),
+          node("Reshape", ["x", "n"], ["y"])], ints(7)),
+    ],
+)  # fmt: skip
+def test_an_index_out_of_range_is_told_with_those_that_are_in_it(
+    nodes: list[NodeProto], index: Array, tmp_path: Path
+) -> None:
+    wrong = index.reshape(-1)[-1]
+
+    error = refusal(nodes, {"i": index}, tmp_path)
+
+    assert f"it gathers the element {wrong} of 4, expected one from -4 to 3." in error.message

@@ -25,6 +25,7 @@ from smidgen.formats.onnx_import.call import (
     as_extents,
     extents_as_seen,
     extents_of,
+    out_of_range,
 )
 from smidgen.graph.arguments import (
     BATCH_SIZE,
@@ -86,8 +87,10 @@ def gather(call: Call) -> Sequence[Result] | None:
     items, indices = operands[0].items, operands[1]
     picked = []
     for index in indices.items:
-        if not isinstance(index, int) or not -len(items) <= index < len(items):
-            raise ArgumentError(f"it gathers from {len(items)} numbers by others")
+        if not isinstance(index, int):
+            raise ArgumentError("its indices depend on the batch size")
+        if not -len(items) <= index < len(items):
+            raise ArgumentError(out_of_range(index, len(items)))
         picked.append(items[index])
     return [Extents(tuple(picked), indices.is_scalar)]
 

@@ -9,7 +9,7 @@ from itertools import groupby
 import numpy as np
 from numpy.typing import NDArray
 
-from smidgen.formats.onnx_import.call import Call, Result, extents_as_seen
+from smidgen.formats.onnx_import.call import Call, Result, extents_as_seen, out_of_range
 from smidgen.formats.onnx_import.rules.extents import product_of
 from smidgen.graph.arguments import (
     BATCH_SIZE,
@@ -202,12 +202,11 @@ def gather(call: Call) -> Sequence[Result]:
 def _places(call: Call, extent: int) -> NDArray[np.int64]:
     """Returns constant indices into an axis, counted from its front."""
     places = call.array(1)
-    if (
-        places.dtype.name != INT64
-        or (places.size and not -extent <= places.min())
-        or (places.size and not places.max() < extent)
-    ):
-        raise ArgumentError(f"it gathers from {extent} elements by others")
+    if places.dtype.name != INT64:
+        raise ArgumentError(f"its indices are {places.dtype.name}, expected integers")
+    beyond = places[(places < -extent) | (places >= extent)]
+    if beyond.size:
+        raise ArgumentError(out_of_range(int(beyond[0]), extent))
     return np.where(places < 0, places + extent, places)
 
 
