@@ -27,6 +27,7 @@ _M = TypeVar("_M", bound=Message)
 
 _MOST_DEPTH = 16
 _GRAPH_DEPTH = 1
+_LEVELS_OF_IF = 3  # the node, its attribute and the graph in it
 _GRAPH = ModelProto.DESCRIPTOR.fields_by_name["graph"].number
 _INITIALIZER = GraphProto.DESCRIPTOR.fields_by_name["initializer"].number
 _NODE = GraphProto.DESCRIPTOR.fields_by_name["node"].number
@@ -190,7 +191,9 @@ class _Walk:
         """
         if depth > _MOST_DEPTH:
             raise refusal(
-                OnnxReason.TOO_LARGE, f"its messages nest deeper than {_MOST_DEPTH} levels."
+                OnnxReason.TOO_LARGE,
+                f"its messages nest deeper than {_MOST_DEPTH} levels, of which each If within "
+                f"another takes {_LEVELS_OF_IF}. Export the model without control flow.",
             )
         known = _field_kinds(kind)
         for field in fields(data):
