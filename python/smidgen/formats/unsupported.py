@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import islice
+
 from smidgen.errors import UnsupportedOperatorError
 
-_MOST_OPERATORS, _MOST_PLACES = 64, 4096  # places in characters: messages travel in headers
-
+# The last two in characters: messages travel in headers, which gRPC lets have 8 KiB.
+_MOST_OPERATORS, _MOST_TEXT, _MOST_PLACES = 64, 3072, 4096
 
 _ADVICE = {
     "a recurrent layer: write its steps out, for a fixed number of tokens, with linear layers, "
@@ -75,12 +78,13 @@ class UnsupportedOperators:
         if self._first is None:
             return
         count = len(self._nodes)
-        places = _MOST_PLACES // min(count, _MOST_OPERATORS)
+        told = min(_fitting(list(self._nodes), _MOST_TEXT), _MOST_OPERATORS)
         lines = [
-            f"{key} at {_enumerate(list(nodes), places)}" for key, nodes in self._nodes.items()
+            f"{key} at {_enumerate(list(nodes), _MOST_PLACES // told)}"
+            for key, nodes in islice(self._nodes.items(), told)
         ]
-        shown = "; ".join(lines[:_MOST_OPERATORS])
-        more = f"; and {count - _MOST_OPERATORS} more" if count > _MOST_OPERATORS else ""
+        shown = "; ".join(lines)
+        more = f"; and {count - told} more" if count > told else ""
         operator, node = self._first
         raise UnsupportedOperatorError(
             f"The model uses operators that are not supported: {shown}{more}. "
@@ -94,9 +98,15 @@ class UnsupportedOperators:
 
 def _enumerate(nodes: list[str], most: int) -> str:
     """Lists nodes in about so many characters, one at least."""
-    shown, length = 1, len(nodes[0])
-    while shown < len(nodes) and length + len(nodes[shown]) + 2 <= most:
-        length += len(nodes[shown]) + 2
-        shown += 1
+    shown = _fitting(nodes, most)
     listed = ", ".join(nodes[:shown])
     return f"{listed} and {len(nodes) - shown} more" if shown < len(nodes) else listed
+
+
+def _fitting(texts: Sequence[str], most: int) -> int:
+    """Returns how many texts, the first ones, have about so many characters; one at least."""
+    count, length = 1, len(texts[0])
+    while count < len(texts) and length + len(texts[count]) + 2 <= most:
+        length += len(texts[count]) + 2
+        count += 1
+    return count

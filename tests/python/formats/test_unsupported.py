@@ -45,6 +45,16 @@ def test_a_message_has_an_end_however_many_nodes_there_are() -> None:
     assert len(message) < 8000
 
 
+def test_a_message_has_an_end_however_long_what_is_told_of_each_is() -> None:
+    found = UnsupportedOperators(90)
+    for index in range(200):
+        found.add("torch.ops.aten.add.Tensor", f"add_{index}", "net", f"case {index}: " + 290 * "x")
+    message = _message(found)
+    assert "aten.add.Tensor (case 8: xxx" in message
+    assert "; and 191 more. Replace" in message
+    assert len(message) < 8000
+
+
 @pytest.mark.parametrize(
     ("target", "advice"),
     [
