@@ -154,25 +154,27 @@ class Draw:
         return Constant(np.resize(np.array(numbers), shape).astype(dtype))
 
 
+@pytest.fixture(scope="module")
 def weights() -> dict[str, Weight]:
+    """Weights that no call can change, so that all may have the same ones."""
     made = {}
     for index, shape in enumerate(CONSTANT_SHAPES):
         array = np.linspace(-1, 1, int(np.prod(shape)), dtype=np.float32).reshape(shape)
+        array.setflags(write=False)
         name = f"w{index}"
         made[name] = Weight(name, "float32", shape, is_transposed=index == 5, array=array)
     return made
 
 
 @pytest.mark.parametrize("name", OPERATORS)
-def test_an_operator_computes_or_refuses(name: str) -> None:
+def test_an_operator_computes_or_refuses(name: str, weights: dict[str, Weight]) -> None:
     operator = OPERATORS[name]
     chance = random.Random(zlib.crc32(name.encode()))
     tracemalloc.start()
     try:
         for _ in range(CALLS):
-            known = weights()
-            assembly = Assembly(known.values())
-            arguments = Draw(chance, assembly, known).arguments(operator.parameters)
+            assembly = Assembly(weights.values())
+            arguments = Draw(chance, assembly, weights).arguments(operator.parameters)
             tracemalloc.reset_peak()
             before = tracemalloc.get_traced_memory()[0]
             with suppress(ArgumentError, ShapeError, UnsupportedCase):
