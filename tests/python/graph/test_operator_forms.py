@@ -412,7 +412,7 @@ def test_a_written_view_is_no_output(tmp_path: Path) -> None:
             return view
 
     path = export(tmp_path / "m.pt2", Writer(), torch.randn(2, 4))
-    with pytest.raises(UnsupportedOperatorError, match="memory that 'relu_' has written to"):
+    with pytest.raises(UnsupportedOperatorError, match=r"memory that 'relu_' \(.*\) has written"):
         read_pt2(path)
 
 
@@ -441,7 +441,7 @@ def test_a_reshaped_filling_is_a_view_of_it(tmp_path: Path, is_view_written: boo
             return x * (filling if is_view_written else view.flatten(1))
 
     path = export(tmp_path / "m.pt2", Writer(), torch.randn(2, 4))
-    with pytest.raises(UnsupportedOperatorError, match="memory that 'add_' has written to"):
+    with pytest.raises(UnsupportedOperatorError, match=r"memory that 'add_' \(.*\) has written"):
         read_pt2(path)
 
 
