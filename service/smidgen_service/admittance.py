@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from smidgen_service.converters.open_inference.wording import tritons_words
-from smidgen_service.lifecycle import Lifecycle
+from smidgen_service.lifecycle import Lifecycle, Phase
 from smidgen_service.methods import OPEN_INFERENCE, is_always_served
 from smidgen_service.security.gate import Gate
 from smidgen_service.security.principals import enter
@@ -40,6 +40,8 @@ class WhileServing:
         Raises:
             DrainingError: it does not.
         """
+        if self._lifecycle.phase is Phase.SERVING:
+            return
         path = call.method.path
         if self._lifecycle.is_serving or is_always_served(path):
             return

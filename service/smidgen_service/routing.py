@@ -38,6 +38,7 @@ class _Route:
 
     handler: Handler
     way: Way
+    looks_at_headers: bool
 
 
 class Router(grpc.GenericRpcHandler):
@@ -78,7 +79,8 @@ class Router(grpc.GenericRpcHandler):
             is_endless = handler.response_streaming and is_always_served(path)
             way = surroundings.way(_watched(handler, lifecycle) if is_endless else handler, path)
             reader = public_reader if gate.is_public(path) else own_reader
-            self._routes[path] = _Route(_guarded(way.handler, way, shares.of(path), reader), way)
+            guarded = _guarded(way.handler, way, shares.of(path), reader)
+            self._routes[path] = _Route(guarded, way, gate.looks_at_headers(path))
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> Handler | None:
         """Returns the handler of a call, or one that refuses it; an unknown method has none."""
@@ -91,11 +93,11 @@ class Router(grpc.GenericRpcHandler):
         size = _ENTRY_BYTES * len(metadata)
         for key, value in metadata:
             size += len(key) + len(value)
-        refusal: SmidgenError | None = (
-            _too_large(size, self._most_metadata_bytes)
-            if size > self._most_metadata_bytes
-            else self._gate.early_refusal(path, metadata)
-        )
+        refusal: SmidgenError | None = None
+        if size > self._most_metadata_bytes:
+            refusal = _too_large(size, self._most_metadata_bytes)
+        elif route.looks_at_headers:
+            refusal = self._gate.early_refusal(path, metadata)
         return route.handler if refusal is None else _refusing(route.way, refusal)
 
 

@@ -94,6 +94,7 @@ class Shares:
         return self._probes if is_always_served(path) else self._calls
 
 
+@lru_cache(_MOST_KNOWN)
 def address_of(peer: str) -> str | None:
     """Returns what a caller cannot easily have many of; None where callers are not told apart.
 
@@ -104,7 +105,6 @@ def address_of(peer: str) -> str | None:
     return host if host.startswith("ipv4:") else _subnet(host)
 
 
-@lru_cache(_MOST_KNOWN)
 def _subnet(host: str) -> str | None:
     text = host.removeprefix("ipv6:").replace("%5B", "").replace("%5D", "").strip("[]")
     try:

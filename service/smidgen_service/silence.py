@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 from grpc import aio
@@ -35,9 +36,9 @@ class MessageReader:
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("calls are served by tasks")
-        loop = asyncio.get_running_loop()
-        self._since_s[task] = loop.time()
+        self._since_s[task] = time.monotonic()
         if self._timer is None:
+            loop = asyncio.get_running_loop()
             self._timer = loop.call_later(self._limit_s, self._give_up)
         try:
             message = await context.read()
@@ -57,7 +58,7 @@ class MessageReader:
 
     def _give_up(self) -> None:
         """Cancels the calls that have waited for too long, and looks again if others wait."""
-        now_s = asyncio.get_running_loop().time()
+        now_s = time.monotonic()
         late = [task for task, since_s in self._since_s.items() if now_s - since_s >= self._limit_s]
         for task in late:
             del self._since_s[task]

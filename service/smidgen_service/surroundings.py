@@ -92,7 +92,10 @@ class Call:
         self.context = context
         self.started_s = time.perf_counter()
         self.metadata = tuple(context.invocation_metadata() or ())
-        given = _given_request_id(self.metadata)
+        given: str | None = None
+        for key, value in self.metadata:
+            if key == REQUEST_ID_HEADER:
+                given = str(value)
         sent = given if given is not None and _REQUEST_ID.fullmatch(given) else None
         self.wants_id = given is not None
         self.is_id_sent = sent is not None
@@ -209,7 +212,8 @@ class Way:
             if ending is None:
                 raise _of_one_that_left(error) from None
         else:
-            self._sent()
+            for sent in self._on_answer:
+                sent()
             self._end(call)
             # Sending an id takes time, and one that is neither in the log nor the caller's finds
             # nothing.
@@ -226,7 +230,8 @@ class Way:
         call = self._begin(context)
         try:
             async for response in self._behaviour(self._let_in(call, request), context):
-                self._sent()
+                for sent in self._on_answer:
+                    sent()
                 yield response
         except BaseException as error:
             ending = self._fail(call, error)
@@ -253,7 +258,8 @@ class Way:
             SmidgenError: the call may not go on, or its message cannot be parsed.
         """
         if not self._method.is_client_stream:
-            self._received()
+            for received in self._on_message:
+                received()
         for check in self._checks:
             check(call)
         if self._method.is_client_stream:
@@ -264,7 +270,8 @@ class Way:
         if self._silence_s is not None:
             messages = begun_in_time(messages, self._silence_s)
         async for message in messages:
-            self._received()
+            for received in self._on_message:
+                received()
             yield _parsed(message)
 
     def _fail(self, call: Call, error: BaseException) -> status.Ending | None:
@@ -288,14 +295,6 @@ class Way:
             call.code = grpc.StatusCode.INTERNAL
         self._end(call)
         return ending
-
-    def _received(self) -> None:
-        for received in self._on_message:
-            received()
-
-    def _sent(self) -> None:
-        for sent in self._on_answer:
-            sent()
 
     def _end(self, call: Call) -> None:
         for ended in self._on_end:
@@ -401,14 +400,6 @@ def _code_of(context: Context) -> grpc.StatusCode:
         (code for code in grpc.StatusCode if number in (code, code.value[0])),
         grpc.StatusCode.UNKNOWN,
     )
-
-
-def _given_request_id(metadata: Metadata) -> str | None:
-    """Returns the caller's x-request-id, whatever its form."""
-    for key, value in metadata:
-        if key == REQUEST_ID_HEADER:
-            return str(value)
-    return None
 
 
 _FACTORIES: dict[tuple[bool, bool], tuple[str, Callable[..., Any]]] = {

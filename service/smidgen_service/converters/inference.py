@@ -16,7 +16,7 @@ from smidgen_service.converters.tensors import check_count, tensor_head, tensors
 from smidgen_service.errors import InvalidArgumentError, malformed_message
 from smidgen_service.handlers.images import RawImages
 from smidgen_service.handlers.inference import InferenceAnswer, InferenceRequest
-from smidgen_service.wire import BYTES, check_field_count, encoded, only_field, with_size
+from smidgen_service.wire import BYTES, check_field_count, encoded, only_field
 
 _INPUTS_KEY = 2 << 3 | BYTES  # of InferRequest
 _DATA_KEY = 4 << 3 | BYTES  # of Tensor
@@ -96,9 +96,9 @@ def answer_to_bytes(answer: InferenceAnswer) -> bytes:
     pieces: list[bytes | memoryview] = [
         _answer_head(answer.model_version, answer.isa),
         _QUEUE_TIME_TAG,
-        with_size(encoded_duration(answer.queue_s)),
+        encoded_duration(answer.queue_s),
         _COMPUTE_TIME_TAG,
-        with_size(encoded_duration(answer.compute_s)),
+        encoded_duration(answer.compute_s),
     ]
     for tensor in answer.outputs:
         data = tensor.data

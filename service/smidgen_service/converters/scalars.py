@@ -10,7 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from smidgen_service import names
 from smidgen_service.store.idempotency import RequestKey
-from smidgen_service.wire import encoded
+from smidgen_service.wire import encoded, with_size
 
 
 def timestamp(time_us: int) -> Timestamp:
@@ -27,12 +27,12 @@ def duration(seconds: float) -> Duration:
 
 
 def encoded_duration(seconds: float) -> bytes:
-    """Returns the bytes of that Duration, made faster than the message."""
+    """Returns the bytes of that Duration, its length before them, made faster than the message."""
     nanos = round(seconds * 1e9)
-    if nanos < 1_000_000_000:
-        return b"\x10" + encoded(nanos)
+    if 0x4000 <= nanos < 0x200000:  # 16 microseconds to 2 milliseconds
+        return bytes((4, 0x10, nanos & 0x7F | 0x80, nanos >> 7 & 0x7F | 0x80, nanos >> 14))
     whole, nanos = divmod(nanos, 1_000_000_000)
-    return b"\x08" + encoded(whole) + b"\x10" + encoded(nanos)
+    return with_size(b"\x08" + encoded(whole) + b"\x10" + encoded(nanos))
 
 
 def body_sha256(message: Message) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from smidgen_service.handlers.tensors import RawTensor, check_finite, raw_tensor
 from smidgen_service.statistics import StageTimes
 
 Arrays = Mapping[str, NDArray[np.generic]]
+_SHAPE: Callable[[NDArray[np.generic]], tuple[int, ...]] = attrgetter("shape")
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,4 +140,4 @@ def samples_of(arrays: Arrays) -> int:
 
 def shapes_of(arrays: Arrays) -> tuple[tuple[int, ...], ...]:
     """Returns the shapes of all inputs."""
-    return tuple([array.shape for array in arrays.values()])
+    return tuple(map(_SHAPE, arrays.values()))

@@ -91,7 +91,7 @@ class Authenticator:
         Raises:
             UnauthenticatedError: the credentials are missing, or not of anyone known here.
         """
-        if not self.is_strict:
+        if self._path is None:
             return IMPLICIT if not self._asks_for_certificates else _certified(peer())
         values = authorization(metadata)
         if values:

@@ -32,7 +32,7 @@ class SecurityFiles:
 
     def limits_of(self, tenant: str) -> TenantLimits:
         """Returns what a tenant may have, as things are now."""
-        own = self.authenticator.limits_of(tenant)
+        own = self.authenticator.identities.tenants.get(tenant)
         return self._tenant_limits if own is None else own.or_else(self._tenant_limits)
 
 

@@ -46,14 +46,19 @@ class Gate:
         rule = self._permissions.get(path)
         return rule is not None and rule.is_public
 
+    def looks_at_headers(self, path: str) -> bool:
+        """Tells whether `early_refusal` may refuse calls of a method."""
+        rule = self._permissions.get(path)
+        # grpc answers for methods that there are not.
+        return rule is not None and not rule.is_public and self._authenticator.is_strict
+
     def early_refusal(self, path: str, metadata: Metadata) -> SmidgenError | None:
         """Returns why a call is refused of which nothing but the headers has been read.
 
         None leaves the decision to `admit`, which sees the connection as well.
         """
-        rule = self._permissions.get(path)
-        if rule is None or rule.is_public or not self._authenticator.is_strict:
-            return None  # grpc answers for methods that there are not
+        if not self.looks_at_headers(path):
+            return None
         try:
             self._authenticator.check_token(metadata)
         except UnauthenticatedError as error:

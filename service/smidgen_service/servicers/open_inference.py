@@ -236,7 +236,9 @@ class OpenInferenceServicer:
 
     async def _infer(self, call: InferCall, context: Context, *, is_in_stream: bool) -> bytes:
         with tritons_words(call.model_name):
-            limits = (context.time_remaining(), call.timeout_s)
-            deadline_s = min((limit for limit in limits if limit is not None), default=None)
+            deadline_s = context.time_remaining()
+            if call.timeout_s is not None:
+                own_s = call.timeout_s
+                deadline_s = own_s if deadline_s is None else min(own_s, deadline_s)
             answer = await self._inference.infer(call.request, deadline_s=deadline_s)
         return answer_to_bytes(call, answer, is_in_stream=is_in_stream)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextvars
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 DEFAULT_TENANT = "default"
@@ -12,9 +12,15 @@ DEFAULT_TENANT = "default"
 _TENANT: contextvars.ContextVar[str] = contextvars.ContextVar("tenant")
 
 
-def act_for(tenant: str) -> None:
-    """Makes the rest of this task act for a tenant."""
-    _TENANT.set(tenant)
+# The methods themselves: functions around them would be called several times in every call.
+act_for: Callable[[str], object] = _TENANT.set
+"""Makes the rest of this task act for a tenant."""
+current_tenant: Callable[[], str] = _TENANT.get
+"""Returns the tenant that this task acts for.
+
+Raises:
+    LookupError: it acts for none, so it must not look at what belongs to tenants.
+"""
 
 
 @contextmanager
@@ -25,15 +31,6 @@ def acting_for(tenant: str) -> Iterator[None]:
         yield
     finally:
         _TENANT.reset(token)
-
-
-def current_tenant() -> str:
-    """Returns the tenant that this task acts for.
-
-    Raises:
-        LookupError: it acts for none, so it must not look at what belongs to tenants.
-    """
-    return _TENANT.get()
 
 
 def qualified(tenant: str, name: str) -> str:

@@ -15,8 +15,8 @@ from smidgen_service.wire import BYTES, MOST_FIELDS, encoded, fields, only_field
 MOST_HEAD_BYTES = 4 << 20
 """Bytes of a request beside its raw contents: what protobuf parses, value by value."""
 _RAW_INPUT_CONTENTS_KEY = 7 << 3 | BYTES
-_RAW_OUTPUT_CONTENTS_KEY = 6 << 3 | BYTES
-_INFER_RESPONSE_KEY = 2 << 3 | BYTES
+_RAW_OUTPUT_CONTENTS_TAG = encoded(6 << 3 | BYTES)
+_INFER_RESPONSE_TAG = encoded(2 << 3 | BYTES)
 
 
 def split_raw_contents(message: bytes) -> tuple[bytes, list[memoryview]]:
@@ -71,10 +71,10 @@ def join_raw_contents(
     """
     pieces: list[bytes | memoryview] = [*heads]
     for content in contents:
-        pieces += (encoded(_RAW_OUTPUT_CONTENTS_KEY), encoded(len(content)), content)
+        pieces += (_RAW_OUTPUT_CONTENTS_TAG, encoded(len(content)), content)
     if is_in_stream:
         size = sum(map(len, pieces))
-        pieces[:0] = (encoded(_INFER_RESPONSE_KEY), encoded(size))
+        pieces[:0] = (_INFER_RESPONSE_TAG, encoded(size))
     return b"".join(pieces)
 
 
