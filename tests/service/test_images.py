@@ -60,13 +60,19 @@ def calibration(server: RunningServer, uploaded: None) -> str:
 
 
 @pytest.fixture(scope="module")
-def version(server: RunningServer, calibration: str) -> str:
-    """A version that was trained on the shard and records its preprocessing."""
+def training(server: RunningServer, calibration: str) -> str:
+    """A training on the shard."""
     job = server.train(
         MODEL, calibration, "datasets/shard", preprocessing=MESSAGE, augmentation=AUGMENTATION
     )
     server.wait_for(job.name)
-    done = server.convert(MODEL, train_job=job.name, evaluation_dataset="datasets/shard")
+    return job.name
+
+
+@pytest.fixture(scope="module")
+def version(server: RunningServer, training: str) -> str:
+    """A version that was trained on the shard and records its preprocessing."""
+    done = server.convert(MODEL, train_job=training, evaluation_dataset="datasets/shard")
     assert done.convert.report.float_accuracy >= 0
     return done.convert.model_version
 
@@ -243,6 +249,30 @@ def test_bad_preprocessings_are_refused(
         with pytest.raises(grpc.RpcError) as caught:
             call()
         assert ending(caught.value) == (INVALID, reason)
+
+
+def test_trained_weights_get_the_values_that_they_know(
+    server: RunningServer, training: str, version: str
+) -> None:
+    other = preprocessing_pb2.Preprocessing(resize=MESSAGE.resize, mean=[0.5], std=[0.003])
+    with pytest.raises(grpc.RpcError) as caught:
+        server.convert(MODEL, train_job=training, preprocessing=other)
+    assert ending(caught.value) == (INVALID, "PREPROCESSING_GIVEN_TWICE")
+    assert "std [0.003, 0.003, 0.003] for [0.25, 0.25, 0.25] of jobs/" in str(
+        caught.value.details()
+    )
+    # Crops are another thing: they say which pixels are seen.
+    cropped = preprocessing_pb2.Preprocessing(
+        resize=preprocessing_pb2.ImageExtent(height=10, width=10),
+        crop=MESSAGE.resize,
+        mean=[0.5, 0.5, 0.5],
+        std=MESSAGE.std,
+    )
+    done = server.convert(MODEL, train_job=training, preprocessing=cropped)
+    plain = infer(server, version, pixels=tensor(IMAGES[:1]))
+    assert not np.array_equal(
+        infer(server, done.convert.model_version, pixels=tensor(IMAGES[:1])), plain
+    )
 
 
 def test_classes_that_the_model_lacks_are_refused_at_once(

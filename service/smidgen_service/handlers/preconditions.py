@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from dataclasses import dataclass
+from typing import Any
 
 from smidgen.config import (
     Augmentation,
@@ -32,6 +33,9 @@ from smidgen_service.store.records import (
     JobState,
     ModelRecord,
 )
+
+_VALUE_FIELDS = ("input", "channels", "scale", "mean", "std", "layout")
+"""Of a preprocessing: what says which values pixels become, and where they go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +124,8 @@ def check_convert(tx: sqlite3.Connection, request: ConvertRequest) -> CheckedInp
     Raises:
         NotFoundError: one of them does not exist.
         FailedPreconditionError: they do not belong together, or the training has not succeeded.
-        InvalidArgumentError: the model needs a source and has none, or is quantized and has one.
+        InvalidArgumentError: the model needs a source and has none, or is quantized and has one;
+            or pixels are to become other values than in the training.
         InvalidConfigError: a precision is asked for that the training was not for.
     """
     model = models.get(tx, request.model_id)
@@ -141,6 +146,7 @@ def check_convert(tx: sqlite3.Connection, request: ConvertRequest) -> CheckedInp
     if request.train_job_id is not None:
         job = _training(tx, model, request.train_job_id)
         calibration_id = job.calibration_id
+        _check_same_values(preprocessing, job)
         preprocessing = preprocessing or job.preprocessing
         precision = _trained_for(job)
         check_as_trained(request.precision, precision)
@@ -156,6 +162,37 @@ def check_convert(tx: sqlite3.Connection, request: ConvertRequest) -> CheckedInp
         held_out=held_out,
         precision=precision,
     )
+
+
+def _check_same_values(asked: Preprocessing | None, job: JobRecord) -> None:
+    """Checks that pixels become what they became in the training; sizes and crops may differ.
+
+    Raises:
+        InvalidArgumentError: they become something else, which the weights have not seen.
+    """
+    if asked is None or job.preprocessing is None:
+        return
+    given, trained = _values_of(asked), _values_of(job.preprocessing)
+    differing = [name for name in _VALUE_FIELDS if given[name] != trained[name]]
+    if not differing:
+        return
+    said = ", ".join(f"{name} {given[name]} for {trained[name]}" for name in differing)
+    raise InvalidArgumentError(
+        f"the preprocessing has {said} of {names.job_name(job.id)}, whose weights know no other "
+        "values; leave the preprocessing out, change its sizes and crop alone, or train with it",
+        field="preprocessing",
+        reason="PREPROCESSING_GIVEN_TWICE",
+        differing=",".join(differing),
+    )
+
+
+def _values_of(preprocessing: Preprocessing) -> dict[str, Any]:
+    """Returns its fields, with a mean and a deviation for each channel."""
+    fields = preprocessing.to_document()
+    for name in ("mean", "std"):
+        if len(fields[name]) == 1:
+            fields[name] = fields[name] * preprocessing.channels
+    return fields
 
 
 def _check_quantized(model: ModelRecord, request: ConvertRequest) -> None:
