@@ -254,8 +254,8 @@ class JobInterruptedError(SmidgenError):
 
     def __init__(self) -> None:
         super().__init__(
-            "the server stopped while this job ran; resume it if it is INTERRUPTED, "
-            "else start it again"
+            "the server stopped while this job ran; it begins again by itself if it is QUEUED, "
+            "resume it if it is INTERRUPTED, else start it again"
         )
 
 
