@@ -28,10 +28,7 @@ def duration(seconds: float) -> Duration:
 
 def encoded_duration(seconds: float) -> bytes:
     """Returns the bytes of that Duration, its length before them, made faster than the message."""
-    nanos = round(seconds * 1e9)
-    if 0x4000 <= nanos < 0x200000:  # 16 microseconds to 2 milliseconds
-        return bytes((4, 0x10, nanos & 0x7F | 0x80, nanos >> 7 & 0x7F | 0x80, nanos >> 14))
-    whole, nanos = divmod(nanos, 1_000_000_000)
+    whole, nanos = divmod(round(seconds * 1e9), 1_000_000_000)
     return with_size(b"\x08" + encoded(whole) + b"\x10" + encoded(nanos))
 
 
