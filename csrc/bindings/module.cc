@@ -16,6 +16,7 @@
 #include "base/error.h"
 #include "base/finite.h"
 #include "base/isa.h"
+#include "bindings/pixels.h"
 #include "bindings/program.h"
 #include "bindings/training.h"
 #include "engine/engine.h"
@@ -74,6 +75,8 @@ py::dtype numpy_dtype(DType dtype) {
 }
 
 /// Arrays that a run can read as they are: C-contiguous, aligned, in the machine's byte order.
+// Values that take some ten microseconds to look at: less is not worth a change of threads.
+constexpr std::size_t kLongForThreads = std::size_t{1} << 14;
 constexpr int kReadable = py::array::c_style | py::detail::npy_api::NPY_ARRAY_ALIGNED_;
 
 Shape shape_of(const py::array& array) {
@@ -366,13 +369,17 @@ PYBIND11_MODULE(_engine, module) {
       "first_not_finite",
       [](const py::array_t<float, kReadable>& values) {
         const std::span all(values.data(), static_cast<std::size_t>(values.size()));
+        std::optional<py::gil_scoped_release> released;
+        if (all.size() >= kLongForThreads) released.emplace();
         const std::size_t found = first_not_finite(all);
+        released.reset();
         return found == all.size() ? -1 : static_cast<py::ssize_t>(found);
       },
       py::arg("values"));
   define_program(module);
   define_engine(module);
   bindings::define_training(module);
+  bindings::define_pixels(module);
 }
 
 }  // namespace smidgen

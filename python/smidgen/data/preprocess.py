@@ -12,6 +12,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from smidgen import _engine
 from smidgen.config import Augmentation, Extent, ImageLayout, Preprocessing
 from smidgen.data.augment import Draw, draw, place_part
 from smidgen.data.resize import Window, resize
@@ -115,29 +116,26 @@ def model_extent(preprocessing: Preprocessing, spec: TensorSpec) -> Extent:
 
 
 def normalize(pixels: Pixels, preprocessing: Preprocessing) -> NDArray[np.float32]:
-    """Scales pixels [..., H, W, C] to floats, in the preprocessing's layout."""
-    if preprocessing.layout is ImageLayout.NCHW:
-        pixels = np.moveaxis(pixels, -1, -3)
-    axis = -3 if preprocessing.layout is ImageLayout.NCHW else -1
-    table = _table(preprocessing)
-    result = np.empty(pixels.shape, np.float32)
-    if len(table) == 1:
-        np.take(table[0], pixels, out=result)
-        return result
-    for channel, values in enumerate(table):
-        where = (..., channel, slice(None), slice(None)) if axis == -3 else (..., channel)
-        result[where] = values[pixels[where]]
+    """Scales pixels [height, width, channels] to floats, in the preprocessing's layout.
+
+    Other threads run meanwhile.
+    """
+    is_first = preprocessing.layout is ImageLayout.NCHW
+    height, width, channels = pixels.shape
+    result = np.empty((channels, height, width) if is_first else pixels.shape, np.float32)
+    table = _table(preprocessing, channels)
+    _engine.look_up_pixels(np.ascontiguousarray(pixels), table, is_first, result)
     return result
 
 
 @lru_cache(maxsize=64)
-def _table(preprocessing: Preprocessing) -> NDArray[np.float32]:
-    """Returns what each of the 256 values becomes, for each channel or for all: rounded once."""
+def _table(preprocessing: Preprocessing, channels: int) -> NDArray[np.float32]:
+    """Returns what each of the 256 values becomes, for each channel: rounded once."""
     values = np.arange(256, dtype=np.float64) * preprocessing.scale
     mean = np.array(preprocessing.mean)[:, None]
     std = np.array(preprocessing.std)[:, None]
-    table: NDArray[np.float32] = ((values - mean) / std).astype(np.float32)
-    return table
+    table = ((values - mean) / std).astype(np.float32)
+    return np.ascontiguousarray(np.broadcast_to(table, (channels, len(values))))
 
 
 def _fit(

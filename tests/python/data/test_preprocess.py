@@ -7,11 +7,14 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from smidgen import _engine
 from smidgen.config import Augmentation, Extent, ImageLayout, Preprocessing, Resampling
 from smidgen.data.augment import Draw, draw, place_part
-from smidgen.data.preprocess import preprocess
-from smidgen.errors import InvalidConfigError
+from smidgen.data.preprocess import normalize, preprocess
+from smidgen.errors import EngineError, InvalidConfigError
 from tests.python.data.image_files import pictures
 from tests.reference.resize import resize_reference
 
@@ -134,3 +137,60 @@ def test_a_mistyped_field_is_named(field: str, value: object, message: str) -> N
 def test_an_unknown_field_is_named() -> None:
     with pytest.raises(InvalidConfigError, match="'colour' is no field of a preprocessing"):
         Preprocessing.from_document({**Preprocessing().to_document(), "colour": 1})
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    height=st.integers(1, 9),
+    width=st.integers(1, 9),
+    channels=st.sampled_from([1, 3]),
+    is_broadcast=st.booleans(),
+    layout=st.sampled_from(ImageLayout),
+    is_flipped=st.booleans(),
+)
+def test_samples_are_the_pixels_scaled_in_doubles_and_rounded_once(
+    seed: int,
+    height: int,
+    width: int,
+    channels: int,
+    is_broadcast: bool,
+    layout: ImageLayout,
+    is_flipped: bool,
+) -> None:
+    rng = np.random.default_rng(seed)
+    pixels = rng.integers(0, 256, (height, width, channels), np.uint8)
+    pixels = pixels[:, ::-1] if is_flipped else pixels  # not contiguous
+    count = 1 if is_broadcast else channels
+    mean, std = rng.uniform(-2, 2, count), rng.uniform(0.1, 2, count)
+    preprocessing = Preprocessing(
+        channels=channels, layout=layout, mean=tuple(mean), std=tuple(std), scale=1 / 255
+    )
+    expected = ((pixels * (1 / 255) - mean) / std).astype(np.float32)
+    if layout is ImageLayout.NCHW:
+        expected = expected.transpose(2, 0, 1)
+    found = normalize(pixels, preprocessing)
+    assert found.flags.c_contiguous
+    np.testing.assert_array_equal(found, expected, strict=True)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "table", "out"),
+    [
+        ((4, 5), (3, 256), 20),
+        ((4, 5, 3), (1, 256), 60),
+        ((4, 5, 3), (3, 255), 60),
+        ((4, 5, 3), (3, 256), 59),
+        ((4, 5, 0), (0, 256), 0),
+    ],
+)
+def test_sizes_that_do_not_belong_together_are_refused(
+    pixels: tuple[int, ...], table: tuple[int, ...], out: int
+) -> None:
+    with pytest.raises(EngineError) as caught:
+        _engine.look_up_pixels(
+            np.zeros(pixels, np.uint8),
+            np.zeros(table, np.float32),
+            True,
+            np.zeros(out, np.float32),
+        )
+    assert caught.value.reason == "ARRAY_SIZE_MISMATCH"
