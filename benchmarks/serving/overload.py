@@ -14,6 +14,7 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc import aio
 
 from benchmarks.serving.calls import INFER, UnaryCall, pixels_message
+from benchmarks.serving.pauses import without_collections
 from benchmarks.serving.processes import smidgen_server
 from benchmarks.serving.programs import PIXELS, image_program, save
 from benchmarks.serving.quantiles import Quantiles, quantiles
@@ -89,10 +90,16 @@ def measure_overload(
         *("--max-queued-inferences", str(workers)),
     )
     request = pixels_message(_MODEL, pixels)
-    with smidgen_server(folder / "unlimited", {_MODEL: path}, *flags) as server:
+    with (
+        smidgen_server(folder / "unlimited", {_MODEL: path}, *flags) as server,
+        without_collections(),
+    ):
         unloaded, peak = asyncio.run(_capacity(server.target, request, workers, seconds))
     limit = ("--max-queue-ms", f"{most_queue_ms:.3f}")
-    with smidgen_server(folder / "limited", {_MODEL: path}, *flags, *limit) as server:
+    with (
+        smidgen_server(folder / "limited", {_MODEL: path}, *flags, *limit) as server,
+        without_collections(),
+    ):
         return asyncio.run(
             _measure(server.target, request, unloaded, peak=peak, factor=factor, seconds=seconds)
         )
