@@ -10,9 +10,12 @@ import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from functools import partial
+from operator import attrgetter
 
 from smidgen_service.errors import DeadlineError, OverloadedError
+from smidgen_service.handlers.places import Places
 from smidgen_service.handlers.turns import Turns
 from smidgen_service.metrics import Metrics
 from smidgen_service.store.tenancy import current_tenant
@@ -62,16 +65,38 @@ class Waiting:
         if self._refusal is not None:
             tell(self._refusal)
 
-    def check(self) -> None:
+    def check(self, wait_s: float = 0.0) -> None:
         """Checks once more that the time is enough, before anything is computed.
+
+        Args:
+            wait_s: How long it will be until the computation begins, in seconds.
 
         Raises:
             DeadlineError: it is not.
         """
-        if self.ends_s is not None and self.ends_s - time.perf_counter() < self.estimate_s:
+        needed_s = wait_s + self.estimate_s
+        if self.ends_s is not None and self.ends_s - time.perf_counter() < needed_s:
             raise DeadlineError(
                 "too little time was left when the request's turn came; allow more time"
             )
+
+
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """Somebody's turn.
+
+    Attributes:
+        granted: Done when it comes.
+        may_be_early: Whether a promise of a place is as good as a place.
+    """
+
+    granted: asyncio.Future[None]
+    may_be_early: bool
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nobody waits for it any more."""
+        return self.granted.done()
 
 
 class Admission:
@@ -82,6 +107,9 @@ class Admission:
         most_running: Computations at the same time.
         most_queued: Requests that wait, joined with others or not.
         most_wait_s: How long a request may wait, in seconds; None for no limit.
+        lead_s: How long before a computation's expected end the next one's turn may come, in
+            seconds. For callers that compute in as many threads as there are places, where what
+            comes early waits.
         clock: Seconds, like time.perf_counter.
     """
 
@@ -92,21 +120,21 @@ class Admission:
         most_running: int,
         most_queued: int,
         most_wait_s: float | None = None,
+        lead_s: float = 0.0,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        metrics.queue_depth.set_function(lambda: self._queued)
-        metrics.inflight_requests.set_function(lambda: len(self._expected_ends_s))
+        self._places = places = Places(most_running, lead_s=lead_s, clock=clock)
+        metrics.queue_depth.set_function(lambda: self._queued + places.promised)
+        metrics.inflight_requests.set_function(lambda: places.taken - places.promised)
         self._clock = clock
-        self._most_running = most_running
         self._most_queued = most_queued
         self._most_wait_s = most_wait_s
-        self._free = most_running
-        self._turns: Turns[asyncio.Future[None]] = Turns(asyncio.Future.done)
+        self._turns: Turns[_Turn] = Turns(attrgetter("is_over"))
+        self._look_again: asyncio.TimerHandle | None = None
         # In the order in which they came; of the values of a dict one can be taken out.
         self._waiting: dict[str, dict[Waiting, None]] = defaultdict(dict)
         self._queued = 0
         self._queued_s: dict[str, float] = defaultdict(float)
-        self._expected_ends_s: list[float] = []  # of what computes
 
     def place(self, deadline_s: float | None, estimate_s: float = 0.0) -> Place:
         """Returns what holds a place to compute for the time of an `async with` block.
@@ -158,15 +186,13 @@ class Admission:
             OverloadedError: the queue is full, or the request waited for too long.
             DeadlineError: the time is over before a place is free, or would be.
         """
-        if self._free and (deadline_s is None or deadline_s > 0):
-            self._free -= 1
-        else:
+        if (deadline_s is not None and deadline_s <= 0) or not self._places.take():
             await self._wait(deadline_s, estimate_s)
         return self._begin(estimate_s)
 
     def end(self, expected_end_s: float) -> None:
         """Gives a place back."""
-        self._expected_ends_s.remove(expected_end_s)
+        self._places.end(expected_end_s)
         self._release()
 
     async def _wait(self, deadline_s: float | None, estimate_s: float) -> None:
@@ -181,7 +207,7 @@ class Admission:
         except TimeoutError:
             raise late_in_queue() from None
         try:
-            waiting.check()
+            waiting.check(self._places.wait_s())
         except DeadlineError:
             self._release()
             raise
@@ -224,7 +250,7 @@ class Admission:
     @property
     def has_place(self) -> bool:
         """Whether a computation may begin at once."""
-        return self._free > 0
+        return self._places.has_free
 
     @property
     def expected_wait_s(self) -> float:
@@ -237,19 +263,17 @@ class Admission:
         What computes ends when its estimate says, or now if that is over. Other tenants get no more
         before a request than its own tenant does up to it.
         """
-        if self._free:
+        if self._places.has_free:
             return 0.0
-        now_s = self._clock()
-        left_s = [max(0.0, ends_s - now_s) for ends_s in self._expected_ends_s]
         if not self._queued:
-            return min(left_s, default=0.0)
+            return self._places.wait_s()
         own_s = self._queued_s.get(tenant, 0.0)
         others_s = sum(
             min(queued_s, own_s + estimate_s)
             for other, queued_s in self._queued_s.items()
             if other != tenant
         )
-        return (own_s + others_s + sum(left_s)) / self._most_running
+        return (own_s + others_s + self._places.left_s()) / self._places.count
 
     async def _turn(self, tenant: str, estimate_s: float, waiting: Waiting | None = None) -> None:
         """Takes a place, after those whose turn comes before.
@@ -257,11 +281,12 @@ class Admission:
         Raises:
             OverloadedError: `waiting` was put out of the queue.
         """
-        if self._free:
-            self._free -= 1
+        if self._places.take():
             return
         granted = asyncio.get_running_loop().create_future()
-        turn = self._turns.add(tenant, estimate_s, granted)
+        # Who computes for several lets as many as possible come until its turn.
+        turn = self._turns.add(tenant, estimate_s, _Turn(granted, waiting is not None))
+        self._look_ahead()
 
         def refuse(error: OverloadedError) -> None:
             if not granted.done():
@@ -279,11 +304,27 @@ class Admission:
 
     def _release(self) -> None:
         """Hands a place to whose turn it is, or keeps it free."""
-        granted = self._turns.take()
-        if granted is None:
-            self._free += 1
+        if self._places.give_back() and (turn := self._turns.take()) is not None:
+            self._places.take()
+            turn.granted.set_result(None)
+        self._look_ahead()
+
+    def _look_ahead(self) -> None:
+        """Lets those have their turn whose place will soon be free, and looks again for others."""
+        if self._look_again is not None:
+            self._look_again.cancel()
+            self._look_again = None
+        while (following := self._turns.peek()) is not None and following.may_be_early:
+            if not self._places.promise():
+                break
+            self._turns.take()
+            following.granted.set_result(None)
         else:
-            granted.set_result(None)
+            return
+        due_s = self._places.due_in_s()
+        if due_s is not None:
+            loop = asyncio.get_running_loop()
+            self._look_again = loop.call_later(due_s, self._look_ahead)
 
     def _make_room(self, tenant: str) -> None:
         """Makes sure that one more may wait, if need be in place of the last of another tenant.
@@ -292,7 +333,7 @@ class Admission:
             OverloadedError: no other has two more waiting than this one.
         """
         # Requests that may be joined are counted even if there are places for them.
-        if self._queued < self._most_queued + self._most_running - len(self._expected_ends_s):
+        if self._queued < self._most_queued + self._places.count - self._places.taken:
             return
         longest = max(self._waiting, key=lambda one: len(self._waiting[one]), default=tenant)
         own = len(self._waiting[tenant]) if tenant in self._waiting else 0
@@ -358,8 +399,9 @@ class Admission:
         return min(max(wait_s, _LEAST_RETRY_S), _MOST_RETRY_S) if wait_s > 0 else _RETRY_AFTER_S
 
     def _begin(self, estimate_s: float) -> float:
-        ends_s = self._clock() + estimate_s
-        self._expected_ends_s.append(ends_s)
+        ends_s = self._places.begin(estimate_s)
+        if self._queued:
+            self._look_ahead()
         return ends_s
 
 

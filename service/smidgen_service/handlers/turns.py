@@ -61,20 +61,32 @@ class Turns(Generic[T]):
             turns.remove(turn)
             self._forget(turn.tenant)
 
+    def peek(self) -> T | None:
+        """Returns what comes next, and drops what would if it still waited."""
+        while self._waiting:
+            tenant = self._first()
+            turn = self._waiting[tenant][0]
+            if not self._is_over(turn.item):
+                return turn.item
+            self._waiting[tenant].popleft()
+            self._forget(tenant)
+        return None
+
     def take(self) -> T | None:
         """Takes out what comes next and charges its tenant; None where nothing waits."""
-        while self._waiting:
-            # Of equals, who came first.
-            tenant = min(self._waiting, key=self._clocks_s.__getitem__)
-            turn = self._waiting[tenant].popleft()
-            is_over = self._is_over(turn.item)
-            if not is_over:
-                self._now_s = self._clocks_s[tenant]
-                self._clocks_s[tenant] += turn.cost_s
-            self._forget(tenant)
-            if not is_over:
-                return turn.item
-        return None
+        item = self.peek()
+        if item is None:
+            return None
+        tenant = self._first()
+        turn = self._waiting[tenant].popleft()
+        self._now_s = self._clocks_s[tenant]
+        self._clocks_s[tenant] += turn.cost_s
+        self._forget(tenant)
+        return item
+
+    def _first(self) -> str:
+        """Returns whose turn it is: of equals, of who came first."""
+        return min(self._waiting, key=self._clocks_s.__getitem__)
 
     def _forget(self, tenant: str) -> None:
         """Drops an empty queue, and the clocks of those that have nothing left to wait off."""

@@ -248,3 +248,101 @@ async def test_a_place_that_comes_as_its_taker_gives_up_goes_to_the_next() -> No
     assert (first.cancelled(), order) == (True, ["b"])
     async with admission.place(0.5):
         pass
+
+
+class Started:
+    """Requests whose computations begin, in this order, and end when they are told to."""
+
+    def __init__(self, admission: Admission) -> None:
+        self._admission = admission
+        self._ends: dict[str, asyncio.Event] = {}
+        self.order: list[str] = []
+
+    def begin(self, name: str, estimate_s: float) -> asyncio.Task[None]:
+        self._ends[name] = asyncio.Event()
+        return asyncio.create_task(self._run(name, estimate_s))
+
+    def end(self, name: str) -> None:
+        self._ends[name].set()
+
+    async def _run(self, name: str, estimate_s: float) -> None:
+        async with self._admission.place(None, estimate_s):
+            self.order.append(name)
+            await self._ends[name].wait()
+
+
+async def _settle() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def test_the_next_turn_comes_shortly_before_the_place_is_free() -> None:
+    metrics = Metrics()
+    admission = Admission(metrics, most_running=1, most_queued=2, lead_s=10.0)
+    started = Started(admission)
+    tasks = [started.begin(name, 1.0) for name in "abc"]
+    await _settle()
+    # One in the place, one in line for it, and only one: what comes later may be preferred.
+    assert started.order == ["a", "b"]
+    assert gauges(metrics) == (1, 2)
+    with pytest.raises(OverloadedError):
+        async with admission.place(None, 1.0):
+            pytest.fail("more requests waited than may")
+    assert admission.expected_wait_s == pytest.approx(3.0, abs=0.1)
+    started.end("a")
+    await _settle()
+    assert started.order == ["a", "b", "c"]
+    assert gauges(metrics) == (1, 1)
+    for name in "bc":
+        started.end(name)
+    await asyncio.gather(*tasks)
+    assert gauges(metrics) == (0, 0)
+    assert admission.has_place
+
+
+async def test_nobody_is_early_by_more_than_the_lead() -> None:
+    clock = Clock()
+    admission = Admission(Metrics(), most_running=1, most_queued=2, lead_s=0.1, clock=clock)
+    started = Started(admission)
+    tasks = [started.begin(name, estimate_s) for name, estimate_s in (("a", 0.15), ("b", 1.0))]
+    await _settle()
+    assert started.order == ["a"]
+    clock.now_s += 0.06
+    await asyncio.sleep(0.1)  # the timer goes by the event loop's clock
+    assert started.order == ["a", "b"]
+    for name in "ab":
+        started.end(name)
+    await asyncio.gather(*tasks)
+
+
+async def test_who_gives_up_a_promised_place_leaves_it_to_the_next() -> None:
+    metrics = Metrics()
+    admission = Admission(metrics, most_running=1, most_queued=2, lead_s=10.0)
+    started = Started(admission)
+    tasks = {name: started.begin(name, 1.0) for name in "abc"}
+    await _settle()
+    tasks["b"].cancel()
+    await _settle()
+    assert started.order == ["a", "b", "c"]
+    assert gauges(metrics) == (1, 1)
+    for name in "ac":
+        started.end(name)
+    await asyncio.gather(*tasks.values(), return_exceptions=True)
+    assert gauges(metrics) == (0, 0)
+    assert admission.has_place
+
+
+async def test_those_who_compute_for_several_are_not_early() -> None:
+    admission = Admission(Metrics(), most_running=1, most_queued=2, lead_s=10.0)
+    order = list[str]()
+
+    async def group() -> None:
+        async with admission.shared_place("", 1.0):
+            order.append("group")
+
+    async with admission.place(None, 1.0):
+        waiting = asyncio.create_task(group())
+        await _settle()
+        assert order == []
+    await waiting
+    assert order == ["group"]
