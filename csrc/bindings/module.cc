@@ -16,6 +16,7 @@
 #include "base/error.h"
 #include "base/finite.h"
 #include "base/isa.h"
+#include "bindings/bytes_run.h"
 #include "bindings/pixels.h"
 #include "bindings/program.h"
 #include "bindings/training.h"
@@ -74,9 +75,10 @@ py::dtype numpy_dtype(DType dtype) {
   throw ProgramError("the tensor has no type of numpy's");
 }
 
-/// Arrays that a run can read as they are: C-contiguous, aligned, in the machine's byte order.
 // Values that take some ten microseconds to look at: less is not worth a change of threads.
 constexpr std::size_t kLongForThreads = std::size_t{1} << 14;
+
+/// Arrays that a run can read as they are: C-contiguous, aligned, in the machine's byte order.
 constexpr int kReadable = py::array::c_style | py::detail::npy_api::NPY_ARRAY_ALIGNED_;
 
 Shape shape_of(const py::array& array) {
@@ -378,6 +380,7 @@ PYBIND11_MODULE(_engine, module) {
       py::arg("values"));
   define_program(module);
   define_engine(module);
+  bindings::define_bytes_run(module);
   bindings::define_training(module);
   bindings::define_pixels(module);
 }

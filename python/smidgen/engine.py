@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smidgen import _engine
+from smidgen.bytes_run import BytesRun
 from smidgen.config import Preprocessing
 from smidgen.cpus import usable_cpus
 from smidgen.errors import InvalidTensorError
@@ -16,6 +18,8 @@ from smidgen.lowering import lower
 from smidgen.plan_description import PlanDescription
 from smidgen.program import DType, Program, TensorInfo, index_counts, verify
 from smidgen.tensor_spec import TensorSpec
+
+_MOST_BYTES_RUNS = 64
 
 
 def available_isas() -> tuple[str, ...]:
@@ -80,9 +84,11 @@ class Engine:
         self._input_dtypes = tuple(tensor.dtype.numpy for tensor in self._inputs)
         self._outputs = {name: tensors[name] for name in program.outputs}
         self._output_indices = list(self._outputs.values())
+        self._output_dtypes = tuple((name, program.tensor(name).dtype) for name in program.outputs)
         self._written = {step.output: tensors[step.output] for step in program.steps}
         self._names = list(tensors)
         self._preprocessing = program.preprocessing
+        self._bytes_runs: dict[tuple[int, ...], BytesRun] = {}
         threads = usable_cpus() if threads is None else threads
         self._engine = _engine.Engine(lowered, threads, isa, most_bytes, most_work, tune)
 
@@ -154,6 +160,34 @@ class Engine:
         """
         values = self._engine.run_planned(self._in_order(inputs), self._output_indices)
         return None if values is None else dict(zip(self._outputs, values, strict=True))
+
+    def bytes_run(self, shape: tuple[int, ...]) -> BytesRun | None:
+        """Returns runs of one shape of the only input, from bytes to bytes.
+
+        They begin at once, as `run_planned`.
+
+        Returns:
+            None for programs of several inputs or of indices, which are looked at as arrays, and
+            for shapes that no plan is cached for.
+        """
+        known = self._bytes_runs.get(shape)
+        if known is not None or self._index_counts or len(self._inputs) != 1:
+            return known
+        made = _engine.BytesRun(self._engine, shape, self._output_indices)
+        shapes = made.output_shapes()
+        if shapes is None:
+            return None
+        outputs = tuple(
+            (name, dtype.value, tuple(found))
+            for (name, dtype), found in zip(self._output_dtypes, shapes, strict=True)
+        )
+        output_bytes = sum(
+            math.prod(found) * dtype.numpy.itemsize
+            for (_, dtype), found in zip(self._output_dtypes, shapes, strict=True)
+        )
+        if len(self._bytes_runs) >= _MOST_BYTES_RUNS:
+            self._bytes_runs.clear()
+        return self._bytes_runs.setdefault(shape, BytesRun(made.run, outputs, output_bytes))
 
     def run_all(
         self, inputs: Mapping[str, NDArray[Any]], *, check_finite: bool = True

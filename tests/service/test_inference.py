@@ -94,6 +94,27 @@ def test_bad_input_is_refused(
     assert ending(caught.value) == (INVALID, reason)
 
 
+def test_calls_of_known_layout_are_checked_and_answered_as_the_first_one(
+    server: RunningServer, artifact: bytes, images: np.ndarray
+) -> None:
+    # Such calls are not parsed, and short ones make no arrays.
+    expected = interpret(decode_artifact(artifact), {"image": images[:32]})["output"]
+    for index in range(32):
+        answer = server.infer(SMALL, tensor(images[index : index + 1]))
+        np.testing.assert_array_equal(array(answer.outputs[0]), expected[index : index + 1])
+        assert answer.compute_time.ToNanoseconds() > 0
+        named = server.infer(SMALL, tensor(images[index : index + 1]), output_names=["output"])
+        assert named.outputs == answer.outputs
+    wrong = images[:1].copy()
+    wrong[0, 0, 3, 4] = np.inf
+    with pytest.raises(grpc.RpcError, match=r"inf at flat index 28") as caught:
+        server.infer(SMALL, tensor(wrong))
+    assert ending(caught.value) == (INVALID, "TENSOR_NOT_FINITE")
+    with pytest.raises(grpc.RpcError) as caught:
+        server.infer(SMALL, tensor(images[:1]), output_names=["output", "output"])
+    assert ending(caught.value) == (INVALID, "OUTPUT_DUPLICATE")
+
+
 @pytest.mark.parametrize(
     ("name", "code", "reason"),
     [

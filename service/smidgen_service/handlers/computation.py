@@ -10,6 +10,7 @@ from operator import attrgetter
 import numpy as np
 from numpy.typing import NDArray
 
+from smidgen.bytes_run import BytesRun
 from smidgen.engine import Engine
 from smidgen_service.errors import TooLargeError
 from smidgen_service.handlers.classes import greatest_values
@@ -74,6 +75,25 @@ def compute_at_once(engine: Engine, arrays: Arrays, wanted: Wanted) -> Computed 
         TooLargeError: as `compute`.
     """
     return _compute(engine, engine.run_planned, arrays, wanted)
+
+
+def compute_bytes(
+    run: BytesRun, values: bytes | memoryview, samples: int, isa: str
+) -> Computed | None:
+    """Computes one request of one input from its bytes; None if it has to be done with arrays.
+
+    Where a value is not finite, too: the way with arrays finds out which.
+    """
+    started_s = time.perf_counter()
+    found = run.run(values)
+    if found is None:
+        return None
+    results, input_s, compute_s = found
+    outputs = tuple(
+        RawTensor(name, dtype, shape, data)
+        for (name, dtype, shape), data in zip(run.outputs, results, strict=True)
+    )
+    return Computed(outputs, samples, isa, started_s, StageTimes(input_s, compute_s, 0.0))
 
 
 def compute_apart(engine: Engine, arrays: Arrays, wanted: Wanted) -> tuple[Computed, float]:

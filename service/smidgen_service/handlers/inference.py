@@ -21,12 +21,12 @@ from smidgen_service.errors import (
 )
 from smidgen_service.handlers.admission import Admission, Waiting
 from smidgen_service.handlers.batching import Batcher
+from smidgen_service.handlers.brief import BriefComputations
 from smidgen_service.handlers.computation import (
     Arrays,
     Computed,
     Wanted,
     compute_apart,
-    compute_at_once,
     samples_of,
     shapes_of,
 )
@@ -110,6 +110,7 @@ class InferenceHandler:
         self._threads = threads
         self._run_times = run_times
         self._quotas = quotas
+        self._brief = BriefComputations(engines, admission, run_times, quotas)
         self._batcher = Batcher(admission, threads)
         self._images = images
         self._most_answer_bytes = most_answer_bytes
@@ -145,6 +146,12 @@ class InferenceHandler:
     ) -> Computed:
         if request.output_names:
             _check_outputs(request.output_names, served.output_names)
+        if _is_plain(request, served):
+            computed = self._brief.of_bytes(
+                request.inputs[0], served, deadline_s, self._most_answer_bytes
+            )
+            if computed is not None:
+                return computed
         # Names, types and lengths are looked at before the request may take a place.
         arrays: Arrays = {}
         if request.images is None:
@@ -154,46 +161,11 @@ class InferenceHandler:
             request.class_counts,
             self._most_answer_bytes,
         )
-        computed = self._compute_at_once(served, arrays, wanted, deadline_s) if arrays else None
+        computed = self._brief.of_arrays(arrays, served, wanted, deadline_s) if arrays else None
         if computed is not None:
             return computed
         with self._quotas.inference(), self._engines.expecting(served.record.sha256):
             return await self._compute_in_turn(request, served, arrays, wanted, deadline_s)
-
-    def _compute_at_once(
-        self, served: Served, arrays: Arrays, wanted: Wanted, deadline_s: float | None
-    ) -> Computed | None:
-        """Computes a request that takes less time than waiting in line; None for another one.
-
-        Nothing else happens meanwhile, so it holds neither a place nor the engine. Where others
-        wait for a place it waits behind them.
-        """
-        if served.limits is not None or not self._admission.has_place:
-            return None
-        if deadline_s is not None and deadline_s <= 0:
-            return None
-        engine = self._engines.ready(served.record.sha256)
-        if engine is None:
-            return None
-        self._quotas.check_inference()
-        return self._compute_brief(engine, served, arrays, wanted)
-
-    def _compute_brief(
-        self, engine: Engine, served: Served, arrays: Arrays, wanted: Wanted
-    ) -> Computed | None:
-        """Computes on the event loop; None if that would hold it up."""
-        sha256, shapes = served.record.sha256, shapes_of(arrays)
-        if not self._run_times.is_brief(sha256, shapes):
-            return None
-        computed = compute_at_once(engine, arrays, wanted)
-        if computed is None:
-            return None
-        samples, times = computed.samples, computed.times
-        total_s = times.total_s
-        self._run_times.record_held(sha256, shapes, total_s)
-        self._run_times.record(sha256, samples, total_s)
-        served.series.executed(samples, times)
-        return computed
 
     async def _compute_in_turn(
         self,
@@ -223,7 +195,7 @@ class InferenceHandler:
     async def _compute(
         self, engine: Engine, served: Served, arrays: Arrays, wanted: Wanted
     ) -> Computed:
-        at_once = self._compute_brief(engine, served, arrays, wanted)
+        at_once = self._brief.in_place(engine, served, arrays, wanted)
         if at_once is not None:
             return at_once
         computed, held_s = await self._threads.run(compute_apart, engine, arrays, wanted)
@@ -257,6 +229,13 @@ class InferenceHandler:
     def _count_run(self, served: Served, run: Run) -> None:
         self._run_times.record(served.record.sha256, run.samples, run.times.total_s)
         served.series.executed(run.samples, run.times)
+
+
+def _is_plain(request: InferenceRequest, served: Served) -> bool:
+    """Tells whether a request is one tensor, all outputs are wanted, and all of their values."""
+    if len(request.inputs) != 1 or request.images is not None or request.class_counts:
+        return False
+    return not request.output_names or request.output_names == served.output_names
 
 
 def _are_one_batch(arrays: Arrays) -> bool:

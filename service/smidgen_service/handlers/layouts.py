@@ -51,6 +51,10 @@ class KnownLayouts:
         array: NDArray[np.generic] = np.frombuffer(tensor.data, fit.dtype).reshape(tensor.shape)
         return {fit.name: array if array.flags.aligned else array.copy()}
 
+    def knows(self, tensor: RawTensor) -> bool:
+        """Tells whether a tensor fits the only input, whatever its values."""
+        return (tensor.name, tensor.dtype, tensor.shape, len(tensor.data)) in self._fits
+
     def _checked(self, tensor: RawTensor, layout: _Layout) -> dict[str, NDArray[np.generic]]:
         arrays = check_tensors((tensor,), self._specs)
         ((name, array),) = arrays.items()

@@ -73,3 +73,18 @@ def test_only_so_many_layouts_are_kept() -> None:
         for _ in range(2):
             assert np.array_equal(layouts.arrays([raw_tensor("x", values)])["x"], values)
     assert len(layouts._fits) == MOST_LAYOUTS
+
+
+def test_a_layout_is_known_once_it_was_found_to_fit() -> None:
+    layouts = KnownLayouts(SPECS)
+    tensor = raw_tensor("x", np.zeros((1, 2), np.float32))
+    assert not layouts.knows(tensor)
+    layouts.arrays([tensor])
+    assert layouts.knows(replace(tensor, data=bytes(8)))
+    for other in (
+        replace(tensor, name=""),
+        replace(tensor, dtype="int32"),
+        replace(tensor, shape=(2, 1)),
+        replace(tensor, data=bytes(7)),
+    ):
+        assert not layouts.knows(other)
