@@ -58,8 +58,8 @@ def check_scales(graph: fx.GraphModule, ranges: Mapping[str, ActivationRange]) -
         why = "" if stuck is None else f"; {stuck.name} ({place_of(stuck)}) works on integers alone"
         raise CalibrationError(
             f"activation {node.name} ({place_of(node)}) has the range [{found.low:.7g}, "
-            f"{found.high:.7g}], {REPRESENTABLE_RANGES}{why}; keep the layers around it in float, "
-            "or rescale the model so that its values are nearer to 1",
+            f"{found.high:.7g}], {REPRESENTABLE_RANGES}{why}; rescale the model so "
+            "that its values are nearer to 1",
             reason="RANGE_NOT_REPRESENTABLE",
             node=node.name,
             low=found.low,

@@ -147,6 +147,9 @@ def test_extreme_values_in_an_operation_on_integers_alone_are_refused_by_name(
         convert(model, profile)
     assert refused.value.reason == "RANGE_NOT_REPRESENTABLE"
     assert "\n" not in refused.value.message
+    assert refused.value.message.endswith(
+        "works on integers alone; rescale the model so that its values are nearer to 1"
+    )
     with pytest.raises(CalibrationError, match="rescale the model"):
         plan(model, profile)
 
