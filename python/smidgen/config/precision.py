@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from itertools import combinations
 from typing import Any
 
 from smidgen.config.checks import check_applies
@@ -15,6 +16,7 @@ DEFAULT_GROUP_SIZE = 128
 MOST_OVERRIDES = 64
 LONGEST_PATTERN = 200
 MOST_STARS = 8  # what is compared takes time that grows with their number
+_WILDCARDS = frozenset("*?[")
 
 
 class WeightBits(enum.StrEnum):
@@ -98,6 +100,11 @@ class Override:
                 field="pattern",
             )
 
+    @property
+    def names_one_layer(self) -> bool:
+        """Whether the pattern is a name and fits nothing else."""
+        return _WILDCARDS.isdisjoint(self.pattern)
+
 
 @dataclass(frozen=True, slots=True)
 class PrecisionConfig:
@@ -125,6 +132,23 @@ class PrecisionConfig:
         """Returns it in words, for messages."""
         named = (f"{o.pattern} in {o.precision.describe()}" for o in self.overrides)
         return ", but ".join((self.default.describe(), *named))
+
+    def means_the_same(self, other: PrecisionConfig) -> bool:
+        """Tells whether another configuration differs at most by an order that does not matter.
+
+        The order matters where a pattern with wildcards stands beside another precision, because
+        of those that fit a layer the last one counts.
+        """
+        mine, theirs = _effective(self.overrides), _effective(other.overrides)
+        if self.default != other.default or set(mine) != set(theirs):
+            return False
+        place = {override: index for index, override in enumerate(theirs)}
+        return all(
+            place[before] < place[after]
+            for before, after in combinations(mine, 2)
+            if before.precision != after.precision
+            and not (before.names_one_layer and after.names_one_layer)
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the configuration as plain values."""
@@ -155,13 +179,19 @@ def check_as_trained(asked: PrecisionConfig | None, trained: PrecisionConfig) ->
         InvalidConfigError: it does; the weights were trained to be rounded as the training was
             told.
     """
-    if asked not in (None, trained):
+    if asked is not None and not asked.means_the_same(trained):
         raise InvalidConfigError(
             f"precision is {asked.describe()}, and the training was for {trained.describe()}, "
             "which a conversion keeps; leave precision out, or train for the other one",
             reason="PRECISION_GIVEN_TWICE",
             field="precision",
         )
+
+
+def _effective(overrides: tuple[Override, ...]) -> tuple[Override, ...]:
+    """Leaves out what is given again for the same pattern, and so never counts."""
+    last = {override.pattern: index for index, override in enumerate(overrides)}
+    return tuple(o for index, o in enumerate(overrides) if last[o.pattern] == index)
 
 
 def _layer_precision(fields: Mapping[str, Any]) -> LayerPrecision:
