@@ -27,15 +27,16 @@ class FloatModel:
     graph: fx.GraphModule
 
 
-def load_model(path: Path) -> FloatModel:
+def load_model(path: str | Path) -> FloatModel:
     """Reads a .pt2 or ONNX file and builds its graph; nothing in the file is executed.
 
     Raises:
         InvalidModelError: the file is malformed, or of neither format.
         UnsupportedOperatorError: it has operators that are not supported; the message names all.
         MissingExtraError: it is ONNX, and the package onnx is not installed.
+        OSError: the file cannot be read.
     """
-    exported = read_model(path)
+    exported = read_model(Path(path))
     return FloatModel(exported=exported, graph=build_graph(exported))
 
 

@@ -271,7 +271,7 @@ def quantize(
     Raises:
         SmidgenError: the stages' errors; see load_model, calibrate, train_qat and convert.
     """
-    model = load_model(Path(model_path))
+    model = load_model(model_path)
     profile = calibrate(model, sample_batches(calibration, model.exported.inputs))
     trained = None
     measured_on: AnyDataset | HeldOut | None = evaluation

@@ -41,7 +41,7 @@ class QuantizedFacts:
     parameter_bytes: int
 
 
-def inspect_quantized(path: Path) -> QuantizedFacts:
+def inspect_quantized(path: str | Path) -> QuantizedFacts:
     """Reads a quantized ONNX model without running it.
 
     Raises:
@@ -49,13 +49,13 @@ def inspect_quantized(path: Path) -> QuantizedFacts:
         InvalidModelError: it is no quantized model, or one that has no program.
         UnsupportedOperatorError: the graph has operators that are not supported; names all.
     """
-    program = _read(path)
+    program = _read(Path(path))
     inputs, outputs = program_specs(program)
     size = sum(_float_bytes(program, step) for step in program.steps)
     return QuantizedFacts(inputs, outputs, parameter_count=size // 4, parameter_bytes=size)
 
 
-def import_quantized(path: Path) -> Conversion:
+def import_quantized(path: str | Path) -> Conversion:
     """Reads a quantized ONNX model into a program and compares engine and reference on it.
 
     Scales, zero points and integers are those of the file; nothing is calibrated, and the report
@@ -70,7 +70,7 @@ def import_quantized(path: Path) -> Conversion:
         UnsupportedOperatorError: the graph has operators that are not supported; names all.
         EngineError: engine and reference differ.
     """
-    program = _read(path)
+    program = _read(Path(path))
     certificate = check_parity(program, random_samples(program, sample_count(program)))
     nodes = tuple(_report(program, step) for step in program.steps)
     report = QuantizationReport(

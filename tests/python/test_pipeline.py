@@ -126,7 +126,7 @@ def test_digits_keep_their_accuracy(model_path: Path, tmp_path: Path) -> None:
 
 
 def test_report_has_every_node(model_path: Path) -> None:
-    model = load_model(model_path)
+    model = load_model(str(model_path))
     profile = calibrate(model, _digits(slice(0, 64)).batches(model.exported.inputs, 64))
     report = convert(model, profile, evaluation=_digits(slice(0, 8))).report
     assert [(node.op, node.reason) for node in report.nodes] == [

@@ -171,7 +171,7 @@ def test_queued_job_can_be_put_aside_and_changed_surroundings_are_refused(
 def edit_checkpoint(path: Path) -> None:
     """Makes it the checkpoint of a training with seven threads."""
     content = read_sealed(path)
-    one, seven = (rb"\"threads\": %d}" % threads for threads in (1, 7))
+    one, seven = (rb"\"threads\": %d," % threads for threads in (1, 7))
     assert content.count(one) == 1
     write_sealed(path, content.replace(one, seven))
 

@@ -50,12 +50,19 @@ def load_checkpoint(path: Path, fingerprint: Fingerprint) -> Snapshot:
 
     Raises:
         CheckpointDamagedError: it is not what was written.
-        TrainingError: the file is something else.
+        TrainingError: the file is something else; CHECKPOINT_MISSING, there is none.
         ResumeError: it is the checkpoint of another training.
         OSError: it cannot be read.
     """
     try:
         data = read_sealed(path)
+    except FileNotFoundError as error:
+        raise TrainingError(
+            f"there is no checkpoint {path} to go on from; give the path that `checkpoint` had, or "
+            "leave `resume` out to train from the start",
+            reason="CHECKPOINT_MISSING",
+            path=str(path),
+        ) from error
     except BrokenSealError as error:
         raise CheckpointDamagedError(
             f"{path.name} is damaged, or is no checkpoint: it does not end in its digest; restore "

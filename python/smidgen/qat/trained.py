@@ -120,7 +120,7 @@ class TrainedModel:
         return self.summary.best_stage
 
 
-def save_trained(trained: TrainedModel, path: Path) -> None:
+def save_trained(trained: TrainedModel, path: str | Path) -> None:
     """Writes a safetensors file; equal models give equal bytes.
 
     The file appears whole or not at all: it is written beside its place, synced and renamed.
@@ -140,15 +140,17 @@ def save_trained(trained: TrainedModel, path: Path) -> None:
     # Copies, because tied weights share memory and a safetensors file cannot.
     state = {name: tensor.detach().clone().contiguous() for name, tensor in trained.state.items()}
     state[_CURVE] = torch.from_numpy(np.ascontiguousarray(trained.curve.steps))
-    write_durably(path, save(state, metadata))
+    write_durably(Path(path), save(state, metadata))
 
 
-def load_trained(path: Path) -> TrainedModel:
+def load_trained(path: str | Path) -> TrainedModel:
     """Reads what save_trained wrote.
 
     Raises:
         TrainingError: the file is something else.
+        OSError: it cannot be read.
     """
+    path = Path(path)
     try:
         return _read(path)
     except (

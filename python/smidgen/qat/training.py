@@ -35,9 +35,9 @@ def train_qat(
     evaluation: AnyDataset | None = None,
     on_progress: Callable[[TrainingProgress], None] = lambda _: None,
     should_stop: Callable[[], bool] = lambda: False,
-    checkpoint: Path | None = None,
+    checkpoint: str | Path | None = None,
     checkpoint_interval_s: float = CHECKPOINT_INTERVAL_S,
-    resume: Path | None = None,
+    resume: str | Path | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> TrainedModel:
     """Trains a copy of the model with fake quantization and keeps the best epoch.
@@ -67,7 +67,7 @@ def train_qat(
         InvalidConfigError: a pattern of features matches nothing, or the precision does not fit the
             model; a share is to be held out besides `evaluation`.
         CalibrationError: the profile is another model's.
-        TrainingError: a loss or a gradient is not finite, or `resume` is no checkpoint.
+        TrainingError: a loss or a gradient is not finite; `resume` is no checkpoint.
         ResumeError: `resume` is the checkpoint of another training.
         Stopped: should_stop said so; the checkpoint is written.
     """
@@ -92,11 +92,16 @@ def train_qat(
             model, profile, dataset, config, evaluation=evaluation, precision=precision
         )
         keeper = Keeper(task)
-        writer = _CheckpointWriter(checkpoint, fingerprint, checkpoint_interval_s, clock)
+        writer = _CheckpointWriter(
+            None if checkpoint is None else Path(checkpoint),
+            fingerprint,
+            checkpoint_interval_s,
+            clock,
+        )
         trainer = Trainer(task, keeper, Hooks(on_progress, should_stop, writer, clock))
         writer.trainer = trainer
         if resume is not None and fingerprint is not None:
-            _restore(trainer, resume, fingerprint)
+            _restore(trainer, Path(resume), fingerprint)
         else:
             trainer.start()
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import random
 import signal
@@ -19,13 +20,16 @@ from smidgen.config import (
     BudgetConfig,
     FeatureDistance,
     FineTune,
+    LayerPrecision,
     LossConfig,
     OptimizerConfig,
     OptimizerKind,
+    PrecisionConfig,
     QATConfig,
     RangeSource,
     Schedule,
     StageConfig,
+    WeightBits,
 )
 from smidgen.errors import CheckpointDamagedError, ResumeError, TrainingError
 from smidgen.float_model import FloatModel
@@ -296,6 +300,8 @@ def test_every_part_of_the_fingerprint_is_checked(
     assert parts(of_profile=replace(other, sample_count=1)) == "profile"
     assert parts(of_dataset=changed(dataset, "labels")) == "data"
     assert parts(of_dataset=changed(dataset, "x"), config=replace(CONFIG, seed=1)) == "data, config"
+    with pytest.raises(ResumeError, match=r"another config \(seed: it had 11, 1 is given\), so"):
+        train_qat(model, profile, dataset, replace(CONFIG, seed=1), resume=checkpoint)
     without_split = replace(CONFIG, evaluation_fraction=0.0)
     assert parts(evaluation=dataset, config=without_split) == "evaluation_data, config"
     monkeypatch.setattr(fingerprint, "available_isas", lambda: ("portable",))
@@ -303,6 +309,31 @@ def test_every_part_of_the_fingerprint_is_checked(
     monkeypatch.setattr(fingerprint, "version", lambda name: f"{name} 0")
     monkeypatch.setattr(torch, "get_num_threads", lambda: 7)
     assert parts() == "versions, isa, threads"
+
+
+def test_options_that_differ_are_named_with_both_values() -> None:
+    def taken(config: QATConfig, weights: WeightBits = WeightBits.INT8) -> Fingerprint:
+        precision = PrecisionConfig(LayerPrecision(weights))
+        document = fingerprint.options_document(config, precision)
+        digest = hashlib.sha256(document.encode()).hexdigest()
+        return Fingerprint("", "", "", "", digest, "", "", 1, document)
+
+    other = replace(CONFIG, seed=1, stages=replace(CONFIG.stages, warm_up_steps=3))
+    with pytest.raises(ResumeError) as caught:
+        taken(CONFIG).check(taken(other, WeightBits.INT4))
+    assert caught.value.metadata["parts"] == "config"
+    assert caught.value.metadata["options"] == (
+        "precision.default.weights, seed, stages.warm_up_steps"
+    )
+    assert (
+        'another config (precision.default.weights: it had "int4", "int8" is given; seed: it had '
+        "1, 11 is given; stages.warm_up_steps: it had 3, 4 is given), so"
+    ) in caught.value.message
+    with pytest.raises(ResumeError) as earlier:
+        taken(CONFIG).check(replace(taken(other), options=""))
+    assert "another config, so" in earlier.value.message
+    assert "options" not in earlier.value.metadata
+    taken(CONFIG).check(replace(taken(CONFIG), options=""))
 
 
 def test_other_model_is_refused(
@@ -331,6 +362,17 @@ def checkpoint(
     path = tmp_path / "checkpoint"
     train_qat(model, profile, dataset, CONFIG, checkpoint=path)
     return path
+
+
+def test_missing_checkpoint_is_named(
+    model: FloatModel, profile: CalibrationProfile, dataset: Dataset, tmp_path: Path
+) -> None:
+    missing = str(tmp_path / "nowhere")
+    with pytest.raises(TrainingError, match="leave `resume` out") as caught:
+        train_qat(model, profile, dataset, CONFIG, resume=missing)
+    assert caught.value.reason == "CHECKPOINT_MISSING"
+    assert caught.value.metadata == {"path": missing}
+    assert missing in caught.value.message
 
 
 def test_sealed_file_of_another_kind_is_no_checkpoint(

@@ -35,8 +35,8 @@ def rewrite(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
 
 
 def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
-    save_trained(trained(), tmp_path / "t")
-    found = load_trained(tmp_path / "t")
+    save_trained(trained(), str(tmp_path / "t"))
+    found = load_trained(str(tmp_path / "t"))
     assert (found.model_sha256, found.profile, found.config) == ("ab", PROFILE, CONFIG)
     assert found.summary == trained().summary
     assert found.state["w"].tolist() == [0.0, 1.0, 2.0]
