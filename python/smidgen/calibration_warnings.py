@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from smidgen.activation_range import ActivationRange
+from smidgen.plural import counted
 from smidgen.qparams import REPRESENTABLE_RANGES
 from smidgen.statistics import ActivationStatistics
 
@@ -31,8 +32,8 @@ def calibration_warnings(
     """
     if sample_count < FEW_SAMPLES:
         yield (
-            f"only {sample_count} samples were seen; at least {FEW_SAMPLES} give more reliable "
-            "ranges"
+            f"only {counted(sample_count, 'sample')} {'was' if sample_count == 1 else 'were'} "
+            f"seen; at least {FEW_SAMPLES} give more reliable ranges"
         )
     if batch_count == 1:
         yield "all ranges come from one batch; send several, so that none decides alone"

@@ -27,6 +27,12 @@ COMPARED_MULTIPLICATIONS = 2e9
 COMPARED_VALUES = 2**23
 MOST_COMPARED = 64
 
+FLOAT_MULTIPLICATIONS = 2.5e10
+"""Multiplications that the float model may do where its answers are no gate's: seconds. They
+are counted, not timed, so that equal conversions give equal figures."""
+
+MOST_FLOAT_COMPARED = 1024
+
 
 @dataclass(frozen=True, slots=True)
 class Proof:
@@ -66,9 +72,10 @@ def prove(
     """
     # First, for data that does not fit the model is found here.
     engine, count = Engine(program), compared_count(program)
+    most = None if compares_all else float_compared_count(program)
     fidelity = None
     if evaluation is not None:
-        reference = FloatReference(model, evaluation, None if compares_all else count)
+        reference = FloatReference(model, evaluation, most)
         fidelity = reference.compare(lambda batch: engine.run(batch)[program.outputs[0]])
     fake = None
     if prepared is not None:
@@ -107,6 +114,12 @@ def compared_count(program: Program) -> int:
     )
     by_work = int(COMPARED_MULTIPLICATIONS // max(total_multiplications(program, 1), 1))
     return max(1, min(by_work, COMPARED_VALUES // values, MOST_COMPARED))
+
+
+def float_compared_count(program: Program) -> int:
+    """Returns how many samples are compared with the float model where nothing asks for all."""
+    by_work = int(FLOAT_MULTIPLICATIONS // max(total_multiplications(program, 1), 1))
+    return max(compared_count(program), min(by_work, MOST_FLOAT_COMPARED))
 
 
 def compare_with_fake_quantized(

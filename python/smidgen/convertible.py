@@ -20,6 +20,7 @@ from smidgen.passes.operators import (
     pair,
     stays_float,
 )
+from smidgen.plural import counted
 from smidgen.pool_limits import average_pool_problem, max_pool_problem
 from smidgen.program.step_fields import reached_padding
 from smidgen.program.steps import Padding
@@ -40,7 +41,7 @@ def check_convertible(graph: fx.GraphModule) -> None:
     ]
     if problems:
         raise UnsupportedOperatorError(
-            f"{len(problems)} nodes cannot be quantized: {'; '.join(problems)}",
+            f"{counted(len(problems), 'node')} cannot be quantized: {'; '.join(problems)}",
             reason="UNSUPPORTED_COMBINATION",
             node_count=len(problems),
         )

@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 
 from smidgen.classification import check_class_labels, correct_count
 from smidgen.data.source import SampleSource
-from smidgen.evaluation import Arrays, batches
+from smidgen.evaluation import BATCH_SIZE, Arrays, batches
 from smidgen.float_execution import first_float_output
 from smidgen.float_model import FloatModel
 from smidgen.gate import Measured
 from smidgen.report import FloatParity
 
 MOST_KEPT_BYTES = 256 * 2**20
+_FEW = 32  # samples of a batch where not all are compared, which is where models are large
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,8 @@ class FloatReference:
         return tally.fidelity()
 
     def _batches(self) -> Iterator[tuple[int, int, Arrays]]:
-        return batches(self._evaluation, self._model.exported.inputs, most=self._most)
+        inputs, size = self._model.exported.inputs, BATCH_SIZE if self._most is None else _FEW
+        return batches(self._evaluation, inputs, size, most=self._most)
 
     def _expected(self, start: int, batch: Arrays) -> NDArray[np.float32]:
         kept = self._kept.get(start)

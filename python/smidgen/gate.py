@@ -9,6 +9,7 @@ from fractions import Fraction
 
 from smidgen.config.gate import GateConfig
 from smidgen.errors import GateError
+from smidgen.plural import counted
 from smidgen.report import GateReport
 
 _WHAT_TO_DO = (
@@ -119,8 +120,8 @@ def _misses(gate: GateConfig, found: Measured) -> Iterator[_Miss]:
             f"{gate.min_sqnr_db:g}",
             f"{by:.2f}",
             f"the output's signal to noise ratio is {found.sqnr_db:.2f} dB on "
-            f"{found.sample_count} samples, at least {gate.min_sqnr_db:g} dB is asked, missed by "
-            f"{by:.2f} dB",
+            f"{counted(found.sample_count, 'sample')}, at least {gate.min_sqnr_db:g} dB is asked, "
+            f"missed by {by:.2f} dB",
         )
 
 
@@ -135,7 +136,7 @@ def _missed_drop(max_drop: float, found: Measured, lost: int) -> _Miss:
     else:
         what = (
             f"accuracy drops by {drop:.4f}, from {found.float_accuracy:.4f} in float to "
-            f"{found.quantized_accuracy:.4f} on {found.sample_count} samples"
+            f"{found.quantized_accuracy:.4f} on {counted(found.sample_count, 'sample')}"
         )
     return _Miss(
         "max_drop",

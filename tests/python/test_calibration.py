@@ -93,7 +93,7 @@ def test_activation_that_overflows_is_named(doubled: FloatModel) -> None:
 def test_warnings(doubled: FloatModel) -> None:
     config = CalibrationConfig(method=ObserverMethod.MOVING_AVERAGE)
     few, one_batch, constant = calibrate(doubled, [_batch((-1, -2))], config).warnings
-    assert "only 1 samples" in few
+    assert "only 1 sample was seen;" in few
     assert "one batch" in one_batch
     assert "is 0 in all samples" in constant
     many = {"x": np.random.default_rng(0).normal(size=(32, 2)).astype(np.float32)}

@@ -12,13 +12,14 @@ from torch import nn
 
 from smidgen import certificate
 from smidgen.calibration import calibrate
-from smidgen.certificate import compared_count
+from smidgen.certificate import compared_count, float_compared_count
 from smidgen.config import Activations
 from smidgen.engine import Engine
 from smidgen.float_model import FloatModel
 from smidgen.formats.dataset import Dataset
 from smidgen.pipeline import Conversion, convert
 from smidgen.profile import CalibrationProfile
+from smidgen.program.multiplications import total_multiplications
 from smidgen.qat.comparison import compare_fake_quantized, run_freely
 from smidgen.qat.prepare import prepare_qat
 from smidgen.report import Distance
@@ -122,15 +123,26 @@ def test_figures_against_the_fake_quantized_model(
 
 
 def test_without_labels_as_many_samples_as_there_is_time_for(
-    model: FloatModel, profile: CalibrationProfile, dataset: Dataset
+    model: FloatModel,
+    profile: CalibrationProfile,
+    dataset: Dataset,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     unlabelled = Dataset({"x": dataset.arrays["x"]}, COUNT)
-    report = convert(model, profile, evaluation=unlabelled).report
+    conversion = convert(model, profile, evaluation=unlabelled)
+    report = conversion.report
     assert report.parity is not None
     assert report.parity.float_model is not None
-    assert report.parity.float_model.sample_count == certificate.MOST_COMPARED
+    assert report.parity.float_model.sample_count == COUNT
     assert report.float_accuracy is None
     assert report.quantized_accuracy is None
+    monkeypatch.setattr(
+        certificate, "FLOAT_MULTIPLICATIONS", 70 * total_multiplications(conversion.program, 1)
+    )
+    parity = convert(model, profile, evaluation=unlabelled).report.parity
+    assert parity is not None
+    assert parity.float_model is not None
+    assert parity.float_model.sample_count == 70
 
 
 def test_without_evaluation_data_the_samples_are_invented(
@@ -186,3 +198,9 @@ def test_fewer_samples_of_larger_programs(monkeypatch: pytest.MonkeyPatch) -> No
     assert 1 < compared_count(program) < 64
     monkeypatch.setattr(certificate, "COMPARED_MULTIPLICATIONS", 1.0)
     assert compared_count(program) == 1
+    assert float_compared_count(program) == certificate.MOST_FLOAT_COMPARED
+    multiplications = total_multiplications(program, 1)
+    monkeypatch.setattr(certificate, "FLOAT_MULTIPLICATIONS", 9.5 * multiplications)
+    assert float_compared_count(program) == 9
+    monkeypatch.setattr(certificate, "FLOAT_MULTIPLICATIONS", 0.5 * multiplications)
+    assert float_compared_count(program) == 1

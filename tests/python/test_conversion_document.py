@@ -31,7 +31,7 @@ def test_it_has_ranges_histograms_and_curves(import_model: Callable[..., FloatMo
         profile=profile,
         curve=TrainingCurve(steps, (held_out,)),
     )
-    assert document.calibration == "8 samples in 1 batches, method min max."
+    assert document.calibration == "8 samples in 1 batch, method min max."
     assert document.warnings == profile.warnings
     assert document.is_trained
     assert [point.step for point in document.curve] == [1, 1, 2]

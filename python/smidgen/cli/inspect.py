@@ -13,6 +13,7 @@ from smidgen.cli.options import AsJson
 from smidgen.cli.output import emit
 from smidgen.cli.views import facts, listing, size
 from smidgen.inspection import FileFacts, LayerFacts, inspect_file
+from smidgen.plural import counted
 from smidgen.tensor_spec import TensorSpec
 
 
@@ -95,8 +96,14 @@ def _summary(path: Path, found: FileFacts) -> list[tuple[str, object]]:
         ("Operators", operators),
         ("Parameters", f"{found.parameter_count:,} ({size(found.parameter_bytes)})"),
         ("MACs", f"{found.multiplications:,} for one sample"),
-        ("Quantized", f"{quantized} layers" if is_known else "install smidgen[optimize] to see"),
-        ("Unsupported", f"{unsupported} layers, convert would refuse it" if unsupported else ""),
+        (
+            "Quantized",
+            counted(quantized, "layer") if is_known else "install smidgen[optimize] to see",
+        ),
+        (
+            "Unsupported",
+            f"{counted(unsupported, 'layer')}, convert would refuse it" if unsupported else "",
+        ),
         ("Warnings", "\n".join(found.warnings)),
         ("Images", _images(found.preprocessing)),
         ("Lineage", ", ".join(f"{key} {value}" for key, value in found.lineage.items())),

@@ -13,6 +13,7 @@ from rich.table import Table
 from smidgen.client.reports import decode_report
 from smidgen.client.tensors import decode_spec
 from smidgen.measured import LatencyReport, SensitivityReport
+from smidgen.plural import counted
 from smidgen.report import (
     Distance,
     EvaluationData,
@@ -162,7 +163,10 @@ def calibration_view(calibration: optimization_pb.Calibration) -> RenderableType
             ("Calibration", calibration.name),
             ("Model", calibration.model),
             ("Method", method.removeprefix("OBSERVER_METHOD_").lower()),
-            ("Samples", f"{calibration.sample_count} in {calibration.batch_count} batches"),
+            (
+                "Samples",
+                f"{calibration.sample_count} in {counted(calibration.batch_count, 'batch')}",
+            ),
             *(("Base", base) for base in calibration.base_calibrations),
             *(("Warning", warning) for warning in calibration.warnings),
             ("Created", moment(calibration.create_time)),
@@ -318,7 +322,7 @@ def _sensitivity(
     named = ", ".join(
         f"{paths.get(layer.node, layer.node)} {layer.output_sqnr_db:.1f} dB" for layer in worst
     )
-    measured = f"{len(sensitivity.layers)} of {sensitivity.layer_count} layers measured"
+    measured = f"{len(sensitivity.layers)} of {counted(sensitivity.layer_count, 'layer')} measured"
     return [("Costly when alone", f"{named or 'none'}; {measured}")]
 
 
@@ -360,8 +364,9 @@ def _certificate(parity: ParityCertificate) -> list[tuple[str, object]]:
     pairs: list[tuple[str, object]] = [
         (
             "Engine = reference",
-            f"largest difference {parity.max_difference} over {parity.sample_count} samples "
-            f"on {', '.join(parity.isas)}{bytes_ if parity.compared_bytes else ''}",
+            f"largest difference {parity.max_difference} over "
+            f"{counted(parity.sample_count, 'sample')} on {', '.join(parity.isas)}"
+            f"{bytes_ if parity.compared_bytes else ''}",
         )
     ]
     if parity.fake_quantized is not None:
@@ -373,7 +378,7 @@ def _certificate(parity: ParityCertificate) -> list[tuple[str, object]]:
             "" if ratio is None else f"SQNR {ratio:.1f} dB",
             _agreement(against.top1_agreement),
         ]
-        over = f"over {against.sample_count} samples"
+        over = f"over {counted(against.sample_count, 'sample')}"
         pairs.append(("Engine and float", " ".join([*filter(None, parts), over])))
     return pairs
 
@@ -386,7 +391,7 @@ def _fake_quantized(parity: FakeQuantizedParity) -> list[tuple[str, object]]:
         (
             "Fake-quantized model",
             f"{_distance(parity.free_running)}; {agreement or 'compared'} over "
-            f"{parity.sample_count} samples",
+            f"{counted(parity.sample_count, 'sample')}",
         ),
     ]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from smidgen.plural import counted
 from smidgen.report import QuantizationReport
 
 
@@ -82,4 +83,5 @@ class ReportDocument:
 
 def calibration_line(sample_count: int, batch_count: int, method: str) -> str:
     """Says in a line how a calibration came about; the method is that of a profile."""
-    return f"{sample_count} samples in {batch_count} batches, method {method.replace('_', ' ')}."
+    seen = f"{counted(sample_count, 'sample')} in {counted(batch_count, 'batch')}"
+    return f"{seen}, method {method.replace('_', ' ')}."

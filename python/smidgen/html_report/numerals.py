@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from smidgen.plural import counted
+
 _UNITS = ("B", "KiB", "MiB", "GiB")
 
 
@@ -43,4 +45,4 @@ def count_of(count: int, noun: str) -> str:
     >>> count_of(1, "layer"), count_of(3, "layer")
     ('1 layer is', '3 layers are')
     """
-    return f"1 {noun} is" if count == 1 else f"{count} {noun}s are"
+    return f"{counted(count, noun)} {'is' if count == 1 else 'are'}"

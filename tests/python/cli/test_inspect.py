@@ -58,7 +58,7 @@ def test_what_convert_would_refuse_is_counted(offline: Smidgen, tmp_path: Path) 
     net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.AvgPool2d(3, 2, ceil_mode=True))
     path = export(tmp_path / "net.pt2", net.eval(), torch.zeros(2, 1, 8, 8))
     text = offline("inspect", path).out
-    assert "1 layers, convert would refuse it" in text
+    assert "1 layer, convert would refuse it" in text
     assert "set ceil_mode=False (pooling.py:" in " ".join(text.split())
 
 

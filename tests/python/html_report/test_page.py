@@ -180,6 +180,47 @@ def test_the_verdict_follows_the_figures(changes: dict[str, Any], head: str) -> 
     assert head in _texts(render(replace(DOCUMENT, report=report)))
 
 
+@pytest.mark.parametrize(
+    ("count", "head", "words"),
+    [
+        (
+            1,
+            "Fit to serve, with a reservation",
+            "; compared with the float model on 1 sample only.",
+        ),
+        (31, "Fit to serve, with a reservation", "model on 31 samples only."),
+        (32, "Fit to serve", "2.5x faster; same class for 99.65 %."),
+    ],
+)
+def test_a_comparison_on_few_samples_is_told(count: int, head: str, words: str) -> None:
+    parity = ParityCertificate(8, 0, (), float_model=FloatParity(count, 0.9965, 27.25))
+    report = replace(REPORT, float_accuracy=None, parity=parity)
+    texts = _texts(render(replace(DOCUMENT, report=report)))
+    assert head in texts
+    assert texts[texts.index(head) + 1].endswith(words)
+
+
+def test_one_is_singular() -> None:
+    assert REPORT.sensitivity is not None
+    report = replace(
+        REPORT,
+        parity=ParityCertificate(8, 0, (), float_model=FloatParity(1, 1.0, 27.25)),
+        sensitivity=replace(REPORT.sensitivity, sample_count=1),
+        gate=GateReport(1, min_sqnr_db=20.0, sqnr_db=24.46),
+        latency=replace(LATENCY, rounds=1, threads=2),
+    )
+    page = render(replace(DOCUMENT, report=report, warnings=("w",) * 4))
+    assert not re.search(r"\b1 (samples|layers|batches|nodes|runs|rows|more warnings)\b", page)
+    for expected in (
+        "100.00 % of 1 sample<",
+        "measured on 1 sample.",
+        "Measured on 1 evaluation sample.",
+        "1 more warning of",
+        "1 run with 2 threads",
+    ):
+        assert expected in page
+
+
 def test_what_hurts_most_comes_first() -> None:
     texts = _texts(render(DOCUMENT))
     table = texts[texts.index("What hurts most") :]

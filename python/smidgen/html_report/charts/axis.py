@@ -49,8 +49,23 @@ class Axis:
         return math.log10(max(value, self.low)) if self.is_log else value
 
 
-def linear_axis(values: Iterable[float], begin: float, end: float, *, from_zero: bool) -> Axis:
-    """Returns an axis that holds all values, and 0 if it begins there."""
+def linear_axis(
+    values: Iterable[float],
+    begin: float,
+    end: float,
+    *,
+    from_zero: bool,
+    within: tuple[float, float] = (-math.inf, math.inf),
+) -> Axis:
+    """Returns an axis that holds all values, and 0 if it begins there.
+
+    Args:
+        values: What it is for, all of them within the ends.
+        begin: Place of its beginning in pixels.
+        end: Place of its end.
+        from_zero: Whether it has 0.
+        within: What no value can be beyond, and the axis is not either.
+    """
     low, high = _extent(values)
     if from_zero:
         low, high = min(0.0, low), max(0.0, high)
@@ -58,7 +73,7 @@ def linear_axis(values: Iterable[float], begin: float, end: float, *, from_zero:
     if high - low <= _EQUAL * magnitude or high - low < _LEAST_RANGE:
         margin = max(1.0, magnitude / 100)
         low, high = (low, low + (magnitude or 1.0)) if from_zero else (low - margin, high + margin)
-    return Axis(low, high, begin, end)
+    return Axis(max(low, within[0]), min(high, within[1]), begin, end)
 
 
 def loss_axis(values: Sequence[float], begin: float, end: float) -> Axis:

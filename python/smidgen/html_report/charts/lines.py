@@ -12,6 +12,7 @@ from smidgen.html_report.numerals import short
 
 _WIDTH, _HEIGHT = 640.0, 260.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 56.0, 626.0, 14.0, 226.0
+_PERCENT = (0.0, 100.0)
 MOST_POINTS = 600
 """More points than a screen has columns for are thinned out."""
 
@@ -36,12 +37,14 @@ class Mark:
 def line_chart(
     caption: str, unit: str, lines: list[Line], marks: list[Mark], *, is_loss: bool
 ) -> Markup:
-    """Draws lines over a common horizontal axis of steps."""
+    """Draws lines over a common horizontal axis of steps: losses, else shares in percent."""
     xs = [x for line in lines for x, _ in line.points]
     ys = [y for line in lines for _, y in line.points]
     across = linear_axis(xs, _LEFT, _RIGHT, from_zero=True)
     up = (
-        loss_axis(ys, _BOTTOM, _TOP) if is_loss else linear_axis(ys, _BOTTOM, _TOP, from_zero=False)
+        loss_axis(ys, _BOTTOM, _TOP)
+        if is_loss
+        else linear_axis(ys, _BOTTOM, _TOP, from_zero=False, within=_PERCENT)
     )
     drawing = picture(
         caption,

@@ -6,6 +6,7 @@ from smidgen.html_report.document import ReportDocument
 from smidgen.html_report.labels import label, labels_of
 from smidgen.html_report.markup import Markup, tag
 from smidgen.html_report.numerals import count_of, percent
+from smidgen.plural import counted
 from smidgen.report import NodeReport, QuantizationReport
 
 NOISY_DB = 15.0
@@ -30,7 +31,7 @@ def attention(document: ReportDocument) -> Markup | None:
     rest = document.warnings[_MOST_WARNINGS:]
     folded = tag(
         "details",
-        tag("summary", f"{len(rest)} more warnings of the calibration"),
+        tag("summary", f"{counted(len(rest), 'more warning')} of the calibration"),
         tag("ul", [tag("li", line) for line in rest], class_="attention"),
     )
     lines = tag("ul", [tag("li", line) for line in found], class_="attention")
@@ -121,8 +122,8 @@ def _floats(report: QuantizationReport) -> list[str]:
     if not floats:
         return []
     kinds = ", ".join(sorted({node.op for node in floats}))
-    count = "1 operation runs" if len(floats) == 1 else f"{len(floats)} operations run"
-    return [f"{count} on floats: {kinds}."]
+    verb = "runs" if len(floats) == 1 else "run"
+    return [f"{counted(len(floats), 'operation')} {verb} on floats: {kinds}."]
 
 
 def _slow(report: QuantizationReport) -> list[str]:

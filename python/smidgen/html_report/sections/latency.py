@@ -9,6 +9,7 @@ from smidgen.html_report.labels import labels_of
 from smidgen.html_report.markup import Markup, tag
 from smidgen.html_report.numerals import duration
 from smidgen.measured import LatencyReport, LayerLatency
+from smidgen.plural import counted
 from smidgen.report import QuantizationReport
 
 _MOST_SHOWN = 10
@@ -51,9 +52,10 @@ def latency(report: QuantizationReport) -> Markup | None:
 def _explanation(found: LatencyReport) -> str:
     cpu = f" ({found.cpu})" if found.cpu else ""
     return (
-        f"The least of {found.rounds} runs with {found.threads} thread and batch {found.batch} on "
-        f"the machine that converted the model{cpu}, at {found.isa}. Layers that one step of the "
-        "engine does are counted together; converting floats to integers and back takes "
+        f"The least of {counted(found.rounds, 'run')} with {counted(found.threads, 'thread')} and "
+        f"batch {found.batch} on the machine that converted the model{cpu}, at {found.isa}. "
+        "Layers that one step of the engine does are counted together; converting floats to "
+        "integers and back takes "
         f"{duration(found.conversions_us)}."
     )
 

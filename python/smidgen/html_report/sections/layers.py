@@ -6,6 +6,7 @@ from smidgen.html_report.document import ReportDocument
 from smidgen.html_report.labels import label
 from smidgen.html_report.markup import Markup, tag
 from smidgen.html_report.numerals import duration, percent, short, size
+from smidgen.plural import counted
 from smidgen.report import NodeReport, QuantizationReport
 
 REASONS = {
@@ -50,7 +51,7 @@ def layers(document: ReportDocument) -> Markup | None:
     table = tag("table", tag("thead", titles), tag("tbody", rows), class_="dense")
     scrolled = tag("div", table, class_="scroll")
     if len(rows) > _MOST_OPEN:
-        scrolled = tag("details", tag("summary", f"{len(rows)} rows"), scrolled)
+        scrolled = tag("details", tag("summary", counted(len(rows), "row")), scrolled)
     explanation = (
         "SQNR is the noise of the layer's own output in the converted model, with that of the "
         "layers before it. Alone is the noise of the model's output if only this layer is "

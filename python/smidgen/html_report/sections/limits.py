@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from smidgen.html_report.markup import Markup, tag
 from smidgen.html_report.numerals import percent
+from smidgen.plural import counted
 from smidgen.report import GateReport, PrecisionChange, PrecisionSearch, QuantizationReport
 
 _Cells = Sequence[tuple[str, str | None]]
@@ -18,7 +19,7 @@ def limits(report: QuantizationReport) -> Markup | None:
     return tag(
         "section",
         tag("h2", "Limits"),
-        tag("p", f"Measured on {report.gate.sample_count} evaluation samples."),
+        tag("p", f"Measured on {counted(report.gate.sample_count, 'evaluation sample')}."),
         _table((("Limit", None), ("Found", "number"), ("Allowed", "number")), _rows(report.gate)),
         None if report.search is None else _searched(report.search),
     )
@@ -37,9 +38,8 @@ def _rows(gate: GateReport) -> list[_Cells]:
 
 
 def _searched(search: PrecisionSearch) -> list[Markup]:
-    count = len(search.trials)
     end = "" if search.is_complete else ", and its budget ended it"
-    programs = "1 program" if count == 1 else f"{count} programs"
+    programs = counted(len(search.trials), "program")
     sentence = f"A search for layers that need more bits measured {programs}{end}."
     if not search.changes:
         return [tag("p", f"{sentence} No layer got more.")]

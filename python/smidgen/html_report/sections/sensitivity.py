@@ -7,6 +7,7 @@ from smidgen.html_report.labels import labels_of
 from smidgen.html_report.markup import Markup, tag
 from smidgen.html_report.numerals import percent
 from smidgen.measured import LayerSensitivity
+from smidgen.plural import counted
 from smidgen.report import QuantizationReport
 
 _MOST_SHOWN = 12
@@ -31,13 +32,14 @@ def sensitivity(report: QuantizationReport) -> Markup | None:
     folded = tag("details", tag("summary", f"{len(rest)} more"), bar_list(rest))
     explanation = (
         "Each layer was quantized alone, all others stayed in float. A bar is the layer's share of "
-        f"the noise that the output gets in this way; measured on {found.sample_count} samples."
+        f"the noise that the output gets in this way; measured on "
+        f"{counted(found.sample_count, 'sample')}."
     )
     missing = found.layer_count - len(found.layers)
     if missing:
         explanation += (
-            f" There was no time for {missing} of {found.layer_count} layers, whose own outputs "
-            "have less noise."
+            f" There was no time for {missing} of "
+            f"{counted(found.layer_count, 'layer')}, whose own outputs have less noise."
         )
     return tag(
         "section",

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from smidgen.html_report.markup import Markup, tag
 from smidgen.html_report.numerals import duration, percent, size
+from smidgen.plural import counted
 from smidgen.report import EvaluationData, QuantizationReport
 
 BAD_POINTS, FAIR_POINTS = 1.0, 0.3
@@ -15,6 +16,8 @@ BAD_AGREEMENT, FAIR_AGREEMENT = 0.95, 0.99
 BAD_DB, FAIR_DB = 15.0, 25.0
 """The same without classes: signal to noise of the output."""
 _COARSE_POINTS = 0.1
+FEW_COMPARED = 32
+"""Samples below which no figure of quality is a sure one."""
 _LEVELS = ("good", "fair", "bad")
 _HEADS = {
     "good": "Fit to serve",
@@ -54,8 +57,9 @@ def verdict(report: QuantizationReport, *, is_trained: bool) -> Markup:
         "Speed": _speed(report),
         "Output noise": _noise(report, is_trained=is_trained),
     }
-    level = _overall(findings)
-    words = "; ".join(found.words for found in findings.values() if found.words)
+    few = _few_compared(report)
+    level = _overall(findings, is_sure=not few)
+    words = "; ".join(filter(None, [*(found.words for found in findings.values()), few]))
     return tag(
         "section",
         tag(
@@ -68,6 +72,14 @@ def verdict(report: QuantizationReport, *, is_trained: bool) -> Markup:
         tag("p", _coverage(report), class_="coverage"),
         _advice(findings["Accuracy"].level, is_trained=is_trained),
     )
+
+
+def _few_compared(report: QuantizationReport) -> str:
+    """Says how few samples the quality was measured on; nothing where they are enough."""
+    compared = None if report.parity is None else report.parity.float_model
+    if compared is None or compared.sample_count >= FEW_COMPARED:
+        return ""
+    return f"compared with the float model on {counted(compared.sample_count, 'sample')} only"
 
 
 def _advice(level: str, *, is_trained: bool) -> Markup | None:
@@ -84,8 +96,8 @@ def _advice(level: str, *, is_trained: bool) -> Markup | None:
     return tag("p", f"What to try: {text}. The layers below cost most.", class_="coverage")
 
 
-def _overall(findings: dict[str, _Finding]) -> str:
-    """The worst of the figures counts; quality must be known, speed may be unknown."""
+def _overall(findings: dict[str, _Finding], *, is_sure: bool) -> str:
+    """The worst of the figures counts; quality must be known and sure, speed may be unknown."""
     quality = [findings["Accuracy"].level, findings["Output noise"].level]
     if all(level == "unknown" for level in quality):
         return "unknown"
@@ -93,6 +105,7 @@ def _overall(findings: dict[str, _Finding]) -> str:
     decisive = [findings["Size"].level, findings["Speed"].level]
     decisive.append(quality[0] if quality[0] != "unknown" else quality[1])
     worst = max((_LEVELS.index(level) for level in decisive if level in _LEVELS), default=0)
+    worst = max(worst, 0 if is_sure else _LEVELS.index("fair"))
     return _LEVELS[worst]
 
 
@@ -117,7 +130,7 @@ def _accuracy(report: QuantizationReport) -> _Finding:
     note = f"{change} from {percent(before, 2)} in float"
     parity = None if report.parity is None else report.parity.float_model
     if parity is not None:
-        note += f", {parity.sample_count} samples{_grain(parity.sample_count)}"
+        note += f", {counted(parity.sample_count, 'sample')}{_grain(parity.sample_count)}"
     words = "accuracy as in float" if same else f"accuracy {percent(after, 2)} ({change})"
     return _Finding(_level(-points, FAIR_POINTS, BAD_POINTS), percent(after, 2), note, words)
 
@@ -149,7 +162,7 @@ def _speed(report: QuantizationReport) -> _Finding:
     ratio = latency.float_us / latency.quantized_us
     note = (
         f"{duration(latency.quantized_us)} instead of {duration(latency.float_us)} a call, batch "
-        f"{latency.batch}, {latency.threads} thread, {latency.isa}"
+        f"{latency.batch}, {counted(latency.threads, 'thread')}, {latency.isa}"
     )
     if ratio >= 1:
         return _Finding("good", f"{ratio:.2f}x faster", note, f"{ratio:.1f}x faster")
@@ -166,9 +179,10 @@ def _noise(report: QuantizationReport, *, is_trained: bool) -> _Finding:
     figure = "none" if ratio is None else f"{ratio:.1f} dB SQNR"
     if agreement is None:
         level = "good" if ratio is None else _level(-ratio, -FAIR_DB, -BAD_DB)
-        return _Finding(level, figure, f"of the output, {parity.sample_count} samples")
+        return _Finding(level, figure, f"of the output, {counted(parity.sample_count, 'sample')}")
     level = _level(-agreement, -FAIR_AGREEMENT, -BAD_AGREEMENT)
-    note = f"same class as in float for {percent(agreement, 2)} of {parity.sample_count} samples"
+    samples = counted(parity.sample_count, "sample")
+    note = f"same class as in float for {percent(agreement, 2)} of {samples}"
     words = "" if report.float_accuracy is not None else f"same class for {percent(agreement, 2)}"
     return _Finding(level, figure, note, words)
 

@@ -41,6 +41,15 @@ def test_equal_values_have_room_on_both_sides() -> None:
     assert (axis.low, axis.high) == (99.0, 101.0)
 
 
+def test_the_room_beside_equal_values_ends_where_no_value_can_be() -> None:
+    top, bottom = (
+        linear_axis([value, value], 0.0, 1.0, from_zero=False, within=(0.0, 100.0))
+        for value in (100.0, 0.0)
+    )
+    assert (top.low, top.high) == (99.0, 100.0)
+    assert (bottom.low, bottom.high) == (0.0, 1.0)
+
+
 def test_nothing_finite_still_has_an_axis() -> None:
     axis = linear_axis([float("nan"), float("inf")], 0.0, 1.0, from_zero=True)
     assert (axis.low, axis.high) == (0.0, 1.0)
