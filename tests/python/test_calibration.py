@@ -117,6 +117,45 @@ def test_dead_and_constant_channels_are_named(import_model: ImportModel) -> None
     assert "are dead in all samples (0, 1, 2, 4, 5, 6, 7, 8 and 3 more)" in dead
 
 
+def _scaled(scales: list[float], *, is_relu: bool) -> nn.Module:
+    """A layer whose channels are inputs times scales."""
+    linear = nn.Linear(2, len(scales), bias=False)
+    with torch.no_grad():
+        linear.weight.zero_()
+        linear.weight[:, 0] = torch.tensor(scales)
+    return nn.Sequential(linear, nn.ReLU()) if is_relu else nn.Sequential(linear)
+
+
+@pytest.mark.parametrize(
+    ("scales", "is_relu", "told"),
+    [
+        # The range of a signed tensor is twice the reach of its largest channel.
+        ([1.0] * 15 + [1 / 33], False, "1 of 16 channels of 0 ("),
+        ([1.0] * 15 + [1 / 31], False, None),
+        ([1.0] * 12 + [1 / 65] * 4, True, "4 of 16 channels of 0 ("),
+        ([1.0] * 12 + [1 / 63] * 4, True, None),
+        ([1.0] * 13 + [1e-3] * 3, True, None),  # as many may be nearly dead
+        ([1.0] * 3 + [0.0] * 12 + [1e-3], True, "1 of 16 channels of 0 ("),  # a quarter is alive
+    ],
+)
+def test_channels_that_one_scale_is_too_coarse_for_are_counted(
+    import_model: ImportModel, scales: list[float], is_relu: bool, told: str | None
+) -> None:
+    half = np.random.default_rng(0).uniform(-1, 1, (20, 2)).astype(np.float32)
+    half[0], half[1] = 1, -1
+    batches = [{"input": half}, {"input": half[::-1].copy()}]
+    model = import_model(_scaled(scales, is_relu=is_relu), (2,))
+    found = [text for text in calibrate(model, batches).warnings if "coarse" in text]
+    assert len(found) == (told is not None)
+    if told is not None:
+        first = next(index for index, scale in enumerate(scales) if 0 < scale < 1)
+        assert found[0].startswith(told)
+        assert "less than 1/64 of the range" in found[0]
+        assert f"coarse for them ({first}" in found[0]
+        assert "--equalize" in found[0]
+        assert "--override NAME=float" in found[0]
+
+
 def test_every_method_finds_a_range_within_what_was_seen(doubled: FloatModel) -> None:
     samples = np.random.default_rng(0).standard_t(3, size=(4000, 2)).astype(np.float32)
     batches = [{"x": part} for part in np.split(samples, 4)]
