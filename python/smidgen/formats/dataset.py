@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, NoReturn, cast
+from typing import Any, Literal, NoReturn, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -337,14 +337,27 @@ def _check_finite(name: str, array: Array) -> None:
     count = PART_BYTES // array.itemsize
     for start in range(0, flat.size, count):
         part = flat[start : start + count]
-        if not (np.abs(part) <= bound).all():
-            raise InvalidDatasetError(
-                f"The array {name!r} has NaN or infinite elements, or ones beyond the range of "
-                "float32. Remove these samples.",
-                reason="DATASET_NOT_FINITE",
-                array=name,
-            )
+        is_within = np.abs(part) <= bound
+        if not is_within.all():
+            # `flat` is in the order of memory, which is that of columns in some arrays.
+            is_by_columns = array.flags.f_contiguous and not array.flags.c_contiguous
+            order: Literal["C", "F"] = "F" if is_by_columns else "C"
+            first = start + int(is_within.argmin())
+            raise _not_finite(name, array, np.unravel_index(first, array.shape, order=order))
         drop_pages(part)
+
+
+def _not_finite(name: str, array: Array, place: tuple[np.intp, ...]) -> InvalidDatasetError:
+    sample, *index = map(int, place or (0,))  # a single number is refused as well
+    within = f" at {index}" if index else ""
+    return InvalidDatasetError(
+        f"The array {name!r} has {array[place]} in sample {sample}{within}, expected finite values "
+        "within the range of float32. Remove the samples with others.",
+        reason="DATASET_NOT_FINITE",
+        array=name,
+        sample=sample,
+        index=str(index),
+    )
 
 
 def _sample_count(arrays: Mapping[str, Array]) -> int:

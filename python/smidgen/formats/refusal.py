@@ -36,5 +36,16 @@ def refuse_not_finite(
         InvalidModelError: With the reason.
     """
     for name in sorted(used):
-        if not np.isfinite(weights[name]).all():
-            raise refusal(reason, f"the weight {name[:80]!r} has NaN or infinite elements.")
+        array = weights[name]
+        is_finite = np.isfinite(array)
+        if not is_finite.all():
+            index = [int(place) for place in np.unravel_index(is_finite.argmin(), array.shape)]
+            others = is_finite.size - np.count_nonzero(is_finite) - 1
+            raise refusal(
+                reason,
+                f"the weight {name[:80]!r} of shape {list(array.shape)} has {array[tuple(index)]} "
+                f"at {index}{f' and {others} more such elements' if others else ''}, expected "
+                "finite ones. Train or export the model anew.",
+                weight=name[:80],
+                index=str(index),
+            )

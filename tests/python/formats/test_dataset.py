@@ -155,6 +155,24 @@ def test_values_must_be_finite(tmp_path: Path, bad: float) -> None:
     with pytest.raises(InvalidDatasetError) as refusal:
         _safetensors(tmp_path, inputs=images)
     assert refusal.value.reason == "DATASET_NOT_FINITE"
+    assert f"'inputs' has {bad} in sample 4 at [2, 3, 1]," in refusal.value.message
+    assert refusal.value.metadata == {"array": "inputs", "sample": "4", "index": "[2, 3, 1]"}
+
+
+def test_values_that_are_not_finite_are_found_behind_the_first_part_and_in_columns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("smidgen.formats.dataset.PART_BYTES", 64)
+    values = np.zeros((9, 7), np.float32)
+    values[5, 6] = values[8, 0] = np.inf
+    for array, sample, index in ((values, 5, 6), (np.asfortranarray(values), 8, 0)):
+        path = tmp_path / "columns.npy"
+        np.save(path, array)
+        with pytest.raises(InvalidDatasetError, match=rf"inf in sample {sample} at \[{index}\]"):
+            read_dataset(path)
+    np.save(path, np.float32(np.nan))
+    with pytest.raises(InvalidDatasetError, match="nan in sample 0,"):
+        read_dataset(path)
 
 
 def test_bad_data_sets_are_refused(tmp_path: Path) -> None:

@@ -201,6 +201,35 @@ def test_an_argument_that_fits_no_schema_is_refused_with_its_line(
     assert caught.value.metadata["source"] == f"test_provenance.py:{call} in forward"
 
 
+@pytest.mark.parametrize("key", ["target", "outputs", "inputs"])
+def test_a_node_that_fits_no_schema_is_refused_with_its_line(
+    key: str, file: Pt2File, tmp_path: Path
+) -> None:
+    def damage(document: dict) -> None:  # type: ignore[type-arg]
+        document["graph_module"]["graph"]["nodes"][0][key] = 7
+
+    with pytest.raises(InvalidModelError) as caught:
+        read_pt2(file.edited(damage).write(tmp_path / "m.pt2"))
+    assert caught.value.reason == "PT2_BAD_SCHEMA"
+    source = f"test_provenance.py:{line_of('return self.parts(x)')} in forward"
+    assert caught.value.metadata["source"] == source
+    assert f"at graph_module.graph.nodes.0.{key}: found int" in caught.value.message
+    assert caught.value.message.endswith(f"It comes from {source}.")
+
+
+@pytest.mark.parametrize("metadata", [None, 3, {}, {"stack_trace": 1}, {"stack_trace": "x"}])
+def test_what_fits_no_schema_and_has_no_line_is_refused_without_one(
+    metadata: object, file: Pt2File, tmp_path: Path
+) -> None:
+    def damage(document: dict) -> None:  # type: ignore[type-arg]
+        document["graph_module"]["graph"]["nodes"][0].update(target=7, metadata=metadata)
+
+    with pytest.raises(InvalidModelError) as caught:
+        read_pt2(file.edited(damage).write(tmp_path / "m.pt2"))
+    assert caught.value.reason == "PT2_BAD_SCHEMA"
+    assert "source" not in caught.value.metadata
+
+
 class WritesThroughView(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         z = x * 2

@@ -26,6 +26,7 @@ from smidgen.formats.pt2.decoding import (
     union,
 )
 from smidgen.formats.pt2.decoding import record as strict_record
+from smidgen.formats.pt2.provenance import located, source_line
 from smidgen.formats.pt2.reasons import Pt2Reason
 from smidgen.formats.refusal import refusal
 from smidgen.formats.strict_json import JsonValue
@@ -69,7 +70,19 @@ def _decode(decoder: Decoder[T], document: JsonValue, label: str) -> T:
         return decoder(document)
     except Mismatch as mismatch:
         found = f"{label} does not follow the schema of torch.export at {mismatch.describe()}."
-        raise refusal(Pt2Reason.BAD_SCHEMA, found) from None
+        source = _source_of(document, mismatch.keys[::-1])
+        raise located(refusal(Pt2Reason.BAD_SCHEMA, found), source) from None
+
+
+def _source_of(document: JsonValue, path: list[str]) -> str:
+    """Returns the line of the node that a path leads into; empty if it leads to none."""
+    *graph, index = [*path, "", "", "", ""][:4]
+    if graph != ["graph_module", "graph", "nodes"] or not index:
+        return ""
+    nodes = _member(_member(_member(document, "graph_module"), "graph"), "nodes")
+    node = nodes[int(index)] if isinstance(nodes, list) else None
+    trace = _member(_member(node, "metadata"), "stack_trace")
+    return source_line({"stack_trace": trace}) if isinstance(trace, str) else ""
 
 
 def _check_version(document: JsonValue) -> int:
