@@ -16,12 +16,12 @@ from dataclasses import asdict, dataclass, replace
 
 import torch
 
-from smidgen.errors import TrainingError
 from smidgen.progress import Stage, Stopped, TrainingProgress
 from smidgen.qat.average import WeightAverage
 from smidgen.qat.checkpoint import Snapshot
 from smidgen.qat.curve import CurveRecorder, EvaluationPoint, StepFigures
 from smidgen.qat.data import Batch, shuffled_batches
+from smidgen.qat.divergence import diverged_error
 from smidgen.qat.evaluation import Evaluation, evaluate
 from smidgen.qat.features import with_outputs
 from smidgen.qat.keeper import Keeper
@@ -240,22 +240,18 @@ class Trainer:
         self._optimizer.zero_grad()
         loss.backward()
         norm = clip_gradients(self._parameters, task.config.optimizer.gradient_clip)
-        self._check_finite(float(loss.detach()), norm)
+        self._check_finite(batch, float(loss.detach()), norm)
         self._optimizer.step()
         return float(of_task.detach()), float(of_quantization.detach()), float(of_features.detach())
 
-    def _check_finite(self, loss: float, norm: float) -> None:
+    def _check_finite(self, batch: Batch, loss: float, norm: float) -> None:
         """Refuses a loss or a norm that is not finite.
 
         The norm too: fake quantization turns a NaN into a number before it reaches the loss.
         """
         if not (math.isfinite(loss) and math.isfinite(norm)):
             step = self.position.step + 1
-            raise TrainingError(
-                f"the loss is {loss} and the gradient's norm {norm} at step {step}, expected "
-                "finite values; lower the learning rate",
-                step=step,
-            )
+            raise diverged_error(self._graph, batch.inputs, loss=loss, norm=norm, step=step)
 
     def _end_epoch(self) -> None:
         """Evaluates, keeps what is best, and moves on to the next epoch or stage."""

@@ -380,9 +380,41 @@ def test_divergence_is_an_error(
     model: FloatModel, profile: CalibrationProfile, dataset: Dataset
 ) -> None:
     huge = Dataset({"x": dataset.arrays["x"], "labels": np.full((120, 3), 1e38, np.float32)}, 120)
-    with pytest.raises(TrainingError, match="lower the learning rate") as caught:
+    with pytest.raises(TrainingError, match="rescale data and labels") as caught:
         train_qat(model, profile, huge, QATConfig(task_loss=TaskLoss.MSE))
     assert caught.value.reason == "TRAINING_DIVERGED"
+    assert caught.value.metadata == {"step": "1"}
+
+
+class _Loud(nn.Module):
+    """A net whose activations have no squares in float32."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Linear(4, 4)
+        self.last = nn.Linear(4, CLASSES)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y: torch.Tensor = self.last(self.first(x) * 1e30 + x)
+        return y
+
+
+def test_divergence_of_large_activations_advises_to_rescale(import_model: ImportModel) -> None:
+    torch.manual_seed(0)
+    model = import_model(_Loud(), (4,))
+    generator = np.random.default_rng(0)
+    inputs = generator.normal(size=(64, 4)).astype(np.float32)
+    dataset = Dataset({"x": inputs, "labels": generator.integers(0, CLASSES, 64)}, 64)
+    profile = calibrate(model, dataset.batches(model.exported.inputs, 32))
+    with pytest.raises(TrainingError, match=r"at step 1, for activation v\d+ \(") as caught:
+        train_qat(model, profile, dataset, replace(CONFIG, evaluation_fraction=0.0))
+    assert caught.value.reason == "TRAINING_DIVERGED"
+    assert "in forward) reaches " in caught.value.message
+    assert caught.value.message.endswith(
+        "squares leave float32 at 1.845e+19; rescale the data or the model's weights so that its "
+        "values are nearer to 1"
+    )
+    assert caught.value.metadata["step"] == "1"
 
 
 def test_data_and_profile_must_fit(
