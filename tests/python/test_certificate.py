@@ -191,6 +191,34 @@ def test_a_wrong_simulation_shows(
     assert parity.fake_quantized.worst_layer == linear
 
 
+class _DeadChannel(nn.Module):
+    """A layer whose weights are large where its input is 0, so that its biases are rounded far."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(2, 4, 3, padding=1)
+        self.second = nn.Conv2d(4, 4, 1)
+        with torch.no_grad():
+            self.first.weight[0], self.first.bias[0] = 0.0, -1.0  # type: ignore[index]
+            self.second.weight[:, 0] = 2000.0
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y: torch.Tensor = self.second(torch.relu(self.first(x)))
+        return y
+
+
+def test_rounded_biases_are_simulated(import_model: ImportModel) -> None:
+    torch.manual_seed(0)
+    model = import_model(_DeadChannel(), (2, 6, 6))
+    samples = np.random.default_rng(0).normal(size=(40, 2, 6, 6)).astype(np.float32)
+    profile = calibrate(model, [{"x": samples[:20]}, {"x": samples[20:]}])
+    parity = convert(model, profile, evaluation=Dataset({"x": samples}, 40)).report.parity
+    assert parity is not None
+    assert parity.fake_quantized is not None
+    assert parity.fake_quantized.layers.max_lsb <= 1
+    assert parity.fake_quantized.free_running.max_lsb <= 1
+
+
 def test_fewer_samples_of_larger_programs(monkeypatch: pytest.MonkeyPatch) -> None:
     program = every_step_program()
     assert compared_count(program) == 64

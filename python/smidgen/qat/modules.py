@@ -21,7 +21,7 @@ from smidgen.qat.weight_grid import FakeQuantizeWeight
 
 
 class QATConv2d(nn.Module):
-    """A convolution with fake-quantized weights."""
+    """A convolution with fake-quantized weights and bias."""
 
     def __init__(self, conv: nn.Conv2d, precision: LayerPrecision = INT8) -> None:
         super().__init__()
@@ -30,8 +30,7 @@ class QATConv2d(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Maps [N, C, H, W] to [N, O, OH, OW]."""
-        layer = self.layer
-        return convolve(layer, x, self.on_grid(layer.weight, layer.bias), layer.bias)
+        return convolve(self.layer, x, *self.on_grid.with_bias(self.layer.weight, self.layer.bias))
 
     def folded(self) -> Layer:
         """Returns the plain layer that conversion quantizes."""
@@ -39,7 +38,7 @@ class QATConv2d(nn.Module):
 
 
 class QATConvTranspose2d(nn.Module):
-    """A transposed convolution with fake-quantized weights."""
+    """A transposed convolution with fake-quantized weights and bias."""
 
     def __init__(self, conv: nn.ConvTranspose2d, precision: LayerPrecision = INT8) -> None:
         super().__init__()
@@ -49,10 +48,11 @@ class QATConvTranspose2d(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Maps [N, C, H, W] to [N, O, OH, OW]."""
         layer = self.layer
-        weight = like_layer(layer, self.on_grid(by_output(layer), layer.bias))
+        rounded, bias = self.on_grid.with_bias(by_output(layer), layer.bias)
+        weight = like_layer(layer, rounded)
         stride, padding, extra = layer.stride, pair(layer.padding), layer.output_padding
         return functional.conv_transpose2d(
-            x, weight, layer.bias, stride, padding, extra, layer.groups, layer.dilation
+            x, weight, bias, stride, padding, extra, layer.groups, layer.dilation
         )
 
     def folded(self) -> Layer:
@@ -61,7 +61,7 @@ class QATConvTranspose2d(nn.Module):
 
 
 class QATLinear(nn.Module):
-    """A linear layer with fake-quantized weights."""
+    """A linear layer with fake-quantized weights and bias."""
 
     def __init__(self, linear: nn.Linear, precision: LayerPrecision = INT8) -> None:
         super().__init__()
@@ -70,8 +70,7 @@ class QATLinear(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Maps [N, I] to [N, O]."""
-        layer = self.layer
-        return functional.linear(x, self.on_grid(layer.weight, layer.bias), layer.bias)
+        return functional.linear(x, *self.on_grid.with_bias(self.layer.weight, self.layer.bias))
 
     def folded(self) -> Layer:
         """Returns the plain layer that conversion quantizes."""
@@ -84,7 +83,8 @@ class QATConvBatchNorm2d(nn.Module):
     The weights are scaled by gamma / sigma of the running statistics before they are quantized, as
     in the converted program. In train mode the rounded weights are divided by the same factor, and
     the convolution's output is normalized by the statistics of the batch; in eval mode the layer
-    computes exactly the folded convolution, and can be trained like that too.
+    computes exactly the folded convolution, and can be trained like that too. Its bias is rounded
+    then; that of a train-mode output is not, as it follows from the statistics of each batch.
     Source: Krishnamoorthi 2018, "Quantizing deep convolutional networks", section 3.2.2. There the
     output is divided, which is the same but for rounding and costs two passes over it.
     """
@@ -100,7 +100,7 @@ class QATConvBatchNorm2d(nn.Module):
         layer = self.layer
         if not self.training:
             weight, bias = fold_statistics(layer.weight, layer.bias, self.batch_norm)
-            return convolve(layer, x, self.on_grid(weight, bias), bias)
+            return convolve(layer, x, *self.on_grid.with_bias(weight, bias))
         factor = statistics_factor(self.batch_norm)
         bias = statistics_bias(layer.bias, self.batch_norm, factor)
         # A channel with gamma 0 is constant: its weights are 0, whatever they are divided by.

@@ -20,6 +20,7 @@ from smidgen.passes.operators import UNBOUNDED, clamp
 from smidgen.qparams import LARGEST_SCALE, SMALLEST_SCALE, UINT8_MAX, WEIGHT_QMAX, QParams
 
 BITS_OF_BYTE = 8
+INT32_MAX = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +88,31 @@ def round_weight(
         least_scales: [O] float64; scales that are smaller are widened to these, as far as scales
             go. Few layers have such, and those go through torch.
     """
+    return round_weight_with_scales(weight, factor, least_scales)[0]
+
+
+def round_weight_with_scales(
+    weight: torch.Tensor,
+    factor: torch.Tensor | None = None,
+    least_scales: torch.Tensor | None = None,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Returns what round_weight does, and the scales: [O] float32, constant to the gradient."""
     factor = None if factor is None else factor.detach()
     if not _is_for_kernels(weight) or weight.numel() == 0:
         return _round_weight_by_torch(weight, factor, least_scales)
     rounded, scales = _RoundWeight.apply(weight, factor)  # type: ignore[no-untyped-call]  # torch has no type for it
     if least_scales is not None and bool((scales.double() < least_scales).any()):
         return _round_weight_by_torch(weight, factor, least_scales)
-    own: torch.Tensor = rounded
-    return own
+    return rounded, scales
+
+
+def round_bias(bias: torch.Tensor, input_scale: float, weight_scales: torch.Tensor) -> torch.Tensor:
+    """Rounds a bias to the integers of functional.quantize_bias; the gradient passes through.
+
+    Shapes: bias [O], weight_scales [O] float32. Returns [O].
+    """
+    rounded: torch.Tensor = _RoundBias.apply(bias, input_scale, weight_scales)  # type: ignore[no-untyped-call]  # torch has no type for it
+    return rounded
 
 
 def weight_scales(weight: torch.Tensor) -> torch.Tensor:
@@ -193,6 +211,24 @@ class _RoundWeight(torch.autograd.Function):
         return out, None
 
 
+class _RoundBias(torch.autograd.Function):
+    """round_bias: every bias keeps its gradient, as weight scales leave room for all of them."""
+
+    @staticmethod
+    def forward(
+        _ctx: Any, bias: torch.Tensor, input_scale: float, weight_scales: torch.Tensor
+    ) -> torch.Tensor:
+        """Rounds half to even, in float64 as conversion does."""
+        scales = weight_scales.double().mul_(input_scale)
+        integers = (bias.double() / scales).round_().clamp_(-INT32_MAX, INT32_MAX)
+        return integers.mul_(scales).to(bias.dtype)
+
+    @staticmethod
+    def backward(_ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None, None]:
+        """Passes the gradient through."""
+        return gradient, None, None
+
+
 class _RoundByTorch(torch.autograd.Function):
     """clamp(round(x * factor / scale), low, high) * scale / factor; only x has a gradient."""
 
@@ -233,7 +269,7 @@ def _round_by_torch(
 
 def _round_weight_by_torch(
     weight: torch.Tensor, factor: torch.Tensor | None, least_scales: torch.Tensor | None
-) -> torch.Tensor:
+) -> tuple[torch.Tensor, torch.Tensor]:
     by_channel = (-1, *([1] * (weight.dim() - 1)))
     if factor is not None:
         factor = factor.reshape(by_channel)
@@ -242,7 +278,8 @@ def _round_weight_by_torch(
         widened = torch.maximum(scales.double(), least_scales)
         scales = widened.clamp(max=LARGEST_SCALE).float()
     limit = float(WEIGHT_QMAX)
-    return _round_by_torch(weight, scales.reshape(by_channel), (-limit, limit), factor)
+    limits = (-limit, limit)
+    return _round_by_torch(weight, scales.reshape(by_channel), limits, factor), scales
 
 
 @functools.cache
