@@ -11,7 +11,7 @@ SOURCES := $(shell find csrc -type f 2>/dev/null) CMakeLists.txt pyproject.toml
 INSTALLED := $(VENV)/.dependencies $(VENV)/.installed $(VENV)/.triton $(VENV)/.protobuf7
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-python test-native check covered lint sanitize sanitize-address sanitize-thread soak bench coverage-models fuzz fuzz-corpus proto reference format clean
+.PHONY: help setup setup-checks demo test test-python test-native check covered lint sanitize sanitize-address sanitize-thread soak bench coverage-models fuzz fuzz-corpus proto reference format clean
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -89,7 +89,11 @@ lint: $(INSTALLED)
 
 REACH := build/reach
 CHECKS := test-native covered lint fuzz sanitize demo
-check: setup $(VENV)/.fuzz ## Run all that CI runs: lint, types, fuzzing, sanitizers, all tests with coverage, the demo
+# Together, so that the checks do not wait for a last package.
+setup-checks:
+	@$(MAKE) --no-print-directory --jobs $(LANES) $(INSTALLED) $(VENV)/.fuzz
+
+check: setup-checks ## Run all that CI runs: lint, types, fuzzing, sanitizers, all tests with coverage, the demo
 	$(MAKE) --jobs $(LANES) --output-sync=target $(CHECKS)
 
 # After the native tests, as one of these tests builds a wheel from the same objects.
