@@ -139,12 +139,17 @@ def claim(tx: sqlite3.Connection, *, now: int) -> JobRecord | None:
     does not keep others from theirs.
     """
     row = tx.execute(
-        "SELECT id, progress FROM jobs WHERE state = 'queued' ORDER BY"
-        " (SELECT COALESCE(MAX(earlier.start_time), 0) FROM jobs AS earlier"
-        " WHERE earlier.tenant = jobs.tenant), sequence LIMIT 1"
+        "SELECT id, tenant, progress FROM jobs WHERE state = 'queued' ORDER BY"
+        " (SELECT COALESCE(MAX(last), 0) FROM job_turns WHERE job_turns.tenant = jobs.tenant),"
+        " sequence LIMIT 1"
     ).fetchone()
     if row is None:
         return None
+    tx.execute(
+        "INSERT INTO job_turns SELECT ?, COALESCE(MAX(last), 0) + 1 FROM job_turns WHERE 1"
+        " ON CONFLICT (tenant) DO UPDATE SET last = excluded.last",
+        (row["tenant"],),
+    )
     tx.execute(
         "UPDATE jobs SET start_time = ?, start_progress = progress, attempt = attempt + 1,"
         " tries = tries + 1 WHERE id = ?",

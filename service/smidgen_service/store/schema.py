@@ -399,6 +399,19 @@ _DATASET_FILES = (
     "INSERT INTO dataset_files SELECT tenant, id, 0, sha256, size_bytes FROM datasets",
 )
 
+# When the jobs of a tenant last had their turn, in turns of all of them. Times of jobs do not say:
+# a tenant can delete its jobs, and the clock can be put back.
+_TURNS = (
+    """
+    CREATE TABLE job_turns (
+        tenant TEXT PRIMARY KEY,
+        last INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID
+    """,
+    "INSERT INTO job_turns SELECT tenant, ROW_NUMBER() OVER (ORDER BY MAX(start_time)) FROM jobs"
+    " WHERE start_time IS NOT NULL GROUP BY tenant",
+)
+
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     _FIRST,
     _CALIBRATION_STATISTICS,
@@ -417,4 +430,5 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     _TENANTS,
     _ALIASES,
     _DATASET_FILES,
+    _TURNS,
 )

@@ -257,6 +257,56 @@ def test_tenants_take_turns(connection: sqlite3.Connection) -> None:
     assert all(job_id[0] == tenant for job_id, tenant in order)
 
 
+def test_a_tenant_that_deletes_its_jobs_waits_for_its_turn(connection: sqlite3.Connection) -> None:
+    for tenant, ids in (("a", ("a1", "a2", "a3")), ("b", ("b1",)), ("c", ("c1",))):
+        with acting_for(tenant):
+            for job_id in ids:
+                jobs.insert(connection, job(job_id))
+    assert run_to_end(connection, now=1) == "a1"
+    with acting_for("a"):
+        jobs.delete(connection, "a1")
+    order = [run_to_end(connection, now=now) for now in range(2, 6)]
+    assert order == ["b1", "c1", "a2", "a3"]
+
+
+def test_a_clock_that_is_put_back_keeps_nobody_from_a_turn(connection: sqlite3.Connection) -> None:
+    for tenant, ids in (("a", ("a1", "a2")), ("b", ("b1", "b2"))):
+        with acting_for(tenant):
+            for job_id in ids:
+                jobs.insert(connection, job(job_id))
+    order = [run_to_end(connection, now=now) for now in (9_000_000_000, 1, 2, 3)]
+    assert order == ["a1", "b1", "a2", "b2"]
+
+
+def test_turns_of_an_old_file_go_on(tmp_path: Path) -> None:
+    connection = sqlite3.connect(tmp_path / "old.db", isolation_level=None)
+    for statements in MIGRATIONS[:-1]:
+        for statement in statements:
+            connection.execute(statement)
+    connection.execute(f"PRAGMA user_version = {len(MIGRATIONS) - 1}")
+    for tenant, start_time in (("a", 5), ("a", 20), ("b", 10), ("c", None)):
+        connection.execute(
+            "INSERT INTO jobs (tenant, id, kind, state, progress, model_id, calibration_id,"
+            " last_sequence, create_time, start_time) VALUES (?, ?, 'convert', 'succeeded', 1,"
+            " 'm', 'c', 0, 0, ?)",
+            (tenant, f"{tenant}-{start_time}", start_time),
+        )
+    connection.row_factory = sqlite3.Row
+    migrate(connection)
+    for tenant in ("a", "b", "c"):
+        with acting_for(tenant):
+            jobs.insert(connection, job(f"{tenant}1"))
+    assert [run_to_end(connection, now=now) for now in range(3)] == ["c1", "b1", "a1"]
+    connection.close()
+
+
+def run_to_end(tx: sqlite3.Connection, *, now: int) -> str:
+    claimed = jobs.claim(tx, now=now)
+    assert claimed is not None
+    jobs.cancel(tx, claimed.id, now=now)
+    return claimed.id
+
+
 def test_interrupted_jobs_of_all_tenants_are_ended(connection: sqlite3.Connection) -> None:
     for tenant in ("a", "b"):
         with acting_for(tenant):
@@ -315,7 +365,8 @@ ACROSS_TENANTS = {
     "uploads.py": {"expired", "forget_expired"},
 }
 TABLES = (
-    "aliases|alias_moves|models|versions|datasets|dataset_files|calibrations|jobs|requests|uploads"
+    "aliases|alias_moves|models|versions|datasets|dataset_files|calibrations|jobs|job_turns|requests"
+    "|uploads"
 )
 
 
