@@ -20,7 +20,7 @@ class TenantLimits:
     """The most that a tenant may have; None stands for no limit.
 
     Attributes:
-        stored_bytes: Of models, datasets, calibrations, versions and results.
+        stored_bytes: Of models, datasets, calibrations, versions, results and checkpoints.
         jobs: Queued and running together.
         inferences: In progress, those that wait for their turn among them.
         worker_calls: Of Calibrate and validate_only in progress, waiting ones among them.
@@ -46,10 +46,16 @@ class Quotas:
 
     Args:
         limits_of: Returns the limits of a tenant, which may change at any time.
+        checkpoint_bytes: Returns the size of a job's checkpoint; None where no jobs are run.
     """
 
-    def __init__(self, limits_of: Callable[[str], TenantLimits]) -> None:
+    def __init__(
+        self,
+        limits_of: Callable[[str], TenantLimits],
+        checkpoint_bytes: Callable[[str], int] | None = None,
+    ) -> None:
         self._limits_of = limits_of
+        self._checkpoint_bytes = checkpoint_bytes
         self._receiving: Counter[tuple[str, str, int]] = Counter()
         self._inferences: Counter[str] = Counter()
         self._worker_calls: Counter[str] = Counter()
@@ -71,12 +77,15 @@ class Quotas:
             if not self._receiving[entry]:
                 del self._receiving[entry]
 
-    def check_bytes(self, tx: sqlite3.Connection, more_bytes: int = 0) -> None:
+    def check_bytes(
+        self, tx: sqlite3.Connection, more_bytes: int = 0, *, resumed: str | None = None
+    ) -> None:
         """Refuses what the tenant has no room for.
 
         Args:
             tx: The transaction.
             more_bytes: What is to be stored beside the uploads that are being received.
+            resumed: Id of a job whose checkpoint does not count, as it is what goes on.
 
         Raises:
             QuotaExceededError: with it the tenant would have more than it may.
@@ -87,7 +96,7 @@ class Quotas:
         tenant = current_tenant()
         promised = usage.promised_bytes(tx)
         promised |= {entry[1]: entry[2] for entry in self._receiving if entry[0] == tenant}
-        stored, uploading = usage.stored_bytes(tx), sum(promised.values())
+        stored, uploading = self._stored_bytes(tx, resumed), sum(promised.values())
         if stored + uploading + more_bytes > most:
             raise QuotaExceededError(
                 f"the tenant may store {most} bytes; it has {stored}, and uploads that have begun "
@@ -99,8 +108,19 @@ class Quotas:
                 uploading=uploading,
             )
 
-    def check_jobs(self, tx: sqlite3.Connection) -> None:
+    def _stored_bytes(self, tx: sqlite3.Connection, resumed: str | None) -> int:
+        size_of = self._checkpoint_bytes
+        if size_of is None:
+            return usage.stored_bytes(tx)
+        unfinished = usage.unfinished_jobs(tx) - {resumed}
+        return usage.stored_bytes(tx) + sum(size_of(job_id) for job_id in unfinished)
+
+    def check_jobs(self, tx: sqlite3.Connection, *, resumed: str | None = None) -> None:
         """Refuses a job where there are as many as may be, or no room for what it makes.
+
+        Args:
+            tx: The transaction.
+            resumed: The id of the job, where it was begun before.
 
         Raises:
             QuotaExceededError: the tenant has to wait for its jobs, or to delete something.
@@ -116,7 +136,7 @@ class Quotas:
                 most=most,
                 active=active,
             )
-        self.check_bytes(tx, more_bytes=1)
+        self.check_bytes(tx, more_bytes=1, resumed=resumed)
 
     def inference(self) -> AbstractContextManager[None]:
         """Counts an inference for the time of a block.

@@ -9,11 +9,13 @@ import os
 import resource
 import signal
 import sqlite3
+from functools import partial
 from typing import Protocol
 
 from smidgen_service.application import Application
 from smidgen_service.data_dir import DataDir, DataDirIncompleteError, DataDirInUseError
 from smidgen_service.jobs.sandbox import layers
+from smidgen_service.jobs.work import checkpoint_bytes
 from smidgen_service.listening import Ports, PortTakenError, open_metrics
 from smidgen_service.logs import configure, log
 from smidgen_service.metrics import Metrics, MetricsEndpoint, package_version
@@ -108,7 +110,7 @@ class Server:
         self.security = SecurityFiles(settings, self._reloads)
         self._metrics = Metrics()
         self._reception = Reception(settings, self.security, self._metrics, shares_port=False)
-        quotas = Quotas(self.security.limits_of)
+        quotas = Quotas(self.security.limits_of, partial(checkpoint_bytes, data_dir.jobs))
         self._application = Application(settings, data_dir, self._metrics, quotas)
         registry = Registry()
         register(

@@ -8,6 +8,7 @@ import json
 import sqlite3
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import grpc
@@ -20,6 +21,7 @@ from smidgen.formats.dataset import DatasetFormat
 from smidgen.formats.model_file import ModelFormat
 from smidgen.v1 import dataset_service_pb2, model_service_pb2
 from smidgen_service.errors import QuotaExceededError
+from smidgen_service.jobs.work import CHECKPOINT_NAME, checkpoint_bytes
 from smidgen_service.quotas import Quotas, TenantLimits
 from smidgen_service.security import identity_file
 from smidgen_service.security.roles import Role
@@ -137,6 +139,32 @@ def test_jobs_count_while_they_are_queued_or_run(tx: sqlite3.Connection) -> None
                     held.check_jobs(tx)
         assert usage.active_jobs(tx) == 3
     with acting_for("b"):
+        held.check_jobs(tx)
+
+
+def test_checkpoints_of_interrupted_trainings_count(tx: sqlite3.Connection, tmp_path: Path) -> None:
+    limits = TenantLimits(stored_bytes=100)
+    held = Quotas(lambda _tenant: limits, partial(checkpoint_bytes, tmp_path))
+    for tenant, job_id, state in (
+        ("a", "one", JobState.INTERRUPTED),
+        ("a", "over", JobState.CANCELLED),
+        ("b", "two", JobState.INTERRUPTED),
+    ):
+        with acting_for(tenant):
+            jobs.insert(tx, JobRecord(job_id, JobKind.TRAIN_QAT, "m", "c", 0))
+            jobs.append(tx, job_id, JobEvent(state=state), now=0)
+        (tmp_path / job_id).mkdir()
+        (tmp_path / job_id / CHECKPOINT_NAME).write_bytes(bytes(60))
+    with acting_for("a"):
+        held.check_bytes(tx, more_bytes=40)
+        with pytest.raises(QuotaExceededError) as caught:
+            held.check_bytes(tx, more_bytes=41)
+        assert caught.value.metadata["stored"] == "60"
+        limits = TenantLimits(stored_bytes=60)
+        with pytest.raises(QuotaExceededError):
+            held.check_jobs(tx)
+        held.check_jobs(tx, resumed="one")  # what it has is what it goes on with
+        jobs.cancel(tx, "one", now=1)
         held.check_jobs(tx)
 
 

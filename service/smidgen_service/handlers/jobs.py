@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from functools import partial
 
 from smidgen_service.errors import InvalidArgumentError
 from smidgen_service.jobs.announcements import Announcements
@@ -51,7 +52,8 @@ class JobHandler:
 
     async def resume(self, job_id: str, key: RequestKey | None) -> JobRecord:
         """Lets an interrupted job go on."""
-        return await self._runner.resume(job_id, key, self._quotas.check_jobs)
+        check = partial(self._quotas.check_jobs, resumed=job_id)
+        return await self._runner.resume(job_id, key, check)
 
     async def delete(self, job_id: str, key: RequestKey | None) -> None:
         """Deletes a job that has ended."""

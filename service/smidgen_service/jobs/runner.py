@@ -86,7 +86,7 @@ class JobRunner:
     async def recover(self) -> None:
         """Ends the attempts that an earlier server left running, and clears their directories.
 
-        Checkpoints of jobs that can go on stay.
+        Checkpoints of jobs that can go on stay, and logs of these and of those that have failed.
         """
         now = self._clock()
         ended = await self._database.write(
@@ -95,10 +95,11 @@ class JobRunner:
         for job_id in ended:
             log("job_interrupted", job=job_id)
         states = await self._database.read(jobs.states)
+        logged = states.keys() | await self._database.read(jobs.failed)
         if self._root.exists():
             for scratch in self._root.iterdir():
                 can_go_on = scratch.name in states
-                self._clear(scratch, keep_log=scratch.name in ended, keep_checkpoint=can_go_on)
+                self._clear(scratch, keep_log=scratch.name in logged, keep_checkpoint=can_go_on)
         await self._refresh_gauges()
 
     def start(self) -> None:

@@ -43,6 +43,14 @@ _TRAINED = "trained.safetensors"
 _ARTIFACT = "model.smidgen"
 
 
+def checkpoint_bytes(root: Path, job_id: str) -> int:
+    """Returns the size of a job's checkpoint, 0 without one; `root` has the jobs' directories."""
+    try:
+        return (root / job_id / CHECKPOINT_NAME).stat().st_size
+    except OSError:
+        return 0
+
+
 @dataclass(frozen=True, slots=True)
 class JobInputs:
     """The rows that a job works with."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 from contextlib import ExitStack
+from functools import partial
 
 from grpc_health.v1 import health
 from prometheus_client import CollectorRegistry
 
 from smidgen_service.application import Answering, Application
 from smidgen_service.data_dir import DataDir
+from smidgen_service.jobs.work import checkpoint_bytes
 from smidgen_service.lifecycle import Lifecycle, Phase
 from smidgen_service.listening import Ports, open_metrics
 from smidgen_service.logs import log
@@ -50,7 +52,7 @@ class Control:
             settings,
             data_dir,
             self._metrics,
-            Quotas(self.security.limits_of),
+            Quotas(self.security.limits_of, partial(checkpoint_bytes, data_dir.jobs)),
             Answering(FleetKeeper(self._fleet), FleetCounts(self._fleet, self._numbers).counted),
         )
         self._private = self._make_private_server()

@@ -332,6 +332,11 @@ def states(tx: sqlite3.Connection) -> dict[str, JobState]:
     return {row["id"]: JobState(row["state"]) for row in rows}
 
 
+def failed(tx: sqlite3.Connection) -> set[str]:
+    """Returns the ids of all tenants' jobs that have failed."""
+    return {row["id"] for row in tx.execute("SELECT id FROM jobs WHERE state = 'failed'")}
+
+
 def active_user_of_model(tx: sqlite3.Connection, model_id: str) -> str | None:
     """Returns the id of a job that has not ended and uses the model."""
     return _active(tx, "model_id = :id", model_id)

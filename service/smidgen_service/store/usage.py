@@ -40,6 +40,16 @@ def promised_bytes(tx: sqlite3.Connection) -> dict[str, int]:
     return {row[0]: row[1] for row in rows}
 
 
+def unfinished_jobs(tx: sqlite3.Connection) -> set[str]:
+    """Returns the ids of the tenant's jobs that may have a checkpoint."""
+    rows = tx.execute(
+        "SELECT id FROM jobs WHERE tenant = ?"
+        " AND state IN ('queued', 'running', 'cancelling', 'interrupted')",
+        (current_tenant(),),
+    )
+    return {row[0] for row in rows}
+
+
 def active_jobs(tx: sqlite3.Connection) -> int:
     """Returns how many jobs of the tenant are queued or running."""
     row = tx.execute(

@@ -358,6 +358,7 @@ ACROSS_TENANTS = {
         "requeue",
         "lose_active",
         "states",
+        "failed",
         "counts",
     },
     "models.py": set(),
