@@ -36,6 +36,22 @@ def test_adopted_file_is_found_by_its_digest(blobs: BlobStore, tmp_path: Path) -
     assert blobs.digests() == {sha256}
 
 
+def test_a_file_that_is_stored_again_stays_the_one_that_workers_may_read(
+    blobs: BlobStore, tmp_path: Path
+) -> None:
+    sha256 = put(blobs, tmp_path, b"content")
+    path = blobs.path(sha256)
+    earlier = path.stat().st_ino
+    put(blobs, tmp_path, b"content")
+    assert path.stat().st_ino == earlier
+    path.chmod(0o644)
+    path.write_bytes(b"Content")
+    with path.open("rb"):  # so that its number is not used again
+        put(blobs, tmp_path, b"content")
+        assert path.stat().st_ino != earlier
+    assert blobs.verify(sha256).read_bytes() == b"content"
+
+
 def test_damaged_file_is_data_loss(blobs: BlobStore, tmp_path: Path) -> None:
     sha256 = put(blobs, tmp_path, b"content")
     path = blobs.path(sha256)
