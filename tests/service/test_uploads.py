@@ -34,10 +34,10 @@ INVALID = grpc.StatusCode.INVALID_ARGUMENT
 
 
 def test_upload_returns_and_stores_the_model(server: RunningServer, model_file: bytes) -> None:
-    model = server.upload_model("stored", model_file, display_name="A small net")
+    model = server.upload_model("stored", model_file, display_name="Ein «kleines» نتِ‌ 💣")
 
     assert model.name == "models/stored"
-    assert model.display_name == "A small net"
+    assert model.display_name == "Ein «kleines» نتِ‌ 💣"
     assert model.sha256 == sha256(model_file)
     assert model.size_bytes == len(model_file)
     assert [(spec.name, list(spec.shape)) for spec in model.inputs] == [("image", [-1, 1, 8, 8])]
@@ -78,6 +78,8 @@ def refused_headers() -> Iterator[Any]:
     yield "empty", {"total_bytes": 0}, INVALID, "INVALID_TOTAL_BYTES"
     yield "uuid", {"request_id": "not-a-uuid"}, INVALID, "INVALID_REQUEST_ID"
     yield "name", {"display_name": "x" * 129}, INVALID, "INVALID_DISPLAY_NAME"
+    for kind, name in (("escape", "\x1b[31mred"), ("line", "a\nb"), ("turned", "a\u202eb")):
+        yield kind, {"display_name": name}, INVALID, "INVALID_DISPLAY_NAME"
     too_large = grpc.StatusCode.RESOURCE_EXHAUSTED
     yield "size", {"total_bytes": 1 << 40}, too_large, "UPLOAD_TOO_LARGE"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -31,6 +32,8 @@ from smidgen_service.store.tenancy import current_tenant, metric_label
 from smidgen_service.threads import Threads
 
 _MOST_DISPLAY_NAME = 128
+# What terminals obey, line ends, and what turns the direction of other text around.
+_NOT_SHOWN = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029\\u202a-\\u202e\\u2066-\\u2069]")
 _PIECE_BYTES = 1 << 20
 
 
@@ -86,13 +89,7 @@ class ModelHandler:
     async def upload(self, header: ModelUpload, chunks: AsyncIterator[Chunk]) -> ModelRecord:
         """Receives, checks and stores a model; an artifact becomes version 1 at once."""
         model_id = names.check_id(header.model_id, field="model_id")
-        if len(header.display_name) > _MOST_DISPLAY_NAME:
-            raise InvalidArgumentError(
-                f"display_name has {len(header.display_name)} characters, "
-                f"expected at most {_MOST_DISPLAY_NAME}",
-                field="display_name",
-                reason="INVALID_DISPLAY_NAME",
-            )
+        _check_display_name(header.display_name)
 
         def check_free(tx: sqlite3.Connection) -> None:
             if models.exists(tx, model_id):
@@ -213,6 +210,18 @@ class ModelHandler:
             create_time=self._clock(),
             warnings=found.warnings,
         )
+
+
+def _check_display_name(name: str) -> None:
+    if len(name) > _MOST_DISPLAY_NAME:
+        problem = f"has {len(name)} characters, expected at most {_MOST_DISPLAY_NAME}"
+    elif (found := _NOT_SHOWN.search(name)) is not None:
+        problem = f"has a control character at {found.start()} ({found[0]!a}); leave it out"
+    else:
+        return
+    raise InvalidArgumentError(
+        f"display_name {problem}", field="display_name", reason="INVALID_DISPLAY_NAME"
+    )
 
 
 def check_unnamed(tx: sqlite3.Connection, model_id: str) -> None:
