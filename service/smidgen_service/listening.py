@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from grpc import Compression, aio
 from prometheus_client import CollectorRegistry
 
-from smidgen_service.metrics import MetricsEndpoint
+from smidgen_service.metrics_endpoint import MetricsEndpoint
 from smidgen_service.routing import MOST_METADATA_BYTES
 from smidgen_service.security.certificates import ServerCertificates
 from smidgen_service.settings import Settings

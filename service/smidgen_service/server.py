@@ -18,7 +18,8 @@ from smidgen_service.jobs.sandbox import layers
 from smidgen_service.jobs.work import checkpoint_bytes
 from smidgen_service.listening import Ports, PortTakenError, open_metrics
 from smidgen_service.logs import configure, log
-from smidgen_service.metrics import Metrics, MetricsEndpoint, package_version
+from smidgen_service.metrics import Metrics, package_version
+from smidgen_service.metrics_endpoint import MetricsEndpoint
 from smidgen_service.processes.control import Control
 from smidgen_service.processes.fleet import FrontFailedError
 from smidgen_service.quotas import Quotas

@@ -88,7 +88,7 @@ class Model(_message.Message):
     name: _builtins.str
     """Resource name, `models/{model}`. Output only."""
     display_name: _builtins.str
-    """Name for people, at most 128 characters. Default: empty."""
+    """Name for people, at most 128 characters, no control characters. Default: empty."""
     format: Global___ModelFormat.ValueType
     """Format of the uploaded file. Output only."""
     sha256: _builtins.str
@@ -353,7 +353,7 @@ class UploadModelHeader(_message.Message):
     model_id: _builtins.str
     """Id of the new model: 1 to 63 characters, lower-case letters, digits and inner hyphens. Required."""
     display_name: _builtins.str
-    """Name for people, at most 128 characters. Default: empty."""
+    """Name for people, at most 128 characters, no control characters. Default: empty."""
     format: Global___ModelFormat.ValueType
     """File format. Required."""
     total_bytes: _builtins.int

@@ -16,7 +16,8 @@ from smidgen_service.jobs.work import checkpoint_bytes
 from smidgen_service.lifecycle import Lifecycle, Phase
 from smidgen_service.listening import Ports, open_metrics
 from smidgen_service.logs import log
-from smidgen_service.metrics import Metrics, MetricsEndpoint
+from smidgen_service.metrics import Metrics
+from smidgen_service.metrics_endpoint import MetricsEndpoint
 from smidgen_service.processes.beginning import Beginning
 from smidgen_service.processes.callers import SECRET_BYTES, ForwardedCallers
 from smidgen_service.processes.fleet import Fleet

@@ -1,0 +1,58 @@
+"""Prometheus' endpoint and peers that are none of Prometheus."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+
+import pytest
+from prometheus_client import CollectorRegistry, Gauge
+
+from smidgen_service.metrics_endpoint import MetricsEndpoint
+
+SILENCE_S = 0.2
+PATIENCE_S = 20.0
+RESET = struct.pack("ii", 1, 0)
+GET = b"GET /metrics HTTP/1.0\r\n\r\n"
+
+
+@pytest.fixture
+def endpoint() -> Iterator[MetricsEndpoint]:
+    registry = CollectorRegistry()
+    for number in range(2000):  # an answer that does not fit into the buffers of a connection
+        Gauge(f"long_{'x' * 1000}_{number}", "A gauge.", registry=registry)
+    running = MetricsEndpoint(registry, host="127.0.0.1", port=0, silence_s=SILENCE_S)
+    yield running
+    running.close()
+
+
+def connect(endpoint: MetricsEndpoint) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", endpoint.port), timeout=PATIENCE_S)
+
+
+def test_silent_peers_hold_no_threads(
+    endpoint: MetricsEndpoint, capfd: pytest.CaptureFixture[str]
+) -> None:
+    before = threading.active_count()
+    peers = [connect(endpoint) for _ in range(4)]
+    peers[1].sendall(GET[:10])
+    peers[2].sendall(GET)  # and takes nothing of the answer
+    peers[3].sendall(GET)
+    peers[3].setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+    peers[3].close()
+    assert [peer.recv(1) for peer in peers[:2]] == [b"", b""]
+    end_s = time.monotonic() + PATIENCE_S
+    while threading.active_count() > before:
+        assert time.monotonic() < end_s
+        time.sleep(0.01)
+    for peer in peers:
+        peer.close()
+    url = f"http://127.0.0.1:{endpoint.port}/metrics"
+    with urllib.request.urlopen(url, timeout=PATIENCE_S) as response:
+        assert b"_1999 0.0" in response.read()
+    # The log of the server is JSON alone.
+    assert capfd.readouterr() == ("", "")
