@@ -6,7 +6,7 @@ import os
 import sys
 
 from pydantic import ValidationError
-from pydantic_settings import CliApp
+from pydantic_settings import CliApp, SettingsError
 
 # grpc's core reads this when it is imported. It would write a line of its own, which is not JSON,
 # for every peer that fails a handshake or sends what is refused.
@@ -25,6 +25,9 @@ def main() -> int:
             place = ".".join(str(part) for part in problem["loc"])
             message = problem["msg"].removeprefix("Value error, ")
             sys.stderr.write(f"{place + ': ' if place else ''}{message}\n")
+        return 2
+    except SettingsError as error:  # of a variable that should be JSON
+        sys.stderr.write(f"{error}; {error.__cause__}\n")
         return 2
     return serve(settings)
 

@@ -17,6 +17,7 @@ from smidgen_service.security.certificates import CertificateFiles
 
 MIB = 1 << 20
 GIB = 1 << 30
+_MOST_CALLS = 1_000_000  # grpc counts in 32 bits
 
 
 class ModelBatching(BaseModel):
@@ -41,8 +42,8 @@ class Settings(BaseSettings):
     )
 
     host: str = "127.0.0.1"
-    """Address to listen on. Other than loopback only with TLS and authentication, or with
-    --insecure-bind."""
+    """Address to listen on, of IPv4 or IPv6. Other than loopback only with TLS and authentication,
+    or with --insecure-bind."""
     port: int = Field(8001, ge=0, le=65535)
     """Port of gRPC. 0 takes any free one; <data-dir>/server.json tells which."""
     processes: int = Field(1, ge=1, le=64)
@@ -153,19 +154,19 @@ class Settings(BaseSettings):
     tenant_worker_calls: int | None = Field(None, ge=0)
     """Most calls of a tenant that need a worker process, Calibrate and validate_only, in progress,
     waiting ones among them. Below --call-workers, some are left to others. Default: no limit."""
-    max_connections: int = Field(512, ge=1)
+    max_connections: int = Field(512, ge=1, le=_MOST_CALLS)
     """Most connections at the same time; further ones are closed at once."""
-    max_connection_streams: int = Field(100, ge=1)
+    max_connection_streams: int = Field(100, ge=1, le=_MOST_CALLS)
     """Most calls in progress of one connection; clients keep further ones back. Each costs memory
     and time before anything here sees it, also where a client takes it back at once."""
-    max_concurrent_calls: int = Field(4096, ge=1)
+    max_concurrent_calls: int = Field(4096, ge=1, le=_MOST_CALLS)
     """Most calls in progress, of whatever kind; further ones are refused. The last resort behind
     all other limits. Health, readiness and reflection have 512 of their own."""
     max_calls_per_address: int | None = Field(None, ge=1)
     """Most of these calls from one address (of IPv6, from one /64), so that no caller takes all.
     Behind a proxy, which has one address for all its clients, set the same as for
     --max-concurrent-calls. Default: a quarter of that."""
-    handshake_seconds: float = Field(10.0, gt=0)
+    handshake_seconds: float = Field(10.0, ge=0.1, le=3600)
     """How long a connection may take to complete its TLS and HTTP/2 handshake."""
     accept_compressed: bool = False
     """Take compressed messages. gRPC inflates one whole before it looks at its size, so each may
@@ -182,6 +183,12 @@ class Settings(BaseSettings):
     """Least severe events that are logged."""
     reflection: bool = True
     """Serve gRPC reflection, so that grpcurl and the like need no proto files."""
+
+    @field_validator("host", "metrics_host")
+    @classmethod
+    def _bracket(cls, host: str | None) -> str | None:
+        """Returns an IPv6 address in brackets, so that a port can follow it."""
+        return f"[{host}]" if host is not None and _is_ipv6(host) else host
 
     @field_validator("isa")
     @classmethod
@@ -210,10 +217,11 @@ class Settings(BaseSettings):
 
     @property
     def metrics_address(self) -> str:
-        """The host of the Prometheus endpoint."""
-        if self.metrics_host is not None:
-            return self.metrics_host
-        return self.host if self.insecure_bind or _is_loopback(self.host) else "127.0.0.1"
+        """The host of the Prometheus endpoint, without brackets."""
+        host = self.metrics_host
+        if host is None:
+            host = self.host if self.insecure_bind or _is_loopback(self.host) else "127.0.0.1"
+        return host.strip("[]")
 
     @property
     def tenant_limits(self) -> TenantLimits:
@@ -247,6 +255,13 @@ class Settings(BaseSettings):
                 "a proxy that does this"
             )
         return self
+
+
+def _is_ipv6(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).version == 6
+    except ValueError:
+        return False
 
 
 def _is_loopback(host: str) -> bool:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from smidgen_service.__main__ import main
 from smidgen_service.settings import Settings
 
 
@@ -23,12 +24,34 @@ def test_environment_sets_what_flags_leave(monkeypatch: pytest.MonkeyPatch) -> N
     assert (settings.port, settings.engine_threads) == (99, 3)
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "[::1]", "127.0.0.9"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "127.0.0.9"])
 def test_loopback_is_fine(host: str) -> None:
     assert Settings(host=host).host == host
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.1", "example.org"])
+@pytest.mark.parametrize("host", ["::1", "[::1]"])
+def test_addresses_of_ipv6_are_told_from_their_ports(host: str) -> None:
+    settings = Settings(host=host)
+    assert (settings.host, settings.metrics_address) == ("[::1]", "::1")
+    assert Settings(metrics_host=host).metrics_address == "::1"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("max_connections", 1 << 32),
+        ("max_concurrent_calls", 1 << 32),
+        ("max_connection_streams", 1 << 32),
+        ("handshake_seconds", 1e12),
+        ("handshake_seconds", 1e-6),
+    ],
+)
+def test_numbers_that_grpc_cannot_hold_are_refused(name: str, value: float) -> None:
+    with pytest.raises(ValidationError, match=name):
+        Settings(**{name: value})
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "[::]", "192.168.1.1", "example.org"])
 def test_other_addresses_need_tls_and_authentication_or_consent(host: str) -> None:
     tls = {"tls_cert": Path("c"), "tls_key": Path("k")}
     with pytest.raises(ValidationError, match=r"no encryption .* and no authentication"):
@@ -62,3 +85,17 @@ def test_an_instruction_set_that_the_cpu_lacks_is_refused(
     monkeypatch.setenv("SMIDGEN_ISA", "mmx")
     with pytest.raises(ValidationError, match=r"instruction set is 'mmx', this CPU has portable"):
         Settings()
+
+
+def test_a_variable_that_is_no_json_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SMIDGEN_BATCHING", "8")
+    monkeypatch.setattr("sys.argv", ["smidgen_service"])
+    assert main() == 2
+    assert capsys.readouterr().err.startswith("batching: ")
+    monkeypatch.setenv("SMIDGEN_BATCHING", "{8")
+    assert main() == 2
+    told = capsys.readouterr().err
+    assert 'value for field "batching"' in told
+    assert "Traceback" not in told
