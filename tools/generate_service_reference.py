@@ -30,7 +30,9 @@ SETTINGS = f"""\
 # Settings of the server
 
 {NOTE}
-Each setting is a flag of `smidgen serve` or an environment variable; the flag wins.
+Each setting is a flag of `smidgen serve`, an environment variable, or a line of the TOML file that
+`--settings-file` names, by the flag's name: `max-batch = 8`, `data-dir = "/var/lib/smidgen"`.
+The flag wins, then the variable.
 
 | Flag | Variable | Default | Meaning |
 |---|---|---|---|

@@ -26,8 +26,9 @@ def main() -> int:
             message = problem["msg"].removeprefix("Value error, ")
             sys.stderr.write(f"{place + ': ' if place else ''}{message}\n")
         return 2
-    except SettingsError as error:  # of a variable that should be JSON
-        sys.stderr.write(f"{error}; {error.__cause__}\n")
+    except SettingsError as error:  # of a file, or of a variable that should be JSON
+        cause = error.__cause__
+        sys.stderr.write(f"{error}\n" if cause is None else f"{error}; {cause}\n")
         return 2
     return serve(settings)
 

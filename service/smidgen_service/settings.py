@@ -1,4 +1,4 @@
-"""The settings of the server: flags, or environment variables that begin with SMIDGEN_."""
+"""The settings of the server: flags, variables that begin with SMIDGEN_, or a file."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from smidgen.engine import available_isas
 from smidgen_service.jobs.sandbox.limits import machine_memory_bytes
 from smidgen_service.quotas import TenantLimits
 from smidgen_service.security.certificates import CertificateFiles
+from smidgen_service.settings_file import SettingsFile
 
 MIB = 1 << 20
 GIB = 1 << 30
@@ -183,6 +184,21 @@ class Settings(BaseSettings):
     """Least severe events that are logged."""
     reflection: bool = True
     """Serve gRPC reflection, so that grpcurl and the like need no proto files."""
+    settings_file: Path | None = None
+    """TOML file of other settings, by the names of their flags without the dashes before them
+    (`max-batch = 8`). Flags and variables win over it. It is read when the server starts."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Returns where settings come from, the strongest first."""
+        return (init_settings, env_settings, SettingsFile(settings_cls))
 
     @field_validator("host", "metrics_host")
     @classmethod

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
 from smidgen_service.__main__ import main
+from smidgen_service.processes.division import share_of
 from smidgen_service.settings import Settings
 
 
@@ -99,3 +101,48 @@ def test_a_variable_that_is_no_json_is_named(
     told = capsys.readouterr().err
     assert 'value for field "batching"' in told
     assert "Traceback" not in told
+
+
+def test_a_file_sets_what_flags_and_environment_leave(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "smidgen.toml"
+    path.write_text(
+        'port = 1\nmax-batch = 8\nmax_loaded_engines = 3\ndata-dir = "/data"\nreflection = false\n'
+        "[batching.lite0]\nmax_batch = 4\ndelay_ms = 2.5\n"
+    )
+    monkeypatch.setenv("SMIDGEN_SETTINGS_FILE", str(path))
+    monkeypatch.setenv("SMIDGEN_MAX_BATCH", "16")
+    settings = Settings(port=99)
+    assert (settings.port, settings.max_batch, settings.max_loaded_engines) == (99, 16, 3)
+    assert (settings.data_dir, settings.reflection) == (Path("/data"), False)
+    assert settings.batching["lite0"].delay_ms == 2.5
+    again = Settings(**share_of(settings, 0).model_dump())
+    assert again.settings_file is None
+    assert again.max_loaded_engines == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, r"^settings_file: cannot read .*absent.toml \(No such file or directory\)$"),
+        ("port 1", r"^settings_file: .* is no TOML: "),
+        ("max-bacth = 1", r"^max_bacth: Extra inputs are not permitted$"),
+        ("port = 'x'", r"^port: Input should be a valid integer"),
+        ("host = '0.0.0.0'", r"^host is 0.0.0.0, which other machines may reach"),
+        ("settings-file = 'x'", r"^settings_file: .* names another settings file; use one$"),
+    ],
+)
+def test_mistakes_of_a_file_are_named(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    text: str | None,
+    message: str,
+) -> None:
+    path = tmp_path / "absent.toml"
+    if text is not None:
+        path.write_text(text)
+    monkeypatch.setattr("sys.argv", ["smidgen_service", "--settings-file", str(path)])
+    assert main() == 2
+    assert re.search(message, capsys.readouterr().err.strip())

@@ -23,6 +23,8 @@ def share_of(settings: Settings, index: int) -> Settings:
     memory, of_address = settings.engine_memory_bytes, settings.max_calls_per_address
     return settings.model_copy(
         update={
+            # What it said is in the others; a front that starts again may find another one.
+            "settings_file": None,
             "max_concurrent_inferences": _part(settings.max_concurrent_inferences, count, index),
             "max_queued_inferences": _part(settings.max_queued_inferences, count, index),
             "max_connections": _ceil(settings.max_connections, count),
