@@ -58,6 +58,7 @@ def _overload(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         weights=options.weights,
         workers=options.workers,
         factor=options.factor,
+        turns=options.slices,
         seconds=options.seconds,
     )
     bars = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import statistics
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ GOODPUT_BAR, LATENCY_BAR, REJECTION_BAR_MS, RECOVERY_BAR_S = 0.9, 2.0, 5.0, 2.0
 _MODEL = "lite0"
 _DETAILS, _PUSHBACK = "grpc-status-details-bin", "grpc-retry-pushback-ms"
 _PATIENCE_S, _PAUSE_S = 60.0, 0.01
+_WARM_UP_S, _LEAST_S = 1.0, 2.0
 _WAIT_SHARE, _ENGINE_ROUNDS = 0.5, 30
 
 
@@ -45,14 +47,38 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True)
+class Turn:
+    """What came in one turn: no load, as much as is answered, and more than that.
+
+    Attributes:
+        unloaded: Replies to one request at a time.
+        peak_per_second: Requests answered with all places taken and none refused.
+        replies: To requests of the overload.
+        elapsed_s: How long these were sent.
+    """
+
+    unloaded: Sequence[Reply]
+    peak_per_second: float
+    replies: Sequence[Reply]
+    elapsed_s: float
+
+    @property
+    def goodput_ratio(self) -> float:
+        """Requests answered in the overload to the peak."""
+        answered = sum(reply.code is grpc.StatusCode.OK for reply in self.replies)
+        return answered / self.elapsed_s / self.peak_per_second
+
+
+@dataclass(frozen=True, slots=True)
 class Overload:
     """What was measured.
 
     Attributes:
-        peak_per_second: Requests answered with all places taken and none refused.
+        peak_per_second: Median of the turns.
         offered_per_second: Requests sent in the overload.
-        goodput_ratio: Requests answered in the overload to the peak.
-        unloaded: One request at a time, before.
+        goodput_ratio: Median of the turns.
+        goodput_ratios: Of each turn.
+        unloaded: One request at a time.
         accepted: Of requests that were answered in the overload.
         latency_ratio: 99th percentile of these to that of unloaded ones.
         rejected: Of requests that were refused.
@@ -64,6 +90,7 @@ class Overload:
     peak_per_second: float
     offered_per_second: float
     goodput_ratio: float
+    goodput_ratios: tuple[float, ...]
     unloaded: Quantiles
     accepted: Quantiles
     latency_ratio: float
@@ -74,12 +101,13 @@ class Overload:
 
 
 def measure_overload(
-    folder: Path, *, weights: Weights, workers: int, factor: float, seconds: float
+    folder: Path, *, weights: Weights, workers: int, factor: float, turns: int, seconds: float
 ) -> Overload:
-    """Sends `factor` times the capacity for some seconds.
+    """Sends `factor` times the capacity for some seconds altogether.
 
-    The queue holds as many requests as are computed at a time, for no longer than half of what one
-    takes: what is answered late is worth less than what is refused at once.
+    The capacity is measured before each turn of the overload, since machines are not as fast at one
+    time as at another. The queue holds as many requests as are computed at a time, for no longer
+    than half of what one takes: what is answered late is worth less than what is refused at once.
     """
     program = image_program(weights)
     path = save(program, folder, _MODEL)
@@ -90,19 +118,14 @@ def measure_overload(
         *("--max-queued-inferences", str(workers)),
     )
     request = pixels_message(_MODEL, pixels)
-    with (
-        smidgen_server(folder / "unlimited", {_MODEL: path}, *flags) as server,
-        without_collections(),
-    ):
-        unloaded, peak = asyncio.run(_capacity(server.target, request, workers, seconds))
     limit = ("--max-queue-ms", f"{most_queue_ms:.3f}")
     with (
-        smidgen_server(folder / "limited", {_MODEL: path}, *flags, *limit) as server,
+        smidgen_server(folder / "unlimited", {_MODEL: path}, *flags) as unlimited,
+        smidgen_server(folder / "limited", {_MODEL: path}, *flags, *limit) as limited,
         without_collections(),
     ):
-        return asyncio.run(
-            _measure(server.target, request, unloaded, peak=peak, factor=factor, seconds=seconds)
-        )
+        caller = _Caller(unlimited.target, limited.target, request, workers)
+        return asyncio.run(caller.measure(factor, turns, seconds / turns))
 
 
 def _engine_s(program: Program) -> float:
@@ -113,47 +136,58 @@ def _engine_s(program: Program) -> float:
     return float(np.median(times_s))
 
 
-async def _capacity(
-    target: str, request: bytes, workers: int, seconds: float
-) -> tuple[list[Reply], float]:
-    """Returns replies without load, and the requests answered a second with all places taken."""
-    async with aio.insecure_channel(target) as channel:
-        call: UnaryCall = channel.unary_unary(INFER)
-        await _closed(call, request, at_once=1, seconds=1.0)
-        unloaded = await _closed(call, request, at_once=1, seconds=max(2.0, seconds / 10))
-        busy_s = max(2.0, seconds / 5)
-        busy = await _closed(call, request, at_once=2 * workers, seconds=busy_s)
-        return unloaded, sum(reply.code is grpc.StatusCode.OK for reply in busy) / busy_s
+@dataclass(frozen=True, slots=True)
+class _Caller:
+    """Who sends the requests.
+
+    Attributes:
+        unlimited: The server that lets requests wait.
+        limited: The same with a limit, which is overloaded.
+        request: What is sent.
+        workers: Computations at a time.
+    """
+
+    unlimited: str
+    limited: str
+    request: bytes
+    workers: int
+
+    async def measure(self, factor: float, turns: int, turn_s: float) -> Overload:
+        async with (
+            aio.insecure_channel(self.unlimited) as unlimited,
+            aio.insecure_channel(self.limited) as limited,
+        ):
+            calls: tuple[UnaryCall, UnaryCall] = (
+                unlimited.unary_unary(INFER),
+                limited.unary_unary(INFER),
+            )
+            for call in calls:
+                await _closed(call, self.request, at_once=1, seconds=_WARM_UP_S)
+            found = [await self._turn(*calls, factor, turn_s) for _ in range(turns)]
+            limit_s = quantiles([reply.seconds for turn in found for reply in turn.unloaded])
+            await self._overload(calls[1], factor * found[-1].peak_per_second, _WARM_UP_S)
+            recovery_s = await _recovery(calls[1], self.request, limit_s.p99_ms / 1e3)
+        return summarize(found, recovery_s=recovery_s)
+
+    async def _turn(
+        self, unlimited: UnaryCall, limited: UnaryCall, factor: float, turn_s: float
+    ) -> Turn:
+        before_s = max(_LEAST_S, turn_s / 4)
+        unloaded = await _closed(unlimited, self.request, at_once=1, seconds=before_s)
+        busy = await _closed(unlimited, self.request, at_once=2 * self.workers, seconds=before_s)
+        peak = sum(reply.code is grpc.StatusCode.OK for reply in busy) / before_s
+        sent, elapsed_s = await self._overload(limited, factor * peak, turn_s)
+        return Turn(unloaded, peak, await asyncio.gather(*sent), elapsed_s)
+
+    async def _overload(
+        self, limited: UnaryCall, rate: float, seconds: float
+    ) -> tuple[list[asyncio.Task[Reply]], float]:
+        return await _offer(limited, self.request, rate=rate, seconds=seconds)
 
 
-async def _measure(
-    target: str,
-    request: bytes,
-    unloaded: Sequence[Reply],
-    *,
-    peak: float,
-    factor: float,
-    seconds: float,
-) -> Overload:
-    async with aio.insecure_channel(target) as channel:
-        call: UnaryCall = channel.unary_unary(INFER)
-        await _closed(call, request, at_once=1, seconds=1.0)
-        sent, elapsed_s = await _offer(call, request, rate=factor * peak, seconds=seconds)
-        limit_s = quantiles([reply.seconds for reply in unloaded]).p99_ms / 1e3
-        recovery_s = await _recovery(call, request, limit_s)
-        replies = await asyncio.gather(*sent)
-    return summarize(replies, unloaded, peak=peak, elapsed_s=elapsed_s, recovery_s=recovery_s)
-
-
-def summarize(
-    replies: Sequence[Reply],
-    unloaded: Sequence[Reply],
-    *,
-    peak: float,
-    elapsed_s: float,
-    recovery_s: float,
-) -> Overload:
+def summarize(turns: Sequence[Turn], *, recovery_s: float) -> Overload:
     """Returns what the endings of calls amount to."""
+    replies = [reply for turn in turns for reply in turn.replies]
     accepted = [reply.seconds for reply in replies if reply.code is grpc.StatusCode.OK]
     refused = [reply for reply in replies if reply.code is grpc.StatusCode.RESOURCE_EXHAUSTED]
     others = [
@@ -161,11 +195,14 @@ def summarize(
         for reply in replies
         if reply.code not in (grpc.StatusCode.OK, grpc.StatusCode.RESOURCE_EXHAUSTED)
     ]
-    before, during = quantiles([reply.seconds for reply in unloaded]), quantiles(accepted)
+    before = quantiles([reply.seconds for turn in turns for reply in turn.unloaded])
+    during = quantiles(accepted)
+    ratios = tuple(turn.goodput_ratio for turn in turns)
     return Overload(
-        peak_per_second=peak,
-        offered_per_second=len(replies) / elapsed_s,
-        goodput_ratio=len(accepted) / elapsed_s / peak,
+        peak_per_second=statistics.median(turn.peak_per_second for turn in turns),
+        offered_per_second=len(replies) / sum(turn.elapsed_s for turn in turns),
+        goodput_ratio=statistics.median(ratios),
+        goodput_ratios=ratios,
         unloaded=before,
         accepted=during,
         latency_ratio=during.p99_ms / before.p99_ms,
