@@ -19,6 +19,7 @@ from smidgen.formats.onnx_import.document import OnnxDocument, parse_document
 from smidgen.formats.onnx_import.importer import OnnxImporter
 from smidgen.formats.onnx_import.reasons import OnnxReason
 from smidgen.formats.onnx_import.rules import RULES
+from smidgen.formats.onnx_import.rules.elementwise import COMPUTED_IN
 from smidgen.formats.onnx_import.tensors import decode_tensor, stated_bytes, type_name
 from smidgen.formats.refusal import refusal, refuse_not_finite
 from smidgen.graph.arguments import Activation, Weight, name_of
@@ -33,6 +34,16 @@ _DTYPES: Mapping[int, str] = {
     TensorProto.INT64: INT64,
     TensorProto.BOOL: BOOL,
 }
+FLOAT_OUTPUTS: Mapping[int, str] = {
+    number: COMPUTED_IN.get(number, "") for number in TensorProto.DataType.values() if number
+}
+"""What an output has to be computed in for each element type that a file may state of it."""
+
+QUANTIZED_OUTPUTS: Mapping[int, str] = {
+    number: FLOAT_OUTPUTS[number] for number in (TensorProto.FLOAT, TensorProto.BOOL)
+}
+"""The same of quantized models, whose integers stand for reals."""
+
 _MOST_NAME = 255
 _MOST_SHOWN = 16
 _SPARE_BYTES = 256 << 20  # small integers become int64
@@ -91,6 +102,8 @@ class ModelReader:
         limits: Caps.
         rules: What the operators mean.
         as_weight: Makes weights of the tensors.
+        stated: What outputs have to be computed in for the element types that are stated of them;
+            others are not looked at.
     """
 
     def __init__(
@@ -100,7 +113,10 @@ class ModelReader:
         limits: Limits,
         rules: Mapping[str, Rule] = RULES,
         as_weight: AsWeight = plain_weight,
+        *,
+        stated: Mapping[int, str] = FLOAT_OUTPUTS,
     ) -> None:
+        self._stated = stated
         self._rules = rules
         self._as_weight = as_weight
         self._document = document
@@ -200,8 +216,19 @@ class ModelReader:
             raise refusal(OnnxReason.BAD_SIGNATURE, "it has no outputs.")
         outputs = [importer.output(stated.name) for stated in self._graph.output]
         for stated, found in zip(self._graph.output, outputs, strict=True):
+            self._check_type(stated, found.dtype)
             _check_stated(stated, found.shape)
         return outputs
+
+    def _check_type(self, stated: ValueInfoProto, dtype: str) -> None:
+        """Refuses the output of a file that states another element type of it."""
+        number = stated.type.tensor_type.elem_type
+        if self._stated.get(number, dtype) != dtype:
+            raise refusal(
+                OnnxReason.TYPE_MISMATCH,
+                f"the output {_name(stated.name)!r} is stated to be of {type_name(number)}, but is "
+                f"{dtype}. Export the model again, or correct the type of its output.",
+            )
 
 
 def _check_stated(stated: ValueInfoProto, shape: Shape) -> None:

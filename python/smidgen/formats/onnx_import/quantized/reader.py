@@ -14,7 +14,7 @@ from smidgen.formats.onnx_import.document import OnnxDocument, parse_document
 from smidgen.formats.onnx_import.quantized.conversion import write_program
 from smidgen.formats.onnx_import.quantized.model import QuantizedModel
 from smidgen.formats.onnx_import.quantized.rules import QuantizedRules
-from smidgen.formats.onnx_import.reader import ModelReader, mapped, plain_weight
+from smidgen.formats.onnx_import.reader import QUANTIZED_OUTPUTS, ModelReader, mapped, plain_weight
 from smidgen.formats.onnx_import.reasons import OnnxReason
 from smidgen.formats.refusal import refusal
 from smidgen.graph.arguments import Weight
@@ -63,7 +63,8 @@ def read_quantized_model(path: Path, *, limits: Limits = DEFAULT_LIMITS) -> Quan
     is_own = document.producer == _OWN_PRODUCER
     most = _LEAST_BUDGET + _CONSTANTS_FOR_EACH_BYTE * len(data)
     rules = QuantizedRules(is_own=is_own, most_elements=most)
-    exported = ModelReader(document, data, limits, rules.table, _as_weight).read()
+    reader = ModelReader(document, data, limits, rules.table, _as_weight, stated=QUANTIZED_OUTPUTS)
+    exported = reader.read()
     return QuantizedModel(exported, dict(rules.constants), frozenset(rules.dynamic), is_own)
 
 

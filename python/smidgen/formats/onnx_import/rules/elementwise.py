@@ -22,7 +22,7 @@ from smidgen.graph.arguments import (
 )
 from smidgen.graph.operations import BOOL, FLOAT32, INT64
 
-_DTYPES: Mapping[int, str] = {
+COMPUTED_IN: Mapping[int, str] = {
     TensorProto.FLOAT: FLOAT32, TensorProto.FLOAT16: FLOAT32, TensorProto.BFLOAT16: FLOAT32,
     TensorProto.DOUBLE: FLOAT32, TensorProto.INT64: INT64, TensorProto.INT32: INT64,
     TensorProto.BOOL: BOOL,
@@ -170,13 +170,13 @@ def power(call: Call) -> Sequence[Result]:
 def cast(call: Call) -> Sequence[Result]:
     """Cast; floats of all widths are float32 here, and integers int64."""
     wanted = call.integer("to")
-    if wanted not in _DTYPES:
+    if wanted not in COMPUTED_IN:
         raise UnsupportedCase(f"a change of the element type to {type_name(wanted)}")
     value = call.value(0)
     return call.aten(
         "to.dtype",
         self=value if isinstance(value, Joined) else plain(value),
-        dtype=TypeNumber("scalar_type", _DTYPES[wanted]),
+        dtype=TypeNumber("scalar_type", COMPUTED_IN[wanted]),
     )
 
 
