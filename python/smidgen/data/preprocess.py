@@ -168,6 +168,11 @@ def _fit(
     )
 
 
+def is_resized(height: int, width: int, preprocessing: Preprocessing) -> bool:
+    """Tells whether images of a size get another one before they are cropped."""
+    return _resized(height, width, preprocessing) != (height, width)
+
+
 def _resized(height: int, width: int, preprocessing: Preprocessing) -> tuple[int, int]:
     if preprocessing.resize is not None:
         return preprocessing.resize.height, preprocessing.resize.width

@@ -12,13 +12,16 @@ from numpy.typing import NDArray
 from smidgen.config import Extent, ImageLayout, Preprocessing
 from smidgen.data.decode import as_channels
 from smidgen.data.limits import DEFAULT_LIMITS
-from smidgen.data.preprocess import check_takes_images, model_extent, preprocess
+from smidgen.data.preprocess import check_takes_images, is_resized, model_extent, preprocess
 from smidgen.errors import InvalidTensorError
 from smidgen.tensor_spec import TensorSpec
 from smidgen_service.errors import FailedPreconditionError
 from smidgen_service.handlers.decoding import ImageDecoder
 from smidgen_service.handlers.tensors import RawTensor
 from smidgen_service.threads import Threads
+
+_BRIEF_VALUES = 1 << 18
+"""Values that are looked up in some 0.2 ms: an image of 224 x 224 pixels, not two."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +92,10 @@ class ImageInputs:
         shape = self._shape(images.count, preprocessing, extent, spec)
         if images.pixels is not None:
             pixels = check_pixels(images.pixels)
-            array = await self._threads.run(_preprocess_all, pixels, preprocessing, extent)
+            if _is_brief(pixels, preprocessing):
+                array = _preprocess_all(pixels, preprocessing, extent)
+            else:
+                array = await self._threads.run(_preprocess_all, pixels, preprocessing, extent)
         else:
             samples = await self._decoder.decode(images.encoded, preprocessing, extent)
             array = np.frombuffer(samples, np.float32)
@@ -152,6 +158,12 @@ def check_pixels(tensor: RawTensor) -> NDArray[np.uint8]:
             field="pixels",
         )
     return np.frombuffer(tensor.data, np.uint8).reshape(tensor.shape)
+
+
+def _is_brief(pixels: NDArray[np.uint8], preprocessing: Preprocessing) -> bool:
+    """Tells whether pixels become samples in less time than a thread takes to begin."""
+    _, height, width, _ = pixels.shape
+    return pixels.size <= _BRIEF_VALUES and not is_resized(height, width, preprocessing)
 
 
 def _preprocess_all(
