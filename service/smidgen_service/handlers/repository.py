@@ -19,6 +19,7 @@ from smidgen_service.statistics import Counted, VersionStatistics
 from smidgen_service.store import aliases, models
 from smidgen_service.store.database import Database
 from smidgen_service.store.records import IndexEntry, VersionRecord
+from smidgen_service.store.references import unserved
 from smidgen_service.store.tenancy import current_tenant, metric_label
 
 
@@ -165,6 +166,8 @@ class RepositoryHandler:
     async def unload(self, model_id: str) -> None:
         """Takes a model out of service and its engines out of memory.
 
+        One that serves another model with the same artifact stays.
+
         Raises:
             NotFoundError: there is no such model.
         """
@@ -173,7 +176,7 @@ class RepositoryHandler:
             if not models.exists(tx, model_id):
                 raise NotFoundError("model", names.model_name(model_id))
             models.mark_unloaded(tx, model_id)
-            return models.artifacts_of(tx, model_id)
+            return unserved(tx, models.artifacts_of(tx, model_id))
 
         for sha256 in await self._database.write(work):
             self._keeper.retire(sha256)

@@ -30,10 +30,12 @@ def unserved(tx: sqlite3.Connection, digests: Iterable[str]) -> set[str]:
     """Returns those of some artifacts that answer no request which names no version by number.
 
     Those that do are the newest of a model, or have an alias; of whatever tenant, since equal
-    artifacts are one.
+    artifacts are one. Models that were taken out of service answer none.
     """
     served = (
-        "SELECT 1 FROM versions WHERE sha256 = ? AND (EXISTS (SELECT 1 FROM aliases"
+        "SELECT 1 FROM versions WHERE sha256 = ? AND NOT EXISTS (SELECT 1 FROM unloaded_models"
+        " WHERE tenant = versions.tenant AND model_id = versions.model_id)"
+        " AND (EXISTS (SELECT 1 FROM aliases"
         " WHERE tenant = versions.tenant AND model_id = versions.model_id"
         " AND version = versions.version) OR version = (SELECT MAX(version) FROM versions AS others"
         " WHERE others.tenant = versions.tenant AND others.model_id = versions.model_id))"

@@ -21,6 +21,7 @@ from smidgen_service.statistics import StageTimes
 from smidgen_service.store import aliases, models
 from smidgen_service.store.database import Database
 from smidgen_service.store.records import AliasMove, IndexEntry, ModelRecord, VersionRecord
+from smidgen_service.store.tenancy import acting_for
 
 SPECS = (TensorSpec("x", "float32", (None, 4)),)
 NUMBERS = tuple(range(1, 12))
@@ -107,6 +108,23 @@ async def test_statistics_are_by_version(handler: RepositoryHandler, metrics: Me
     assert await handler.statistics("m", 3) == counted[2:3]
     with pytest.raises(FailedPreconditionError):
         await handler.statistics("bare", None)
+
+
+async def test_unloading_leaves_engines_that_serve_others(
+    handler: RepositoryHandler, engines: Engines, database: Database
+) -> None:
+    with acting_for("other"):
+        model = ModelRecord("n", "", ModelFormat.PT2, "0" * 64, 1, SPECS, SPECS, 0, 0, 0)
+        await database.write(lambda tx: models.insert(tx, model))
+        for number in (5, 11):  # of which the second is the newest
+            version = VersionRecord("n", number, digest(number), 1, SPECS, SPECS, 0)
+            await database.write(lambda tx, version=version: models.insert_version(tx, version))
+    engines.loaded.update(digest(number) for number in NUMBERS)
+    await handler.unload("m")
+    assert engines.loaded == {digest(11)}
+    with acting_for("other"):
+        await handler.unload("n")
+    assert engines.loaded == set()
 
 
 async def test_unloading_is_of_all_versions_and_loading_of_the_newest(
