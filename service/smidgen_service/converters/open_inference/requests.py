@@ -30,6 +30,7 @@ from smidgen_service.handlers.inference import InferenceRequest
 from smidgen_service.handlers.tensors import RawTensor
 from smidgen_service.names import VersionChoice
 from smidgen_service.open_inference import inference_service_pb2 as pb
+from smidgen_service.wire import check_field_count
 
 _LONG_BYTES = 1 << 16
 
@@ -101,10 +102,11 @@ def parse_request(data: bytes) -> RawRequest:
     """Returns a request from its bytes.
 
     Raises:
-        InvalidArgumentError: they are no ModelInferRequest.
+        InvalidArgumentError: they are no ModelInferRequest, or one of too many fields.
         TooLargeError: it is too large beside the raw contents.
     """
     head, contents = split_raw_contents(data)
+    check_field_count(head, pb.ModelInferRequest.DESCRIPTOR)
     try:
         return RawRequest(pb.ModelInferRequest.FromString(head), contents, len(head))
     except DecodeError:

@@ -20,8 +20,10 @@ from smidgen_service.converters.open_inference.requests import (
     parse_request,
     version_of,
 )
+from smidgen_service.errors import InvalidArgumentError
 from smidgen_service.handlers.tensors import check_tensors
 from smidgen_service.open_inference import inference_service_pb2 as pb
+from smidgen_service.wire import MOST_FIELDS, with_size
 
 NARROW = ("INT8", "INT16", "UINT8", "UINT16")
 MODEL_TYPES = ("BOOL", "UINT8", "INT8", "INT32", "INT64", "FP32")
@@ -304,3 +306,21 @@ def test_a_call_of_known_form_is_not_parsed_again() -> None:
     message.id = "1"
     known.remember(message.SerializeToString(), call(message))
     assert known.find(message.SerializeToString()) is None
+
+
+@pytest.mark.parametrize("piece", [b"\x22\x00", b"\x2a\x02\x42\x00", b"\x18\x01"])
+def test_a_head_of_thousands_of_parts_is_refused_before_it_is_parsed(piece: bytes) -> None:
+    # Parameters, contents and extents within one input: each costs protobuf an object.
+    inner = piece * (MOST_FIELDS + 1)
+    input_ = b"\x2a" + with_size(inner)
+    with pytest.raises(InvalidArgumentError) as caught:
+        parse_request(pb.ModelInferRequest(model_name="m").SerializeToString() + input_)
+    assert caught.value.reason == "TOO_MANY_FIELDS"
+
+
+def test_explicit_values_are_one_field() -> None:
+    message = request("FP32", (100, 100))
+    message.inputs[0].contents.fp32_contents.extend([0.5] * 10_000)
+    assert message.ByteSize() > 1 << 14
+    (tensor,) = call(message).request.inputs
+    assert np.frombuffer(tensor.data, np.float32).tolist() == [0.5] * 10_000
