@@ -70,8 +70,8 @@ sanitize-thread: $(INSTALLED)
 	nice $(BIN)/cmake --build build/sanitize-thread --parallel $(JOBS) --target test_base test_engine test_sample_nets
 	nice $(BIN)/ctest --test-dir build/sanitize-thread --output-on-failure --tests-regex '^(base|engine|sample_nets)$$'
 
-soak: $(INSTALLED) ## Run engine and server for minutes with flat memory, kill the server at 200 points, fail every call of its disk, restart it under load
-	$(BIN)/python -m pytest -m soak tests/python/test_engine_soak.py tests/service/durability tests/service/test_flat_resources.py tests/service/test_rolling_restart.py
+soak: $(INSTALLED) ## Run engine and server for half an hour with flat memory, kill the server at 200 points, fail every call of its disk, restart it under load
+	$(BIN)/python -m pytest -m soak tests/python/test_engine_soak.py tests/service/durability tests/service/test_flat_resources.py tests/service/test_rolling_restart.py tests/service/test_soak.py
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check
