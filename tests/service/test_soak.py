@@ -18,6 +18,7 @@ from pathlib import Path
 import grpc
 import numpy as np
 import pytest
+from google.protobuf.message import Message
 
 from smidgen.v1 import inference_service_pb2, model_service_pb2
 from smidgen_service.open_inference import inference_service_pb2 as open_pb
@@ -114,17 +115,17 @@ class Traffic:
         )
         server.models.SetAlias(alias, timeout=60)
         server.infer(f"{OTHER}/aliases/live", tensor(IMAGES))
-        repository = {"model_name": OTHER.removeprefix("models/")}
-        self._open("RepositoryModelUnload", open_pb.RepositoryModelUnloadRequest(**repository))
-        self._open("RepositoryModelLoad", open_pb.RepositoryModelLoadRequest(**repository))
+        name = OTHER.removeprefix("models/")
+        unload = open_pb.RepositoryModelUnloadRequest(model_name=name)
+        self._open("RepositoryModelUnload", unload)
+        self._open("RepositoryModelLoad", open_pb.RepositoryModelLoadRequest(model_name=name))
         unset = model_service_pb2.DeleteAliasRequest(name=f"{OTHER}/aliases/live")
         server.models.DeleteAlias(unset, timeout=60)
         deletion = model_service_pb2.DeleteModelRequest(name=OTHER)
         server.models.DeleteModel(deletion, timeout=60)
 
-    def _open(self, method: str, request: open_pb.ModelInferRequest | object) -> None:
-        call = self._server.channel.unary_unary(OPEN + method)
-        call(request.SerializeToString(), timeout=60)  # type: ignore[attr-defined]
+    def _open(self, method: str, request: Message) -> None:
+        self._server.channel.unary_unary(OPEN + method)(request.SerializeToString(), timeout=60)
 
 
 @pytest.fixture
