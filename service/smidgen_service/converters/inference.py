@@ -18,7 +18,9 @@ from smidgen_service.handlers.images import RawImages
 from smidgen_service.handlers.inference import InferenceAnswer, InferenceRequest
 from smidgen_service.wire import BYTES, check_field_count, encoded, only_field
 
-_INPUTS_KEY = 2 << 3 | BYTES  # of InferRequest
+# Of InferRequest.
+_INPUTS_KEY = 2 << 3 | BYTES
+_PIXELS_KEY = 5 << 3 | BYTES
 _DATA_KEY = 4 << 3 | BYTES  # of Tensor
 _DATA_TAG = encoded(_DATA_KEY)
 # Of InferResponse.
@@ -47,12 +49,14 @@ class InferRequests:
             return request.with_values(values)
         request = inference_request(_parsed(message))
         if len(request.inputs) == 1:
-            self._remember(message, request)
+            self._remember(message, request, _INPUTS_KEY)
+        elif request.images is not None and request.images.pixels is not None:
+            self._remember(message, request, _PIXELS_KEY)
         return request
 
-    def _remember(self, message: bytes, request: InferenceRequest) -> None:
+    def _remember(self, message: bytes, request: InferenceRequest, key: int) -> None:
         with suppress(InvalidArgumentError):  # it has groups, which protobuf skips
-            tensor = only_field(message, _INPUTS_KEY)
+            tensor = only_field(message, key)
             values = None if tensor is None else only_field(message, _DATA_KEY, *tensor)
             if values is not None:
                 self._heads.remember(message, *values, request.with_values(b""))

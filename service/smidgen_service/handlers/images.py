@@ -45,6 +45,11 @@ class RawImages:
             return self.pixels.shape[0] if self.pixels.shape else 0
         return len(self.encoded)
 
+    def with_pixels(self, data: bytes | memoryview) -> RawImages:
+        """Returns other pixels of the same shape."""
+        assert self.pixels is not None
+        return RawImages(self.encoded, self.pixels.with_values(data), self.input_name)
+
 
 class ImageInputs:
     """Makes inputs of images.

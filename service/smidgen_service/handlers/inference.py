@@ -65,16 +65,14 @@ class InferenceRequest:
     class_counts: Mapping[str, int] = field(default_factory=dict)
 
     def with_values(self, data: bytes | memoryview) -> InferenceRequest:
-        """Returns the same request of one input with other values."""
-        (given,) = self.inputs
-        tensor = RawTensor(given.name, given.dtype, given.shape, data)
+        """Returns the same request of one input, or of pixels, with other values."""
+        inputs, images = self.inputs, self.images
+        if images is None:
+            inputs = (inputs[0].with_values(data),)
+        else:
+            images = images.with_pixels(data)
         return InferenceRequest(
-            self.model_id,
-            self.version,
-            (tensor,),
-            self.output_names,
-            self.images,
-            self.class_counts,
+            self.model_id, self.version, inputs, self.output_names, images, self.class_counts
         )
 
 

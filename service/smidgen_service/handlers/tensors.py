@@ -43,6 +43,10 @@ class RawTensor:
     shape: tuple[int, ...]
     data: bytes | memoryview
 
+    def with_values(self, data: bytes | memoryview) -> RawTensor:
+        """Returns the same tensor with other values."""
+        return RawTensor(self.name, self.dtype, self.shape, data)
+
 
 def check_tensors(
     tensors: Sequence[RawTensor], specs: Sequence[TensorSpec]

@@ -24,11 +24,23 @@ TENSORS = st.builds(
     shape=st.lists(st.integers(0, 300), max_size=3),
     data=st.binary(max_size=200),
 )
-REQUESTS = st.builds(
-    pb.InferRequest,
-    name=st.sampled_from([NAME, "models/m", "models/M", ""]),
-    inputs=st.lists(TENSORS, min_size=1, max_size=2),
-    output_names=st.lists(st.sampled_from(["y", "z"]), max_size=2),
+NAMES = st.sampled_from([NAME, "models/m", "models/M", ""])
+OUTPUT_NAMES = st.lists(st.sampled_from(["y", "z"]), max_size=2)
+REQUESTS = st.one_of(
+    st.builds(
+        pb.InferRequest,
+        name=NAMES,
+        inputs=st.lists(TENSORS, min_size=1, max_size=2),
+        output_names=OUTPUT_NAMES,
+    ),
+    st.builds(
+        pb.InferRequest,
+        name=NAMES,
+        inputs=st.lists(TENSORS, max_size=1),
+        output_names=OUTPUT_NAMES,
+        images=st.lists(st.binary(max_size=9), max_size=1),
+        pixels=TENSORS,
+    ),
 )
 OUTPUTS = st.builds(
     RawTensor,
@@ -46,7 +58,27 @@ def meaning(requests: InferRequests, message: bytes) -> InferenceRequest | tuple
     except SmidgenError as error:
         return error.reason, error.message
     tensors = tuple(replace(tensor, data=bytes(tensor.data)) for tensor in request.inputs)
-    return replace(request, inputs=tensors)
+    if request.images is None or request.images.pixels is None:
+        return replace(request, inputs=tensors)
+    images = request.images.with_pixels(bytes(request.images.pixels.data))
+    return replace(request, inputs=tensors, images=images)
+
+
+def test_pixels_of_a_known_request_are_a_view_of_it() -> None:
+    pixels = tensor_pb2.Tensor(
+        data_type=tensor_pb2.DATA_TYPE_UINT8, shape=[1, 1, 1, 3], data=b"abc"
+    )
+    message = pb.InferRequest(name=NAME, pixels=pixels)
+    requests = InferRequests()
+    first = requests.read(message.SerializeToString())
+    message.pixels.data = b"def"
+    second = requests.read(message.SerializeToString())
+    assert second == first.with_values(b"def")
+    assert second.images is not None
+    assert second.images.pixels is not None
+    assert isinstance(second.images.pixels.data, memoryview)
+    assert second.images.pixels.shape == (1, 1, 1, 3)
+    assert second.inputs == ()
 
 
 def test_values_of_a_known_request_are_a_view_of_it() -> None:
@@ -79,7 +111,7 @@ def test_known_requests_mean_what_new_ones_do(
     requests = InferRequests()
     message = request.SerializeToString()
     meaning(requests, message)
-    tensor = request.inputs[-1]
+    tensor = request.pixels if request.HasField("pixels") else request.inputs[-1]
     tensor.data = data.draw(st.binary(min_size=len(tensor.data), max_size=len(tensor.data)))
     again = request.SerializeToString()
     assert meaning(requests, again) == meaning(InferRequests(), again)
