@@ -1,7 +1,7 @@
 """Half an hour of what clients do, and a server that is as large as before.
 
-Calls that are given up are not among it: grpc itself keeps some 100 bytes of each for ever, which
-test_flat_resources bounds.
+Calls that are given up are not among it: grpc itself keeps some 100 bytes of each for ever
+(https://github.com/grpc/grpc/issues/43360); test_flat_resources bounds what they leave.
 
 `SMIDGEN_SOAK_MINUTES` makes it shorter or longer; `make soak` runs it.
 """
