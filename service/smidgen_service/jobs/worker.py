@@ -5,12 +5,13 @@ Run as `python -m smidgen_service.jobs.worker <process id of the server>`; the s
 
 from __future__ import annotations
 
+import gc
 import os
 import resource
 import sys
 import traceback
-from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -84,10 +85,22 @@ def _run(task: Frame, channel: Channel) -> None:
     """Runs a task that needs torch, and where it is asked to tells meanwhile that it lives."""
     interval_s = task.fields.get("alive_interval_s")
     with nullcontext() if interval_s is None else channel.alive(interval_s):
-        # Imported here: torch takes seconds to load, and the server may die meanwhile.
-        from smidgen_service.jobs.tasks import run  # noqa: PLC0415 - see above
+        with _lasting():
+            # Imported here: torch takes seconds to load, and the server may die meanwhile.
+            from smidgen_service.jobs.tasks import run  # noqa: PLC0415 - see above
 
         run(task, channel)
+
+
+@contextmanager
+def _lasting() -> Iterator[None]:
+    """Spares the collector all that is made within: it lasts as long as the process."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def _inspect(task: Frame, answers: BinaryIO) -> None:
