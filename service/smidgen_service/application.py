@@ -36,6 +36,7 @@ from smidgen_service.store import models
 from smidgen_service.store.blobs import BlobStore
 from smidgen_service.store.database import Database
 from smidgen_service.store.paging import PageTokens, load_or_make_key
+from smidgen_service.store.reserve import Reserve
 from smidgen_service.store.store import Store
 from smidgen_service.store.tenancy import metric_label
 from smidgen_service.store.uploads import UploadFiles
@@ -98,7 +99,7 @@ class Application:
         self._metrics = metrics
         self._quotas = quotas
         self._store = Store(
-            Database(data_dir.database),
+            Database(data_dir.database, Reserve(data_dir.reserve)),
             BlobStore(data_dir.blobs),
             grace_s=settings.blob_grace_seconds,
         )

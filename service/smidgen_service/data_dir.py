@@ -58,6 +58,11 @@ class DataDir:
         return self.root / "control"
 
     @property
+    def reserve(self) -> Path:
+        """Files that hold room for what frees room."""
+        return self.root / "reserve"
+
+    @property
     def quarantine(self) -> Path:
         """Damaged files that a repair put aside."""
         return self.root / "quarantine"

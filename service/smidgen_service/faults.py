@@ -41,6 +41,8 @@ def hide(error: BaseException, event: str, **fields: str) -> SmidgenError:
 
 def storage_error(error: BaseException) -> SmidgenError | None:
     """Returns the error to show where the disk is the cause, None where something else is."""
+    if isinstance(error, StorageFullError):
+        return error
     if isinstance(error, sqlite3.Error):
         return _sqlite_error(getattr(error, "sqlite_errorcode", None) or 0)
     if isinstance(error, OSError) and error.errno in _FULL:

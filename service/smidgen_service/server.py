@@ -7,6 +7,7 @@ import gc
 import logging
 import os
 import resource
+import shutil
 import signal
 import sqlite3
 from functools import partial
@@ -33,6 +34,7 @@ from smidgen_service.services import register
 from smidgen_service.settings import Settings
 from smidgen_service.stopping import first_signal
 from smidgen_service.store.database import DatabaseDamagedError, SchemaTooNewError
+from smidgen_service.store.reserve import NEEDED_BYTES, Reserve
 from smidgen_service.surroundings import GRPC_LOGGER, is_of_a_fault
 
 _MOST_FILES = 65_536
@@ -72,6 +74,7 @@ def serve(settings: Settings) -> int:
     try:
         with data_dir.locked():
             data_dir.check_complete()
+            Reserve(data_dir.reserve).make_room()
             asyncio.run(_run(settings, data_dir))
     except (
         DataDirInUseError,
@@ -86,9 +89,24 @@ def serve(settings: Settings) -> int:
         sqlite3.Error,
         OSError,
     ) as error:
-        log("server_refused", level=logging.ERROR, error_text=str(error))
+        log("server_refused", level=logging.ERROR, error_text=_refusal(error, data_dir))
         return 1
     return 0
+
+
+def _refusal(error: Exception, data_dir: DataDir) -> str:
+    """Returns what is wrong and what to do about it, for the operator."""
+    if Reserve(data_dir.reserve).is_for_want_of_room(error):
+        free = shutil.disk_usage(data_dir.root).free
+        return (
+            f"the disk of the data directory {data_dir.root} is full, or its quota reached "
+            f"({error}): {free} bytes are free with what was held in reserve, expected "
+            f"{NEEDED_BYTES} or more; remove files outside of the data directory or enlarge the "
+            "disk, start the server, and delete there what is not needed"
+        )
+    if isinstance(error, sqlite3.Error):
+        return f"the database {data_dir.database} cannot be used: {error}"
+    return str(error)
 
 
 def _raise_file_limit() -> None:

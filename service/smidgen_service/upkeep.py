@@ -16,7 +16,10 @@ _INTERVAL_S = 60.0
 
 
 class Upkeep:
-    """Drops blobs after their grace period, uploads after their time, and old request ids."""
+    """Drops blobs after their grace period, uploads after their time, and old request ids.
+
+    Afterwards there may be room for the reserve again.
+    """
 
     def __init__(
         self,
@@ -37,7 +40,9 @@ class Upkeep:
         uploads = await self._receiver.drop_stale()
         blobs = await self._store.collect_all()
         before = self._clock() - REQUEST_ID_TTL_US
-        await self._store.database.write(lambda tx: idempotency.forget_before(tx, before))
+        database = self._store.database
+        await database.write_reserved(lambda tx: idempotency.forget_before(tx, before))
+        await asyncio.to_thread(database.keep_reserve)
         if uploads or blobs:
             log("upkeep", uploads_dropped=uploads, blobs_removed=blobs)
 

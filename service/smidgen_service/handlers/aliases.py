@@ -184,7 +184,7 @@ class AliasHandler:
             idempotency.record(tx, change.key, _name(change), now=self._clock())
             return models.get_version(tx, change.model_id, found.version)
 
-        left = await self._database.write(work)
+        left = await self._database.write_reserved(work)
         if left is not None:
             log("alias_deleted", alias=_name(change), version=left.version, caller=_caller())
             await self._swapper.let_go([left.sha256])
@@ -224,7 +224,7 @@ class AliasHandler:
                 raise _moved(again.alias, f"to go back to version {plan.target.version}")
             return again.carry_out(tx, change, now=self._clock())
 
-        return await self._database.write(work)
+        return await self._database.write_reserved(work)
 
     def _plan(self, tx: sqlite3.Connection, change: AliasChange, *, is_rollback: bool) -> _Plan:
         """Checks that a move may be made as things are in this transaction."""

@@ -230,6 +230,7 @@ class CalibrationHandler:
             earlier = idempotency.find(tx, key)
             if earlier is not None:
                 return calibrations.get(tx, names.parse_calibration(earlier))
+            self._database.check_room()
             if models.get(tx, model.id).sha256 != model.sha256:
                 raise FailedPreconditionError(
                     f"{names.model_name(model.id)} was replaced during calibration; "

@@ -145,7 +145,7 @@ class DatasetHandler:
             datasets.delete(tx, dataset_id)
             return set(dataset.digests)
 
-        digests = await self._database.write(work)
+        digests = await self._database.write_reserved(work)
         if digests:
             await self._store.tidy(digests)
 

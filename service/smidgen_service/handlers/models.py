@@ -143,7 +143,7 @@ class ModelHandler:
             idempotency.record(tx, key, names.model_name(model_id), now=self._clock())
             return models.delete(tx, model_id)
 
-        digests = await self._database.write(work)
+        digests = await self._database.write_reserved(work)
         if digests:
             await self._swapper.let_go(digests)
             await self._store.tidy(digests)

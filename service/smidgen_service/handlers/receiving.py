@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,7 +89,7 @@ class UploadReceiver:
     async def recover(self) -> None:
         """Removes expired uploads, and files that belong to none."""
         now = self._clock()
-        known = await self._database.write(lambda tx: uploads.forget_expired(tx, now))
+        known = await self._database.write_reserved(lambda tx: uploads.forget_expired(tx, now))
         await self._threads.run(self._files.sweep, known)
 
     async def drop_stale(self) -> int:
@@ -179,7 +179,7 @@ class UploadReceiver:
         return len(idle)
 
     async def _fill(self, path: Path, ticket: UploadTicket, chunks: AsyncIterator[Chunk]) -> None:
-        sink = await self._threads.run(_Sink, path)
+        sink = await self._threads.run(_Sink, path, self._database.check_room)
         try:
             async for chunk in self._stream.read(chunks):
                 _check_chunk(chunk, sink.size, ticket.total_bytes)
@@ -207,7 +207,7 @@ class UploadReceiver:
     async def _discard(self, path: Path, upload: UploadKey | None) -> None:
         path.unlink(missing_ok=True)
         if upload is not None:
-            await self._database.write(lambda tx: uploads.end(tx, upload))
+            await self._database.write_reserved(lambda tx: uploads.end(tx, upload))
 
 
 class _WrongOffset(UploadError):
@@ -215,9 +215,15 @@ class _WrongOffset(UploadError):
 
 
 class _Sink:
-    """An open file that continues where an earlier stream broke off."""
+    """An open file that continues where an earlier stream broke off.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        path: The file.
+        check_room: Raises where no room may be taken.
+    """
+
+    def __init__(self, path: Path, check_room: Callable[[], None]) -> None:
+        self._check_room = check_room
         self._digest = hashlib.sha256()
         self.size = 0
         self._file = path.open("ab+")
@@ -227,6 +233,7 @@ class _Sink:
             self.size += len(data)
 
     def append(self, data: bytes) -> None:
+        self._check_room()
         self._file.write(data)
         self._file.flush()
         self._digest.update(data)

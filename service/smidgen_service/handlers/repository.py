@@ -161,7 +161,7 @@ class RepositoryHandler:
         for sha256 in sorted(digests):
             await self._keeper.load(sha256)
         if is_unloaded:
-            await self._database.write(lambda tx: models.mark_loaded(tx, model_id))
+            await self._database.write_reserved(lambda tx: models.mark_loaded(tx, model_id))
 
     async def unload(self, model_id: str) -> None:
         """Takes a model out of service and its engines out of memory.
@@ -178,7 +178,7 @@ class RepositoryHandler:
             models.mark_unloaded(tx, model_id)
             return unserved(tx, models.artifacts_of(tx, model_id))
 
-        for sha256 in await self._database.write(work):
+        for sha256 in await self._database.write_reserved(work):
             self._keeper.retire(sha256)
 
 

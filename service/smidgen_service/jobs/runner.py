@@ -89,7 +89,7 @@ class JobRunner:
         Checkpoints of jobs that can go on stay, and logs of these and of those that have failed.
         """
         now = self._clock()
-        ended = await self._database.write(
+        ended = await self._database.write_reserved(
             lambda tx: jobs.lose_active(tx, attempts=self._options.attempts, now=now)
         )
         for job_id in ended:
@@ -116,7 +116,7 @@ class JobRunner:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         now = self._clock()
-        for job_id in await self._database.write(
+        for job_id in await self._database.write_reserved(
             lambda tx: jobs.lose_active(
                 tx, attempts=self._options.attempts, now=now, on_purpose=True
             )
@@ -145,6 +145,7 @@ class JobRunner:
             earlier = idempotency.find(tx, key)
             if earlier is not None:
                 return jobs.get(tx, names.parse_job(earlier))
+            self._database.check_room()
             check(tx)
             stored = jobs.insert(tx, job)
             idempotency.record(tx, key, names.job_name(job.id), now=job.create_time)
@@ -173,7 +174,7 @@ class JobRunner:
                 idempotency.record(tx, key, names.job_name(job_id), now=now)
             return jobs.get(tx, job_id)
 
-        job = await self._database.write(work)
+        job = await self._database.write_reserved(work)
         if job.state is JobState.CANCELLING:
             # Without an event the job is about to run, and looks at its state when it does.
             if job_id in self._cancels:
@@ -202,6 +203,7 @@ class JobRunner:
         def work(tx: sqlite3.Connection) -> JobRecord:
             if idempotency.find(tx, key) is None:
                 _check_interrupted(jobs.get(tx, job_id))
+                self._database.check_room()
                 check(tx)
                 jobs.resume(tx, job_id, now=now)
                 idempotency.record(tx, key, names.job_name(job_id), now=now)
@@ -233,7 +235,7 @@ class JobRunner:
             idempotency.record(tx, key, names.job_name(job_id), now=now)
             return jobs.delete(tx, job_id)
 
-        digests = await self._database.write(work)
+        digests = await self._database.write_reserved(work)
         self._clear(self._root / job_id)
         await self._refresh_gauges()
         log("job_deleted", job=job_id)
@@ -353,7 +355,7 @@ class JobRunner:
 
     async def _write_unwritten(self, job_id: str, end: Commit) -> None:
         try:
-            await self._database.write(end)
+            await self._database.write_reserved(end)
         except ConflictError as error:
             log("job_attempt_over", job=job_id, reason=error.reason)
         self._unwritten.pop(job_id, None)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import errno
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Self, TypeVar
 
+from smidgen_service.store.reserve import Reserve
 from smidgen_service.store.schema import MIGRATIONS
 
 T = TypeVar("T")
@@ -30,10 +32,15 @@ class Database:
 
     A write returns after its transaction is on disk (synchronous=FULL), so whatever is
     acknowledged afterwards survives a power failure. Reads see committed rows only.
+
+    Args:
+        path: The file.
+        reserve: Room for writes that free some; None for no such room.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, reserve: Reserve | None = None) -> None:
         self._path = path
+        self._reserve = reserve
         self._generation = 0
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="database-writer")
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="database-reader")
@@ -60,6 +67,30 @@ class Database:
     async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Runs work in one transaction; an exception from it rolls everything back."""
         return await self._run_as_caller(self._writer, self._transact, work)
+
+    async def write_reserved(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Does the same, on a full disk with room from the reserve.
+
+        For what frees room, and the little that has to go on meanwhile.
+
+        Args:
+            work: As for `write`; it is run again after it, or its commit, found no room.
+        """
+        return await self._run_as_caller(self._writer, self._transact_reserved, work)
+
+    def keep_reserve(self) -> None:
+        """Makes the reserve whole again if there is room for it."""
+        if self._reserve is not None:
+            self._reserve.keep()
+
+    def check_room(self) -> None:
+        """Refuses what takes room on the disk while only the reserve is left.
+
+        Raises:
+            StorageFullError: there is no other room.
+        """
+        if self._reserve is not None:
+            self._reserve.check()
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Runs work on one snapshot of the committed rows."""
@@ -96,7 +127,7 @@ class Database:
                 f"the database {self._path} is damaged ({error}); restore the data directory "
                 "from a backup"
             ) from error
-        migrate(self._write_connection)
+        self._with_reserve(lambda: migrate(self._write_connection))
 
     def _open_reader(self) -> None:
         self._read_connection = self._connect()
@@ -114,6 +145,20 @@ class Database:
         result = _run(self._write_connection, "BEGIN IMMEDIATE", work)
         self._generation += 1
         return result
+
+    def _transact_reserved(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        return self._with_reserve(lambda: self._transact(work))
+
+    def _with_reserve(self, work: Callable[[], T]) -> T:
+        """Repeats what finds no room as long as the reserve has some."""
+        while True:
+            try:
+                return work()
+            except (sqlite3.Error, OSError) as error:
+                if self._reserve is None or not self._reserve.is_for_want_of_room(error):
+                    raise
+                if not self._reserve.give():
+                    raise OSError(errno.ENOSPC, "the reserve is used up as well") from error
 
     def _snapshot(self, work: Callable[[sqlite3.Connection], T]) -> T:
         return _run(self._read_connection, "BEGIN", work)

@@ -39,7 +39,7 @@ class Store:
         Returns:
             How many were deleted.
         """
-        return await self.database.write(lambda tx: self._collect(tx, digests))
+        return await self.database.write_reserved(lambda tx: self._collect(tx, digests))
 
     async def collect_all(self) -> int:
         """Does the same for every blob there is."""
