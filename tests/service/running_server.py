@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -37,6 +38,10 @@ from smidgen.v1 import (
 
 CHUNK = 1 << 16
 START_SECONDS = 30.0
+FRONTS = int(os.environ.get("SMIDGEN_PROCESSES", "1"))
+"""Processes that answer inferences, in servers whose flags do not say how many."""
+ONE_PROCESS = ("--processes", "1")
+"""For tests of limits that processes divide, or that look at the process that was started."""
 DTYPES = {
     "float32": tensor_pb2.DATA_TYPE_FLOAT32,
     "uint8": tensor_pb2.DATA_TYPE_UINT8,

@@ -17,6 +17,7 @@ from smidgen.program import Program
 from smidgen.v1 import model_service_pb2 as pb
 from tests.python.test_engine_memory import CHANNELS, wide_net
 from tests.service.running_server import (
+    ONE_PROCESS,
     RunningServer,
     details,
     ending,
@@ -57,7 +58,7 @@ def large() -> Program:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     flags = ("--engine-memory-bytes", str(BUDGET), "--max-concurrent-inferences", "1")
-    running = start_server(tmp_path_factory.mktemp("data") / "store", *flags)
+    running = start_server(tmp_path_factory.mktemp("data") / "store", *ONE_PROCESS, *flags)
     try:
         for number, name in enumerate(NAMES):
             artifact = encode_artifact(variant(number))

@@ -19,7 +19,14 @@ from smidgen.v1 import inference_service_pb2, inference_service_pb2_grpc
 from smidgen_service.security import identity_file
 from smidgen_service.security.roles import Role
 from tests.service.handlers.test_joining import EXAMPLE, PROGRAM
-from tests.service.running_server import RunningServer, details, ending, start_server, tensor
+from tests.service.running_server import (
+    FRONTS,
+    RunningServer,
+    details,
+    ending,
+    start_server,
+    tensor,
+)
 
 QUEUE = 4
 AT_ONCE = 16
@@ -47,7 +54,8 @@ def server(
 ) -> Iterator[RunningServer]:
     flags = (
         *("--auth-file", str(tokens[0]), "--max-concurrent-inferences", "1"),
-        *("--max-queued-inferences", str(QUEUE), "--job-workers", "0"),
+        # Processes divide it, and these clients share a connection, and so one process.
+        *("--max-queued-inferences", str(QUEUE * FRONTS), "--job-workers", "0"),
     )
     running = start_server(tmp_path_factory.mktemp("data") / "store", *flags)
     for tenant in ("greedy", "modest"):

@@ -21,7 +21,14 @@ from smidgen.artifact import encode_artifact
 from smidgen.v1 import model_service_pb2
 from smidgen_service.open_inference import inference_service_pb2 as pb
 from tests.service.open_inference import programs
-from tests.service.running_server import RunningServer, array, ending, start_server, tensor
+from tests.service.running_server import (
+    FRONTS,
+    RunningServer,
+    array,
+    ending,
+    start_server,
+    tensor,
+)
 
 VALUES = np.array([[1, 2, 3, 4]], np.float32)
 ARTIFACT = encode_artifact(programs.scores())
@@ -77,7 +84,7 @@ def test_unloaded_models_stay_so_until_they_are_loaded(tmp_path: Path) -> None:
     try:
         assert not is_ready(server, "scores")
         load(server, "scores")
-        assert engines(server) == 1
+        assert engines(server) == FRONTS
         assert is_ready(server, "scores")
         answer = server.infer("models/scores", tensor(VALUES))
         np.testing.assert_array_equal(array(answer.outputs[0]), -VALUES)
