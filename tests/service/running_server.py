@@ -40,6 +40,8 @@ CHUNK = 1 << 16
 START_SECONDS = 30.0
 FRONTS = int(os.environ.get("SMIDGEN_PROCESSES", "1"))
 """Processes that answer inferences, in servers whose flags do not say how many."""
+PROCESSES = FRONTS if FRONTS == 1 else FRONTS + 1
+"""Processes that read files again: those, and the one that keeps the store."""
 ONE_PROCESS = ("--processes", "1")
 """For tests of limits that processes divide, or that look at the process that was started."""
 DTYPES = {
