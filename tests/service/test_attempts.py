@@ -12,7 +12,7 @@ import pytest
 
 from smidgen.v1 import job_service_pb2 as pb
 from tests.service.running_server import RunningServer, ending, start_server
-from tests.service.test_restart import children, is_alive, prepare
+from tests.service.test_restart import is_alive, prepare, workers_of
 from tests.service.test_resuming import CONFIG, STEPS
 from tests.service.test_uploads import wait_until
 
@@ -50,7 +50,7 @@ def test_training_outlives_a_stopped_worker_and_two_servers(
         calibration = prepare(server, model_file, dataset, images)
         job = server.train(SMALL, calibration, "datasets/train", config=CONFIG).name
         wait_for_attempt(server, job, 1)
-        (zombie,) = children(server.process.pid)
+        (zombie,) = workers_of(server.process.pid)
         os.kill(zombie, signal.SIGSTOP)
         wait_for_attempt(server, job, 2)
         assert not is_alive(zombie)
@@ -89,8 +89,8 @@ def test_conversion_whose_worker_always_dies_has_failed_after_three_attempts(
                 begun += event.stage == pb.JOB_STAGE_LOAD
                 if begun == attempt:
                     break
-            wait_until(lambda: bool(set(children(server.process.pid)) - killed))
-            (worker,) = set(children(server.process.pid)) - killed
+            wait_until(lambda: bool(set(workers_of(server.process.pid)) - killed))
+            (worker,) = set(workers_of(server.process.pid)) - killed
             killed.add(worker)
             os.kill(worker, signal.SIGKILL)
         failed = server.wait_for(job)

@@ -70,7 +70,7 @@ def test_killed_server_leaves_models_and_reports_its_jobs(
     assert drop_stream(server, header, model_file, sent=9000) == 9000
     running = start_training(server, calibration)
     queued = server.train(SMALL, calibration, "datasets/train").name
-    workers = children(server.process.pid)
+    workers = workers_of(server.process.pid)
     assert len(workers) == 1
     server.stop(signal.SIGKILL)
     wait_until(lambda: not any(is_alive(worker) for worker in workers))
@@ -101,7 +101,7 @@ def test_drained_server_ends_streams_and_jobs_and_exits(
     server = start_server(tmp_path / "store", *MANUAL)
     calibration = prepare(server, model_file, dataset, images)
     running = start_training(server, calibration)
-    workers = children(server.process.pid)
+    workers = workers_of(server.process.pid)
     health = health_pb2_grpc.HealthStub(server.channel)
     statuses: list[int] = []
     ended = threading.Event()
@@ -144,7 +144,7 @@ def test_killed_worker_interrupts_its_job_and_the_server_lives_on(
     try:
         calibration = prepare(server, model_file, dataset, images)
         running = start_training(server, calibration)
-        (worker,) = children(server.process.pid)
+        (worker,) = workers_of(server.process.pid)
         os.kill(worker, signal.SIGKILL)
         job = server.wait_for(running)
         assert (job.state, job.error.reason) == (pb.JOB_STATE_INTERRUPTED, "WORKER_DIED")
@@ -324,10 +324,17 @@ def test_uploaded_rows_survive_a_restart(tmp_path: Path, model_file: bytes) -> N
         server.stop()
 
 
-def children(pid: int) -> list[int]:
-    """Returns the processes that a process has started."""
+def workers_of(pid: int) -> list[int]:
+    """Returns the processes that a server has started for its jobs."""
     path = Path(f"/proc/{pid}/task/{pid}/children")
-    return [int(child) for child in path.read_text().split()]
+    return [int(child) for child in path.read_text().split() if _is_worker(int(child))]
+
+
+def _is_worker(pid: int) -> bool:
+    try:
+        return b"smidgen_service.jobs.worker" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def is_alive(pid: int) -> bool:

@@ -18,7 +18,7 @@ from smidgen.v1 import job_service_pb2 as pb
 from smidgen.v1 import model_service_pb2
 from smidgen.v1 import optimization_service_pb2 as optimization_pb
 from tests.service.running_server import RunningServer, ending, start_server
-from tests.service.test_restart import children, prepare
+from tests.service.test_restart import prepare, workers_of
 
 SMALL = "models/small"
 PRECONDITION = grpc.StatusCode.FAILED_PRECONDITION
@@ -81,7 +81,7 @@ def test_killed_servers_and_workers_do_not_change_the_result(
         for number in range(5):
             wait_for_step(server, job, last + generator.randint(1, 50))
             if number % 2:
-                (worker,) = children(server.process.pid)
+                (worker,) = workers_of(server.process.pid)
                 kill, reason = INTERRUPTIONS[number // 2]
                 os.kill(worker, kill)
                 interrupted = server.wait_for(job)
@@ -219,7 +219,7 @@ def test_training_with_learned_ranges_goes_on_to_the_same_bytes(
         )
         server.wait_for(whole)
         wait_for_step(server, job, 20)
-        (worker,) = children(server.process.pid)
+        (worker,) = workers_of(server.process.pid)
         os.kill(worker, signal.SIGKILL)
         ended = server.wait_for(job)
         assert (ended.state, ended.error.reason) == (pb.JOB_STATE_INTERRUPTED, "WORKER_DIED")
