@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from smidgen import _engine
 from smidgen.bytes_run import BytesRun
 from smidgen.engine import Engine, available_isas
 from smidgen.errors import InvalidTensorError
@@ -109,4 +108,3 @@ def test_runs_outlive_their_engine() -> None:
 def test_what_has_no_bytes_is_a_mistake_of_the_caller() -> None:
     with pytest.raises((TypeError, BufferError)):
         RUN.run("text")  # type: ignore[arg-type]
-    assert hasattr(_engine, "BytesRun")

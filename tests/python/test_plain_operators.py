@@ -198,6 +198,6 @@ def test_islands_are_trained(import_model: ImportModel, name: str) -> None:
     found = interpret(program, {program.inputs[0]: x})[program.outputs[0]]
     with torch.no_grad():
         expected = prepared(inputs).numpy()
-    measured = sqnr_db(expected, found)
-    assert measured is not None
-    assert measured > 35
+    # A simulation that has the very bytes of the program has no noise, and no ratio to it.
+    noise = np.square(found - expected).sum()
+    assert noise < np.square(expected).sum() * 10**-3.5

@@ -521,6 +521,10 @@ ONNX_MODELS: dict[str, tuple[Callable[[], bytes], str]] = {
     ),
     "own output": (lambda: of(helper.make_node("Relu", ["z"], ["z"])), R.UNDEFINED_VALUE),
     "no input": (lambda: edited(lambda m: m.graph.ClearField("input")), R.BAD_SIGNATURE),
+    "output of integers that are floats": (
+        lambda: edited(lambda m: setattr(m.graph.output[0].type.tensor_type, "elem_type", I64)),
+        R.TYPE_MISMATCH,
+    ),
     "no output": (lambda: edited(lambda m: m.graph.ClearField("output")), R.BAD_SIGNATURE),
     "undefined output": (
         lambda: edited(lambda m: setattr(m.graph.output[0], "name", "nothing")),
