@@ -31,14 +31,15 @@ constexpr std::array kVariants = {
 #endif
 };
 
-/// Cycles of one panel of a product. What costs them was measured on Zen 5 and Emerald Rapids;
-/// only how variants compare matters.
-double panel_cost(const GemmVariant& variant, const GemmShape& shape, Index expected_rows) {
+/// Cycles of one panel of a product in tiles of at most `mr` rows. What costs them was measured on
+/// Zen 5 and Emerald Rapids; only how variants compare matters.
+double panel_cost(const GemmVariant& variant, const GemmShape& shape, Index expected_rows,
+                  Index mr) {
   constexpr double kRequantized = 1.6;  // cycles to end a vector of 16 sums
   constexpr double kWritten = 0.8;      // cycles to write a row
   constexpr double kTileEnd = 26.0;     // cycles in which all of a tile waits for its last product
   constexpr double kFetched = 0.15;     // cycles to bring weights of a vector nearer
-  const Index tiles = ceil_div(expected_rows, variant.mr);
+  const Index tiles = ceil_div(expected_rows, mr);
   const Index rows = ceil_div(expected_rows, tiles);
   // A vector has 16 columns, or fewer and as many times the groups.
   const Index vectors = variant.nr * variant.adjacent / 16;
@@ -87,9 +88,10 @@ GemmChoice choose_gemm(Isa level, const GemmShape& shape, Index expected_rows) {
       const Index rest = shape.n % main.nr;
       if (tail.isa != main.isa || tail.nr > main.nr || tail.nr < rest) continue;
       if (tail.mr < main.mr || tail.padded(shape.length) != main.padded(shape.length)) continue;
+      // The last panel comes in the tiles of the others.
       const double cost =
-          static_cast<double>(shape.n / main.nr) * panel_cost(main, shape, expected_rows) +
-          (rest == 0 ? 0.0 : panel_cost(tail, shape, expected_rows));
+          static_cast<double>(shape.n / main.nr) * panel_cost(main, shape, expected_rows, main.mr) +
+          (rest == 0 ? 0.0 : panel_cost(tail, shape, expected_rows, main.mr));
       if (choice.main == nullptr || cost < lowest) {
         choice = {&main, &tail};
         lowest = cost;
