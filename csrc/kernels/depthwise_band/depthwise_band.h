@@ -11,6 +11,9 @@
 // Lines of the input are interleaved four by four, so that each 32-bit lane holds four values of
 // one channel, one below the other, and one dot product serves four taps. Of two neighbouring
 // output lines the second uses the same four lines with weights moved down by one.
+//
+// Windows of 5 lines with stride 1 leave two to the last group. There two columns stand side by
+// side, with these lines of both: windows of 5 columns have three such groups instead of five.
 
 namespace smidgen::kernels {
 

@@ -55,6 +55,26 @@ struct Position {
       : quarter(value % 16 / 4), lane_value(value / 16 * 4 + value % 4) {}
 };
 
+/// A tap of a window.
+struct Tap {
+  Index line;
+  Index column;
+};
+
+/// What byte `index` of four is multiplied with in group `group` at column `column`: the lines of
+/// the group one below the other, or, where the variant has_beside, its last two of this column and
+/// of the next. There even columns have both, and odd ones nothing, but for the last of an odd
+/// number, which stands behind the one before.
+Tap tap_at(const DepthwiseBandVariant& variant, Index columns, Index column, Index group,
+           Index index) {
+  constexpr Tap kNone{-1, 0};
+  if (!variant.has_beside() || group + 1 < variant.groups()) return {4 * group + index, column};
+  const Index line = 4 * group + index % 2;
+  if (column % 2 == 1) return kNone;
+  if (column + 1 < columns) return {line, column + index / 2};
+  return index / 2 == 1 ? Tap{line, column} : kNone;
+}
+
 void pack_filter(const Filter& filter, const DepthwiseBandVariant& variant, Index columns,
                  const Position& position, std::int8_t* block) {
   const Index groups = variant.groups();
@@ -64,8 +84,9 @@ void pack_filter(const Filter& filter, const DepthwiseBandVariant& variant, Inde
       for (Index shift = 0; shift < shifts; ++shift) {
         const Index vector = ((column * 4 + position.quarter) * groups + group) * shifts + shift;
         std::int8_t* four = block + vector * variant.block + position.lane_value * 4;
-        for (Index line = 0; line < 4; ++line) {
-          four[line] = filter.at(4 * group + line - shift, column);
+        for (Index index = 0; index < 4; ++index) {
+          const Tap tap = tap_at(variant, columns, column, group, index);
+          four[index] = tap.line < 0 ? std::int8_t{0} : filter.at(tap.line - shift, tap.column);
         }
       }
     }

@@ -24,6 +24,9 @@ struct DepthwiseBandVariant {
   /// Groups of four lines that the windows of such output lines cover.
   Index groups() const { return ceil_div(ceil_div(kernel + 1, 2), 2); }
 
+  /// Whether the last group has two lines, of two columns side by side; see DepthwiseBand.
+  bool has_beside() const { return stride == 1 && ceil_div(kernel + 1, 2) % 2 == 1; }
+
   /// Lines of the input that the windows of `lines` output lines cover.
   Index input_lines(Index lines) const { return (lines - 1) * stride + kernel; }
 };
