@@ -273,7 +273,7 @@ py::dict describe_step(const engine::PlannedStep& step) {
   described["quantized"] = step.quantized;
   described["absorbed"] = step.absorbed;
   described["inputs"] = step.inputs;
-  described["threads"] = step.threads;
+  described["parts"] = step.parts;
   described["candidate"] = step.candidate;
   return described;
 }

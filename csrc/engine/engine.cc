@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/free_heap.h"
+#include "base/partition.h"
 #include "base/subnormals.h"
 #include "engine/prepare.h"
 #include "engine/tensor_layout.h"
@@ -17,6 +18,7 @@ namespace {
 constexpr std::size_t kCachedPlans = 8;
 constexpr Index kCachedPlanBytes = Index{256} << 20;  // of all cached plans together
 constexpr int kMostThreads = 256;
+constexpr Index kPartsOfLane = 8;  // the most: each of a sample or more
 
 int checked_threads(int threads) {
   if (threads >= 1 && threads <= kMostThreads) return threads;
@@ -206,15 +208,16 @@ void Engine::run_lanes(Plan& plan, const AfterStep& after_step) noexcept {
     fill_border(border.tensor, border.value, 0, 1);
   }
   if (plan.lanes.size() == 1) {
-    run_lane(plan.lanes[0], [&](std::size_t step) {
+    run_lane(plan.lanes[0], {0, plan.samples}, [&](std::size_t step) {
       run_step(plan.lanes[0].steps[step], plan);
       after_step(step);
     });
   } else if (!plan.lanes.empty()) {
-    pool_.run([&](int thread) {
+    const auto parts = static_cast<int>(std::min(plan.samples, kPartsOfLane * threads()));
+    pool_.run(parts, [&](int part, int thread) {
       const FlushSubnormals scope(plan.ignores_subnormals);
       Lane& lane = plan.lanes[static_cast<std::size_t>(thread)];
-      run_lane(lane, [&](std::size_t step) {
+      run_lane(lane, partition(plan.samples, 1, part, parts), [&](std::size_t step) {
         run_part(lane.steps[step], plan, 0, thread);
         if (thread == 0) after_step(step);  // the other lanes take about as long
       });
@@ -222,35 +225,38 @@ void Engine::run_lanes(Plan& plan, const AfterStep& after_step) noexcept {
   }
 }
 
-/// Calls run_step(i) for all steps of a lane, for each of its samples.
+/// Calls run_step(i) for all steps of a lane, for each of some samples.
 template <typename RunStep>
-void Engine::run_lane(Lane& lane, const RunStep& run_step) noexcept {
-  for (Index sample = lane.samples.begin; sample < lane.samples.end; ++sample) {
+void Engine::run_lane(Lane& lane, Range samples, const RunStep& run_step) noexcept {
+  const auto move = [&](Index by) {
+    for (const MovingView& moving : lane.moving_views) moving.view->data += by * moving.step;
+  };
+  move(samples.begin);
+  for (Index sample = samples.begin; sample < samples.end; ++sample) {
     for (std::size_t step = 0; step < lane.steps.size(); ++step) run_step(step);
-    for (const MovingView& moving : lane.moving_views) moving.view->data += moving.step;
+    move(1);
   }
-  const Index samples = lane.samples.end - lane.samples.begin;
-  for (const MovingView& moving : lane.moving_views) moving.view->data -= samples * moving.step;
+  move(-samples.end);
 }
 
 void Engine::run_step(const PlannedStep& step, Plan& plan) noexcept {
-  if (step.threads == 1) return run_part(step, plan, 0, 0);
-  pool_.run([&](int thread) {
+  if (step.parts == 1) return run_part(step, plan, 0, 0);
+  pool_.run(step.parts, [&](int part, int thread) {
     const FlushSubnormals scope(plan.ignores_subnormals);
-    run_part(step, plan, thread, thread);
+    run_part(step, plan, part, thread);
   });
 }
 
 void Engine::run_part(const PlannedStep& step, Plan& plan, int part, int thread) noexcept {
   if (step.bordered.data != nullptr) {
-    fill_border(step.bordered, step.border_value, part, step.threads);
+    fill_border(step.bordered, step.border_value, part, step.parts);
   }
   step.op->run({.inputs = step.views,
                 .output = step.output_view,
                 .epilogue = step.epilogue,
                 .scratch = plan.scratch.data() + plan.scratch_bytes * thread,
-                .thread = part,
-                .threads = step.threads,
+                .part = part,
+                .parts = step.parts,
                 .candidate = step.candidate});
 }
 

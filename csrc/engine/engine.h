@@ -78,7 +78,7 @@ class Engine {
   template <typename AfterStep>
   void run_lanes(Plan& plan, const AfterStep& after_step) noexcept;
   template <typename RunStep>
-  static void run_lane(Lane& lane, const RunStep& run_step) noexcept;
+  static void run_lane(Lane& lane, Range samples, const RunStep& run_step) noexcept;
   void run_step(const PlannedStep& step, Plan& plan) noexcept;
   /// Runs one part of a step, on a thread with temporary memory of its own.
   static void run_part(const PlannedStep& step, Plan& plan, int part, int thread) noexcept;

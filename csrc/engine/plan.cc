@@ -13,6 +13,16 @@ namespace smidgen::engine {
 namespace {
 
 constexpr Index kWorkForThreads = 64 * 1024;  // below it, waking threads costs more than it saves
+constexpr Index kWorkOfPart = 1024 * 1024;    // beside which cutting costs nothing
+constexpr Index kMostPartsOfThread = 4;
+
+/// How many parts threads share a step in: with several of their own, who has done them can take
+/// over some from threads that are slower, as those are whose core others use.
+int part_count(Index work, int threads) {
+  if (threads == 1 || work < kWorkForThreads) return 1;
+  const Index parts = work / kWorkOfPart / threads;
+  return threads * static_cast<int>(std::clamp(parts, Index{1}, kMostPartsOfThread));
+}
 
 std::size_t at(int index) { return static_cast<std::size_t>(index); }
 
@@ -188,7 +198,7 @@ class Planner {
                         .output_view = plan_->tensors[at(step.written())],
                         .epilogue = step.epilogue(),
                         .bordered = {},
-                        .threads = threads};
+                        .parts = 1};
     for (const int input : step.inputs) {
       planned.views.push_back(plan_->tensors[at(input)]);
       // Of what a looped step reads, some may have room for one sample and some for all.
@@ -197,7 +207,7 @@ class Planner {
     }
     if (step.addend >= 0) planned.epilogue.addend = plan_->tensors[at(step.addend)];
     if (step.quantized >= 0) planned.epilogue.quantized = plan_->tensors[at(step.quantized)];
-    if (step.op->work(shapes) < kWorkForThreads || (is_looped && lanes_ > 1)) planned.threads = 1;
+    if (!is_looped || lanes_ == 1) planned.parts = part_count(step.op->work(shapes), threads);
     plan_->steps.push_back(std::move(planned));
   }
 
@@ -218,19 +228,18 @@ class Planner {
   /// Lets the views of looped steps show one sample, and copies these steps for each lane.
   void make_lanes() {
     plan_->looped_steps = at(loop_.steps);
+    plan_->samples = loop_.samples;
     if (loop_.steps == 0) return;
     share_borders();
     plan_->lanes.resize(at(lanes_));
     for (int i = 0; i < lanes_; ++i) {
       Lane& lane = plan_->lanes[at(i)];
-      lane.samples = partition(loop_.samples, 1, i, lanes_);
       lane.steps.assign(plan_->steps.begin(), plan_->steps.begin() + loop_.steps);
       visit_views(lane.steps, [&](ops::TensorView& view, int tensor) {
         if (is_single(tensor)) {
           view.data += i * lane_bytes_;
         } else {
           const Index bytes = sample_bytes(view, tensor);
-          view.data += lane.samples.begin * bytes;
           view.shape = with_extent(view.shape, 0, 1);
           lane.moving_views.push_back({&view, bytes});
         }

@@ -24,7 +24,7 @@ struct PlannedStep {
   ops::Epilogue epilogue;
   ops::TensorView bordered;  // the tensor whose border the step fills; without data if it has none
   std::uint8_t border_value = 0;
-  int threads;
+  int parts;  // into which threads share it out
   int candidate = 0;
 };
 
@@ -40,10 +40,8 @@ struct SharedBorder {
   std::uint8_t value;
 };
 
-/// The steps that run sample by sample, with memory of their own, for some of the samples. Lanes
-/// may run at the same time.
+/// The steps that run sample by sample, with memory of their own. Lanes may run at the same time.
 struct Lane {
-  Range samples;
   std::vector<PlannedStep> steps;
   std::vector<MovingView> moving_views;  // of these steps, at the first sample between runs
 };
@@ -70,6 +68,7 @@ struct Plan {
   std::vector<std::vector<Borrower>> borrowers;  // by input; inputs of other types are copied
   std::vector<PlannedStep> steps;                // all; of looped ones the lanes run their copies
   std::size_t looped_steps = 0;              // the first steps, which lanes run sample by sample
+  Index samples = 1;                         // that these run for
   std::vector<Lane> lanes;                   // one, or one for each thread; none without such steps
   std::vector<SharedBorder> shared_borders;  // to fill before the lanes run
   bool ignores_subnormals = false;           // as of all operators

@@ -44,7 +44,7 @@ std::string key_of(const PlannedStep& step, std::span<const Shape> shapes, Isa i
     key << signature;
   }
   for (const Shape& shape : shapes) key << ' ' << shape.to_string();
-  key << ' ' << step.threads << ' ' << name_of(isa) << ' ' << (step.epilogue.lookup != nullptr)
+  key << ' ' << step.parts << ' ' << name_of(isa) << ' ' << (step.epilogue.lookup != nullptr)
       << (step.epilogue.add != nullptr);
   return key.str();
 }
@@ -54,7 +54,7 @@ std::vector<Contest> open_contests(Plan& plan, Isa isa, const TunedChoices& choi
   for (PlannedStep& step : plan.steps) {
     std::vector<Shape> shapes;
     for (const ops::TensorView& view : step.views) shapes.push_back(view.shape);
-    const int count = std::min(step.op->candidate_count(shapes, step.threads), kMostCandidates);
+    const int count = std::min(step.op->candidate_count(shapes, step.parts), kMostCandidates);
     if (count < 2) continue;
     std::string key = key_of(step, shapes, isa);
     const std::optional<int> known = choices.find(key);

@@ -27,7 +27,7 @@ void Add::run(const Invocation& invocation) const noexcept {
   const TensorView& lhs = invocation.inputs[0];
   const TensorView& rhs = invocation.inputs[1];
   const TensorView& out = invocation.output;
-  for_each_run({lhs, rhs, out}, invocation.thread, invocation.threads, [&](const PixelRun& run) {
+  for_each_run({lhs, rhs, out}, invocation.part, invocation.parts, [&](const PixelRun& run) {
     const auto at = [&](const TensorView& view) { return view.u8() + run.offset_in(view); };
     add({.rows = run.pixels,
          .count = run.bytes,

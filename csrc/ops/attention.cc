@@ -141,7 +141,7 @@ void Attention::run(const Invocation& invocation) const noexcept {
   const Index tokens = invocation.output.shape[1];
   const Index blocks = ceil_div(tokens, kernels::kAttentionRows);
   const Index units = invocation.output.shape[0] * settings_.heads * blocks;
-  const Range mine = partition(units, 1, invocation.thread, invocation.threads);
+  const Range mine = partition(units, 1, invocation.part, invocation.parts);
   MaskRows mask;
   Index masked_image = -1;
   for (Index unit = mine.begin; unit < mine.end;) {

@@ -28,7 +28,7 @@ StridedLoop<N + 1> loop_over(const Invocation& invocation) {
 
 template <std::size_t N>
 Range places_of(const StridedLoop<N>& loop, const Invocation& invocation) {
-  return partition(loop.count(), kAlignment, invocation.thread, invocation.threads);
+  return partition(loop.count(), kAlignment, invocation.part, invocation.parts);
 }
 
 /// Applies a function to each pair of values.

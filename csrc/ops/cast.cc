@@ -33,8 +33,8 @@ template <typename From, typename To>
 void convert_all(const Invocation& invocation) {
   const auto* x = reinterpret_cast<const From*>(invocation.inputs[0].data);
   auto* out = reinterpret_cast<To*>(invocation.output.data);
-  const Range mine = partition(invocation.output.shape.element_count(), kAlignment,
-                               invocation.thread, invocation.threads);
+  const Range mine = partition(invocation.output.shape.element_count(), kAlignment, invocation.part,
+                               invocation.parts);
   for (Index i = mine.begin; i < mine.end; ++i) out[i] = convert<To>(x[i]);
 }
 

@@ -35,7 +35,7 @@ void copy_row(const TensorView& from, const std::uint8_t* x, const TensorView& t
 void copy_pixels(const Invocation& invocation) {
   const TensorView& out = invocation.output;
   const Index height = out.shape[2];
-  const Range rows = partition(out.shape[0] * height, 1, invocation.thread, invocation.threads);
+  const Range rows = partition(out.shape[0] * height, 1, invocation.part, invocation.parts);
   Index first_channel = 0;
   for (const TensorView& x : invocation.inputs) {
     for (Index row = rows.begin; row < rows.end; ++row) {
@@ -51,7 +51,7 @@ void copy_lines(const Invocation& invocation) {
   const Shape& out = invocation.output.shape;
   const Index lines = out[0];
   const Index out_bytes = out.element_count() / lines;
-  const Range mine = partition(lines, 1, invocation.thread, invocation.threads);
+  const Range mine = partition(lines, 1, invocation.part, invocation.parts);
   Index offset = 0;
   for (const TensorView& x : invocation.inputs) {
     const Index bytes = x.shape.element_count() / lines;

@@ -26,7 +26,7 @@ Index ConstantTensor::work(std::span<const Shape> inputs) const {
 void ConstantTensor::run(const Invocation& invocation) const noexcept {
   const TensorView& out = invocation.output;
   copy_strided(view_.shape, size_of(dtype_), {view_.data, byte_strides(view_, dtype_)},
-               {out.data, byte_strides(out, dtype_)}, invocation.thread, invocation.threads);
+               {out.data, byte_strides(out, dtype_)}, invocation.part, invocation.parts);
 }
 
 }  // namespace smidgen::ops

@@ -182,12 +182,12 @@ Conv2d::Part Conv2d::part_of(const Invocation& invocation) const {
   const bool is_winograd = may_use && invocation.candidate == 0;
   const int order_index = invocation.candidate - (may_use && !is_winograd ? 1 : 0);
   const ProductOrder order =
-      ProductOrder::at(order_index, invocation.threads, packed.shape.n > out[0] * out[2] * out[3]);
-  if (!is_winograd && order.splits_panels && packed.panels >= invocation.threads) {
-    const Range panels = partition(packed.panels, 1, invocation.thread, invocation.threads);
+      ProductOrder::at(order_index, invocation.parts, packed.shape.n > out[0] * out[2] * out[3]);
+  if (!is_winograd && order.splits_panels && packed.panels >= invocation.parts) {
+    const Range panels = partition(packed.panels, 1, invocation.part, invocation.parts);
     return {0, 1, panels, order, false};
   }
-  return {invocation.thread, invocation.threads, {0, packed.panels}, order, is_winograd};
+  return {invocation.part, invocation.parts, {0, packed.panels}, order, is_winograd};
 }
 
 void Conv2d::run(const Invocation& invocation) const noexcept {

@@ -210,7 +210,7 @@ void ConvTranspose2d::run(const Invocation& invocation) const noexcept {
     target.border = {};
     const Shape part = phase.input_shape(x.shape);
     if (part.rank() == 0) {
-      write_bias(target, invocation.thread, invocation.threads);
+      write_bias(target, invocation.part, invocation.parts);
       continue;
     }
     const TensorView source = cropped(x, part, std::max(Index{0}, -phase.rows.before),
@@ -219,8 +219,8 @@ void ConvTranspose2d::run(const Invocation& invocation) const noexcept {
                             .output = target,
                             .epilogue = invocation.epilogue,
                             .scratch = invocation.scratch,
-                            .thread = invocation.thread,
-                            .threads = invocation.threads,
+                            .part = invocation.part,
+                            .parts = invocation.parts,
                             .candidate = 0});
   }
 }

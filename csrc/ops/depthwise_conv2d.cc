@@ -115,7 +115,7 @@ void DepthwiseConv2d::run(const Invocation& invocation) const noexcept {
   const TensorView& x = invocation.inputs[0];
   const Index out_height = invocation.output.shape[2];
   const Range mine =
-      partition(invocation.output.shape[0] * out_height, 1, invocation.thread, invocation.threads);
+      partition(invocation.output.shape[0] * out_height, 1, invocation.part, invocation.parts);
   const Index step = reads_in_place(x) ? kLinesAtOnce : copied_lines_at_once(x.shape);
   for (Index line = mine.begin; line < mine.end;) {
     const Index image = line / out_height;

@@ -124,7 +124,7 @@ void DynamicLinear::run(const Invocation& invocation) const noexcept {
   const TensorView& x = invocation.inputs[0];
   const Index k = product_.features();
   const Index rows = row_count(x.shape);
-  const ProductPart part{invocation.thread, invocation.threads, invocation.candidate};
+  const ProductPart part{invocation.part, invocation.parts, invocation.candidate};
   auto* quantization = reinterpret_cast<kernels::RowQuantization*>(invocation.scratch);
   std::byte* quantized = invocation.scratch + quantization_bytes(rows);
   auto* a = reinterpret_cast<std::uint8_t*>(quantized);

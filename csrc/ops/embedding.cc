@@ -38,8 +38,7 @@ Index Embedding::work(std::span<const Shape> inputs) const {
 
 void Embedding::run(const Invocation& invocation) const noexcept {
   const TensorView& indices = invocation.inputs[0];
-  const Range mine =
-      partition(indices.shape.element_count(), 1, invocation.thread, invocation.threads);
+  const Range mine = partition(indices.shape.element_count(), 1, invocation.part, invocation.parts);
   for (Index i = mine.begin; i < mine.end; ++i) {
     const Index row = std::clamp<Index>(indices.i64()[i], 0, rows_ - 1);
     kernel_(columns_, table_.as<std::int8_t>() + row * columns_, scales_.as<float>()[row],

@@ -45,7 +45,7 @@ void Expand::run(const Invocation& invocation) const noexcept {
     from[static_cast<std::size_t>(axis + missing)] = own[static_cast<std::size_t>(axis)];
   }
   copy_strided(out.shape, size_of(dtype_), {x.data, from}, {out.data, byte_strides(out, dtype_)},
-               invocation.thread, invocation.threads);
+               invocation.part, invocation.parts);
 }
 
 }  // namespace smidgen::ops

@@ -53,15 +53,14 @@ void FloatConv2d::run(const Invocation& invocation) const noexcept {
   const Shape& out = invocation.output.shape;
   const Index pixels = out[2] * out[3];
   // Fewer columns at once where there would be fewer blocks than parts.
-  const Index share =
-      round_up(ceil_div(pixels, static_cast<Index>(invocation.threads)), variant_.nr);
+  const Index share = round_up(ceil_div(pixels, static_cast<Index>(invocation.parts)), variant_.nr);
   const Index columns = std::min(columns_at_once(pixels), share);
   const Index blocks = ceil_div(pixels, columns);
   const Index in_channels = geometry_.in_channels / geometry_.groups;
   const Index out_channels = geometry_.out_channels / geometry_.groups;
   auto* panel = reinterpret_cast<float*>(invocation.scratch);
   const Range mine =
-      partition(x[0] * geometry_.groups * blocks, 1, invocation.thread, invocation.threads);
+      partition(x[0] * geometry_.groups * blocks, 1, invocation.part, invocation.parts);
   for (Index unit = mine.begin; unit < mine.end; ++unit) {
     const Index part = unit / blocks;  // image and group
     const Index first = unit % blocks * columns;

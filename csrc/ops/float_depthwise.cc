@@ -82,7 +82,7 @@ void FloatDepthwise::run(const Invocation& invocation) const noexcept {
   set_offsets(found, offsets);
   const Index outs = geometry_.out_channels / geometry_.groups;  // of each input channel
   const Index bands = ceil_div(out[2], found.rows);
-  const Range mine = partition(x[0] * x[1] * bands, 1, invocation.thread, invocation.threads);
+  const Range mine = partition(x[0] * x[1] * bands, 1, invocation.part, invocation.parts);
   for (Index unit = mine.begin; unit < mine.end; ++unit) {
     const Index plane = unit / bands;  // image and channel
     const Index first = unit % bands * found.rows;

@@ -50,8 +50,7 @@ void Gather::run(const Invocation& invocation) const noexcept {
     if (axis != axis_) slice_to[static_cast<std::size_t>(axis)] = to[static_cast<std::size_t>(own)];
   }
   const Index last = x.shape[axis_] - 1;
-  const Range mine =
-      partition(indices.shape.element_count(), 1, invocation.thread, invocation.threads);
+  const Range mine = partition(indices.shape.element_count(), 1, invocation.part, invocation.parts);
   for (Index i = mine.begin; i < mine.end; ++i) {
     Index offset = 0;
     Index rest = i;

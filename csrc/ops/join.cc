@@ -32,7 +32,7 @@ void Join::run(const Invocation& invocation) const noexcept {
   std::byte* place = out.data;
   for (const TensorView& x : invocation.inputs) {
     copy_strided(x.shape, size_of(dtype_), {x.data, byte_strides(x, dtype_)}, {place, to},
-                 invocation.thread, invocation.threads);
+                 invocation.part, invocation.parts);
     place += x.shape[axis_] * to[static_cast<std::size_t>(axis_)];
   }
 }

@@ -54,7 +54,7 @@ void LayerNorm::run(const Invocation& invocation) const noexcept {
   const Index row_bytes = length * static_cast<Index>(sizeof(float));
   const Quantize* quantize = invocation.epilogue.quantize;
   const Range mine =
-      partition(x.shape.element_count() / length, 1, invocation.thread, invocation.threads);
+      partition(x.shape.element_count() / length, 1, invocation.part, invocation.parts);
   const Index step = std::max(Index{4}, kBlockBytes / row_bytes / 4 * 4);
   for (Index row = mine.begin; row < mine.end; row += step) {
     const Index rows = std::min(step, mine.end - row);

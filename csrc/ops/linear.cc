@@ -63,7 +63,7 @@ void Linear::run(const Invocation& invocation) const noexcept {
       .a = x.u8(),
       .out = invocation.output.u8(),
       .addend = end.addend == nullptr ? nullptr : invocation.epilogue.addend.u8()};
-  product_.multiply(rows, end, {invocation.thread, invocation.threads, invocation.candidate},
+  product_.multiply(rows, end, {invocation.part, invocation.parts, invocation.candidate},
                     invocation.scratch);
 }
 

@@ -20,7 +20,7 @@ Lookup::Lookup(std::span<const std::uint8_t> table, Isa isa)
 void Lookup::run(const Invocation& invocation) const noexcept {
   const TensorView& x = invocation.inputs[0];
   const TensorView& out = invocation.output;
-  for_each_run({x, out}, invocation.thread, invocation.threads, [&](const PixelRun& run) {
+  for_each_run({x, out}, invocation.part, invocation.parts, [&](const PixelRun& run) {
     look_up({.rows = run.pixels,
              .count = run.bytes,
              .x = x.u8() + run.offset_in(x),

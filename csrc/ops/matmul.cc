@@ -80,7 +80,7 @@ void MatMul::run(const Invocation& invocation) const noexcept {
   const Shape rhs_batch = leading(rhs.shape);
   const Shape batch = leading(invocation.output.shape);
   const Index all_rows = invocation.output.shape.element_count() / size.n;
-  const Range mine = partition(all_rows, variant_.mr, invocation.thread, invocation.threads);
+  const Range mine = partition(all_rows, variant_.mr, invocation.part, invocation.parts);
   auto* panel = reinterpret_cast<float*>(invocation.scratch);
   for (Index row = mine.begin; row < mine.end;) {
     const Index place = row / size.m;

@@ -38,7 +38,7 @@ void Multiply::run(const Invocation& invocation) const noexcept {
   const TensorView& rhs = invocation.inputs[1];
   const TensorView& out = invocation.output;
   if (lhs.shape != rhs.shape) return scale_channels(invocation);
-  for_each_run({lhs, rhs, out}, invocation.thread, invocation.threads, [&](const PixelRun& run) {
+  for_each_run({lhs, rhs, out}, invocation.part, invocation.parts, [&](const PixelRun& run) {
     const auto at = [&](const TensorView& view) { return view.u8() + run.offset_in(view); };
     kernel_({.rows = run.pixels,
              .count = run.bytes,
@@ -55,7 +55,7 @@ void Multiply::run(const Invocation& invocation) const noexcept {
 void Multiply::scale_channels(const Invocation& invocation) const noexcept {
   const TensorView& out = invocation.output;
   const Shape& shape = out.shape;
-  const Range lines = partition(shape[0] * shape[2], 1, invocation.thread, invocation.threads);
+  const Range lines = partition(shape[0] * shape[2], 1, invocation.part, invocation.parts);
   for (Index line = lines.begin; line < lines.end; ++line) {
     const Index image = line / shape[2];
     const auto first = [&](const TensorView& x) {

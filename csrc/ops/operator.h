@@ -90,8 +90,8 @@ struct Invocation {
   TensorView output;
   const Epilogue& epilogue;  // empty unless the operator can_fuse it
   std::byte* scratch;        // scratch_bytes() of this part alone, aligned
-  int thread;                // which part: 0 to threads - 1
-  int threads;
+  int part;                  // which: 0 to parts - 1
+  int parts;
   int candidate;  // which of the operator's ways to do it; see Operator::candidate_count
 };
 
@@ -136,11 +136,12 @@ class Operator {
   /// Whether the output, of the first input's shape and type, may lie where that does.
   virtual bool can_overwrite_input() const { return false; }
 
-  /// The ways in which run() can do inputs of these shapes, all with the same bytes, the one that
-  /// should be the fastest first. The planner times the first few and keeps the best.
-  virtual int candidate_count(std::span<const Shape> inputs, int threads) const {
+  /// The ways in which run() can do inputs of these shapes in so many parts, all with the same
+  /// bytes, the one that should be the fastest first. The planner times the first few and keeps the
+  /// best.
+  virtual int candidate_count(std::span<const Shape> inputs, int parts) const {
     (void)inputs;
-    (void)threads;
+    (void)parts;
     return 1;
   }
 

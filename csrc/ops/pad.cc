@@ -34,7 +34,7 @@ Index Pad::work(std::span<const Shape> inputs) const {
 }
 
 void Pad::run(const Invocation& invocation) const noexcept {
-  if (invocation.thread != 0) return;  // the whole is filled before the middle is copied
+  if (invocation.part != 0) return;  // the whole is filled before the middle is copied
   const TensorView& x = invocation.inputs[0];
   const TensorView& out = invocation.output;
   const Strides to = byte_strides(out, dtype_);

@@ -46,10 +46,10 @@ struct Share {
 Share share_of(const Invocation& invocation) {
   const Shape& out = invocation.output.shape;
   const Index rows = out[0] * out[2];
-  if (rows >= invocation.threads) {
-    return {partition(rows, 1, invocation.thread, invocation.threads), {0, out[1]}};
+  if (rows >= invocation.parts) {
+    return {partition(rows, 1, invocation.part, invocation.parts), {0, out[1]}};
   }
-  return {{0, rows}, partition(out[1], kAlignment, invocation.thread, invocation.threads)};
+  return {{0, rows}, partition(out[1], kAlignment, invocation.part, invocation.parts)};
 }
 
 /// Calls visit(PoolRun) for all windows that fall to this thread, clipped to the image.

@@ -35,7 +35,7 @@ void for_each_chunk(const TensorView& quantized, const Invocation& invocation, c
   const Index rows = is_unbroken ? 1 : shape[2];
   const Index pixels = shape[2] * shape[3] / rows;
   const Index chunks = ceil_div(pixels, kChunk);
-  const Range mine = partition(shape[0] * rows * chunks, 1, invocation.thread, invocation.threads);
+  const Range mine = partition(shape[0] * rows * chunks, 1, invocation.part, invocation.parts);
   for (Index index = mine.begin; index < mine.end; ++index) {
     const Index first = index % chunks * kChunk;
     const Index row = index / chunks % rows;
@@ -47,8 +47,8 @@ void for_each_chunk(const TensorView& quantized, const Invocation& invocation, c
 }
 
 Range elements_of(const Invocation& invocation) {
-  return partition(invocation.output.shape.element_count(), kAlignment, invocation.thread,
-                   invocation.threads);
+  return partition(invocation.output.shape.element_count(), kAlignment, invocation.part,
+                   invocation.parts);
 }
 
 /// Tells whether the bytes are in logical order, without gaps.

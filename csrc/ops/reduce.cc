@@ -112,7 +112,7 @@ void Reduce::run(const Invocation& invocation) const noexcept {
   float* out = invocation.output.f32();
   const Index length = row_length(x.shape, reduced_);
   const Range mine = partition(invocation.output.shape.element_count(), kRowsTogether,
-                               invocation.thread, invocation.threads);
+                               invocation.part, invocation.parts);
   if (are_last(x.shape, reduced_)) {
     kernel_({function_, mine.end - mine.begin, length, x.f32() + mine.begin * length,
              out + mine.begin});
@@ -153,7 +153,7 @@ void ArgMax::run(const Invocation& invocation) const noexcept {
   const Walk columns(x.shape, reduced_, true);
   const Index length = row_length(x.shape, reduced_);
   const Range mine =
-      partition(invocation.output.shape.element_count(), 1, invocation.thread, invocation.threads);
+      partition(invocation.output.shape.element_count(), 1, invocation.part, invocation.parts);
   for (Index row = mine.begin; row < mine.end; ++row) {
     const float* first = x.f32() + rows.offset(row);
     Index best = 0;

@@ -85,7 +85,7 @@ void Resize::run(const Invocation& invocation) const noexcept {
     const Place column = place(i, 1, x.shape[3]);
     columns[i] = {column.first * x.pixel_pitch, column.second * x.pixel_pitch, column.weight};
   }
-  const Range mine = partition(x.shape[0] * height, 1, invocation.thread, invocation.threads);
+  const Range mine = partition(x.shape[0] * height, 1, invocation.part, invocation.parts);
   for (Index line = mine.begin; line < mine.end; ++line) {
     const Index image = line / height;
     const Place row = place(line % height, 0, x.shape[2]);

@@ -49,7 +49,7 @@ void Slice::run(const Invocation& invocation) const noexcept {
   std::byte* const first = x.data + place_in(x.shape[range_.axis], range_.start) * stride;
   stride *= range_.stride;
   copy_strided(out.shape, size_of(dtype_), {first, from}, {out.data, byte_strides(out, dtype_)},
-               invocation.thread, invocation.threads);
+               invocation.part, invocation.parts);
 }
 
 }  // namespace smidgen::ops

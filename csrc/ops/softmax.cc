@@ -51,14 +51,14 @@ void Softmax::run(const Invocation& invocation) const noexcept {
   const Index inner = inner_count(x.shape, axis_);
   const Index rows = x.shape.element_count() / length;
   if (inner == 1) {
-    const Range mine = partition(rows, 1, invocation.thread, invocation.threads);
+    const Range mine = partition(rows, 1, invocation.part, invocation.parts);
     kernel_(
         {mine.end - mine.begin, length, x.f32() + mine.begin * length, out + mine.begin * length});
     return;
   }
   // Rows across memory come together in scratch, some neighbours at a time.
   auto* gathered = reinterpret_cast<float*>(invocation.scratch);
-  const Range mine = partition(rows, kColumnsTogether, invocation.thread, invocation.threads);
+  const Range mine = partition(rows, kColumnsTogether, invocation.part, invocation.parts);
   for (Index first = mine.begin; first < mine.end;) {
     const Index column = first % inner;
     const Index count = std::min({kColumnsTogether, mine.end - first, inner - column});

@@ -38,7 +38,7 @@ void Transpose::run(const Invocation& invocation) const noexcept {
     permuted[i] = from[static_cast<std::size_t>(permutation_[i])];
   }
   copy_strided(out.shape, size_of(dtype_), {x.data, permuted},
-               {out.data, byte_strides(out, dtype_)}, invocation.thread, invocation.threads);
+               {out.data, byte_strides(out, dtype_)}, invocation.part, invocation.parts);
 }
 
 }  // namespace smidgen::ops

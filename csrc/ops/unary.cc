@@ -13,8 +13,8 @@ constexpr Index kUnaryWork = 16;  // operations for each value, or so
 constexpr Index kWideWork = 256;
 
 Range elements_of(const Invocation& invocation) {
-  return partition(invocation.output.shape.element_count(), kAlignment, invocation.thread,
-                   invocation.threads);
+  return partition(invocation.output.shape.element_count(), kAlignment, invocation.part,
+                   invocation.parts);
 }
 
 }  // namespace

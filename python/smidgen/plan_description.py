@@ -17,7 +17,7 @@ class PlannedStep:
         absorbed: Outputs of the program's steps that became part of it, in order; they are nowhere
             in memory.
         inputs: Tensors that its first part reads.
-        threads: The parts that it is done in.
+        parts: How many parts threads share it in.
         candidate: Which of the ways to do it was chosen, 0 being the one expected to be best.
     """
 
@@ -25,7 +25,7 @@ class PlannedStep:
     quantized: str | None
     absorbed: tuple[str, ...]
     inputs: tuple[str, ...]
-    threads: int
+    parts: int
     candidate: int
 
 
@@ -60,7 +60,7 @@ class PlanDescription:
                 quantized=None if step["quantized"] < 0 else names[step["quantized"]],
                 absorbed=tuple(names[index] for index in step["absorbed"]),
                 inputs=tuple(names[index] for index in step["inputs"]),
-                threads=step["threads"],
+                parts=step["parts"],
                 candidate=step["candidate"],
             )
             for step in plan["steps"]

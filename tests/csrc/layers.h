@@ -26,16 +26,16 @@ void run_every_way(const Operator& op, const TensorView& x, const TensorView& ou
   const std::array<TensorView, 1> inputs = {x};
   test::FencedMemory memory;
   AlignedBuffer scratch = memory.buffer(op.scratch_bytes(shapes));
-  for (const int threads : {1, 2, 3}) {
-    for (int candidate = 0; candidate < op.candidate_count(shapes, threads); ++candidate) {
-      for (int thread = 0; thread < threads; ++thread) {
+  for (const int parts : {1, 2, 3}) {
+    for (int candidate = 0; candidate < op.candidate_count(shapes, parts); ++candidate) {
+      for (int part = 0; part < parts; ++part) {
         std::memset(scratch.data(), test::kPoison, static_cast<std::size_t>(scratch.size()));
         op.run({.inputs = inputs,
                 .output = out,
                 .epilogue = epilogue,
                 .scratch = scratch.data(),
-                .thread = thread,
-                .threads = threads,
+                .part = part,
+                .parts = parts,
                 .candidate = candidate});
       }
       compare();

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <cstring>
 #include <limits>
+#include <thread>
 #include <vector>
 
 #include "base/aligned_buffer.h"
@@ -177,16 +178,50 @@ TEST(every_part_of_each_task_runs_once) {
   for (const int threads : {1, 2, 3, 5}) {
     ThreadPool pool(threads);
     CHECK_EQUAL(pool.size(), threads);
-    std::vector<int> counts(static_cast<std::size_t>(threads), 0);
-    for (int request = 0; request < 50; ++request) {
-      pool.begin();
-      for (int task = 0; task < 20; ++task) {
-        pool.run([&](int part) { ++counts[static_cast<std::size_t>(part)]; });
+    for (const int parts : {1, 2, 7, 200}) {
+      std::vector<int> counts(static_cast<std::size_t>(parts), 0);
+      std::atomic<int> strangers = 0;
+      for (int request = 0; request < 50; ++request) {
+        pool.begin();
+        for (int task = 0; task < 20; ++task) {
+          pool.run(parts, [&](int part, int thread) {
+            ++counts[static_cast<std::size_t>(part)];
+            if (thread < 0 || thread >= threads) ++strangers;
+          });
+        }
+        pool.end();
       }
-      pool.end();
+      for (const int count : counts) CHECK_EQUAL(count, 1000);
+      CHECK_EQUAL(strangers.load(), 0);
     }
-    for (const int count : counts) CHECK_EQUAL(count, 1000);
   }
+}
+
+TEST(each_thread_of_a_pool_runs_one_part_at_a_time) {
+  ThreadPool pool(3);
+  std::array<std::atomic<int>, 3> running{};
+  std::atomic<int> clashes = 0;
+  pool.begin();
+  for (int task = 0; task < 500; ++task) {
+    pool.run(12, [&](int, int thread) {
+      std::atomic<int>& own = running[static_cast<std::size_t>(thread)];
+      if (own.fetch_add(1) != 0) ++clashes;
+      own.fetch_sub(1);
+    });
+  }
+  pool.end();
+  CHECK_EQUAL(clashes.load(), 0);
+}
+
+TEST(others_take_over_the_parts_of_a_thread_that_is_held_up) {
+  ThreadPool pool(2);
+  std::atomic<int> done = 0;
+  // Who runs the first part goes on when all others have run, of which three would be its own.
+  pool.run(8, [&](int part, int) {
+    while (part == 0 && done.load() < 7) std::this_thread::yield();
+    ++done;
+  });
+  CHECK_EQUAL(done.load(), 8);
 }
 
 TEST(a_pool_sees_what_earlier_tasks_wrote) {
@@ -194,10 +229,10 @@ TEST(a_pool_sees_what_earlier_tasks_wrote) {
   std::vector<int> values(3, 0);
   pool.begin();
   for (int round = 1; round <= 200; ++round) {
-    pool.run([&](int thread) { values[static_cast<std::size_t>(thread)] = round; });
+    pool.run(3, [&](int part, int) { values[static_cast<std::size_t>(part)] = round; });
     std::atomic<int> mismatches = 0;
-    pool.run([&](int thread) {
-      if (values[static_cast<std::size_t>((thread + 1) % 3)] != round) ++mismatches;
+    pool.run(3, [&](int part, int) {
+      if (values[static_cast<std::size_t>((part + 1) % 3)] != round) ++mismatches;
     });
     CHECK_EQUAL(mismatches.load(), 0);
   }

@@ -370,8 +370,8 @@ std::vector<float> run_in_parts(const Case& test, const std::vector<std::vector<
                   .output = ops::dense_view(out, reinterpret_cast<std::byte*>(result.data())),
                   .epilogue = epilogue,
                   .scratch = scratch.data(),
-                  .thread = part,
-                  .threads = parts,
+                  .part = part,
+                  .parts = parts,
                   .candidate = 0});
   }
   CHECK(result.is_intact([](Index) { return true; }));

@@ -121,7 +121,7 @@ std::vector<std::uint8_t> random_bytes(const Shape& shape, bool is_float, test::
 }
 
 /// Runs all parts of the operator and returns its values.
-std::vector<std::uint8_t> run(const Example& example, Isa isa, const Gaps& gaps, int threads) {
+std::vector<std::uint8_t> run(const Example& example, Isa isa, const Gaps& gaps, int parts) {
   const std::unique_ptr<Operator> op = example.make(isa);
   CHECK(op->takes_pitches());
   test::Random random(15);
@@ -136,13 +136,13 @@ std::vector<std::uint8_t> run(const Example& example, Isa isa, const Gaps& gaps,
   const Epilogue none;
   test::FencedMemory memory;
   AlignedBuffer scratch = memory.buffer(op->scratch_bytes(example.inputs));
-  for (int thread = 0; thread < threads; ++thread) {
+  for (int part = 0; part < parts; ++part) {
     op->run({.inputs = views,
              .output = output.view(),
              .epilogue = none,
              .scratch = scratch.data(),
-             .thread = thread,
-             .threads = threads,
+             .part = part,
+             .parts = parts,
              .candidate = 0});
   }
   CHECK(output.are_gaps_intact());
@@ -225,10 +225,10 @@ TEST(gaps_change_no_value) {
     const std::vector<std::uint8_t> expected = run(example, Isa::kPortable, Gaps{}, 1);
     for (const Isa isa : available_isas()) {
       for (const Gaps& gaps : kGaps) {
-        for (const int threads : {1, 2, 3}) {
+        for (const int parts : {1, 2, 3}) {
           test::set_context(example.name, name_of(isa), "gaps", gaps.pixel, gaps.row, gaps.image,
-                            "threads", threads);
-          CHECK(run(example, isa, gaps, threads) == expected);
+                            "parts", parts);
+          CHECK(run(example, isa, gaps, parts) == expected);
         }
       }
     }

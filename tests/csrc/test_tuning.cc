@@ -36,7 +36,7 @@ Plan plan_of(const std::vector<const ops::Operator*>& operators) {
                      .output_view = {},
                      .epilogue = {},
                      .bordered = {},
-                     .threads = 1};
+                     .parts = 1};
     plan.steps.push_back(std::move(step));
   }
   return plan;
