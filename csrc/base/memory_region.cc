@@ -24,6 +24,12 @@ std::byte* MemoryRegion::take(Index bytes) noexcept {
   return begin;
 }
 
+Sharing MemoryRegion::share(int file) noexcept {
+  if (memory_.data() == nullptr) return Sharing::kImpossible;
+  size_ = used_;  // the rest of the last page goes along
+  return share_memory({begin_, static_cast<std::size_t>(used_)}, file);
+}
+
 MemoryRegion::Scope::Scope(MemoryRegion& region) noexcept : outer_(current_region) {
   current_region = &region;
 }

@@ -4,6 +4,7 @@
 #include <span>
 
 #include "base/mapped_memory.h"
+#include "base/shared_memory.h"
 
 namespace smidgen {
 
@@ -25,6 +26,13 @@ class MemoryRegion {
 
   /// Bytes handed out and, beyond what had room, asked for.
   Index wanted_bytes() const noexcept { return wanted_; }
+
+  /// Bytes handed out.
+  Index used_bytes() const noexcept { return used_; }
+
+  /// Lets what was handed out be shared with other processes, as share_memory does; then nobody may
+  /// write it any more, and nothing more is handed out. Memory of a caller's is never shared.
+  Sharing share(int file) noexcept;
 
   /// While it lives, each AlignedBuffer that this thread makes takes its memory from the region, as
   /// long as there is room, and must not outlive it.

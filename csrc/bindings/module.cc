@@ -312,6 +312,19 @@ py::dict describe_plan(Engine& engine, const std::vector<Extents>& shapes,
   return described;
 }
 
+const char* share_weights(Engine& engine, int file) {
+  const py::gil_scoped_release released;
+  switch (engine.share_weights(file)) {
+    case Sharing::kShared:
+      return "shared";
+    case Sharing::kUnequal:
+      return "unequal";
+    case Sharing::kImpossible:
+      break;
+  }
+  return "impossible";
+}
+
 void define_engine(py::module_& module) {
   py::class_<Engine>(module, "Engine", "Packed weights, kernels and cached plans of one program.")
       .def(py::init(&make_engine), py::arg("program"), py::arg("threads"), py::arg("isa"),
@@ -322,6 +335,8 @@ void define_engine(py::module_& module) {
                              [](const Engine& self) { return std::string(name_of(self.isa())); })
       .def_property_readonly("cached_plan_count", &Engine::cached_plan_count)
       .def_property_readonly("memory_bytes", &Engine::memory_bytes)
+      .def_property_readonly("shareable_bytes", &Engine::shareable_bytes)
+      .def("share_weights", &share_weights, py::arg("file"))
       .def("drop_plans", &Engine::drop_plans, py::call_guard<py::gil_scoped_release>())
       .def("run", &run, py::arg("inputs"), py::arg("outputs"))
       .def("run_planned", &run_planned, py::arg("inputs"), py::arg("outputs"))

@@ -65,6 +65,13 @@ class Engine {
   /// Bytes of packed weights and cached plans; plans that runs have borrowed are not among them.
   Index memory_bytes();
 
+  /// Bytes of packed weights that share_weights shares.
+  Index shareable_bytes() const { return weights_.used_bytes(); }
+
+  /// Keeps the packed weights in common with engines of other processes that have packed the same
+  /// bytes, by a file in memory as share_memory wants it. Not to be called twice at a time.
+  Sharing share_weights(int file) noexcept { return weights_.share(file); }
+
   /// Gives the memory of cached plans back; later runs make theirs anew.
   void drop_plans();
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,8 @@ from smidgen.plan_description import PlanDescription
 from smidgen.program import DType, Program, TensorInfo, index_counts, verify
 from smidgen.tensor_spec import TensorSpec
 
+Sharing = Literal["shared", "unequal", "impossible"]
+"""What came of sharing weights, see `Engine.share_weights`."""
 _MOST_BYTES_RUNS = 64
 
 
@@ -116,6 +118,29 @@ class Engine:
     def memory_bytes(self) -> int:
         """What the packed weights and the plans kept for later runs take, in bytes."""
         return self._engine.memory_bytes
+
+    @property
+    def shareable_bytes(self) -> int:
+        """The bytes of packed weights that `share_weights` shares."""
+        return self._engine.shareable_bytes
+
+    def share_weights(self, file: int) -> Sharing:
+        """Keeps the packed weights in common with engines of other processes.
+
+        The first engine writes its weights to the file and seals it. Each maps the file in the
+        place of its own weights if it has the same bytes, so that they are in memory once. Values
+        of runs never change by it, and runs may go on meanwhile.
+
+        Args:
+            file: A descriptor from `os.memfd_create` with `MFD_ALLOW_SEALING`, of the same file in
+                all processes, which the caller may close afterwards. It is for engines of one
+                program, with the same level.
+
+        Returns:
+            "shared"; "unequal" if the file has other bytes, and "impossible" if the system has no
+            such files or no room: then the engine keeps weights of its own.
+        """
+        return self._engine.share_weights(file)
 
     def drop_plans(self) -> None:
         """Gives the memory of the plans kept for later runs back; later runs make them anew."""
