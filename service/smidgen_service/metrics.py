@@ -96,6 +96,10 @@ TABLE: dict[str, MetricSpec] = {
     "smidgen_engine_bytes": MetricSpec(
         Kind.GAUGE, "Memory of the versions that are ready, for weights and plans."
     ),
+    "smidgen_engine_shared_bytes": MetricSpec(
+        Kind.GAUGE,
+        "Those bytes of smidgen_engine_bytes that several processes count and that are there once.",
+    ),
     "smidgen_engine_loads_total": MetricSpec(Kind.COUNTER, "Versions loaded into memory."),
     "smidgen_engine_evictions_total": MetricSpec(
         Kind.COUNTER,
@@ -158,6 +162,7 @@ class Metrics:
         self.inflight_requests = self._gauge("smidgen_inflight_requests")
         self.loaded_engines = self._gauge("smidgen_loaded_engines")
         self.engine_bytes = self._gauge("smidgen_engine_bytes")
+        self.engine_shared_bytes = self._gauge("smidgen_engine_shared_bytes")
         self.engine_loads = self._counter("smidgen_engine_loads_total")
         self.engine_evictions = self._counter("smidgen_engine_evictions_total")
         self.processes = self._gauge("smidgen_processes")

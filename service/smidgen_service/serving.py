@@ -14,6 +14,7 @@ from smidgen_service.handlers.inference import InferenceHandler
 from smidgen_service.handlers.keeping import Keeper, OwnKeeper
 from smidgen_service.handlers.repository import RepositoryHandler
 from smidgen_service.handlers.run_times import RunTimes
+from smidgen_service.handlers.shared_weights import OWN_WEIGHTS, SharedWeights
 from smidgen_service.handlers.versions import VersionResolver
 from smidgen_service.jobs.process import worker_environment
 from smidgen_service.jobs.sandbox.limits import Limits
@@ -47,6 +48,7 @@ class Serving:
         quotas: Hold tenants to their limits.
         decoders: Where the processes that decode images have their scratch directories.
         owner: Begins their names, where those of several processes are there.
+        weights: Has what other processes have packed.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class Serving:
         quotas: Quotas,
         decoders: Path,
         owner: str = "",
+        weights: SharedWeights = OWN_WEIGHTS,
     ) -> None:
         self._settings = settings
         self._database = database
@@ -73,7 +76,7 @@ class Serving:
             environment=environment_of_workers(settings),
             owner=owner,
         )
-        engines = EngineCache(blobs, threads, metrics, _engine_limits(settings))
+        engines = EngineCache(blobs, threads, metrics, _engine_limits(settings), weights)
         admission = Admission(
             metrics,
             most_running=settings.max_concurrent_inferences,

@@ -48,9 +48,9 @@ class Settings(BaseSettings):
     port: int = Field(8001, ge=0, le=65535)
     """Port of gRPC. 0 takes any free one; <data-dir>/server.json tells which."""
     processes: int = Field(1, ge=1, le=64)
-    """Processes that share the port and answer inferences, each with engines of its own;
-    connections are spread over them. Beside two or more, one more keeps the store and runs the
-    jobs. 1 does everything in one process."""
+    """Processes that share the port and answer inferences, each with engines of its own, whose
+    packed weights are there once; connections are spread over them. Beside two or more, one more
+    keeps the store and runs the jobs. 1 does everything in one process."""
     metrics_port: int = Field(8002, ge=-1, le=65535)
     """Port of the Prometheus endpoint. 0 takes any free one, -1 turns it off."""
     metrics_host: str | None = None

@@ -14,6 +14,7 @@ from smidgen.artifact import load_artifact
 from smidgen.engine import Engine
 from smidgen.errors import ArtifactError, ProgramError
 from smidgen_service.errors import DataLossError, OverloadedError, TooLargeError
+from smidgen_service.handlers.shared_weights import OWN_WEIGHTS, SharedWeights
 from smidgen_service.logs import log
 from smidgen_service.metrics import Metrics
 from smidgen_service.store.blobs import BlobStore
@@ -51,6 +52,7 @@ class _Slot:
         bytes: What it takes; while it is loaded, at least that.
         users: Those that run it or wait for it.
         is_retired: Whether it goes as soon as nobody uses it.
+        is_shared: Whether other processes may have the same weights in the same memory.
     """
 
     sha256: str
@@ -58,6 +60,7 @@ class _Slot:
     bytes: int = 0
     users: int = 0
     is_retired: bool = False
+    is_shared: bool = False
     loading: asyncio.Task[None] | None = field(default=None, repr=False)
 
 
@@ -96,15 +99,28 @@ class EngineCache:
 
     What makes room is unused: an engine that computes, or is waited for, stays. For the event
     loop's thread alone.
+
+    Args:
+        blobs: The artifacts.
+        threads: For reading and packing them.
+        metrics: Tell what is loaded.
+        limits: What all engines may take.
+        weights: Has what other processes have packed.
     """
 
     def __init__(
-        self, blobs: BlobStore, threads: Threads, metrics: Metrics, limits: EngineLimits
+        self,
+        blobs: BlobStore,
+        threads: Threads,
+        metrics: Metrics,
+        limits: EngineLimits,
+        weights: SharedWeights = OWN_WEIGHTS,
     ) -> None:
         self._blobs = blobs
         self._threads = threads
         self._metrics = metrics
         self._limits = limits
+        self._weights = weights
         self._slots: OrderedDict[str, _Slot] = OrderedDict()  # used for longest ago first
         self._expected: Counter[str] = Counter()
 
@@ -204,6 +220,7 @@ class EngineCache:
                 engine = await self._threads.run(self._build, path, slot.sha256)
             slot.bytes = engine.memory_bytes
             self._check_room(slot)
+            slot.is_shared = await self._weights.share(slot.sha256, engine)
         except BaseException:
             del self._slots[slot.sha256]
             self._show()
@@ -218,6 +235,7 @@ class EngineCache:
             isa=engine.isa,
             threads=engine.threads,
             bytes=slot.bytes,
+            shared_bytes=_shared_bytes(slot),
         )
         self._tidy(slot)
 
@@ -292,6 +310,9 @@ class EngineCache:
 
     def _unload(self, slot: _Slot) -> None:
         del self._slots[slot.sha256]
+        if slot.is_shared:
+            assert slot.engine is not None
+            self._weights.let_go(slot.sha256, slot.engine)
         self._show()
         log("engine_unloaded", artifact=slot.sha256, bytes=slot.bytes)
 
@@ -306,6 +327,7 @@ class EngineCache:
         ready = [slot for slot in self._slots.values() if slot.engine is not None]
         self._metrics.loaded_engines.set(len(ready))
         self._metrics.engine_bytes.set(sum(slot.bytes for slot in ready))
+        self._metrics.engine_shared_bytes.set(sum(map(_shared_bytes, ready)))
 
     def _build(self, path: Path, sha256: str) -> Engine:
         try:
@@ -322,6 +344,10 @@ class EngineCache:
             most_bytes=self._limits.most_run_bytes,
             most_work=self._limits.most_work,
         )
+
+
+def _shared_bytes(slot: _Slot) -> int:
+    return slot.engine.shareable_bytes if slot.is_shared and slot.engine is not None else 0
 
 
 def _look_at(task: asyncio.Task[None]) -> None:

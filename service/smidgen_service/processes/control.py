@@ -26,6 +26,7 @@ from smidgen_service.processes.numbers import JoinedNumbers
 from smidgen_service.processes.places import private_socket, reserved_port
 from smidgen_service.processes.private_line import PrivateServer
 from smidgen_service.processes.scraping import FreshNumbers
+from smidgen_service.processes.weight_files import WeightFiles
 from smidgen_service.quotas import Quotas
 from smidgen_service.security.files import SecurityFiles
 from smidgen_service.security.registry import Registry
@@ -47,7 +48,7 @@ class Control:
         self._metrics.initialise_rpcs(method.labels for method in rpc_methods())
         self._numbers = JoinedNumbers(self._metrics)
         self._secret = os.urandom(SECRET_BYTES)
-        self._fleet = Fleet(self._metrics, self._numbers)
+        self._fleet = Fleet(self._metrics, self._numbers, WeightFiles())
         self._metrics.on_forgetting(lambda label: self._fleet.tell_all("forget", label=label))
         self._application = Application(
             settings,

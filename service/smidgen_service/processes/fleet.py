@@ -16,6 +16,7 @@ from smidgen_service.metrics import Metrics
 from smidgen_service.processes.beginning import Beginning
 from smidgen_service.processes.front_process import FrontGoneError, FrontProcess
 from smidgen_service.processes.numbers import JoinedNumbers, Numbers
+from smidgen_service.processes.weight_files import WeightFiles
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 10.0
 _WELL_AFTER_S = 60.0
@@ -36,12 +37,14 @@ class Fleet:
     Args:
         metrics: Count those that serve and those that were started again.
         numbers: Take what they have counted.
+        weights: Keep what they have packed.
     """
 
-    def __init__(self, metrics: Metrics, numbers: JoinedNumbers) -> None:
+    def __init__(self, metrics: Metrics, numbers: JoinedNumbers, weights: WeightFiles) -> None:
         self._beginnings: Sequence[Beginning] = ()
         self._metrics = metrics
         self._numbers = numbers
+        self._weights = weights
         self._fronts: dict[int, FrontProcess] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._is_stopping = False
@@ -54,7 +57,7 @@ class Fleet:
         """
         self._beginnings = beginnings
         for index, beginning in enumerate(beginnings):
-            self._fronts[index] = await FrontProcess.start(beginning)
+            self._fronts[index] = await FrontProcess.start(beginning, self._weights)
 
     async def serve(self) -> None:
         """Lets all fronts serve, and from here on starts those again that die.
@@ -119,6 +122,7 @@ class Fleet:
             front.kill()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.gather(*(front.ended() for front in self._fronts.values()))
+        self._weights.close()
 
     async def _ask_those_that_answer(self, kind: str) -> None:
         with suppress(TimeoutError, SmidgenError):  # what does not is killed in the end
@@ -171,7 +175,7 @@ class Fleet:
             await self._start_again(index)
 
     async def _start_again(self, index: int) -> None:
-        front = await FrontProcess.start(self._beginnings[index])
+        front = await FrontProcess.start(self._beginnings[index], self._weights)
         # From its first order on it hears of all that the others hear of.
         self._fronts[index] = front
         self._metrics.process_restarts.inc()

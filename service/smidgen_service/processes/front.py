@@ -1,7 +1,7 @@
 """A front: answers inferences on the port that all of them share, and hands on all other calls.
 
 Run as `python -m smidgen_service.processes.front <process id of the control process> <descriptor of
-the line to it>`; the control process does.
+the line to it> <descriptor of the line for packed weights>`; the control process does.
 """
 
 from __future__ import annotations
@@ -27,11 +27,13 @@ from smidgen_service.processes.beginning import Beginning
 from smidgen_service.processes.callers import ForwardedCallers
 from smidgen_service.processes.division import share_of, share_of_limits
 from smidgen_service.processes.forwarding import Forwarder
+from smidgen_service.processes.front_weights import FrontWeights
 from smidgen_service.processes.holds import Found, Holds
 from smidgen_service.processes.link import Link
 from smidgen_service.processes.numbers import numbers_of
 from smidgen_service.processes.orders import Orders
 from smidgen_service.processes.private_line import channel_to
+from smidgen_service.processes.weight_line import WeightLine
 from smidgen_service.quotas import Quotas, TenantLimits
 from smidgen_service.reception import Reception
 from smidgen_service.security.files import SecurityFiles
@@ -74,9 +76,10 @@ class Front:
     Args:
         beginning: What it was told.
         link: To the control process.
+        weight_line: To those of its files that packed weights are in.
     """
 
-    def __init__(self, beginning: Beginning, link: Link) -> None:
+    def __init__(self, beginning: Beginning, link: Link, weight_line: WeightLine) -> None:
         whole = beginning.settings
         self._address = beginning.address
         self._count = whole.processes
@@ -89,6 +92,7 @@ class Front:
         self._reception = Reception(settings, self._security, self._metrics, shares_port=True)
         self._database = FollowingDatabase(data_dir.database)
         self._threads = Threads(_IO_THREADS, "io")
+        self._weights = FrontWeights(weight_line, self._threads)
         self._serving = Serving(
             settings,
             self._database,
@@ -98,6 +102,7 @@ class Front:
             quotas=Quotas(self._limits_of),
             decoders=data_dir.decoders,
             owner=f"front-{beginning.index}-",
+            weights=self._weights,
         )
         self._holds = Holds(self._serving.keeper)
         self._channel = channel_to(beginning.socket, settings)
@@ -211,6 +216,7 @@ class Front:
         await self._reloads.stop()
         await self._reception.drain()
         await self._serving.stop()
+        self._weights.close()
         await self._channel.close()
         await self._database.close()
         return await self._tell_numbers(order)
@@ -229,11 +235,11 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     logging.getLogger(GRPC_LOGGER).addFilter(is_of_a_fault)
-    asyncio.run(_run(socket.socket(fileno=int(sys.argv[2]))))
+    asyncio.run(_run(*(socket.socket(fileno=int(number)) for number in sys.argv[2:4])))
     return 0
 
 
-async def _run(connection: socket.socket) -> None:
+async def _run(connection: socket.socket, weight_connection: socket.socket) -> None:
     link = await Link.over(connection)
     order = await link.receive()
     if order is None:
@@ -241,7 +247,7 @@ async def _run(connection: socket.socket) -> None:
     beginning = Beginning.from_fields(order.fields)
     settings = beginning.settings
     configure(settings.log_format, settings.log_level, front=beginning.index)
-    await Front(beginning, link).run()
+    await Front(beginning, link, WeightLine(weight_connection)).run()
 
 
 if __name__ == "__main__":

@@ -13,6 +13,8 @@ from typing import Any, Self
 from smidgen_service.jobs.frames import Frame
 from smidgen_service.processes.beginning import Beginning
 from smidgen_service.processes.link import ERROR, Link, error_from
+from smidgen_service.processes.weight_files import WeightFiles
+from smidgen_service.processes.weight_line import WeightLine
 
 _ENDING_S = 5.0
 
@@ -33,25 +35,34 @@ class FrontProcess:
         self._listening = asyncio.create_task(self._listen())
 
     @classmethod
-    async def start(cls, beginning: Beginning) -> Self:
-        """Starts a front, which waits until it is asked to serve."""
+    async def start(cls, beginning: Beginning, weights: WeightFiles) -> Self:
+        """Starts a front, which waits until it is asked to serve.
+
+        Args:
+            beginning: What it is told.
+            weights: Keep what it has packed.
+        """
         ours, theirs = socket.socketpair()
+        weight_line, their_weight_line = WeightLine.pair()
         try:
-            with theirs:
+            with theirs, their_weight_line:
                 process = await asyncio.create_subprocess_exec(
                     sys.executable,
                     "-m",
                     "smidgen_service.processes.front",
                     str(os.getpid()),
                     str(theirs.fileno()),
+                    str(their_weight_line.fileno()),
                     stdin=asyncio.subprocess.DEVNULL,
-                    pass_fds=(theirs.fileno(),),
+                    pass_fds=(theirs.fileno(), their_weight_line.fileno()),
                     start_new_session=True,  # Ctrl+C is for the control process
                 )
             link = await Link.over(ours)
         except BaseException:
             ours.close()
+            weight_line.close()
             raise
+        weights.serve(weight_line)
         link.send("begin", beginning.to_fields())
         return cls(process, link)
 

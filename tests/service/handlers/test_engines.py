@@ -40,8 +40,29 @@ class FakeEngine:
     def memory_bytes(self) -> int:
         return self.weights + self.plans
 
+    @property
+    def shareable_bytes(self) -> int:
+        return self.weights - 100
+
     def drop_plans(self) -> None:
         self.plans = 0
+
+
+@dataclass
+class FakeWeights:
+    """Shares some artifacts, and knows what is shared."""
+
+    to_share: set[str] = field(default_factory=set)
+    shared: list[str] = field(default_factory=list)
+
+    async def share(self, sha256: str, _engine: Engine) -> bool:
+        if sha256 not in self.to_share:
+            return False
+        self.shared.append(sha256)
+        return True
+
+    def let_go(self, sha256: str, _engine: Engine) -> None:
+        self.shared.remove(sha256)
 
 
 @dataclass
@@ -51,6 +72,7 @@ class World:
     cache: EngineCache
     metrics: Metrics
     digests: dict[str, str]
+    shared: FakeWeights
     weights: dict[str, int] = field(default_factory=dict)
     builds: list[str] = field(default_factory=list)
 
@@ -79,7 +101,9 @@ def world(
     blobs, threads, metrics = BlobStore(tmp_path / "blobs"), Threads(2, "io"), Metrics()
     limits = EngineLimits(most, most_bytes, 1, None, most_run_bytes=1 << 30, most_work=1 << 40)
     digests = {name: put(blobs, tmp_path, name.encode() * FILE_BYTES) for name in "abcd"}
-    made = World(EngineCache(blobs, threads, metrics, limits), metrics, digests)
+    shared = FakeWeights()
+    cache = EngineCache(blobs, threads, metrics, limits, shared)
+    made = World(cache, metrics, digests, shared)
 
     def build(path: Path, _sha256: str) -> FakeEngine:
         name = path.read_text()[0]
@@ -115,6 +139,23 @@ async def test_unused_engines_make_room_by_their_memory(world: World) -> None:
     assert world.metric("engine_loads_total") == 3
     assert world.metric("engine_evictions_total", reason="memory") == 1
     assert world.metric("engine_evictions_total", reason="count") == 0
+
+
+@limits(9, 2500)
+async def test_shared_weights_count_in_full_and_are_let_go_with_their_engine(world: World) -> None:
+    world.shared.to_share = {world.digests["a"], world.digests["c"]}
+    for name in "ab":
+        await world.use(name)
+    assert world.metric("engine_bytes") == 2000
+    assert world.metric("engine_shared_bytes") == 900
+    await world.use("c")
+    assert world.ready == "bc"
+    assert world.shared.shared == [world.digests["c"]]
+    assert world.metric("engine_shared_bytes") == 900
+    for name in "bc":
+        world.cache.retire(world.digests[name])
+    assert not world.shared.shared
+    assert world.metric("engine_shared_bytes") == 0
 
 
 @limits(9, 2500)

@@ -24,6 +24,7 @@ from smidgen_service.processes.keeping import FleetKeeper
 from smidgen_service.processes.link import Link, error_fields, error_from
 from smidgen_service.processes.numbers import JoinedNumbers, Numbers
 from smidgen_service.processes.orders import Orders
+from smidgen_service.processes.weight_files import WeightFiles
 from smidgen_service.store.records import VersionRecord
 
 VERSION = VersionRecord("m", 2, "2" * 64, 1, (), (), 0)
@@ -76,7 +77,7 @@ class World:
 
     def __init__(self) -> None:
         metrics = Metrics()
-        self.fleet = Fleet(metrics, JoinedNumbers(metrics))
+        self.fleet = Fleet(metrics, JoinedNumbers(metrics), WeightFiles())
         self.keeper = FleetKeeper(self.fleet)
         self.fronts: list[Keeper] = []
         self.links: list[Link] = []
