@@ -6,6 +6,7 @@
 
 #ifdef __linux__
 #include <sys/mman.h>
+#include <unistd.h>
 #endif
 
 namespace smidgen {
@@ -25,10 +26,18 @@ void unmap(std::byte* begin, std::size_t bytes) noexcept { munmap(begin, bytes);
 void prefer_huge_pages(std::byte* begin, std::size_t bytes) noexcept {
   static_cast<void>(madvise(begin, bytes, MADV_HUGEPAGE));
 }
+
+Index page_bytes() noexcept { return sysconf(_SC_PAGESIZE); }
+
+void give_back(std::byte* begin, std::size_t bytes) noexcept {
+  static_cast<void>(madvise(begin, bytes, MADV_DONTNEED));
+}
 #else
 std::byte* map(std::size_t /*bytes*/) noexcept { return nullptr; }
 void unmap(std::byte* /*begin*/, std::size_t /*bytes*/) noexcept {}
 void prefer_huge_pages(std::byte* /*begin*/, std::size_t /*bytes*/) noexcept {}
+Index page_bytes() noexcept { return 1; }
+void give_back(std::byte* /*begin*/, std::size_t /*bytes*/) noexcept {}
 #endif
 
 }  // namespace
@@ -41,6 +50,13 @@ MappedMemory::MappedMemory(Index bytes) noexcept {
   const auto misalignment = reinterpret_cast<std::uintptr_t>(begin) % kHugePage;
   data_ = begin + (misalignment == 0 ? 0 : kHugePage - misalignment);
   if (bytes >= kHugePage) prefer_huge_pages(data_, static_cast<std::size_t>(bytes));
+}
+
+void MappedMemory::give_back_behind(Index bytes) noexcept {
+  if (data_ == nullptr) return;
+  std::byte* const begin = data_ + round_up(bytes, page_bytes());
+  std::byte* const end = mapping_.get() + mapping_.get_deleter().bytes;
+  if (begin < end) give_back(begin, static_cast<std::size_t>(end - begin));
 }
 
 void MappedMemory::Unmap::operator()(std::byte* begin) const noexcept { unmap(begin, bytes); }

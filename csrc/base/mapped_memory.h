@@ -23,6 +23,9 @@ class MappedMemory {
   /// Aligned to kHugePage; null if the system has none to give.
   std::byte* data() const noexcept { return data_; }
 
+  /// Gives back what lies behind so many bytes and the rest of their page; there it is zero again.
+  void give_back_behind(Index bytes) noexcept;
+
  private:
   struct Unmap {
     std::size_t bytes;

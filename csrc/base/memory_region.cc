@@ -27,7 +27,10 @@ std::byte* MemoryRegion::take(Index bytes) noexcept {
 Sharing MemoryRegion::share(int file) noexcept {
   if (memory_.data() == nullptr) return Sharing::kImpossible;
   size_ = used_;  // the rest of the last page goes along
-  return share_memory({begin_, static_cast<std::size_t>(used_)}, file);
+  const Sharing found = share_memory({begin_, static_cast<std::size_t>(used_)}, file);
+  // Else the rest of a huge page would keep all of it.
+  if (found == Sharing::kShared) memory_.give_back_behind(used_);
+  return found;
 }
 
 MemoryRegion::Scope::Scope(MemoryRegion& region) noexcept : outer_(current_region) {

@@ -133,6 +133,21 @@ TEST(nobody_can_write_what_is_shared) {
         MAP_FAILED);
 }
 
+TEST(no_huge_page_is_kept_for_its_rest) {
+  if (!kSharesMemory) return;
+  const File file;
+  Weights weights(kBytes);
+  CHECK_EQUAL(weights.region.share(file.descriptor()), Sharing::kShared);
+  const Index page = sysconf(_SC_PAGESIZE);
+  const Index used = weights.region.used_bytes();
+  for (Index at = round_up(used, page); at < round_up(used, kHugePage); at += page) {
+    unsigned char is_resident = 0;
+    std::byte* const behind = weights.buffers[0].data() + at;
+    CHECK_EQUAL(mincore(behind, static_cast<std::size_t>(page), &is_resident), 0);
+    CHECK_EQUAL(is_resident & 1, 0);
+  }
+}
+
 TEST(regions_with_other_bytes_stay_what_they_are) {
   if (!kSharesMemory) return;
   const File file;
