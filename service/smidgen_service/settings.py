@@ -51,6 +51,9 @@ class Settings(BaseSettings):
     """Processes that share the port and answer inferences, each with engines of its own, whose
     packed weights are there once; connections are spread over them. Beside two or more, one more
     keeps the store and runs the jobs. 1 does everything in one process."""
+    share_weights: bool = True
+    """Keep packed weights in memory once for all of several processes. Without it each has its own,
+    which large models may prefer on Linux before 6.1, where shared ones lie in small pages."""
     metrics_port: int = Field(8002, ge=-1, le=65535)
     """Port of the Prometheus endpoint. 0 takes any free one, -1 turns it off."""
     metrics_host: str | None = None

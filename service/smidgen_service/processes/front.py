@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from smidgen_service.data_dir import DataDir
+from smidgen_service.handlers.shared_weights import OWN_WEIGHTS
 from smidgen_service.jobs.frames import Frame
 from smidgen_service.jobs.sandbox.limits import tie_to_server
 from smidgen_service.logs import configure
@@ -102,7 +103,7 @@ class Front:
             quotas=Quotas(self._limits_of),
             decoders=data_dir.decoders,
             owner=f"front-{beginning.index}-",
-            weights=self._weights,
+            weights=self._weights if settings.share_weights else OWN_WEIGHTS,
         )
         self._holds = Holds(self._serving.keeper)
         self._channel = channel_to(beginning.socket, settings)

@@ -74,8 +74,8 @@ def files_in_memory(server: RunningServer) -> int:
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[RunningServer]:
-    running = started(tmp_path)
+def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RunningServer]:
+    running = started(tmp_path, *getattr(request, "param", ()))
     try:
         running.upload_model("wide", encode_artifact(PROGRAM), is_artifact=True)
         yield running
@@ -120,6 +120,16 @@ def test_the_weights_of_two_fronts_are_there_once(server: RunningServer) -> None
     wait_until(lambda: files_in_memory(server) == 0)
     assert all(Weights.of(pid).mapped == 0 for pid in fronts.pids(server))
     assert metric(server, "smidgen_engine_shared_bytes") == 0
+
+
+@pytest.mark.parametrize("server", [("--no-share-weights",)], indirect=True)
+def test_fronts_have_weights_of_their_own_if_told(server: RunningServer) -> None:
+    with fronts.channels(server, 2) as both:
+        assert answer(both[0]) == answer(both[1])
+    assert files_in_memory(server) == 0
+    assert all(Weights.of(pid).mapped == 0 for pid in fronts.pids(server))
+    assert metric(server, "smidgen_engine_shared_bytes") == 0
+    assert not [entry for entry in server.logs() if entry["event"] == "weights_not_shared"]
 
 
 def test_weights_outlive_each_front(server: RunningServer) -> None:
