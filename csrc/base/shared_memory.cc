@@ -11,6 +11,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstring>
+#include <mutex>
 #include <thread>
 
 #include "base/mapped_memory.h"
@@ -102,10 +103,11 @@ class View {
   void* begin_ = MAP_FAILED;
 };
 
-bool is_sealed(int file) noexcept {
-  const int seals = fcntl(file, F_GET_SEALS);
-  return seals >= 0 && (seals & kSeals) == kSeals;
-}
+/// Whether these seals, -1 of a file that has none, are all that are asked for.
+bool is_sealed(int seals) noexcept { return seals >= 0 && (seals & kSeals) == kSeals; }
+
+/// Whether a file with these seals can get others, as a file in memory can that was made so.
+bool may_be_sealed(int seals) noexcept { return seals >= 0 && (seals & F_SEAL_SEAL) == 0; }
 
 bool write_all(std::span<const std::byte> bytes, int file) noexcept {
   std::size_t done = 0;
@@ -118,11 +120,16 @@ bool write_all(std::span<const std::byte> bytes, int file) noexcept {
   return true;
 }
 
-/// Gives the file these bytes for good, unless it has some.
+/// Gives the file these bytes for good, unless it has some. Other files than such in memory stay as
+/// they are.
 bool fill(int file, std::span<const std::byte> bytes) noexcept {
+  static std::mutex of_this_process;  // whose threads have a Turn in common
+  const std::lock_guard lock(of_this_process);
   const Turn turn(file);
   if (!turn.is_mine()) return false;
-  if (is_sealed(file)) return true;
+  const int seals = fcntl(file, F_GET_SEALS);
+  if (is_sealed(seals)) return true;
+  if (!may_be_sealed(seals)) return false;
   // Whoever ended while it wrote has left something.
   if (ftruncate(file, 0) != 0) return false;
   if (write_all(bytes, file) && fcntl(file, F_ADD_SEALS, kSeals) == 0) return true;
@@ -141,7 +148,8 @@ void gather_huge_pages(std::span<const std::byte> memory) noexcept {
 }  // namespace
 
 Sharing share_memory(std::span<const std::byte> memory, int file) noexcept {
-  if (memory.empty() || !(is_sealed(file) || fill(file, memory))) return Sharing::kImpossible;
+  if (memory.empty()) return Sharing::kImpossible;
+  if (!is_sealed(fcntl(file, F_GET_SEALS)) && !fill(file, memory)) return Sharing::kImpossible;
   struct stat status{};
   if (fstat(file, &status) != 0) return Sharing::kImpossible;
   if (static_cast<std::size_t>(status.st_size) != memory.size()) return Sharing::kUnequal;
