@@ -53,6 +53,7 @@ void relax() noexcept {
 
 ThreadPool::ThreadPool(int threads)
     : shares_(std::make_unique<Share[]>(static_cast<std::size_t>(threads))), threads_(threads) {
+  workers_.reserve(static_cast<std::size_t>(threads - 1));
   try {
     for (int thread = 1; thread < threads; ++thread) {
       workers_.emplace_back([this, thread] { work(thread); });

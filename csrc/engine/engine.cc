@@ -18,7 +18,9 @@ namespace {
 constexpr std::size_t kCachedPlans = 8;
 constexpr Index kCachedPlanBytes = Index{256} << 20;  // of all cached plans together
 constexpr int kMostThreads = 256;
-constexpr Index kPartsOfLane = 8;  // the most: each of a sample or more
+constexpr int kPartsOfLane = 8;  // the most: each of a sample or more
+
+static_assert(kMostThreads * kPartsOfLane <= ThreadPool::kMostParts);
 
 int checked_threads(int threads) {
   if (threads >= 1 && threads <= kMostThreads) return threads;
@@ -106,7 +108,7 @@ void Engine::run(Plan& plan, std::span<const std::byte* const> inputs,
   take_inputs(plan, inputs);
   {
     const std::unique_lock pool = lock_pool();
-    run_steps(plan, [](std::size_t) {});
+    run_steps(plan, kPartsOfLane, [](std::size_t) {});
   }
   hand_out(plan, outputs);
 }
@@ -119,7 +121,7 @@ bool Engine::run_unless_busy(Plan& plan, std::span<const std::byte* const> input
     if (!pool.owns_lock()) return false;
   }
   take_inputs(plan, inputs);
-  run_steps(plan, [](std::size_t) {});
+  run_steps(plan, kPartsOfLane, [](std::size_t) {});
   hand_out(plan, outputs);
   return true;
 }
@@ -139,7 +141,7 @@ void Engine::time_steps(Plan& plan, std::span<double> seconds) noexcept {
   using Clock = std::chrono::steady_clock;
   const std::unique_lock pool = lock_pool();
   Clock::time_point last = Clock::now();
-  run_steps(plan, [&](std::size_t step) {
+  run_steps(plan, 1, [&](std::size_t step) {
     const Clock::time_point now = Clock::now();
     seconds[step] += std::chrono::duration<double>(now - last).count();
     last = now;
@@ -191,10 +193,10 @@ void Engine::hand_out(const Plan& plan, std::span<std::byte* const> outputs) con
 // floating-point mode around these steps, in this thread and the workers, must clear flush-to-zero
 // and denormals-are-zero, which a caller may have set; it must never set them.
 template <typename AfterStep>
-void Engine::run_steps(Plan& plan, const AfterStep& after_step) noexcept {
+void Engine::run_steps(Plan& plan, int lane_parts, const AfterStep& after_step) noexcept {
   const FlushSubnormals scope(plan.ignores_subnormals);
   if (threads() > 1) pool_.begin();
-  run_lanes(plan, after_step);
+  run_lanes(plan, lane_parts, after_step);
   for (std::size_t step = plan.looped_steps; step < plan.steps.size(); ++step) {
     run_step(plan.steps[step], plan);
     after_step(step);
@@ -203,7 +205,7 @@ void Engine::run_steps(Plan& plan, const AfterStep& after_step) noexcept {
 }
 
 template <typename AfterStep>
-void Engine::run_lanes(Plan& plan, const AfterStep& after_step) noexcept {
+void Engine::run_lanes(Plan& plan, int lane_parts, const AfterStep& after_step) noexcept {
   for (const SharedBorder& border : plan.shared_borders) {
     fill_border(border.tensor, border.value, 0, 1);
   }
@@ -213,13 +215,13 @@ void Engine::run_lanes(Plan& plan, const AfterStep& after_step) noexcept {
       after_step(step);
     });
   } else if (!plan.lanes.empty()) {
-    const auto parts = static_cast<int>(std::min(plan.samples, kPartsOfLane * threads()));
+    const auto parts = static_cast<int>(std::min(plan.samples, Index{lane_parts} * threads()));
     pool_.run(parts, [&](int part, int thread) {
       const FlushSubnormals scope(plan.ignores_subnormals);
       Lane& lane = plan.lanes[static_cast<std::size_t>(thread)];
       run_lane(lane, partition(plan.samples, 1, part, parts), [&](std::size_t step) {
         run_part(lane.steps[step], plan, 0, thread);
-        if (thread == 0) after_step(step);  // the other lanes take about as long
+        if (part == 0) after_step(step);
       });
     });
   }

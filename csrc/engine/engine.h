@@ -80,10 +80,13 @@ class Engine {
   std::unique_lock<std::mutex> lock_pool() noexcept;
   /// Runs all steps; the caller has the threads. Calls `after_step` with the index of each step
   /// that is done.
+  /// Samples that run one by one come in up to `lane_parts` parts for each thread. Of those it is
+  /// called after the steps of the first part alone: with one for each thread the others take about
+  /// as long.
   template <typename AfterStep>
-  void run_steps(Plan& plan, const AfterStep& after_step) noexcept;
+  void run_steps(Plan& plan, int lane_parts, const AfterStep& after_step) noexcept;
   template <typename AfterStep>
-  void run_lanes(Plan& plan, const AfterStep& after_step) noexcept;
+  void run_lanes(Plan& plan, int lane_parts, const AfterStep& after_step) noexcept;
   template <typename RunStep>
   static void run_lane(Lane& lane, Range samples, const RunStep& run_step) noexcept;
   void run_step(const PlannedStep& step, Plan& plan) noexcept;

@@ -145,8 +145,8 @@ bool Conv2d::may_use_winograd(const Shape& out) const {
          kernels::winograd_tile_count(out[0], out[2], out[3]) >= winograd_->variant->mr;
 }
 
-int Conv2d::candidate_count(std::span<const Shape> inputs, int threads) const {
-  return ProductOrder::count(threads) + (may_use_winograd(output_shape(inputs)) ? 1 : 0);
+int Conv2d::candidate_count(std::span<const Shape> inputs, int parts) const {
+  return ProductOrder::count(parts) + (may_use_winograd(output_shape(inputs)) ? 1 : 0);
 }
 
 std::string Conv2d::signature() const {
@@ -181,9 +181,10 @@ Conv2d::Part Conv2d::part_of(const Invocation& invocation) const {
   const bool may_use = may_use_winograd(out);
   const bool is_winograd = may_use && invocation.candidate == 0;
   const int order_index = invocation.candidate - (may_use && !is_winograd ? 1 : 0);
-  const ProductOrder order =
-      ProductOrder::at(order_index, invocation.parts, packed.shape.n > out[0] * out[2] * out[3]);
-  if (!is_winograd && order.splits_panels && packed.panels >= invocation.parts) {
+  const Index rows = out[0] * out[2] * out[3];
+  ProductOrder order = ProductOrder::at(order_index, invocation.parts, packed.shape.n > rows);
+  order.limit_panels(packed.panels, ceil_div(rows, packed.choice.main->mr), invocation.parts);
+  if (!is_winograd && order.splits_panels) {
     const Range panels = partition(packed.panels, 1, invocation.part, invocation.parts);
     return {0, 1, panels, order, false};
   }

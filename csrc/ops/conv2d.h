@@ -42,7 +42,7 @@ class Conv2d final : public Operator {
   bool keeps_samples_apart() const override { return true; }
   bool ignores_subnormals() const override { return true; }
   Border wanted_border(int index) const override;
-  int candidate_count(std::span<const Shape> inputs, int threads) const override;
+  int candidate_count(std::span<const Shape> inputs, int parts) const override;
   std::string signature() const override;
   bool can_fuse(const Epilogue& epilogue) const override {
     return ProductEpilogue::can_do(epilogue);

@@ -225,9 +225,9 @@ void ConvTranspose2d::run(const Invocation& invocation) const noexcept {
   }
 }
 
-void ConvTranspose2d::write_bias(const TensorView& target, int thread, int threads) const noexcept {
+void ConvTranspose2d::write_bias(const TensorView& target, int part, int parts) const noexcept {
   const Shape& shape = target.shape;
-  const Range mine = partition(shape[0] * shape[2], 1, thread, threads);
+  const Range mine = partition(shape[0] * shape[2], 1, part, parts);
   for (Index line = mine.begin; line < mine.end; ++line) {
     for (Index x = 0; x < shape[3]; ++x) {
       std::memcpy(target.pixel(line / shape[2], line % shape[2], x), bias_.data(), bias_.size());

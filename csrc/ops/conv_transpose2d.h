@@ -60,7 +60,7 @@ class ConvTranspose2d final : public Operator {
   Axis axis_of(int axis, Index residue) const;
   std::vector<std::int8_t> phase_weight(const Phase& phase, const WeightedLayer& layer) const;
   Index extent_of(Index extent, int axis) const;
-  void write_bias(const TensorView& target, int thread, int threads) const noexcept;
+  void write_bias(const TensorView& target, int part, int parts) const noexcept;
 
   ConvTranspose2dGeometry geometry_;
   std::vector<std::uint8_t> bias_;  // [O]: what an output is to which nothing is added

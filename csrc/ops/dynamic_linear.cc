@@ -99,9 +99,9 @@ Index DynamicLinear::scratch_bytes(std::span<const Shape> inputs) const {
          product_.scratch_bytes(rows);
 }
 
-int DynamicLinear::candidate_count(std::span<const Shape> inputs, int threads) const {
+int DynamicLinear::candidate_count(std::span<const Shape> inputs, int parts) const {
   (void)inputs;
-  return ProductOrder::count(threads);
+  return ProductOrder::count(parts);
 }
 
 std::string DynamicLinear::signature() const {

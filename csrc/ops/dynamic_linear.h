@@ -24,7 +24,7 @@ class DynamicLinear final : public Operator {
   Shape output_shape(std::span<const Shape> inputs) const override;
   Index work(std::span<const Shape> inputs) const override;
   Index scratch_bytes(std::span<const Shape> inputs) const override;
-  int candidate_count(std::span<const Shape> inputs, int threads) const override;
+  int candidate_count(std::span<const Shape> inputs, int parts) const override;
   std::string signature() const override;
   void run(const Invocation& invocation) const noexcept override;
 

@@ -43,9 +43,9 @@ bool Linear::can_fuse(const Epilogue& epilogue) const {
   return epilogue.is_empty() || (!is_float_ && ProductEpilogue::can_do(epilogue));
 }
 
-int Linear::candidate_count(std::span<const Shape> inputs, int threads) const {
+int Linear::candidate_count(std::span<const Shape> inputs, int parts) const {
   (void)inputs;
-  return ProductOrder::count(threads);
+  return ProductOrder::count(parts);
 }
 
 std::string Linear::signature() const {

@@ -16,7 +16,7 @@ class Linear final : public Operator {
   Index work(std::span<const Shape> inputs) const override;
   Index scratch_bytes(std::span<const Shape> inputs) const override;
   bool can_fuse(const Epilogue& epilogue) const override;
-  int candidate_count(std::span<const Shape> inputs, int threads) const override;
+  int candidate_count(std::span<const Shape> inputs, int parts) const override;
   std::string signature() const override;
   bool keeps_samples_apart() const override { return true; }
   bool ignores_subnormals() const override { return true; }

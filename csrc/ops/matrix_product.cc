@@ -29,14 +29,14 @@ Index MatrixProduct::scratch_bytes(Index rows) const {
 }
 
 ProductOrder MatrixProduct::order(const ProductPart& part, Index rows) const {
-  ProductOrder order = ProductOrder::at(part.candidate, part.threads, outputs() > rows);
-  if (packed_.panels < part.threads) order.splits_panels = false;
+  ProductOrder order = ProductOrder::at(part.candidate, part.count, outputs() > rows);
+  order.limit_panels(packed_.panels, ceil_div(rows, packed_.choice.main->mr), part.count);
   return order;
 }
 
 Range MatrixProduct::rows_of(const ProductPart& part, Index rows) const {
   if (order(part, rows).splits_panels) return {0, rows};
-  return partition(rows, packed_.choice.main->mr, part.thread, part.threads);
+  return partition(rows, packed_.choice.main->mr, part.index, part.count);
 }
 
 void MatrixProduct::multiply(const MatrixRows& rows, const kernels::GemmEnd& end,
@@ -44,7 +44,7 @@ void MatrixProduct::multiply(const MatrixRows& rows, const kernels::GemmEnd& end
   const Index k = features();
   const Index out_stride = outputs() * (is_float(end.ending) ? 4 : 1);
   const ProductOrder way = order(part, rows.count);
-  const Range panels = way.splits_panels ? partition(packed_.panels, 1, part.thread, part.threads)
+  const Range panels = way.splits_panels ? partition(packed_.panels, 1, part.index, part.count)
                                          : Range{0, packed_.panels};
   const Range mine = rows_of(part, rows.count);
   const Index step = rows_at_once(mine.end - mine.begin);

@@ -16,8 +16,8 @@ struct MatrixRows {
 
 /// Which part of a product to compute, and how.
 struct ProductPart {
-  int thread;
-  int threads;
+  int index;
+  int count;
   int candidate;
 };
 

@@ -89,7 +89,7 @@ struct Invocation {
   std::span<const TensorView> inputs;
   TensorView output;
   const Epilogue& epilogue;  // empty unless the operator can_fuse it
-  std::byte* scratch;        // scratch_bytes() of this part alone, aligned
+  std::byte* scratch;        // scratch_bytes() that no other part uses meanwhile, aligned
   int part;                  // which: 0 to parts - 1
   int parts;
   int candidate;  // which of the operator's ways to do it; see Operator::candidate_count

@@ -52,7 +52,7 @@ Share share_of(const Invocation& invocation) {
   return {{0, rows}, partition(out[1], kAlignment, invocation.part, invocation.parts)};
 }
 
-/// Calls visit(PoolRun) for all windows that fall to this thread, clipped to the image.
+/// Calls visit(PoolRun) for all windows of this part, clipped to the image.
 template <typename Visit>
 void for_each_pool_run(const Window& window, const Invocation& invocation, const Visit& visit) {
   const TensorView& x = invocation.inputs[0];

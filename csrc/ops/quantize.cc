@@ -27,7 +27,7 @@ struct Chunk {
   Index count;
 };
 
-/// Calls visit(Chunk) for each chunk of the quantized tensor that falls to this thread.
+/// Calls visit(Chunk) for each chunk of the quantized tensor of this part.
 template <typename Visit>
 void for_each_chunk(const TensorView& quantized, const Invocation& invocation, const Visit& visit) {
   const Shape& shape = quantized.shape;

@@ -26,7 +26,7 @@ void run_every_way(const Operator& op, const TensorView& x, const TensorView& ou
   const std::array<TensorView, 1> inputs = {x};
   test::FencedMemory memory;
   AlignedBuffer scratch = memory.buffer(op.scratch_bytes(shapes));
-  for (const int parts : {1, 2, 3}) {
+  for (const int parts : {1, 2, 3, 8}) {
     for (int candidate = 0; candidate < op.candidate_count(shapes, parts); ++candidate) {
       for (int part = 0; part < parts; ++part) {
         std::memset(scratch.data(), test::kPoison, static_cast<std::size_t>(scratch.size()));

@@ -4,6 +4,7 @@
 
 #include "check.h"
 #include "engine/tuning.h"
+#include "ops/product_order.h"
 
 namespace smidgen::engine {
 namespace {
@@ -105,6 +106,20 @@ TEST(choices_do_not_grow_without_end) {
   for (int i = 0; i < 20'000; ++i) choices.keep(std::to_string(i), i);
   CHECK(!choices.find("1"));
   CHECK_EQUAL(choices.find("19999").value_or(-1), 19999);
+}
+
+// Steps are cut into more parts than there are threads: where panels are fewer than parts, rows
+// were shared out even if they fill fewer tiles still, which left most parts without any.
+TEST(parts_share_panels_out_unless_rows_give_more_of_them_something) {
+  ops::ProductOrder few_rows{.splits_panels = true, .strip_bytes = 0};
+  few_rows.limit_panels(16, 2, 32);
+  CHECK(few_rows.splits_panels);
+  ops::ProductOrder many_rows{.splits_panels = true, .strip_bytes = 0};
+  many_rows.limit_panels(2, 16, 32);
+  CHECK(!many_rows.splits_panels);
+  ops::ProductOrder many_panels{.splits_panels = true, .strip_bytes = 0};
+  many_panels.limit_panels(8, 100, 8);
+  CHECK(many_panels.splits_panels);
 }
 
 }  // namespace

@@ -325,6 +325,7 @@ GemmOutputs outputs_of(const PackedGemm& packed, const GemmRows& rows, const Gem
 }
 
 void run_packed_gemm(const PackedGemm& packed, const GemmRun& run) noexcept {
+  if (run.panels.begin == run.panels.end) return;
   const Tiling tiling = tile(packed, run.rows);
   const Index strip_tiles = std::min(run.strip_tiles, kTilesAtOnce);
   for (Index begin = run.tiles.begin; begin < run.tiles.end; begin += strip_tiles) {
