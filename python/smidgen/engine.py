@@ -134,11 +134,11 @@ class Engine:
         Args:
             file: A descriptor from `os.memfd_create` with `MFD_ALLOW_SEALING`, of the same file in
                 all processes, which the caller may close afterwards. It is for engines of one
-                program, with the same level.
+                program, with the same level. What an unsealed one holds is written over.
 
         Returns:
-            "shared"; "unequal" if the file has other bytes, and "impossible" if the system has no
-            such files or no room: then the engine keeps weights of its own.
+            "shared"; "unequal" if the file is sealed with other bytes, and "impossible" if the
+            system has no such files or no room: then the engine keeps weights of its own.
         """
         return self._engine.share_weights(file)
 
