@@ -48,6 +48,8 @@ class WeightFiles:
     def _read(self, line: WeightLine) -> None:
         try:
             while (message := line.receive()) is not None:
+                if message.file is not None:  # fronts have none to give
+                    os.close(message.file)
                 if message.kind == TAKE:
                     line.send(Message(ANSWER, message.key, self._take(message.key, line)))
                 else:

@@ -7,6 +7,7 @@ asyncio's streams.
 from __future__ import annotations
 
 import json
+import os
 import socket
 from dataclasses import dataclass
 
@@ -71,7 +72,7 @@ class WeightLine:
         """Returns the next message; None while there is none.
 
         Raises:
-            LineEndedError: there will be none.
+            LineEndedError: there will be none, or it is not one that this class sends.
         """
         try:
             data, files, _, _ = socket.recv_fds(
@@ -83,9 +84,21 @@ class WeightLine:
             raise LineEndedError from error
         if not data:
             raise LineEndedError
-        kind, key = json.loads(data)
-        return Message(kind, key, files[0] if files else None)
+        file = files[0] if files else None
+        match _parsed(data):
+            case [str(kind), str(key)]:
+                return Message(kind, key, file)
+        if file is not None:
+            os.close(file)
+        raise LineEndedError
 
     def close(self) -> None:
         """Ends the line."""
         self._connection.close()
+
+
+def _parsed(data: bytes) -> object:
+    try:
+        return json.loads(data)
+    except ValueError:
+        return None

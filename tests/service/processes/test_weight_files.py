@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +17,14 @@ from smidgen.engine import Engine, Sharing
 from smidgen_service.processes import front_weights
 from smidgen_service.processes.front_weights import FrontWeights
 from smidgen_service.processes.weight_files import WeightFiles
-from smidgen_service.processes.weight_line import ANSWER, TAKE, LineEndedError, Message, WeightLine
+from smidgen_service.processes.weight_line import (
+    ANSWER,
+    DROP,
+    TAKE,
+    LineEndedError,
+    Message,
+    WeightLine,
+)
 from smidgen_service.threads import Threads
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="needs Linux's memfd")
@@ -209,3 +217,32 @@ async def test_a_front_that_reads_no_answers_is_left(world: World) -> None:
         await ask_for_ever()
     await eventually(lambda: files_in_memory() == 0)
     front.close()
+
+
+async def test_files_that_a_front_sends_along_are_closed() -> None:
+    files = WeightFiles()
+    ours, theirs = WeightLine.pair()
+    files.serve(ours)
+    front = WeightLine(theirs)
+    reading, writing = os.pipe()
+    front.send(Message(DROP, "nothing", writing))
+    os.close(writing)
+    # The other end of the pipe is closed when nobody has this one any more.
+    assert await asyncio.to_thread(os.read, reading, 1) == b""
+    os.close(reading)
+    front.close()
+    files.close()
+
+
+@pytest.mark.parametrize("data", [b"text", b"\xff", b"[]", b'["take", {}]', b'{"take": "a"}'])
+async def test_what_is_no_message_ends_the_line_and_its_file(data: bytes) -> None:
+    ours, theirs = WeightLine.pair()
+    reading, writing = os.pipe()
+    socket.send_fds(theirs, [data], [writing])
+    os.close(writing)
+    with pytest.raises(LineEndedError):
+        ours.receive()
+    assert os.read(reading, 1) == b""
+    os.close(reading)
+    ours.close()
+    theirs.close()
