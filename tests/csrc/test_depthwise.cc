@@ -306,7 +306,7 @@ TEST(every_depthwise_band_equals_the_reference_for_every_number_of_channels) {
         const auto other = static_cast<Index>(turn % 3);
         check_band(variant,
                    {.channels = channels,
-                    .columns = 1 + turn % 7,
+                    .columns = 1 + static_cast<Index>(turn % 7),
                     .lines = lines,
                     .pixels = 1 + static_cast<Index>(turn % 19),
                     .column_stride = 1 + other % 2,
@@ -328,7 +328,7 @@ TEST(every_depthwise_band_equals_the_reference_for_all_zero_points_and_data) {
         for (const OutputRange& range : kRanges) {
           check_band(variant,
                      {.channels = variant.block / 2 + 3,
-                      .columns = 1 + ++turn % 7,
+                      .columns = 1 + static_cast<Index>(++turn % 7),
                       .lines = variant.most_lines,
                       .pixels = 3 + static_cast<Index>(turn % 4),
                       .pixel_stride = variant.stride,
