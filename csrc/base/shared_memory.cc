@@ -24,7 +24,7 @@ namespace {
 
 constexpr int kSeals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
 constexpr auto kPause = std::chrono::milliseconds(2);
-constexpr int kMostPauses = 5000;
+constexpr int kMostPauses = 500;
 constexpr int kCollapse = 25;  // MADV_COLLAPSE, which the headers of older systems lack
 
 /// Keeps other processes from writing a file, while it lives.
@@ -40,7 +40,7 @@ class Turn {
   bool is_mine() const { return is_mine_; }
 
  private:
-  /// Waits for some seconds: a process that is stopped while it writes must not stop the others.
+  /// Waits for a second: a process that is stopped while it writes must not stop the others.
   bool wait() const noexcept {
     for (int pause = 0; pause < kMostPauses; ++pause) {
       if (set(F_WRLCK)) return true;
@@ -123,8 +123,9 @@ bool write_all(std::span<const std::byte> bytes, int file) noexcept {
 /// Gives the file these bytes for good, unless it has some. Other files than such in memory stay as
 /// they are.
 bool fill(int file, std::span<const std::byte> bytes) noexcept {
-  static std::mutex of_this_process;  // whose threads have a Turn in common
-  const std::lock_guard lock(of_this_process);
+  static std::timed_mutex of_this_process;  // whose threads have a Turn in common
+  const std::unique_lock lock(of_this_process, kMostPauses * kPause);
+  if (!lock.owns_lock()) return false;
   const Turn turn(file);
   if (!turn.is_mine()) return false;
   const int seals = fcntl(file, F_GET_SEALS);

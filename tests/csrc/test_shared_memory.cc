@@ -11,6 +11,7 @@
 
 #ifdef __linux__
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -200,6 +201,31 @@ TEST(what_somebody_left_unfinished_is_written_anew) {
   Weights weights(kBytes);
   CHECK_EQUAL(weights.region.share(file.descriptor()), Sharing::kShared);
   CHECK(weights.values() == Weights(kBytes).values());
+}
+
+TEST(a_process_that_is_stopped_while_it_writes_is_not_waited_for) {
+  if (!kSharesMemory) return;
+  const File file;
+  int ready[2];
+  CHECK_EQUAL(pipe(ready), 0);
+  const pid_t child = fork();
+  if (child == 0) {
+    struct flock lock{};
+    lock.l_type = F_WRLCK;
+    lock.l_whence = SEEK_SET;
+    const bool has = fcntl(file.descriptor(), F_SETLK, &lock) == 0;
+    if (write(ready[1], has ? "y" : "n", 1) == 1) pause();
+    _exit(1);
+  }
+  char has = 'n';
+  CHECK_EQUAL(read(ready[0], &has, 1), 1);
+  CHECK_EQUAL(has, 'y');
+  Weights weights(kBytes);
+  CHECK_EQUAL(weights.region.share(file.descriptor()), Sharing::kImpossible);
+  CHECK_EQUAL(kill(child, SIGKILL), 0);
+  CHECK_EQUAL(waitpid(child, nullptr, 0), child);
+  CHECK_EQUAL(weights.region.share(file.descriptor()), Sharing::kShared);
+  for (const int end : ready) close(end);
 }
 
 TEST(what_a_process_has_shared_outlives_it) {

@@ -6,7 +6,9 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -57,6 +59,33 @@ def test_engines_that_share_compute_what_they_computed(file: int, isa: str) -> N
     assert engines[0].memory_bytes == bytes_before
     del engines, engine
     assert mappings() == 0
+
+
+@pytest.mark.parametrize("isa", available_isas())
+def test_runs_go_on_while_weights_are_shared(file: int, isa: str) -> None:
+    expected = Engine(PROGRAM, isa=isa, tune=False).run(PIXELS)
+    for _ in range(10):
+        engine = Engine(PROGRAM, isa=isa, threads=2, tune=False)
+        begun, is_shared = threading.Event(), threading.Event()
+
+        def run(
+            engine: Engine = engine,
+            begun: threading.Event = begun,
+            is_shared: threading.Event = is_shared,
+        ) -> int:
+            count = 0
+            while not (is_shared.is_set() and count > 2):
+                np.testing.assert_equal(engine.run(PIXELS), expected)
+                count += 1
+                begun.set()
+            return count
+
+        with ThreadPoolExecutor() as threads:
+            runs = threads.submit(run)
+            assert begun.wait(60)
+            assert engine.share_weights(file) == "shared"
+            is_shared.set()
+            assert runs.result() > 2
 
 
 def test_weights_outlive_the_process_that_packed_them(file: int, tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ from smidgen_service.threads import Threads
 
 _LEAST_BYTES = 1 << 16
 """Weights of fewer bytes are not worth a file."""
-_ANSWER_S = 10.0
+_ANSWER_S = 1.0
+"""A load waits no longer than that for what only saves memory."""
 
 
 class FrontWeights:

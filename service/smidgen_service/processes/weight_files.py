@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from smidgen_service.processes.weight_line import (
@@ -14,6 +15,10 @@ from smidgen_service.processes.weight_line import (
     Message,
     WeightLine,
 )
+
+_MOST_FILES = 1024
+"""Files of one front: each is a descriptor, of which the control process needs some as well."""
+_MFD_NOEXEC_SEAL = 0x8  # of Linux 6.3 and later, and required where vm.memfd_noexec is 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +72,8 @@ class WeightFiles:
     def _take(self, key: str, line: WeightLine) -> int | None:
         file = self._files.get(key)
         if file is None:
+            if sum(line in other.holders for other in self._files.values()) >= _MOST_FILES:
+                return None
             descriptor = _new_file()
             if descriptor is None:
                 return None
@@ -92,6 +99,10 @@ class WeightFiles:
 def _new_file() -> int | None:
     """Returns an empty file in memory that can be sealed; None where there are none."""
     try:
-        return os.memfd_create("smidgen-weights", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    except (AttributeError, OSError):  # of this system, or no more of them
+        flags = os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING
+    except AttributeError:  # of this system
         return None
+    for more in (_MFD_NOEXEC_SEAL, 0):  # older kernels know no such flag
+        with suppress(OSError):
+            return os.memfd_create("smidgen-weights", flags | more)
+    return None

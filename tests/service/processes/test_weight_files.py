@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import os
 import socket
@@ -14,7 +15,7 @@ from typing import cast
 import pytest
 
 from smidgen.engine import Engine, Sharing
-from smidgen_service.processes import front_weights
+from smidgen_service.processes import front_weights, weight_files
 from smidgen_service.processes.front_weights import FrontWeights
 from smidgen_service.processes.weight_files import WeightFiles
 from smidgen_service.processes.weight_line import (
@@ -160,10 +161,38 @@ async def test_weights_that_cannot_be_shared_are_told_of_once(
 async def test_a_system_without_files_in_memory_shares_nothing(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delattr(os, "memfd_create")
+    monkeypatch.delattr(os, "MFD_CLOEXEC")
     engine = FakeEngine()
     assert not await world.share(0, "a", engine)
     assert not engine.files
+
+
+async def test_a_kernel_that_knows_no_files_without_execution_shares(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create, asked = os.memfd_create, []
+
+    def create_as_older_kernels_do(name: str, flags: int) -> int:
+        asked.append(flags)
+        if flags & ~(os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING):
+            raise OSError(errno.EINVAL, "no such flag")
+        return create(name, flags)
+
+    monkeypatch.setattr(os, "memfd_create", create_as_older_kernels_do)
+    assert await world.share(0, "a", FakeEngine())
+    known = os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING
+    assert asked == [known | 0x8, known]
+
+
+async def test_a_front_gets_a_bounded_number_of_files(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(weight_files, "_MOST_FILES", 2)
+    engine = FakeEngine()
+    assert [await world.share(0, key, engine) for key in "abca"] == [True, True, False, True]
+    assert await world.share(1, "c", engine)  # each front has its own number
+    world.let_go(0, "b", engine)
+    assert await world.share(0, "d", engine)
 
 
 async def test_nothing_is_shared_where_nobody_answers(
