@@ -13,6 +13,8 @@ from smidgen_service.metrics import Metrics
 from smidgen_service.security.principals import CALLER
 from smidgen_service.series import Count
 from smidgen_service.surroundings import Call, Method, Watch
+from smidgen_service.tracing import traceparent
+from smidgen_service.tracing.current import CALL_SPAN
 
 MOST_LOGGED_PER_SECOND = 10
 """Lines about calls that are like many others. One takes as long as a short call does itself."""
@@ -67,7 +69,17 @@ class _LoggedMethod(Watch):
             duration_ms=round(call.seconds * 1000, 3),
             tenant=caller.tenant if caller is not None and caller.name else None,
             caller=caller.name or None if caller is not None else None,
+            trace_id=_trace_id(call),
         )
+
+
+def _trace_id(call: Call) -> str | None:
+    """Returns the trace that a call is part of: that of its own span, or the caller's."""
+    span = CALL_SPAN.get()
+    if span is not None:
+        return span.trace_id
+    parent = traceparent.find(call.metadata)
+    return parent.trace_id if parent is not None else None
 
 
 class RpcMetrics:
@@ -94,7 +106,7 @@ class _CountedMethod(Watch):
         self._handled = metrics.rpc_handled.labels(*self._labels, grpc.StatusCode.OK.name)
         self._failed: dict[grpc.StatusCode, Count] = {}
 
-    def began(self) -> None:
+    def began(self, _call: Call) -> None:
         """Counts a call."""
         self._started.value += 1
 

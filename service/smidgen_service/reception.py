@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from grpc_health.v1 import health, health_pb2
 
@@ -19,7 +20,10 @@ from smidgen_service.security.permissions import check_listed
 from smidgen_service.services import rpc_methods, service_names
 from smidgen_service.settings import Settings
 from smidgen_service.shares import Shares
-from smidgen_service.surroundings import Surroundings
+from smidgen_service.surroundings import Observer, Surroundings
+
+if TYPE_CHECKING:
+    from smidgen_service.tracing.spans import Tracing
 
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -47,6 +51,7 @@ class Reception:
         self._settings = settings
         self._security = security
         self._metrics = metrics
+        self._tracing = _tracing(settings)
         self._grpc = make_grpc_server(settings, shares_port=shares_port)
         metrics.initialise_rpcs(method.labels for method in rpc_methods())
 
@@ -60,7 +65,7 @@ class Reception:
         gate = Gate(self._security.authenticator, self._metrics)
         silence_s = self._settings.stream_idle_seconds
         surroundings = Surroundings(
-            (CallLog(), RpcMetrics(self._metrics)),
+            self._observers(),
             (Authorize(gate), WhileServing(self.lifecycle)),
             silence_s=silence_s,
         )
@@ -99,12 +104,27 @@ class Reception:
     async def close(self, grace_s: float | None) -> None:
         """Closes connections, after calls in progress have had `grace_s` to end."""
         await self._grpc.stop(grace_s)
+        if self._tracing is not None:
+            await asyncio.to_thread(self._tracing.close)
 
     async def drain(self) -> None:
         """Waits until nobody needs to be refused any more, and closes."""
         await self.lifecycle.until_quiet()
         await self.close(self._settings.drain_seconds)
 
+    def _observers(self) -> Sequence[Observer]:
+        told: tuple[Observer, ...] = (CallLog(), RpcMetrics(self._metrics))
+        return told if self._tracing is None else (*told, self._tracing)
+
     async def _set_health(self, status: health_pb2.HealthCheckResponse.ServingStatus) -> None:
         for name in ("", *service_names()):
             await self.health.set(name, status)
+
+
+def _tracing(settings: Settings) -> Tracing | None:
+    if settings.tracing == "none":
+        return None
+    # OpenTelemetry is an optional part.
+    from smidgen_service.tracing.spans import Tracing  # noqa: PLC0415 - see above
+
+    return Tracing()

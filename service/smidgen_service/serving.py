@@ -15,6 +15,7 @@ from smidgen_service.handlers.keeping import Keeper, OwnKeeper
 from smidgen_service.handlers.repository import RepositoryHandler
 from smidgen_service.handlers.run_times import RunTimes
 from smidgen_service.handlers.shared_weights import OWN_WEIGHTS, SharedWeights
+from smidgen_service.handlers.traced_inference import TracedInferenceHandler
 from smidgen_service.handlers.versions import VersionResolver
 from smidgen_service.jobs.process import worker_environment
 from smidgen_service.jobs.sandbox.limits import Limits
@@ -86,7 +87,8 @@ class Serving:
         )
         run_times = RunTimes()
         self.keeper = OwnKeeper(engines, admission, self._compute_threads, run_times)
-        self.inference = InferenceHandler(
+        make_inference = InferenceHandler if settings.tracing == "none" else TracedInferenceHandler
+        self.inference = make_inference(
             self._versions,
             engines,
             admission,

@@ -15,6 +15,7 @@ from smidgen_service.jobs.sandbox.limits import machine_memory_bytes
 from smidgen_service.quotas import TenantLimits
 from smidgen_service.security.certificates import CertificateFiles
 from smidgen_service.settings_file import SettingsFile
+from smidgen_service.tracing.requirements import check_tracing
 
 MIB = 1 << 20
 GIB = 1 << 30
@@ -185,6 +186,10 @@ class Settings(BaseSettings):
     """Form of the log on stderr: one JSON object a line, or text for people."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Least severe events that are logged."""
+    tracing: Literal["none", "otlp"] = "none"
+    """Make OpenTelemetry spans of calls and send them by OTLP, over gRPC, to the endpoint that
+    OTEL_EXPORTER_OTLP_ENDPOINT names (default: port 4317 of this machine). OpenTelemetry's other
+    variables hold as well. Needs smidgen[otel]."""
     reflection: bool = True
     """Serve gRPC reflection, so that grpcurl and the like need no proto files."""
     settings_file: Path | None = None
@@ -218,6 +223,13 @@ class Settings(BaseSettings):
                 "choose one of these or leave the choice to the server"
             )
         return isa
+
+    @field_validator("tracing")
+    @classmethod
+    def _refuse_tracing_without_opentelemetry(cls, tracing: str) -> str:
+        if tracing != "none":
+            check_tracing()
+        return tracing
 
     @model_validator(mode="after")
     def _refuse_half_of_tls(self) -> Self:

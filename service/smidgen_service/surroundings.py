@@ -118,7 +118,7 @@ class Watch(ABC):
     def sent(self) -> None:  # noqa: B027 - not all need it
         """A message goes out."""
 
-    def began(self) -> None:  # noqa: B027 - not all need it
+    def began(self, call: Call) -> None:  # noqa: B027 - not all need it
         """A call begins."""
 
     @abstractmethod
@@ -248,7 +248,7 @@ class Way:
         if self._tells_id_first:
             context.set_trailing_metadata(((REQUEST_ID_HEADER, call.request_id),))
         for began in self._on_begin:
-            began()
+            began(call)
         return call
 
     def _let_in(self, call: Call, request: Any) -> Any:
@@ -301,9 +301,7 @@ class Way:
             ended(call)
 
 
-def _told(
-    watches: Iterable[Watch], event: Callable[[Watch], None]
-) -> tuple[Callable[[], None], ...]:
+def _told(watches: Iterable[Watch], event: Callable[..., None]) -> tuple[Callable[..., None], ...]:
     """Returns the methods for an event of those that do something about it."""
     name = event.__name__
     return tuple(

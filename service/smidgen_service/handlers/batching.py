@@ -17,6 +17,7 @@ from smidgen_service.handlers.admission import Admission, Waiting, late_in_queue
 from smidgen_service.handlers.computation import Computed
 from smidgen_service.handlers.joining import Asked, Run, compute_joined
 from smidgen_service.threads import Threads
+from smidgen_service.tracing.stages import CURRENT, InferenceStages, join
 
 Recorder = Callable[[Run], None]
 EngineSource = Callable[[], AbstractAsyncContextManager[Engine]]
@@ -70,12 +71,14 @@ class _Member:
         waiting: Its place in the queue.
         joined_s: When it came, by time.perf_counter.
         outcome: What becomes of it; done before that if the request was given up.
+        stages: Its spans; None where it is not traced.
     """
 
     asked: Asked
     waiting: Waiting
     joined_s: float
     outcome: asyncio.Future[Computed | Exception]
+    stages: InferenceStages | None = field(default_factory=CURRENT.get)
 
     def end(self, outcome: Computed | Exception) -> None:
         """Hands over what became of it, if anybody still waits for it."""
@@ -249,6 +252,8 @@ class _Group:
             for member in members:
                 member.end(error)
             return
+        if len(joined.runs) == 1:
+            join(member.stages for member in members)
         for run in joined.runs:
             self._record(run)
         for member, outcome in zip(members, joined.outcomes, strict=True):

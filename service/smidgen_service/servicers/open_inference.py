@@ -211,7 +211,8 @@ class OpenInferenceServicer:
     async def TraceSetting(self, request: object, context: Context) -> Never:
         """Refuses."""
         raise UnsupportedRequestError(
-            "the server does not support tracing; its metrics have the times of requests",
+            "calls cannot change what the server traces; --tracing at its start makes spans, and "
+            "its metrics have the times of requests",
             reason="TRACING_UNSUPPORTED",
         )
 
