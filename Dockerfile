@@ -20,7 +20,7 @@ FROM ${PYTHON_IMAGE} AS infer
 COPY requirements.lock /tmp/requirements.lock
 # The lock file constrains the versions; the wheel's own metadata says what is needed of it.
 RUN --mount=type=bind,from=build,source=/wheels,target=/wheels \
-    pip install --no-cache-dir --constraint /tmp/requirements.lock "$(echo /wheels/*.whl)[images]" \
+    pip install --no-cache-dir --constraint /tmp/requirements.lock "$(echo /wheels/*.whl)[images,otel]" \
     && groupadd --gid 1000 smidgen \
     && useradd --uid 1000 --gid 1000 --no-create-home --shell /usr/sbin/nologin smidgen \
     && install --directory --owner=1000 --group=1000 /data
@@ -41,7 +41,7 @@ ENTRYPOINT ["smidgen", "serve", "--host", "0.0.0.0", "--insecure-bind", "--data-
 FROM infer AS full
 USER 0
 RUN --mount=type=bind,from=build,source=/wheels,target=/wheels \
-    pip install --no-cache-dir --constraint /tmp/requirements.lock "$(echo /wheels/*.whl)[optimize,images]"
+    pip install --no-cache-dir --constraint /tmp/requirements.lock "$(echo /wheels/*.whl)[optimize,images,otel]"
 USER 1000:1000
 
 FROM full AS default

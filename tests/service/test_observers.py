@@ -54,6 +54,17 @@ def test_of_what_may_be_many_some_a_second_are_logged(
     assert len(caplog.records) == MOST_LOGGED_PER_SECOND + 3
 
 
+def test_a_line_names_the_callers_trace(
+    seconds: SimpleNamespace, caplog: pytest.LogCaptureFixture
+) -> None:
+    header = ("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00")
+    for metadata in ((header,), ()):
+        context = cast(Any, SimpleNamespace(invocation_metadata=lambda sent=metadata: sent))
+        CallLog()(INFER).ended(Call(INFER, context))
+    found = [record.fields["trace_id"] for record in cast(Any, caplog.records)]
+    assert found == ["4bf92f3577b34da6a3ce929d0e0e4736", None]
+
+
 def test_other_failures_are_all_logged(
     seconds: SimpleNamespace, caplog: pytest.LogCaptureFixture
 ) -> None:

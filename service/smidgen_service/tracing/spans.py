@@ -16,6 +16,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 from opentelemetry.trace import (
     Link,
     NonRecordingSpan,
+    NoOpTracer,
     Span,
     SpanContext,
     SpanKind,
@@ -27,6 +28,7 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 
+from smidgen_service.methods import is_always_served
 from smidgen_service.metrics import package_version
 from smidgen_service.surroundings import Call, Method, Watch
 from smidgen_service.tracing import traceparent
@@ -50,7 +52,7 @@ _FAULTS = frozenset(
 
 
 class Tracing:
-    """Makes a span of each call, and sends it to a collector in a thread of its own.
+    """Makes a span of each call but probes, and sends it to a collector in a thread of its own.
 
     Sampler, limits and queues are those of OpenTelemetry's variables (`OTEL_...`).
 
@@ -67,7 +69,9 @@ class Tracing:
 
     def __call__(self, method: Method) -> Watch:
         """Returns what makes spans of the calls of a method."""
-        return _TracedMethod(self._tracer, method)
+        # Probes come every second, and streams of health end with the server.
+        tracer = NoOpTracer() if is_always_served(method.path) else self._tracer
+        return _TracedMethod(tracer, method)
 
     def close(self) -> None:
         """Sends what is left, for no longer than CLOSE_S."""

@@ -34,6 +34,7 @@ PARENT = "00f067aa0ba902b7"
 HEADER = ("traceparent", f"00-{TRACE}-{PARENT}-01")
 STATE = ("tracestate", "vendor=7")
 GET, WATCH = "/smidgen.v1.JobService/GetJob", "/smidgen.v1.JobService/WatchJob"
+HEALTH = "/grpc.health.v1.Health/Check"
 MILLISECOND = 1_000_000
 
 
@@ -95,6 +96,7 @@ async def traced() -> AsyncIterator[Traced]:
     tracing = Tracing(exporter)
     handlers = {
         GET: grpc.unary_unary_rpc_method_handler(answer),
+        HEALTH: grpc.unary_unary_rpc_method_handler(answer),
         WATCH: grpc.unary_stream_rpc_method_handler(answer_twice),
     }
     surroundings = Surroundings((tracing,))
@@ -171,6 +173,11 @@ async def test_errors_are_the_servers_where_the_conventions_say_so(
     assert span.attributes.get("error.type") == (code if is_fault else None)
     assert (span.status.status_code is StatusCode.ERROR) is is_fault
     assert not span.events  # no text of exceptions leaves the server
+
+
+async def test_probes_have_none(traced: Traced) -> None:
+    assert await traced.channel.unary_unary(HEALTH)(b"", metadata=(HEADER,)) == b""
+    assert traced.spans() == ()
 
 
 async def test_calls_refused_by_their_headers_have_spans(traced: Traced) -> None:
