@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 
 from benchmarks.latency import Latency, summarize
@@ -10,7 +9,6 @@ from benchmarks.worker import Worker
 
 SECONDS_A_TURN = 0.03
 MOST_CALLS = 50
-PAUSE_SECONDS = 0.01  # for the last one's threads to stop spinning
 
 
 def measure(workers: Mapping[str, Worker], rounds: int) -> dict[str, Latency]:
@@ -19,7 +17,6 @@ def measure(workers: Mapping[str, Worker], rounds: int) -> dict[str, Latency]:
     seconds: dict[str, list[float]] = {name: [] for name in workers}
     for _ in range(rounds):
         for name, worker in workers.items():
-            time.sleep(PAUSE_SECONDS)
             seconds[name] += worker.time(calls[name])
     return {name: summarize(times) for name, times in seconds.items()}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from benchmarks.layers import Layer
 from benchmarks.peers import Entry
 from benchmarks.subject import Subject
-from benchmarks.worker import Worker, WorkerError
+from benchmarks.worker import Worker, WorkerError, wait_until_still
 from smidgen.artifact import save_artifact
 from smidgen.engine import available_isas
 
@@ -67,3 +68,18 @@ def test_variables_are_set_for_the_process_only(subject: Subject) -> None:
     with pytest.raises(WorkerError):
         Worker(Entry("nobody", "qdq", {"ONEDNN_MAX_CPU_ISA": "AVX2"}), subject, threads=1)
     assert dict(os.environ) == before
+
+
+def test_the_next_contestant_waits_for_threads_that_spin_on() -> None:
+    has_ended = threading.Event()
+
+    def spin() -> None:
+        for _ in range(3_000_000):
+            has_ended.is_set()
+        has_ended.set()
+
+    thread = threading.Thread(target=spin)
+    thread.start()
+    wait_until_still()
+    assert has_ended.is_set()
+    thread.join()
