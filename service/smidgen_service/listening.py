@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from grpc import Compression, aio
-from prometheus_client import CollectorRegistry
 
+from smidgen_service.exposition import Exposition
 from smidgen_service.metrics_endpoint import MetricsEndpoint
 from smidgen_service.routing import MOST_METADATA_BYTES
 from smidgen_service.security.certificates import ServerCertificates
@@ -69,7 +69,7 @@ def port_taken(address: str) -> PortTakenError:
     )
 
 
-def open_metrics(registry: CollectorRegistry, settings: Settings) -> MetricsEndpoint | None:
+def open_metrics(exposition: Exposition, settings: Settings) -> MetricsEndpoint | None:
     """Serves metrics if the settings say so.
 
     Raises:
@@ -79,7 +79,7 @@ def open_metrics(registry: CollectorRegistry, settings: Settings) -> MetricsEndp
     if port < 0:
         return None
     try:
-        return MetricsEndpoint(registry, host=host, port=port)
+        return MetricsEndpoint(exposition, host=host, port=port)
     except OSError as error:
         raise PortTakenError(
             f"cannot serve metrics on {host}:{port} ({error.strerror or error}); choose "

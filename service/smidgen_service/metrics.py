@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any, TypeVar
 
 from prometheus_client import (
     CollectorRegistry,
@@ -17,10 +18,16 @@ from prometheus_client import (
     ProcessCollector,
     disable_created_metrics,
 )
+from prometheus_client.registry import Collector
 
+from smidgen_service.exposition import Exposition
 from smidgen_service.inference_series import VersionSeries
-from smidgen_service.series import CountFamily, DistributionFamily
+from smidgen_service.series import CountFamily, DistributionFamily, Family
 from smidgen_service.statistics import VersionStatistics
+
+AnyFamily = Family[Any]
+F = TypeVar("F", bound=AnyFamily)
+C = TypeVar("C", bound=Collector)
 
 RPC_LABELS = ("grpc_type", "grpc_service", "grpc_method")
 RPC_BUCKETS = (
@@ -142,14 +149,22 @@ TABLE: dict[str, MetricSpec] = {
 
 
 class Metrics:
-    """The metrics of one server, in a registry of its own."""
+    """The metrics of one process.
+
+    Attributes:
+        registry: All of them, for looking at single ones.
+        families: Those that write their lines themselves.
+        library: The others, which prometheus_client writes.
+    """
 
     def __init__(self) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call] # prometheus_client's
         self.registry = CollectorRegistry()
-        ProcessCollector(registry=self.registry)
-        PlatformCollector(registry=self.registry)
-        GCCollector(registry=self.registry)
+        self.library = CollectorRegistry()
+        self.families: list[AnyFamily] = []
+        self._add(ProcessCollector(registry=None))
+        self._add(PlatformCollector(registry=None))
+        self._add(GCCollector(registry=CollectorRegistry()))
         self.rpc_started = self._counts("grpc_server_started_total")
         self.rpc_handled = self._counts("grpc_server_handled_total")
         self.rpc_received = self._counts("grpc_server_msg_received_total")
@@ -184,6 +199,10 @@ class Metrics:
         self.inference_batch_size.before_reading(self._take_in)
         self._on_forgetting: list[Callable[[str], None]] = []
         self._initialise()
+
+    def exposition(self) -> Exposition:
+        """Returns what a scrape of this process alone is answered with."""
+        return Exposition(self.library, lambda: self.families)
 
     def initialise_rpcs(self, methods: Iterable[tuple[str, str, str]]) -> None:
         """Shows every RPC, given as (type, service, method), with zero calls before the first."""
@@ -250,29 +269,35 @@ class Metrics:
 
     def _counts(self, name: str) -> CountFamily:
         spec = TABLE[name]
-        family = CountFamily(name, spec.documentation, spec.labels)
-        self.registry.register(family)
-        return family
+        return self._keep(CountFamily(name, spec.documentation, spec.labels))
 
     def _distributions(self, name: str) -> DistributionFamily:
         spec = TABLE[name]
-        family = DistributionFamily(name, spec.documentation, spec.labels, spec.buckets)
-        self.registry.register(family)
-        return family
+        return self._keep(DistributionFamily(name, spec.documentation, spec.labels, spec.buckets))
 
     def _counter(self, name: str) -> Counter:
         spec = TABLE[name]
-        return Counter(name, spec.documentation, spec.labels, registry=self.registry)
+        return self._add(Counter(name, spec.documentation, spec.labels, registry=None))
 
     def _gauge(self, name: str) -> Gauge:
         spec = TABLE[name]
-        return Gauge(name, spec.documentation, spec.labels, registry=self.registry)
+        return self._add(Gauge(name, spec.documentation, spec.labels, registry=None))
 
     def _histogram(self, name: str) -> Histogram:
         spec = TABLE[name]
-        return Histogram(
-            name, spec.documentation, spec.labels, buckets=spec.buckets, registry=self.registry
+        return self._add(
+            Histogram(name, spec.documentation, spec.labels, buckets=spec.buckets, registry=None)
         )
+
+    def _keep(self, family: F) -> F:
+        self.families.append(family)
+        self.registry.register(family)
+        return family
+
+    def _add(self, collector: C) -> C:
+        self.library.register(collector)
+        self.registry.register(collector)
+        return collector
 
 
 def package_version() -> str:

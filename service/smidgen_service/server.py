@@ -149,7 +149,7 @@ class Server:
             PortTakenError: an address cannot be bound.
         """
         port = await self._reception.bind(f"{self._settings.host}:{self._settings.port}")
-        self._endpoint = open_metrics(self._metrics.registry, self._settings)
+        self._endpoint = open_metrics(self._metrics.exposition(), self._settings)
         await self._reception.open()
         try:
             await self._application.start()

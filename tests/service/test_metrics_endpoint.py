@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import pytest
 from prometheus_client import CollectorRegistry, Gauge
 
+from smidgen_service.exposition import Exposition
 from smidgen_service.metrics_endpoint import MetricsEndpoint
 
 SILENCE_S = 0.2
@@ -25,7 +26,7 @@ def endpoint() -> Iterator[MetricsEndpoint]:
     registry = CollectorRegistry()
     for number in range(2000):  # an answer that does not fit into the buffers of a connection
         Gauge(f"long_{'x' * 1000}_{number}", "A gauge.", registry=registry)
-    running = MetricsEndpoint(registry, host="127.0.0.1", port=0, silence_s=SILENCE_S)
+    running = MetricsEndpoint(Exposition(registry), host="127.0.0.1", port=0, silence_s=SILENCE_S)
     yield running
     running.close()
 

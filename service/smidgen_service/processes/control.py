@@ -8,10 +8,10 @@ from contextlib import ExitStack
 from functools import partial
 
 from grpc_health.v1 import health
-from prometheus_client import CollectorRegistry
 
 from smidgen_service.application import Answering, Application
 from smidgen_service.data_dir import DataDir
+from smidgen_service.exposition import Exposition
 from smidgen_service.jobs.work import checkpoint_bytes
 from smidgen_service.lifecycle import Lifecycle, Phase
 from smidgen_service.listening import Ports, open_metrics
@@ -107,9 +107,14 @@ class Control:
         settings = self._settings
         port = self._places.enter_context(reserved_port(settings.host, settings.port))
         path = self._places.enter_context(private_socket(self._data_dir))
-        registry = CollectorRegistry()
-        registry.register(FreshNumbers(self._fleet, self._numbers, asyncio.get_running_loop()))
-        self._endpoint = open_metrics(registry, settings)
+        self._endpoint = open_metrics(
+            Exposition(
+                self._numbers,
+                self._numbers.families,
+                FreshNumbers(self._fleet, asyncio.get_running_loop()),
+            ),
+            settings,
+        )
         await self._private.start(path)
         # They are made ready while the store is.
         await self._fleet.start(

@@ -11,7 +11,8 @@ from typing import Any
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from smidgen_service.metrics import Metrics
+from smidgen_service.metrics import TABLE, AnyFamily, Metrics
+from smidgen_service.series import Told
 from smidgen_service.statistics import Spent, StageSpent, VersionKey, VersionStatistics
 
 Labels = tuple[tuple[str, str], ...]
@@ -30,11 +31,13 @@ _SAME = frozenset(
     )
 )
 """Metrics of which there is one value, not a sum: the control process's own if it has one."""
+_OLDEST = frozenset(("smidgen_queue_oldest_timestamp_seconds",))
+"""Metrics of which the least value counts that is not 0."""
 
 
 @dataclass(frozen=True, slots=True)
-class Family:
-    """One metric of one process, or of several.
+class LibraryFamily:
+    """One metric of one process, or of several, that prometheus_client keeps.
 
     Attributes:
         kind: Its type.
@@ -47,9 +50,16 @@ class Family:
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
-    """All that was counted by one process, or by several."""
+    """All that was counted by one process, or by several.
 
-    families: Mapping[str, Family] = field(default_factory=dict)
+    Attributes:
+        families: Metrics of prometheus_client's, by name.
+        series: Metrics that the server keeps itself, by name.
+        statistics: Those of inferences.
+    """
+
+    families: Mapping[str, LibraryFamily] = field(default_factory=dict)
+    series: Mapping[str, Told] = field(default_factory=dict)
     statistics: Mapping[VersionKey, VersionStatistics] = field(default_factory=dict)
 
     def to_bytes(self) -> bytes:
@@ -58,40 +68,45 @@ class Numbers:
             name: [family.kind, [[*key, value] for key, value in family.samples.items()]]
             for name, family in self.families.items()
         }
+        series = {name: [*told.items()] for name, told in self.series.items()}
         statistics = [[*key, asdict(entry)] for key, entry in self.statistics.items()]
-        return json.dumps([families, statistics]).encode()
+        return json.dumps([families, series, statistics]).encode()
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Numbers:
         """Returns what to_bytes was called on."""
-        families, statistics = json.loads(data)
+        families, series, statistics = json.loads(data)
         return cls(
             {
-                name: Family(kind, {_key(*sample[:2]): sample[2] for sample in samples})
+                name: LibraryFamily(kind, {_key(*sample[:2]): sample[2] for sample in samples})
                 for name, (kind, samples) in families.items()
+            },
+            {
+                name: {tuple(values): entry for values, entry in told}
+                for name, told in series.items()
             },
             {(label, version): _statistics(entry) for label, version, entry in statistics},
         )
 
     def joined(self, other: Numbers) -> Numbers:
-        """Returns the sums of both."""
+        """Returns the sums of both, but for the series that add up themselves."""
         families = dict(self.families)
         for name, family in other.families.items():
             own = families[name].samples if name in families else {}
-            samples = _sum(own, (family.samples,), is_same=name in _SAME)
-            families[name] = Family(family.kind, samples)
+            samples = _sum(own, (family.samples,), name)
+            families[name] = LibraryFamily(family.kind, samples)
         statistics = _joined_statistics((self.statistics, other.statistics))
-        return Numbers(families, statistics)
+        return Numbers(families, {}, statistics)
 
     def growing(self) -> Numbers:
         """Returns what only ever grows: what is left of a process that has ended."""
         families = {name: one for name, one in self.families.items() if one.kind in _GROWING}
-        return Numbers(families, self.statistics)
+        return Numbers(families, self.series, self.statistics)
 
     def without(self, label: str) -> Numbers:
         """Returns all but what was counted for a model, by what stands for it in metrics."""
         families = {
-            name: Family(
+            name: LibraryFamily(
                 family.kind,
                 {
                     key: value
@@ -101,8 +116,9 @@ class Numbers:
             )
             for name, family in self.families.items()
         }
+        series = {name: _without(name, told, label) for name, told in self.series.items()}
         statistics = {key: entry for key, entry in self.statistics.items() if key[0] != label}
-        return Numbers(families, statistics)
+        return Numbers(families, series, statistics)
 
 
 def numbers_of(metrics: Metrics, statistics: Mapping[VersionKey, VersionStatistics]) -> Numbers:
@@ -110,14 +126,16 @@ def numbers_of(metrics: Metrics, statistics: Mapping[VersionKey, VersionStatisti
 
     Args:
         metrics: Its metrics.
-        statistics: Those of inferences, which the event loop's thread alone may read.
+        statistics: Those of inferences.
     """
     families = {
-        metric.name: Family(metric.type, dict(_told(metric)))
-        for metric in metrics.registry.collect()
+        metric.name: LibraryFamily(metric.type, dict(_told(metric)))
+        for metric in metrics.library.collect()
     }
+    series = {family.name: family.told() for family in metrics.families}
     return Numbers(
         {name: family for name, family in families.items() if family.samples},
+        {name: told for name, told in series.items() if told},
         statistics,
     )
 
@@ -136,6 +154,7 @@ class JoinedNumbers(Collector):
         self._lock = threading.Lock()
         self._latest: dict[int, Numbers] = {}
         self._ended = Numbers()
+        self._ended_families = {family.name: family.empty() for family in metrics.families}
         metrics.on_forgetting(self._forget)
 
     def take(self, front: int, numbers: Numbers) -> None:
@@ -147,30 +166,47 @@ class JoinedNumbers(Collector):
         """Takes note that a front has ended."""
         with self._lock:
             last = self._latest.pop(front, None)
-            if last is not None:
-                self._ended = self._ended.joined(last.growing())
+            if last is None:
+                return
+            self._ended = self._ended.joined(last.growing())
+            for name, told in last.series.items():
+                if self._ended_families[name].grows:
+                    self._ended_families[name].add(told)
 
-    def statistics(self) -> Mapping[VersionKey, VersionStatistics]:
-        """Returns the statistics of all versions that had requests, to the event loop's thread."""
+    def statistics(self) -> dict[VersionKey, VersionStatistics]:
+        """Returns the statistics of all versions that had requests."""
         own = self._metrics.inference_statistics()
         return _joined_statistics((own, *(part.statistics for part in self._parts())))
 
+    def families(self) -> list[AnyFamily]:
+        """Returns the metrics that the server keeps itself, with their sums."""
+        with self._lock:
+            parts = list(self._latest.values())
+            ended = {name: family.told() for name, family in self._ended_families.items()}
+        joined = []
+        for own in self._metrics.families:
+            # Of its own series those that are 0 are shown too.
+            family = own.summed()
+            for told in (ended[own.name], *(part.series.get(own.name, {}) for part in parts)):
+                family.add(told)
+            joined.append(family)
+        return joined
+
     def describe(self) -> Iterator[Metric]:
-        """Yields the metrics without their series."""
-        for metric in self._metrics.registry.collect():
+        """Yields the metrics of the library without their series."""
+        for metric in self._metrics.library.collect():
             yield Metric(metric.name, metric.documentation, metric.type)
 
     def collect(self) -> Iterator[Metric]:
-        """Yields the metrics with their sums."""
+        """Yields the metrics of the library with their sums."""
         parts = self._parts()
-        for metric in self._metrics.registry.collect():
+        for metric in self._metrics.library.collect():
             own = {(sample.name, _labels(sample.labels)): sample.value for sample in metric.samples}
             others = [
                 part.families[metric.name].samples for part in parts if metric.name in part.families
             ]
             joined = Metric(metric.name, metric.documentation, metric.type)
-            total = _sum(own, others, is_same=metric.name in _SAME)
-            for (name, labels), value in total.items():
+            for (name, labels), value in _sum(own, others, metric.name).items():
                 joined.add_sample(name, dict(labels), value)
             yield joined
 
@@ -181,15 +217,31 @@ class JoinedNumbers(Collector):
     def _forget(self, label: str) -> None:
         with self._lock:
             self._ended = self._ended.without(label)
+            for name, family in self._ended_families.items():
+                if "model" in TABLE[name].labels:
+                    family.remove_by_labels({"model": label})
             self._latest = {front: one.without(label) for front, one in self._latest.items()}
 
 
-def _sum(own: Samples, others: Iterable[Samples], *, is_same: bool) -> Samples:
+def _without(name: str, told: Told, label: str) -> Told:
+    labels = TABLE[name].labels
+    if "model" not in labels:
+        return told
+    index = labels.index("model")
+    return {values: entry for values, entry in told.items() if values[index] != label}
+
+
+def _sum(own: Samples, others: Iterable[Samples], metric: str) -> Samples:
+    """Returns the sums of a metric's samples, or what else becomes of several."""
     total = dict(own)
     for samples in others:
         for key, value in samples.items():
-            if not (is_same and key in total):
-                total[key] = total.get(key, 0.0) + value
+            if key not in total:
+                total[key] = value
+            elif metric in _OLDEST:
+                total[key] = min(filter(None, (total[key], value)), default=0.0)
+            elif metric not in _SAME:
+                total[key] += value
     return total
 
 

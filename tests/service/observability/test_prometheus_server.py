@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry, Gauge
 
+from smidgen_service.exposition import Exposition
 from smidgen_service.metrics_endpoint import MetricsEndpoint
 from tests.service.observability.prometheus_server import PrometheusServer, needs_prometheus
 
@@ -28,7 +29,7 @@ groups:
 def gauge() -> Iterator[tuple[Gauge, int]]:
     registry = CollectorRegistry()
     height = Gauge("height_metres", "How high it is.", ["of"], registry=registry)
-    endpoint = MetricsEndpoint(registry, host="127.0.0.1", port=0)
+    endpoint = MetricsEndpoint(Exposition(registry), host="127.0.0.1", port=0)
     yield height, endpoint.port
     endpoint.close()
 

@@ -7,9 +7,8 @@ from dataclasses import replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from prometheus_client import CollectorRegistry
-from prometheus_client.exposition import generate_latest
 
+from smidgen_service.exposition import Exposition
 from smidgen_service.metrics import TABLE, Kind, Metrics
 from smidgen_service.processes.numbers import JoinedNumbers, Numbers, numbers_of
 from smidgen_service.statistics import StageTimes
@@ -22,7 +21,7 @@ TIMES = StageTimes(TICK_S, 20 * TICK_S, 3 * TICK_S)
 def values(joined: JoinedNumbers) -> Mapping[tuple[str, tuple[tuple[str, str], ...]], float]:
     return {
         (sample.name, tuple(sorted(sample.labels.items()))): sample.value
-        for metric in joined.collect()
+        for metric in Exposition(joined, joined.families).collect()
         for sample in metric.samples
     }
 
@@ -136,9 +135,7 @@ def test_all_metrics_are_told_in_prometheus_text() -> None:
     call(front, 0.5)
     joined = JoinedNumbers(control)
     joined.take(0, told(front))
-    registry = CollectorRegistry()
-    registry.register(joined)
-    text = generate_latest(registry).decode()
+    text = Exposition(joined, joined.families).write("")[1].decode()
     for name, spec in TABLE.items():
         assert f"# TYPE {name} {spec.kind}" in text
         if spec.kind is Kind.HISTOGRAM and spec.labels == ("model", "version"):
