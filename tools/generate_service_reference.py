@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic.fields import FieldInfo
 
-from smidgen_service.metrics import TABLE
+from smidgen_service.metrics import TABLE, MetricSpec
 from smidgen_service.settings import Settings
+from smidgen_service.triton_metrics import TRITON_TABLE
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 NOTE = "This page is generated from the code by `python tools/generate_service_reference.py`.\n"
@@ -21,6 +23,17 @@ The server serves them in Prometheus' text format under `/metrics` on its metric
 seconds, sizes in bytes. Label values are bounded: names of models and versions, methods, codes,
 states; never an id of a request or a job. `process_*` and `python_gc_*` come from the Prometheus
 client library.
+
+| Metric | Type | Labels | Meaning |
+|---|---|---|---|
+"""
+
+TRITON = """
+## Under Triton's names
+
+For dashboards that were made for Triton, the same counts have its names too, unless the server is
+started with `--metrics-compat none`. Times are in microseconds, and no name ends in `_total`, so
+that their type is unknown to Prometheus (`untyped`).
 
 | Metric | Type | Labels | Meaning |
 |---|---|---|---|
@@ -41,11 +54,14 @@ The flag wins, then the variable.
 
 def metrics_page() -> str:
     """Returns the page about metrics."""
-    rows = [
-        f"| `{name}` | {spec.kind} | {', '.join(spec.labels)} | {spec.documentation} |"
-        for name, spec in TABLE.items()
-    ]
-    return METRICS + "\n".join(rows) + "\n"
+    return METRICS + _metric_rows(TABLE) + TRITON + _metric_rows(TRITON_TABLE)
+
+
+def _metric_rows(table: Mapping[str, MetricSpec]) -> str:
+    return "".join(
+        f"| `{name}` | {spec.kind} | {', '.join(spec.labels)} | {spec.documentation} |\n"
+        for name, spec in table.items()
+    )
 
 
 def settings_page() -> str:

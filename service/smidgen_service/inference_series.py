@@ -8,13 +8,16 @@ off is counted out of the processor's cache.
 from __future__ import annotations
 
 import threading
+from typing import Self
 
 from smidgen_service.clock import Clock, now_us
-from smidgen_service.series import CountFamily, Distribution, DistributionFamily
+from smidgen_service.series import Count, CountFamily, Distribution, DistributionFamily, LevelFamily
 from smidgen_service.statistics import Spent, StageSpent, StageTimes, VersionStatistics
 
 MOST_BATCH_SIZES = 256
 """Batch sizes told apart for each version: a client chooses them, and must not fill the memory."""
+OUTCOMES = ("ok", "rejected", "cancelled", "deadline", "invalid", "error")
+"""How requests end."""
 _MOST_PUT_OFF = 64
 
 
@@ -64,6 +67,30 @@ class _Batch:
         )
 
 
+class Pending:
+    """One request that waits to be computed, until it leaves or the block ends."""
+
+    __slots__ = ("_is_waiting", "_level")
+
+    def __init__(self, level: Count) -> None:
+        self._level = level
+        self._is_waiting = False
+
+    def __enter__(self) -> Self:
+        self._is_waiting = True
+        self._level.value += 1
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.leave()
+
+    def leave(self) -> None:
+        """Counts it less, the first time."""
+        if self._is_waiting:
+            self._is_waiting = False
+            self._level.value -= 1
+
+
 class VersionSeries:
     """The series of one version. The event loop's thread alone counts, and any thread reads."""
 
@@ -74,6 +101,7 @@ class VersionSeries:
         requests: CountFamily,
         stage_seconds: DistributionFamily,
         batch_size: DistributionFamily,
+        pending: LevelFamily,
         clock: Clock = now_us,
     ) -> None:
         self._labels = labels
@@ -85,6 +113,9 @@ class VersionSeries:
         self._compute = stage_seconds.labels(*labels, "compute")
         self._output = stage_seconds.labels(*labels, "output")
         self._batch_size = batch_size.labels(*labels)
+        self._pending = pending.labels(*labels)
+        for outcome in OUTCOMES:
+            requests.labels(*labels, outcome)
         self._samples = 0
         self._last_us = 0
         self._success_s = 0.0
@@ -112,6 +143,10 @@ class VersionSeries:
         """Counts a request that was refused or given up; `outcome` is one of a few words."""
         self._requests.labels(*self._labels, outcome).inc()
         self._failed.setdefault(outcome, _Total()).add(total_s)
+
+    def pending(self) -> Pending:
+        """Returns what counts a request as one that waits."""
+        return Pending(self._pending)
 
     def executed(self, samples: int, times: StageTimes) -> None:
         """Counts one computation, of the samples of one request or of several."""
@@ -165,12 +200,12 @@ class VersionSeries:
             inference_count=self._samples,
             execution_count=sum(self._batch_size.counts),
             success=_spent(self._ok.value, self._success_s),
-            failed={outcome: total.spent for outcome, total in self._failed.items()},
+            failed={outcome: total.spent for outcome, total in list(self._failed.items())},
             queue=_observed(self._queue),
             stages=StageSpent(
                 _observed(self._input), _observed(self._compute), _observed(self._output)
             ),
-            batches={samples: batch.spent for samples, batch in self._batches.items()},
+            batches={samples: batch.spent for samples, batch in list(self._batches.items())},
         )
 
 

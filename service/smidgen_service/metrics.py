@@ -20,9 +20,8 @@ from prometheus_client import (
 )
 from prometheus_client.registry import Collector
 
-from smidgen_service.exposition import Exposition
 from smidgen_service.inference_series import VersionSeries
-from smidgen_service.series import CountFamily, DistributionFamily, Family
+from smidgen_service.series import CountFamily, DistributionFamily, Family, LevelFamily
 from smidgen_service.statistics import VersionStatistics
 
 AnyFamily = Family[Any]
@@ -54,6 +53,7 @@ class Kind(StrEnum):
     COUNTER = "counter"
     GAUGE = "gauge"
     HISTOGRAM = "histogram"
+    UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class MetricSpec:
     """One row of the table of metrics.
 
     Attributes:
-        kind: Counter, gauge or histogram.
+        kind: What it is; of a name that no counter may have, unknown.
         documentation: What it counts or measures.
         labels: Names of its labels; their values are bounded.
         buckets: Upper ends of a histogram's buckets.
@@ -96,6 +96,11 @@ TABLE: dict[str, MetricSpec] = {
     ),
     "smidgen_inference_batch_size": MetricSpec(
         Kind.HISTOGRAM, "Samples of an inference.", ("model", "version"), BATCH_BUCKETS
+    ),
+    "smidgen_pending_requests": MetricSpec(
+        Kind.GAUGE,
+        "Inferences that wait for their turn, or for their version to be loaded.",
+        ("model", "version"),
     ),
     "smidgen_queue_depth": MetricSpec(Kind.GAUGE, "Inferences that wait for their turn."),
     "smidgen_inflight_requests": MetricSpec(Kind.GAUGE, "Inferences that are being computed."),
@@ -173,6 +178,7 @@ class Metrics:
         self.inference_requests = self._counts("smidgen_inference_requests_total")
         self.inference_stage_seconds = self._distributions("smidgen_inference_stage_seconds")
         self.inference_batch_size = self._distributions("smidgen_inference_batch_size")
+        self.pending_requests = self._levels("smidgen_pending_requests")
         self.queue_depth = self._gauge("smidgen_queue_depth")
         self.inflight_requests = self._gauge("smidgen_inflight_requests")
         self.loaded_engines = self._gauge("smidgen_loaded_engines")
@@ -200,10 +206,6 @@ class Metrics:
         self._on_forgetting: list[Callable[[str], None]] = []
         self._initialise()
 
-    def exposition(self) -> Exposition:
-        """Returns what a scrape of this process alone is answered with."""
-        return Exposition(self.library, lambda: self.families)
-
     def initialise_rpcs(self, methods: Iterable[tuple[str, str, str]]) -> None:
         """Shows every RPC, given as (type, service, method), with zero calls before the first."""
         for labels in methods:
@@ -222,6 +224,7 @@ class Metrics:
                 requests=self.inference_requests,
                 stage_seconds=self.inference_stage_seconds,
                 batch_size=self.inference_batch_size,
+                pending=self.pending_requests,
             )
             self._series[label, version] = found
         return found
@@ -229,9 +232,11 @@ class Metrics:
     def inference_statistics(self) -> dict[tuple[str, int], VersionStatistics]:
         """Returns what was counted of inferences, by what stands for the model, and version.
 
+        Any thread may ask.
+
         Versions without any request are not in it.
         """
-        return {key: series.statistics() for key, series in self._series.items()}
+        return {key: series.statistics() for key, series in list(self._series.items())}
 
     async def counted(self) -> dict[tuple[str, int], VersionStatistics]:
         """Returns what `inference_statistics` returns."""
@@ -245,6 +250,7 @@ class Metrics:
         self.inference_requests.remove_by_labels(by_label)
         self.inference_stage_seconds.remove_by_labels(by_label)
         self.inference_batch_size.remove_by_labels(by_label)
+        self.pending_requests.remove_by_labels(by_label)
         self.artifact_bytes.remove_by_labels(by_label)
         for tell in self._on_forgetting:
             tell(label)
@@ -270,6 +276,10 @@ class Metrics:
     def _counts(self, name: str) -> CountFamily:
         spec = TABLE[name]
         return self._keep(CountFamily(name, spec.documentation, spec.labels))
+
+    def _levels(self, name: str) -> LevelFamily:
+        spec = TABLE[name]
+        return self._keep(LevelFamily(name, spec.documentation, spec.labels))
 
     def _distributions(self, name: str) -> DistributionFamily:
         spec = TABLE[name]

@@ -201,7 +201,8 @@ class Family(Collector, Generic[S]):
 
     def write(self, *, is_openmetrics: bool) -> str:
         """Returns its lines of a scrape."""
-        head = _head(next(iter(self.describe())), is_openmetrics)
+        metric = next(iter(self.describe()))
+        head = head_text(metric.name, metric.documentation, metric.type, is_openmetrics)
         return head + "".join(self._lines(is_openmetrics=is_openmetrics))
 
     def _snapshot(self) -> list[tuple[LabelValues, S]]:
@@ -244,6 +245,10 @@ class LevelFamily(CountFamily):
     """A gauge: a number of things that are there now."""
 
     grows: ClassVar[bool] = False
+
+    def values(self) -> Mapping[LabelValues, int]:
+        """Returns the numbers by the values of labels."""
+        return {values: level.value for values, level in self._snapshot()}
 
     def _metric(self) -> GaugeMetricFamily:
         return GaugeMetricFamily(self.name, self._documentation, labels=self._label_names)
@@ -354,12 +359,8 @@ def _append_exemplars(lines: list[str], exemplars: Mapping[int, tuple[str, float
         lines[index] = lines[index].removesuffix("\n") + exemplar
 
 
-def _head(metric: Metric, is_openmetrics: bool) -> str:
-    return _head_text(metric.name, metric.documentation, metric.type, is_openmetrics)
-
-
 @lru_cache(256)
-def _head_text(name: str, documentation: str, kind: str, is_openmetrics: bool) -> str:
+def head_text(name: str, documentation: str, kind: str, is_openmetrics: bool) -> str:
     """Returns the lines before the series, which prometheus_client writes."""
 
     class _One(Collector):

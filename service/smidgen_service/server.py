@@ -15,6 +15,7 @@ from typing import Protocol
 
 from smidgen_service.application import Application
 from smidgen_service.data_dir import DataDir, DataDirIncompleteError, DataDirInUseError
+from smidgen_service.exposition import Exposition
 from smidgen_service.jobs.sandbox import layers
 from smidgen_service.jobs.work import checkpoint_bytes
 from smidgen_service.listening import Ports, PortTakenError, open_metrics
@@ -36,6 +37,7 @@ from smidgen_service.stopping import first_signal
 from smidgen_service.store.database import DatabaseDamagedError, SchemaTooNewError
 from smidgen_service.store.reserve import NEEDED_BYTES, Reserve
 from smidgen_service.surroundings import GRPC_LOGGER, is_of_a_fault
+from smidgen_service.triton_metrics import written
 
 _MOST_FILES = 65_536
 
@@ -142,6 +144,11 @@ class Server:
         self._reception.hand_on(registry.methods)
         self._endpoint: MetricsEndpoint | None = None
 
+    def _exposition(self) -> Exposition:
+        metrics = self._metrics
+        families = written(self._settings, lambda: metrics.families, metrics.inference_statistics)
+        return Exposition(metrics.library, families)
+
     async def start(self) -> Ports:
         """Binds the ports, recovers the store, and then serves.
 
@@ -149,7 +156,7 @@ class Server:
             PortTakenError: an address cannot be bound.
         """
         port = await self._reception.bind(f"{self._settings.host}:{self._settings.port}")
-        self._endpoint = open_metrics(self._metrics.exposition(), self._settings)
+        self._endpoint = open_metrics(self._exposition(), self._settings)
         await self._reception.open()
         try:
             await self._application.start()

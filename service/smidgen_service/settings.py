@@ -61,6 +61,9 @@ class Settings(BaseSettings):
     """Address of the Prometheus endpoint, which has neither TLS nor authentication and names models
     and tenants. Default: that of --host where it is loopback or --insecure-bind is given, else
     127.0.0.1."""
+    metrics_compat: Literal["triton", "none"] = "triton"
+    """Names of metrics beside the server's own: those of Triton, for dashboards made for it, or
+    none."""
     insecure_bind: bool = False
     """Allow an address beyond loopback without TLS or without authentication."""
     tls_cert: Path | None = None

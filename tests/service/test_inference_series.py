@@ -6,7 +6,7 @@ import threading
 
 from smidgen_service.inference_series import MOST_BATCH_SIZES, VersionSeries
 from smidgen_service.metrics import Metrics
-from smidgen_service.series import CountFamily, DistributionFamily
+from smidgen_service.series import CountFamily, DistributionFamily, LevelFamily
 from smidgen_service.statistics import StageTimes, VersionStatistics
 
 TIMES = StageTimes(input_s=0.001, compute_s=0.01, output_s=0.002)
@@ -18,6 +18,7 @@ def series() -> VersionSeries:
         requests=CountFamily("requests_total", "", ("model", "version", "outcome")),
         stage_seconds=DistributionFamily("seconds", "", ("model", "version", "stage"), (1.0,)),
         batch_size=DistributionFamily("samples", "", ("model", "version"), (1.0, 8.0)),
+        pending=LevelFamily("pending", "", ("model", "version")),
         clock=lambda: 5_000_000,
     )
 

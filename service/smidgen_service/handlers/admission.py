@@ -40,6 +40,7 @@ class Waiting:
         self._is_queued = True
         self._refusal: OverloadedError | None = None
         self._tell: Callable[[OverloadedError], None] | None = None
+        self._on_leaving: Callable[[], None] | None = None
         self.tenant = tenant
         self.estimate_s = estimate_s
         self.ends_s = ends_s
@@ -49,6 +50,12 @@ class Waiting:
         if self._is_queued:
             self._is_queued = False
             self._admission.dequeue(self)
+            if self._on_leaving is not None:
+                self._on_leaving()
+
+    def on_leaving(self, tell: Callable[[], None]) -> None:
+        """Has a function told when it leaves the queue."""
+        self._on_leaving = tell
 
     def refuse(self, make_error: Callable[[], OverloadedError]) -> None:
         """Puts it out of the queue if it is still there; whoever waits for its turn is told."""

@@ -179,9 +179,15 @@ class InferenceHandler:
         is_joined = served.limits is not None and _are_one_batch(arrays)
         if request.images is None and not is_joined:
             place = self._admission.place(deadline_s, estimate_s)
-            async with place, self._engines.using(sha256) as engine:
-                return await self._compute(engine, served, arrays, wanted)
-        with self._admission.waiting(deadline_s, estimate_s) as waiting:
+            with served.series.pending() as pending:
+                async with place, self._engines.using(sha256) as engine:
+                    pending.leave()
+                    return await self._compute(engine, served, arrays, wanted)
+        with (
+            served.series.pending() as pending,
+            self._admission.waiting(deadline_s, estimate_s) as waiting,
+        ):
+            waiting.on_leaving(pending.leave)
             async with self._engines.using(sha256) as engine:
                 # Images are made while others compute.
                 arrays = await self._arrays(request, served, engine, arrays)

@@ -33,6 +33,7 @@ from smidgen_service.security.registry import Registry
 from smidgen_service.security.reloading import FileReloads
 from smidgen_service.services import register, rpc_methods
 from smidgen_service.settings import Settings
+from smidgen_service.triton_metrics import written
 
 
 class Control:
@@ -107,14 +108,12 @@ class Control:
         settings = self._settings
         port = self._places.enter_context(reserved_port(settings.host, settings.port))
         path = self._places.enter_context(private_socket(self._data_dir))
-        self._endpoint = open_metrics(
-            Exposition(
-                self._numbers,
-                self._numbers.families,
-                FreshNumbers(self._fleet, asyncio.get_running_loop()),
-            ),
-            settings,
+        exposition = Exposition(
+            self._numbers,
+            written(settings, self._numbers.families, self._numbers.statistics),
+            FreshNumbers(self._fleet, asyncio.get_running_loop()),
         )
+        self._endpoint = open_metrics(exposition, settings)
         await self._private.start(path)
         # They are made ready while the store is.
         await self._fleet.start(
