@@ -13,6 +13,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import accumulate
+from operator import add
 from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -34,6 +35,9 @@ go_text: Callable[[float], str] = floatToGoString
 
 class _Series(Protocol):
     """The numbers of one choice of labels."""
+
+    def copy(self) -> Self:
+        """Returns the same numbers, to which others can be added."""
 
     def told(self) -> Any:
         """Returns the numbers for other processes; None where nothing was counted."""
@@ -61,6 +65,12 @@ class Count:
     def inc(self, amount: int = 1) -> None:
         """Counts one more, or several."""
         self.value += amount
+
+    def copy(self) -> Count:
+        """Returns the same numbers, to which others can be added."""
+        copy = Count(self.line)
+        copy.value = self.value
+        return copy
 
     def told(self) -> int | None:
         """Returns the value; None for 0."""
@@ -106,6 +116,13 @@ class Distribution:
             self.exemplars = {}
         self.exemplars[bisect_left(self._ends, value)] = trace_id, value, time.time()
 
+    def copy(self) -> Distribution:
+        """Returns the same numbers, to which others can be added."""
+        copy = Distribution(self._ends, self.labels)
+        copy.counts, copy.sum = list(self.counts), self.sum
+        copy.exemplars = None if self.exemplars is None else dict(self.exemplars)
+        return copy
+
     def told(self) -> tuple[list[int], float, list[Any]] | None:
         """Returns counts, sum and exemplars; None without any."""
         counts = list(self.counts)
@@ -116,7 +133,7 @@ class Distribution:
     def add(self, told: Any) -> None:
         """Adds another process's counts. Of exemplars of a bucket the newest stays."""
         counts, total, exemplars = told
-        self.counts = [own + other for own, other in zip(self.counts, counts, strict=True)]
+        self.counts = list(map(add, self.counts, counts))
         self.sum += total
         for index, (trace_id, value, time_s) in exemplars:
             if self.exemplars is None:
@@ -149,13 +166,9 @@ class Family(Collector, Generic[S]):
 
     def summed(self) -> Self:
         """Returns the same metric with series of the same values, to which others can be added."""
-        copy = self.empty()
-        for values, series in self._snapshot():
-            told = series.told()
-            new = copy.labels(*values)
-            if told is not None:
-                new.add(told)
-        return copy
+        total = self.empty()
+        total._series = {values: series.copy() for values, series in self._snapshot()}
+        return total
 
     @abstractmethod
     def describe(self) -> Iterator[Metric]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -25,6 +25,10 @@ class Spent:
     def joined(self, other: Spent) -> Spent:
         """Returns both together."""
         return Spent(self.count + other.count, self.ns + other.ns)
+
+    def told(self) -> tuple[int, int]:
+        """Returns it for other processes."""
+        return self.count, self.ns
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,15 @@ class StageSpent:
             self.compute.joined(other.compute),
             self.output.joined(other.output),
         )
+
+    def told(self) -> list[tuple[int, int]]:
+        """Returns it for other processes."""
+        return [self.input.told(), self.compute.told(), self.output.told()]
+
+    @classmethod
+    def from_told(cls, told: Sequence[Sequence[int]]) -> StageSpent:
+        """Returns what `told` was called on, from JSON."""
+        return cls(*(Spent(*spent) for spent in told))
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +106,34 @@ class VersionStatistics:
             queue=self.queue.joined(other.queue),
             stages=self.stages.joined(other.stages),
             batches=_joined(self.batches, other.batches, StageSpent.joined),
+        )
+
+    def told(self) -> list[Any]:
+        """Returns it for other processes, in values that JSON has."""
+        return [
+            self.last_inference_us,
+            self.inference_count,
+            self.execution_count,
+            self.success.told(),
+            {outcome: spent.told() for outcome, spent in self.failed.items()},
+            self.queue.told(),
+            self.stages.told(),
+            {samples: spent.told() for samples, spent in self.batches.items()},
+        ]
+
+    @classmethod
+    def from_told(cls, told: Sequence[Any]) -> VersionStatistics:
+        """Returns what `told` was called on, from JSON."""
+        last_us, inferences, executions, success, failed, queue, stages, batches = told
+        return cls(
+            last_us,
+            inferences,
+            executions,
+            Spent(*success),
+            {outcome: Spent(*spent) for outcome, spent in failed.items()},
+            Spent(*queue),
+            StageSpent.from_told(stages),
+            {int(samples): StageSpent.from_told(spent) for samples, spent in batches.items()},
         )
 
     @property

@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field
 
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from smidgen_service.metrics import TABLE, AnyFamily, Metrics
 from smidgen_service.series import Told
-from smidgen_service.statistics import Spent, StageSpent, VersionKey, VersionStatistics
+from smidgen_service.statistics import VersionKey, VersionStatistics
 
 Labels = tuple[tuple[str, str], ...]
 Samples = Mapping[tuple[str, Labels], float]
@@ -69,7 +68,7 @@ class Numbers:
             for name, family in self.families.items()
         }
         series = {name: [*told.items()] for name, told in self.series.items()}
-        statistics = [[*key, asdict(entry)] for key, entry in self.statistics.items()]
+        statistics = [[*key, entry.told()] for key, entry in self.statistics.items()]
         return json.dumps([families, series, statistics]).encode()
 
     @classmethod
@@ -85,7 +84,10 @@ class Numbers:
                 name: {tuple(values): entry for values, entry in told}
                 for name, told in series.items()
             },
-            {(label, version): _statistics(entry) for label, version, entry in statistics},
+            {
+                (label, version): VersionStatistics.from_told(entry)
+                for label, version, entry in statistics
+            },
         )
 
     def joined(self, other: Numbers) -> Numbers:
@@ -273,20 +275,3 @@ def _labels(labels: Mapping[str, str]) -> Labels:
 
 def _key(name: str, labels: Iterable[Iterable[str]]) -> tuple[str, Labels]:
     return name, tuple((label, value) for label, value in labels)
-
-
-def _statistics(entry: Mapping[str, Any]) -> VersionStatistics:
-    return VersionStatistics(
-        last_inference_us=entry["last_inference_us"],
-        inference_count=entry["inference_count"],
-        execution_count=entry["execution_count"],
-        success=Spent(**entry["success"]),
-        failed={outcome: Spent(**spent) for outcome, spent in entry["failed"].items()},
-        queue=Spent(**entry["queue"]),
-        stages=_stages(entry["stages"]),
-        batches={int(samples): _stages(spent) for samples, spent in entry["batches"].items()},
-    )
-
-
-def _stages(entry: Mapping[str, Mapping[str, int]]) -> StageSpent:
-    return StageSpent(**{stage: Spent(**spent) for stage, spent in entry.items()})
