@@ -23,10 +23,13 @@ from smidgen_service.handlers.swapping import Swapper
 from smidgen_service.handlers.uploading import Uploader
 from smidgen_service.jobs.announcements import Announcements
 from smidgen_service.jobs.calls import CallWorkers
+from smidgen_service.jobs.checkpoints import Checkpoints
 from smidgen_service.jobs.gauges import JobGauges
 from smidgen_service.jobs.runner import JobRunner, RunnerOptions
 from smidgen_service.jobs.work import JobWork
+from smidgen_service.limit_metrics import show_limits
 from smidgen_service.logs import log
+from smidgen_service.loop_lag import LoopLag
 from smidgen_service.metrics import Metrics
 from smidgen_service.quotas import Quotas
 from smidgen_service.serving import Serving, environment_of_workers
@@ -40,6 +43,7 @@ from smidgen_service.store.reserve import Reserve
 from smidgen_service.store.store import Store
 from smidgen_service.store.tenancy import metric_label
 from smidgen_service.store.uploads import UploadFiles
+from smidgen_service.store_metrics import StoreMetrics
 from smidgen_service.threads import Threads
 from smidgen_service.upkeep import Upkeep
 
@@ -98,16 +102,19 @@ class Application:
     ) -> None:
         self._metrics = metrics
         self._quotas = quotas
+        store_metrics = StoreMetrics(metrics)
+        self._lag = LoopLag(metrics.loop_lag.labels())
         self._store = Store(
-            Database(data_dir.database, Reserve(data_dir.reserve)),
-            BlobStore(data_dir.blobs),
+            Database(data_dir.database, Reserve(data_dir.reserve), store_metrics),
+            BlobStore(data_dir.blobs, store_metrics),
             grace_s=settings.blob_grace_seconds,
         )
         self._database = self._store.database
         self._io_threads = Threads(_IO_THREADS, "io")
         self.announcements = Announcements()
         environment = environment_of_workers(settings)
-        gauges = JobGauges(metrics)
+        gauges = JobGauges(metrics, Checkpoints(data_dir.jobs, settings.checkpoint_seconds))
+        show_limits(metrics, settings, data_dir.root)
         work = JobWork(
             self._store,
             self._io_threads,
@@ -153,6 +160,7 @@ class Application:
     async def start(self) -> None:
         """Opens the store and puts in order what an earlier server left."""
         self._io_threads.run_what_has_no_pool()
+        self._lag.start()
         await self._database.open()
         await self.runner.recover()
         await self.handlers.receiver.recover()
@@ -167,6 +175,7 @@ class Application:
 
     async def stop(self) -> None:
         """Ends running jobs and closes the store."""
+        self._lag.stop()
         await self._upkeep.stop()
         await self.runner.stop()
         await self._serving.stop()

@@ -8,6 +8,14 @@ _PROBES = (
     f"{OPEN_INFERENCE}ServerLive",
     f"{OPEN_INFERENCE}ServerReady",
 )
+INFERENCES = frozenset(
+    (
+        "/smidgen.v1.InferenceService/Infer",
+        f"{OPEN_INFERENCE}ModelInfer",
+        f"{OPEN_INFERENCE}ModelStreamInfer",
+    )
+)
+"""Methods whose calls are inferences."""
 _REFLECTION = "/grpc.reflection."
 
 

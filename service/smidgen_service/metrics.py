@@ -38,6 +38,10 @@ STAGE_BUCKETS = (
 )
 BATCH_BUCKETS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0)
 JOB_BUCKETS = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14400.0, 86400.0)
+LAG_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+DROP_BUCKETS = (0.0, 0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+DECIBEL_BUCKETS = (0.0, 5.0, 10.0, 15.0, 20.0, 25.0, 30.0, 35.0, 40.0, 50.0, 60.0)
+RATIO_BUCKETS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0)
 AUTH_FAILURES = (
     "CREDENTIALS_MISSING",
     "CREDENTIALS_INVALID",
@@ -104,6 +108,20 @@ TABLE: dict[str, MetricSpec] = {
     ),
     "smidgen_queue_depth": MetricSpec(Kind.GAUGE, "Inferences that wait for their turn."),
     "smidgen_inflight_requests": MetricSpec(Kind.GAUGE, "Inferences that are being computed."),
+    "smidgen_queue_oldest_timestamp_seconds": MetricSpec(
+        Kind.GAUGE, "Since when the inference waits that waits for longest; 0 where none does."
+    ),
+    "smidgen_queue_limit": MetricSpec(Kind.GAUGE, "Most inferences that may wait."),
+    "smidgen_inflight_limit": MetricSpec(Kind.GAUGE, "Most inferences computed at a time."),
+    "smidgen_admission_rejected_total": MetricSpec(
+        Kind.COUNTER,
+        "Calls refused because there are too many: queue_full, queue_timeout, deadline, memory, "
+        "tenant_quota, calls, starting, draining.",
+        ("reason",),
+    ),
+    "smidgen_event_loop_lag_seconds": MetricSpec(
+        Kind.HISTOGRAM, "By how much the event loop is late, ten times a second.", (), LAG_BUCKETS
+    ),
     "smidgen_loaded_engines": MetricSpec(Kind.GAUGE, "Converted versions ready in memory."),
     "smidgen_engine_bytes": MetricSpec(
         Kind.GAUGE, "Memory of the versions that are ready, for weights and plans."
@@ -111,6 +129,11 @@ TABLE: dict[str, MetricSpec] = {
     "smidgen_engine_shared_bytes": MetricSpec(
         Kind.GAUGE,
         "Those bytes of smidgen_engine_bytes that several processes count and that are there once.",
+    ),
+    "smidgen_model_memory_bytes": MetricSpec(
+        Kind.GAUGE,
+        "Memory of a model's versions that are ready, once they had requests; in each process.",
+        ("model",),
     ),
     "smidgen_engine_loads_total": MetricSpec(Kind.COUNTER, "Versions loaded into memory."),
     "smidgen_engine_evictions_total": MetricSpec(
@@ -125,6 +148,51 @@ TABLE: dict[str, MetricSpec] = {
     "smidgen_jobs": MetricSpec(Kind.GAUGE, "Jobs stored, by state.", ("kind", "state")),
     "smidgen_job_duration_seconds": MetricSpec(
         Kind.HISTOGRAM, "Time from a job's start to its end.", ("kind", "state"), JOB_BUCKETS
+    ),
+    "smidgen_job_attempts_total": MetricSpec(
+        Kind.COUNTER,
+        "Attempts of jobs, by outcome: succeeded, failed, cancelled, interrupted, or lost, after "
+        "which the job is queued again.",
+        ("kind", "outcome"),
+    ),
+    "smidgen_job_lease_expired_total": MetricSpec(
+        Kind.COUNTER, "Attempts whose worker was not heard of for too long.", ("kind",)
+    ),
+    "smidgen_job_oldest_queued_timestamp_seconds": MetricSpec(
+        Kind.GAUGE, "When the oldest queued job was made; 0 where none is.", ("kind",)
+    ),
+    "smidgen_job_checkpoint_timestamp_seconds": MetricSpec(
+        Kind.GAUGE,
+        "When the newest checkpoint of a running training was made, or the training begun: the "
+        "oldest of several; 0 where none runs.",
+        ("kind",),
+    ),
+    "smidgen_job_checkpoint_interval_seconds": MetricSpec(
+        Kind.GAUGE, "Time between two checkpoints of a training."
+    ),
+    "smidgen_accuracy_drop_ratio": MetricSpec(
+        Kind.HISTOGRAM,
+        "Accuracy that conversions lost, 0 to 1, by method: qat, post_training.",
+        ("method",),
+        DROP_BUCKETS,
+    ),
+    "smidgen_sqnr_decibels": MetricSpec(
+        Kind.HISTOGRAM,
+        "Signal to quantization noise of what conversions made, by method.",
+        ("method",),
+        DECIBEL_BUCKETS,
+    ),
+    "smidgen_artifact_size_ratio": MetricSpec(
+        Kind.HISTOGRAM,
+        "Bytes of artifacts for each byte of the float models' parameters, by method.",
+        ("method",),
+        RATIO_BUCKETS,
+    ),
+    "smidgen_latency_ratio": MetricSpec(
+        Kind.HISTOGRAM,
+        "Time of converted models for each second of the float models, where measured, by method.",
+        ("method",),
+        RATIO_BUCKETS,
     ),
     "smidgen_train_loss": MetricSpec(
         Kind.GAUGE, "Newest loss of training: task or quantization.", ("kind",)
@@ -145,6 +213,25 @@ TABLE: dict[str, MetricSpec] = {
     ),
     "smidgen_artifact_bytes": MetricSpec(
         Kind.GAUGE, "Size of a converted version's artifact file.", ("model", "version")
+    ),
+    "smidgen_store_op_seconds": MetricSpec(
+        Kind.HISTOGRAM,
+        "Time of what the store does: read or write rows, verify or adopt files.",
+        ("op",),
+        STAGE_BUCKETS,
+    ),
+    "smidgen_store_errors_total": MetricSpec(
+        Kind.COUNTER,
+        "Errors of the disk or what is on it: full, fault, missing, hash_mismatch, "
+        "database_damaged.",
+        ("op", "kind"),
+    ),
+    "smidgen_disk_free_bytes": MetricSpec(
+        Kind.GAUGE, "What the server may still write to the file system of its data directory."
+    ),
+    "smidgen_disk_size_bytes": MetricSpec(Kind.GAUGE, "Size of that file system."),
+    "smidgen_memory_limit_bytes": MetricSpec(
+        Kind.GAUGE, "Memory of the machine, or of the container if that has less."
     ),
     "smidgen_kernel_info": MetricSpec(
         Kind.GAUGE, "1 for the instruction set and threads of the engine.", ("isa", "threads")
@@ -170,37 +257,12 @@ class Metrics:
         self._add(ProcessCollector(registry=None))
         self._add(PlatformCollector(registry=None))
         self._add(GCCollector(registry=CollectorRegistry()))
-        self.rpc_started = self._counts("grpc_server_started_total")
-        self.rpc_handled = self._counts("grpc_server_handled_total")
-        self.rpc_received = self._counts("grpc_server_msg_received_total")
-        self.rpc_sent = self._counts("grpc_server_msg_sent_total")
-        self.rpc_seconds = self._distributions("grpc_server_handling_seconds")
-        self.inference_requests = self._counts("smidgen_inference_requests_total")
-        self.inference_stage_seconds = self._distributions("smidgen_inference_stage_seconds")
-        self.inference_batch_size = self._distributions("smidgen_inference_batch_size")
-        self.pending_requests = self._levels("smidgen_pending_requests")
-        self.queue_depth = self._gauge("smidgen_queue_depth")
-        self.inflight_requests = self._gauge("smidgen_inflight_requests")
-        self.loaded_engines = self._gauge("smidgen_loaded_engines")
-        self.engine_bytes = self._gauge("smidgen_engine_bytes")
-        self.engine_shared_bytes = self._gauge("smidgen_engine_shared_bytes")
-        self.engine_loads = self._counter("smidgen_engine_loads_total")
-        self.engine_evictions = self._counter("smidgen_engine_evictions_total")
-        self.processes = self._gauge("smidgen_processes")
-        self.process_restarts = self._counter("smidgen_process_restarts_total")
-        self.jobs = self._gauge("smidgen_jobs")
-        self.job_seconds = self._histogram("smidgen_job_duration_seconds")
-        self.train_loss = self._gauge("smidgen_train_loss")
-        self.train_accuracy = self._gauge("smidgen_train_accuracy")
-        self.train_steps = self._counter("smidgen_train_steps_total")
-        self.train_samples = self._counter("smidgen_train_samples_total")
-        self.train_step_seconds = self._histogram("smidgen_train_step_seconds")
-        self.upload_rejected = self._counter("smidgen_upload_rejected_total")
-        self.auth_failures = self._counter("smidgen_auth_failures_total")
-        self.artifact_bytes = self._gauge("smidgen_artifact_bytes")
-        self.kernel_info = self._gauge("smidgen_kernel_info")
-        self.build_info = self._gauge("smidgen_build_info")
+        self._make_calls()
+        self._make_inference()
+        self._make_jobs()
+        self._make_server()
         self._series: dict[tuple[str, int], VersionSeries] = {}
+        self._models: dict[str, str] = {}
         self.inference_stage_seconds.before_reading(self._take_in)
         self.inference_batch_size.before_reading(self._take_in)
         self._on_forgetting: list[Callable[[str], None]] = []
@@ -242,10 +304,22 @@ class Metrics:
         """Returns what `inference_statistics` returns."""
         return self.inference_statistics()
 
+    def note_artifact(self, sha256: str, label: str) -> None:
+        """Takes note whose an artifact is, by what stands for its model in metrics.
+
+        Of several models with the same one, that which was asked for last.
+        """
+        self._models[sha256] = label
+
+    def model_of(self, sha256: str) -> str | None:
+        """Returns whose an artifact is; None where nobody has asked for it yet."""
+        return self._models.get(sha256)
+
     def forget_model(self, label: str) -> None:
         """Drops the series of a deleted model, by what stands for it in metrics."""
         for key in [key for key in self._series if key[0] == label]:
             del self._series[key]
+        self._models = {sha256: one for sha256, one in self._models.items() if one != label}
         by_label = {"model": label}
         self.inference_requests.remove_by_labels(by_label)
         self.inference_stage_seconds.remove_by_labels(by_label)
@@ -272,6 +346,64 @@ class Metrics:
         self.train_loss.labels("quantization")
         self.build_info.labels(package_version()).set(1)
         self.processes.set(1)
+
+    def _make_calls(self) -> None:
+        self.rpc_started = self._counts("grpc_server_started_total")
+        self.rpc_handled = self._counts("grpc_server_handled_total")
+        self.rpc_received = self._counts("grpc_server_msg_received_total")
+        self.rpc_sent = self._counts("grpc_server_msg_sent_total")
+        self.rpc_seconds = self._distributions("grpc_server_handling_seconds")
+
+    def _make_inference(self) -> None:
+        self.inference_requests = self._counts("smidgen_inference_requests_total")
+        self.inference_stage_seconds = self._distributions("smidgen_inference_stage_seconds")
+        self.inference_batch_size = self._distributions("smidgen_inference_batch_size")
+        self.pending_requests = self._levels("smidgen_pending_requests")
+        self.queue_depth = self._gauge("smidgen_queue_depth")
+        self.inflight_requests = self._gauge("smidgen_inflight_requests")
+        self.queue_oldest = self._gauge("smidgen_queue_oldest_timestamp_seconds")
+        self.queue_limit = self._gauge("smidgen_queue_limit")
+        self.inflight_limit = self._gauge("smidgen_inflight_limit")
+        self.admission_rejected = self._counter("smidgen_admission_rejected_total")
+        self.model_memory_bytes = self._levels("smidgen_model_memory_bytes")
+        self.loaded_engines = self._gauge("smidgen_loaded_engines")
+        self.engine_bytes = self._gauge("smidgen_engine_bytes")
+        self.engine_shared_bytes = self._gauge("smidgen_engine_shared_bytes")
+        self.engine_loads = self._counter("smidgen_engine_loads_total")
+        self.engine_evictions = self._counter("smidgen_engine_evictions_total")
+
+    def _make_jobs(self) -> None:
+        self.job_attempts = self._counter("smidgen_job_attempts_total")
+        self.job_lease_expired = self._counter("smidgen_job_lease_expired_total")
+        self.job_oldest_queued = self._gauge("smidgen_job_oldest_queued_timestamp_seconds")
+        self.job_checkpoint_time = self._gauge("smidgen_job_checkpoint_timestamp_seconds")
+        self.job_checkpoint_interval = self._gauge("smidgen_job_checkpoint_interval_seconds")
+        self.accuracy_drop = self._histogram("smidgen_accuracy_drop_ratio")
+        self.sqnr = self._histogram("smidgen_sqnr_decibels")
+        self.artifact_ratio = self._histogram("smidgen_artifact_size_ratio")
+        self.latency_ratio = self._histogram("smidgen_latency_ratio")
+        self.jobs = self._gauge("smidgen_jobs")
+        self.job_seconds = self._histogram("smidgen_job_duration_seconds")
+        self.train_loss = self._gauge("smidgen_train_loss")
+        self.train_accuracy = self._gauge("smidgen_train_accuracy")
+        self.train_steps = self._counter("smidgen_train_steps_total")
+        self.train_samples = self._counter("smidgen_train_samples_total")
+        self.train_step_seconds = self._histogram("smidgen_train_step_seconds")
+
+    def _make_server(self) -> None:
+        self.loop_lag = self._distributions("smidgen_event_loop_lag_seconds")
+        self.store_op_seconds = self._histogram("smidgen_store_op_seconds")
+        self.store_errors = self._counter("smidgen_store_errors_total")
+        self.disk_free_bytes = self._gauge("smidgen_disk_free_bytes")
+        self.disk_size_bytes = self._gauge("smidgen_disk_size_bytes")
+        self.memory_limit_bytes = self._gauge("smidgen_memory_limit_bytes")
+        self.processes = self._gauge("smidgen_processes")
+        self.process_restarts = self._counter("smidgen_process_restarts_total")
+        self.upload_rejected = self._counter("smidgen_upload_rejected_total")
+        self.auth_failures = self._counter("smidgen_auth_failures_total")
+        self.artifact_bytes = self._gauge("smidgen_artifact_bytes")
+        self.kernel_info = self._gauge("smidgen_kernel_info")
+        self.build_info = self._gauge("smidgen_build_info")
 
     def _counts(self, name: str) -> CountFamily:
         spec = TABLE[name]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 
 import grpc
 
 from smidgen_service.logs import LOGGER, log
-from smidgen_service.methods import is_probe
+from smidgen_service.methods import INFERENCES, is_probe
 from smidgen_service.metrics import Metrics
+from smidgen_service.rejections import Rejections
 from smidgen_service.security.principals import CALLER
 from smidgen_service.series import Count
 from smidgen_service.surroundings import Call, Method, Watch
@@ -18,6 +20,8 @@ from smidgen_service.tracing.current import CALL_SPAN
 
 MOST_LOGGED_PER_SECOND = 10
 """Lines about calls that are like many others. One takes as long as a short call does itself."""
+_TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(-.*)?", re.A)
+_NO_TRACE = "0" * 32
 _MANY_FAILED = frozenset((grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.RESOURCE_EXHAUSTED))
 
 
@@ -87,17 +91,20 @@ class RpcMetrics:
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
+        self._rejections = Rejections(metrics)
 
     def __call__(self, method: Method) -> Watch:
         """Returns what counts the calls of a method."""
-        return _CountedMethod(self._metrics, method)
+        return _CountedMethod(self._metrics, self._rejections, method)
 
 
 class _CountedMethod(Watch):
     """The series of one method, found once: finding them by labels takes longer than counting."""
 
-    def __init__(self, metrics: Metrics, method: Method) -> None:
+    def __init__(self, metrics: Metrics, rejections: Rejections, method: Method) -> None:
         self._metrics = metrics
+        self._rejections = rejections
+        self._is_inference = method.path in INFERENCES
         self._labels = method.labels
         self._started = metrics.rpc_started.labels(*self._labels)
         self._received = metrics.rpc_received.labels(*self._labels)
@@ -123,7 +130,12 @@ class _CountedMethod(Watch):
         # A status code is an enum's member, whose hash is a function in Python.
         handled = self._handled if call.code is grpc.StatusCode.OK else self._failure(call.code)
         handled.value += 1
-        self._seconds.observe(call.seconds)
+        if call.traceparent is None or (trace_id := trace_id_of(call.traceparent)) is None:
+            self._seconds.observe(call.seconds)
+        else:
+            self._seconds.observe_traced(call.seconds, trace_id)
+        if call.reason:
+            self._rejections.of_call(call.reason, is_inference=self._is_inference)
 
     def _failure(self, code: grpc.StatusCode) -> Count:
         found = self._failed.get(code)
@@ -131,3 +143,9 @@ class _CountedMethod(Watch):
             found = self._metrics.rpc_handled.labels(*self._labels, code.name)
             self._failed[code] = found
         return found
+
+
+def trace_id_of(traceparent: str) -> str | None:
+    """Returns the trace that a header of W3C's Trace Context names; None where it names none."""
+    found = _TRACEPARENT.fullmatch(traceparent)
+    return None if found is None or found[1] == _NO_TRACE else found[1]

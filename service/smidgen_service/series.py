@@ -259,6 +259,14 @@ class LevelFamily(CountFamily):
 
     grows: ClassVar[bool] = False
 
+    def show(self, levels: Mapping[LabelValues, int]) -> None:
+        """Shows these levels, by the values of labels, and no others."""
+        series = {}
+        for values, level in levels.items():
+            series[values] = self._make(values)
+            series[values].value = level
+        self._series = series
+
     def values(self) -> Mapping[LabelValues, int]:
         """Returns the numbers by the values of labels."""
         return {values: level.value for values, level in self._snapshot()}

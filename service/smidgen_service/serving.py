@@ -21,6 +21,7 @@ from smidgen_service.jobs.process import worker_environment
 from smidgen_service.jobs.sandbox.limits import Limits
 from smidgen_service.metrics import Metrics
 from smidgen_service.quotas import Quotas
+from smidgen_service.rejections import Rejections
 from smidgen_service.settings import Settings
 from smidgen_service.statistics import Counted
 from smidgen_service.store.blobs import BlobStore
@@ -95,6 +96,7 @@ class Serving:
             self._compute_threads,
             run_times=run_times,
             quotas=quotas,
+            rejections=Rejections(metrics),
             images=ImageInputs(self._decoder, threads, most_bytes=settings.max_message_bytes),
             most_answer_bytes=settings.max_message_bytes - _ANSWER_OVERHEAD_BYTES,
         )

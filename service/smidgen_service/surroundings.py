@@ -28,6 +28,7 @@ from smidgen_service.wire import check_field_count
 
 GRPC_LOGGER = "grpc._cython.cygrpc"
 REQUEST_ID_HEADER = "x-request-id"
+TRACE_HEADER = "traceparent"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _NEW_IDS = random.Random()
 
@@ -73,6 +74,8 @@ class Call:
         is_logged: Whether there is a line about it in the log.
         started_s: When it began, by time.perf_counter.
         code: How it ended, once it has.
+        reason: Of the error that it ended in; "" without one that has a reason.
+        traceparent: The caller's header of that name as it came; None without.
     """
 
     __slots__ = (
@@ -82,8 +85,10 @@ class Call:
         "is_logged",
         "metadata",
         "method",
+        "reason",
         "request_id",
         "started_s",
+        "traceparent",
         "wants_id",
     )
 
@@ -93,15 +98,19 @@ class Call:
         self.started_s = time.perf_counter()
         self.metadata = tuple(context.invocation_metadata() or ())
         given: str | None = None
+        self.traceparent: str | None = None
         for key, value in self.metadata:
             if key == REQUEST_ID_HEADER:
                 given = str(value)
+            elif key == TRACE_HEADER:
+                self.traceparent = str(value)
         sent = given if given is not None and _REQUEST_ID.fullmatch(given) else None
         self.wants_id = given is not None
         self.is_id_sent = sent is not None
         self.is_logged = False
         self.request_id = sent or f"{_NEW_IDS.getrandbits(128):032x}"
         self.code = grpc.StatusCode.OK
+        self.reason = ""
 
     @property
     def seconds(self) -> float:
@@ -290,7 +299,7 @@ class Way:
                 else hide(error, "call_fault", method=self._method.path)
             )
             ending = status.ending_of(known, request_id=call.request_id)
-            call.code = ending.code
+            call.code, call.reason = ending.code, known.reason
         else:
             call.code = grpc.StatusCode.INTERNAL
         self._end(call)

@@ -31,6 +31,7 @@ class Waiting:
         tenant: Whose it is.
         estimate_s: How long its computation may take, in seconds.
         ends_s: Its deadline by time.perf_counter; None for none.
+        since_s: When it came, in seconds since 1970.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Waiting:
         self.tenant = tenant
         self.estimate_s = estimate_s
         self.ends_s = ends_s
+        self.since_s = time.time()
 
     def leave(self) -> None:
         """Frees its place in the queue, if it still has one."""
@@ -133,6 +135,7 @@ class Admission:
         self._places = places = Places(most_running, lead_s=lead_s, clock=clock)
         metrics.queue_depth.set_function(lambda: self._queued + places.promised)
         metrics.inflight_requests.set_function(lambda: places.taken - places.promised)
+        metrics.queue_oldest.set_function(self._oldest_time_s)
         self._clock = clock
         self._most_queued = most_queued
         self._most_wait_s = most_wait_s
@@ -347,6 +350,11 @@ class Admission:
         if longest == tenant or len(self._waiting[longest]) < own + 2:
             raise self._full(tenant)
         next(reversed(self._waiting[longest])).refuse(partial(self._full, longest))
+
+    def _oldest_time_s(self) -> float:
+        """Returns since when somebody waits, in seconds since 1970, to any thread; 0 for nobody."""
+        firsts = (next(iter(waiting.copy()), None) for waiting in list(self._waiting.values()))
+        return min((first.since_s for first in firsts if first is not None), default=0.0)
 
     def _full(self, tenant: str) -> OverloadedError:
         return OverloadedError(

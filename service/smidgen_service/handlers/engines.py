@@ -123,6 +123,7 @@ class EngineCache:
         self._weights = weights
         self._slots: OrderedDict[str, _Slot] = OrderedDict()  # used for longest ago first
         self._expected: Counter[str] = Counter()
+        metrics.model_memory_bytes.before_reading(self._show_models)
 
     def using(self, sha256: str) -> EngineUse:
         """Returns what holds the engine of an artifact: `async with cache.using(...) as engine`."""
@@ -328,6 +329,15 @@ class EngineCache:
         self._metrics.loaded_engines.set(len(ready))
         self._metrics.engine_bytes.set(sum(slot.bytes for slot in ready))
         self._metrics.engine_shared_bytes.set(sum(map(_shared_bytes, ready)))
+
+    def _show_models(self) -> None:
+        """Shows what models take, on behalf of the thread that serves metrics."""
+        found: dict[tuple[str, ...], int] = {}
+        for slot in list(self._slots.values()):
+            model = self._metrics.model_of(slot.sha256)
+            if slot.engine is not None and model is not None:
+                found[model,] = found.get((model,), 0) + slot.bytes
+        self._metrics.model_memory_bytes.show(found)
 
     def _build(self, path: Path, sha256: str) -> Engine:
         try:

@@ -38,6 +38,7 @@ from smidgen_service.handlers.tensors import RawTensor
 from smidgen_service.handlers.versions import Served, VersionResolver
 from smidgen_service.names import VersionChoice
 from smidgen_service.quotas import Quotas
+from smidgen_service.rejections import Rejections
 from smidgen_service.threads import Threads
 
 _INVALID = (
@@ -99,6 +100,7 @@ class InferenceHandler:
         *,
         run_times: RunTimes,
         quotas: Quotas,
+        rejections: Rejections,
         images: ImageInputs,
         most_answer_bytes: int,
     ) -> None:
@@ -108,6 +110,7 @@ class InferenceHandler:
         self._threads = threads
         self._run_times = run_times
         self._quotas = quotas
+        self._rejections = rejections
         self._brief = BriefComputations(engines, admission, run_times, quotas)
         self._batcher = Batcher(admission, threads)
         self._images = images
@@ -130,6 +133,7 @@ class InferenceHandler:
             computed = await self._run(request, served, deadline_s)
         except BaseException as error:
             served.series.failed(_outcome(error), time.perf_counter() - arrived_s)
+            self._rejections.of_inference(error)
             raise
         times = computed.times
         queue_s = computed.started_s - arrived_s

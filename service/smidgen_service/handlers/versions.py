@@ -122,6 +122,7 @@ class VersionResolver:
 
     def _served(self, record: VersionRecord) -> Served:
         label = metric_label(current_tenant(), record.model_id)
+        self._metrics.note_artifact(record.sha256, label)
         return Served(
             record,
             name=names.version_name(record.model_id, record.version),

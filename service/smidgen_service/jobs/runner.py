@@ -23,11 +23,12 @@ from smidgen_service.errors import (
 )
 from smidgen_service.faults import hide
 from smidgen_service.jobs.announcements import Announcements
+from smidgen_service.jobs.checkpoints import CHECKPOINT_NAME
 from smidgen_service.jobs.failures import failure_of
 from smidgen_service.jobs.gauges import JobGauges
 from smidgen_service.jobs.process import LOG_NAME
 from smidgen_service.jobs.running import Cancelled, Commit
-from smidgen_service.jobs.work import CHECKPOINT_NAME, JobWork
+from smidgen_service.jobs.work import JobWork
 from smidgen_service.logs import log
 from smidgen_service.store import idempotency, jobs
 from smidgen_service.store.database import Database
@@ -278,13 +279,16 @@ class JobRunner:
         if (await self._database.read(lambda tx: jobs.get(tx, job.id))).state is not job.state:
             cancel.set()
         log("job_started", job=job.id, kind=job.kind, model=job.model_id, attempt=job.attempt)
+        self._gauges.attempt_began(job)
         try:
             await self._run_to_end(job, scratch, cancel)
         finally:
+            self._gauges.attempt_is_over(job)
             # The job may have been resumed meanwhile, and run already.
             if self._cancels.get(job.id) is cancel:
                 self._cancels.pop(job.id)
         ended = await self._database.read(lambda tx: jobs.get(tx, job.id))
+        self._gauges.attempt_ended(ended)
         if not ended.state.is_at_rest:  # it waits for its next attempt, or runs again already
             log("job_attempt_lost", job=job.id, attempt=job.attempt, tries=ended.tries)
             self._announcements.announce(job.id)
@@ -333,6 +337,8 @@ class JobRunner:
 
     async def _end_failed(self, job: JobRecord, error: SmidgenError) -> None:
         failure, now, attempts = failure_of(error), self._clock(), self._options.attempts
+        if error.reason == "WORKER_SILENT":
+            self._gauges.lease_expired(job)
 
         def end(tx: sqlite3.Connection) -> None:
             if isinstance(error, _LOSSES):
@@ -376,7 +382,8 @@ class JobRunner:
         self._announcements.announce(job.id)
 
     async def _refresh_gauges(self) -> None:
-        self._gauges.counted(await self._database.read(jobs.counts))
+        counts, queued = await self._database.read(lambda tx: (jobs.counts(tx), jobs.queued(tx)))
+        self._gauges.counted(counts, queued)
 
     @staticmethod
     def _clear(scratch: Path, *, keep_log: bool = False, keep_checkpoint: bool = False) -> None:

@@ -19,6 +19,7 @@ from smidgen.qat.curve import TrainingCurve
 from smidgen.report import QuantizationReport
 from smidgen_service.clock import Clock
 from smidgen_service.errors import FailedPreconditionError
+from smidgen_service.jobs.checkpoints import CHECKPOINT_NAME
 from smidgen_service.jobs.data_fields import dataset_fields
 from smidgen_service.jobs.gauges import JobGauges
 from smidgen_service.jobs.process import WorkerProcess
@@ -38,7 +39,6 @@ from smidgen_service.store.records import (
 from smidgen_service.store.store import Store
 from smidgen_service.threads import Threads
 
-CHECKPOINT_NAME = "training.checkpoint"
 _TRAINED = "trained.safetensors"
 _ARTIFACT = "model.smidgen"
 

@@ -13,7 +13,7 @@ from smidgen.durable_file import sync_folder, write_durably
 from smidgen_service.clock import Clock, now_us
 from smidgen_service.data_dir import DataDir
 from smidgen_service.errors import DataDirectoryError, DataLossError
-from smidgen_service.jobs.work import CHECKPOINT_NAME
+from smidgen_service.jobs.checkpoints import CHECKPOINT_NAME
 from smidgen_service.maintenance.copying import copy_file, make_folders
 from smidgen_service.maintenance.directories import alone, existing, reading
 from smidgen_service.maintenance.manifest import StoredFile, read_manifest, write_manifest

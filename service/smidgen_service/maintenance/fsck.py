@@ -19,7 +19,7 @@ from smidgen.sealed_file import BrokenSealError, read_sealed
 from smidgen_service import names
 from smidgen_service.data_dir import DataDir
 from smidgen_service.errors import DataLossError
-from smidgen_service.jobs.work import CHECKPOINT_NAME
+from smidgen_service.jobs.checkpoints import CHECKPOINT_NAME
 from smidgen_service.maintenance.directories import alone, existing, reading
 from smidgen_service.maintenance.findings import CheckReport, Finding, Problem
 from smidgen_service.store import aliases, calibrations, curves, datasets, jobs, models

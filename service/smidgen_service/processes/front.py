@@ -22,6 +22,7 @@ from smidgen_service.handlers.shared_weights import OWN_WEIGHTS
 from smidgen_service.jobs.frames import Frame
 from smidgen_service.jobs.sandbox.limits import tie_to_server
 from smidgen_service.logs import configure
+from smidgen_service.loop_lag import LoopLag
 from smidgen_service.methods import OPEN_INFERENCE
 from smidgen_service.metrics import Metrics
 from smidgen_service.processes.beginning import Beginning
@@ -46,6 +47,7 @@ from smidgen_service.settings import Settings
 from smidgen_service.store import models
 from smidgen_service.store.following import FollowingBlobs, FollowingDatabase
 from smidgen_service.store.tenancy import acting_for
+from smidgen_service.store_metrics import StoreMetrics
 from smidgen_service.surroundings import GRPC_LOGGER, is_of_a_fault
 from smidgen_service.threads import Threads
 
@@ -91,13 +93,14 @@ class Front:
         self._security = SecurityFiles(settings, self._reloads)
         self._metrics = Metrics()
         self._reception = Reception(settings, self._security, self._metrics, shares_port=True)
-        self._database = FollowingDatabase(data_dir.database)
+        store_metrics = StoreMetrics(self._metrics)
+        self._database = FollowingDatabase(data_dir.database, store_metrics)
         self._threads = Threads(_IO_THREADS, "io")
         self._weights = FrontWeights(weight_line, self._threads)
         self._serving = Serving(
             settings,
             self._database,
-            FollowingBlobs(data_dir.blobs),
+            FollowingBlobs(data_dir.blobs, store_metrics),
             self._threads,
             self._metrics,
             quotas=Quotas(self._limits_of),
@@ -105,6 +108,7 @@ class Front:
             owner=f"front-{beginning.index}-",
             weights=self._weights if settings.share_weights else OWN_WEIGHTS,
         )
+        self._lag = LoopLag(self._metrics.loop_lag.labels())
         self._holds = Holds(self._serving.keeper)
         self._channel = channel_to(beginning.socket, settings)
         forwarder = Forwarder(self._channel, ForwardedCallers(beginning.secret))
@@ -112,6 +116,7 @@ class Front:
 
     async def run(self) -> None:
         """Carries out orders until the line ends."""
+        self._lag.start()
         self._threads.run_what_has_no_pool()
         orders = Orders(
             self._link,

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from smidgen.durable_file import sync_folder
 from smidgen_service.errors import DataLossError
+from smidgen_service.store.watching import UNWATCHED, StoreOp, StoreWatch
 
 _CHUNK_BYTES = 1 << 20
 
@@ -24,8 +25,9 @@ class BlobStore:
     its file is stored and until the row that refers to it is committed.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, watch: StoreWatch = UNWATCHED) -> None:
         self._root = root
+        self._watch = watch
         self._lock = threading.Lock()
         self._pins: Counter[str] = Counter()
         (root / "sha256").mkdir(parents=True, exist_ok=True)
@@ -59,6 +61,10 @@ class BlobStore:
             source: A file on the file system of the store; gone afterwards.
             sha256: Its digest, already checked.
         """
+        with self._watch.watching(StoreOp.ADOPT):
+            return self._adopt(source, sha256)
+
+    def _adopt(self, source: Path, sha256: str) -> Path:
         target = self.path(sha256)
         if self._is_sound(sha256):
             # Landlock lets workers read files, not names: one that is replaced is closed to those
@@ -87,6 +93,10 @@ class BlobStore:
         Raises:
             DataLossError: the file is missing or damaged.
         """
+        with self._watch.watching(StoreOp.VERIFY):
+            return self._verify(sha256)
+
+    def _verify(self, sha256: str) -> Path:
         path = self.path(sha256)
         if not path.is_file():
             raise DataLossError(

@@ -13,6 +13,7 @@ from typing import Self, TypeVar
 
 from smidgen_service.store.reserve import Reserve
 from smidgen_service.store.schema import MIGRATIONS
+from smidgen_service.store.watching import UNWATCHED, StoreOp, StoreWatch
 
 T = TypeVar("T")
 
@@ -36,10 +37,14 @@ class Database:
     Args:
         path: The file.
         reserve: Room for writes that free some; None for no such room.
+        watch: Is told of reads and writes.
     """
 
-    def __init__(self, path: Path, reserve: Reserve | None = None) -> None:
+    def __init__(
+        self, path: Path, reserve: Reserve | None = None, watch: StoreWatch = UNWATCHED
+    ) -> None:
         self._path = path
+        self._watch = watch
         self._reserve = reserve
         self._generation = 0
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="database-writer")
@@ -142,7 +147,8 @@ class Database:
         return connection
 
     def _transact(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        result = _run(self._write_connection, "BEGIN IMMEDIATE", work)
+        with self._watch.watching(StoreOp.WRITE):
+            result = _run(self._write_connection, "BEGIN IMMEDIATE", work)
         self._generation += 1
         return result
 
@@ -161,7 +167,8 @@ class Database:
                     raise OSError(errno.ENOSPC, "the reserve is used up as well") from error
 
     def _snapshot(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        return _run(self._read_connection, "BEGIN", work)
+        with self._watch.watching(StoreOp.READ):
+            return _run(self._read_connection, "BEGIN", work)
 
 
 def migrate(connection: sqlite3.Connection) -> None:

@@ -11,6 +11,7 @@ from typing import Self, TypeVar
 
 from smidgen_service.store.blobs import BlobStore
 from smidgen_service.store.database import Database
+from smidgen_service.store.watching import UNWATCHED, StoreWatch
 
 T = TypeVar("T")
 
@@ -18,8 +19,8 @@ T = TypeVar("T")
 class FollowingDatabase(Database):
     """The rows of a data directory that another process has open."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
+    def __init__(self, path: Path, watch: StoreWatch = UNWATCHED) -> None:
+        super().__init__(path, watch=watch)
         self._watching: sqlite3.Connection | None = None
         self._unsure = 0
 

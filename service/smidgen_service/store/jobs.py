@@ -360,6 +360,14 @@ def counts(tx: sqlite3.Connection) -> dict[tuple[JobKind, JobState], int]:
     return found
 
 
+def queued(tx: sqlite3.Connection) -> dict[JobKind, int]:
+    """Returns when the oldest queued job of any tenant was made, by kind; 0 for none."""
+    rows = tx.execute(
+        "SELECT kind, MIN(create_time) FROM jobs WHERE state = 'queued' GROUP BY kind"
+    )
+    return {**dict.fromkeys(JobKind, 0), **{JobKind(row[0]): int(row[1]) for row in rows}}
+
+
 def _active(tx: sqlite3.Connection, condition: str, resource_id: str) -> str | None:
     row = tx.execute(
         f"SELECT id FROM jobs WHERE tenant = :tenant AND {_ACTIVE} AND {condition} LIMIT 1",

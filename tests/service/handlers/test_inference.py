@@ -25,6 +25,7 @@ from smidgen_service.handlers.versions import Served, VersionResolver
 from smidgen_service.metrics import Metrics
 from smidgen_service.names import VersionChoice
 from smidgen_service.quotas import Quotas, TenantLimits
+from smidgen_service.rejections import Rejections
 from smidgen_service.store.blobs import BlobStore
 from smidgen_service.store.records import VersionRecord
 from smidgen_service.threads import Threads
@@ -107,6 +108,7 @@ class World:
             self.threads,
             run_times=RunTimes(),
             quotas=Quotas(lambda _tenant: TenantLimits()),
+            rejections=Rejections(self.metrics),
             images=cast(ImageInputs, self.images),
             most_answer_bytes=1 << 20,
         )

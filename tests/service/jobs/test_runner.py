@@ -19,6 +19,7 @@ from smidgen_service.errors import (
     WorkerDiedError,
 )
 from smidgen_service.jobs.announcements import Announcements
+from smidgen_service.jobs.checkpoints import Checkpoints
 from smidgen_service.jobs.gauges import JobGauges
 from smidgen_service.jobs.process import LOG_NAME
 from smidgen_service.jobs.runner import JobRunner, RunnerOptions
@@ -75,7 +76,7 @@ async def test_trainings_that_can_go_on_keep_their_checkpoints(
         database,
         FailingWork(error),  # type: ignore[arg-type]  # it is asked for nothing else
         Announcements(),
-        JobGauges(Metrics()),
+        JobGauges(Metrics(), Checkpoints(tmp_path / "jobs", 1.0)),
         root=tmp_path / "jobs",
         options=RunnerOptions(workers=1, cancel_grace_s=1.0),
         clock=lambda: 3,
@@ -135,7 +136,7 @@ def runner_of(
         database,
         work,  # type: ignore[arg-type]  # it is asked for nothing else
         Announcements(),
-        JobGauges(Metrics()),
+        JobGauges(Metrics(), Checkpoints(root, 1.0)),
         root=root,
         options=RunnerOptions(workers=1, cancel_grace_s=1.0, attempts=attempts),
         clock=clock,
@@ -192,7 +193,7 @@ async def test_jobs_are_deleted_once_they_have_ended(tmp_path: Path) -> None:
         database,
         FailingWork(TrainingError("diverged")),  # type: ignore[arg-type]  # as above
         Announcements(),
-        JobGauges(Metrics()),
+        JobGauges(Metrics(), Checkpoints(tmp_path / "jobs", 1.0)),
         root=tmp_path / "jobs",
         options=RunnerOptions(workers=1, cancel_grace_s=1.0),
         clock=lambda: 3,

@@ -360,6 +360,7 @@ ACROSS_TENANTS = {
         "states",
         "failed",
         "counts",
+        "queued",
     },
     "models.py": set(),
     "references.py": set(),
