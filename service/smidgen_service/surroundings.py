@@ -24,11 +24,11 @@ from smidgen_service.errors import DeadlineError, malformed_message
 from smidgen_service.faults import hide
 from smidgen_service.logs import REQUEST_ID
 from smidgen_service.methods import is_always_served
+from smidgen_service.tracing import traceparent
 from smidgen_service.wire import check_field_count
 
 GRPC_LOGGER = "grpc._cython.cygrpc"
 REQUEST_ID_HEADER = "x-request-id"
-TRACE_HEADER = "traceparent"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _NEW_IDS = random.Random()
 
@@ -75,12 +75,13 @@ class Call:
         started_s: When it began, by time.perf_counter.
         code: How it ended, once it has.
         reason: Of the error that it ended in; "" without one that has a reason.
-        traceparent: The caller's header of that name as it came; None without.
+        has_trace: Whether the caller sent the trace that it is part of.
     """
 
     __slots__ = (
         "code",
         "context",
+        "has_trace",
         "is_id_sent",
         "is_logged",
         "metadata",
@@ -88,7 +89,6 @@ class Call:
         "reason",
         "request_id",
         "started_s",
-        "traceparent",
         "wants_id",
     )
 
@@ -98,12 +98,12 @@ class Call:
         self.started_s = time.perf_counter()
         self.metadata = tuple(context.invocation_metadata() or ())
         given: str | None = None
-        self.traceparent: str | None = None
+        self.has_trace = False
         for key, value in self.metadata:
             if key == REQUEST_ID_HEADER:
                 given = str(value)
-            elif key == TRACE_HEADER:
-                self.traceparent = str(value)
+            elif key == traceparent.HEADER:
+                self.has_trace = True
         sent = given if given is not None and _REQUEST_ID.fullmatch(given) else None
         self.wants_id = given is not None
         self.is_id_sent = sent is not None
