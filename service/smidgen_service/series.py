@@ -72,9 +72,9 @@ class Count:
         copy.value = self.value
         return copy
 
-    def told(self) -> int | None:
-        """Returns the value; None for 0."""
-        return self.value or None
+    def told(self) -> int:
+        """Returns the value, 0 too: rates need to have seen it."""
+        return self.value
 
     def add(self, told: int) -> None:
         """Adds another process's value."""
@@ -203,7 +203,7 @@ class Family(Collector, Generic[S]):
         self._before_reading = take_in
 
     def told(self) -> Told:
-        """Returns what other processes are told: series that are not 0."""
+        """Returns what other processes are told."""
         told = ((values, series.told()) for values, series in self._snapshot())
         return {values: entry for values, entry in told if entry is not None}
 

@@ -129,10 +129,8 @@ class TritonNames:
                 rows[name].append((labels, value))
             for reason, value in _failures(entry).items():
                 rows[_FAILURES].append(((*labels, ("reason", reason)), value))
-        rows["nv_inference_pending_request_count"] = [
-            ((("model", label), ("version", version)), value)
-            for (label, version), value in self._pending.items()
-        ]
+            waiting = self._pending.get((label, str(version)), 0)
+            rows["nv_inference_pending_request_count"].append((labels, waiting))
         found = memory()
         rows["nv_cpu_utilization"].append(((), self._cpu.ratio()))
         rows["nv_cpu_memory_total_bytes"].append(((), found.total_bytes))

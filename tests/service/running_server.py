@@ -106,9 +106,7 @@ class RunningServer:
 
     def metrics(self) -> str:
         """Scrapes the metrics."""
-        url = f"http://127.0.0.1:{self.metrics_port}/metrics"
-        with urllib.request.urlopen(url, timeout=10) as response:
-            return bytes(response.read()).decode()
+        return scraped(self.metrics_port)
 
     def upload_model(
         self, model_id: str, data: bytes, *, is_artifact: bool = False, **fields: Any
@@ -238,6 +236,20 @@ def start_server(
             raise RuntimeError(f"the server did not start:\n{log_path.read_text()}")
         time.sleep(0.02)
     return RunningServer(process, data_dir, log_path, credentials)
+
+
+def scraped(port: int, accept: str = "", query: str = "") -> str:
+    """Returns what a metrics port answers.
+
+    Args:
+        port: The port.
+        accept: The format that is asked for.
+        query: Behind the address.
+    """
+    url = f"http://127.0.0.1:{port}/metrics" + (f"?{query}" if query else "")
+    request = urllib.request.Request(url, headers={"Accept": accept} if accept else {})
+    with urllib.request.urlopen(request, timeout=10) as response:
+        return bytes(response.read()).decode()
 
 
 def sha256(data: bytes) -> str:
