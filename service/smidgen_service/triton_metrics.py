@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from typing import TypeVar
 
 from prometheus_client.metrics_core import Metric
 
@@ -71,8 +72,7 @@ TRITON_TABLE: dict[str, MetricSpec] = {
 }
 
 Labels = tuple[tuple[str, str], ...]
-Row = tuple[Labels, float]
-"""Labels of a series, and its value."""
+L = TypeVar("L")
 
 
 class TritonNames:
@@ -105,36 +105,41 @@ class TritonNames:
 
     def collect(self) -> Iterator[Metric]:
         """Yields the metrics."""
-        rows = self._rows()
+        rows = self._rows(dict[str, str])
         for metric in self.describe():
             for labels, value in rows[metric.name]:
-                metric.add_sample(metric.name, dict(labels), value)
+                metric.add_sample(metric.name, labels, value)
             yield metric
 
     def write(self, *, is_openmetrics: bool) -> str:
         """Returns their lines of a scrape."""
         parts = []
-        for name, rows in self._rows().items():
+        for name, rows in self._rows(_braced).items():
             spec = TRITON_TABLE[name]
             parts.append(head_text(name, spec.documentation, spec.kind, is_openmetrics))
-            parts += [f"{name}{_braced(labels)} {_text(value)}\n" for labels, value in rows]
+            parts += [f"{name}{labels} {_text(value)}\n" for labels, value in rows]
         return "".join(parts)
 
-    def _rows(self) -> dict[str, list[Row]]:
-        """Returns the series by the names of metrics, in the table's order."""
-        rows: dict[str, list[Row]] = {name: [] for name in TRITON_TABLE}
+    def _rows(self, form: Callable[[Labels], L]) -> dict[str, list[tuple[L, float]]]:
+        """Returns labels and values of the series by the names of metrics, in the table's order.
+
+        Args:
+            form: Returns labels as they are wanted, once for all series that have the same.
+        """
+        rows: dict[str, list[tuple[L, float]]] = {name: [] for name in TRITON_TABLE}
         for (label, version), entry in self._statistics.items():
-            labels = (("model", label), ("version", str(version)))
+            pairs = (("model", label), ("version", str(version)))
+            labels = form(pairs)
             for name, value in _growing(entry).items():
                 rows[name].append((labels, value))
             for reason, value in _failures(entry).items():
-                rows[_FAILURES].append(((*labels, ("reason", reason)), value))
+                rows[_FAILURES].append((form((*pairs, ("reason", reason))), value))
             waiting = self._pending.get((label, str(version)), 0)
             rows["nv_inference_pending_request_count"].append((labels, waiting))
-        found = memory()
-        rows["nv_cpu_utilization"].append(((), self._cpu.ratio()))
-        rows["nv_cpu_memory_total_bytes"].append(((), found.total_bytes))
-        rows["nv_cpu_memory_used_bytes"].append(((), found.used_bytes))
+        found, none = memory(), form(())
+        rows["nv_cpu_utilization"].append((none, self._cpu.ratio()))
+        rows["nv_cpu_memory_total_bytes"].append((none, found.total_bytes))
+        rows["nv_cpu_memory_used_bytes"].append((none, found.used_bytes))
         return rows
 
 
