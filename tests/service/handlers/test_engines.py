@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import resource
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -127,6 +127,23 @@ async def test_the_one_unused_for_longest_gives_way_to_more_than_may_be(world: W
     assert "".join(world.builds) == "abc"
     assert world.metric("engine_evictions_total", reason="count") == 1
     assert world.metric("loaded_engines") == 2
+
+
+@limits(2, None)
+async def test_memory_is_told_of_models_that_had_requests(world: World) -> None:
+    def memory() -> Mapping[tuple[str, ...], int]:
+        return world.metrics.model_memory_bytes.values()
+
+    await world.use("a")
+    assert memory() == {}
+    world.metrics.note_artifact(world.digests["a"], "one")
+    world.metrics.note_artifact(world.digests["b"], "one")
+    await world.use("b")
+    assert memory() == {("one",): 2000}
+    await world.use("c")  # a gives way
+    assert memory() == {("one",): 1000}
+    world.metrics.forget_model("one")
+    assert memory() == {}
 
 
 @limits(9, 2500)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -175,6 +176,36 @@ async def test_images_are_made_while_others_compute(world: World) -> None:
     assert await second == [10, 10]
     assert world.running == 0
     assert world.metrics.registry.get_sample_value("smidgen_queue_depth") == 0
+
+
+async def test_what_waits_is_told_of_its_version_until_it_computes(world: World) -> None:
+    metrics = world.metrics
+
+    def waiting() -> tuple[int, float]:
+        oldest = metrics.registry.get_sample_value("smidgen_queue_oldest_timestamp_seconds")
+        return metrics.pending_requests.values()["a", "1"], oldest or 0.0
+
+    before_s = time.time()
+    first = asyncio.create_task(world.infer("a"))
+    await asyncio.to_thread(world.engine.begun.wait, 10)
+    assert waiting() == (0, 0)
+    second = asyncio.create_task(world.infer("a"))
+    third = asyncio.create_task(world.infer("a"))
+    await asyncio.sleep(0.01)
+    assert waiting()[0] == 2
+    assert before_s <= waiting()[1] <= time.time()
+    third.cancel()
+    await asyncio.gather(third, return_exceptions=True)
+    assert waiting()[0] == 1
+    with pytest.raises(OverloadedError):
+        await asyncio.gather(*(world.infer("a") for _ in range(4)))
+    name = "smidgen_admission_rejected_total"
+    assert metrics.registry.get_sample_value(name, {"reason": "queue_full"}) == 1
+    world.engine.gate.set()
+    assert [await first, await second] == [[6, 6], [6, 6]]
+    async with asyncio.timeout(10):
+        while waiting() != (0, 0):
+            await asyncio.sleep(0.01)
 
 
 async def test_an_image_whose_time_is_over_gives_its_turn_back(world: World) -> None:

@@ -112,6 +112,32 @@ def test_facts_are_not_added_up() -> None:
     assert found["process_start_time_seconds", ()] == own
 
 
+def test_of_points_in_time_the_oldest_counts() -> None:
+    control = Metrics()
+    joined = JoinedNumbers(control)
+    name = "smidgen_queue_oldest_timestamp_seconds"
+    for index, time_s in enumerate((0.0, 70.0, 50.0)):
+        front = Metrics()
+        front.queue_oldest.set(time_s)
+        joined.take(index, Numbers.from_bytes(told(front).to_bytes()))
+    assert values(joined)[name, ()] == 50.0
+    joined.end(2)
+    assert values(joined)[name, ()] == 70.0
+    joined.end(1)
+    assert values(joined)[name, ()] == 0.0
+
+
+def test_the_newest_exemplar_of_a_bucket_stays() -> None:
+    control = Metrics()
+    joined = JoinedNumbers(control)
+    for index, trace in enumerate("ab"):
+        front = Metrics()
+        front.rpc_seconds.labels(*RPC).observe_traced(0.5, trace * 32)
+        joined.take(index, Numbers.from_bytes(told(front).to_bytes()))
+    _, text = Exposition(joined, joined.families).write("application/openmetrics-text")
+    assert text.count(b"trace_id") == text.count(b'trace_id="' + b"b" * 32) == 1
+
+
 def test_a_model_is_forgotten_in_all_processes() -> None:
     control = Metrics()
     joined = JoinedNumbers(control)
