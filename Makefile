@@ -84,6 +84,7 @@ lint: $(INSTALLED)
 	$(BIN)/python tools/generate_cli_reference.py --check
 	$(BIN)/python tools/generate_service_reference.py --check
 	$(BIN)/python tools/generate_operator_reference.py --check
+	$(BIN)/python tools/generate_api_reference.py --check
 	$(BIN)/python tools/check_includes.py
 	find csrc tests/csrc \( -name '*.cc' -o -name '*.h' -o -name '*.inc' \) -print0 | xargs -0 $(BIN)/clang-format --dry-run --Werror
 
@@ -141,10 +142,11 @@ coverage-models: $(INSTALLED) $(VENV)/.coverage-models ## Install the architectu
 proto: $(INSTALLED) ## Generate the Python stubs from proto/
 	$(BIN)/python tools/generate_stubs.py
 
-reference: $(INSTALLED) ## Generate the pages about commands, settings, metrics and operators
+reference: $(INSTALLED) ## Generate the pages about commands, settings, metrics, operators and the API
 	$(BIN)/python tools/generate_cli_reference.py
 	$(BIN)/python tools/generate_service_reference.py
 	$(BIN)/python tools/generate_operator_reference.py
+	$(BIN)/python tools/generate_api_reference.py
 
 format: $(INSTALLED) ## Format Python, C++ and proto files
 	$(BIN)/ruff check --fix --quiet || true
