@@ -8,7 +8,7 @@ LANES = $(shell expr $(JOBS) + 1)
 ENGINE := build/engine
 BUILD_TOOLS := cmake ninja pybind11 scikit-build-core
 SOURCES := $(shell find csrc -type f 2>/dev/null) CMakeLists.txt pyproject.toml
-INSTALLED := $(VENV)/.dependencies $(VENV)/.installed $(VENV)/.triton $(VENV)/.protobuf7
+INSTALLED := $(VENV)/.dependencies $(VENV)/.installed $(VENV)/.triton $(VENV)/.protobuf7 $(VENV)/.deploy
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-checks demo test test-python test-native check covered lint sanitize sanitize-address sanitize-thread soak bench coverage-models fuzz fuzz-corpus proto reference format clean
@@ -34,8 +34,8 @@ $(VENV)/.installed: $(VENV)/.build-tools $(SOURCES)
 	PATH="$(CURDIR)/$(BIN):$$PATH" CMAKE_BUILD_PARALLEL_LEVEL=$(JOBS) $(BIN)/pip install --quiet --no-build-isolation --no-deps --config-settings build-dir=$(ENGINE) --config-settings cmake.define.SMIDGEN_BUILD_TESTS=OFF --editable .
 	@touch $@
 
-# Packages for some processes of the tests, in front of those that all others share.
-$(VENV)/.triton $(VENV)/.protobuf7: $(VENV)/.%: $(VENV)/.build-tools requirements-%.lock
+# Packages for some processes of the tests, in front of those that all others share, and some of which only files are read.
+$(VENV)/.triton $(VENV)/.protobuf7 $(VENV)/.deploy: $(VENV)/.%: $(VENV)/.build-tools requirements-%.lock
 	$(BIN)/pip install --quiet --no-deps --upgrade --target $(VENV)/$* --requirement requirements-$*.lock
 	@touch $@
 
