@@ -18,12 +18,10 @@ COPY csrc csrc
 COPY proto proto
 COPY python python
 COPY service service
-# The secrets, both optional, are pip's configuration and the roots of a proxy: neither is left in a layer.
+# The secrets, both optional, are pip's configuration and the roots that it trusts: neither is left in a layer.
 RUN --mount=type=secret,id=pip,target=/etc/pip.conf \
     --mount=type=secret,id=ca,target=/run/secrets/ca.pem \
     /opt/build/bin/pip wheel --no-cache-dir --no-deps --wheel-dir /wheels .
-
-FROM build AS infer-packages
 COPY requirements.lock ./
 # The lock file constrains the versions; the wheel's own metadata says what is needed of it. Without a pip of its own, the
 # environment stays what it is.
@@ -33,7 +31,7 @@ RUN --mount=type=secret,id=pip,target=/etc/pip.conf \
     && /opt/build/bin/pip --python /opt/smidgen/bin/python install --no-cache-dir --constraint requirements.lock \
         "$(echo /wheels/*.whl)[images,otel]"
 
-FROM infer-packages AS full-packages
+FROM build AS build-full
 RUN --mount=type=secret,id=pip,target=/etc/pip.conf \
     --mount=type=secret,id=ca,target=/run/secrets/ca.pem \
     /opt/build/bin/pip --python /opt/smidgen/bin/python install --no-cache-dir --constraint requirements.lock \
@@ -64,7 +62,7 @@ ENTRYPOINT ["smidgen"]
 CMD ["serve"]
 
 FROM runtime AS infer
-COPY --from=infer-packages /opt/smidgen /opt/smidgen
+COPY --from=build /opt/smidgen /opt/smidgen
 # The import leaves the compiled form of what the interpreter's library brings as source: nobody can write it later.
 RUN --mount=type=bind,source=tools/images/sbom.py,target=/run/sbom.py \
     python -c 'import smidgen.cli, smidgen_service.server' \
@@ -79,7 +77,7 @@ ENV PYTHONUNBUFFERED=1 \
 USER 1000:1000
 
 FROM runtime AS full
-COPY --from=full-packages /opt/smidgen /opt/smidgen
+COPY --from=build-full /opt/smidgen /opt/smidgen
 RUN --mount=type=bind,source=tools/images/sbom.py,target=/run/sbom.py \
     python -c 'import smidgen.cli, smidgen_service.server, torch, onnx' \
     && python /run/sbom.py /usr/share/smidgen/sbom.cdx.json

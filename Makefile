@@ -11,7 +11,7 @@ SOURCES := $(shell find csrc -type f 2>/dev/null) CMakeLists.txt pyproject.toml
 INSTALLED := $(VENV)/.dependencies $(VENV)/.installed $(VENV)/.triton $(VENV)/.protobuf7 $(VENV)/.deploy
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-checks demo test test-python test-native check covered lint sanitize sanitize-address sanitize-thread soak bench coverage-models fuzz fuzz-corpus proto reference format clean
+.PHONY: help setup setup-checks demo test test-python test-native check covered lint sanitize sanitize-address sanitize-thread soak image image-test bench coverage-models fuzz fuzz-corpus proto reference format clean
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -72,6 +72,12 @@ sanitize-thread: $(INSTALLED)
 
 soak: $(INSTALLED) ## Run engine and server for half an hour with flat memory, kill the server at 200 points, fail every call of its disk, restart it under load
 	$(BIN)/python -m pytest -m soak tests/python/test_engine_soak.py tests/service/durability tests/service/test_flat_resources.py tests/service/test_rolling_restart.py tests/service/test_soak.py
+
+image: $(INSTALLED) ## Build the image `infer` without a Docker engine, as root, with Debian's debootstrap and buildah
+	$(BIN)/python -m tools.images $(IMAGE_FLAGS)
+
+image-test: $(INSTALLED) ## Build it, run it as strictly as a cluster would, and ask it; also wants runc
+	$(BIN)/python -m pytest -m image tests/deploy/test_image.py
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check

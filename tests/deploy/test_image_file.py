@@ -78,7 +78,7 @@ def test_extras_of_the_images_exist() -> None:
     extras = {
         name for group in re.findall(r"\*\.whl\)\[([\w,]+)\]", text) for name in group.split(",")
     }
-    assert extras == {"images", "optimize"}
+    assert extras == {"images", "optimize", "otel"}
     assert extras <= project()["optional-dependencies"].keys()
 
 
