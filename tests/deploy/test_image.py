@@ -33,7 +33,7 @@ MOST_BYTES = 250_000_000
 USER = 1000
 # Run on this machine, in the network of the container.
 CLIENT = """
-import sys
+import sys, time
 from pathlib import Path
 import numpy as np
 from smidgen.client import Client
@@ -43,7 +43,11 @@ with Client("127.0.0.1:8001") as client:
     client.wait_ready()
     if not list(client.list_models()):
         client.upload_model(artifact, "lite0")
-    np.save(answer, next(iter(client.infer("lite0", np.load(image)).values())))
+    inputs = np.load(image)
+    began_s = time.monotonic()
+    outputs = client.infer("lite0", inputs).outputs
+    print(time.monotonic() - began_s)
+    np.save(answer, next(iter(outputs.values())))
 """
 
 
@@ -97,14 +101,19 @@ def start(image: Image, folder: Path, data: Path, name: str) -> Container:
     )
 
 
-def infer(container: Container, artifact: Path, inputs: np.ndarray, folder: Path) -> np.ndarray:
-    """Returns the server's answer; the first time it is given the artifact before."""
+def infer(
+    container: Container, artifact: Path, inputs: np.ndarray, folder: Path
+) -> tuple[np.ndarray, float]:
+    """Returns the server's answer and the seconds that it took.
+
+    The first time, the server is given the artifact before.
+    """
     np.save(folder / "image.npy", inputs)
     paths = [artifact, folder / "image.npy", folder / "answer.npy"]
     done = container.run_beside(sys.executable, "-c", CLIENT, *map(str, paths))
     assert done.returncode == 0, done.stderr + container.log
     answer: np.ndarray = np.load(folder / "answer.npy")
-    return answer
+    return answer, float(done.stdout)
 
 
 def test_it_serves_a_net_confined_and_ends_when_it_is_told(
@@ -116,7 +125,8 @@ def test_it_serves_a_net_confined_and_ends_when_it_is_told(
         images = NETS["efficientnet_lite0"].samples(2, seed=3)
         (inputs,) = images.values()
         (expected,) = Engine(program).run(images).values()
-        assert np.array_equal(infer(container, artifact, inputs, tmp_path), expected)
+        answer, _ = infer(container, artifact, inputs, tmp_path)
+        assert np.array_equal(answer, expected)
 
         (kind, *check) = image.configuration["Healthcheck"]["Test"]
         assert kind == "CMD"
@@ -184,7 +194,7 @@ def test_a_backup_becomes_a_replica_as_the_manifests_do_it(
     (inputs,) = NETS["efficientnet_lite0"].samples(1, seed=4).values()
     try:
         first.wait_for("server_started")
-        expected = infer(first, artifact, inputs, tmp_path)
+        expected, _ = infer(first, artifact, inputs, tmp_path)
         done = first.run("smidgen", "backup", "/data/backup", "--data-dir", "/data")
         assert done.returncode == 0, done.stderr
         assert first.run("ln", "-s", "backup", "/data/current").returncode == 0
@@ -207,7 +217,8 @@ def test_a_backup_becomes_a_replica_as_the_manifests_do_it(
         )
         try:
             replica.wait_for("server_started")
-            assert np.array_equal(infer(replica, artifact, inputs, tmp_path), expected)
+            answer, _ = infer(replica, artifact, inputs, tmp_path)
+            assert np.array_equal(answer, expected)
             assert replica.stop() == 0
         finally:
             replica.remove()
@@ -248,19 +259,21 @@ def test_it_is_ready_at_once(image: Image, artifact: Path, data: Path, tmp_path:
         assert first.stop() == 0
     finally:
         first.remove()
-    took_s = []
+    ready_s, first_answer_s = [], []
     for attempt in range(5):
         began_s = time.monotonic()
         container = start(image, tmp_path, data, f"smidgen-image-start-{attempt}")
         try:
             container.wait_for("server_started")
-            took_s.append(time.monotonic() - began_s)
-            infer(container, artifact, inputs, tmp_path)
+            ready_s.append(time.monotonic() - began_s)
+            # The engine is made with the first request.
+            _, answer_s = infer(container, artifact, inputs, tmp_path)
+            first_answer_s.append(answer_s)
             assert container.stop() == 0
         finally:
             container.remove()
     # Recorded and not judged: how busy the machine is decides it too.
-    record(ready_s=sorted(took_s))
+    record(ready_s=sorted(ready_s), first_answer_s=sorted(first_answer_s))
 
 
 def record(**figures: object) -> None:

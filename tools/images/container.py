@@ -152,7 +152,7 @@ def _specification(
             "capabilities": {kind: [] for kind in _RIGHTS},
             "noNewPrivileges": True,
         },
-        "root": {"path": str(root), "readonly": True},
+        "root": {"path": str(root.resolve()), "readonly": True},
         "mounts": [
             {"destination": "/proc", "type": "proc", "source": "proc"},
             {
