@@ -11,7 +11,7 @@ import errno
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -33,7 +33,7 @@ from smidgen.errors import (
     ProgramError,
 )
 from smidgen.formats.strict_json import parse_json
-from smidgen.program import Program, index_counts, verify
+from smidgen.program import HealthReference, Program, index_counts, verify
 from smidgen.program.codec import packed_weights, program_from_document, program_to_document
 from smidgen.regular_file import open_regular
 from smidgen.tensor_spec import TensorSpec
@@ -44,6 +44,7 @@ Arrays = dict[str, NDArray[np.generic]]
 FORMAT_VERSION = 4  # what this release writes; it reads all from 1 on
 METADATA_KEY = "smidgen"
 _PREPROCESSING_KEY = "preprocessing"
+_HEALTH_KEY = "health"
 LARGEST_HEADER_BYTES = 4 << 20  # a program of a thousand steps takes a tenth
 
 
@@ -65,11 +66,9 @@ def encode_artifact(program: Program) -> bytes:
     }
     if program.preprocessing is not None:
         # Apart from the program and its digest: releases that know nothing of it read on.
-        described = program.preprocessing.to_document()
-        metadata[_PREPROCESSING_KEY] = {
-            **described,
-            "sha256": hashlib.sha256(_to_json(described).encode()).hexdigest(),
-        }
+        metadata[_PREPROCESSING_KEY] = _sealed(program.preprocessing.to_document())
+    if program.health is not None:
+        metadata[_HEALTH_KEY] = _sealed(program.health.to_document())
     return save_tensors(constants, {METADATA_KEY: _to_json(metadata)})
 
 
@@ -145,10 +144,11 @@ def _content_digest(document: dict[str, Any], constants: Mapping[str, NDArray[np
 
 
 def _decode(file: BinaryIO, size: int, read_constants: Callable[[], Arrays]) -> Program:
-    document, sha256, preprocessing = _read_metadata(file, size)
+    metadata = _read_metadata(file, size)
+    document, preprocessing = metadata.document, metadata.preprocessing
     try:
         constants = read_constants()
-        if _content_digest(document, constants) != sha256:
+        if _content_digest(document, constants) != metadata.sha256:
             raise ArtifactError(
                 "the artifact's contents do not match its SHA-256; get the file again",
                 reason="ARTIFACT_DIGEST_MISMATCH",
@@ -157,6 +157,8 @@ def _decode(file: BinaryIO, size: int, read_constants: Callable[[], Arrays]) -> 
         program = program_from_document(document, unpacked_constants(packed, constants))
         if preprocessing is not None:
             program = replace(program, preprocessing=_preprocessing(preprocessing, program))
+        if metadata.health is not None:
+            program = replace(program, health=_health(metadata.health))
         verify(program)
     except (ProgramError, SafetensorError) as error:
         raise ArtifactError(f"this is not a valid artifact: {error}") from error
@@ -168,24 +170,52 @@ def _decode(file: BinaryIO, size: int, read_constants: Callable[[], Arrays]) -> 
     return program
 
 
+def _sealed(document: dict[str, Any]) -> dict[str, Any]:
+    """Returns a part beside the program with its own digest."""
+    return {**document, "sha256": hashlib.sha256(_to_json(document).encode()).hexdigest()}
+
+
+def _unsealed(document: object, part: str) -> tuple[dict[str, Any], object]:
+    """Returns a part beside the program, and the digest that it states."""
+    if not isinstance(document, dict):
+        raise ArtifactError(f"the artifact's {part} is no object; convert the model again")
+    return {key: value for key, value in document.items() if key != "sha256"}, document.get(
+        "sha256"
+    )
+
+
+def _check_seal(document: dict[str, Any], sha256: object, part: str) -> None:
+    if hashlib.sha256(_to_json(document).encode()).hexdigest() != sha256:
+        raise ArtifactError(
+            f"the artifact's {part} does not match its SHA-256; get the file again",
+            reason="ARTIFACT_DIGEST_MISMATCH",
+        )
+
+
+def _health(document: object) -> HealthReference:
+    """Reads what the program remembers of its calibration; `verify` looks at the names in it."""
+    described, sha256 = _unsealed(document, "health")
+    try:
+        health = HealthReference.from_document(described)
+    except ValueError as error:
+        raise ArtifactError(
+            f"the artifact's health is malformed: {error}; convert the model again"
+        ) from error
+    _check_seal(health.to_document(), sha256, "health")
+    return health
+
+
 def _preprocessing(document: object, program: Program) -> Preprocessing:
     """Reads what is done to images, which must fit the program's input."""
-    if not isinstance(document, dict):
-        raise ArtifactError("the artifact's preprocessing is no object; convert the model again")
-    described = {key: value for key, value in document.items() if key != "sha256"}
+    described, sha256 = _unsealed(document, "preprocessing")
     try:
         preprocessing = Preprocessing.from_document(described)
-        found = hashlib.sha256(_to_json(preprocessing.to_document()).encode()).hexdigest()
         check_takes_images(program_specs(program)[0], preprocessing)
     except (InvalidConfigError, InvalidDatasetError) as error:
         raise ArtifactError(
             f"the artifact's preprocessing is malformed: {error.message}; convert the model again"
         ) from error
-    if found != document.get("sha256"):
-        raise ArtifactError(
-            "the artifact's preprocessing does not match its SHA-256; get the file again",
-            reason="ARTIFACT_DIGEST_MISMATCH",
-        )
+    _check_seal(preprocessing.to_document(), sha256, "preprocessing")
     return preprocessing
 
 
@@ -214,8 +244,24 @@ def _no_header(start: bytes) -> ArtifactError:
     )
 
 
-def _read_metadata(file: BinaryIO, size: int) -> tuple[dict[str, Any], str, object]:
-    """Returns the program's document, the declared SHA-256, and the preprocessing if any."""
+@dataclass(frozen=True, slots=True)
+class _Metadata:
+    """What the container's metadata say.
+
+    Attributes:
+        document: The program's.
+        sha256: The declared digest.
+        preprocessing: Beside the program; None where there is none.
+        health: Likewise.
+    """
+
+    document: dict[str, Any]
+    sha256: str
+    preprocessing: object
+    health: object
+
+
+def _read_metadata(file: BinaryIO, size: int) -> _Metadata:
     try:
         start = file.read(8)
         length = int.from_bytes(start, "little")
@@ -240,4 +286,4 @@ def _read_metadata(file: BinaryIO, size: int) -> tuple[dict[str, Any], str, obje
         )
     if not isinstance(document, dict) or not isinstance(sha256, str):
         raise ArtifactError("the artifact's metadata has fields of the wrong type")
-    return document, sha256, metadata.get(_PREPROCESSING_KEY)
+    return _Metadata(document, sha256, metadata.get(_PREPROCESSING_KEY), metadata.get(_HEALTH_KEY))

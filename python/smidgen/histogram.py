@@ -120,7 +120,7 @@ def merge_histograms(
     first = _cell(low, exponent)
     counts = np.zeros(_cell(high, exponent) - first + 1, np.int64)
     for part in (left, right):
-        coarse_first, coarse = _coarsened(part, exponent)
+        coarse_first, coarse = coarsened(part, exponent)
         start = coarse_first - first
         counts[start : start + len(coarse)] += coarse
     return Histogram(exponent, first, _frozen(counts), capacity)
@@ -159,7 +159,7 @@ def _cell(value: float, exponent: int) -> int:
     return math.floor(math.ldexp(value, -exponent))
 
 
-def _coarsened(histogram: Histogram, exponent: int) -> tuple[int, Counts]:
+def coarsened(histogram: Histogram, exponent: int) -> tuple[int, Counts]:
     """Returns the first cell and the counts on a grid that is as coarse or coarser."""
     step = exponent - histogram.exponent
     last = histogram.first + len(histogram.counts) - 1

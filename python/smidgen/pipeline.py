@@ -50,6 +50,7 @@ from smidgen.quantization_report import report_nodes
 from smidgen.quantized_import import import_quantized
 from smidgen.recipe import Recipe, Written
 from smidgen.report import EvaluationData, GateReport, QuantizationReport
+from smidgen.watching import health_reference
 
 __all__ = [
     "Calibrator",
@@ -179,7 +180,9 @@ def convert(
     written = recipe.write(precisions)
     whole = evaluation.dataset if isinstance(evaluation, HeldOut) else evaluation
     images = preprocessing or _preprocessing_of(whole, samples)
-    written = replace(written, program=with_preprocessing(written.program, images))
+    health = health_reference(written.program, written.graph, profile, recipe.start.statistics)
+    program = replace(with_preprocessing(written.program, images), health=health)
+    written = replace(written, program=program)
     on_progress(ConversionProgress(Stage.VERIFY))
     return _verify(
         model, recipe, written, source, config=config, found=found, data=_kind_of(evaluation)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 
 from torch import fx
 
@@ -18,6 +18,7 @@ from smidgen.post_training import apply_post_training
 from smidgen.profile import ActivationRange, CalibrationProfile
 from smidgen.qat.prepare import finish_qat, prepare_qat
 from smidgen.qat.trained import TrainedModel
+from smidgen.statistics import ActivationStatistics
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +29,14 @@ class Quantizable:
         graph: The fused graph with final weights.
         ranges: The final ranges.
         prepared: The graph that trained; None without training.
+        statistics: How its activations were distributed before training; empty where nobody kept
+            it.
     """
 
     graph: fx.GraphModule
     ranges: Mapping[str, ActivationRange]
     prepared: fx.GraphModule | None = None
+    statistics: Mapping[str, ActivationStatistics] = field(default_factory=dict)
 
 
 def make_quantizable(
@@ -60,9 +64,9 @@ def make_quantizable(
     if post_training.is_any:
         return _post_trained(model, profile, trained, post_training, samples)
     if trained is not None:
-        return _finished(model, trained)
+        return replace(_finished(model, trained), statistics=profile.statistics)
     graph = keep_extremes_in_float(fuse_for_inference(model.graph), profile.ranges)
-    return Quantizable(graph, profile.ranges)
+    return Quantizable(graph, profile.ranges, statistics=profile.statistics)
 
 
 def conversion_lineage(
@@ -120,7 +124,7 @@ def _post_trained(
     found = apply_post_training(
         model, profile, lambda: sample_batches(samples, model.exported.inputs), config
     )
-    return Quantizable(found.graph, found.ranges)
+    return Quantizable(found.graph, found.ranges, statistics=found.statistics)
 
 
 def _post_training_lineage(config: PostTrainingConfig) -> dict[str, str]:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 
 from torch import fx
 
+from smidgen.free_name import free_name
+
 
 def activation_names(graph: fx.GraphModule) -> Mapping[str, str]:
     """Returns the display name of each node: inputs go by the user's names, others by their own.
@@ -21,10 +23,3 @@ def activation_names(graph: fx.GraphModule) -> Mapping[str, str]:
             names[node.name] = name
             taken.add(name)
     return names
-
-
-def free_name(name: str, taken: set[str]) -> str:
-    """Returns the name, with underscores behind it while it is taken."""
-    while name in taken:
-        name += "_"
-    return name

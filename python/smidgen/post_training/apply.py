@@ -17,6 +17,7 @@ from smidgen.post_training.correct_bias import correct_bias
 from smidgen.post_training.equalize import equalize
 from smidgen.post_training.round_weights import round_weights
 from smidgen.profile import CalibrationProfile
+from smidgen.statistics import ActivationStatistics
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,7 @@ class PostTrained:
     Attributes:
         graph: The graph.
         ranges: The ranges of its activations.
+        statistics: How its activations were distributed; empty where nobody kept it.
         equalized_pairs: Pairs of layers that were equalized.
         rounded_layers: Layers whose weights were rounded by what their inputs are like.
         corrected_layers: Layers with a corrected bias.
@@ -33,6 +35,7 @@ class PostTrained:
 
     graph: fx.GraphModule
     ranges: Mapping[str, ActivationRange]
+    statistics: Mapping[str, ActivationStatistics]
     equalized_pairs: int = 0
     rounded_layers: int = 0
     corrected_layers: int = 0
@@ -57,19 +60,20 @@ def apply_post_training(
         CalibrationError: there is no sample; RANGE_NOT_REPRESENTABLE.
         UnsupportedOperatorError: a layer's accumulators could overflow.
     """
-    graph, ranges = fuse_for_inference(model.graph), profile.ranges
+    graph, kept = fuse_for_inference(model.graph), profile
     pairs = rounded = corrected = 0
     if config.equalize:
         chosen = profile.config
         statistics = profile.statistics or _calibrate(model, graph, batches(), chosen).statistics
         graph, pairs = equalize(graph, statistics)
-        ranges = _calibrate(model, graph, batches(), chosen).ranges
+        kept = _calibrate(model, graph, batches(), chosen)
+    ranges = kept.ranges
     graph = keep_extremes_in_float(graph, ranges)
     if config.round_weights:
         graph, rounded = round_weights(graph, ranges, batches(), model.exported.inputs)
     if config.correct_bias:
         graph, corrected = correct_bias(graph, ranges, batches(), model.exported.inputs)
-    return PostTrained(graph, ranges, pairs, rounded, corrected)
+    return PostTrained(graph, ranges, kept.statistics, pairs, rounded, corrected)
 
 
 def _calibrate(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from smidgen.program.health_reference import HealthReference, WatchedTensor
 from smidgen.program.indices import index_counts
 from smidgen.program.interpreter import interpret
 from smidgen.program.steps import (
@@ -78,6 +79,7 @@ __all__ = [
     "FloatConvTranspose2d",
     "Gather",
     "GlobalAveragePool",
+    "HealthReference",
     "LayerNorm",
     "Linear",
     "Lookup",
@@ -96,6 +98,7 @@ __all__ = [
     "TensorInfo",
     "Transpose",
     "Unary",
+    "WatchedTensor",
     "WeightPacking",
     "Where",
     "index_counts",

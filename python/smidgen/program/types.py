@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smidgen.config import Preprocessing
+from smidgen.program.health_reference import HealthReference
 from smidgen.program.steps import Step
 
 
@@ -75,6 +76,7 @@ class Program:
         lineage: Where the program comes from: parent digests and configuration.
         packing: The int8 weights that a file holds in four bits, by name of the constant.
         preprocessing: How images become its input; None where nobody said.
+        health: What it remembers of its calibration; None where nothing is known of it.
     """
 
     inputs: tuple[str, ...]
@@ -85,6 +87,7 @@ class Program:
     lineage: Mapping[str, str] = field(default_factory=dict)
     packing: Mapping[str, WeightPacking] = field(default_factory=dict)
     preprocessing: Preprocessing | None = None
+    health: HealthReference | None = None
 
     def tensor(self, name: str) -> TensorInfo:
         """Returns the tensor of this name."""

@@ -10,7 +10,13 @@ from numpy.typing import NDArray
 from smidgen.errors import ProgramError
 from smidgen.program.packing import check_packing
 from smidgen.program.rules import RULES
-from smidgen.program.rules.expectations import ACCUMULATOR_LIMIT, expect, is_scale, shapes_agree
+from smidgen.program.rules.expectations import (
+    ACCUMULATOR_LIMIT,
+    expect,
+    expect_tensor,
+    is_scale,
+    shapes_agree,
+)
 from smidgen.program.steps import Step, step_inputs
 from smidgen.program.types import DType, Program, TensorInfo
 
@@ -53,6 +59,17 @@ def verify(program: Program) -> None:
         expect(name in written, f"output {name} is never written")
     unused = program.tensors.keys() - written
     expect(not unused, f"tensors {sorted(unused)[:8]} are never written")
+    _check_health(program)
+
+
+def _check_health(program: Program) -> None:
+    """Checks that what is remembered of the calibration is of this program's tensors."""
+    if program.health is None:
+        return
+    for name in program.health.named:
+        expect(name in program.tensors, f"the health reference names {name[:80]!r}, no tensor")
+    for name in program.health.tensors:
+        expect_tensor(program, name, DType.UINT8)
 
 
 def _verify_step(program: Program, index: int, step: Step, written: set[str]) -> None:

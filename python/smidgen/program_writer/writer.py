@@ -12,6 +12,7 @@ from torch import fx
 from smidgen import program as steps
 from smidgen.config.precision import LayerPrecision, WeightBits
 from smidgen.forms import Form, assign_forms
+from smidgen.free_name import free_name
 from smidgen.functional import quantize
 from smidgen.lookup_tables import requantizing_table
 from smidgen.passes.operators import SOURCE_KINDS, Kind, clamp_of, kind_of
@@ -19,7 +20,6 @@ from smidgen.program import Program
 from smidgen.program.step_fields import requested_shape
 from smidgen.program_builder import ProgramBuilder
 from smidgen.qparams import QParams
-from smidgen.tensor_names import free_name
 from smidgen.tensor_spec import TensorSpec
 
 FLOAT32 = "float32"

@@ -53,10 +53,16 @@ def checkpoint_bytes(root: Path, job_id: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class JobInputs:
-    """The rows that a job works with."""
+    """The rows that a job works with.
+
+    Attributes:
+        profile: The calibration's as bytes: with its statistics, where these were kept, for a
+            conversion, which passes their gist on.
+    """
 
     model: ModelRecord
     calibration: CalibrationRecord | None
+    profile: bytes | None
     dataset: DatasetRecord | None
     evaluation: DatasetRecord | None
     trained_sha256: str | None
@@ -117,15 +123,15 @@ class JobWork:
 
     def _prepare(self, job: JobRecord, inputs: JobInputs, scratch: Path) -> dict[str, Any]:
         """Verifies all stored bytes that the worker will read, and returns its task."""
-        profile = scratch / "profile.json"
-        if inputs.calibration is not None:
-            profile.write_bytes(inputs.calibration.profile.to_json())
+        profile = scratch / "profile"
+        if inputs.profile is not None:
+            profile.write_bytes(inputs.profile)
         trained = inputs.trained_sha256
         return {
             "threads": self._worker_threads,
             "alive_interval_s": self._silence_s / 3,
             "model": str(self._blobs.verify(inputs.model.sha256)),
-            "profile": None if inputs.calibration is None else str(profile),
+            "profile": None if inputs.profile is None else str(profile),
             "dataset": self._dataset_fields(inputs.dataset, job, job.augmentation),
             "evaluation": self._dataset_fields(inputs.evaluation, job, held_out=job.held_out),
             "preprocessing": None if job.preprocessing is None else job.preprocessing.to_document(),
@@ -226,17 +232,24 @@ def _inputs(tx: sqlite3.Connection, job: JobRecord) -> JobInputs:
                 f"the result of jobs/{job.train_job_id} is gone; train again",
                 reason="TRAIN_RESULT_GONE",
             )
+    calibration = None if job.calibration_id is None else calibrations.get(tx, job.calibration_id)
     return JobInputs(
         model=models.get(tx, job.model_id),
-        calibration=None
-        if job.calibration_id is None
-        else calibrations.get(tx, job.calibration_id),
+        calibration=calibration,
+        profile=None if calibration is None else _profile(tx, job, calibration),
         dataset=datasets.get(tx, job.dataset_id) if job.dataset_id is not None else None,
         evaluation=datasets.get(tx, job.evaluation_dataset_id)
         if job.evaluation_dataset_id is not None
         else None,
         trained_sha256=trained_sha256,
     )
+
+
+def _profile(tx: sqlite3.Connection, job: JobRecord, calibration: CalibrationRecord) -> bytes:
+    whole = None
+    if job.kind is JobKind.CONVERT:
+        whole = calibrations.whole_profile(tx, calibration.id)
+    return calibration.profile.to_json() if whole is None else whole
 
 
 def _lineage(inputs: JobInputs) -> dict[str, str]:

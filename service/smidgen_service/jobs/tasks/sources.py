@@ -8,12 +8,13 @@ from typing import Any
 
 from smidgen.config import PrecisionConfig
 from smidgen.profile import CalibrationProfile
+from smidgen.profile_file import decode_profile
 
 
 def profile_of(fields: Mapping[str, Any]) -> CalibrationProfile | None:
     """Returns the calibration profile, or None where the task has none."""
     path = fields["profile"]
-    return CalibrationProfile.from_json(Path(path).read_bytes()) if path is not None else None
+    return decode_profile(Path(path).read_bytes()) if path is not None else None
 
 
 def precision_of(fields: Mapping[str, Any]) -> PrecisionConfig | None:
