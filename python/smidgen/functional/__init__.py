@@ -34,6 +34,8 @@ from smidgen.functional.reduction import layer_norm, reduce, softmax
 from smidgen.functional.resampling import (
     convolution_weight,
     convolve_transposed,
+    nearest_places,
+    neighbours,
     resize_bilinear,
     resize_nearest,
 )
@@ -71,6 +73,8 @@ __all__ = [
     "max_pool",
     "multiply",
     "multiply_accumulate",
+    "nearest_places",
+    "neighbours",
     "pad",
     "product_multiplier",
     "quantize",

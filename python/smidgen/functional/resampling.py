@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smidgen.functional.exact_products import BYTE_PRODUCT, exact_dtype
-from smidgen.functional.types import F32, I8, I32, U8
+from smidgen.functional.types import F32, I8, I32, I64, U8
 
 WEIGHT_BITS = 11
 """Bits of a weight of bilinear interpolation: two weights and a value stay within int32."""
@@ -76,10 +76,16 @@ def resize_nearest(
     Shapes: x [N, C, H, W]. Returns [N, C, *size].
     """
     rows, columns = (
-        np.minimum(np.floor(_places(count, step, 0.5 if is_exact else 0.0)), extent - 1).astype(int)
+        nearest_places(count, step, extent, is_exact=is_exact)
         for count, step, extent in zip(size, ratio, x.shape[2:], strict=True)
     )
     return x[:, :, rows][:, :, :, columns]
+
+
+def nearest_places(count: int, ratio: float, extent: int, *, is_exact: bool) -> I64:
+    """Returns which pixel each of `count` ones of an output takes along an axis; see above."""
+    places = np.floor(_places(count, ratio, 0.5 if is_exact else 0.0))
+    return np.minimum(places, extent - 1).astype(np.int64)
 
 
 def resize_bilinear(
@@ -108,14 +114,21 @@ def _places(count: int, ratio: float, shift: float) -> F32:
         return pixels * np.float32(ratio)
 
 
-def _interpolation(
+def neighbours(
     count: int, ratio: float, extent: int, *, align_corners: bool
-) -> tuple[I32, I32, I32]:
-    """Returns the pixels on both sides of each output pixel, and the weight of the second."""
+) -> tuple[I32, I32, F32]:
+    """Returns the pixels on both sides of each output pixel, and the share of the second."""
     place = _places(count, ratio, 0.0 if align_corners else 0.5)
     if not align_corners:
         place = np.maximum(place - np.float32(0.5), np.float32(0.0))
     first = np.minimum(np.floor(place), extent - 1).astype(np.int32)
-    fraction = np.minimum(place - first.astype(np.float32), np.float32(1.0))
-    weight = np.rint(fraction * np.float32(1 << WEIGHT_BITS)).astype(np.int32)
-    return first, np.minimum(first + 1, extent - 1).astype(np.int32), weight
+    share = np.minimum(place - first.astype(np.float32), np.float32(1.0))
+    return first, np.minimum(first + 1, extent - 1).astype(np.int32), share
+
+
+def _interpolation(
+    count: int, ratio: float, extent: int, *, align_corners: bool
+) -> tuple[I32, I32, I32]:
+    """Returns the pixels on both sides of each output pixel, and the weight of the second."""
+    first, second, share = neighbours(count, ratio, extent, align_corners=align_corners)
+    return first, second, np.rint(share * np.float32(1 << WEIGHT_BITS)).astype(np.int32)

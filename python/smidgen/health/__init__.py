@@ -1,0 +1,1 @@
+"""Health of quantization: how production's values compare with those of calibration. No torch."""
