@@ -20,6 +20,8 @@ from prometheus_client import (
 )
 from prometheus_client.registry import Collector
 
+from smidgen.health.findings import TensorFindings
+from smidgen_service.health_windows import HealthRatios, HealthWindows, RatioSpec
 from smidgen_service.inference_series import VersionSeries
 from smidgen_service.series import CountFamily, DistributionFamily, Family, LevelFamily
 from smidgen_service.statistics import VersionStatistics
@@ -29,6 +31,8 @@ F = TypeVar("F", bound=AnyFamily)
 C = TypeVar("C", bound=Collector)
 
 RPC_LABELS = ("grpc_type", "grpc_service", "grpc_method")
+LAYER_LABELS = ("model", "version", "layer")
+"""Layers are at most nine of a version, by their place and name."""
 RPC_BUCKETS = (
     *(0.0001, 0.0003, 0.0006, 0.001, 0.002, 0.003, 0.005, 0.008, 0.013, 0.02, 0.03, 0.05, 0.08),
     *(0.13, 0.2, 0.3, 0.5, 0.8, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0),
@@ -105,6 +109,34 @@ TABLE: dict[str, MetricSpec] = {
         Kind.GAUGE,
         "Inferences that wait for their turn, or for their version to be loaded.",
         ("model", "version"),
+    ),
+    "smidgen_quantization_sampled_total": MetricSpec(
+        Kind.COUNTER,
+        "Inferences that were computed once more in float, with the weights of the version.",
+        ("model", "version"),
+    ),
+    "smidgen_quantization_compared_total": MetricSpec(
+        Kind.COUNTER,
+        "Those whose answer was compared; requests for the greatest values alone are not.",
+        ("model", "version"),
+    ),
+    "smidgen_quantization_disagreement_total": MetricSpec(
+        Kind.COUNTER,
+        "Those whose answer says something else: another class, or an error above a tenth.",
+        ("model", "version"),
+    ),
+    "smidgen_quantization_drift_ratio": MetricSpec(
+        Kind.GAUGE,
+        "Distance of a layer's values from those of calibration, 0 to 1, over the last minutes.",
+        LAYER_LABELS,
+    ),
+    "smidgen_quantization_clipped_ratio": MetricSpec(
+        Kind.GAUGE,
+        "Share of a layer's values beyond its quantized range, 0 to 1, over the last minutes.",
+        LAYER_LABELS,
+    ),
+    "smidgen_quantization_calibration_clipped_ratio": MetricSpec(
+        Kind.GAUGE, "Share of the values of calibration beyond that range.", LAYER_LABELS
     ),
     "smidgen_queue_depth": MetricSpec(Kind.GAUGE, "Inferences that wait for their turn."),
     "smidgen_inflight_requests": MetricSpec(Kind.GAUGE, "Inferences that are being computed."),
@@ -240,6 +272,23 @@ TABLE: dict[str, MetricSpec] = {
 }
 
 
+def _ratio(name: str, ratio: Callable[[TensorFindings], float]) -> RatioSpec:
+    return RatioSpec(TABLE[name].documentation, TABLE[name].labels, ratio)
+
+
+_RATIOS = {
+    name: _ratio(name, ratio)
+    for name, ratio in (
+        ("smidgen_quantization_drift_ratio", lambda found: found.drift),
+        ("smidgen_quantization_clipped_ratio", lambda found: found.clipped_ratio),
+        (
+            "smidgen_quantization_calibration_clipped_ratio",
+            lambda found: found.watched.clipped,
+        ),
+    )
+}
+
+
 class Metrics:
     """The metrics of one process.
 
@@ -326,6 +375,9 @@ class Metrics:
         self.inference_batch_size.remove_by_labels(by_label)
         self.pending_requests.remove_by_labels(by_label)
         self.artifact_bytes.remove_by_labels(by_label)
+        for counts in (self.health_sampled, self.health_compared, self.health_disagreed):
+            counts.remove_by_labels(by_label)
+        self.health_windows.forget(label)
         for tell in self._on_forgetting:
             tell(label)
 
@@ -359,6 +411,11 @@ class Metrics:
         self.inference_stage_seconds = self._distributions("smidgen_inference_stage_seconds")
         self.inference_batch_size = self._distributions("smidgen_inference_batch_size")
         self.pending_requests = self._levels("smidgen_pending_requests")
+        self.health_sampled = self._counts("smidgen_quantization_sampled_total")
+        self.health_compared = self._counts("smidgen_quantization_compared_total")
+        self.health_disagreed = self._counts("smidgen_quantization_disagreement_total")
+        self.health_windows = HealthWindows()
+        self.health_ratios = self._add(HealthRatios(_RATIOS, self.health_windows.recent))
         self.queue_depth = self._gauge("smidgen_queue_depth")
         self.inflight_requests = self._gauge("smidgen_inflight_requests")
         self.queue_oldest = self._gauge("smidgen_queue_oldest_timestamp_seconds")

@@ -9,11 +9,13 @@ from smidgen_service.handlers.admission import Admission
 from smidgen_service.handlers.batching import BatchLimits, BatchPolicy
 from smidgen_service.handlers.decoding import ImageDecoder
 from smidgen_service.handlers.engines import EngineCache, EngineLimits
+from smidgen_service.handlers.examination import Examination, ExaminationLimits
 from smidgen_service.handlers.images import ImageInputs
 from smidgen_service.handlers.inference import InferenceHandler
 from smidgen_service.handlers.keeping import Keeper, OwnKeeper
 from smidgen_service.handlers.repository import RepositoryHandler
 from smidgen_service.handlers.run_times import RunTimes
+from smidgen_service.handlers.sampling import Sampler, SamplingLimits
 from smidgen_service.handlers.shared_weights import OWN_WEIGHTS, SharedWeights
 from smidgen_service.handlers.traced_inference import TracedInferenceHandler
 from smidgen_service.handlers.versions import VersionResolver
@@ -71,7 +73,9 @@ class Serving:
         self._io_threads = threads
         self._compute_threads = Threads(settings.max_concurrent_inferences, "compute")
         self._batching = _batch_policy(settings)
-        self._versions = VersionResolver(database, metrics, self._batching)
+        self._examination = Examination(blobs, _examination_limits(settings))
+        sampler = Sampler(self._examination, metrics, _sampling_limits(settings))
+        self._versions = VersionResolver(database, metrics, self._batching, sampler.of)
         self._decoder = ImageDecoder(
             decoders,
             most=settings.max_concurrent_inferences,
@@ -99,6 +103,7 @@ class Serving:
             rejections=Rejections(metrics),
             images=ImageInputs(self._decoder, threads, most_bytes=settings.max_message_bytes),
             most_answer_bytes=settings.max_message_bytes - _ANSWER_OVERHEAD_BYTES,
+            sampler=sampler,
         )
 
     async def start(self) -> None:
@@ -106,8 +111,9 @@ class Serving:
         await self._io_threads.run(self._decoder.recover)
 
     async def stop(self) -> None:
-        """Ends the processes that decode images."""
+        """Ends the processes that decode images, and what looks at requests."""
         await self._decoder.close()
+        await self._io_threads.run(self._examination.close)
 
     def close(self) -> None:
         """Ends the threads that compute."""
@@ -148,6 +154,18 @@ def _engine_limits(settings: Settings) -> EngineLimits:
         most_bytes=settings.engine_memory_bytes,
         threads=settings.engine_threads,
         isa=settings.isa,
+        most_run_bytes=settings.max_inference_bytes,
+        most_work=settings.max_inference_operations,
+    )
+
+
+def _sampling_limits(settings: Settings) -> SamplingLimits:
+    return SamplingLimits(settings.health_sample_rate, settings.health_cpu_share)
+
+
+def _examination_limits(settings: Settings) -> ExaminationLimits:
+    return ExaminationLimits(
+        most_bytes=settings.health_memory_bytes,
         most_run_bytes=settings.max_inference_bytes,
         most_work=settings.max_inference_operations,
     )

@@ -123,6 +123,14 @@ class Settings(BaseSettings):
     engine_memory_bytes: int | None = Field(None, ge=MIB)
     """Most memory of all versions that are ready, for weights and plans, in bytes. Unused ones give
     way to others, the one unused for longest first. Default: no limit."""
+    health_sample_rate: float = Field(1.0, ge=0, le=1000)
+    """Requests a second, of each version, whose quantization is looked at: the first sample is
+    computed once more in float, beside all requests. 0 looks at none."""
+    health_cpu_share: float = Field(0.01, gt=0, le=1)
+    """Most CPU time that this may take, as a share of one CPU: it rests in between."""
+    health_memory_bytes: int = Field(256 * MIB, ge=0)
+    """Most memory of the versions in float that it needs, in bytes; larger versions are not looked
+    at."""
     job_workers: int = Field(1, ge=0, le=64)
     """Jobs that run at the same time, each in a process of its own. 0 leaves them queued."""
     job_attempts: int = Field(3, ge=1)

@@ -34,6 +34,7 @@ from smidgen_service.handlers.engines import EngineCache
 from smidgen_service.handlers.images import ImageInputs, RawImages
 from smidgen_service.handlers.joining import Asked, Run
 from smidgen_service.handlers.run_times import RunTimes
+from smidgen_service.handlers.sampling import Sampler
 from smidgen_service.handlers.tensors import RawTensor
 from smidgen_service.handlers.versions import Served, VersionResolver
 from smidgen_service.names import VersionChoice
@@ -103,6 +104,7 @@ class InferenceHandler:
         rejections: Rejections,
         images: ImageInputs,
         most_answer_bytes: int,
+        sampler: Sampler | None = None,
     ) -> None:
         self._versions = versions
         self._engines = engines
@@ -115,6 +117,7 @@ class InferenceHandler:
         self._batcher = Batcher(admission, threads)
         self._images = images
         self._most_answer_bytes = most_answer_bytes
+        self._sampler = sampler
 
     async def infer(
         self, request: InferenceRequest, *, deadline_s: float | None
@@ -130,7 +133,7 @@ class InferenceHandler:
         if served is None:
             served = await self._versions.resolve(request.model_id, request.version)
         try:
-            computed = await self._run(request, served, deadline_s)
+            computed, arrays = await self._run(request, served, deadline_s)
         except BaseException as error:
             served.series.failed(_outcome(error), time.perf_counter() - arrived_s)
             self._rejections.of_inference(error)
@@ -139,13 +142,29 @@ class InferenceHandler:
         queue_s = computed.started_s - arrived_s
         total_s = time.perf_counter() - arrived_s
         served.series.succeeded(computed.samples, queue_s, times, total_s)
+        if arrived_s >= served.sampling.due_s:
+            self._offer(request, served, arrays, computed)
         return InferenceAnswer(
             served.name, computed.outputs, computed.isa, queue_s, times.compute_s
         )
 
+    def _offer(
+        self,
+        request: InferenceRequest,
+        served: Served,
+        arrays: Arrays | None,
+        computed: Computed,
+    ) -> None:
+        """Lets a request be looked at whose version is due."""
+        assert self._sampler is not None  # without it, no version ever is
+        if arrays is None:
+            arrays = served.layouts.arrays(request.inputs)
+        self._sampler.offer(served.sampling, served.record, arrays, computed)
+
     async def _run(
         self, request: InferenceRequest, served: Served, deadline_s: float | None
-    ) -> Computed:
+    ) -> tuple[Computed, Arrays | None]:
+        """Returns what was computed, and of what if arrays were made of it."""
         if request.output_names:
             _check_outputs(request.output_names, served.output_names)
         if _is_plain(request, served):
@@ -153,7 +172,7 @@ class InferenceHandler:
                 request.inputs[0], served, deadline_s, self._most_answer_bytes
             )
             if computed is not None:
-                return computed
+                return computed, None
         # Names, types and lengths are looked at before the request may take a place.
         arrays: Arrays = {}
         if request.images is None:
@@ -165,7 +184,7 @@ class InferenceHandler:
         )
         computed = self._brief.of_arrays(arrays, served, wanted, deadline_s) if arrays else None
         if computed is not None:
-            return computed
+            return computed, arrays
         with self._quotas.inference(), self._engines.expecting(served.record.sha256):
             return await self._compute_in_turn(request, served, arrays, wanted, deadline_s)
 
@@ -176,7 +195,7 @@ class InferenceHandler:
         arrays: Arrays,
         wanted: Wanted,
         deadline_s: float | None,
-    ) -> Computed:
+    ) -> tuple[Computed, Arrays]:
         sha256 = served.record.sha256
         samples = samples_of(arrays) if request.images is None else request.images.count
         estimate_s = self._run_times.estimate_s(sha256, samples)
@@ -186,7 +205,7 @@ class InferenceHandler:
             with served.series.pending() as pending:
                 async with place, self._engines.using(sha256) as engine:
                     pending.leave()
-                    return await self._compute(engine, served, arrays, wanted)
+                    return await self._compute(engine, served, arrays, wanted), arrays
         with (
             served.series.pending() as pending,
             self._admission.waiting(deadline_s, estimate_s) as waiting,
@@ -196,9 +215,9 @@ class InferenceHandler:
                 # Images are made while others compute.
                 arrays = await self._arrays(request, served, engine, arrays)
                 if is_joined:
-                    return await self._compute_joined(served, arrays, wanted, waiting)
+                    return await self._compute_joined(served, arrays, wanted, waiting), arrays
                 async with self._admission.own_place(waiting):
-                    return await self._compute(engine, served, arrays, wanted)
+                    return await self._compute(engine, served, arrays, wanted), arrays
 
     async def _compute(
         self, engine: Engine, served: Served, arrays: Arrays, wanted: Wanted

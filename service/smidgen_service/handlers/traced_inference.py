@@ -37,14 +37,14 @@ class TracedInferenceHandler(InferenceHandler):
 
     async def _run(
         self, request: InferenceRequest, served: Served, deadline_s: float | None
-    ) -> Computed:
-        computed = await super()._run(request, served, deadline_s)
+    ) -> tuple[Computed, Arrays | None]:
+        computed, arrays = await super()._run(request, served, deadline_s)
         stages = CURRENT.get()
         if stages is not None:
             stages.computed(
                 served.name, computed.samples, computed.isa, computed.started_s, computed.times
             )
-        return computed
+        return computed, arrays
 
     async def _compute_in_turn(
         self,
@@ -53,7 +53,7 @@ class TracedInferenceHandler(InferenceHandler):
         arrays: Arrays,
         wanted: Wanted,
         deadline_s: float | None,
-    ) -> Computed:
+    ) -> tuple[Computed, Arrays]:
         stages = CURRENT.get()
         if stages is not None:
             stages.admitted_s = time.perf_counter()

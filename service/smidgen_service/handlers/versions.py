@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from smidgen_service import names
 from smidgen_service.errors import FailedPreconditionError
 from smidgen_service.handlers.batching import BatchLimits, BatchPolicy
 from smidgen_service.handlers.layouts import KnownLayouts
+from smidgen_service.handlers.sampling import NEVER, Sampling
 from smidgen_service.inference_series import VersionSeries
 from smidgen_service.metrics import Metrics
 from smidgen_service.names import VersionChoice
@@ -69,6 +71,7 @@ class Served:
         limits: How its requests are joined; None where they are not.
         output_names: All of them, in the model's order.
         layouts: Those of tensors that are known to fit its inputs.
+        sampling: When one of its requests may be looked at.
     """
 
     record: VersionRecord
@@ -78,6 +81,7 @@ class Served:
     limits: BatchLimits | None
     output_names: tuple[str, ...]
     layouts: KnownLayouts
+    sampling: Sampling = NEVER
 
 
 class VersionResolver:
@@ -87,12 +91,21 @@ class VersionResolver:
         database: The rows.
         metrics: Has the series of versions.
         batching: Whose requests are joined.
+        sampling: Returns when requests of a version may be looked at, by what stands for its model
+            in metrics; None looks at none.
     """
 
-    def __init__(self, database: Database, metrics: Metrics, batching: BatchPolicy) -> None:
+    def __init__(
+        self,
+        database: Database,
+        metrics: Metrics,
+        batching: BatchPolicy,
+        sampling: Callable[[str, int], Sampling] | None = None,
+    ) -> None:
         self._database = database
         self._metrics = metrics
         self._batching = batching
+        self._sampling = sampling
         self._generation = database.generation
         self._known: dict[tuple[str, str, VersionChoice], Served] = {}
 
@@ -131,4 +144,5 @@ class VersionResolver:
             limits=self._batching.of(record.model_id, record.inputs, record.outputs),
             output_names=tuple(spec.name for spec in record.outputs),
             layouts=KnownLayouts(record.inputs),
+            sampling=NEVER if self._sampling is None else self._sampling(label, record.version),
         )

@@ -11,7 +11,8 @@ from smidgen_service.settings import MIB, Settings
 def share_of(settings: Settings, index: int) -> Settings:
     """Returns the settings of one front.
 
-    Places to compute and to wait, and the memory of engines, are divided: together the fronts take
+    Places to compute and to wait, the memory of engines, and what looking at quantization may take
+    are divided: together the fronts take
     what one process would. Connections and calls, which the kernel spreads unevenly, are rounded
     up.
 
@@ -27,6 +28,9 @@ def share_of(settings: Settings, index: int) -> Settings:
             "settings_file": None,
             "max_concurrent_inferences": _part(settings.max_concurrent_inferences, count, index),
             "max_queued_inferences": _part(settings.max_queued_inferences, count, index),
+            "health_sample_rate": settings.health_sample_rate / count,
+            "health_cpu_share": settings.health_cpu_share / count,
+            "health_memory_bytes": settings.health_memory_bytes // count,
             "max_connections": _ceil(settings.max_connections, count),
             "max_concurrent_calls": _ceil(settings.max_concurrent_calls, count),
             "max_calls_per_address": None if of_address is None else _ceil(of_address, count),

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from smidgen.health.findings import Findings
 from smidgen_service.metrics import TABLE, AnyFamily, Metrics
 from smidgen_service.series import Told
 from smidgen_service.statistics import VersionKey, VersionStatistics
@@ -55,11 +56,13 @@ class Numbers:
         families: Metrics of prometheus_client's, by name.
         series: Metrics that the server keeps itself, by name.
         statistics: Those of inferences.
+        health: What was found lately of sampled requests.
     """
 
     families: Mapping[str, LibraryFamily] = field(default_factory=dict)
     series: Mapping[str, Told] = field(default_factory=dict)
     statistics: Mapping[VersionKey, VersionStatistics] = field(default_factory=dict)
+    health: Mapping[VersionKey, Findings] = field(default_factory=dict)
 
     def to_bytes(self) -> bytes:
         """Returns it as bytes."""
@@ -69,12 +72,13 @@ class Numbers:
         }
         series = {name: [*told.items()] for name, told in self.series.items()}
         statistics = [[*key, entry.told()] for key, entry in self.statistics.items()]
-        return json.dumps([families, series, statistics]).encode()
+        health = [[*key, found.to_document()] for key, found in self.health.items()]
+        return json.dumps([families, series, statistics, health]).encode()
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Numbers:
         """Returns what to_bytes was called on."""
-        families, series, statistics = json.loads(data)
+        families, series, statistics, health = json.loads(data)
         return cls(
             {
                 name: LibraryFamily(kind, {_key(*sample[:2]): sample[2] for sample in samples})
@@ -88,6 +92,7 @@ class Numbers:
                 (label, version): VersionStatistics.from_told(entry)
                 for label, version, entry in statistics
             },
+            {(label, version): Findings.from_document(found) for label, version, found in health},
         )
 
     def joined(self, other: Numbers) -> Numbers:
@@ -98,7 +103,8 @@ class Numbers:
             samples = _sum(own, (family.samples,), name)
             families[name] = LibraryFamily(family.kind, samples)
         statistics = _joined_statistics((self.statistics, other.statistics))
-        return Numbers(families, {}, statistics)
+        health = _joined_health((self.health, other.health))
+        return Numbers(families, {}, statistics, health)
 
     def growing(self) -> Numbers:
         """Returns what only ever grows: what is left of a process that has ended."""
@@ -120,7 +126,8 @@ class Numbers:
         }
         series = {name: _without(name, told, label) for name, told in self.series.items()}
         statistics = {key: entry for key, entry in self.statistics.items() if key[0] != label}
-        return Numbers(families, series, statistics)
+        health = {key: found for key, found in self.health.items() if key[0] != label}
+        return Numbers(families, series, statistics, health)
 
 
 def numbers_of(metrics: Metrics, statistics: Mapping[VersionKey, VersionStatistics]) -> Numbers:
@@ -133,12 +140,14 @@ def numbers_of(metrics: Metrics, statistics: Mapping[VersionKey, VersionStatisti
     families = {
         metric.name: LibraryFamily(metric.type, dict(_told(metric)))
         for metric in metrics.library.collect()
+        if metric.name not in metrics.health_ratios.names
     }
     series = {family.name: family.told() for family in metrics.families}
     return Numbers(
         {name: family for name, family in families.items() if family.samples},
         {name: told for name, told in series.items() if told},
         statistics,
+        metrics.health_windows.recent(),
     )
 
 
@@ -202,7 +211,10 @@ class JoinedNumbers(Collector):
     def collect(self) -> Iterator[Metric]:
         """Yields the metrics of the library with their sums."""
         parts = self._parts()
+        ratios = self._metrics.health_ratios
         for metric in self._metrics.library.collect():
+            if metric.name in ratios.names:
+                continue  # they are no sums, and follow from what was found in all processes
             own = {(sample.name, _labels(sample.labels)): sample.value for sample in metric.samples}
             others = [
                 part.families[metric.name].samples for part in parts if metric.name in part.families
@@ -211,6 +223,8 @@ class JoinedNumbers(Collector):
             for (name, labels), value in _sum(own, others, metric.name).items():
                 joined.add_sample(name, dict(labels), value)
             yield joined
+        found = [self._metrics.health_windows.recent(), *(part.health for part in parts)]
+        yield from ratios.of(_joined_health(found))
 
     def _parts(self) -> list[Numbers]:
         with self._lock:
@@ -254,6 +268,16 @@ def _joined_statistics(
     for part in parts:
         for key, entry in part.items():
             total[key] = total[key].joined(entry) if key in total else entry
+    return total
+
+
+def _joined_health(
+    parts: Iterable[Mapping[VersionKey, Findings]],
+) -> dict[VersionKey, Findings]:
+    total: dict[VersionKey, Findings] = {}
+    for part in parts:
+        for key, found in part.items():
+            total[key] = total[key].joined(found) if key in total else found
     return total
 
 

@@ -1,0 +1,150 @@
+"""Looks at sampled requests in a thread of its own, with the float twins of their versions."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from numpy.typing import NDArray
+
+from smidgen.artifact import load_artifact
+from smidgen.errors import SmidgenError
+from smidgen.health.examiner import Examiner
+from smidgen.health.findings import Findings
+from smidgen.health.twin import NoTwinError
+from smidgen_service.store.blobs import BlobStore
+
+T = TypeVar("T")
+_LOWEST_PRIORITY = 19
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sample:
+    """One request's first sample. It stays in memory, and nothing shows it.
+
+    Attributes:
+        sha256: The artifact of its version.
+        inputs: Its inputs, of which nobody else has a view.
+        answer: The version's first output for it; None if the request has another form of it.
+    """
+
+    sha256: str
+    inputs: Mapping[str, NDArray[Any]]
+    answer: NDArray[Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class ExaminationLimits:
+    """What examining may take.
+
+    Attributes:
+        most_bytes: Memory of all twins, for weights and plans.
+        most_run_bytes: Most memory for the activations of one run.
+        most_work: Most operations of one run.
+    """
+
+    most_bytes: int
+    most_run_bytes: int
+    most_work: int
+
+
+class Examination:
+    """Examines one sample at a time.
+
+    Two threads take turns: one has the priority of all others, as it holds the lock of the
+    interpreter, for which the event loop would have to wait until it gets to run again. The other
+    runs twins, which takes nearly all of the time and needs no lock, and has the lowest priority.
+
+    Args:
+        blobs: The artifacts.
+        limits: What it may take.
+    """
+
+    def __init__(self, blobs: BlobStore, limits: ExaminationLimits) -> None:
+        self._blobs = blobs
+        self._limits = limits
+        self._twins: OrderedDict[str, Examiner] = OrderedDict()  # used for longest ago first
+        self._thread = ThreadPoolExecutor(1, "health")
+        self._low = ThreadPoolExecutor(1, "health-run", initializer=_lower_priority)
+
+    def submit(self, sample: Sample) -> Future[tuple[Findings | str, float]]:
+        """Has a sample examined.
+
+        Returns:
+            What was found, or why nothing of this version can ever be; and the seconds of CPU time.
+        """
+        return self._thread.submit(self._examine, sample)
+
+    def close(self) -> None:
+        """Waits for the sample that is being examined."""
+        self._thread.shutdown(cancel_futures=True)
+        self._low.shutdown()
+
+    def _examine(self, sample: Sample) -> tuple[Findings | str, float]:
+        started_s = time.thread_time()
+        low_s = 0.0
+
+        def run(work: Callable[[], T]) -> T:
+            nonlocal low_s
+            value, low_s = self._low.submit(_timed, work).result()
+            return value
+
+        found: Findings | str
+        try:
+            examiner = self._examiner(sample.sha256)
+            found = examiner.examine(sample.inputs, sample.answer, run)
+            self._keep(sample.sha256, examiner)
+        except NoTwinError as error:
+            found = error.message
+        return found, time.thread_time() - started_s + low_s
+
+    def _examiner(self, sha256: str) -> Examiner:
+        known = self._twins.pop(sha256, None)
+        if known is not None:
+            return known
+        with self._blobs.pinned(sha256):
+            program = load_artifact(self._blobs.path(sha256))
+        try:
+            return Examiner(
+                program,
+                most_bytes=self._limits.most_run_bytes,
+                most_work=self._limits.most_work,
+            )
+        except SmidgenError as error:
+            raise NoTwinError(error.message) from error
+
+    def _keep(self, sha256: str, examiner: Examiner) -> None:
+        """Keeps a twin for the next sample, and drops those used for longest ago.
+
+        Raises:
+            NoTwinError: it alone takes more than all may.
+        """
+        most = self._limits.most_bytes
+        if examiner.memory_bytes > most:
+            raise NoTwinError(
+                f"in float the version takes {examiner.memory_bytes} bytes, and {most} are allowed "
+                "(--health-memory-bytes)"
+            )
+        self._twins[sha256] = examiner
+        while sum(one.memory_bytes for one in self._twins.values()) > most:
+            self._twins.popitem(last=False)
+
+
+def _timed(work: Callable[[], T]) -> tuple[T, float]:
+    started_s = time.thread_time()
+    value = work()
+    return value, time.thread_time() - started_s
+
+
+def _lower_priority() -> None:
+    # Linux has a priority for each thread; elsewhere it would be that of the whole process.
+    with suppress(OSError, AttributeError):
+        if os.uname().sysname == "Linux":
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LOWEST_PRIORITY)
