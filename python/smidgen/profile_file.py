@@ -52,6 +52,24 @@ def decode_profile(encoded: bytes) -> CalibrationProfile:
         ) from error
 
 
+def encode_statistics(statistics: Mapping[str, ActivationStatistics]) -> bytes:
+    """Encodes statistics without a profile; equal ones give equal bytes."""
+    names = json.dumps(list(statistics), separators=(",", ":"))
+    return safetensors.numpy.save(_tensors(list(statistics.values())), {_DOCUMENT: names})
+
+
+def decode_statistics(encoded: bytes) -> dict[str, ActivationStatistics]:
+    """Decodes what encode_statistics wrote.
+
+    Raises:
+        ValueError, KeyError, IndexError, TypeError or SafetensorError: the bytes are something
+            else.
+    """
+    names = json.loads(_metadata(encoded)[_DOCUMENT])
+    tensors = safetensors.numpy.load(encoded)
+    return dict(zip(names, _statistics(tensors), strict=True)) if tensors else {}
+
+
 def _tensors(found: Sequence[ActivationStatistics]) -> dict[str, NDArray[Any]]:
     if not found:
         return {}

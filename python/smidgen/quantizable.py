@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 
 from torch import fx
 
@@ -29,8 +29,7 @@ class Quantizable:
         graph: The fused graph with final weights.
         ranges: The final ranges.
         prepared: The graph that trained; None without training.
-        statistics: How its activations were distributed before training; empty where nobody kept
-            it.
+        statistics: How its activations were distributed; empty where nobody kept it.
     """
 
     graph: fx.GraphModule
@@ -64,7 +63,7 @@ def make_quantizable(
     if post_training.is_any:
         return _post_trained(model, profile, trained, post_training, samples)
     if trained is not None:
-        return replace(_finished(model, trained), statistics=profile.statistics)
+        return _finished(model, trained)
     graph = keep_extremes_in_float(fuse_for_inference(model.graph), profile.ranges)
     return Quantizable(graph, profile.ranges, statistics=profile.statistics)
 
@@ -103,7 +102,7 @@ def _finished(model: FloatModel, trained: TrainedModel) -> Quantizable:
             reason="INVALID_TRAINED_MODEL",
         ) from error
     graph, ranges = finish_qat(prepared.eval())
-    return Quantizable(graph, ranges, prepared)
+    return Quantizable(graph, ranges, prepared, trained.statistics)
 
 
 def _post_trained(

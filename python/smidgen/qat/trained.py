@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -17,15 +17,18 @@ from smidgen.config import QATConfig
 from smidgen.config.documents import from_document, to_document
 from smidgen.config.precision import ALL_INT8, PrecisionConfig
 from smidgen.durable_file import write_durably
-from smidgen.errors import InvalidConfigError, TrainingError
+from smidgen.errors import CalibrationError, InvalidConfigError, TrainingError
 from smidgen.profile import CalibrationProfile
+from smidgen.profile_file import decode_statistics, encode_statistics
 from smidgen.progress import Stage
 from smidgen.qat.curve import EMPTY_CURVE, EvaluationPoint, TrainingCurve
+from smidgen.statistics import ActivationStatistics
 
 FORMAT_VERSION = 2
 _FIRST_VERSION = 1  # which has int8 weights only, and no curve
 _CURVE = "curve:steps"
 """No parameter can have this name: those of modules are identifiers."""
+_STATISTICS = "health:statistics"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,8 @@ class TrainedModel:
         config: How it was trained; None in files of releases that did not keep it.
         precision: Bits of each layer's weights, for which they were trained.
         curve: What the training went through.
+        statistics: How activations of the trained model are distributed, by their names; empty in
+            files of releases that did not look.
     """
 
     model_sha256: str
@@ -78,6 +83,7 @@ class TrainedModel:
     config: QATConfig | None = None
     precision: PrecisionConfig = ALL_INT8
     curve: TrainingCurve = EMPTY_CURVE
+    statistics: Mapping[str, ActivationStatistics] = field(default_factory=dict)
 
     @property
     def float_accuracy(self) -> float | None:
@@ -140,6 +146,9 @@ def save_trained(trained: TrainedModel, path: str | Path) -> None:
     # Copies, because tied weights share memory and a safetensors file cannot.
     state = {name: tensor.detach().clone().contiguous() for name, tensor in trained.state.items()}
     state[_CURVE] = torch.from_numpy(np.ascontiguousarray(trained.curve.steps))
+    if trained.statistics:
+        encoded = encode_statistics(trained.statistics)
+        state[_STATISTICS] = torch.from_numpy(np.frombuffer(encoded, np.uint8).copy())
     write_durably(Path(path), save(state, metadata))
 
 
@@ -155,6 +164,7 @@ def load_trained(path: str | Path) -> TrainedModel:
         return _read(path)
     except (
         safetensors.SafetensorError,
+        CalibrationError,
         InvalidConfigError,
         ValueError,
         KeyError,
@@ -173,6 +183,7 @@ def _read(path: Path) -> TrainedModel:
     version = document["format_version"]
     if version not in (_FIRST_VERSION, FORMAT_VERSION):
         raise ValueError(f"format version {version}")
+    statistics = state.pop(_STATISTICS, None)
     summary = document["summary"]
     curve, precision = EMPTY_CURVE, ALL_INT8
     if version == FORMAT_VERSION:
@@ -189,6 +200,7 @@ def _read(path: Path) -> TrainedModel:
         config=None if config is None else from_document(QATConfig, config),
         precision=precision,
         curve=curve,
+        statistics={} if statistics is None else decode_statistics(statistics.numpy().tobytes()),
     )
 
 

@@ -13,6 +13,7 @@ from smidgen.float_model import FloatModel, check_belongs
 from smidgen.profile import CalibrationProfile
 from smidgen.progress import Stopped, TrainingProgress
 from smidgen.qat.checkpoint import invalid_checkpoint, load_checkpoint, save_checkpoint
+from smidgen.qat.distributions import trained_statistics
 from smidgen.qat.fingerprint import Fingerprint, take_fingerprint
 from smidgen.qat.keeper import Keeper
 from smidgen.qat.task import make_task
@@ -110,9 +111,18 @@ def train_qat(
             writer.write()
             raise
         writer.write()
+        statistics = trained_statistics(
+            model,
+            profile,
+            state=keeper.state,
+            precision=precision,
+            source=source_of(dataset, model.exported.inputs),
+            batch_size=batch_size,
+        )
         return TrainedModel(
             model_sha256=model.exported.sha256,
             profile=profile,
+            statistics=statistics,
             summary=keeper.summary(trainer.position.step),
             state=keeper.state,
             config=config,

@@ -1,0 +1,85 @@
+"""Examining samples beside requests: which twins are kept, and versions that have none."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from smidgen.artifact import encode_artifact
+from smidgen.health.examiner import Examiner
+from smidgen.health.findings import Findings
+from smidgen.program import Program
+from smidgen_service.handlers.examination import Examination, ExaminationLimits, Sample
+from smidgen_service.store.blobs import BlobStore
+from tests.python.health.doubling import SCALE, doubling_program
+
+QUIET = {"image": np.full((1, 2, 6, 6), SCALE, np.float32)}
+PLENTY = ExaminationLimits(1 << 20, 1 << 20, 1 << 30)
+
+
+@pytest.fixture
+def blobs(tmp_path: Path) -> BlobStore:
+    return BlobStore(tmp_path / "blobs")
+
+
+@pytest.fixture
+def examination(blobs: BlobStore) -> Iterator[Examination]:
+    made = Examination(blobs, PLENTY)
+    yield made
+    made.close()
+
+
+def put(blobs: BlobStore, tmp_path: Path, program: Program) -> str:
+    data = encode_artifact(program)
+    sha256 = hashlib.sha256(data).hexdigest()
+    source = tmp_path / "artifact"
+    source.write_bytes(data)
+    blobs.adopt(source, sha256)
+    return sha256
+
+
+def found(examination: Examination, sha256: str) -> Findings | str:
+    found, cpu_s = examination.submit(Sample(sha256, QUIET, None)).result()
+    assert cpu_s > 0
+    return found
+
+
+def test_a_twin_is_kept_for_the_next_sample(
+    blobs: BlobStore, tmp_path: Path, examination: Examination
+) -> None:
+    sha256 = put(blobs, tmp_path, doubling_program())
+    first = found(examination, sha256)
+    blobs.path(sha256).unlink()
+    assert isinstance(first, Findings)
+    assert found(examination, sha256) == first
+
+
+def test_twins_used_for_longest_ago_give_way(blobs: BlobStore, tmp_path: Path) -> None:
+    programs = [replace(doubling_program(), lineage={"model_sha256": name}) for name in "ab"]
+    first, second = (put(blobs, tmp_path, program) for program in programs)
+    examiner = Examiner(programs[0])
+    examiner.examine(QUIET, None)
+    most = examiner.memory_bytes * 3 // 2
+    examination = Examination(blobs, replace(PLENTY, most_bytes=most))
+    for sha256 in (first, second):
+        assert isinstance(found(examination, sha256), Findings)
+    blobs.path(first).unlink()
+    with pytest.raises(FileNotFoundError):
+        found(examination, first)
+    examination.close()
+
+
+def test_what_has_no_twin_is_told(
+    blobs: BlobStore, tmp_path: Path, examination: Examination
+) -> None:
+    plain = put(blobs, tmp_path, replace(doubling_program(), health=None))
+    assert "no histograms" in str(found(examination, plain))
+    small = Examination(blobs, replace(PLENTY, most_bytes=100))
+    sha256 = put(blobs, tmp_path, doubling_program())
+    assert "--health-memory-bytes" in str(found(small, sha256))
+    small.close()
