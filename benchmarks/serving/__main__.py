@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.environment import environment
-from benchmarks.serving import attacks, floor, overload, scaling, throughput
+from benchmarks.serving import attacks, floor, health, overload, scaling, throughput
 from benchmarks.serving.attackers import ATTACKS
 
 
@@ -70,6 +70,17 @@ def _overload(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     return {**bars, **asdict(measured)}
 
 
+def _health(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    measured = health.measure_health(
+        folder,
+        weights=options.weights,
+        workers=options.workers,
+        rounds=options.slices,
+        slice_s=options.slice_seconds,
+    )
+    return {"least_ratio": health.BAR, **asdict(measured)}
+
+
 def _attacks(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     rows = attacks.measure_attacks(folder, seconds=options.attack_seconds, names=options.attacks)
     return {"most_p99_ms": attacks.BAR_MS, **{name: asdict(row) for name, row in rows.items()}}
@@ -87,6 +98,7 @@ _PARTS: dict[str, Callable[[argparse.Namespace, Path], dict[str, Any]]] = {
     "throughput": _throughput,
     "scaling": _scaling,
     "overload": _overload,
+    "health": _health,
     "attacks": _attacks,
 }
 

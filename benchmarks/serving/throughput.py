@@ -62,7 +62,7 @@ def measure_throughput(
     flags = ("--max-concurrent-inferences", str(workers), "--engine-threads", "1")
     with smidgen_server(folder, {_MODEL: path}, *flags) as server:
         for turn in range(-1, slices):
-            over_grpc = asyncio.run(_serve_slice(server, request, workers, slice_s))
+            over_grpc = asyncio.run(serve_slice(server, request, workers, slice_s))
             by_itself = _engine_slice(lambda: engine.run({name: floats}), workers, slice_s)
             if turn >= 0:
                 served.append(over_grpc)
@@ -79,7 +79,7 @@ def measure_throughput(
     )
 
 
-async def _serve_slice(
+async def serve_slice(
     server: ServerProcess, request: bytes, workers: int, seconds: float
 ) -> tuple[float, float]:
     """Returns requests a second and CPU seconds of the server for each."""

@@ -38,11 +38,16 @@ class RunningServer:
 
 
 @contextmanager
-def serve(folder: Path) -> Iterator[RunningServer]:
-    """Runs `smidgen serve` on free ports with its data in `folder`; stops it at the end."""
+def serve(folder: Path, *flags: str) -> Iterator[RunningServer]:
+    """Runs `smidgen serve` on free ports with its data in `folder`; stops it at the end.
+
+    Args:
+        folder: For its data.
+        flags: Further ones of its command.
+    """
     command = [str(Path(sys.executable).with_name("smidgen")), "serve"]
     options = ["--port", "0", "--metrics-port", "0", "--data-dir", str(folder)]
-    options += ["--lame-duck-seconds", "0"]  # nobody else uses it
+    options += ["--lame-duck-seconds", "0", *flags]  # nobody else uses it
     folder.mkdir(parents=True)
     with (folder.parent / "server.log").open("wb") as log:
         process = subprocess.Popen([*command, *options], stderr=log)

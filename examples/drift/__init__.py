@@ -1,0 +1,1 @@
+"""A server that tells when its digits are no longer those that it was calibrated on."""
