@@ -56,7 +56,9 @@ def main() -> int:
         found = {name: metrics_of(server, name) for name in CHANGES}
     console.print(table(found))
     drifts = {name: found[name]["drift_ratio", "0:image"] for name in CHANGES}
-    return 0 if all(drifts[name] > 0.1 > drifts["clean"] for name in drifts if name != "clean") else 1
+    return (
+        0 if all(drifts[name] > 0.1 > drifts["clean"] for name in drifts if name != "clean") else 1
+    )
 
 
 def convert(console: Console, digits: Digits) -> Path:
@@ -101,7 +103,9 @@ def table(found: Mapping[str, Mapping[tuple[str, str], float]]) -> Table:
             for numbers in found.values()
         ]
         shown.add_row(layer, *cells)
-    shown.add_row("answers that differ", *(f"{_differing(numbers):.1%}" for numbers in found.values()))
+    shown.add_row(
+        "answers that differ", *(f"{_differing(numbers):.1%}" for numbers in found.values())
+    )
     return shown
 
 
