@@ -31,6 +31,9 @@ from smidgen_service.store.database import Database
 from smidgen_service.threads import Threads
 
 _ANSWER_OVERHEAD_BYTES = 1 << 16  # names, shapes and times beside the values
+_MOST_EXAMINED_WORK = 1 << 35
+"""Operations in float for one sample, some seconds. After more than that all versions would rest
+for so long that none of them has ratios to show, and a server that ends would wait for it."""
 _LEAD_S = 0.005
 """A few times what a busy event loop takes for a turn. A request that comes later and would have
 been preferred, as its tenant got less so far, waits for one computation if it comes within this."""
@@ -166,8 +169,8 @@ def _sampling_limits(settings: Settings) -> SamplingLimits:
 def _examination_limits(settings: Settings) -> ExaminationLimits:
     return ExaminationLimits(
         most_bytes=settings.health_memory_bytes,
-        most_run_bytes=settings.max_inference_bytes,
-        most_work=settings.max_inference_operations,
+        most_run_bytes=min(settings.max_inference_bytes, settings.health_memory_bytes),
+        most_work=min(settings.max_inference_operations, _MOST_EXAMINED_WORK),
     )
 
 

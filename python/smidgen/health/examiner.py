@@ -22,18 +22,28 @@ MOST_ERROR = 0.1
 class Examiner:
     """The float twin of one version, on an engine of its own.
 
+    Attributes:
+        is_of_one_size: Whether all requests have extents alike, so that what is too large for one
+            is for all.
+
     Args:
         program: The version's.
+        most_constant_bytes: Most memory of the twin's weights; None for no limit.
         most_bytes: Most memory for the activations of one run.
         most_work: Most operations of one run.
 
     Raises:
-        NoTwinError: the program remembers nothing of its calibration, or has a step without a
-            counterpart in float.
+        NoTwinError: the program remembers nothing of its calibration, has a step without a
+            counterpart in float, or weights that are too large there.
     """
 
     def __init__(
-        self, program: Program, *, most_bytes: int | None = None, most_work: int | None = None
+        self,
+        program: Program,
+        *,
+        most_constant_bytes: int | None = None,
+        most_bytes: int | None = None,
+        most_work: int | None = None,
     ) -> None:
         if program.health is None:
             raise NoTwinError(
@@ -41,9 +51,12 @@ class Examiner:
                 "release, imported, or calibrated without statistics"
             )
         self._watched = tuple((one, program.tensor(one.tensor)) for one in program.health.watched)
-        twin = float_twin(program, program.health.tensors)
+        twin = float_twin(program, program.health.tensors, most_constant_bytes)
         self._names = twin.names
         self._output = program.outputs[0]
+        # Samples are examined one at a time, so the number of them is none that requests choose.
+        shapes = [program.tensor(name).shape for name in program.inputs]
+        self.is_of_one_size = not any(None in shape[1:] for shape in shapes)
         # Untuned: that would take half a second, and this runs now and then.
         self._engine = Engine(twin.program, most_bytes=most_bytes, most_work=most_work, tune=False)
         self._constant_bytes = twin.program.constant_bytes
@@ -52,6 +65,10 @@ class Examiner:
     def memory_bytes(self) -> int:
         """What weights and plans take, in bytes."""
         return self._constant_bytes + self._engine.memory_bytes
+
+    def drop_plans(self) -> None:
+        """Gives back what plans take; the next request makes one anew."""
+        self._engine.drop_plans()
 
     def examine(
         self,

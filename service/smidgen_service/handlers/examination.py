@@ -14,8 +14,8 @@ from typing import Any, TypeVar
 
 from numpy.typing import NDArray
 
-from smidgen.artifact import load_artifact
-from smidgen.errors import SmidgenError
+from smidgen.artifact import LARGEST_HEADER_BYTES, load_artifact
+from smidgen.errors import InvalidTensorError, SmidgenError
 from smidgen.health.examiner import Examiner
 from smidgen.health.findings import Findings
 from smidgen.health.twin import NoTwinError
@@ -99,7 +99,7 @@ class Examination:
         found: Findings | str
         try:
             examiner = self._examiner(sample.sha256)
-            found = examiner.examine(sample.inputs, sample.answer, run)
+            found = _examined(examiner, sample, run)
             self._keep(sample.sha256, examiner)
         except NoTwinError as error:
             found = error.message
@@ -110,10 +110,14 @@ class Examination:
         if known is not None:
             return known
         with self._blobs.pinned(sha256):
-            program = load_artifact(self._blobs.path(sha256))
+            path = self._blobs.path(sha256)
+            # Weights are no smaller in float, and what else an artifact has is its header.
+            self._expect_room(path.stat().st_size - LARGEST_HEADER_BYTES)
+            program = load_artifact(path)
         try:
             return Examiner(
                 program,
+                most_constant_bytes=self._limits.most_bytes,
                 most_bytes=self._limits.most_run_bytes,
                 most_work=self._limits.most_work,
             )
@@ -126,15 +130,31 @@ class Examination:
         Raises:
             NoTwinError: it alone takes more than all may.
         """
-        most = self._limits.most_bytes
-        if examiner.memory_bytes > most:
-            raise NoTwinError(
-                f"in float the version takes {examiner.memory_bytes} bytes, and {most} are allowed "
-                "(--health-memory-bytes)"
-            )
+        if examiner.memory_bytes > self._limits.most_bytes and not examiner.is_of_one_size:
+            # A client chooses the extents of images, and must not turn this off for others.
+            examiner.drop_plans()
+        self._expect_room(examiner.memory_bytes)
         self._twins[sha256] = examiner
-        while sum(one.memory_bytes for one in self._twins.values()) > most:
+        while sum(one.memory_bytes for one in self._twins.values()) > self._limits.most_bytes:
             self._twins.popitem(last=False)
+
+    def _expect_room(self, needed_bytes: int) -> None:
+        if needed_bytes > self._limits.most_bytes:
+            raise NoTwinError(
+                f"in float the version takes {needed_bytes} bytes or more, and "
+                f"{self._limits.most_bytes} are allowed (--health-memory-bytes)"
+            )
+
+
+def _examined(
+    examiner: Examiner, sample: Sample, run: Callable[[Callable[[], Any]], Any]
+) -> Findings:
+    try:
+        return examiner.examine(sample.inputs, sample.answer, run)
+    except InvalidTensorError as error:
+        if examiner.is_of_one_size:
+            raise NoTwinError(error.message) from error
+        raise
 
 
 def _timed(work: Callable[[], T]) -> tuple[T, float]:

@@ -31,6 +31,7 @@ from smidgen.program import (
     interpret,
     verify,
 )
+from smidgen.program.verify import MOST_STEPS
 from smidgen.verification import random_samples, real_values, sqnr_db
 from tests.python.program.float_layer_programs import float_layer_program
 from tests.python.program.float_programs import float_step_program
@@ -236,3 +237,31 @@ def test_an_encoder_is_computed_in_float(tmp_path: Path) -> None:
         assert twin_db is not None
         assert quantized_db is not None
         assert twin_db > max(quantized_db, LEAST_DB)
+
+
+def wide_program(step: Callable[[str, str], Step], extent: int, width: int) -> Program:
+    """Returns a program that does one step with an image of one row."""
+    return image_program(step, (2, 1, width), size=(1, extent))
+
+
+@pytest.mark.parametrize("mode", ["nearest", "bilinear"])
+def test_a_resized_row_does_not_become_a_matrix_beyond_all_memory(mode: str) -> None:
+    extent = 1 << 20  # its dense weights would take 4 TiB, or its places 8 MiB
+    program = wide_program(
+        lambda x, out: Resize(x, out, mode, (1, extent), (1.0, 1.0)), extent, extent
+    )
+    with pytest.raises(NoTwinError, match="more than the 1048576 bytes that are allowed"):
+        float_twin(program, most_bytes=1 << 20)
+
+
+def test_weights_that_are_too_large_in_float_are_not_made() -> None:
+    program = layer()
+    float_twin(program, most_bytes=(4 + 2) * 4)  # weights and bias
+    with pytest.raises(NoTwinError, match="more than the 23 bytes"):
+        float_twin(program, most_bytes=23)
+
+
+def test_a_pool_of_a_huge_window_is_not_taken_apart() -> None:
+    program = wide_program(lambda x, out: MaxPool2d(x, out, (1, MOST_STEPS), (1, 1)), MOST_STEPS, 1)
+    with pytest.raises(NoTwinError, match=f"more than {MOST_STEPS} steps"):
+        float_twin(program)

@@ -14,6 +14,7 @@ from smidgen.artifact import encode_artifact
 from smidgen.health.examiner import Examiner
 from smidgen.health.findings import Findings
 from smidgen.program import Program
+from smidgen_service.handlers import examination as examination_module
 from smidgen_service.handlers.examination import Examination, ExaminationLimits, Sample
 from smidgen_service.store.blobs import BlobStore
 from tests.python.health.doubling import SCALE, doubling_program
@@ -83,3 +84,38 @@ def test_what_has_no_twin_is_told(
     sha256 = put(blobs, tmp_path, doubling_program())
     assert "--health-memory-bytes" in str(found(small, sha256))
     small.close()
+    lazy = Examination(blobs, replace(PLENTY, most_work=10))
+    assert "operations" in str(found(lazy, sha256))
+    lazy.close()
+
+
+def test_what_is_too_large_for_a_twin_is_not_even_read(
+    blobs: BlobStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(examination_module, "LARGEST_HEADER_BYTES", 0)
+    sha256 = put(blobs, tmp_path, doubling_program())
+    size = blobs.path(sha256).stat().st_size
+    blobs.path(sha256).write_bytes(bytes(size))  # which would be no artifact
+    small = Examination(blobs, replace(PLENTY, most_bytes=size - 1))
+    assert f"takes {size} bytes or more" in str(found(small, sha256))
+    small.close()
+
+
+def test_a_large_image_does_not_turn_health_off_for_others(
+    blobs: BlobStore, tmp_path: Path
+) -> None:
+    program = doubling_program()
+    shape = (None, 2, None, None)
+    tensors = {name: replace(one, shape=shape) for name, one in program.tensors.items()}
+    sha256 = put(blobs, tmp_path, replace(program, tensors=tensors))
+    large = {"image": np.zeros((1, 2, 64, 64), np.float32)}
+    examiner = Examiner(replace(program, tensors=tensors))
+    examiner.examine(QUIET, None)
+    most = examiner.memory_bytes
+    examiner.examine(large, None)
+    assert examiner.memory_bytes > most
+    examination = Examination(blobs, replace(PLENTY, most_bytes=most))
+    for inputs in (large, QUIET):
+        findings, _ = examination.submit(Sample(sha256, inputs, None)).result()
+        assert isinstance(findings, Findings)
+    examination.close()

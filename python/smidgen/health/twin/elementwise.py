@@ -53,6 +53,7 @@ def _constant_tensor(writer: TwinWriter, step: ConstantTensor) -> None:
     if tensor.scale is None:
         writer.copy(step)
         return
+    writer.expect_room(*writer.kept(step.value).shape)
     value = dequantize(writer.kept(step.value), tensor.scale, tensor.zero_point)
     output = writer.define(step.output)
     writer.add(ConstantTensor(output, writer.constant(step.output, "value", value)))

@@ -32,6 +32,7 @@ def _bias(writer: TwinWriter, step: Conv2d | ConvTranspose2d | Linear) -> F32:
 def _by_output(writer: TwinWriter, weight: str, weight_scale: str) -> F32:
     """Returns weights [O, ...] in float."""
     values, scales = writer.kept(weight), writer.kept(weight_scale)
+    writer.expect_room(*values.shape)
     spread = scales.reshape(-1, *[1] * (values.ndim - 1))
     weights: F32 = np.multiply(values, spread, dtype=np.float32)
     return weights
@@ -57,6 +58,7 @@ def _conv2d(writer: TwinWriter, step: Conv2d) -> None:
 
 def _conv_transpose2d(writer: TwinWriter, step: ConvTranspose2d) -> None:
     values = writer.kept(step.weight)
+    writer.expect_room(*values.shape)
     channels, per_group, *kernel = values.shape
     grouped = values.reshape(step.groups, channels // step.groups, per_group, *kernel)
     scales = writer.kept(step.weight_scale).reshape(step.groups, 1, per_group, 1, 1)

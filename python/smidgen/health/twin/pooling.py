@@ -60,6 +60,7 @@ def _average_pool(writer: TwinWriter, step: AveragePool2d) -> None:
     if channels is None:
         raise NoTwinError(f"the channels of {step.output} are not fixed")
     near, kernel = step.output, step.kernel
+    writer.expect_room(channels, *kernel)
     weight = np.full((channels, 1, *kernel), 1 / (kernel[0] * kernel[1]), np.float32)
     output = writer.unclamped(near)
     counts_inside = any(step.padding) and not step.count_include_pad
@@ -83,6 +84,7 @@ def _average_pool(writer: TwinWriter, step: AveragePool2d) -> None:
 
 def _factors(writer: TwinWriter, step: AveragePool2d) -> NDArray[np.float32]:
     """Returns how many times more values each window has than there are inside the image."""
+    writer.expect_room(*writer.extents(step.output))
     inside = []
     for axis, (extent, count) in enumerate(
         zip(writer.extents(step.input), writer.extents(step.output), strict=True)

@@ -38,7 +38,7 @@ def _pick(writer: TwinWriter, step: Resize, extents: tuple[int, int]) -> None:
 def _interpolate(writer: TwinWriter, step: Resize, extents: tuple[int, int]) -> None:
     near = step.output
     rows, columns = (
-        writer.constant_tensor(near, f"weights{axis}", _weights(step, axis, extents[axis]))
+        writer.constant_tensor(near, f"weights{axis}", _weights(writer, step, axis, extents[axis]))
         for axis in (0, 1)
     )
     images, channels, _, width = writer.source.tensor(step.input).shape
@@ -47,8 +47,9 @@ def _interpolate(writer: TwinWriter, step: Resize, extents: tuple[int, int]) -> 
     writer.add(MatMul(between, columns, writer.define(near), transpose_rhs=True))
 
 
-def _weights(step: Resize, axis: int, extent: int) -> NDArray[np.float32]:
+def _weights(writer: TwinWriter, step: Resize, axis: int, extent: int) -> NDArray[np.float32]:
     """Returns [size, extent]: how much of each pixel is in each one of the output."""
+    writer.expect_room(step.size[axis], extent)
     first, second, share = neighbours(
         step.size[axis], step.ratio[axis], extent, align_corners=step.align_corners
     )

@@ -13,9 +13,11 @@ from smidgen.free_name import free_name
 from smidgen.health.twin.errors import NoTwinError
 from smidgen.program import ConstantTensor, DType, Program, Step, Unary, step_constants
 from smidgen.program.shapes import Shape
+from smidgen.program.verify import MOST_STEPS
 from smidgen.program_builder import ProgramBuilder
 
 LARGEST = float(np.finfo(np.float32).max)
+FLOAT32_BYTES = 4
 
 
 class TwinWriter:
@@ -27,12 +29,16 @@ class TwinWriter:
 
     Args:
         program: A verified program.
+        most_bytes: Most memory of the twin's constants; None for no limit.
     """
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, most_bytes: int | None = None) -> None:
         self.source = program
         self.names: dict[str, str] = {}
         self._builder = ProgramBuilder()
+        self._most_bytes = math.inf if most_bytes is None else most_bytes
+        self._bytes = 0
+        self._steps = 0
         self._taken = set(program.tensors)
         self._taken_constants = set(program.constants)
         self._bounds = {} if program.health is None else program.health.bounds_by_tensor()
@@ -61,11 +67,30 @@ class TwinWriter:
         return self._builder.plain_tensor(name, shape, dtype)
 
     def add(self, step: Step) -> None:
-        """Appends a step."""
+        """Appends a step.
+
+        Raises:
+            NoTwinError: there are as many already as a program may have: a pool of a large window
+                takes one for each of its rows and columns.
+        """
+        self._steps += 1
+        if self._steps > MOST_STEPS:
+            raise NoTwinError(f"in float the version takes more than {MOST_STEPS} steps")
         self._builder.step(step)
+
+    def expect_room(self, *shape: int) -> None:
+        """Makes sure that a constant of float32 may be there, before it is made.
+
+        What is a number in a program, such as the size that images get, may be a matrix here.
+
+        Raises:
+            NoTwinError: with it the twin takes more memory than it may.
+        """
+        self._expect_room(math.prod(shape) * FLOAT32_BYTES)
 
     def constant(self, near: str, role: str, value: NDArray[Any]) -> str:
         """Adds a constant and returns its name."""
+        self._take_room(value)
         name = free_name(f"{near}.{role}", self._taken_constants)
         self._taken_constants.add(name)
         return self._builder.constant(name, value)
@@ -128,6 +153,7 @@ class TwinWriter:
                 tuple(self.read(name) for name in value) if is_list else self.read(value)
             )
         for name in step_constants(step):
+            self._take_room(self.kept(name))
             self._builder.constant(name, self.kept(name))
         self.add(dataclasses.replace(step, **changes, output=self.define(step.output)))
 
@@ -138,3 +164,13 @@ class TwinWriter:
             outputs: Its tensors that runs return.
         """
         return self._builder.finish(self.source.inputs, outputs, {})
+
+    def _take_room(self, value: NDArray[Any]) -> None:
+        self._expect_room(value.nbytes)
+        self._bytes += value.nbytes
+
+    def _expect_room(self, more_bytes: int) -> None:
+        if self._bytes + more_bytes > self._most_bytes:
+            raise NoTwinError(
+                f"in float the weights take more than the {self._most_bytes} bytes that are allowed"
+            )

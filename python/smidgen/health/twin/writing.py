@@ -35,7 +35,9 @@ class FloatTwin:
     names: Mapping[str, str]
 
 
-def float_twin(program: Program, watched: tuple[str, ...] = ()) -> FloatTwin:
+def float_twin(
+    program: Program, watched: tuple[str, ...] = (), most_bytes: int | None = None
+) -> FloatTwin:
     """Writes what a program would compute if its activations were neither rounded nor clipped.
 
     Weights are the program's, times their scales; activations that were fused into steps stay. What
@@ -45,11 +47,12 @@ def float_twin(program: Program, watched: tuple[str, ...] = ()) -> FloatTwin:
     Args:
         program: A verified program, whose health reference says which activations are fused.
         watched: Tensors whose values are wanted beside the outputs.
+        most_bytes: Most memory of the twin's constants; None for no limit.
 
     Raises:
-        NoTwinError: a step has no counterpart in float.
+        NoTwinError: a step has no counterpart in float, or the twin would be too large.
     """
-    writer = TwinWriter(program)
+    writer = TwinWriter(program, most_bytes)
     for step in program.steps:
         _RULES.get(type(step), TwinWriter.copy)(writer, step)
     names = {name: writer.read(name) for name in (*program.outputs, *watched)}
