@@ -104,18 +104,17 @@ class VersionSeries:
         pending: LevelFamily,
         clock: Clock = now_us,
     ) -> None:
-        self._labels = labels
-        self._requests = requests
         self._clock = clock
-        self._ok = requests.labels(*labels, "ok")
         self._queue = stage_seconds.labels(*labels, "queue")
         self._input = stage_seconds.labels(*labels, "input")
         self._compute = stage_seconds.labels(*labels, "compute")
         self._output = stage_seconds.labels(*labels, "output")
         self._batch_size = batch_size.labels(*labels)
         self._pending = pending.labels(*labels)
-        for outcome in OUTCOMES:
-            requests.labels(*labels, outcome)
+        # Looked up once for another reason as well: a request that fails after its model was
+        # deleted must not show the model's series again.
+        self._outcomes = {outcome: requests.labels(*labels, outcome) for outcome in OUTCOMES}
+        self._ok = self._outcomes["ok"]
         self._samples = 0
         self._last_us = 0
         self._success_s = 0.0
@@ -141,7 +140,7 @@ class VersionSeries:
 
     def failed(self, outcome: str, total_s: float) -> None:
         """Counts a request that was refused or given up; `outcome` is one of a few words."""
-        self._requests.labels(*self._labels, outcome).inc()
+        self._outcomes[outcome].inc()
         self._failed.setdefault(outcome, _Total()).add(total_s)
 
     def pending(self) -> Pending:

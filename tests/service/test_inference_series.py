@@ -133,3 +133,15 @@ def test_deleted_models_are_forgotten() -> None:
         metrics.of_version(model, 1).executed(1, TIMES)
     metrics.forget_model("m")
     assert list(metrics.inference_statistics()) == [("n", 1)]
+
+
+def test_a_request_that_fails_after_its_model_was_deleted_shows_no_series_of_it() -> None:
+    metrics = Metrics()
+    counting = metrics.of_version("m", 1)
+    counting.failed("cancelled", 0.1)
+    metrics.forget_model("m")
+    counting.failed("cancelled", 0.1)
+    counting.succeeded(1, 0.0, TIMES, 0.1)
+    labels = {"model": "m", "version": "1", "outcome": "cancelled"}
+    value = metrics.registry.get_sample_value("smidgen_inference_requests_total", labels)
+    assert value is None

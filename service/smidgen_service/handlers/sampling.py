@@ -156,11 +156,12 @@ class Sampler:
             return  # for good: its sampling stays infinite
         # Others first: they are due when the rest is over.
         sampling.due_s = max(begun_s + 1 / self._limits.rate, now_s + rest_s * self._known())
-        self._count(sampling.key, found)
+        self._count(sampling, found)
 
-    def _count(self, key: VersionKey, found: Findings) -> None:
-        if key not in self._samplings:
-            return  # its model was deleted meanwhile
+    def _count(self, sampling: Sampling, found: Findings) -> None:
+        key = sampling.key
+        if self._samplings.get(key) is not sampling:
+            return  # its model was deleted meanwhile, and may be another one now
         labels = key[0], str(key[1])
         self._metrics.health_sampled.labels(*labels).value += found.sampled
         self._metrics.health_compared.labels(*labels).value += found.compared

@@ -200,6 +200,15 @@ async def test_what_is_found_of_a_deleted_model_is_dropped() -> None:
     assert laboratory.counted("sampled_total") is None
 
 
+async def test_what_is_found_of_a_deleted_model_is_not_of_one_with_its_name() -> None:
+    laboratory = Laboratory()
+    laboratory.offer(laboratory.sampler.of("m", 1))
+    laboratory.metrics.forget_model("m")
+    laboratory.sampler.of("m", 1)
+    await laboratory.end()
+    assert laboratory.counted("sampled_total") is None
+
+
 def test_nothing_is_ever_due_without_a_rate() -> None:
     assert Laboratory(rate=0).sampler.of("m", 1) is NEVER
     assert NEVER.due_s == math.inf
