@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from opentelemetry.trace import TraceState
 
 from smidgen_service.tracing.traceparent import Traceparent, find
 
@@ -20,6 +21,39 @@ def test_the_state_of_vendors_comes_along_in_its_order() -> None:
     assert find((*metadata, ("tracestate", "b=2"))) == Traceparent(
         TRACE, SPAN, is_sampled=False, state="a=1,b=2"
     )
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        "no member",
+        "A=1",
+        "a=1,a=2",
+        "a=1,b",
+        "a=\u00e9",
+        "a= ",
+        "a=" + "v" * 257,
+        ",".join(f"k{number}=v" for number in range(33)),
+        "z" * 6000,
+        "a=1," * 1500,
+    ],
+)
+def test_a_state_that_is_not_valid_is_left_and_not_logged(state: str) -> None:
+    metadata = (("tracestate", state), ("traceparent", f"00-{TRACE}-{SPAN}-01"))
+    assert find(metadata) == Traceparent(TRACE, SPAN, is_sampled=True)
+
+
+def test_a_state_is_what_the_specification_allows() -> None:
+    members = ["a=1", "k_*/-9@v-1=!+-.<>~ x", "1t@v=" + "v" * 256]
+    metadata = (
+        ("tracestate", f" {members[0]}\t,,{members[1]},"),
+        ("tracestate", members[2]),
+        ("traceparent", f"00-{TRACE}-{SPAN}-01"),
+    )
+    found = find(metadata)
+    assert found is not None
+    assert found.state == ",".join(members)
+    assert TraceState.from_header([found.state]).to_header() == found.state
 
 
 def test_only_one_flag_is_known() -> None:
