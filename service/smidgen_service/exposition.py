@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 
 from prometheus_client import CollectorRegistry
@@ -13,6 +14,7 @@ from smidgen_service.series import Written
 
 _OPENMETRICS = "application/openmetrics-text"
 _END = b"# EOF\n"
+_OTHER_NAMES = re.compile(r";\s*escaping\s*=\s*(dots|values)\b[^;,]*")
 
 
 class Exposition(Collector):
@@ -56,7 +58,7 @@ class Exposition(Collector):
             accept: The types that the peer takes, as HTTP's header of that name.
         """
         self._before_reading()
-        encode, content_type = choose_encoder(accept)
+        encode, content_type = _encoder(accept)
         is_openmetrics = content_type.startswith(_OPENMETRICS)
         own = "".join(
             family.write(is_openmetrics=is_openmetrics) for family in self._families()
@@ -69,3 +71,16 @@ class Exposition(Collector):
     def _before_reading(self) -> None:
         if self._refresh is not None:
             self._refresh()
+
+
+def _encoder(accept: str) -> tuple[Callable[[Collector], bytes], str]:
+    """Returns how the library writes, and the type of it, for types that a peer takes.
+
+    Of schemes to escape names those are passed over that change even names without any need: the
+    type says which one holds, and the lines that are not the library's have names as they are.
+    """
+    wanted = _OTHER_NAMES.sub("", accept)
+    try:
+        return choose_encoder(wanted)
+    except (ValueError, TypeError):  # a version that is no number, which it compares with one
+        return choose_encoder("")

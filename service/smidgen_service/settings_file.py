@@ -38,8 +38,11 @@ def _read(path: Path) -> dict[str, Any]:
         found = tomllib.loads(data.decode())
     except OSError as error:
         raise SettingsError(f"settings_file: cannot read {path} ({error.strerror})") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise SettingsError(f"settings_file: {path} is no TOML: {error}") from None
     if "settings_file" in found or "settings-file" in found:
         raise SettingsError(f"settings_file: {path} names another settings file; use one")
+    for name in found:
+        if "-" in name and name.replace("-", "_") in found:
+            raise SettingsError(f"settings_file: {path} has {name} twice, with - and with _")
     return {name.replace("-", "_"): value for name, value in found.items()}

@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry, Gauge
 
 from smidgen_service.exposition import Exposition
 from smidgen_service.metrics_endpoint import MetricsEndpoint
+from smidgen_service.series import LevelFamily
 
 SILENCE_S = 0.2
 PATIENCE_S = 20.0
@@ -57,3 +58,29 @@ def test_silent_peers_hold_no_threads(
         assert b"_1999 0.0" in response.read()
     # The log of the server is JSON alone.
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("scheme", ["allow-utf-8", "underscores", "dots", "values"])
+@pytest.mark.parametrize("kind", ["application/openmetrics-text", "text/plain"])
+def test_all_names_are_the_same_whatever_scheme_of_escaping_is_asked_for(
+    kind: str, scheme: str
+) -> None:
+    registry = CollectorRegistry()
+    Gauge("of_the_library", "A gauge.", registry=registry).set(1)
+    own = LevelFamily("of_the_server", "A level.", ())
+    own.labels().value = 2
+    exposition = Exposition(registry, lambda: [own])
+    content_type, text = exposition.write(f"{kind}; version=1.0.0; escaping={scheme};q=0.6")
+    assert content_type.startswith(f"{kind}; version=1.0.0")
+    lines = text.decode().splitlines()
+    assert "of_the_library 1.0" in lines
+    assert "of_the_server 2.0" in lines
+
+
+@pytest.mark.parametrize("version", ["abc", "1.x", "1.0.0\xff", ""])
+def test_a_version_of_the_format_that_is_none_is_no_fault(version: str) -> None:
+    registry = CollectorRegistry()
+    Gauge("level", "A gauge.", registry=registry)
+    for kind in ("application/openmetrics-text", "text/plain"):
+        _, text = Exposition(registry).write(f"{kind}; version={version}")
+        assert b"level 0.0" in text

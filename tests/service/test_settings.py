@@ -130,6 +130,11 @@ def test_a_file_sets_what_flags_and_environment_leave(
         ("max-bacth = 1", r"^max_bacth: Extra inputs are not permitted$"),
         ("port = 'x'", r"^port: Input should be a valid integer"),
         ("host = '0.0.0.0'", r"^host is 0.0.0.0, which other machines may reach"),
+        (
+            "max-batch = 2\nmax_batch = 4",
+            r"^settings_file: .* has max-batch twice, with - and with _$",
+        ),
+        ("port = " + "[" * 9999, r"^settings_file: .* is no TOML: "),
         ("settings-file = 'x'", r"^settings_file: .* names another settings file; use one$"),
     ],
 )
