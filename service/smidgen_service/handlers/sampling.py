@@ -180,18 +180,25 @@ class Sampler:
 
 def _take(record: VersionRecord, arrays: Arrays, computed: Computed) -> Sample | None:
     """Copies the first sample of a request; None if it is too large."""
-    is_batch = _begins_with_batch((*record.inputs, *record.outputs))
+    is_batch = _begins_with_batch((*record.inputs, *record.outputs)) and _are_alike(arrays)
     inputs = {name: array[:1] if is_batch else array for name, array in arrays.items()}
     if sum(array.nbytes for array in inputs.values()) > MOST_SAMPLE_BYTES:
         return None
     answer = None
     first = record.outputs[0]
     for tensor in computed.outputs:
-        # Where only the greatest values are wanted, the output has another type.
-        if tensor.name == first.name and tensor.dtype == first.dtype:
+        # Where only the greatest values are wanted, the output has another type. Some models put
+        # samples and something else in one axis, whose first part is not all of the first sample.
+        is_whole = not is_batch or tensor.shape[0] == computed.samples
+        if tensor.name == first.name and tensor.dtype == first.dtype and is_whole:
             values = np.frombuffer(tensor.data, first.dtype).reshape(tensor.shape)
             answer = (values[:1] if is_batch else values).copy()
     return Sample(record.sha256, {name: array.copy() for name, array in inputs.items()}, answer)
+
+
+def _are_alike(arrays: Arrays) -> bool:
+    """Tells whether all inputs have as many samples: some models compare two batches."""
+    return len({array.shape[0] for array in arrays.values()}) == 1
 
 
 def _begins_with_batch(specs: Sequence[TensorSpec]) -> bool:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import math
 from concurrent.futures import Future
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -190,6 +191,28 @@ async def test_answers_in_another_form_are_not_compared() -> None:
     laboratory.offer(version, output=RawTensor("y", "bytes", (1, 1), b"\x03\0\0\x001:0"))
     laboratory.now_s += 1
     assert [sample.answer for sample in laboratory.samples] == [None]
+
+
+async def test_an_answer_of_several_rows_a_sample_is_not_compared() -> None:
+    laboratory = Laboratory()
+    version = laboratory.sampler.of("m", 1)
+    rows = raw_tensor("y", np.zeros((4, 3), np.float32))
+    laboratory.offer(version, samples=2, output=rows)
+    assert [len(sample.inputs["x"]) for sample in laboratory.samples] == [1]
+    assert laboratory.samples[0].answer is None
+
+
+async def test_inputs_of_different_numbers_of_samples_are_examined_whole() -> None:
+    laboratory = Laboratory()
+    version = laboratory.sampler.of("m", 1)
+    arrays, computed = request(samples=2)
+    arrays["z"] = np.zeros((5, 2), np.float32)
+    record = VersionRecord("m", 1, "sha", 1, (*BATCH, replace(BATCH[0], name="z")), RESULTS, 0)
+    laboratory.sampler.offer(version, record, arrays, computed)
+    (sample,) = laboratory.samples
+    assert {name: len(array) for name, array in sample.inputs.items()} == {"x": 2, "z": 5}
+    assert sample.answer is not None
+    assert len(sample.answer) == 2
 
 
 async def test_what_is_found_of_a_deleted_model_is_dropped() -> None:
