@@ -13,6 +13,7 @@ from types import TracebackType
 from smidgen.artifact import load_artifact
 from smidgen.engine import Engine
 from smidgen.errors import ArtifactError, ProgramError
+from smidgen.program import Program, step_constants
 from smidgen_service.errors import DataLossError, OverloadedError, TooLargeError
 from smidgen_service.handlers.shared_weights import OWN_WEIGHTS, SharedWeights
 from smidgen_service.logs import log
@@ -250,14 +251,7 @@ class EngineCache:
         most = self._limits.most_bytes
         if most is None:
             return
-        if slot.bytes > most:
-            raise TooLargeError(
-                f"the model takes {slot.bytes} bytes of memory, and all engines together may take "
-                f"{most}; make it smaller, or ask the operator for more (--engine-memory-bytes)",
-                reason="ENGINE_TOO_LARGE",
-                found=slot.bytes,
-                most=most,
-            )
+        self._check_alone(slot.bytes)
         self._evict_beyond(most)
         used = self.loaded_bytes
         if used > most:
@@ -270,6 +264,18 @@ class EngineCache:
                 reason="ENGINE_MEMORY_FULL",
                 found=slot.bytes,
                 used=others,
+                most=most,
+            )
+
+    def _check_alone(self, needed_bytes: int) -> None:
+        most = self._limits.most_bytes
+        if most is not None and needed_bytes > most:
+            raise TooLargeError(
+                f"the model takes {needed_bytes} bytes of memory, and all engines together may "
+                f"take {most}; make it smaller, or ask the operator for more "
+                "(--engine-memory-bytes)",
+                reason="ENGINE_TOO_LARGE",
+                found=needed_bytes,
                 most=most,
             )
 
@@ -347,6 +353,7 @@ class EngineCache:
                 f"the stored artifact {sha256} cannot be read any more: {error.message}",
                 sha256=sha256,
             ) from error
+        self._check_alone(_weight_bytes(program))
         return Engine(
             program,
             threads=self._limits.threads,
@@ -354,6 +361,16 @@ class EngineCache:
             most_bytes=self._limits.most_run_bytes,
             most_work=self._limits.most_work,
         )
+
+
+def _weight_bytes(program: Program) -> int:
+    """Returns what packed weights take at least: each step has its own, also of a shared constant.
+
+    A file of a megabyte may have thousands of steps that share one.
+    """
+    return sum(
+        program.constants[name].nbytes for step in program.steps for name in step_constants(step)
+    )
 
 
 def _shared_bytes(slot: _Slot) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import resource
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from smidgen.artifact import encode_artifact
 from smidgen.engine import Engine
 from smidgen_service.errors import DataLossError, OverloadedError, TooLargeError
+from smidgen_service.handlers import engines
 from smidgen_service.handlers.engines import EngineCache, EngineLimits
 from smidgen_service.metrics import Metrics
 from smidgen_service.store.blobs import BlobStore
@@ -214,6 +215,31 @@ async def test_a_file_that_is_too_large_is_not_even_loaded(world: World) -> None
     with pytest.raises(TooLargeError, match=rf"takes {FILE_BYTES} bytes"):
         await world.use("a")
     assert (world.builds, world.ready) == ([], "")
+
+
+async def test_a_weight_that_many_layers_share_is_not_packed_beyond_the_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    net, most = wide_net(), 4 << 20
+    steps = tuple(replace(step, weight="t0.weight") for step in net.steps)
+    constants = {
+        name: value
+        for name, value in net.constants.items()
+        if name == "t0.weight" or not name.endswith(".weight")
+    }
+    data = encode_artifact(replace(net, steps=steps, constants=constants))
+    assert len(data) < most
+    made: list[object] = []
+    monkeypatch.setattr(engines, "Engine", lambda *_args, **_fields: made.append(1))
+    blobs, threads = BlobStore(tmp_path / "blobs"), Threads(1, "io")
+    cache = EngineCache(blobs, threads, Metrics(), EngineLimits(9, most, 1, None, 1 << 30, 1 << 40))
+    with pytest.raises(TooLargeError) as caught:
+        async with cache.using(put(blobs, tmp_path, data)):
+            pass
+    taken = sum(value.nbytes for value in net.constants.values())  # of six layers
+    assert caught.value.metadata["found"] == str(taken)
+    assert made == []
+    threads.close()
 
 
 @limits(9, 2500)
