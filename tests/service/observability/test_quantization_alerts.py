@@ -1,4 +1,4 @@
-"""Alerts about quantization: a server whose digits get brighter."""
+"""Alerts about quantization, and a server whose digits get brighter."""
 
 from __future__ import annotations
 
@@ -14,10 +14,7 @@ from examples.digits.data import Digits, load_split
 from examples.digits.model import DigitNet, export
 from smidgen import pipeline
 from smidgen.artifact import encode_artifact
-from tests.service.observability.prometheus_server import (
-    PrometheusServer,
-    needs_prometheus,
-)
+from tests.service.observability.prometheus_server import PrometheusServer, needs_prometheus
 from tests.service.running_server import RunningServer, start_server, tensor
 
 pytestmark = needs_prometheus

@@ -14,7 +14,8 @@ ROOT = Path(__file__).resolve().parents[3]
 RULES = ROOT / "deploy" / "prometheus"
 RULE_FILES = sorted(RULES.glob("*.rules.yml"))
 TESTS = sorted((RULES / "tests").glob("*.yml"))
-ALERTS = re.findall(r"- alert: (\w+)", (RULES / "alerting.rules.yml").read_text())
+RULE_TEXT = "".join(path.read_text() for path in RULE_FILES)
+ALERTS = re.findall(r"- alert: (\w+)", RULE_TEXT)
 
 
 def promtool(*arguments: str) -> None:
@@ -44,9 +45,14 @@ def test_each_alert_is_tried_both_ways(alert: str) -> None:
 
 
 def test_each_alert_leads_to_a_section() -> None:
-    text = (RULES / "alerting.rules.yml").read_text()
-    links = re.findall(r"runbook_url: docs/operations\.md#(\S+)", text)
+    links = re.findall(r"runbook_url: docs/operations\.md#(\S+)", RULE_TEXT)
     assert len(links) == len(ALERTS)
     headings = re.findall(r"^#+ (.*)$", (ROOT / "docs" / "operations.md").read_text(), re.M)
     sections = {heading.lower().replace(" ", "-") for heading in headings}
     assert set(links) <= sections
+
+
+def test_each_alert_says_when_it_wants_somebody() -> None:
+    severities = re.findall(r"severity: (\w+)", RULE_TEXT)
+    assert len(severities) == len(ALERTS)
+    assert set(severities) == {"page", "ticket"}
