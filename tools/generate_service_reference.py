@@ -23,7 +23,7 @@ The server serves them under `/metrics` on its metrics port, in OpenMetrics or P
 format as the `Accept` header asks for. Times are in seconds, sizes in bytes. Label values are
 bounded: names of models and versions, methods, codes, states; never an id of a request or a job.
 In OpenMetrics the buckets of `grpc_server_handling_seconds` have exemplars (`trace_id`) of calls
-that came with a `traceparent`. `process_*` and `python_gc_*` come from the Prometheus client
+that came with a `traceparent`. `process_*` and `python_*` come from the Prometheus client
 library.
 
 Alerts and a dashboard are in `deploy/`, and [what to do about alerts](operations.md#alerts) is in
