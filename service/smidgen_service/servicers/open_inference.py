@@ -211,8 +211,8 @@ class OpenInferenceServicer:
     async def TraceSetting(self, request: object, context: Context) -> Never:
         """Refuses."""
         raise UnsupportedRequestError(
-            "calls cannot change what the server traces; --tracing at its start makes spans, and "
-            "its metrics have the times of requests",
+            "the server does not support calls that change what it traces; --tracing at its start "
+            "makes spans, and its metrics have the times of requests",
             reason="TRACING_UNSUPPORTED",
         )
 
