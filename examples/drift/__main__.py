@@ -99,7 +99,7 @@ def table(found: Mapping[str, Mapping[tuple[str, str], float]]) -> Table:
         shown.add_column(name, justify="right")
     for layer in [layer for name, layer in found["clean"] if name == "drift_ratio"]:
         cells = [
-            f"{numbers['drift_ratio', layer]:.3f} {numbers['clipped_ratio', layer]:4.0%}"
+            f"{numbers['drift_ratio', layer]:.3f} {numbers['clipped_ratio', layer]:3.0%}"
             for numbers in found.values()
         ]
         shown.add_row(layer, *cells)
