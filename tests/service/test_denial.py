@@ -9,7 +9,7 @@ import socket
 import threading
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -352,19 +352,22 @@ def test_all_calls_together_meet_a_limit_beside_which_health_is_told(
             stack.enter_context(connection)
             connection.acknowledge()
         with pytest.raises(grpc.RpcError) as caught:
-            for _ in range(20):  # calls that say nothing end soon, and others take their places
-                for connection in attackers:
-                    for _ in range(OF_ADDRESS):
-                        connection.begin(LIST)
-                list_often(server)
+            list_beside(attackers, server)
     assert ending(caught.value) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_CALLS")
     assert details(caught.value)[error_details_pb2.RetryInfo].retry_delay.ToMilliseconds() == 1000
 
 
-def list_often(server: RunningServer) -> None:
-    """Calls while the server comes to look at other calls."""
-    for _ in range(50):
-        server.models.ListModels(model_service_pb2.ListModelsRequest(), timeout=10)
+def list_beside(attackers: Sequence[Http2], server: RunningServer) -> None:
+    """Calls while the server comes to look at calls that say nothing.
+
+    Those end soon, and others take their places.
+    """
+    for _ in range(20):
+        for connection in attackers:
+            for _ in range(OF_ADDRESS):
+                connection.begin(LIST)
+        for _ in range(50):
+            server.models.ListModels(model_service_pb2.ListModelsRequest(), timeout=10)
 
 
 def wait_for_headers(connection: Http2, text: bytes) -> bool:
