@@ -154,15 +154,18 @@ def _seconds(contestant: Contestant) -> float:
     return time.perf_counter() - start
 
 
-def wait_until_still() -> None:
-    """Waits until no thread of this process computes any more, for a second at most.
+def wait_until_still(cpu_s: Callable[[], float] = time.process_time) -> None:
+    """Waits until no thread of this process computes any more, for a second or so at most.
 
     Threads of some runtimes spin for a while after a call: ONNX Runtime's 50 to 90 ms.
+
+    Args:
+        cpu_s: Tells the CPU time of all threads, in seconds.
     """
     for _ in range(_MOST_LOOKS):
-        used_s, since_s = time.process_time(), time.perf_counter()
+        used_s, since_s = cpu_s(), time.perf_counter()
         time.sleep(_LOOK_S)
-        if time.process_time() - used_s < _STILL_SHARE * (time.perf_counter() - since_s):
+        if cpu_s() - used_s < _STILL_SHARE * (time.perf_counter() - since_s):
             return
 
 
