@@ -107,10 +107,21 @@ async def test_a_function_that_has_not_begun_never_does(threads: Threads) -> Non
 
 async def test_a_timeout_is_one_after_the_function_too(threads: Threads) -> None:
     gate = Gate()
-    timer = threading.Timer(0.05, gate.may_end.set)
-    timer.start()
-    with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0.001):
+    limit = asyncio.timeout(None)
+
+    async def limited() -> None:
+        async with limit:
             await threads.run(gate)
-    assert gate.may_end.is_set()
-    timer.join()
+
+    caller = asyncio.create_task(limited())
+    # What a thread has not taken when the time is over would never begin.
+    await asyncio.to_thread(gate.begun.wait, 10)
+    limit.reschedule(asyncio.get_running_loop().time())
+    while not limit.expired():
+        await asyncio.sleep(0)
+    await turns()
+    assert not caller.done()
+    gate.may_end.set()
+    with pytest.raises(TimeoutError):
+        await caller
+    assert gate.calls == 1
