@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
+#include <limits>
 #include <optional>
 #include <span>
 #include <string>
@@ -132,7 +133,7 @@ void define_program(py::module_& module) {
 std::unique_ptr<Engine> make_engine(const Program& program, int threads,
                                     const std::optional<std::string>& isa,
                                     std::optional<Index> most_bytes, std::optional<Index> most_work,
-                                    bool tune) {
+                                    bool tune, std::optional<Index> most_weight_bytes) {
   const char* cap = std::getenv("SMIDGEN_ISA");
   const Isa chosen =
       choose_isa(isa, cap == nullptr ? std::nullopt : std::optional<std::string_view>(cap));
@@ -140,7 +141,8 @@ std::unique_ptr<Engine> make_engine(const Program& program, int threads,
   limits.bytes = most_bytes.value_or(limits.bytes);
   limits.work = most_work.value_or(limits.work);
   const py::gil_scoped_release released;
-  return std::make_unique<Engine>(program, threads, chosen, limits, tune);
+  return std::make_unique<Engine>(program, threads, chosen, limits, tune, engine::kCacheBytes,
+                                  most_weight_bytes.value_or(std::numeric_limits<Index>::max()));
 }
 
 /// Checks what a plan does not see of the inputs of a run. Throws TensorError.
@@ -329,7 +331,7 @@ void define_engine(py::module_& module) {
   py::class_<Engine>(module, "Engine", "Packed weights, kernels and cached plans of one program.")
       .def(py::init(&make_engine), py::arg("program"), py::arg("threads"), py::arg("isa"),
            py::arg("most_bytes") = py::none(), py::arg("most_work") = py::none(),
-           py::arg("tune") = true)
+           py::arg("tune") = true, py::arg("most_weight_bytes") = py::none())
       .def_property_readonly("threads", &Engine::threads)
       .def_property_readonly("isa",
                              [](const Engine& self) { return std::string(name_of(self.isa())); })

@@ -36,7 +36,15 @@ Index bytes_to_pack(const Program& program) {
   return static_cast<Index>(bytes);
 }
 
-PreparedProgram prepare_all(const Program& program, Isa isa, MemoryRegion& weights) {
+/// Each step packs weights of its own, also of a constant that thousands of steps share.
+void check_packed(const MemoryRegion& weights, Index most_bytes) {
+  if (weights.wanted_bytes() <= most_bytes) return;
+  throw EngineError("the packed weights take more than " + std::to_string(most_bytes) + " bytes",
+                    "ENGINE_TOO_LARGE");
+}
+
+PreparedProgram prepare_all(const Program& program, Isa isa, MemoryRegion& weights,
+                            Index most_weight_bytes) {
   const MemoryRegion::Scope scope(weights);
   check_program(program);
   PreparedProgram prepared{program.tensors, {}, program.inputs, program.outputs};
@@ -48,6 +56,7 @@ PreparedProgram prepare_all(const Program& program, Isa isa, MemoryRegion& weigh
       throw ProgramError("the step that writes '" + output.name + "': " + error.what(),
                          error.reason());
     }
+    check_packed(weights, most_weight_bytes);
   }
   return prepared;
 }
@@ -59,9 +68,9 @@ bool serves_request(const Plan& plan, std::span<const Shape> inputs, std::span<c
 }  // namespace
 
 Engine::Engine(const Program& program, int threads, Isa isa, const RunLimits& limits, bool is_tuned,
-               Index cache_bytes)
+               Index cache_bytes, Index most_weight_bytes)
     : weights_(bytes_to_pack(program)),
-      program_(prepare_all(program, isa, weights_)),
+      program_(prepare_all(program, isa, weights_, most_weight_bytes)),
       isa_(isa),
       limits_(limits),
       is_tuned_(is_tuned),

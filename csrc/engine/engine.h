@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <mutex>
 #include <span>
@@ -23,9 +24,11 @@ class Engine {
  public:
   /// Checks the program and packs its weights. With `is_tuned`, a new plan is timed to choose the
   /// fastest of each operator's candidates. Batches that do not fit `cache_bytes` run sample by
-  /// sample where that saves traffic. Throws ProgramError or EngineError.
+  /// sample where that saves traffic. Packing ends with the first step whose weights go beyond
+  /// `most_weight_bytes` with those before. Throws ProgramError or EngineError.
   Engine(const Program& program, int threads, Isa isa, const RunLimits& limits = {},
-         bool is_tuned = true, Index cache_bytes = kCacheBytes);
+         bool is_tuned = true, Index cache_bytes = kCacheBytes,
+         Index most_weight_bytes = std::numeric_limits<Index>::max());
 
   int threads() const { return pool_.size(); }
   Isa isa() const { return isa_; }

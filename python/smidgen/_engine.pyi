@@ -38,6 +38,7 @@ class Engine:
         most_bytes: int | None = None,
         most_work: int | None = None,
         tune: bool = True,
+        most_weight_bytes: int | None = None,
     ) -> None: ...
     @property
     def threads(self) -> int: ...

@@ -58,10 +58,13 @@ class Engine:
         tune: Whether the first run with a set of input shapes may take up to about half a second
             longer to measure which of several ways of doing each step is the fastest here. The
             values are the same whichever it is.
+        most_weight_bytes: Most memory for the packed weights; None for no limit. Each step has its
+            own, also of a constant that several steps share.
 
     Raises:
         ProgramError: the program breaks a rule.
-        EngineError: the level is unknown or not available, or the threads are.
+        EngineError: the level is unknown or not available, or the threads are, or the weights take
+            more than they may (reason ENGINE_TOO_LARGE).
     """
 
     def __init__(
@@ -73,6 +76,7 @@ class Engine:
         most_bytes: int | None = None,
         most_work: int | None = None,
         tune: bool = True,
+        most_weight_bytes: int | None = None,
     ) -> None:
         verify(program)
         lowered, tensors = lower(program)
@@ -92,7 +96,9 @@ class Engine:
         self._preprocessing = program.preprocessing
         self._bytes_runs: dict[tuple[int, ...], BytesRun] = {}
         threads = usable_cpus() if threads is None else threads
-        self._engine = _engine.Engine(lowered, threads, isa, most_bytes, most_work, tune)
+        self._engine = _engine.Engine(
+            lowered, threads, isa, most_bytes, most_work, tune, most_weight_bytes
+        )
 
     @property
     def preprocessing(self) -> Preprocessing | None:

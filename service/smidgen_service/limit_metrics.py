@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from smidgen_service.jobs.sandbox.limits import machine_memory_bytes
+from smidgen_service.machine import machine_memory_bytes
 from smidgen_service.metrics import Metrics
 from smidgen_service.settings import Settings
 

@@ -1,13 +1,16 @@
-"""How busy the machine is, as Linux tells it."""
+"""How large and how busy the machine is, as Linux tells it."""
 
 from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 _PROC = Path("/proc")
+_CGROUP = Path("/sys/fs/cgroup")
+_LIMIT_FILES = {"": "memory.max", "memory": "memory.limit_in_bytes"}  # of versions 2 and 1
 _IDLE, _WAITING_FOR_DISKS = 3, 4
 _TOLD_TWICE = 8  # what guests take is in what their hosts take too
 
@@ -30,6 +33,41 @@ def memory(proc: Path = _PROC) -> Memory:
         return Memory(kib["MemTotal"] << 10, (kib["MemTotal"] - kib["MemAvailable"]) << 10)
     except (OSError, KeyError, ValueError, IndexError):
         return Memory(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"), 0)
+
+
+def machine_memory_bytes(proc: Path = _PROC, cgroup: Path = _CGROUP) -> int:
+    """Returns the memory that the machine and the control groups leave to this process.
+
+    Args:
+        proc: Where Linux describes processes.
+        cgroup: Where the control groups are mounted, version 2 or 1.
+    """
+    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return min([total, *_group_limits(proc, cgroup)])
+
+
+def _group_limits(proc: Path, cgroup: Path) -> Iterator[int]:
+    """Yields the limits of the process's group and of those around it, as far as they are seen."""
+    for controllers, path in _groups(proc):
+        for controller in controllers.split(","):
+            if controller not in _LIMIT_FILES:
+                continue
+            group = Path(path.lstrip("/"))
+            for at in (group, *group.parents):
+                try:
+                    yield int((cgroup / controller / at / _LIMIT_FILES[controller]).read_text())
+                except (OSError, ValueError):  # "max", or a container sees only what is below it
+                    continue
+
+
+def _groups(proc: Path) -> list[tuple[str, str]]:
+    """Returns the controllers and the path of each group; the root where it is not told."""
+    try:
+        lines = (proc / "self/cgroup").read_text().splitlines()
+    except OSError:  # not Linux
+        return []
+    fields = [line.split(":", 2) for line in lines]
+    return [(controllers, path) for _, controllers, path in fields]
 
 
 class CpuUse:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from smidgen.engine import available_isas
-from smidgen_service.jobs.sandbox.limits import machine_memory_bytes
+from smidgen_service.machine import machine_memory_bytes
 from smidgen_service.quotas import TenantLimits
 from smidgen_service.security.certificates import CertificateFiles
 from smidgen_service.settings_file import SettingsFile
@@ -120,9 +120,12 @@ class Settings(BaseSettings):
     """For single models, by id: `{"lite0": {"max_batch": 8, "delay_ms": 2}}`."""
     max_loaded_engines: int = Field(16, ge=1)
     """Converted versions kept ready in memory; the one unused for longest goes first."""
-    engine_memory_bytes: int | None = Field(None, ge=MIB)
+    engine_memory_bytes: int = Field(
+        default_factory=lambda: machine_memory_bytes() * 2 // 3, ge=MIB
+    )
     """Most memory of all versions that are ready, for weights and plans, in bytes. Unused ones give
-    way to others, the one unused for longest first. Default: no limit."""
+    way to others, the one unused for longest first. Default: two thirds of the memory of the
+    machine or container."""
     health_sample_rate: float = Field(1.0, ge=0, le=1000)
     """Requests a second, of each version, whose quantization is looked at: the first sample is
     computed once more in float, beside all requests. 0 looks at none."""

@@ -185,6 +185,16 @@ TEST(the_oldest_plans_give_way) {
   CHECK_EQUAL(engine.cached_plan_count(), 8U);
 }
 
+TEST(weights_are_packed_up_to_a_limit) {
+  const Program program = sample_program();
+  const auto make = [&](Index most_bytes) {
+    return Engine(program, 1, Isa::kPortable, {}, false, kCacheBytes, most_bytes).memory_bytes();
+  };
+  const Index bytes = make(1 << 30);
+  CHECK_EQUAL(make(bytes), bytes);
+  CHECK(test::throws<EngineError>([&] { make(bytes - 1); }));
+}
+
 TEST(shapes_that_do_not_fit_are_refused) {
   const Program program = sample_program();
   Engine engine(program, 1, Isa::kPortable);

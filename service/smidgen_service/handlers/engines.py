@@ -12,7 +12,7 @@ from types import TracebackType
 
 from smidgen.artifact import load_artifact
 from smidgen.engine import Engine
-from smidgen.errors import ArtifactError, ProgramError
+from smidgen.errors import ArtifactError, EngineError, ProgramError
 from smidgen.program import Program, step_constants
 from smidgen_service.errors import DataLossError, OverloadedError, TooLargeError
 from smidgen_service.handlers.shared_weights import OWN_WEIGHTS, SharedWeights
@@ -219,7 +219,7 @@ class EngineCache:
                 path = await self._threads.run(self._blobs.verify, slot.sha256)
                 slot.bytes = path.stat().st_size  # weights take this much at least
                 self._check_room(slot)
-                engine = await self._threads.run(self._build, path, slot.sha256)
+                engine = await self._pack(slot, path)
             slot.bytes = engine.memory_bytes
             self._check_room(slot)
             slot.is_shared = await self._weights.share(slot.sha256, engine)
@@ -241,6 +241,12 @@ class EngineCache:
         )
         self._tidy(slot)
 
+    async def _pack(self, slot: _Slot, path: Path) -> Engine:
+        program = await self._threads.run(self._read, path, slot.sha256)
+        slot.bytes = max(slot.bytes, _weight_bytes(program))
+        self._check_room(slot)
+        return await self._threads.run(self._build, program)
+
     def _check_room(self, slot: _Slot) -> None:
         """Makes room for an engine that is being loaded.
 
@@ -251,7 +257,8 @@ class EngineCache:
         most = self._limits.most_bytes
         if most is None:
             return
-        self._check_alone(slot.bytes)
+        if slot.bytes > most:
+            raise _too_large(f"{slot.bytes} bytes", slot.bytes, most)
         self._evict_beyond(most)
         used = self.loaded_bytes
         if used > most:
@@ -264,18 +271,6 @@ class EngineCache:
                 reason="ENGINE_MEMORY_FULL",
                 found=slot.bytes,
                 used=others,
-                most=most,
-            )
-
-    def _check_alone(self, needed_bytes: int) -> None:
-        most = self._limits.most_bytes
-        if most is not None and needed_bytes > most:
-            raise TooLargeError(
-                f"the model takes {needed_bytes} bytes of memory, and all engines together may "
-                f"take {most}; make it smaller, or ask the operator for more "
-                "(--engine-memory-bytes)",
-                reason="ENGINE_TOO_LARGE",
-                found=needed_bytes,
                 most=most,
             )
 
@@ -345,22 +340,41 @@ class EngineCache:
                 found[model,] = found.get((model,), 0) + slot.bytes
         self._metrics.model_memory_bytes.show(found)
 
-    def _build(self, path: Path, sha256: str) -> Engine:
+    def _read(self, path: Path, sha256: str) -> Program:
         try:
-            program = load_artifact(path)
+            return load_artifact(path)
         except (ArtifactError, ProgramError) as error:
             raise DataLossError(
                 f"the stored artifact {sha256} cannot be read any more: {error.message}",
                 sha256=sha256,
             ) from error
-        self._check_alone(_weight_bytes(program))
-        return Engine(
-            program,
-            threads=self._limits.threads,
-            isa=self._limits.isa,
-            most_bytes=self._limits.most_run_bytes,
-            most_work=self._limits.most_work,
-        )
+
+    def _build(self, program: Program) -> Engine:
+        most = self._limits.most_bytes
+        try:
+            return Engine(
+                program,
+                threads=self._limits.threads,
+                isa=self._limits.isa,
+                most_bytes=self._limits.most_run_bytes,
+                most_work=self._limits.most_work,
+                most_weight_bytes=most,
+            )
+        except EngineError as error:
+            if most is None or error.reason != "ENGINE_TOO_LARGE":
+                raise
+            # Packing ended there: how much more it would have been is not known.
+            raise _too_large(f"more than {most} bytes", most + 1, most) from error
+
+
+def _too_large(needed: str, found: int, most: int) -> TooLargeError:
+    return TooLargeError(
+        f"the model takes {needed} of memory, and all engines together may take {most}; make it "
+        "smaller, or ask the operator for more (--engine-memory-bytes)",
+        reason="ENGINE_TOO_LARGE",
+        found=found,
+        most=most,
+    )
 
 
 def _weight_bytes(program: Program) -> int:

@@ -21,7 +21,7 @@ def share_of(settings: Settings, index: int) -> Settings:
         index: Which front it is, from 0.
     """
     count = settings.processes
-    memory, of_address = settings.engine_memory_bytes, settings.max_calls_per_address
+    of_address = settings.max_calls_per_address
     return settings.model_copy(
         update={
             # What it said is in the others; a front that starts again may find another one.
@@ -34,7 +34,7 @@ def share_of(settings: Settings, index: int) -> Settings:
             "max_connections": _ceil(settings.max_connections, count),
             "max_concurrent_calls": _ceil(settings.max_concurrent_calls, count),
             "max_calls_per_address": None if of_address is None else _ceil(of_address, count),
-            "engine_memory_bytes": None if memory is None else max(memory // count, MIB),
+            "engine_memory_bytes": max(settings.engine_memory_bytes // count, MIB),
         }
     )
 

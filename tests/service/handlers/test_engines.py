@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import resource
+import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from smidgen.artifact import encode_artifact
 from smidgen.engine import Engine
+from smidgen.program import Program
 from smidgen_service.errors import DataLossError, OverloadedError, TooLargeError
 from smidgen_service.handlers import engines
 from smidgen_service.handlers.engines import EngineCache, EngineLimits
@@ -26,6 +29,14 @@ from tests.service.maintenance.filled_directory import put
 
 FILE_BYTES = 100
 NEEDS_PROC = pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs Linux's /proc")
+
+
+@dataclass
+class FakeProgram:
+    """A program without steps, whose engine takes what the test says."""
+
+    name: str
+    steps: tuple[()] = ()
 
 
 @dataclass
@@ -106,11 +117,14 @@ def world(
     cache = EngineCache(blobs, threads, metrics, limits, shared)
     made = World(cache, metrics, digests, shared)
 
-    def build(path: Path, _sha256: str) -> FakeEngine:
-        name = path.read_text()[0]
-        made.builds.append(name)
-        return FakeEngine(made.weights.get(name, 1000))
+    def read(path: Path, _sha256: str) -> FakeProgram:
+        return FakeProgram(path.read_text()[0])
 
+    def build(program: FakeProgram) -> FakeEngine:
+        made.builds.append(program.name)
+        return FakeEngine(made.weights.get(program.name, 1000))
+
+    monkeypatch.setattr(made.cache, "_read", read)
     monkeypatch.setattr(made.cache, "_build", build)
     yield made
     threads.close()
@@ -220,25 +234,79 @@ async def test_a_file_that_is_too_large_is_not_even_loaded(world: World) -> None
 async def test_a_weight_that_many_layers_share_is_not_packed_beyond_the_limit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    net, most = wide_net(), 4 << 20
-    steps = tuple(replace(step, weight="t0.weight") for step in net.steps)
+    net = sharing_net()
+    made: list[object] = []
+    monkeypatch.setattr(engines, "Engine", lambda *_args, **_fields: made.append(1))
+    refused = await refusal(tmp_path, net, most_bytes=4 << 20)
+    taken = sum(value.nbytes for value in wide_net().constants.values())  # of six layers
+    assert refused.metadata["found"] == str(taken)
+    assert made == []
+
+
+def sharing_net() -> Program:
+    """Returns six layers that share one weight of 2.25 MiB."""
+    net = wide_net()
     constants = {
         name: value
         for name, value in net.constants.items()
         if name == "t0.weight" or not name.endswith(".weight")
     }
-    data = encode_artifact(replace(net, steps=steps, constants=constants))
-    assert len(data) < most
-    made: list[object] = []
-    monkeypatch.setattr(engines, "Engine", lambda *_args, **_fields: made.append(1))
-    blobs, threads = BlobStore(tmp_path / "blobs"), Threads(1, "io")
-    cache = EngineCache(blobs, threads, Metrics(), EngineLimits(9, most, 1, None, 1 << 30, 1 << 40))
-    with pytest.raises(TooLargeError) as caught:
-        async with cache.using(put(blobs, tmp_path, data)):
-            pass
-    taken = sum(value.nbytes for value in net.constants.values())  # of six layers
-    assert caught.value.metadata["found"] == str(taken)
-    assert made == []
+    steps = tuple(replace(step, weight="t0.weight") for step in net.steps)
+    return replace(net, steps=steps, constants=constants)
+
+
+async def refusal(folder: Path, program: Program, most_bytes: int) -> TooLargeError:
+    """Returns how a cache of so many bytes refuses an artifact of the program."""
+    blobs, threads = BlobStore(folder / "blobs"), Threads(1, "io")
+    limits = EngineLimits(9, most_bytes, 1, None, 1 << 30, 1 << 40)
+    cache = EngineCache(blobs, threads, Metrics(), limits)
+    data = encode_artifact(program)
+    assert len(data) < most_bytes
+    try:
+        with pytest.raises(TooLargeError, match="--engine-memory-bytes") as caught:
+            async with cache.using(put(blobs, folder, data)):
+                pass
+    finally:
+        threads.close()
+    assert (caught.value.reason, caught.value.metadata["most"]) == (
+        "ENGINE_TOO_LARGE",
+        str(most_bytes),
+    )
+    assert cache.loaded_bytes == 0
+    return caught.value
+
+
+async def test_weights_that_grow_when_they_are_packed_are_not_packed_beyond_the_limit(
+    tmp_path: Path,
+) -> None:
+    net = wide_net()
+    unpacked = sum(value.nbytes for value in net.constants.values())
+    refused = await refusal(tmp_path, net, most_bytes=unpacked + 4096)
+    assert "takes more than" in refused.message
+
+
+async def test_a_model_that_is_being_packed_has_its_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blobs, threads = BlobStore(tmp_path / "blobs"), Threads(2, "io")
+    program, is_let_go = sharing_net(), threading.Event()
+    other = replace(program, constants={**program.constants, "t0.bias": np.ones(512, np.int32)})
+    limits = EngineLimits(9, 20 << 20, 1, None, 1 << 30, 1 << 40)  # room for one, as packed
+    cache = EngineCache(blobs, threads, Metrics(), limits)
+
+    def build(_program: Program) -> FakeEngine:
+        is_let_go.wait(20)
+        return FakeEngine(1000)
+
+    monkeypatch.setattr(cache, "_build", build)
+    first = asyncio.create_task(cache.load(put(blobs, tmp_path, encode_artifact(program))))
+    while cache.loaded_bytes < 13 << 20:  # its file has 2.3 MiB
+        await asyncio.sleep(0.001)
+    with pytest.raises(OverloadedError) as full:
+        await cache.load(put(blobs, tmp_path, encode_artifact(other)))
+    assert full.value.reason == "ENGINE_MEMORY_FULL"
+    is_let_go.set()
+    await first
     threads.close()
 
 

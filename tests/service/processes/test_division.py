@@ -39,7 +39,6 @@ def test_memory_is_divided_and_what_is_no_sum_is_not() -> None:
     assert share.engine_memory_bytes == 10 * MIB // 4
     assert share.max_loaded_engines == 5
     assert share_of(Settings(processes=4, engine_memory_bytes=MIB), 0).engine_memory_bytes == MIB
-    assert share_of(Settings(processes=4), 0).engine_memory_bytes is None
 
 
 def test_inferences_of_tenants_are_divided_and_the_rest_is_counted_in_one_place() -> None:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import resource
 import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from smidgen_service.jobs.sandbox.kernel import PR_SET_NO_NEW_PRIVS, PR_SET_PDEATHSIG, prctl
 
@@ -15,7 +13,6 @@ MEMORY_VARIABLE = "SMIDGEN_WORKER_MEMORY_BYTES"
 FILE_VARIABLE = "SMIDGEN_WORKER_FILE_BYTES"
 _OPEN_FILES = 256
 """Beside one for each file of the task: mapped files keep theirs."""
-_CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +51,6 @@ def apply(limits: Limits, *, file_count: int) -> None:
     lower(resource.RLIMIT_AS, limits.memory_bytes)
     lower(resource.RLIMIT_FSIZE, limits.file_bytes)
     lower(resource.RLIMIT_NOFILE, _OPEN_FILES + file_count)
-
-
-def machine_memory_bytes() -> int:
-    """Returns the memory of the machine, or of the container if that has less."""
-    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    try:
-        return min(total, int(_CGROUP_LIMIT.read_text()))
-    except (OSError, ValueError):  # no container, or one without a limit
-        return total
 
 
 def lower(kind: int, most: int) -> None:
