@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
-
-from pydantic import ValidationError
-from pydantic_settings import CliApp, SettingsError
 
 # grpc's core reads this when it is imported. It would write a line of its own, which is not JSON,
 # for every peer that fails a handshake or sends what is refused.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
-from smidgen_service.server import serve
-from smidgen_service.settings import Settings
-
 
 def main() -> int:
     """Reads the settings and serves."""
+    from pydantic import ValidationError  # noqa: PLC0415 - below, for the collector
+    from pydantic_settings import CliApp, SettingsError  # noqa: PLC0415 - as well
+
+    from smidgen_service.server import serve  # noqa: PLC0415 - as well
+    from smidgen_service.settings import Settings  # noqa: PLC0415 - as well
+
     try:
         settings = CliApp.run(Settings)
     except ValidationError as error:
@@ -34,4 +35,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    gc.disable()  # Nothing of what is imported is garbage. The server collects when it has started.
     sys.exit(main())

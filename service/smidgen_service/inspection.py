@@ -10,7 +10,6 @@ from typing import Any, Self
 from smidgen.artifact import load_artifact, program_specs
 from smidgen.errors import InvalidModelError
 from smidgen.formats.model_file import QUANTIZED_REASON, ModelFormat, read_model
-from smidgen.pool_limits import pool_warnings
 from smidgen.quantized_import import inspect_quantized
 from smidgen.tensor_spec import TensorSpec
 
@@ -66,6 +65,8 @@ def inspect_model(path: Path, model_format: ModelFormat) -> ModelFacts:
         return ModelFacts(model_format, inputs, outputs, parameter_count=0, parameter_bytes=0)
     if model_format is ModelFormat.QUANTIZED_ONNX:
         return _of_quantized(path)
+    from smidgen.pool_limits import pool_warnings  # noqa: PLC0415 - needed here alone: of float graphs
+
     try:
         exported = read_model(path, model_format)
     except InvalidModelError as error:

@@ -239,6 +239,7 @@ async def _run(settings: Settings, data_dir: DataDir) -> None:
     # milliseconds.
     gc.collect()
     gc.freeze()
+    gc.enable()
     # Who stops a server at its terminal has no balancer that would have to hear of it.
     is_supervised = await told_to_stop is signal.SIGTERM
     leave_s = settings.lame_duck_seconds if is_supervised else 0.0

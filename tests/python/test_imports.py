@@ -42,11 +42,25 @@ def test_importing_what_infers_does_not_import_torch() -> None:
 
 
 def test_the_server_has_no_image_decoder() -> None:
-    code = "import sys, smidgen_service.server; print('PIL' in sys.modules)"
+    assert "PIL" not in loaded_with("smidgen_service.server")
+
+
+def test_the_server_starts_without_what_reads_models() -> None:
+    assert not {"smidgen.graph", "smidgen.formats.pt2"} & loaded_with("smidgen_service.server")
+
+
+def test_the_command_that_serves_imports_nothing_of_the_others() -> None:
+    loaded = loaded_with("smidgen.cli")
+    assert not {"typer", "rich", "grpc", "numpy", "smidgen.client"} & loaded
+
+
+def loaded_with(module: str) -> set[str]:
+    """Returns all modules that a process has when it has imported one."""
+    code = f"import sys, {module}; print(*sys.modules)"
     result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
-    assert result.stdout.strip() == "False"
+    return set(result.stdout.split())
 
 
 @pytest.mark.parametrize("name", smidgen.__all__)

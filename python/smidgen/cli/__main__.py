@@ -1,5 +1,5 @@
 """Runs the command line: `python -m smidgen.cli`."""
 
-from smidgen.cli.app import main
+from smidgen.cli import main
 
 main()

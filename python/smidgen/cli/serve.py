@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
-import os
-import sys
 from typing import Annotated
 
 import typer
 
 from smidgen.cli.exits import UsageError
+from smidgen.cli.server_process import become_server, is_installed
 
 
 def register(app: typer.Typer) -> None:
@@ -27,11 +25,9 @@ def serve(
     ] = None,
 ) -> None:
     """Run the server in the foreground. `smidgen serve --help` lists its settings."""
-    if importlib.util.find_spec("smidgen_service") is None:
+    if not is_installed():
         raise UsageError(
             "The server is not installed here, only the library; install the whole package",
             reason="SERVER_NOT_INSTALLED",
         )
-    sys.stdout.flush()
-    # The server takes the place of this process: signals and the exit code are its own.
-    os.execv(sys.executable, [sys.executable, "-m", "smidgen_service", *(options or [])])
+    become_server(options or [])
