@@ -18,7 +18,8 @@ CONSTANTS_TABLE = "data/constants/model_constants_config.json"
 
 _WORDS = {"archive_format": b"pt2", "archive_version": b"0", "byteorder": b"little"}
 _RECORD = re.compile(r"data/(weights|constants)/((?:weight|tensor)_[0-9]{1,9})")
-_SKIPPED = re.compile(r"extra/.+|data/sample_inputs/[^/]+|\.data/(version|serialization_id)")
+_EXAMPLE = re.compile(r"data/sample_inputs/[^/]+")
+_SKIPPED = re.compile(rf"extra/.+|{_EXAMPLE.pattern}|\.data/(version|serialization_id)")
 _LEGACY = ("serialized_exported_program.json", "serialized_state_dict.pt")
 _HOW_TO_SAVE = "Write the file with torch.export.save of torch 2.9 or later."
 _COMPILED = re.compile(r"data/(aotinductor|executorch|mtia)/|.*xl_model_weights/|.*\.(so|cubin)$")
@@ -36,6 +37,7 @@ class Pt2Archive:
         constants_table: The JSON text of the table of constants and other buffers.
         weights: The bytes of each weight record by name.
         constants: The bytes of each constant record by name.
+        example_bytes: The size of the inputs that the model was exported with.
         data: The bytes of the whole file.
     """
 
@@ -44,6 +46,7 @@ class Pt2Archive:
     constants_table: memoryview
     weights: Mapping[str, memoryview]
     constants: Mapping[str, memoryview]
+    example_bytes: int
     data: memoryview
 
 
@@ -74,9 +77,12 @@ def open_pt2(path: Path, limits: Limits) -> Pt2Archive:
         _read(archive, entries, name, limits.program_bytes)
         for name in (MODEL, WEIGHTS_TABLE, CONSTANTS_TABLE)
     )
+    example_bytes = sum(
+        archive.size(full_name) for name, full_name in entries.items() if _EXAMPLE.fullmatch(name)
+    )
     return Pt2Archive(
         program, weights_table, constants_table, records["weights"], records["constants"],
-        archive.data,
+        example_bytes, archive.data,
     )  # fmt: skip
 
 

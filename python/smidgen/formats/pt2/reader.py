@@ -9,6 +9,7 @@ from pathlib import Path
 from smidgen.formats.limits import DEFAULT_LIMITS, Limits
 from smidgen.formats.pt2 import naming
 from smidgen.formats.pt2.dimensions import Dimensions
+from smidgen.formats.pt2.examples import example_warnings
 from smidgen.formats.pt2.importer import GraphImporter
 from smidgen.formats.pt2.layout import CONSTANTS_TABLE, MODEL, WEIGHTS_TABLE, Pt2Archive, open_pt2
 from smidgen.formats.pt2.payload import DTYPES, read_weights
@@ -104,7 +105,10 @@ class _ModelReader:
             parameter_bytes=size,
             batch_range=dimensions.batch_range(),
             sha256=hashlib.sha256(self._archive.data).hexdigest(),
-            warnings=training_warnings(self._graph, importer.unused),
+            warnings=(
+                *training_warnings(self._graph, importer.unused),
+                *example_warnings(self._archive.example_bytes, len(self._archive.data)),
+            ),
         )
 
     def _check_graph(self) -> None:
