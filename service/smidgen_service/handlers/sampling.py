@@ -10,6 +10,7 @@ import asyncio
 import logging
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -38,13 +39,20 @@ class Sampling:
     Attributes:
         key: The version.
         due_s: From when on, by time.perf_counter; infinite for never, and while it is looked at.
+        is_known: Whether it was looked at, so that what it takes is in `due_s`.
     """
 
-    __slots__ = ("due_s", "key")
+    __slots__ = ("due_s", "is_known", "key")
 
     def __init__(self, key: VersionKey, due_s: float) -> None:
         self.key = key
         self.due_s = due_s
+        self.is_known = False
+
+    @property
+    def tenant(self) -> str:
+        """Whose model it is; empty for the one tenant of a server that tells no callers apart."""
+        return self.key[0].rpartition("/")[0]
 
 
 NEVER = Sampling(("", 0), math.inf)
@@ -56,7 +64,8 @@ class SamplingLimits:
 
     Attributes:
         rate: Requests a second of each version, at most; 0 for none.
-        cpu_share: Of one CPU's time, more than 0.
+        cpu_share: Of one CPU's time, more than 0. Tenants have equal parts of it, and of a tenant's
+            its versions: one that takes long waits for long, and others do not wait for it.
     """
 
     rate: float
@@ -86,7 +95,9 @@ class Sampler:
         self._clock = clock
         self._samplings: dict[VersionKey, Sampling] = {}
         self._is_busy = False
-        self._rests_until_s = -math.inf
+        # What a version takes is known when it was looked at. A tenant that makes new ones all the
+        # time would have each looked at once, so these wait for each other.
+        self._first_s: dict[str, float] = {}
         metrics.on_forgetting(self._forget)
 
     def of(self, label: str, version: int) -> Sampling:
@@ -111,8 +122,9 @@ class Sampler:
             computed: Its answer.
         """
         now_s = self._clock()
-        sampling.due_s = max(now_s + 1 / self._limits.rate, self._rests_until_s)
-        if self._is_busy or now_s < self._rests_until_s:
+        first_s = -math.inf if sampling.is_known else self._first_s.get(sampling.tenant, -math.inf)
+        sampling.due_s = max(now_s + 1 / self._limits.rate, first_s)
+        if self._is_busy or now_s < first_s:
             return
         sample = _take(record, arrays, computed)
         if sample is None:
@@ -149,13 +161,15 @@ class Sampler:
             log("health_failed", level=logging.WARNING, artifact=record.sha256, error_type=kind)
             return
         found, cpu_s = future.result()
-        rest_s = cpu_s / self._limits.cpu_share
-        self._rests_until_s = now_s + rest_s
+        tenants, versions = self._in_turn(sampling)
+        rest_s = cpu_s / self._limits.cpu_share * tenants
+        if not sampling.is_known:
+            self._first_s[sampling.tenant] = now_s + rest_s
+        sampling.is_known = True
         if isinstance(found, str):
             log("health_unavailable", artifact=record.sha256, error_text=found)
             return  # for good: its sampling stays infinite
-        # Others first: they are due when the rest is over.
-        sampling.due_s = max(begun_s + 1 / self._limits.rate, now_s + rest_s * self._known())
+        sampling.due_s = max(begun_s + 1 / self._limits.rate, now_s + rest_s * versions)
         self._count(sampling, found)
 
     def _count(self, sampling: Sampling, found: Findings) -> None:
@@ -168,10 +182,14 @@ class Sampler:
         self._metrics.health_disagreed.labels(*labels).value += found.disagreed
         self._metrics.health_windows.add(key, found)
 
-    def _known(self) -> int:
-        """Returns how many versions are looked at in turn."""
+    def _in_turn(self, sampling: Sampling) -> tuple[int, int]:
+        """Returns how many tenants have versions that are looked at, and how many this one has."""
         lately_s = self._clock() - _LATELY_S
-        return 1 + sum(lately_s < one.due_s < math.inf for one in self._samplings.values())
+        versions = Counter(
+            one.tenant for one in self._samplings.values() if lately_s < one.due_s < math.inf
+        )
+        versions[sampling.tenant] += 1  # its due_s is infinite at present
+        return len(versions), versions[sampling.tenant]
 
     def _forget(self, label: str) -> None:
         for key in [key for key in self._samplings if key[0] == label]:

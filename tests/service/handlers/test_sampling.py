@@ -119,6 +119,69 @@ async def test_after_much_work_it_rests() -> None:
     assert len(laboratory.samples) == 2
 
 
+class Traffic:
+    """Requests for several versions, ten a second each, whose examinations take CPU time."""
+
+    def __init__(self, laboratory: Laboratory, costs_s: dict[tuple[str, int], float]) -> None:
+        self.laboratory = laboratory
+        self.costs_s = costs_s
+        self.turns = dict.fromkeys(costs_s, 0)
+
+    @property
+    def spent_s(self) -> float:
+        return sum(self.costs_s[key] * count for key, count in self.turns.items())
+
+    async def flow(self, seconds: int) -> None:
+        laboratory = self.laboratory
+        for _ in range(10 * seconds):
+            laboratory.now_s += 0.1
+            for key, cost_s in self.costs_s.items():
+                before = len(laboratory.samples)
+                laboratory.offer(laboratory.sampler.of(*key))
+                if len(laboratory.samples) > before:
+                    self.turns[key] += 1
+                    await laboratory.end(cpu_s=cost_s)
+
+
+async def test_no_version_waits_for_one_that_takes_long() -> None:
+    cheap, dear = ("m", 1), ("m", 2)
+    traffic = Traffic(Laboratory(rate=1.0, cpu_share=0.01), {dear: 4.0, cheap: 0.01})
+    await traffic.flow(600)  # at first the cheap one is new and waits: 400 s
+    before = traffic.turns[cheap]
+    await traffic.flow(600)
+    assert traffic.turns[cheap] - before >= 280  # 0.01 s of half the share: every 2 s
+    await traffic.flow(2400)
+    assert traffic.turns[dear] == 5  # of two versions each 800 s, after the first
+    assert traffic.spent_s <= 0.01 * 3600 + 4.0
+
+
+async def test_tenants_have_equal_parts() -> None:
+    theirs = [("a/m", number) for number in range(9)]
+    other = ("b/m", 1)
+    costs_s = {**dict.fromkeys(theirs, 0.1), other: 0.1}
+    traffic = Traffic(Laboratory(rate=1.0, cpu_share=0.05), costs_s)
+    await traffic.flow(600)
+    assert traffic.turns[other] >= 140  # every 4 s
+    parts = [traffic.turns[key] for key in theirs]
+    assert max(parts) - min(parts) <= 8
+    assert sum(parts) <= 1.1 * traffic.turns[other]
+    assert traffic.spent_s <= 1.1 * 0.05 * 600
+
+
+async def test_a_tenant_that_makes_new_versions_takes_no_more_for_it() -> None:
+    other = ("b/m", 1)
+    laboratory = Laboratory(rate=1.0, cpu_share=0.05)
+    traffic = Traffic(laboratory, {other: 0.1})
+    for number in range(60):
+        traffic.costs_s["a/m", number] = 0.1
+        traffic.turns["a/m", number] = 0
+        await traffic.flow(5)
+    firsts = sum(traffic.turns[key] > 0 for key in traffic.turns if key != other)
+    assert firsts <= 300 / 4 + 1
+    assert traffic.turns[other] >= 70
+    assert traffic.spent_s <= 2 * 0.05 * 300
+
+
 async def test_versions_take_turns() -> None:
     laboratory = Laboratory(cpu_share=0.1)
     versions = [laboratory.sampler.of("m", number) for number in (1, 2, 3)]
