@@ -67,7 +67,7 @@ FROM runtime AS infer
 COPY --from=build /opt/smidgen /opt/smidgen
 # The import leaves the compiled form of what the interpreter's library brings as source: nobody can write it later.
 RUN --mount=type=bind,source=tools/images/sbom.py,target=/run/sbom.py \
-    python -c 'import smidgen.cli, smidgen_service.server' \
+    python -c 'import smidgen.cli.app, smidgen.formats.pt2, smidgen_service.server' \
     && python /run/sbom.py /usr/share/smidgen/sbom.cdx.json
 # Settings of the server and of the probe. The server refuses this address until it is given TLS and credentials, or told by
 # SMIDGEN_INSECURE_BIND=true that somebody else keeps strangers out.
@@ -81,7 +81,7 @@ USER 1000:1000
 FROM runtime AS full
 COPY --from=build-full /opt/smidgen /opt/smidgen
 RUN --mount=type=bind,source=tools/images/sbom.py,target=/run/sbom.py \
-    python -c 'import smidgen.cli, smidgen_service.server, torch, onnx' \
+    python -c 'import smidgen.cli.app, smidgen.formats.pt2, smidgen_service.server, torch, onnx' \
     && python /run/sbom.py /usr/share/smidgen/sbom.cdx.json
 ENV PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
