@@ -12,6 +12,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
+from smidgen.program import Program
 from smidgen.tensor_spec import TensorSpec
 from smidgen_service.errors import DeadlineError, OverloadedError
 from smidgen_service.handlers.admission import Admission
@@ -135,6 +136,7 @@ def world(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[World]:
     made = World(tmp_path, request.param)
+    monkeypatch.setattr(made.cache, "_read", lambda *_args: Program((), (), {}, (), {}))
     monkeypatch.setattr(made.cache, "_build", lambda *_args: made.engine)
     yield made
     made.engine.gate.set()
