@@ -84,6 +84,9 @@ class Answering:
 class Application:
     """Everything behind the gRPC services.
 
+    Attributes:
+        admission: What inferences wait in that are answered here.
+
     Args:
         settings: Those of the server.
         data_dir: Where everything is stored.
@@ -153,6 +156,7 @@ class Application:
             quotas=quotas,
             decoders=data_dir.decoders,
         )
+        self.admission = self._serving.admission
         answering = answering or Answering(self._serving.keeper, metrics.counted)
         self.handlers = self._make_handlers(settings, data_dir, workers, tokens, answering)
         self._upkeep = Upkeep(self._store, self.handlers.receiver, clock=now_us)

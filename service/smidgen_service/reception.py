@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 from grpc_health.v1 import health, health_pb2
 
 from smidgen_service.admittance import Authorize, WhileServing
+from smidgen_service.expectation import Admits, Expectation
 from smidgen_service.lifecycle import Lifecycle, Phase
 from smidgen_service.listening import bind, make_grpc_server
 from smidgen_service.metrics import Metrics
 from smidgen_service.observers import CallLog, RpcMetrics
+from smidgen_service.rejections import Rejections
 from smidgen_service.routing import Router
 from smidgen_service.security.files import SecurityFiles
 from smidgen_service.security.gate import Gate
@@ -55,8 +57,12 @@ class Reception:
         self._grpc = make_grpc_server(settings, shares_port=shares_port)
         metrics.initialise_rpcs(method.labels for method in rpc_methods())
 
-    def hand_on(self, methods: Mapping[str, Any]) -> None:
+    def hand_on(self, methods: Mapping[str, Any], admission: Admits) -> None:
         """Sets where calls go, by their paths.
+
+        Args:
+            methods: The handlers.
+            admission: What inferences wait in.
 
         Raises:
             UnlistedMethodError: nobody has said who may call one of them.
@@ -70,7 +76,15 @@ class Reception:
             silence_s=silence_s,
         )
         shares = Shares(self._settings.max_concurrent_calls, self._settings.max_calls_per_address)
-        router = Router(gate, surroundings, self.lifecycle, shares, methods, silence_s=silence_s)
+        router = Router(
+            gate,
+            surroundings,
+            self.lifecycle,
+            shares,
+            methods,
+            expectation=Expectation(gate, self.lifecycle, admission, Rejections(self._metrics)),
+            silence_s=silence_s,
+        )
         self._grpc.add_generic_rpc_handlers((router,))
 
     async def bind(self, address: str) -> int:

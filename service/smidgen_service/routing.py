@@ -16,6 +16,7 @@ import grpc
 
 from smidgen.errors import SmidgenError
 from smidgen_service.errors import TooLargeError
+from smidgen_service.expectation import EXPECTED, Expectation
 from smidgen_service.lifecycle import Lifecycle
 from smidgen_service.methods import is_always_served
 from smidgen_service.security.gate import Gate
@@ -54,6 +55,7 @@ class Router(grpc.GenericRpcHandler):
         lifecycle: Ends streams that have no end of their own.
         shares: How many calls may be in progress.
         handlers: The handlers by path.
+        expectation: Refuses inferences before their messages are read; None refuses none so.
         silence_s: How long a call may take to send its message, in seconds; PUBLIC_SILENCE_S where
             it needs no credentials.
         most_metadata_bytes: Most metadata of a call: keys, values, and what HTTP/2 adds for each.
@@ -67,6 +69,7 @@ class Router(grpc.GenericRpcHandler):
         shares: Shares,
         handlers: Mapping[str, Any],
         *,
+        expectation: Expectation | None = None,
         silence_s: float,
         most_metadata_bytes: int = MOST_METADATA_BYTES,
     ) -> None:
@@ -79,7 +82,12 @@ class Router(grpc.GenericRpcHandler):
             is_endless = handler.response_streaming and is_always_served(path)
             way = surroundings.way(_watched(handler, lifecycle) if is_endless else handler, path)
             reader = public_reader if gate.is_public(path) else own_reader
-            guarded = _guarded(way.handler, way, shares.of(path), reader)
+            share = shares.of(path)
+            guarded = (
+                _expected(way, share, reader, path, expectation)
+                if expectation is not None and path in EXPECTED
+                else _guarded(way.handler, way, share, reader)
+            )
             self._routes[path] = _Route(guarded, way, gate.looks_at_headers(path))
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> Handler | None:
@@ -180,6 +188,36 @@ def _guarded(handler: Handler, way: Way, share: Share, reader: MessageReader) ->
         generate if inspect.isasyncgenfunction(behaviour) else answer,
         request_deserializer=handler.request_deserializer,
         response_serializer=handler.response_serializer,
+    )
+
+
+def _expected(
+    way: Way, share: Share, reader: MessageReader, path: str, expectation: Expectation
+) -> Handler:
+    """Returns a handler as `_guarded` does, of calls that may be refused before their message."""
+    behaviour = getattr(way.handler, _BEHAVIOURS[False, False])
+
+    async def answer(_messages: object, context: Context) -> Any:
+        try:
+            address = share.enter(context.peer())
+            try:
+                arrival = expectation.of(path, context)
+                try:
+                    request = await reader.read(context)
+                    # Nothing else runs until the request is in the queue, or computed.
+                    arrival.arrived()
+                finally:
+                    arrival.leave()
+                return await behaviour(request, context)
+            finally:
+                share.leave(address)
+        except SmidgenError as error:  # the behaviour raises none
+            return await way.refuse(error, context)
+
+    return grpc.stream_unary_rpc_method_handler(
+        answer,
+        request_deserializer=way.handler.request_deserializer,
+        response_serializer=way.handler.response_serializer,
     )
 
 

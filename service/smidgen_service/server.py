@@ -141,7 +141,7 @@ class Server:
             self._reception.lifecycle,
             reflects=settings.reflection,
         )
-        self._reception.hand_on(registry.methods)
+        self._reception.hand_on(registry.methods, self._application.admission)
         self._endpoint: MetricsEndpoint | None = None
 
     def _exposition(self) -> Exposition:

@@ -43,6 +43,7 @@ class Serving:
     """What answers inferences in one process.
 
     Attributes:
+        admission: What inferences wait in.
         inference: Computes.
         keeper: Keeps versions ready.
 
@@ -86,7 +87,7 @@ class Serving:
             owner=owner,
         )
         engines = EngineCache(blobs, threads, metrics, _engine_limits(settings), weights)
-        admission = Admission(
+        self.admission = admission = Admission(
             metrics,
             most_running=settings.max_concurrent_inferences,
             most_queued=settings.max_queued_inferences,

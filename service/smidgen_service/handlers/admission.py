@@ -8,13 +8,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from operator import attrgetter
 
 from smidgen_service.errors import DeadlineError, OverloadedError
+from smidgen_service.handlers.arrivals import Arrival, Arrivals
 from smidgen_service.handlers.places import Places
 from smidgen_service.handlers.turns import Turns
 from smidgen_service.metrics import Metrics
@@ -22,6 +23,7 @@ from smidgen_service.store.tenancy import current_tenant
 
 _RETRY_AFTER_S = 0.1  # where no times are known yet
 _LEAST_RETRY_S, _MOST_RETRY_S = 0.01, 10.0
+_NEWS = 0.1  # what the latest request weighs in an average
 
 
 class Waiting:
@@ -145,6 +147,24 @@ class Admission:
         self._waiting: dict[str, dict[Waiting, None]] = defaultdict(dict)
         self._queued = 0
         self._queued_s: dict[str, float] = defaultdict(float)
+        self._arrivals = Arrivals(clock)
+        self._usual_s = 0.0  # what a request is estimated to take
+
+    def expect(self, tenant: str) -> Arrival:
+        """Counts a request of which nothing but the headers is there, until it arrives or leaves.
+
+        Raises:
+            OverloadedError: it would be refused whatever it is, by those that wait, that compute
+                and that are on their way.
+        """
+        coming = self._arrivals.by_tenant()
+        if coming or not self._places.has_free:
+            self._check_arrival(tenant, coming)
+        return self._arrivals.add(tenant)
+
+    def note_usual(self, estimate_s: float) -> None:
+        """Notes what a request takes, for those of which nothing is known yet."""
+        self._usual_s += _NEWS * (estimate_s - self._usual_s)
 
     def place(self, deadline_s: float | None, estimate_s: float = 0.0) -> Place:
         """Returns what holds a place to compute for the time of an `async with` block.
@@ -198,6 +218,8 @@ class Admission:
         """
         if (deadline_s is not None and deadline_s <= 0) or not self._places.take():
             await self._wait(deadline_s, estimate_s)
+        else:
+            self.note_usual(estimate_s)
         return self._begin(estimate_s)
 
     def end(self, expected_end_s: float) -> None:
@@ -234,6 +256,7 @@ class Admission:
         self._check_deadline(tenant, deadline_s, estimate_s)
         self._check_wait(tenant, estimate_s)
         self._make_room(tenant)
+        self.note_usual(estimate_s)
         ends_s = None if deadline_s is None else time.perf_counter() + deadline_s
         waiting = Waiting(self, tenant, estimate_s, ends_s)
         self._queued += 1
@@ -342,8 +365,7 @@ class Admission:
         Raises:
             OverloadedError: no other has two more waiting than this one.
         """
-        # Requests that may be joined are counted even if there are places for them.
-        if self._queued < self._most_queued + self._places.count - self._places.taken:
+        if self._has_room(self._queued):
             return
         longest = max(self._waiting, key=lambda one: len(self._waiting[one]), default=tenant)
         own = len(self._waiting[tenant]) if tenant in self._waiting else 0
@@ -351,17 +373,58 @@ class Admission:
             raise self._full(tenant)
         next(reversed(self._waiting[longest])).refuse(partial(self._full, longest))
 
+    def _has_room(self, queued: int) -> bool:
+        """Tells whether one more may wait where so many do."""
+        # Requests that may be joined are counted even if there are places for them.
+        return queued < self._most_queued + self._places.count - self._places.taken
+
+    def _check_arrival(self, tenant: str, coming: Mapping[str, int]) -> None:
+        """Refuses what `waiting` would, if those on their way were there.
+
+        Raises:
+            OverloadedError: the queue would be full, or the wait too long.
+        """
+        count = sum(coming.values())
+        if self._most_wait_s is not None:
+            wait_s = self._wait_of_arrival_s(tenant, coming, count) - self._arrivals.usual_s
+            if wait_s > self._most_wait_s:
+                raise self._would_wait(tenant, wait_s, self._most_wait_s)
+        if self._has_room(self._queued + count):
+            return
+        lengths = {one: len(waiting) for one, waiting in self._waiting.items()}
+        for one, number in coming.items():
+            lengths[one] = lengths.get(one, 0) + number
+        # Others' may have to make room when it arrives.
+        if max(lengths.values(), default=0) < lengths.get(tenant, 0) + 2:
+            raise self._full(tenant, count)
+
+    def _wait_of_arrival_s(self, tenant: str, coming: Mapping[str, int], count: int) -> float:
+        """How long a request may wait from now on whose headers came after those of others."""
+        if not count:
+            return self._expected_wait_s(tenant, 0.0)
+        if count < self._places.count - self._places.taken:
+            return 0.0
+        usual_s = self._usual_s
+        own_s = self._queued_s.get(tenant, 0.0) + coming.get(tenant, 0) * usual_s
+        others_s = sum(
+            min(self._queued_s.get(other, 0.0) + coming.get(other, 0) * usual_s, own_s)
+            for other in self._queued_s.keys() | coming.keys()
+            if other != tenant
+        )
+        return (own_s + others_s + self._places.left_s()) / self._places.count
+
     def _oldest_time_s(self) -> float:
         """Returns since when somebody waits, in seconds since 1970, to any thread; 0 for nobody."""
         firsts = (next(iter(waiting.copy()), None) for waiting in list(self._waiting.values()))
         return min((first.since_s for first in firsts if first is not None), default=0.0)
 
-    def _full(self, tenant: str) -> OverloadedError:
+    def _full(self, tenant: str, coming: int = 0) -> OverloadedError:
+        queued = self._queued + coming
         return OverloadedError(
-            f"{self._queued} requests are waiting and no more may; try again later, "
+            f"{queued} requests are waiting and no more may; try again later, "
             "or ask the operator for a longer queue",
             retry_after_s=self._retry_after_s(tenant),
-            queued=self._queued,
+            queued=queued,
         )
 
     def _check_wait(self, tenant: str, estimate_s: float) -> None:
@@ -370,13 +433,16 @@ class Admission:
             return
         wait_s = self._expected_wait_s(tenant, estimate_s)
         if wait_s > self._most_wait_s:
-            raise OverloadedError(
-                f"the request would wait {wait_s * 1e3:.1f} ms, and may wait "
-                f"{self._most_wait_s * 1e3:g} ms; try again later",
-                retry_after_s=self._retry_after_s(tenant),
-                reason="QUEUE_TIMEOUT",
-                most_ms=round(self._most_wait_s * 1e3),
-            )
+            raise self._would_wait(tenant, wait_s, self._most_wait_s)
+
+    def _would_wait(self, tenant: str, wait_s: float, most_s: float) -> OverloadedError:
+        return OverloadedError(
+            f"the request would wait {wait_s * 1e3:.1f} ms, and may wait {most_s * 1e3:g} ms; "
+            "try again later",
+            retry_after_s=self._retry_after_s(tenant),
+            reason="QUEUE_TIMEOUT",
+            most_ms=round(most_s * 1e3),
+        )
 
     def _limit_wait(self, waiting: Waiting) -> asyncio.TimerHandle | None:
         if self._most_wait_s is None:

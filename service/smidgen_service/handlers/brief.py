@@ -114,4 +114,5 @@ class BriefComputations:
         total_s = times.total_s
         self._run_times.record_held(served.record.sha256, shapes, total_s)
         self._run_times.record(served.record.sha256, samples, total_s)
+        self._admission.note_usual(total_s)
         served.series.executed(samples, times)

@@ -112,7 +112,7 @@ class Front:
         self._holds = Holds(self._serving.keeper)
         self._channel = channel_to(beginning.socket, settings)
         forwarder = Forwarder(self._channel, ForwardedCallers(beginning.secret))
-        self._reception.hand_on(self._methods(whole, forwarder))
+        self._reception.hand_on(self._methods(whole, forwarder), self._serving.admission)
 
     async def run(self) -> None:
         """Carries out orders until the line ends."""

@@ -41,6 +41,11 @@ class Gate:
         self._metrics = metrics
         self._permissions = permissions
 
+    @property
+    def tells_tenants_apart(self) -> bool:
+        """Whether callers may be of different tenants."""
+        return self._authenticator.is_strict
+
     def is_public(self, path: str) -> bool:
         """Tells whether a method needs no credentials."""
         rule = self._permissions.get(path)
