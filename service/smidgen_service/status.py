@@ -14,6 +14,8 @@ from grpc_status import rpc_status
 from smidgen import errors as library
 from smidgen.errors import SmidgenError
 from smidgen_service import errors as service
+from smidgen_service import wire
+from smidgen_service.errors import OverloadedError
 
 DOMAIN = "smidgen.dev"
 MOST_TRAILER_BYTES = 4096
@@ -87,22 +89,58 @@ def code_number(error_type: str) -> int:
 
 def ending_of(error: SmidgenError, *, request_id: str = "") -> Ending:
     """Returns code, message and trailers for an error; the trailers stay below 4 KiB."""
+    if type(error) is not OverloadedError:
+        return _with_id(_ending(error, len(request_id)), request_id)
+    # Where there is too much to do, errors alike are made by the hundred a second.
+    retry_ms = round(error.retry_after_s * 1000)
+    alike = (error.message, error.reason, retry_ms, len(request_id), *error.metadata.items())
+    found = _OVERLOADED.get(alike)
+    if found is None:
+        if len(_OVERLOADED) >= _MOST_KNOWN:
+            _OVERLOADED.clear()
+        found = _OVERLOADED[alike] = _ending(error, len(request_id))
+    return _with_id(found, request_id)
+
+
+_OVERLOADED: dict[tuple[object, ...], Ending] = {}
+_MOST_KNOWN = 256
+
+
+def _ending(error: SmidgenError, id_length: int) -> Ending:
+    """Returns the ending of a call whose id, which is not in it, has so many characters."""
     code = code_of(type(error))
     for most, most_value in _LENGTHS:
         message = _cut(error.message, most)
         metadata = {key: _cut(value, most_value) for key, value in error.metadata.items()}
         info = error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=metadata)
-        details = _details(error, info, message, request_id)
+        details = _details(error, info, message)
         status = status_pb2.Status(code=code.value[0], message=message, details=details)
-        trailers = _trailers(error, status, request_id)
-        if _size(message, trailers) < MOST_TRAILER_BYTES:
+        ending = Ending(code, message, _trailers(error, status))
+        if _size(message, _with_id(ending, "x" * id_length).trailers) < MOST_TRAILER_BYTES:
             break
-    return Ending(code, message, trailers)
+    return ending
 
 
-def _details(
-    error: SmidgenError, info: Message, message: str, request_id: str
-) -> list[any_pb2.Any]:
+def _with_id(ending: Ending, request_id: str) -> Ending:
+    """Returns an ending with the id of its call, in the status and beside it."""
+    if not request_id:
+        return ending
+    (key, encoded), *others = ending.trailers
+    assert isinstance(encoded, bytes)  # the status, whose last field this makes longer
+    info = wire.with_size(request_id.encode())
+    detail = _REQUEST_INFO + wire.with_size(_REQUEST_ID + info)
+    with_info = encoded + _DETAILS + wire.with_size(detail)
+    trailers = ((key, with_info), *others, ("x-request-id", request_id))
+    return Ending(ending.code, ending.message, trailers)
+
+
+_DETAILS, _REQUEST_ID = b"\x1a", b"\x0a"
+"""Keys of Status.details and of RequestInfo.request_id."""
+_REQUEST_INFO = b"\x0a" + wire.with_size(b"type.googleapis.com/google.rpc.RequestInfo") + b"\x12"
+"""The beginning of an Any: its type, and the key of its value."""
+
+
+def _details(error: SmidgenError, info: Message, message: str) -> list[any_pb2.Any]:
     details = [info]
     specific = _SPECIFIC.get(code_of(type(error)))
     detail = specific(error, _cut(message, 240)) if specific is not None else None
@@ -113,8 +151,6 @@ def _details(
         retry = error_details_pb2.RetryInfo()
         retry.retry_delay.FromMilliseconds(round(retry_after_s * 1000))
         details.append(retry)
-    if request_id:
-        details.append(error_details_pb2.RequestInfo(request_id=request_id))
     packed = []
     for entry in details:
         wrapper = any_pb2.Any()
@@ -185,14 +221,12 @@ def _retry_after_s(error: SmidgenError) -> float | None:
 
 
 def _trailers(
-    error: SmidgenError, status: status_pb2.Status, request_id: str
+    error: SmidgenError, status: status_pb2.Status
 ) -> tuple[tuple[str, str | bytes], ...]:
     trailers: list[tuple[str, str | bytes]] = list(rpc_status.to_status(status).trailing_metadata)
     retry_after_s = _retry_after_s(error)
     if retry_after_s is not None:
         trailers.append(("grpc-retry-pushback-ms", str(round(retry_after_s * 1000))))
-    if request_id:
-        trailers.append(("x-request-id", request_id))
     return tuple(trailers)
 
 
