@@ -93,7 +93,9 @@ TABLE: dict[str, MetricSpec] = {
     ),
     "smidgen_inference_requests_total": MetricSpec(
         Kind.COUNTER,
-        "Inference requests, by outcome: ok, rejected, cancelled, deadline, invalid, error.",
+        "Inference requests, by outcome: ok, rejected, cancelled, deadline, invalid, error. Those "
+        "that a full server refuses before it reads their message are in no model's, and in "
+        "smidgen_admission_rejected_total.",
         ("model", "version", "outcome"),
     ),
     "smidgen_inference_stage_seconds": MetricSpec(

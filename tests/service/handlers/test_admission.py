@@ -346,3 +346,82 @@ async def test_those_who_compute_for_several_are_not_early() -> None:
         assert order == []
     await waiting
     assert order == ["group"]
+
+
+def expect(admission: Admission, count: int, tenant: str = "a") -> ExitStack:
+    """Has requests of a tenant on their way."""
+    coming = ExitStack()
+    for _ in range(count):
+        coming.callback(admission.expect(tenant).leave)
+    return coming
+
+
+async def test_requests_on_their_way_are_as_many_as_may_wait() -> None:
+    admission = still(most_running=2, most_queued=1)
+    async with admission.place(None, 1.0):
+        with expect(admission, 2), pytest.raises(OverloadedError) as caught:
+            admission.expect("a")
+        assert (caught.value.reason, caught.value.metadata) == ("QUEUE_FULL", {"queued": "2"})
+        with (
+            admission.waiting(None, 1.0),
+            expect(admission, 1),
+            pytest.raises(OverloadedError, match="2 requests are waiting"),
+        ):
+            admission.expect("a")
+        expect(admission, 2).close()  # all have left
+
+
+async def test_a_tenant_with_room_is_expected_where_another_has_none() -> None:
+    admission = still(most_running=1, most_queued=2)
+    async with admission.place(None, 1.0):
+        with expect(admission, 2, "greedy"):
+            with pytest.raises(OverloadedError):
+                admission.expect("greedy")
+            with expect(admission, 1, "modest"), pytest.raises(OverloadedError):
+                admission.expect("modest")  # of two each, neither puts the other out
+        with acting_for("greedy"), admission.waiting(None, 1.0), admission.waiting(None, 1.0):
+            admission.expect("modest").leave()
+
+
+async def test_what_would_wait_for_too_long_when_it_is_there_is_not_expected() -> None:
+    clock = Clock()
+    admission = Admission(Metrics(), most_running=1, most_queued=9, most_wait_s=1.0, clock=clock)
+    async with admission.place(None, 3.0):
+        with pytest.raises(OverloadedError, match=r"would wait 3000\.0 ms") as caught:
+            admission.expect("a")
+        assert caught.value.reason == "QUEUE_TIMEOUT"
+        clock.now_s += 2.5
+        with expect(admission, 1):
+            admission.expect("a").leave()  # nothing is known of the one before
+            for _ in range(100):
+                admission.note_usual(0.6)
+            with pytest.raises(OverloadedError, match="would wait 1100"):
+                admission.expect("a")
+
+
+async def test_the_wait_of_one_that_comes_begins_when_its_message_is_there() -> None:
+    clock = Clock()
+    admission = Admission(Metrics(), most_running=1, most_queued=9, most_wait_s=0.1, clock=clock)
+    for _ in range(100):
+        arrival = admission.expect("a")
+        clock.now_s += 0.04
+        arrival.arrived()
+    async with admission.place(None, 0.15):
+        with pytest.raises(OverloadedError, match=r"would wait 110\.0 ms"):
+            admission.expect("a")
+        clock.now_s += 0.02
+        admission.expect("a").leave()
+
+
+async def test_others_on_their_way_get_no_more_before_a_request_than_its_own_tenant() -> None:
+    clock = Clock()
+    admission = Admission(Metrics(), most_running=1, most_queued=9, most_wait_s=1.5, clock=clock)
+    for _ in range(100):
+        admission.note_usual(1.0)
+    async with admission.place(None, 1.0):
+        with expect(admission, 1, "greedy"):
+            with pytest.raises(OverloadedError, match="would wait 2000"):
+                admission.expect("greedy")
+            admission.expect("modest").leave()
+    with expect(admission, 2, "greedy"), pytest.raises(OverloadedError, match="would wait 2000"):
+        admission.expect("greedy")
