@@ -12,7 +12,7 @@ END_STREAM, END_HEADERS = 1, 4
 CONTINUATION = 9
 ACK = 1
 REFUSED_STREAM, CANCEL, ENHANCE_YOUR_CALM = 7, 8, 11
-_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _MOST_FRAME = 16_384
 
 
@@ -23,7 +23,7 @@ class Http2:
         self._socket = socket.create_connection(("127.0.0.1", port), timeout_s, (source, 0))
         self._buffer = b""
         self._stream = -1
-        self._socket.sendall(_PREFACE + frame(SETTINGS, 0, 0, b""))
+        self._socket.sendall(PREFACE + frame(SETTINGS, 0, 0, b""))
 
     def __enter__(self) -> Self:
         return self

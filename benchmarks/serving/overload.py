@@ -5,16 +5,15 @@ from __future__ import annotations
 import asyncio
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
 import numpy as np
-from google.rpc import error_details_pb2, status_pb2
-from grpc import aio
 
-from benchmarks.serving.calls import INFER, UnaryCall, pixels_message
+from benchmarks.serving.calls import INFER, pixels_message
+from benchmarks.serving.lean import Reply, lean_connection
 from benchmarks.serving.pauses import without_collections
 from benchmarks.serving.processes import smidgen_server
 from benchmarks.serving.programs import PIXELS, image_program, save
@@ -25,25 +24,12 @@ from smidgen.program import Program
 
 GOODPUT_BAR, LATENCY_BAR, REJECTION_BAR_MS, RECOVERY_BAR_S = 0.9, 2.0, 5.0, 2.0
 _MODEL = "lite0"
-_DETAILS, _PUSHBACK = "grpc-status-details-bin", "grpc-retry-pushback-ms"
 _PATIENCE_S, _PAUSE_S = 60.0, 0.01
 _WARM_UP_S, _LEAST_S = 1.0, 2.0
 _WAIT_SHARE, _ENGINE_ROUNDS = 0.5, 30
 
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """How one call ended.
-
-    Attributes:
-        seconds: From the call to its end.
-        code: Its status.
-        is_hinted: Whether the status has RetryInfo and the trailers a pushback.
-    """
-
-    seconds: float
-    code: grpc.StatusCode
-    is_hinted: bool = False
+Call = Callable[[bytes], asyncio.Future[Reply]]
+"""Makes a call with an encoded message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,13 +140,10 @@ class _Caller:
 
     async def measure(self, factor: float, turns: int, turn_s: float) -> Overload:
         async with (
-            aio.insecure_channel(self.unlimited) as unlimited,
-            aio.insecure_channel(self.limited) as limited,
+            lean_connection(self.unlimited, INFER) as unlimited,
+            lean_connection(self.limited, INFER) as limited,
         ):
-            calls: tuple[UnaryCall, UnaryCall] = (
-                unlimited.unary_unary(INFER),
-                limited.unary_unary(INFER),
-            )
+            calls = (unlimited.call, limited.call)
             for call in calls:
                 await _closed(call, self.request, at_once=1, seconds=_WARM_UP_S)
             found = [await self._turn(*calls, factor, turn_s) for _ in range(turns)]
@@ -169,9 +152,7 @@ class _Caller:
             recovery_s = await _recovery(calls[1], self.request, limit_s.p99_ms / 1e3)
         return summarize(found, recovery_s=recovery_s)
 
-    async def _turn(
-        self, unlimited: UnaryCall, limited: UnaryCall, factor: float, turn_s: float
-    ) -> Turn:
+    async def _turn(self, unlimited: Call, limited: Call, factor: float, turn_s: float) -> Turn:
         before_s = max(_LEAST_S, turn_s / 4)
         unloaded = await _closed(unlimited, self.request, at_once=1, seconds=before_s)
         busy = await _closed(unlimited, self.request, at_once=2 * self.workers, seconds=before_s)
@@ -180,8 +161,8 @@ class _Caller:
         return Turn(unloaded, peak, await asyncio.gather(*sent), elapsed_s)
 
     async def _overload(
-        self, limited: UnaryCall, rate: float, seconds: float
-    ) -> tuple[list[asyncio.Task[Reply]], float]:
+        self, limited: Call, rate: float, seconds: float
+    ) -> tuple[list[asyncio.Future[Reply]], float]:
         return await _offer(limited, self.request, rate=rate, seconds=seconds)
 
 
@@ -214,52 +195,36 @@ def summarize(turns: Sequence[Turn], *, recovery_s: float) -> Overload:
 
 
 async def _offer(
-    call: UnaryCall, request: bytes, *, rate: float, seconds: float
-) -> tuple[list[asyncio.Task[Reply]], float]:
+    call: Call, request: bytes, *, rate: float, seconds: float
+) -> tuple[list[asyncio.Future[Reply]], float]:
     """Sends requests at a rate, whatever becomes of them; returns them and how long it took."""
-    sent: list[asyncio.Task[Reply]] = []
+    sent: list[asyncio.Future[Reply]] = []
     started_s = time.perf_counter()
     while (elapsed_s := time.perf_counter() - started_s) < seconds:
         while len(sent) < rate * elapsed_s:
-            sent.append(asyncio.create_task(_reply(call, request)))
+            sent.append(call(request))
         await asyncio.sleep(1 / rate)
     return sent, elapsed_s
 
 
-async def _closed(call: UnaryCall, request: bytes, *, at_once: int, seconds: float) -> list[Reply]:
+async def _closed(call: Call, request: bytes, *, at_once: int, seconds: float) -> list[Reply]:
     """Returns the replies that `at_once` callers got who always wait for one."""
     replies: list[Reply] = []
     started_s = time.perf_counter()
 
     async def caller() -> None:
         while time.perf_counter() - started_s < seconds:
-            replies.append(await _reply(call, request))
+            replies.append(await call(request))
 
     await asyncio.gather(*(caller() for _ in range(at_once)))
     return replies
 
 
-async def _recovery(call: UnaryCall, request: bytes, limit_s: float) -> float:
+async def _recovery(call: Call, request: bytes, limit_s: float) -> float:
     started_s = time.perf_counter()
     while (elapsed_s := time.perf_counter() - started_s) < _PATIENCE_S:
-        reply = await _reply(call, request)
+        reply = await call(request)
         if reply.code is grpc.StatusCode.OK and reply.seconds <= limit_s:
             break
         await asyncio.sleep(_PAUSE_S)
     return elapsed_s
-
-
-async def _reply(call: UnaryCall, request: bytes) -> Reply:
-    started_s = time.perf_counter()
-    try:
-        await call(request)
-    except aio.AioRpcError as error:
-        return Reply(time.perf_counter() - started_s, error.code(), _is_hinted(error))
-    return Reply(time.perf_counter() - started_s, grpc.StatusCode.OK)
-
-
-def _is_hinted(error: aio.AioRpcError) -> bool:
-    trailers = dict(error.trailing_metadata())
-    status = status_pb2.Status.FromString(bytes(trailers.get(_DETAILS, b"")))
-    has_info = any(one.Is(error_details_pb2.RetryInfo.DESCRIPTOR) for one in status.details)
-    return has_info and str(trailers.get(_PUSHBACK, "")).isdigit()
