@@ -19,14 +19,12 @@ from benchmarks.serving.processes import smidgen_server
 from benchmarks.serving.programs import PIXELS, image_program, save
 from benchmarks.serving.quantiles import Quantiles, quantiles
 from benchmarks.subject import Weights
-from smidgen.engine import Engine
-from smidgen.program import Program
 
 GOODPUT_BAR, LATENCY_BAR, REJECTION_BAR_MS, RECOVERY_BAR_S = 0.9, 2.0, 5.0, 2.0
 _MODEL = "lite0"
 _PATIENCE_S, _PAUSE_S = 60.0, 0.01
 _WARM_UP_S, _LEAST_S = 1.0, 2.0
-_WAIT_SHARE, _ENGINE_ROUNDS = 0.5, 30
+_WAIT_SHARE = 0.5
 
 Call = Callable[[bytes], asyncio.Future[Reply]]
 """Makes a call with an encoded message."""
@@ -93,33 +91,33 @@ def measure_overload(
 
     The capacity is measured before each turn of the overload, since machines are not as fast at one
     time as at another. The queue holds as many requests as are computed at a time, for no longer
-    than half of what one takes: what is answered late is worth less than what is refused at once.
+    than half of what one takes without others: what is answered late is worth less than what is
+    refused at once.
     """
-    program = image_program(weights)
-    path = save(program, folder, _MODEL)
-    most_queue_ms = _WAIT_SHARE * 1e3 * _engine_s(program)
+    path = save(image_program(weights), folder, _MODEL)
     pixels = np.random.default_rng(0).integers(0, 256, (1, PIXELS, PIXELS, 3), np.uint8)
     flags = (
         *("--max-concurrent-inferences", str(workers), "--engine-threads", "1"),
         *("--max-queued-inferences", str(workers)),
     )
     request = pixels_message(_MODEL, pixels)
-    limit = ("--max-queue-ms", f"{most_queue_ms:.3f}")
     with (
         smidgen_server(folder / "unlimited", {_MODEL: path}, *flags) as unlimited,
-        smidgen_server(folder / "limited", {_MODEL: path}, *flags, *limit) as limited,
         without_collections(),
     ):
-        caller = _Caller(unlimited.target, limited.target, request, workers)
-        return asyncio.run(caller.measure(factor, turns, seconds / turns))
+        most_queue_ms = _WAIT_SHARE * asyncio.run(_alone_ms(unlimited.target, request))
+        limit = ("--max-queue-ms", f"{most_queue_ms:.3f}")
+        with smidgen_server(folder / "limited", {_MODEL: path}, *flags, *limit) as limited:
+            caller = _Caller(unlimited.target, limited.target, request, workers)
+            return asyncio.run(caller.measure(factor, turns, seconds / turns))
 
 
-def _engine_s(program: Program) -> float:
-    """Returns the median time of one image in a process by itself, in seconds."""
-    image = np.zeros((1, 3, PIXELS, PIXELS), np.float32)
-    (name,) = program.inputs
-    times_s = Engine(program, threads=1).time_runs({name: image}, rounds=_ENGINE_ROUNDS)
-    return float(np.median(times_s))
+async def _alone_ms(target: str, request: bytes) -> float:
+    """Returns the median time of one request at a time, in milliseconds."""
+    async with lean_connection(target, INFER) as connection:
+        await _closed(connection.call, request, at_once=1, seconds=_WARM_UP_S)
+        replies = await _closed(connection.call, request, at_once=1, seconds=_LEAST_S)
+    return quantiles([reply.seconds for reply in replies]).p50_ms
 
 
 @dataclass(frozen=True, slots=True)

@@ -184,4 +184,5 @@ def _preprocess_all(
         )
         for index, image in enumerate(pixels)
     ]
-    return np.stack(samples)
+    # Copied where there are several.
+    return np.stack(samples) if len(samples) != 1 else samples[0][np.newaxis]
