@@ -37,6 +37,7 @@ from smidgen_service.stopping import first_signal
 from smidgen_service.store.database import DatabaseDamagedError, SchemaTooNewError
 from smidgen_service.store.reserve import NEEDED_BYTES, Reserve
 from smidgen_service.surroundings import GRPC_LOGGER, is_of_a_fault
+from smidgen_service.threads import switch_often
 from smidgen_service.triton_metrics import written
 
 _MOST_FILES = 65_536
@@ -70,6 +71,7 @@ class Serves(Protocol):
 def serve(settings: Settings) -> int:
     """Runs the server until it is told to stop; returns the exit code of the process."""
     _raise_file_limit()
+    switch_often()
     configure(settings.log_format, settings.log_level)
     logging.getLogger(GRPC_LOGGER).addFilter(is_of_a_fault)
     data_dir = DataDir(settings.data_dir.resolve())

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 from collections.abc import AsyncIterator
 
 import pytest
 
-from smidgen_service.threads import Threads
+from smidgen_service.threads import Threads, switch_often
 
 
 @pytest.fixture
@@ -125,3 +126,12 @@ async def test_a_timeout_is_one_after_the_function_too(threads: Threads) -> None
     with pytest.raises(TimeoutError):
         await caller
     assert gate.calls == 1
+
+
+def test_the_interpreters_lock_is_handed_over_sooner_than_by_default() -> None:
+    before_s = sys.getswitchinterval()
+    try:
+        switch_often()
+        assert sys.getswitchinterval() == pytest.approx(0.0003)
+    finally:
+        sys.setswitchinterval(before_s)

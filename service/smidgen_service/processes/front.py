@@ -49,7 +49,7 @@ from smidgen_service.store.following import FollowingBlobs, FollowingDatabase
 from smidgen_service.store.tenancy import acting_for
 from smidgen_service.store_metrics import StoreMetrics
 from smidgen_service.surroundings import GRPC_LOGGER, is_of_a_fault
-from smidgen_service.threads import Threads
+from smidgen_service.threads import Threads, switch_often
 
 ANSWERED_HERE = frozenset(
     (
@@ -241,6 +241,7 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     logging.getLogger(GRPC_LOGGER).addFilter(is_of_a_fault)
+    switch_often()
     asyncio.run(_run(*(socket.socket(fileno=int(number)) for number in sys.argv[2:4])))
     return 0
 
