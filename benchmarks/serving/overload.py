@@ -24,7 +24,7 @@ GOODPUT_BAR, LATENCY_BAR, REJECTION_BAR_MS, RECOVERY_BAR_S = 0.9, 2.0, 5.0, 2.0
 _MODEL = "lite0"
 _PATIENCE_S, _PAUSE_S = 60.0, 0.01
 _WARM_UP_S, _LEAST_S = 1.0, 2.0
-_WAIT_SHARE = 0.5
+_WAIT_SHARE = 0.25
 
 Call = Callable[[bytes], asyncio.Future[Reply]]
 """Makes a call with an encoded message."""
@@ -91,8 +91,8 @@ def measure_overload(
 
     The capacity is measured before each turn of the overload, since machines are not as fast at one
     time as at another. The queue holds as many requests as are computed at a time, for no longer
-    than half of what one takes without others: what is answered late is worth less than what is
-    refused at once.
+    than a quarter of what one takes without others, or half of its computation: what is answered
+    late is worth less than what is refused at once.
     """
     path = save(image_program(weights), folder, _MODEL)
     pixels = np.random.default_rng(0).integers(0, 256, (1, PIXELS, PIXELS, 3), np.uint8)
