@@ -33,11 +33,17 @@ class Waiting:
         tenant: Whose it is.
         estimate_s: How long its computation may take, in seconds.
         ends_s: Its deadline by time.perf_counter; None for none.
-        since_s: When it came, in seconds since 1970.
+        came_s: When it came, by the clock of the admission.
+        since_s: The same in seconds since 1970.
     """
 
     def __init__(
-        self, admission: Admission, tenant: str, estimate_s: float, ends_s: float | None
+        self,
+        admission: Admission,
+        tenant: str,
+        estimate_s: float,
+        ends_s: float | None,
+        came_s: float,
     ) -> None:
         self._admission = admission
         self._is_queued = True
@@ -47,6 +53,7 @@ class Waiting:
         self.tenant = tenant
         self.estimate_s = estimate_s
         self.ends_s = ends_s
+        self.came_s = came_s
         self.since_s = time.time()
 
     def leave(self) -> None:
@@ -149,6 +156,7 @@ class Admission:
         self._queued_s: dict[str, float] = defaultdict(float)
         self._arrivals = Arrivals(clock)
         self._usual_s = 0.0  # what a request is estimated to take
+        self._preparing_s = 0.0  # how long its input is made, before it asks for a place
 
     def expect(self, tenant: str) -> Arrival:
         """Counts a request of which nothing but the headers is there, until it arrives or leaves.
@@ -165,6 +173,9 @@ class Admission:
     def note_usual(self, estimate_s: float) -> None:
         """Notes what a request takes, for those of which nothing is known yet."""
         self._usual_s += _NEWS * (estimate_s - self._usual_s)
+
+    def _note_preparing(self, seconds: float) -> None:
+        self._preparing_s += _NEWS * (seconds - self._preparing_s)
 
     def place(self, deadline_s: float | None, estimate_s: float = 0.0) -> Place:
         """Returns what holds a place to compute for the time of an `async with` block.
@@ -201,6 +212,7 @@ class Admission:
             OverloadedError: the request waited for too long, or had to make room.
             DeadlineError: the time is over before a place is free, or would be.
         """
+        self._note_preparing(self._clock() - waiting.came_s)
         await self._take_turn(waiting)
         waiting.leave()
         ends_s = self._begin(waiting.estimate_s)
@@ -229,6 +241,7 @@ class Admission:
 
     async def _wait(self, deadline_s: float | None, estimate_s: float) -> None:
         with self.waiting(deadline_s, estimate_s) as waiting:
+            self._note_preparing(0.0)
             await self._take_turn(waiting)
 
     async def _take_turn(self, waiting: Waiting) -> None:
@@ -258,7 +271,7 @@ class Admission:
         self._make_room(tenant)
         self.note_usual(estimate_s)
         ends_s = None if deadline_s is None else time.perf_counter() + deadline_s
-        waiting = Waiting(self, tenant, estimate_s, ends_s)
+        waiting = Waiting(self, tenant, estimate_s, ends_s, self._clock())
         self._queued += 1
         self._queued_s[tenant] += estimate_s
         self._waiting[tenant][waiting] = None
@@ -386,7 +399,8 @@ class Admission:
         """
         count = sum(coming.values())
         if self._most_wait_s is not None:
-            wait_s = self._wait_of_arrival_s(tenant, coming, count) - self._arrivals.usual_s
+            wait_s = self._wait_of_arrival_s(tenant, coming, count)
+            wait_s -= self._arrivals.usual_s + self._preparing_s
             if wait_s > self._most_wait_s:
                 raise self._would_wait(tenant, wait_s, self._most_wait_s)
         if self._has_room(self._queued + count):
@@ -431,7 +445,7 @@ class Admission:
         """Refuses at once what would be refused later: a refusal is worth more early."""
         if self._most_wait_s is None:
             return
-        wait_s = self._expected_wait_s(tenant, estimate_s)
+        wait_s = self._expected_wait_s(tenant, estimate_s) - self._preparing_s
         if wait_s > self._most_wait_s:
             raise self._would_wait(tenant, wait_s, self._most_wait_s)
 

@@ -425,3 +425,23 @@ async def test_others_on_their_way_get_no_more_before_a_request_than_its_own_ten
             admission.expect("modest").leave()
     with expect(admission, 2, "greedy"), pytest.raises(OverloadedError, match="would wait 2000"):
         admission.expect("greedy")
+
+
+async def test_making_the_input_of_a_request_is_no_wait_for_its_turn() -> None:
+    clock = Clock()
+    admission = Admission(Metrics(), most_running=1, most_queued=9, most_wait_s=0.1, clock=clock)
+    for _ in range(100):
+        with admission.waiting(None, 0.0) as waiting:
+            clock.now_s += 0.04
+            async with admission.own_place(waiting):
+                pass
+    async with admission.place(None, 0.15):
+        with pytest.raises(OverloadedError, match=r"would wait 110\.0 ms"):
+            admission.expect("a")
+        with pytest.raises(OverloadedError, match=r"would wait 110\.0 ms"):
+            async with admission.place(None):
+                pytest.fail("a request waited for longer than it may")
+        clock.now_s += 0.02
+        admission.expect("a").leave()
+        with admission.waiting(None, 0.0):
+            pass
