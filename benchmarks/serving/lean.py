@@ -28,6 +28,7 @@ from benchmarks.serving.http2 import (
     HEADERS,
     PING,
     PREFACE,
+    REFUSED_STREAM,
     RST_STREAM,
     SETTINGS,
     WINDOW_UPDATE,
@@ -157,9 +158,23 @@ class LeanConnection(asyncio.Protocol):
         elif kind == PING and not flags & ACK:
             self._transport.write(frame(PING, ACK, 0, payload))
         elif kind == RST_STREAM and stream is not None:
-            self._end(stream, grpc.StatusCode.UNAVAILABLE)
+            if int.from_bytes(payload, "big") == REFUSED_STREAM:
+                self._begin_again(stream)
+            else:
+                self._end(stream, grpc.StatusCode.UNAVAILABLE)
         elif kind == GOAWAY:
             self._transport.close()
+
+    def _begin_again(self, stream: _Stream) -> None:
+        """Makes a call anew of which the server has seen nothing, as every client does.
+
+        That of an earlier one has ended, and the server has not put it away yet.
+        """
+        del self._streams[stream.number]
+        if stream in self._unsent:
+            self._unsent.remove(stream)
+        stream.sent = 0
+        self._unbegun.append(stream)
 
     def _take(self, payload: bytes) -> None:
         """Holds to settings of the server from now on."""
