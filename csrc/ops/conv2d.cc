@@ -8,9 +8,16 @@ namespace smidgen::ops {
 namespace {
 
 constexpr Index kCopyBytes = 256 * 1024;  // copied lines stay in the second-level cache
-constexpr Index kManyRows = 14 * 72;
 // Transformed weights that stay in a second-level cache, and do not make the net much larger.
 constexpr Index kMostWinogradBytes = 1536 * 1024;
+
+/// Rows of which tiles are made, as far as weights tell. Tiles of windows are pieces of lines, and
+/// where windows are that deep, images are mostly 7 wide; others have many rows.
+Index expected_rows(const kernels::GemmShape& shape) {
+  constexpr Index kManyRows = 14 * 72;
+  constexpr Index kDeepWindow = 4096;
+  return shape.segments > 1 && shape.k() >= kDeepWindow ? 7 : kManyRows;
+}
 
 /// Weights [O][C][KH * KW] as [O][KH * KW][C], the order of the taps in memory.
 class ChannelsLast {
@@ -102,8 +109,8 @@ Conv2d::Conv2d(const Conv2dGeometry& geometry, const WeightedLayer& layer, Isa i
   const kernels::GemmColumns columns{weight, layer.bias, multipliers, layer.input.zero_point};
   const Isa level = kernels::level_for(isa, columns);
   for (Index group = 0; group < geometry.groups; ++group) {
-    packed_.push_back(kernels::pack_gemm(kernels::choose_gemm(level, shape, kManyRows), shape,
-                                         columns.part(group * shape.n, shape.n)));
+    packed_.push_back(kernels::pack_gemm(kernels::choose_gemm(level, shape, expected_rows(shape)),
+                                         shape, columns.part(group * shape.n, shape.n)));
   }
   winograd_ = pack_winograd(level, geometry, weight);
 }

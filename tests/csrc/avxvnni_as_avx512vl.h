@@ -11,6 +11,7 @@
 namespace smidgen::kernels {
 
 void gemm_6x16c4_avxvnni_as_avx512vl(const GemmBlock& block) noexcept;
+void gemm_4x24c4_avxvnni_as_avx512vl(const GemmBlock& block) noexcept;
 void winograd_6x16_avxvnni_as_avx512vl(const WinogradBlock& block) noexcept;
 void depthwise_32c4_avxvnni_as_avx512vl(const DepthwiseRow& row) noexcept;
 

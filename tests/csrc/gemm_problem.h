@@ -54,6 +54,8 @@ inline std::vector<GemmVariant> runnable_variants() {
   if (cpu_has(Isa::kAvx512Vnni)) {
     variants.push_back({"gemm_6x16c4_avxvnni_as_avx512vl", Isa::kAvxVnni, 6, 16, 4, 1, 1, false,
                         gemm_6x16c4_avxvnni_as_avx512vl});
+    variants.push_back({"gemm_4x24c4_avxvnni_as_avx512vl", Isa::kAvxVnni, 4, 24, 4, 1, 1, false,
+                        gemm_4x24c4_avxvnni_as_avx512vl});
   }
 #endif
   return variants;

@@ -316,6 +316,14 @@ TEST(half_a_vector_of_columns_is_left_to_the_kernel_of_pairs_where_segments_stay
   CHECK_EQUAL(odd.tail->padded(148), odd.main->padded(148));
 }
 
+// Seven rows are tiles of four and three either way. With sums of three vectors a row none waits
+// for its last product.
+TEST(lines_of_seven_come_in_tiles_of_four_at_the_level_of_avx_vnni) {
+  if (std::ranges::count(available_isas(), Isa::kAvxVnni) == 0) return;
+  CHECK_EQUAL(choose_gemm(Isa::kAvxVnni, {512, 3, 1536}, 7).main->nr, 24);
+  CHECK_EQUAL(choose_gemm(Isa::kAvxVnni, {512, 1, 2048}, 1008).main->nr, 16);
+}
+
 // A last panel was reckoned in tiles of its own height, though it comes in those of the others: 16
 // columns ran in tiles of 14 rows, which take a quarter longer than those of 28.
 TEST(columns_of_half_a_panel_come_in_the_highest_tiles) {

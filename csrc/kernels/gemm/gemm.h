@@ -120,6 +120,7 @@ using GemmKernel = void (*)(const GemmBlock& block) noexcept;
 void qu8_qc8w_gemm_4x16c4_portable(const GemmBlock& block) noexcept;
 void qu8_qc8w_gemm_6x16c2_avx2(const GemmBlock& block) noexcept;
 void qu8_qc8w_gemm_6x16c4_avxvnni(const GemmBlock& block) noexcept;
+void qu8_qc8w_gemm_4x24c4_avxvnni(const GemmBlock& block) noexcept;
 void qu8_qc8w_gemm_28x8c8_avx512vnni(const GemmBlock& block) noexcept;
 void qu8_qc8w_gemm_28x16c4_avx512vnni(const GemmBlock& block) noexcept;
 void qu8_qc8w_gemm_14x32c4_avx512vnni(const GemmBlock& block) noexcept;

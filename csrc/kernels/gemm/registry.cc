@@ -16,6 +16,8 @@ constexpr std::array kVariants = {
                 qu8_qc8w_gemm_6x16c2_avx2},
     GemmVariant{"qu8_qc8w_gemm_6x16c4_avxvnni", Isa::kAvxVnni, 6, 16, 4, 1, 1, false,
                 qu8_qc8w_gemm_6x16c4_avxvnni},
+    GemmVariant{"qu8_qc8w_gemm_4x24c4_avxvnni", Isa::kAvxVnni, 4, 24, 4, 1, 1, false,
+                qu8_qc8w_gemm_4x24c4_avxvnni},
     GemmVariant{"qu8_qc8w_gemm_14x32c4_avx512vnni", Isa::kAvx512Vnni, 14, 32, 4, 1, 1, false,
                 qu8_qc8w_gemm_14x32c4_avx512vnni},
     GemmVariant{"qu8_qc8w_gemm_28x16c4_avx512vnni", Isa::kAvx512Vnni, 28, 16, 4, 1, 1, false,
@@ -35,14 +37,15 @@ constexpr std::array kVariants = {
 /// Zen 5 and Emerald Rapids; only how variants compare matters.
 double panel_cost(const GemmVariant& variant, const GemmShape& shape, Index expected_rows,
                   Index mr) {
-  constexpr double kRequantized = 1.6;  // cycles to end a vector of 16 sums
+  constexpr double kRequantized = 1.6;  // cycles to end a vector of sums
   constexpr double kWritten = 0.8;      // cycles to write a row
   constexpr double kTileEnd = 26.0;     // cycles in which all of a tile waits for its last product
   constexpr double kFetched = 0.15;     // cycles to bring weights of a vector nearer
   const Index tiles = ceil_div(expected_rows, mr);
   const Index rows = ceil_div(expected_rows, tiles);
-  // A vector has 16 columns, or fewer and as many times the groups.
-  const Index vectors = variant.nr * variant.adjacent / 16;
+  const bool is_narrow = variant.isa == Isa::kAvx2 || variant.isa == Isa::kAvxVnni;
+  // A vector has 8 or 16 columns, or fewer and as many times the groups.
+  const Index vectors = variant.nr * variant.adjacent / (is_narrow ? 8 : 16);
   const Index groups = variant.groups(shape) / variant.adjacent;
   double products = 0.0;
   if (variant.isa == Isa::kAmx) {
@@ -61,8 +64,10 @@ double panel_cost(const GemmVariant& variant, const GemmShape& shape, Index expe
     products = 0.5 * static_cast<double>(groups * half_cycles) +
                kFetched * static_cast<double>(groups * vectors) + kTileEnd;
   }
-  // Folding two rows into a vector leaves half a vector to end, and takes half as long as that.
-  const double ended = variant.adjacent == 1 ? static_cast<double>(vectors) : 0.75;
+  // Four vectors are packed at a time, so three of a row end like four. Folding two rows into a
+  // vector leaves half a vector to end, and takes half as long as that.
+  const double ended =
+      variant.adjacent == 1 ? static_cast<double>(vectors == 3 ? 4 : vectors) : 0.75;
   return static_cast<double>(tiles) *
          (products + static_cast<double>(rows) * (kRequantized * ended + kWritten));
 }
