@@ -450,9 +450,13 @@ class Admission:
             raise self._would_wait(tenant, wait_s, self._most_wait_s)
 
     def _would_wait(self, tenant: str, wait_s: float, most_s: float) -> OverloadedError:
+        return self._too_long(
+            f"would wait {wait_s * 1e3:.1f} ms, and may wait {most_s * 1e3:g} ms", tenant, most_s
+        )
+
+    def _too_long(self, found: str, tenant: str, most_s: float) -> OverloadedError:
         return OverloadedError(
-            f"the request would wait {wait_s * 1e3:.1f} ms, and may wait {most_s * 1e3:g} ms; "
-            "try again later",
+            f"the request {found}; try again later",
             retry_after_s=self._retry_after_s(tenant),
             reason="QUEUE_TIMEOUT",
             most_ms=round(most_s * 1e3),
@@ -466,12 +470,8 @@ class Admission:
         return loop.call_later(self._most_wait_s, waiting.refuse, error)
 
     def _waited(self, tenant: str, most_s: float) -> OverloadedError:
-        return OverloadedError(
-            f"the request has waited for {most_s * 1e3:g} ms, and may not for longer; "
-            "try again later",
-            retry_after_s=self._retry_after_s(tenant),
-            reason="QUEUE_TIMEOUT",
-            most_ms=round(most_s * 1e3),
+        return self._too_long(
+            f"has waited for {most_s * 1e3:g} ms, and may not for longer", tenant, most_s
         )
 
     def _check_deadline(self, tenant: str, deadline_s: float | None, estimate_s: float) -> None:
