@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smidgen.functional.elementary import maximum
-from smidgen.functional.exact_products import BYTE_PRODUCT, exact_dtype
+from smidgen.functional.exact_products import BYTE_PRODUCT, exact_dtype, exact_product
 from smidgen.functional.quantized import round_and_clamp
 from smidgen.functional.types import F32, U8
 
@@ -52,7 +52,8 @@ def attention(
     """
     dtype = exact_dtype(query.shape[3], BYTE_PRODUCT)
     centred = query.astype(dtype) - dtype.type(query_zero_point)
-    products = (centred @ (key.astype(dtype) - dtype.type(128)).swapaxes(2, 3)).astype(np.int64)
+    keys = key.astype(dtype) - dtype.type(128)
+    products = exact_product(centred, keys.swapaxes(2, 3)).astype(np.int64)
     # NaN and infinities come from masks of such numbers alone.
     with np.errstate(all="ignore"):
         scores = products.astype(np.int32).astype(np.float32) * score_multiplier
@@ -63,7 +64,7 @@ def attention(
         totals = weights.sum(axis=3, keepdims=True)
         dtype = exact_dtype(value.shape[2], _MOST_WEIGHT * 255)
         centred = value.astype(dtype) - dtype.type(value_zero_point)
-        sums = (weights.astype(dtype) @ centred).astype(np.int64).astype(np.int32)
+        sums = exact_product(weights.astype(dtype), centred).astype(np.int64).astype(np.int32)
         multipliers = value_multiplier / totals.astype(np.int32).astype(np.float32)
         averages = sums.astype(np.float32) * multipliers
     return round_and_clamp(averages, zero_point, 0, 255)

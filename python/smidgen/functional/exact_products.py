@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 BYTE_PRODUCT = 255 * 128
 """Largest magnitude of a uint8 without its zero point times an int8."""
@@ -28,3 +29,16 @@ def exact_dtype(terms: int, largest: int) -> np.dtype[Any]:
     if bound < 2**24:
         return np.dtype(np.float32)
     return np.dtype(np.float64 if bound < 2**53 else np.int64)
+
+
+def exact_product(lhs: NDArray[Any], rhs: NDArray[Any]) -> NDArray[Any]:
+    """Multiplies matrices of integers that are held in the type of exact_dtype.
+
+    No operation on such numbers is invalid. BLAS libraries set the processor's flag for it all
+    the same now and then, from lanes of a vector beyond the matrix that hold whatever memory
+    held (numpy/numpy#24067, OpenMathLib/OpenBLAS#1924), and NumPy would warn of a true result.
+
+    Shapes: lhs [..., M, K]; rhs [..., K, N]. Returns [..., M, N].
+    """
+    with np.errstate(invalid="ignore"):
+        return np.asarray(lhs @ rhs)

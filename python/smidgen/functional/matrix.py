@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from smidgen.functional import elementary
-from smidgen.functional.exact_products import BYTE_PRODUCT, exact_dtype
+from smidgen.functional.exact_products import BYTE_PRODUCT, exact_dtype, exact_product
 from smidgen.functional.movement import gather
 from smidgen.functional.quantized import quantize
 from smidgen.functional.types import F32, I8, I32, I64
@@ -70,7 +70,7 @@ def dynamic_linear(x: F32, weight: I8, weight_scale: F32, bias: F32) -> F32:
             for row, s, z in zip(rows, scale, zero_point, strict=True)
         ]
     )
-    acc: I32 = (centred @ weight.astype(dtype).T).astype(np.int64).astype(np.int32)
+    acc: I32 = exact_product(centred, weight.astype(dtype).T).astype(np.int64).astype(np.int32)
     with np.errstate(all="ignore"):
         scaled = acc.astype(np.float32) * (scale[:, None] * weight_scale) + bias
     return scaled.reshape(*x.shape[:-1], -1)

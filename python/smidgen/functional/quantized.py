@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from smidgen.functional.exact_products import BYTE_PRODUCT, exact_dtype
+from smidgen.functional.exact_products import BYTE_PRODUCT, exact_dtype, exact_product
 from smidgen.functional.types import F32, I8, I32, I64, U8
 
 
@@ -123,7 +123,8 @@ def convolve(
             cols = _every(stride[1], out_w, start=kw * dilation[1])
             window = grouped[..., rows, cols].reshape(images, groups, group_channels, -1)
             # Matrices of one column take BLAS longer than they take to multiply.
-            acc += taps[..., kh, kw] * window if is_depthwise else taps[..., kh, kw] @ window
+            tap = taps[..., kh, kw]
+            acc += tap * window if is_depthwise else exact_product(tap, window)
     total: I64 = acc.reshape(images, out_channels, out_h, out_w).astype(np.int64)
     return (total + bias.astype(np.int64).reshape(1, -1, 1, 1)).astype(np.int32)
 
@@ -135,7 +136,7 @@ def multiply_accumulate(x: U8, zero_point: int, weight: I8, bias: I32) -> I32:
     """
     dtype = exact_dtype(x.shape[1], BYTE_PRODUCT)
     centred = x.astype(dtype) - dtype.type(zero_point)
-    acc: I64 = (centred @ weight.astype(dtype).T).astype(np.int64)
+    acc: I64 = exact_product(centred, weight.astype(dtype).T).astype(np.int64)
     return (acc + bias.astype(np.int64)).astype(np.int32)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from smidgen.functional.exact_products import BYTE_PRODUCT, exact_dtype
+from smidgen.functional.exact_products import BYTE_PRODUCT, exact_dtype, exact_product
 from smidgen.functional.types import F32, I8, I32, I64, U8
 
 WEIGHT_BITS = 11
@@ -47,7 +47,7 @@ def convolve_transposed(
     for kh in range(kernel_h):
         for kw in range(kernel_w):
             first_row, first_column = kh * dilation[0], kw * dilation[1]
-            product = taps[..., kh, kw].swapaxes(1, 2) @ grouped
+            product = exact_product(taps[..., kh, kw].swapaxes(1, 2), grouped)
             acc[
                 :,
                 :,

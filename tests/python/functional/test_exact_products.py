@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smidgen import functional
-from smidgen.functional.exact_products import BYTE_PRODUCT, exact_dtype
+from smidgen.functional.exact_products import BYTE_PRODUCT, exact_dtype, exact_product
 from tests.reference import oracle
 
 zero_points = st.integers(0, 255)
@@ -29,6 +29,14 @@ seeds = st.integers(0, 2**32)
 )
 def test_the_type_holds_every_sum(terms: int, largest: int, expected: type) -> None:
     assert exact_dtype(terms, largest) == expected
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_flag_that_blas_sets_without_cause_is_no_warning(dtype: type) -> None:
+    # Warnings are errors here. Infinities set the flag for certain, lanes of old memory by chance.
+    opposite = np.array([[np.inf, -np.inf]], dtype)
+    assert np.isnan(exact_product(opposite, np.ones((2, 1), dtype))).all()
+    assert exact_product(np.array([[3, 4]], dtype), np.array([[5], [6]], dtype)).tolist() == [[39]]
 
 
 @given(seeds, st.integers(1, 3), st.sampled_from([1, 2, 57, 58, 200]), zero_points, st.booleans())
