@@ -39,6 +39,11 @@ $(VENV)/.triton $(VENV)/.protobuf7 $(VENV)/.deploy: $(VENV)/.%: $(VENV)/.build-t
 	$(BIN)/pip install --quiet --no-deps --upgrade --target $(VENV)/$* --requirement requirements-$*.lock
 	@touch $@
 
+# Few of its modules are imported, and compiling all of them takes longer than installing them.
+$(VENV)/.transformers: $(VENV)/.build-tools requirements-transformers.lock
+	$(BIN)/pip install --quiet --no-deps --no-compile --upgrade --target $(VENV)/transformers --requirement requirements-transformers.lock
+	@touch $@
+
 demo: $(INSTALLED) ## Train, calibrate, quantize and serve a real model, and show what it brought
 	$(BIN)/python -m examples.digits
 
@@ -98,7 +103,7 @@ REACH := build/reach
 CHECKS := test-native covered lint fuzz sanitize demo
 # Together, so that the checks do not wait for a last package.
 setup-checks:
-	@$(MAKE) --no-print-directory --jobs $(LANES) $(INSTALLED) $(VENV)/.fuzz
+	@$(MAKE) --no-print-directory --jobs $(LANES) $(INSTALLED) $(VENV)/.fuzz $(VENV)/.transformers
 
 check: setup-checks ## Run all that CI runs: lint, types, fuzzing, sanitizers, all tests with coverage, the demo
 	$(MAKE) --jobs $(LANES) --output-sync=target $(CHECKS)

@@ -1,6 +1,6 @@
 // A client in Node.js whose code is made of the protos when it runs; nothing is generated before.
 //
-//   cd examples/node && npm install
+//   cd examples/node && npm ci
 //   node client.js 127.0.0.1:8001 models/quickstart
 //
 // It sends one black image to the model that quickstart.py has put on the server, and prints the
