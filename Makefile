@@ -78,11 +78,12 @@ sanitize-thread: $(INSTALLED)
 soak: $(INSTALLED) ## Run engine and server for half an hour with flat memory, kill the server at 200 points, fail every call of its disk, restart it under load
 	$(BIN)/python -m pytest -m soak tests/python/test_engine_soak.py tests/service/durability tests/service/test_flat_resources.py tests/service/test_rolling_restart.py tests/service/test_soak.py
 
-image: $(INSTALLED) ## Build the image `infer` without a Docker engine, as root, with Debian's debootstrap and buildah
+image: $(INSTALLED) ## Build the image `infer`, or with IMAGE_FLAGS="--target full" that one, without a Docker engine, as root, with Debian's debootstrap and buildah
 	$(BIN)/python -m tools.images $(IMAGE_FLAGS)
 
-image-test: $(INSTALLED) ## Build it, run it as strictly as a cluster would, and ask it; also wants runc
-	$(BIN)/python -m pytest -m image tests/deploy/test_image.py
+IMAGE_TARGETS ?= infer full
+image-test: $(INSTALLED) ## Build both, or those of IMAGE_TARGETS, run them as strictly as a cluster would, and ask them; also wants runc
+	$(BIN)/python -m pytest -m image $(IMAGE_TARGETS:%=tests/deploy/test_%_image.py)
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check

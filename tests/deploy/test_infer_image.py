@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import os
 import stat
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +16,17 @@ from benchmarks.nets import NETS
 from smidgen.artifact import save_artifact
 from smidgen.engine import Engine
 from smidgen.program import Program
-from tools.images.build import FOLDER, build
+from tests.deploy.built_image import (
+    Image,
+    assert_is_confined,
+    bill_of,
+    built,
+    data_folder,
+    files_of,
+    record,
+    size_of,
+    start,
+)
 from tools.images.container import Container
 from tools.images.machine import lacks
 
@@ -30,7 +36,6 @@ pytestmark = [
 ]
 
 MOST_BYTES = 250_000_000
-USER = 1000
 # Run on this machine, in the network of the container.
 CLIENT = """
 import sys, time
@@ -51,20 +56,10 @@ with Client("127.0.0.1:8001") as client:
 """
 
 
-@dataclass(frozen=True)
-class Image:
-    """What was built."""
-
-    root: Path
-    configuration: dict[str, Any]
-
-
 @pytest.fixture(scope="module")
 def image() -> Iterator[Image]:
-    buildah, name = build("infer")
-    container, root = buildah.unpack(name)
-    yield Image(root, buildah.configuration(name))
-    buildah.remove(container)
+    with built("infer") as image:
+        yield image
 
 
 @pytest.fixture(scope="module")
@@ -83,22 +78,7 @@ def artifact(program: Program, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    folder = tmp_path / "data"
-    folder.mkdir()
-    os.chown(folder, USER, USER)
-    return folder
-
-
-def start(image: Image, folder: Path, data: Path, name: str) -> Container:
-    """Starts the server as the image does, with the one word that it asks for."""
-    return Container.start(
-        name,
-        folder / name,
-        root=image.root,
-        data=data,
-        configuration=image.configuration,
-        variables={"SMIDGEN_INSECURE_BIND": "true", "SMIDGEN_LAME_DUCK_SECONDS": "0"},
-    )
+    return data_folder(tmp_path)
 
 
 def infer(
@@ -132,24 +112,13 @@ def test_it_serves_a_net_confined_and_ends_when_it_is_told(
         assert kind == "CMD"
         assert container.run(*check).returncode == 0
 
-        status = status_of(container)
-        assert status["Uid"] == status["Gid"] == "\t".join(["1000"] * 4)
-        assert status["CapBnd"] == status["CapEff"] == "0" * 16
-        assert status["NoNewPrivs"] == "1"
-        assert container.run("touch", "/opt/smidgen/file").returncode == 1
-        assert container.run("touch", "/data/file", "/tmp/file").returncode == 0
+        assert_is_confined(container)
 
         code = container.stop()
         assert code == 0, container.log
         assert "server_stopped" in container.log
     finally:
         container.remove()
-
-
-def status_of(container: Container) -> dict[str, str]:
-    """Returns what the kernel says of the server."""
-    text = container.run("cat", "/proc/1/status").stdout
-    return {line.partition(":")[0]: line.partition(":")[2].strip() for line in text.splitlines()}
 
 
 def test_health_fails_where_nothing_serves(image: Image, data: Path, tmp_path: Path) -> None:
@@ -225,9 +194,9 @@ def test_a_backup_becomes_a_replica_as_the_manifests_do_it(
 
 
 def test_its_files_are_small_and_nobodys_to_change(image: Image) -> None:
-    files = [path for path in image.root.rglob("*") if path.is_file() and not path.is_symlink()]
-    size = sum({path.stat().st_ino: path.stat().st_size for path in files}.values())
-    record(size_bytes=size)
+    files = files_of(image)
+    size = size_of(files)
+    record(image, size_bytes=size)
     assert size < MOST_BYTES
     ours = [path for path in files if path.is_relative_to(image.root / "opt" / "smidgen")]
     assert ours
@@ -241,7 +210,7 @@ def test_its_files_are_small_and_nobodys_to_change(image: Image) -> None:
 
 
 def test_its_bill_of_materials_has_what_is_in_it(image: Image) -> None:
-    bill = json.loads((image.root / "usr/share/smidgen/sbom.cdx.json").read_text())
+    bill = bill_of(image)
     assert bill["metadata"]["component"]["name"] == "smidgen"
     purls = [component["purl"] for component in bill["components"]]
     found = image.root.glob("opt/smidgen/lib/python*/site-packages/*.dist-info")
@@ -273,11 +242,4 @@ def test_it_is_ready_at_once(image: Image, artifact: Path, data: Path, tmp_path:
         finally:
             container.remove()
     # Recorded and not judged: how busy the machine is decides it too.
-    record(ready_s=sorted(ready_s), first_answer_s=sorted(first_answer_s))
-
-
-def record(**figures: object) -> None:
-    """Adds figures to those of this image, for docs/deployment.md."""
-    path = FOLDER / "figures.json"
-    known = json.loads(path.read_text()) if path.exists() else {}
-    path.write_text(json.dumps(known | figures, indent=1) + "\n")
+    record(image, ready_s=sorted(ready_s), first_answer_s=sorted(first_answer_s))
