@@ -36,15 +36,21 @@ class Turn:
 
     Attributes:
         unloaded: Replies to one request at a time.
-        peak_per_second: Requests answered with all places taken and none refused.
+        peaks_per_second: Requests answered with all places taken and none refused, before the
+            overload and after it.
         replies: To requests of the overload.
         elapsed_s: How long these were sent.
     """
 
     unloaded: Sequence[Reply]
-    peak_per_second: float
+    peaks_per_second: tuple[float, float]
     replies: Sequence[Reply]
     elapsed_s: float
+
+    @property
+    def peak_per_second(self) -> float:
+        """The mean of both: machines change their speed within seconds."""
+        return statistics.fmean(self.peaks_per_second)
 
     @property
     def goodput_ratio(self) -> float:
@@ -62,6 +68,7 @@ class Overload:
         offered_per_second: Requests sent in the overload.
         goodput_ratio: Median of the turns.
         goodput_ratios: Of each turn.
+        turn_peaks_per_second: Before and after each turn.
         unloaded: One request at a time.
         accepted: Of requests that were answered in the overload.
         latency_ratio: 99th percentile of these to that of unloaded ones.
@@ -75,6 +82,7 @@ class Overload:
     offered_per_second: float
     goodput_ratio: float
     goodput_ratios: tuple[float, ...]
+    turn_peaks_per_second: tuple[tuple[float, float], ...]
     unloaded: Quantiles
     accepted: Quantiles
     latency_ratio: float
@@ -89,10 +97,10 @@ def measure_overload(
 ) -> Overload:
     """Sends `factor` times the capacity for some seconds altogether.
 
-    The capacity is measured before each turn of the overload, since machines are not as fast at one
-    time as at another. The queue holds as many requests as are computed at a time, for no longer
-    than a quarter of what one takes without others, or half of its computation: what is answered
-    late is worth less than what is refused at once.
+    The capacity is measured before and after each turn of the overload, since machines are not as
+    fast at one time as at another. The queue holds as many requests as are computed at a time, for
+    no longer than a quarter of what one takes without others, or half of its computation: what is
+    answered late is worth less than what is refused at once.
     """
     path = save(image_program(weights), folder, _MODEL)
     pixels = np.random.default_rng(0).integers(0, 256, (1, PIXELS, PIXELS, 3), np.uint8)
@@ -153,10 +161,15 @@ class _Caller:
     async def _turn(self, unlimited: Call, limited: Call, factor: float, turn_s: float) -> Turn:
         before_s = max(_LEAST_S, turn_s / 4)
         unloaded = await _closed(unlimited, self.request, at_once=1, seconds=before_s)
-        busy = await _closed(unlimited, self.request, at_once=2 * self.workers, seconds=before_s)
-        peak = sum(reply.code is grpc.StatusCode.OK for reply in busy) / before_s
+        peak = await self._peak(unlimited, before_s)
         sent, elapsed_s = await self._overload(limited, factor * peak, turn_s)
-        return Turn(unloaded, peak, await asyncio.gather(*sent), elapsed_s)
+        replies = await asyncio.gather(*sent)
+        return Turn(unloaded, (peak, await self._peak(unlimited, before_s)), replies, elapsed_s)
+
+    async def _peak(self, unlimited: Call, seconds: float) -> float:
+        """Returns how many a second are answered to callers that wait for each."""
+        busy = await _closed(unlimited, self.request, at_once=2 * self.workers, seconds=seconds)
+        return sum(reply.code is grpc.StatusCode.OK for reply in busy) / seconds
 
     async def _overload(
         self, limited: Call, rate: float, seconds: float
@@ -182,6 +195,7 @@ def summarize(turns: Sequence[Turn], *, recovery_s: float) -> Overload:
         offered_per_second=len(replies) / sum(turn.elapsed_s for turn in turns),
         goodput_ratio=statistics.median(ratios),
         goodput_ratios=ratios,
+        turn_peaks_per_second=tuple(turn.peaks_per_second for turn in turns),
         unloaded=before,
         accepted=during,
         latency_ratio=during.p99_ms / before.p99_ms,

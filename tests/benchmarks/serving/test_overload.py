@@ -17,7 +17,7 @@ def test_answers_refusals_and_others_are_told_apart() -> None:
         *(Reply(0.001, EXHAUSTED) for _ in range(5)),
         Reply(0.5, grpc.StatusCode.DEADLINE_EXCEEDED),
     ]
-    found = summarize([Turn([Reply(0.01, OK)], 5.0, replies, 2.0)], recovery_s=0.1)
+    found = summarize([Turn([Reply(0.01, OK)], (5.0, 5.0), replies, 2.0)], recovery_s=0.1)
     assert found.goodput_ratio == pytest.approx(0.9)
     assert found.offered_per_second == 15.0
     assert found.latency_ratio == pytest.approx(2.0)
@@ -27,20 +27,21 @@ def test_answers_refusals_and_others_are_told_apart() -> None:
     assert found.other_codes == {"DEADLINE_EXCEEDED": 1}
 
 
-def test_the_peak_of_a_turn_is_what_its_goodput_is_compared_with() -> None:
+def test_the_mean_of_the_peaks_around_a_turn_is_what_its_goodput_is_compared_with() -> None:
     unloaded = [Reply(0.01, OK)]
     turns = [
-        Turn(unloaded, peak, [Reply(0.02, OK)] * answered, 2.0)
-        for peak, answered in ((10.0, 18), (5.0, 10), (8.0, 8))
+        Turn(unloaded, peaks, [Reply(0.02, OK)] * answered, 2.0)
+        for peaks, answered in (((10.0, 10.0), 18), ((4.0, 6.0), 10), ((9.0, 7.0), 8))
     ]
     found = summarize(turns, recovery_s=0.0)
     assert found.goodput_ratios == pytest.approx((0.9, 1.0, 0.5))
     assert found.goodput_ratio == pytest.approx(0.9)
     assert found.peak_per_second == 8.0
+    assert found.turn_peaks_per_second == ((10.0, 10.0), (4.0, 6.0), (9.0, 7.0))
     assert found.offered_per_second == pytest.approx(6.0)
 
 
 def test_no_refusal_has_no_times() -> None:
-    found = summarize([Turn([Reply(0.01, OK)], 1.0, [Reply(0.01, OK)], 1.0)], recovery_s=0.0)
+    found = summarize([Turn([Reply(0.01, OK)], (1.0, 1.0), [Reply(0.01, OK)], 1.0)], recovery_s=0.0)
     assert found.rejected is None
     assert found.hinted_share == 0.0
