@@ -159,21 +159,39 @@ def test_failed_training_ends_with_1_and_says_why(smidgen: Smidgen, state: State
     }
 
 
+def interrupted(*arguments: str) -> tuple[subprocess.Popen[str], str, str, str]:
+    """Runs a command until its first line of progress, then presses Ctrl-C.
+
+    Returns the ended process, that line, and what it wrote to stdout and stderr after it.
+    """
+    # Scripts start background jobs with SIGINT ignored, and programs inherit that, not a handler.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "smidgen.cli", *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    finally:
+        signal.signal(signal.SIGINT, before)
+    with process:
+        first_line = process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        try:
+            out, err = process.communicate(timeout=30)
+        finally:
+            process.kill()
+    return process, first_line, out, err
+
+
 @pytest.mark.parametrize("cancel", [False, True])
 def test_ctrl_c_detaches_or_cancels(server: CannedServer, state: State, cancel: bool) -> None:
     state.hold = threading.Event()
     state.jobs["jobs/train"].state = jobs_pb.JOB_STATE_RUNNING
     arguments = ["train-qat", "digits", "--calibration", "c1", "--dataset", "d"]
     options = ["--server", server.target, *(["--cancel-on-interrupt"] if cancel else [])]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "smidgen.cli", *arguments, *options],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    first_line = process.stderr.readline()
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=30)
+    process, first_line, out, err = interrupted(*arguments, *options)
     state.hold.set()
     assert first_line == "jobs/train QUEUED 0%\n"
     assert (process.returncode, out, "Traceback" in err) == (130, "", False), err
@@ -191,15 +209,7 @@ def test_ctrl_c_stops_watching_and_says_that_the_job_goes_on(
     state.jobs["jobs/train"] = train_job(jobs_pb.JOB_STATE_RUNNING)
     state.events["jobs/train"] = train_events(jobs_pb.JOB_STATE_SUCCEEDED)
     state.hold = threading.Event()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "smidgen.cli", "jobs", "watch", "train", "--server", server.target],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    first_line = process.stderr.readline()
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=30)
+    process, first_line, _, err = interrupted("jobs", "watch", "train", "--server", server.target)
     state.hold.set()
     assert first_line == "train QUEUED 0%\n"
     assert (process.returncode, "Traceback" in err) == (130, False), err
