@@ -10,7 +10,11 @@ import pytest
 import torch
 from torch import nn
 
+from smidgen_service.logs import REQUEST_ID
+from smidgen_service.security.principals import CALLER
 from smidgen_service.store.tenancy import DEFAULT_TENANT, act_for
+from smidgen_service.tracing import stages
+from smidgen_service.tracing.current import CALL_SPAN
 from tests.service.running_server import RunningServer, start_server
 
 # What tests do to a store directly, they do for the tenant that a server without tokens has.
@@ -18,6 +22,14 @@ act_for(DEFAULT_TENANT)
 
 SAMPLES = 96
 CLASSES = 4
+
+
+@pytest.fixture(autouse=True)
+def _no_call_is_left() -> Iterator[None]:
+    """Fails a test after which this thread still seems to answer a call: the next would find it."""
+    yield
+    left = (CALL_SPAN.get(), stages.CURRENT.get(), CALLER.get(), REQUEST_ID.get())
+    assert left == (None, None, None, "")
 
 
 class SmallNet(nn.Module):

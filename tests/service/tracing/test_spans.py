@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import threading
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -201,7 +202,9 @@ def test_an_exporter_that_hangs_does_not_hold_up_the_end(monkeypatch: pytest.Mon
     tracing = Tracing(exporter)
     watch = tracing(Method(GET, False, False))
     call = Call(Method(GET, False, False), cast(Any, SimpleNamespace(invocation_metadata=tuple)))
-    watch.began(call)
-    watch.ended(call)
+    # A call has a context of its own, which its span stays in.
+    of_the_call = contextvars.copy_context()
+    of_the_call.run(watch.began, call)
+    of_the_call.run(watch.ended, call)
     tracing.close()
     assert exporter.is_told.is_set()
