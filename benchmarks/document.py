@@ -22,6 +22,13 @@ def write_document(
         rows: What was measured.
         peers: Runtimes to the best of which the ratio is.
     """
-    found = [{**asdict(row), "ratio": row.ratio(peers, "median_ms")} for row in rows]
+    found = [
+        {
+            **asdict(row),
+            "ratio": row.ratio(peers, "median_ms"),
+            "ratio_turn_by_turn": row.ratio_turn_by_turn(peers),
+        }
+        for row in rows
+    ]
     text = json.dumps({**machine, "rows": found}, indent=1) + "\n"
     write_durably(path, text.encode())

@@ -130,6 +130,23 @@ def show(row: Row, peers: Sequence[str], console: Console) -> None:
         if found is not None:
             best = row.best_peer(peers, statistic)
             console.print(f"  {statistic}: [bold]{found:.2f}[/] times {best}")
+    by_turns = row.ratio_turn_by_turn(peers)
+    if by_turns is not None:
+        console.print(f"  turn by turn: [bold]{by_turns:.2f}[/] times the best peer")
+
+
+def show_means(rows: Sequence[Row], peers: Sequence[str], console: Console) -> None:
+    """Prints the geometric means of the rows' ratios."""
+    found = {
+        "median_ms": [row.ratio(peers, "median_ms") for row in rows],
+        "minimum_ms": [row.ratio(peers, "minimum_ms") for row in rows],
+        "turn by turn": [row.ratio_turn_by_turn(peers) for row in rows],
+    }
+    for statistic, ratios in found.items():
+        known = [ratio for ratio in ratios if ratio is not None]
+        if known:
+            mean = statistics.geometric_mean(known)
+            console.print(f"geometric mean of the ratios, {statistic}: [bold]{mean:.2f}")
 
 
 def measure_net(name: str, options: argparse.Namespace, folder: Path) -> Iterator[Row]:
@@ -196,11 +213,7 @@ def main() -> None:
                 rows.append(row)
                 if options.json:  # after each, so that an interrupted run keeps what it has
                     write_document(options.json, machine, rows, peers)
-    for statistic in ("median_ms", "minimum_ms"):
-        ratios = [ratio for row in rows if (ratio := row.ratio(peers, statistic)) is not None]
-        if ratios:
-            mean = statistics.geometric_mean(ratios)
-            console.print(f"geometric mean of the ratios, {statistic}: [bold]{mean:.2f}")
+    show_means(rows, peers, console)
     failures = [(row.net, *failure) for row in rows for failure in row.failures.items()]
     for net, name, text in failures:
         console.print(f"{net}, {name}:\n{text}", markup=False)

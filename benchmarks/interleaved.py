@@ -19,4 +19,4 @@ def measure(
             function()
             if turn >= 0:
                 seen.append(time.perf_counter() - start)
-    return [summarize(seen) for seen in times]
+    return [summarize([[second] for second in seen]) for seen in times]

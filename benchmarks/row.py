@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmarks.entries import OURS
-from benchmarks.latency import Latency
+from benchmarks.latency import Latency, ratio_turn_by_turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,3 +60,15 @@ class Row:
             return None
         found: float = getattr(self.latencies[best], statistic) / getattr(self.ours, statistic)
         return found
+
+    def ratio_turn_by_turn(self, peers: Sequence[str]) -> float | None:
+        """Returns the least of the peers' ratios to the engine, each the median over the turns."""
+        if self.ours is None:
+            return None
+        ours = self.ours
+        ratios = (
+            ratio_turn_by_turn(latency, ours)
+            for name, latency in self.latencies.items()
+            if name.split()[0] in peers
+        )
+        return min(ratios, default=None)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import statistics
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -20,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.environment import environment
-from benchmarks.latency import Latency, summarize
+from benchmarks.latency import Latency, ratio_turn_by_turn, summarize
 from benchmarks.training_steps import CONTESTANTS, Step, make_trainable_net, training_step
 
 NETS = ("resnet18", "efficientnet_lite0", "mobilenet_v2")
@@ -63,16 +62,6 @@ def measure(steps: Mapping[str, Step], rounds: int) -> dict[str, list[float]]:
     return seconds
 
 
-def ratios_to_float(seconds: Mapping[str, Sequence[float]]) -> dict[str, float]:
-    """Returns for each contestant the median of its ratios to float, round by round."""
-    return {
-        name: statistics.median(
-            mine / floats for mine, floats in zip(times, seconds["float"], strict=True)
-        )
-        for name, times in seconds.items()
-    }
-
-
 def run(net: str, options: argparse.Namespace) -> TrainingRow:
     """Measures one net."""
     made = make_trainable_net(net)
@@ -80,14 +69,20 @@ def run(net: str, options: argparse.Namespace) -> TrainingRow:
         name: training_step(name, made, options.batch, options.side)
         for name in ("float", *options.contestants)
     }
-    seconds = measure(steps, options.rounds)
+    measured = {
+        name: summarize([[second] for second in seconds])
+        for name, seconds in measure(steps, options.rounds).items()
+    }
     return TrainingRow(
         net=net,
         batch=options.batch,
         side=options.side,
         threads=options.threads,
-        steps={name: summarize(times) for name, times in seconds.items()},
-        ratios=ratios_to_float(seconds),
+        steps=measured,
+        ratios={
+            name: ratio_turn_by_turn(latency, measured["float"])
+            for name, latency in measured.items()
+        },
         load=os.getloadavg()[0],
     )
 

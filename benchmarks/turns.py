@@ -14,11 +14,11 @@ MOST_CALLS = 50
 def measure(workers: Mapping[str, Worker], rounds: int) -> dict[str, Latency]:
     """Lets every worker run in each round and returns their latencies."""
     calls = {name: _calls_a_turn(worker) for name, worker in workers.items()}
-    seconds: dict[str, list[float]] = {name: [] for name in workers}
+    turns: dict[str, list[list[float]]] = {name: [] for name in workers}
     for _ in range(rounds):
         for name, worker in workers.items():
-            seconds[name] += worker.time(calls[name])
-    return {name: summarize(times) for name, times in seconds.items()}
+            turns[name].append(worker.time(calls[name]))
+    return {name: summarize(times) for name, times in turns.items()}
 
 
 def _calls_a_turn(worker: Worker) -> int:

@@ -22,7 +22,13 @@ def test_document_has_the_machine_the_rows_and_the_ratio(tmp_path: Path) -> None
     assert document["cpu"] == "a CPU"
     (found,) = document["rows"]
     assert found["ratio"] == pytest.approx(1.5)
-    assert found["latencies"]["openvino qdq"] == {"median_ms": 3.0, "minimum_ms": 1.5, "calls": 10}
+    assert found["ratio_turn_by_turn"] == pytest.approx(1.5)
+    assert found["latencies"]["openvino qdq"] == {
+        "median_ms": 3.0,
+        "minimum_ms": 1.5,
+        "calls": 10,
+        "turns_ms": [1.5, 3.0, 9.0],
+    }
     assert found["environments"] == {"openvino qdq": {"ONEDNN_MAX_CPU_ISA": "AVX2"}}
     assert found["weights"] == "random"
 

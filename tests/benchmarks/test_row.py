@@ -18,7 +18,7 @@ def test_ratio_is_that_of_the_best_variant_of_the_best_peer() -> None:
 
 def test_median_and_minimum_may_have_different_winners() -> None:
     row = make_row(smidgen_avx2=2.0, openvino_qdq=3.0)
-    row.latencies["onnxruntime qdq"] = Latency(median_ms=4.0, minimum_ms=1.2, calls=10)
+    row.latencies["onnxruntime qdq"] = Latency(4.0, 1.2, 10, (4.0,))
     assert row.best_peer(PEERS, "median_ms") == "openvino qdq"
     assert row.best_peer(PEERS, "minimum_ms") == "onnxruntime qdq"
     assert row.ratio(PEERS, "minimum_ms") == pytest.approx(1.2)
@@ -29,12 +29,20 @@ def test_peers_that_are_not_named_do_not_count() -> None:
     assert row.best_peer(["openvino"], "median_ms") == "openvino qdq"
 
 
+def test_ratio_turn_by_turn_is_that_of_the_best_peer() -> None:
+    row = make_row(smidgen_avx2=2.0, onnxruntime_qdq=5.0, openvino_qdq=3.0, pytorch_contiguous=1.0)
+    assert row.ratio_turn_by_turn(PEERS) == pytest.approx(1.5)
+    assert row.ratio_turn_by_turn(["onnxruntime"]) == pytest.approx(2.5)
+
+
 def test_the_engine_is_no_peer_of_itself() -> None:
     assert make_row(smidgen_avx2=2.0).best_peer(PEERS, "median_ms") is None
     assert make_row(smidgen_avx2=2.0).ratio(PEERS, "median_ms") is None
+    assert make_row(smidgen_avx2=2.0).ratio_turn_by_turn(PEERS) is None
 
 
 def test_the_engine_at_another_level_is_not_ours() -> None:
     row = make_row(smidgen_avxvnni=2.0, openvino_qdq=3.0)
     assert row.ours is None
     assert row.ratio(PEERS, "median_ms") is None
+    assert row.ratio_turn_by_turn(PEERS) is None

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
-
-from benchmarks.training import WARM_UP, measure, ratios_to_float
+from benchmarks.training import WARM_UP, measure
 
 
 def test_contestants_take_turns_and_change_their_order() -> None:
@@ -15,9 +13,3 @@ def test_contestants_take_turns_and_change_their_order() -> None:
     rounds = [tuple(calls[i : i + 2]) for i in range(0, len(calls), 2)]
     assert len(rounds) == WARM_UP + 3
     assert rounds[-3:] == [("float", "smidgen"), ("smidgen", "float"), ("float", "smidgen")]
-
-
-def test_ratio_is_the_median_of_those_within_a_round() -> None:
-    seconds = {"float": [1.0, 10.0, 2.0], "smidgen": [2.0, 11.0, 6.0]}
-    ratios = ratios_to_float(seconds)
-    assert ratios == {"float": pytest.approx(1.0), "smidgen": pytest.approx(2.0)}
