@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from operator import attrgetter
 from smidgen_service.errors import DeadlineError, OverloadedError
 from smidgen_service.handlers.arrivals import Arrival, Arrivals
 from smidgen_service.handlers.places import Places
+from smidgen_service.handlers.queue import Queue, Waiting
 from smidgen_service.handlers.turns import Turns
 from smidgen_service.metrics import Metrics
 from smidgen_service.store.tenancy import current_tenant
@@ -24,79 +24,6 @@ from smidgen_service.store.tenancy import current_tenant
 _RETRY_AFTER_S = 0.1  # where no times are known yet
 _LEAST_RETRY_S, _MOST_RETRY_S = 0.01, 10.0
 _NEWS = 0.1  # what the latest request weighs in an average
-
-
-class Waiting:
-    """One request in the queue.
-
-    Attributes:
-        tenant: Whose it is.
-        estimate_s: How long its computation may take, in seconds.
-        ends_s: Its deadline by time.perf_counter; None for none.
-        came_s: When it came, by the clock of the admission.
-        since_s: The same in seconds since 1970.
-    """
-
-    def __init__(
-        self,
-        admission: Admission,
-        tenant: str,
-        estimate_s: float,
-        ends_s: float | None,
-        came_s: float,
-    ) -> None:
-        self._admission = admission
-        self._is_queued = True
-        self._refusal: OverloadedError | None = None
-        self._tell: Callable[[OverloadedError], None] | None = None
-        self._on_leaving: Callable[[], None] | None = None
-        self.tenant = tenant
-        self.estimate_s = estimate_s
-        self.ends_s = ends_s
-        self.came_s = came_s
-        self.since_s = time.time()
-
-    def leave(self) -> None:
-        """Frees its place in the queue, if it still has one."""
-        if self._is_queued:
-            self._is_queued = False
-            self._admission.dequeue(self)
-            if self._on_leaving is not None:
-                self._on_leaving()
-
-    def on_leaving(self, tell: Callable[[], None]) -> None:
-        """Has a function told when it leaves the queue."""
-        self._on_leaving = tell
-
-    def refuse(self, make_error: Callable[[], OverloadedError]) -> None:
-        """Puts it out of the queue if it is still there; whoever waits for its turn is told."""
-        if not self._is_queued:
-            return
-        self.leave()
-        self._refusal = make_error()
-        if self._tell is not None:
-            self._tell(self._refusal)
-
-    def on_refusal(self, tell: Callable[[OverloadedError], None]) -> None:
-        """Has a function told of the refusal, at once if it was before."""
-        self._tell = tell
-        if self._refusal is not None:
-            tell(self._refusal)
-
-    def check(self, wait_s: float = 0.0) -> None:
-        """Checks once more that the time is enough, before anything is computed.
-
-        Args:
-            wait_s: How long it will be until the computation begins, in seconds.
-
-        Raises:
-            DeadlineError: it is not.
-        """
-        needed_s = wait_s + self.estimate_s
-        if self.ends_s is not None and self.ends_s - time.perf_counter() < needed_s:
-            raise DeadlineError(
-                "too little time was left when the request's turn came; allow more time"
-            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,18 +69,15 @@ class Admission:
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._places = places = Places(most_running, lead_s=lead_s, clock=clock)
-        metrics.queue_depth.set_function(lambda: self._queued + places.promised)
+        self._queue = queue = Queue(places, clock)
+        metrics.queue_depth.set_function(lambda: len(queue) + places.promised)
         metrics.inflight_requests.set_function(lambda: places.taken - places.promised)
-        metrics.queue_oldest.set_function(self._oldest_time_s)
+        metrics.queue_oldest.set_function(queue.oldest_time_s)
         self._clock = clock
         self._most_queued = most_queued
         self._most_wait_s = most_wait_s
         self._turns: Turns[_Turn] = Turns(attrgetter("is_over"))
         self._look_again: asyncio.TimerHandle | None = None
-        # In the order in which they came; of the values of a dict one can be taken out.
-        self._waiting: dict[str, dict[Waiting, None]] = defaultdict(dict)
-        self._queued = 0
-        self._queued_s: dict[str, float] = defaultdict(float)
         self._arrivals = Arrivals(clock)
         self._usual_s = 0.0  # what a request is estimated to take
         self._preparing_s = 0.0  # how long its input is made, before it asks for a place
@@ -270,11 +194,7 @@ class Admission:
         self._check_wait(tenant, estimate_s)
         self._make_room(tenant)
         self.note_usual(estimate_s)
-        ends_s = None if deadline_s is None else time.perf_counter() + deadline_s
-        waiting = Waiting(self, tenant, estimate_s, ends_s, self._clock())
-        self._queued += 1
-        self._queued_s[tenant] += estimate_s
-        self._waiting[tenant][waiting] = None
+        waiting = self._queue.add(tenant, estimate_s, deadline_s)
         timer = self._limit_wait(waiting)
         try:
             yield waiting
@@ -282,16 +202,6 @@ class Admission:
             waiting.leave()
             if timer is not None:
                 timer.cancel()
-
-    def dequeue(self, waiting: Waiting) -> None:
-        """Counts one request less that waits."""
-        tenant = waiting.tenant
-        self._queued -= 1
-        self._queued_s[tenant] -= waiting.estimate_s
-        del self._waiting[tenant][waiting]
-        if not self._waiting[tenant]:
-            # Sums of floats drift, an empty queue puts them right.
-            del self._waiting[tenant], self._queued_s[tenant]
 
     @property
     def has_place(self) -> bool:
@@ -301,25 +211,7 @@ class Admission:
     @property
     def expected_wait_s(self) -> float:
         """How long a request of this tenant that comes now may wait, in seconds."""
-        return self._expected_wait_s(current_tenant(), 0.0)
-
-    def _expected_wait_s(self, tenant: str, estimate_s: float) -> float:
-        """How long a request may wait, in seconds; 0 while a place is free.
-
-        What computes ends when its estimate says, or now if that is over. Other tenants get no more
-        before a request than its own tenant does up to it.
-        """
-        if self._places.has_free:
-            return 0.0
-        if not self._queued:
-            return self._places.wait_s()
-        own_s = self._queued_s.get(tenant, 0.0)
-        others_s = sum(
-            min(queued_s, own_s + estimate_s)
-            for other, queued_s in self._queued_s.items()
-            if other != tenant
-        )
-        return (own_s + others_s + self._places.left_s()) / self._places.count
+        return self._queue.expected_wait_s(current_tenant())
 
     async def _turn(self, tenant: str, estimate_s: float, waiting: Waiting | None = None) -> None:
         """Takes a place, after those whose turn comes before.
@@ -378,13 +270,13 @@ class Admission:
         Raises:
             OverloadedError: no other has two more waiting than this one.
         """
-        if self._has_room(self._queued):
+        if self._has_room(len(self._queue)):
             return
-        longest = max(self._waiting, key=lambda one: len(self._waiting[one]), default=tenant)
-        own = len(self._waiting[tenant]) if tenant in self._waiting else 0
-        if longest == tenant or len(self._waiting[longest]) < own + 2:
+        lengths = self._queue.lengths()
+        longest = max(lengths, key=lengths.__getitem__, default=tenant)
+        if lengths.get(longest, 0) < lengths.get(tenant, 0) + 2:
             raise self._full(tenant)
-        next(reversed(self._waiting[longest])).refuse(partial(self._full, longest))
+        self._queue.last_of(longest).refuse(partial(self._full, longest))
 
     def _has_room(self, queued: int) -> bool:
         """Tells whether one more may wait where so many do."""
@@ -399,41 +291,21 @@ class Admission:
         """
         count = sum(coming.values())
         if self._most_wait_s is not None:
-            wait_s = self._wait_of_arrival_s(tenant, coming, count)
+            wait_s = self._queue.expected_wait_s(tenant, coming=coming, usual_s=self._usual_s)
             wait_s -= self._arrivals.usual_s + self._preparing_s
             if wait_s > self._most_wait_s:
                 raise self._would_wait(tenant, wait_s, self._most_wait_s)
-        if self._has_room(self._queued + count):
+        if self._has_room(len(self._queue) + count):
             return
-        lengths = {one: len(waiting) for one, waiting in self._waiting.items()}
+        lengths = self._queue.lengths()
         for one, number in coming.items():
             lengths[one] = lengths.get(one, 0) + number
         # Others' may have to make room when it arrives.
         if max(lengths.values(), default=0) < lengths.get(tenant, 0) + 2:
             raise self._full(tenant, count)
 
-    def _wait_of_arrival_s(self, tenant: str, coming: Mapping[str, int], count: int) -> float:
-        """How long a request may wait from now on whose headers came after those of others."""
-        if not count:
-            return self._expected_wait_s(tenant, 0.0)
-        if count < self._places.count - self._places.taken:
-            return 0.0
-        usual_s = self._usual_s
-        own_s = self._queued_s.get(tenant, 0.0) + coming.get(tenant, 0) * usual_s
-        others_s = sum(
-            min(self._queued_s.get(other, 0.0) + coming.get(other, 0) * usual_s, own_s)
-            for other in self._queued_s.keys() | coming.keys()
-            if other != tenant
-        )
-        return (own_s + others_s + self._places.left_s()) / self._places.count
-
-    def _oldest_time_s(self) -> float:
-        """Returns since when somebody waits, in seconds since 1970, to any thread; 0 for nobody."""
-        firsts = (next(iter(waiting.copy()), None) for waiting in list(self._waiting.values()))
-        return min((first.since_s for first in firsts if first is not None), default=0.0)
-
     def _full(self, tenant: str, coming: int = 0) -> OverloadedError:
-        queued = self._queued + coming
+        queued = len(self._queue) + coming
         return OverloadedError(
             f"{queued} requests are waiting and no more may; try again later, "
             "or ask the operator for a longer queue",
@@ -445,7 +317,7 @@ class Admission:
         """Refuses at once what would be refused later: a refusal is worth more early."""
         if self._most_wait_s is None:
             return
-        wait_s = self._expected_wait_s(tenant, estimate_s) - self._preparing_s
+        wait_s = self._queue.expected_wait_s(tenant, estimate_s) - self._preparing_s
         if wait_s > self._most_wait_s:
             raise self._would_wait(tenant, wait_s, self._most_wait_s)
 
@@ -480,7 +352,7 @@ class Admission:
         if deadline_s <= 0:
             raise DeadlineError("the deadline had passed before the request was computed")
         # A server with a free place always tries: an estimate that is too long is put right so.
-        wait_s = self._expected_wait_s(tenant, estimate_s)
+        wait_s = self._queue.expected_wait_s(tenant, estimate_s)
         if wait_s > 0 and wait_s + estimate_s > deadline_s:
             raise DeadlineError(
                 f"the request has {deadline_s * 1e3:.0f} ms, and would wait {wait_s * 1e3:.0f} ms "
@@ -490,12 +362,12 @@ class Admission:
             )
 
     def _retry_after_s(self, tenant: str) -> float:
-        wait_s = self._expected_wait_s(tenant, 0.0)
+        wait_s = self._queue.expected_wait_s(tenant)
         return min(max(wait_s, _LEAST_RETRY_S), _MOST_RETRY_S) if wait_s > 0 else _RETRY_AFTER_S
 
     def _begin(self, estimate_s: float) -> float:
         ends_s = self._places.begin(estimate_s)
-        if self._queued:
+        if len(self._queue):
             self._look_ahead()
         return ends_s
 

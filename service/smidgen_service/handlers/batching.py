@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from smidgen.engine import Engine
 from smidgen.tensor_spec import TensorSpec
 from smidgen_service.errors import DeadlineError
-from smidgen_service.handlers.admission import Admission, Waiting, late_in_queue
+from smidgen_service.handlers.admission import Admission, late_in_queue
 from smidgen_service.handlers.computation import Computed
 from smidgen_service.handlers.joining import Asked, Run, compute_joined
+from smidgen_service.handlers.queue import Waiting
 from smidgen_service.threads import Threads
 from smidgen_service.tracing.stages import CURRENT, InferenceStages, join
 

@@ -19,7 +19,7 @@ from smidgen_service.errors import (
     QuotaExceededError,
     TooLargeError,
 )
-from smidgen_service.handlers.admission import Admission, Waiting
+from smidgen_service.handlers.admission import Admission
 from smidgen_service.handlers.batching import Batcher
 from smidgen_service.handlers.brief import BriefComputations
 from smidgen_service.handlers.computation import (
@@ -33,6 +33,7 @@ from smidgen_service.handlers.computation import (
 from smidgen_service.handlers.engines import EngineCache
 from smidgen_service.handlers.images import ImageInputs, RawImages
 from smidgen_service.handlers.joining import Asked, Run
+from smidgen_service.handlers.queue import Waiting
 from smidgen_service.handlers.run_times import RunTimes
 from smidgen_service.handlers.sampling import Sampler
 from smidgen_service.handlers.tensors import RawTensor
