@@ -25,8 +25,11 @@ def write_document(
     found = [
         {
             **asdict(row),
+            "peak": row.peak,
             "ratio": row.ratio(peers, "median_ms"),
             "ratio_turn_by_turn": row.ratio_turn_by_turn(peers),
+            "ratio_undisturbed": row.ratio_turn_by_turn(peers, row.undisturbed),
+            "undisturbed_rounds": sum(row.undisturbed),
         }
         for row in rows
     ]

@@ -54,9 +54,10 @@ def run(subject: Subject, macs: int, threads: int, isa: str, options: argparse.N
             failures[name] = failure
             workers.pop(name).close()
         ours = workers.get(f"{OURS} {isa}")
-        peaks = [ours.peak() if ours else None]
-        latencies = measure(workers, options.rounds)
-        peaks.append(ours.peak() if ours else None)
+        peaks: list[float | None] = []
+        latencies = measure(
+            workers, options.rounds, lambda: peaks.append(ours.peak() if ours else None)
+        )
     finally:
         for worker in workers.values():
             worker.close()
@@ -68,7 +69,7 @@ def run(subject: Subject, macs: int, threads: int, isa: str, options: argparse.N
         threads,
         isa,
         macs,
-        max(filter(None, peaks), default=None),
+        tuple(filter(None, peaks)),
         latencies,
         {name: found.kernels for name, found in introductions.items()},
         differences(introductions),
@@ -130,9 +131,11 @@ def show(row: Row, peers: Sequence[str], console: Console) -> None:
         if found is not None:
             best = row.best_peer(peers, statistic)
             console.print(f"  {statistic}: [bold]{found:.2f}[/] times {best}")
-    by_turns = row.ratio_turn_by_turn(peers)
-    if by_turns is not None:
-        console.print(f"  turn by turn: [bold]{by_turns:.2f}[/] times the best peer")
+    for rounds, counted in ((None, "all rounds"), (row.undisturbed, "undisturbed rounds")):
+        by_turns = row.ratio_turn_by_turn(peers, rounds)
+        if by_turns is not None:
+            console.print(f"  turn by turn, {counted}: [bold]{by_turns:.2f}[/] times the best peer")
+    console.print(f"  undisturbed: {sum(row.undisturbed)} rounds of {len(row.undisturbed)}")
 
 
 def show_means(rows: Sequence[Row], peers: Sequence[str], console: Console) -> None:
@@ -141,6 +144,9 @@ def show_means(rows: Sequence[Row], peers: Sequence[str], console: Console) -> N
         "median_ms": [row.ratio(peers, "median_ms") for row in rows],
         "minimum_ms": [row.ratio(peers, "minimum_ms") for row in rows],
         "turn by turn": [row.ratio_turn_by_turn(peers) for row in rows],
+        "turn by turn, undisturbed": [
+            row.ratio_turn_by_turn(peers, row.undisturbed) for row in rows
+        ],
     }
     for statistic, ratios in found.items():
         known = [ratio for ratio in ratios if ratio is not None]

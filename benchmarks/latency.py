@@ -35,11 +35,11 @@ def summarize(turns: Sequence[Sequence[float]]) -> Latency:
     )
 
 
-def ratio_turn_by_turn(latency: Latency, other: Latency) -> float:
-    """Returns the median, over turns that were side by side, of one latency by another.
+def ratios_turn_by_turn(latency: Latency, other: Latency) -> tuple[float, ...]:
+    """Returns one latency by another for each of the turns, which were side by side.
 
     A machine that becomes slower or faster while it measures changes both of a turn alike, where it
     moves their medians, and the least of each, apart.
     """
     pairs = zip(latency.turns_ms, other.turns_ms, strict=True)
-    return statistics.median(mine / theirs for mine, theirs in pairs)
+    return tuple(mine / theirs for mine, theirs in pairs)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import compress, pairwise
 
 from benchmarks.entries import OURS
-from benchmarks.latency import Latency, ratio_turn_by_turn
+from benchmarks.latency import Latency, ratios_turn_by_turn
+
+UNDISTURBED_SHARE = 0.9
+"""Of the greatest peak. Another program on the same core takes a third of the peak and more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +25,8 @@ class Row:
         threads: Threads of every contestant.
         isa: Instruction set of the engine.
         multiplications: Multiply-accumulates of a call.
-        peak: The most multiply-accumulates a second that the threads could do.
+        peaks: Multiply-accumulates a second that the threads could do, before the first round and
+            after every one; empty where the engine did not run or the level has no such loop.
         latencies: By contestant.
         kernels: How many of which kernels each contestant runs.
         differences: Norm of the difference from the engine's output by the norm of that output.
@@ -35,7 +41,7 @@ class Row:
     threads: int
     isa: str
     multiplications: int
-    peak: float | None
+    peaks: tuple[float, ...]
     latencies: dict[str, Latency]
     kernels: dict[str, Mapping[str, int]]
     differences: dict[str, float]
@@ -61,14 +67,38 @@ class Row:
         found: float = getattr(self.latencies[best], statistic) / getattr(self.ours, statistic)
         return found
 
-    def ratio_turn_by_turn(self, peers: Sequence[str]) -> float | None:
-        """Returns the least of the peers' ratios to the engine, each the median over the turns."""
-        if self.ours is None:
+    @property
+    def peak(self) -> float | None:
+        """The most multiply-accumulates a second that the threads could do."""
+        return max(self.peaks, default=None)
+
+    @property
+    def undisturbed(self) -> tuple[bool, ...]:
+        """Of each round: whether the threads had their cores to themselves before and after it."""
+        least = UNDISTURBED_SHARE * max(self.peaks, default=0.0)
+        return tuple(min(before, after) >= least for before, after in pairwise(self.peaks))
+
+    def ratio_turn_by_turn(
+        self, peers: Sequence[str], rounds: Sequence[bool] | None = None
+    ) -> float | None:
+        """Returns the least of the peers' ratios to the engine, each the median over the rounds.
+
+        Args:
+            peers: Runtimes.
+            rounds: Which of the rounds count; all by default.
+        """
+        if self.ours is None or (rounds is not None and not any(rounds)):
             return None
         ours = self.ours
         ratios = (
-            ratio_turn_by_turn(latency, ours)
+            ratios_turn_by_turn(latency, ours)
             for name, latency in self.latencies.items()
             if name.split()[0] in peers
         )
-        return min(ratios, default=None)
+        return min(
+            (
+                statistics.median(found if rounds is None else compress(found, rounds))
+                for found in ratios
+            ),
+            default=None,
+        )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import statistics
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -19,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.environment import environment
-from benchmarks.latency import Latency, ratio_turn_by_turn, summarize
+from benchmarks.latency import Latency, ratios_turn_by_turn, summarize
 from benchmarks.training_steps import CONTESTANTS, Step, make_trainable_net, training_step
 
 NETS = ("resnet18", "efficientnet_lite0", "mobilenet_v2")
@@ -80,7 +81,7 @@ def run(net: str, options: argparse.Namespace) -> TrainingRow:
         threads=options.threads,
         steps=measured,
         ratios={
-            name: ratio_turn_by_turn(latency, measured["float"])
+            name: statistics.median(ratios_turn_by_turn(latency, measured["float"]))
             for name, latency in measured.items()
         },
         load=os.getloadavg()[0],

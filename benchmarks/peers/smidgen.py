@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 
 import numpy as np
@@ -26,9 +27,21 @@ class SmidgenContestant:
         self._values: dict[str, NDArray[np.generic]] = {}
 
     def peak(self) -> float | None:
-        """Measures the multiply-accumulates a second that all its threads could do at most."""
-        peak = measure_peak(self._engine.isa)
-        return None if peak is None else peak * self._engine.threads
+        """Measures the multiply-accumulates a second that all its threads could do at most.
+
+        Of the CPUs that it may use, the slowest counts.
+        """
+        cpus = os.sched_getaffinity(0)
+        try:
+            peaks = [self._peak_of(cpu) for cpu in cpus]
+        finally:
+            os.sched_setaffinity(0, cpus)
+        known = [peak for peak in peaks if peak is not None]
+        return self._engine.threads * min(known) if known else None
+
+    def _peak_of(self, cpu: int) -> float | None:
+        os.sched_setaffinity(0, [cpu])  # of this thread alone
+        return measure_peak(self._engine.isa)
 
     def run(self) -> None:
         """Runs once."""

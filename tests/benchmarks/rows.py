@@ -22,7 +22,7 @@ def make_row(**medians: float) -> Row:
         threads=1,
         isa="avx2",
         multiplications=1_000_000,
-        peak=None,
+        peaks=(),
         latencies=latencies,
         kernels={name: {"Conv": 1} for name in latencies},
         differences=dict.fromkeys(latencies, 0.0),

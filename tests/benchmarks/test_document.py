@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ MACHINE = {"cpu": "a CPU"}
 
 def test_document_has_the_machine_the_rows_and_the_ratio(tmp_path: Path) -> None:
     path = tmp_path / "out.json"
-    row = make_row(smidgen_avx2=2.0, openvino_qdq=3.0)
+    row = replace(make_row(smidgen_avx2=2.0, openvino_qdq=3.0), peaks=(9.0, 9.0, 9.0, 5.0))
     row.environments["openvino qdq"] = {"ONEDNN_MAX_CPU_ISA": "AVX2"}
     write_document(path, MACHINE, [row], ["openvino"])
     document = json.loads(path.read_text())
@@ -23,6 +24,8 @@ def test_document_has_the_machine_the_rows_and_the_ratio(tmp_path: Path) -> None
     (found,) = document["rows"]
     assert found["ratio"] == pytest.approx(1.5)
     assert found["ratio_turn_by_turn"] == pytest.approx(1.5)
+    assert found["ratio_undisturbed"] == pytest.approx(1.5)
+    assert (found["undisturbed_rounds"], found["peaks"]) == (2, [9.0, 9.0, 9.0, 5.0])
     assert found["latencies"]["openvino qdq"] == {
         "median_ms": 3.0,
         "minimum_ms": 1.5,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from benchmarks.latency import Latency
@@ -33,6 +35,22 @@ def test_ratio_turn_by_turn_is_that_of_the_best_peer() -> None:
     row = make_row(smidgen_avx2=2.0, onnxruntime_qdq=5.0, openvino_qdq=3.0, pytorch_contiguous=1.0)
     assert row.ratio_turn_by_turn(PEERS) == pytest.approx(1.5)
     assert row.ratio_turn_by_turn(["onnxruntime"]) == pytest.approx(2.5)
+
+
+def test_rounds_count_as_undisturbed_by_the_peaks_before_and_after_them() -> None:
+    row = replace(make_row(smidgen_avx2=2.0, openvino_qdq=3.0), peaks=(95.0, 100.0, 89.0, 91.0))
+    assert row.peak == 100.0
+    assert row.undisturbed == (True, False, False)
+
+
+def test_the_ratio_of_some_rounds_is_the_median_of_theirs() -> None:
+    row = make_row()
+    row.latencies["smidgen avx2"] = Latency(1.0, 1.0, 4, (1.0, 1.0, 1.0, 1.0))
+    row.latencies["openvino qdq"] = Latency(2.0, 2.0, 4, (2.0, 1.0, 5.0, 4.0))
+    assert row.ratio_turn_by_turn(PEERS) == pytest.approx(3.0)
+    assert row.ratio_turn_by_turn(PEERS, (True, True, False, True)) == pytest.approx(2.0)
+    assert row.ratio_turn_by_turn(PEERS, (False,) * 4) is None
+    assert row.ratio_turn_by_turn(PEERS, ()) is None
 
 
 def test_the_engine_is_no_peer_of_itself() -> None:

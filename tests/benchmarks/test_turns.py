@@ -27,8 +27,8 @@ class Repeating:
 def test_contestants_take_turns_and_keep_the_median_of_each() -> None:
     order: list[str] = []
     workers = {name: cast(Worker, Repeating(order, name)) for name in ("ours", "peer")}
-    found = measure(workers, rounds=2)
-    assert order[-4:] == ["ours", "peer", "ours", "peer"]
+    found = measure(workers, 2, lambda: order.append("look"))
+    assert order[-7:] == ["look", "ours", "peer", "look", "ours", "peer", "look"]
     # The first two turns find out how many calls fill one: here one call does.
     assert found["peer"].turns_ms == pytest.approx((3000.0, 4000.0))
     assert found["peer"].calls == 2
