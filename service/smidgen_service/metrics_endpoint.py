@@ -52,15 +52,18 @@ class MetricsEndpoint:
 
 
 class _Scrapes:
-    """Answers scrapes of everything, and leaves all other requests to the library."""
+    """Answers scrapes of everything, and leaves scrapes of some metrics to the library."""
 
     def __init__(self, exposition: Exposition, registry: CollectorRegistry) -> None:
         self._exposition = exposition
         self._others = make_wsgi_app(registry)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        is_scrape = environ["REQUEST_METHOD"] == "GET" and environ["PATH_INFO"] == "/metrics"
-        if not is_scrape or environ.get("QUERY_STRING"):
+        if environ["PATH_INFO"] != "/metrics":
+            # Elsewhere the library serves metrics too, and a mistyped probe would never fail.
+            start_response("404 Not Found", [("Content-Type", "text/plain; charset=utf-8")])
+            return [b"metrics are at /metrics\n"]
+        if environ["REQUEST_METHOD"] != "GET" or environ.get("QUERY_STRING"):
             others: Iterable[bytes] = self._others(environ, start_response)
             return others
         content_type, text = self._exposition.write(environ.get("HTTP_ACCEPT", ""))

@@ -147,7 +147,7 @@ async def test_a_full_queue_refuses_by_the_headers(serve: Serve, path: str, word
                 {"queued": "1"},
             )
             assert message.startswith(words)
-            assert "1 requests are waiting and no more may" in message
+            assert "waiting or on their way: 1, and no more may wait" in message
             assert after_ms == 3000
         assert await served.channel.unary_unary(path)(PIXELS) == b"150528"
     assert served.lengths == [len(PIXELS)]

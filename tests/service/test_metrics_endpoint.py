@@ -6,6 +6,7 @@ import socket
 import struct
 import threading
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 
@@ -58,6 +59,14 @@ def test_silent_peers_hold_no_threads(
         assert b"_1999 0.0" in response.read()
     # The log of the server is JSON alone.
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("path", ["/", "/healthz", "/metrics/"])
+def test_a_mistyped_path_is_not_found(endpoint: MetricsEndpoint, path: str) -> None:
+    with pytest.raises(urllib.error.HTTPError, match="404") as caught:
+        urllib.request.urlopen(f"http://127.0.0.1:{endpoint.port}{path}", timeout=PATIENCE_S)
+    with caught.value as response:
+        assert response.read() == b"metrics are at /metrics\n"
 
 
 @pytest.mark.parametrize("scheme", ["allow-utf-8", "underscores", "dots", "values"])

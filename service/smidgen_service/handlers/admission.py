@@ -306,9 +306,10 @@ class Admission:
 
     def _full(self, tenant: str, coming: int = 0) -> OverloadedError:
         queued = len(self._queue) + coming
+        running = self._places.taken - self._places.promised
         return OverloadedError(
-            f"{queued} requests are waiting and no more may; try again later, "
-            "or ask the operator for a longer queue",
+            f"requests computed: {running}, waiting or on their way: {queued}, and no more may "
+            "wait; try again later, or ask the operator for a longer queue",
             retry_after_s=self._retry_after_s(tenant),
             queued=queued,
         )
