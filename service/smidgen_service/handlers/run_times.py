@@ -20,17 +20,19 @@ class RunTimes:
     """The times of computations, for the event loop's thread alone."""
 
     def __init__(self) -> None:
-        self._averages: OrderedDict[str, float] = OrderedDict()
+        # Of a sample, by artifact and by the bits of the number of samples.
+        self._averages: OrderedDict[str, dict[int, float]] = OrderedDict()
         self._latest: OrderedDict[tuple[str, Shapes], deque[float]] = OrderedDict()
 
     def record(self, sha256: str, samples: int, seconds: float) -> None:
         """Takes in how long one computation of an artifact took, waits included."""
-        averages, of_sample = self._averages, seconds / samples
-        average = averages.get(sha256, of_sample)
-        averages[sha256] = average + _WEIGHT * (of_sample - average)
-        averages.move_to_end(sha256)
-        if len(averages) > MOST_KNOWN:
-            averages.popitem(last=False)
+        averages = self._averages.setdefault(sha256, {})
+        size, of_sample = samples.bit_length(), seconds / samples
+        average = averages.get(size, of_sample)
+        averages[size] = average + _WEIGHT * (of_sample - average)
+        self._averages.move_to_end(sha256)
+        if len(self._averages) > MOST_KNOWN:
+            self._averages.popitem(last=False)
 
     def record_held(self, sha256: str, shapes: Shapes, seconds: float) -> None:
         """Takes in how long a computation holds up the event loop, or would hold it up.
@@ -55,9 +57,14 @@ class RunTimes:
     def estimate_s(self, sha256: str, samples: int) -> float:
         """Returns how long a computation may take, in seconds; 0 for an unknown artifact.
 
-        It is a moving average.
+        It is a moving average over computations of about as many samples, or of the next fewer or
+        more that are known: in large batches a sample may take a third of what it takes alone.
         """
-        return self._averages.get(sha256, 0.0) * samples
+        averages = self._averages.get(sha256)
+        if averages is None:
+            return 0.0
+        size = samples.bit_length()
+        return samples * averages[min(averages, key=lambda known: abs(known - size))]
 
     def is_brief(self, sha256: str, shapes: Shapes) -> bool:
         """Tells whether the shortest of the latest computations was no longer than BRIEF_S.

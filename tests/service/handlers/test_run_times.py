@@ -13,11 +13,22 @@ ONE, TWO = ((1, 4),), ((2, 4),)
 def test_an_estimate_is_that_of_the_samples() -> None:
     times = RunTimes()
     assert times.estimate_s("a", 5) == 0.0
-    times.record("a", 2, 0.4)
+    times.record("a", 1, 0.2)
     assert times.estimate_s("a", 5) == pytest.approx(1.0)
     times.record("a", 1, 0.7)
     assert times.estimate_s("a", 1) == pytest.approx(0.2 + 0.2 * 0.5)
     assert times.estimate_s("b", 1) == 0.0
+
+
+def test_samples_of_large_batches_have_an_average_of_their_own() -> None:
+    times = RunTimes()
+    times.record("a", 1, 0.3)
+    assert times.estimate_s("a", 1000) == pytest.approx(300.0)  # all that is known
+    times.record("a", 1000, 100.0)
+    assert times.estimate_s("a", 1000) == pytest.approx(100.0)
+    assert times.estimate_s("a", 600) == pytest.approx(60.0)
+    assert times.estimate_s("a", 100) == pytest.approx(10.0)
+    assert times.estimate_s("a", 2) == pytest.approx(0.6)
 
 
 def test_only_shapes_that_were_short_several_times_are_brief() -> None:
