@@ -135,7 +135,8 @@ def show(row: Row, peers: Sequence[str], console: Console) -> None:
         by_turns = row.ratio_turn_by_turn(peers, rounds)
         if by_turns is not None:
             console.print(f"  turn by turn, {counted}: [bold]{by_turns:.2f}[/] times the best peer")
-    console.print(f"  undisturbed: {sum(row.undisturbed)} rounds of {len(row.undisturbed)}")
+    if row.undisturbed:
+        console.print(f"  undisturbed: {sum(row.undisturbed)} rounds of {len(row.undisturbed)}")
 
 
 def show_means(rows: Sequence[Row], peers: Sequence[str], console: Console) -> None:

@@ -102,7 +102,7 @@ def load_and_unload(server: RunningServer, count: int) -> None:
         # Cancelled tasks are garbage in cycles, which Python collects after thousands of calls: a
         # short run sees some of it, up to 6 MiB between two rounds on a busy machine, but would see
         # 16 MiB for each round if the requests themselves stayed.
-        pytest.param(2, 2, 16 * MIB, id="short"),
+        pytest.param(2, 2, 12 * MIB, id="short"),
         # 1 MB for 1,000 calls, which the peaks of that garbage differ by as well; some 100 bytes of
         # each are grpc's own, which does not free them (https://github.com/grpc/grpc/issues/43360).
         pytest.param(7, 10, 10_000_000, id="long", marks=pytest.mark.soak),

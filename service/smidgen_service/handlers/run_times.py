@@ -64,7 +64,9 @@ class RunTimes:
         if averages is None:
             return 0.0
         size = samples.bit_length()
-        return samples * averages[min(averages, key=lambda known: abs(known - size))]
+        if size not in averages:
+            size = min(averages, key=lambda known: abs(known - size))
+        return samples * averages[size]
 
     def is_brief(self, sha256: str, shapes: Shapes) -> bool:
         """Tells whether the shortest of the latest computations was no longer than BRIEF_S.
