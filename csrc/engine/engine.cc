@@ -7,6 +7,7 @@
 #include "base/free_heap.h"
 #include "base/partition.h"
 #include "base/subnormals.h"
+#include "base/thread_count.h"
 #include "engine/prepare.h"
 #include "engine/tensor_layout.h"
 #include "engine/tuning.h"
@@ -17,17 +18,9 @@ namespace {
 
 constexpr std::size_t kCachedPlans = 8;
 constexpr Index kCachedPlanBytes = Index{256} << 20;  // of all cached plans together
-constexpr int kMostThreads = 256;
-constexpr int kPartsOfLane = 8;  // the most: each of a sample or more
+constexpr int kPartsOfLane = 8;                       // the most: each of a sample or more
 
 static_assert(kMostThreads * kPartsOfLane <= ThreadPool::kMostParts);
-
-int checked_threads(int threads) {
-  if (threads >= 1 && threads <= kMostThreads) return threads;
-  throw EngineError(
-      "threads is " + std::to_string(threads) + ", expected 1 to " + std::to_string(kMostThreads),
-      "THREADS_OUT_OF_RANGE");
-}
 
 /// Room for all constants with their padding. What some layers need beyond comes from the heap.
 Index bytes_to_pack(const Program& program) {
@@ -75,7 +68,7 @@ Engine::Engine(const Program& program, int threads, Isa isa, const RunLimits& li
       limits_(limits),
       is_tuned_(is_tuned),
       cache_bytes_(cache_bytes),
-      pool_(checked_threads(threads)) {
+      pool_(checked_thread_count(threads)) {
   plans_.reserve(kCachedPlans + 1);
 }
 

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+
+#include <cstddef>
+#include <vector>
+
+#include "base/dtype.h"
+#include "base/shape.h"
+#include "engine/engine.h"
+
+namespace smidgen::bindings {
+
+namespace py = pybind11;
+
+/// Arrays that a run can read as they are: C-contiguous, aligned, in the machine's byte order.
+inline constexpr int kReadable = py::array::c_style | py::detail::npy_api::NPY_ARRAY_ALIGNED_;
+
+/// Throws ProgramError if tensors cannot have the type.
+DType dtype_of(const py::dtype& dtype);
+py::dtype numpy_dtype(DType dtype);
+
+Shape shape_of(const py::array& array);
+
+/// Checks what a plan does not see of the inputs of a run. Throws TensorError.
+void check_inputs(const engine::Engine& engine, const std::vector<py::array>& inputs);
+
+/// The inputs of a run, in the order of the program's.
+struct Sources {
+  Sources() = default;
+  /// Throws TensorError, as check_inputs.
+  Sources(const engine::Engine& engine, const std::vector<py::array>& inputs);
+
+  std::vector<Shape> shapes;
+  std::vector<const std::byte*> data;
+};
+
+}  // namespace smidgen::bindings
