@@ -106,6 +106,16 @@ class Engine:
         return self._preprocessing
 
     @property
+    def input_names(self) -> tuple[str, ...]:
+        """The program's inputs, in its order."""
+        return tuple(tensor.name for tensor in self._inputs)
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """The program's outputs, in its order."""
+        return tuple(self._outputs)
+
+    @property
     def isa(self) -> str:
         """The instruction-set level in use."""
         return self._engine.isa
@@ -191,6 +201,13 @@ class Engine:
         """
         values = self._engine.run_planned(self._in_order(inputs), self._output_indices)
         return None if values is None else dict(zip(self._outputs, values, strict=True))
+
+    def submit_to(
+        self, queue: _engine.RunQueue, requests: Sequence[Mapping[str, NDArray[Any]]]
+    ) -> _engine.QueuedRun:
+        """Lets a thread of a `smidgen.run_queue.RunQueue` compute; see there."""
+        arrays = [self._in_order(inputs) for inputs in requests]
+        return queue.submit(self._engine, arrays, self._output_indices)
 
     def bytes_run(self, shape: tuple[int, ...]) -> BytesRun | None:
         """Returns runs of one shape of the only input, from bytes to bytes.
