@@ -15,6 +15,7 @@ from smidgen_service.handlers.inference import InferenceHandler
 from smidgen_service.handlers.keeping import Keeper, OwnKeeper
 from smidgen_service.handlers.repository import RepositoryHandler
 from smidgen_service.handlers.run_times import RunTimes
+from smidgen_service.handlers.runs import Runs
 from smidgen_service.handlers.sampling import Sampler, SamplingLimits
 from smidgen_service.handlers.shared_weights import OWN_WEIGHTS, SharedWeights
 from smidgen_service.handlers.traced_inference import TracedInferenceHandler
@@ -75,7 +76,7 @@ class Serving:
         self._settings = settings
         self._database = database
         self._io_threads = threads
-        self._compute_threads = Threads(settings.max_concurrent_inferences, "compute")
+        self._runs = Runs(settings.max_concurrent_inferences)
         self._batching = _batch_policy(settings)
         self._examination = Examination(blobs, _examination_limits(settings))
         sampler = Sampler(self._examination, metrics, _sampling_limits(settings))
@@ -95,13 +96,13 @@ class Serving:
             lead_s=_LEAD_S,
         )
         run_times = RunTimes()
-        self.keeper = OwnKeeper(engines, admission, self._compute_threads, run_times)
+        self.keeper = OwnKeeper(engines, admission, self._runs, run_times)
         make_inference = InferenceHandler if settings.tracing == "none" else TracedInferenceHandler
         self.inference = make_inference(
             self._versions,
             engines,
             admission,
-            self._compute_threads,
+            self._runs,
             run_times=run_times,
             quotas=quotas,
             rejections=Rejections(metrics),
@@ -121,7 +122,7 @@ class Serving:
 
     def close(self) -> None:
         """Ends the threads that compute."""
-        self._compute_threads.close()
+        self._runs.close()
 
     def repository(self, keeper: Keeper, counted: Counted, *, places: int) -> RepositoryHandler:
         """Returns what describes models.

@@ -21,9 +21,8 @@ _SWITCH_S = 0.0003
 def switch_often() -> None:
     """Has the interpreter's lock handed over soon to a thread that waits for it.
 
-    A thread that computes asks for it between two computations. With the 5 ms of the interpreter's
-    own it waits there until a busy event loop has nothing to do, which is as long as a third of a
-    short computation, while its core does nothing.
+    The event loop waits for it where threads read, check and look at samples, and these wait for a
+    busy event loop. The interpreter's own 5 ms are longer than most calls.
     """
     sys.setswitchinterval(_SWITCH_S)
 

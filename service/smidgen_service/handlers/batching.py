@@ -17,7 +17,7 @@ from smidgen_service.handlers.admission import Admission, late_in_queue
 from smidgen_service.handlers.computation import Computed
 from smidgen_service.handlers.joining import Asked, Run, compute_joined
 from smidgen_service.handlers.queue import Waiting
-from smidgen_service.threads import Threads
+from smidgen_service.handlers.runs import Computes
 from smidgen_service.tracing.stages import CURRENT, InferenceStages, join
 
 Recorder = Callable[[Run], None]
@@ -90,9 +90,9 @@ class _Member:
 class Batcher:
     """Joins requests, for the event loop's thread alone."""
 
-    def __init__(self, admission: Admission, threads: Threads) -> None:
+    def __init__(self, admission: Admission, runs: Computes) -> None:
         self._admission = admission
-        self._threads = threads
+        self._runs = runs
         self._groups: dict[Hashable, _Group] = {}
         self._serving: set[asyncio.Task[None]] = set()
 
@@ -153,9 +153,7 @@ class Batcher:
     ) -> _Group:
         group = self._groups.get(key)
         if group is None:
-            group = _Group(
-                self._admission, self._threads, using, limits, tenant=tenant, record=record
-            )
+            group = _Group(self._admission, self._runs, using, limits, tenant=tenant, record=record)
             self._groups[key] = group
             # In a context of its own: it does not belong to the call that happens to be first.
             task = asyncio.create_task(self._serve(key, group), context=Context())
@@ -176,7 +174,7 @@ class _Group:
     def __init__(
         self,
         admission: Admission,
-        threads: Threads,
+        runs: Computes,
         using: EngineSource,
         limits: BatchLimits,
         *,
@@ -184,13 +182,13 @@ class _Group:
         record: Recorder,
     ) -> None:
         self._admission = admission
-        self._threads = threads
+        self._runs = runs
         self._tenant = tenant
         self._using = using
         self._limits = limits
         self._record = record
         self._members: deque[_Member] = deque()
-        self._runs: set[asyncio.Task[None]] = set()
+        self._computing: set[asyncio.Task[None]] = set()
         self._came = asyncio.Event()
 
     def add(self, member: _Member) -> None:
@@ -206,8 +204,8 @@ class _Group:
                 return
             has_taken = asyncio.Event()
             run = asyncio.create_task(self._run(has_taken))
-            self._runs.add(run)
-            run.add_done_callback(self._runs.discard)
+            self._computing.add(run)
+            run.add_done_callback(self._computing.discard)
             await has_taken.wait()
 
     async def _fill(self) -> None:
@@ -248,7 +246,7 @@ class _Group:
         asked = [member.asked for member in members]
         try:
             async with self._using() as engine:
-                joined = await self._threads.run(compute_joined, engine, asked)
+                joined = await compute_joined(self._runs, engine, asked)
         except Exception as error:  # whatever it is, each of them has to hear of it
             for member in members:
                 member.end(error)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
+from typing import ParamSpec, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +16,12 @@ from smidgen.bytes_run import BytesRun
 from smidgen.engine import Engine
 from smidgen_service.errors import TooLargeError
 from smidgen_service.handlers.classes import greatest_values
-from smidgen_service.handlers.tensors import RawTensor, check_finite, raw_tensor
+from smidgen_service.handlers.runs import EndedRun
+from smidgen_service.handlers.tensors import RawTensor, check_finite, not_finite, raw_tensor
 from smidgen_service.statistics import StageTimes
 
+P = ParamSpec("P")
+T = TypeVar("T")
 Arrays = Mapping[str, NDArray[np.generic]]
 _SHAPE: Callable[[NDArray[np.generic]], tuple[int, ...]] = attrgetter("shape")
 
@@ -34,6 +39,11 @@ class Wanted:
     names: Sequence[str]
     class_counts: Mapping[str, int]
     most_bytes: int
+
+    @property
+    def is_sorted(self) -> bool:
+        """Whether the answer takes sorting, of outputs that may be images."""
+        return bool(self.class_counts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,26 +65,25 @@ class Computed:
     times: StageTimes
 
 
-def compute(engine: Engine, arrays: Arrays, wanted: Wanted) -> Computed:
-    """Computes one request by itself.
+def compute_at_once(engine: Engine, arrays: Arrays, wanted: Wanted) -> Computed | None:
+    """Computes one request by itself if the engine need neither plan nor wait for it.
 
     Raises:
         InvalidTensorError: a value is not finite, or the engine refuses the inputs.
         TooLargeError: the outputs do not fit into an answer.
     """
-    computed = _compute(engine, engine.run_checked, arrays, wanted)
-    assert computed is not None  # run_checked waits until it can run
-    return computed
-
-
-def compute_at_once(engine: Engine, arrays: Arrays, wanted: Wanted) -> Computed | None:
-    """Computes one request by itself if the engine need neither plan nor wait for it.
-
-    Raises:
-        InvalidTensorError: as `compute`.
-        TooLargeError: as `compute`.
-    """
-    return _compute(engine, engine.run_planned, arrays, wanted)
+    started_s = time.perf_counter()
+    check_finite(arrays)
+    checked_s = time.perf_counter()
+    results = engine.run_planned(arrays)
+    if results is None:
+        return None
+    computed_s = time.perf_counter()
+    outputs = answer_of(results, wanted)
+    times = StageTimes(
+        checked_s - started_s, computed_s - checked_s, time.perf_counter() - computed_s
+    )
+    return Computed(outputs, samples_of(arrays), engine.isa, started_s, times)
 
 
 def compute_bytes(
@@ -96,33 +105,26 @@ def compute_bytes(
     return Computed(outputs, samples, isa, started_s, StageTimes(input_s, compute_s, 0.0))
 
 
-def compute_apart(engine: Engine, arrays: Arrays, wanted: Wanted) -> tuple[Computed, float]:
-    """Computes one request in a thread; returns the seconds of CPU time as well.
+def computed_of(run: EndedRun, arrays: Arrays, wanted: Wanted) -> Computed:
+    """Returns what a run on one request has brought.
 
     Raises:
-        InvalidTensorError: as `compute`.
-        TooLargeError: as `compute`.
+        InvalidTensorError: a value is not finite, or the engine refused the inputs.
+        TooLargeError: the outputs do not fit into an answer.
     """
-    started_s = time.thread_time()
-    computed = compute(engine, arrays, wanted)
-    return computed, time.thread_time() - started_s
-
-
-def _compute(
-    engine: Engine, run: Callable[[Arrays], Arrays | None], arrays: Arrays, wanted: Wanted
-) -> Computed | None:
-    started_s = time.perf_counter()
-    check_finite(arrays)
-    checked_s = time.perf_counter()
-    results = run(arrays)
-    if results is None:
-        return None
-    computed_s = time.perf_counter()
-    outputs = answer_of(results, wanted)
+    for found in run.not_finite:
+        raise not_finite(arrays, found.name, found.index)
+    ended_s = time.perf_counter()
+    outputs = answer_of(run.take_outputs(), wanted)
     times = StageTimes(
-        checked_s - started_s, computed_s - checked_s, time.perf_counter() - computed_s
+        run.times.input_s, run.times.compute_s, output_s=time.perf_counter() - ended_s
     )
-    return Computed(outputs, samples_of(arrays), engine.isa, started_s, times)
+    return Computed(outputs, samples_of(arrays), run.isa, run.times.started_s, times)
+
+
+async def apart_if(is_long: bool, make: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+    """Returns what a function returns; it runs in a thread if it may take long."""
+    return await asyncio.to_thread(make, *args, **kwargs) if is_long else make(*args, **kwargs)
 
 
 def answer_of(results: Arrays, wanted: Wanted) -> tuple[RawTensor, ...]:

@@ -26,7 +26,8 @@ from smidgen_service.handlers.computation import (
     Arrays,
     Computed,
     Wanted,
-    compute_apart,
+    apart_if,
+    computed_of,
     samples_of,
     shapes_of,
 )
@@ -35,13 +36,13 @@ from smidgen_service.handlers.images import ImageInputs, RawImages
 from smidgen_service.handlers.joining import Asked, Run
 from smidgen_service.handlers.queue import Waiting
 from smidgen_service.handlers.run_times import RunTimes
+from smidgen_service.handlers.runs import Computes
 from smidgen_service.handlers.sampling import Sampler
 from smidgen_service.handlers.tensors import RawTensor
 from smidgen_service.handlers.versions import Served, VersionResolver
 from smidgen_service.names import VersionChoice
 from smidgen_service.quotas import Quotas
 from smidgen_service.rejections import Rejections
-from smidgen_service.threads import Threads
 
 _INVALID = (
     InvalidTensorError,
@@ -98,7 +99,7 @@ class InferenceHandler:
         versions: VersionResolver,
         engines: EngineCache,
         admission: Admission,
-        threads: Threads,
+        runs: Computes,
         *,
         run_times: RunTimes,
         quotas: Quotas,
@@ -110,12 +111,12 @@ class InferenceHandler:
         self._versions = versions
         self._engines = engines
         self._admission = admission
-        self._threads = threads
+        self._runs = runs
         self._run_times = run_times
         self._quotas = quotas
         self._rejections = rejections
         self._brief = BriefComputations(engines, admission, run_times, quotas)
-        self._batcher = Batcher(admission, threads)
+        self._batcher = Batcher(admission, runs)
         self._images = images
         self._most_answer_bytes = most_answer_bytes
         self._sampler = sampler
@@ -226,7 +227,9 @@ class InferenceHandler:
         at_once = self._brief.in_place(engine, served, arrays, wanted)
         if at_once is not None:
             return at_once
-        computed, held_s = await self._threads.run(compute_apart, engine, arrays, wanted)
+        run = await self._runs.run(engine, (arrays,))
+        computed = await apart_if(wanted.is_sorted, computed_of, run, arrays, wanted)
+        held_s = run.times.cpu_s + computed.times.output_s
         self._run_times.record_held(served.record.sha256, shapes_of(arrays), held_s)
         self._count_run(served, Run(computed.samples, computed.times))
         return computed

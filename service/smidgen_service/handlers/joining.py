@@ -6,19 +6,20 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from smidgen.engine import Engine
 from smidgen.errors import SmidgenError
+from smidgen.run_queue import NotFinite
 from smidgen_service.handlers.computation import (
     Arrays,
     Computed,
     Wanted,
     answer_of,
-    compute,
+    apart_if,
+    computed_of,
     samples_of,
 )
-from smidgen_service.handlers.tensors import RawTensor, check_finite
+from smidgen_service.handlers.runs import Computes, EndedRun
+from smidgen_service.handlers.tensors import RawTensor, not_finite
 from smidgen_service.statistics import StageTimes
 
 
@@ -61,40 +62,62 @@ class Joined:
     runs: tuple[Run, ...]
 
 
-def compute_joined(engine: Engine, requests: Sequence[Asked]) -> Joined:
+async def compute_joined(runs: Computes, engine: Engine, requests: Sequence[Asked]) -> Joined:
     """Computes requests whose inputs have equal shapes beyond the first extent.
 
     A request with a value that is not finite takes no part. What the engine refuses as a whole
     (it may be too large) is computed one by one, so that nobody is refused for others.
     """
-    started_s = time.perf_counter()
-    outcomes: dict[int, Computed | SmidgenError] = {}
-    for index, request in enumerate(requests):
-        try:
-            check_finite(request.arrays)
-        except SmidgenError as error:
-            outcomes[index] = error
-    sound = [index for index in range(len(requests)) if index not in outcomes]
-    found, runs = _compute_sound(engine, [requests[index] for index in sound], started_s)
-    outcomes.update(zip(sound, found, strict=True))
-    return Joined(tuple(outcomes[index] for index in range(len(requests))), runs)
-
-
-def _compute_sound(
-    engine: Engine, requests: Sequence[Asked], started_s: float
-) -> tuple[list[Computed | SmidgenError], tuple[Run, ...]]:
-    if len(requests) < 2:
-        return _one_by_one(engine, requests)
-    arrays = {
-        name: np.concatenate([request.arrays[name] for request in requests])
-        for name in requests[0].arrays
-    }
-    joined_s = time.perf_counter()
+    if len(requests) == 1:
+        return await _compute_one(runs, engine, requests[0])
     try:
-        results = engine.run_checked(arrays)
+        run = await runs.run(engine, [request.arrays for request in requests])
+        if run.not_finite:
+            return await _compute_sound(runs, engine, requests, run.not_finite)
+        results = run.take_outputs()
     except SmidgenError:
-        return _one_by_one(engine, requests)
-    computed_s = time.perf_counter()
+        return await _one_by_one(runs, engine, requests)
+    is_sorted = any(request.wanted.is_sorted for request in requests)
+    return await apart_if(is_sorted, _shared_out, run, results, requests)
+
+
+async def _compute_sound(
+    runs: Computes, engine: Engine, requests: Sequence[Asked], values: Sequence[NotFinite]
+) -> Joined:
+    """Computes the requests that have none of these values, and refuses the others."""
+    refused = {
+        found.request: not_finite(requests[found.request].arrays, found.name, found.index)
+        for found in values
+    }
+    sound = [request for index, request in enumerate(requests) if index not in refused]
+    joined = await compute_joined(runs, engine, sound) if sound else Joined((), ())
+    computed = iter(joined.outcomes)
+    outcomes = tuple(
+        refused[index] if index in refused else next(computed) for index in range(len(requests))
+    )
+    return Joined(outcomes, joined.runs)
+
+
+async def _one_by_one(runs: Computes, engine: Engine, requests: Sequence[Asked]) -> Joined:
+    each = [await _compute_one(runs, engine, request) for request in requests]
+    return Joined(
+        tuple(one.outcomes[0] for one in each), tuple(run for one in each for run in one.runs)
+    )
+
+
+async def _compute_one(runs: Computes, engine: Engine, request: Asked) -> Joined:
+    wanted = request.wanted
+    try:
+        run = await runs.run(engine, [request.arrays])
+        computed = await apart_if(wanted.is_sorted, computed_of, run, request.arrays, wanted)
+    except SmidgenError as error:
+        return Joined((error,), ())
+    return Joined((computed,), (Run(computed.samples, computed.times),))
+
+
+def _shared_out(run: EndedRun, results: Arrays, requests: Sequence[Asked]) -> Joined:
+    """Gives each request its rows of the results."""
+    ended_s = time.perf_counter()
     answers = []
     start = 0
     for request in requests:
@@ -102,17 +125,15 @@ def _compute_sound(
         answers.append(_answer({name: values[rows] for name, values in results.items()}, request))
         start += request.samples
     times = StageTimes(
-        input_s=joined_s - started_s,
-        compute_s=computed_s - joined_s,
-        output_s=time.perf_counter() - computed_s,
+        run.times.input_s, run.times.compute_s, output_s=time.perf_counter() - ended_s
     )
-    outcomes: list[Computed | SmidgenError] = [
+    outcomes = tuple(
         answer
         if isinstance(answer, SmidgenError)
-        else Computed(answer, request.samples, engine.isa, started_s, times)
+        else Computed(answer, request.samples, run.isa, run.times.started_s, times)
         for answer, request in zip(answers, requests, strict=True)
-    ]
-    return outcomes, (Run(start, times),)
+    )
+    return Joined(outcomes, (Run(start, times),))
 
 
 def _answer(results: Arrays, request: Asked) -> tuple[RawTensor, ...] | SmidgenError:
@@ -120,19 +141,3 @@ def _answer(results: Arrays, request: Asked) -> tuple[RawTensor, ...] | SmidgenE
         return answer_of(results, request.wanted)
     except SmidgenError as error:
         return error
-
-
-def _one_by_one(
-    engine: Engine, requests: Sequence[Asked]
-) -> tuple[list[Computed | SmidgenError], tuple[Run, ...]]:
-    outcomes: list[Computed | SmidgenError] = []
-    runs = []
-    for request in requests:
-        try:
-            computed = compute(engine, request.arrays, request.wanted)
-        except SmidgenError as error:
-            outcomes.append(error)
-            continue
-        outcomes.append(computed)
-        runs.append(Run(computed.samples, computed.times))
-    return outcomes, tuple(runs)

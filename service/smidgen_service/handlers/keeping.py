@@ -14,9 +14,9 @@ from smidgen_service.handlers.admission import Admission
 from smidgen_service.handlers.computation import Arrays
 from smidgen_service.handlers.engines import EngineCache
 from smidgen_service.handlers.run_times import RunTimes, Shapes
+from smidgen_service.handlers.runs import Computes
 from smidgen_service.logs import log
 from smidgen_service.store.records import VersionRecord
-from smidgen_service.threads import Threads
 
 MOST_WARM_UPS = 8
 """Shapes that a version is run with before it serves; engines keep as many plans."""
@@ -57,16 +57,16 @@ class OwnKeeper:
     Args:
         engines: Shared with inference.
         admission: Shared with inference, whose places warm-up takes too.
-        threads: Those that compute.
+        runs: Those of inference.
         run_times: Knows the shapes of requests.
     """
 
     def __init__(
-        self, engines: EngineCache, admission: Admission, threads: Threads, run_times: RunTimes
+        self, engines: EngineCache, admission: Admission, runs: Computes, run_times: RunTimes
     ) -> None:
         self._engines = engines
         self._admission = admission
-        self._threads = threads
+        self._runs = runs
         self._run_times = run_times
 
     @asynccontextmanager
@@ -92,7 +92,8 @@ class OwnKeeper:
     async def _warm(self, engine: Engine, arrays: Arrays, version: VersionRecord) -> None:
         try:
             async with self._admission.shared_place(_NOBODY, 0.0):
-                await self._threads.run(engine.run, arrays)
+                run = await self._runs.run(engine, (arrays,))
+            run.take_outputs()
         except InvalidTensorError as error:  # zeros of such a shape are no example
             log("warm_up_refused", artifact=version.sha256, reason=error.reason)
 

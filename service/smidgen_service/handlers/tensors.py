@@ -99,16 +99,22 @@ def check_finite(arrays: Mapping[str, NDArray[np.generic]]) -> None:
     """
     for name, array in arrays.items():
         index = first_not_finite(array) if array.dtype.kind == "f" else None
-        if index is None:
-            continue
-        raise InvalidTensorError(
-            f"input {name!r} has {array.reshape(-1)[index]} at flat index {index}; "
-            "all values must be finite",
-            reason="TENSOR_NOT_FINITE",
-            field="inputs",
-            tensor=name,
-            index=index,
-        )
+        if index is not None:
+            raise not_finite(arrays, name, index)
+
+
+def not_finite(
+    arrays: Mapping[str, NDArray[np.generic]], name: str, index: int
+) -> InvalidTensorError:
+    """Returns the error for a NaN or an infinity of an input, at a flat index."""
+    return InvalidTensorError(
+        f"input {name!r} has {arrays[name].reshape(-1)[index]} at flat index {index}; "
+        "all values must be finite",
+        reason="TENSOR_NOT_FINITE",
+        field="inputs",
+        tensor=name,
+        index=index,
+    )
 
 
 def item_bytes(dtype: str) -> int:

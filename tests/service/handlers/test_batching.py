@@ -21,6 +21,7 @@ from smidgen_service.handlers.joining import Asked, Run
 from smidgen_service.metrics import Metrics
 from smidgen_service.store.tenancy import acting_for
 from smidgen_service.threads import Threads
+from tests.service.handlers.thread_runs import ThreadRuns
 
 LIMITS = BatchLimits(4)
 
@@ -51,7 +52,7 @@ class Bench:
         self.engine = SlowEngine()
         self.metrics = Metrics()
         self.admission = Admission(self.metrics, most_running=1, most_queued=most_queued)
-        self.batcher = Batcher(self.admission, threads)
+        self.batcher = Batcher(self.admission, ThreadRuns(threads))
         self.runs: list[Run] = []
         self.users = 0
 

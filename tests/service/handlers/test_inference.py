@@ -31,6 +31,7 @@ from smidgen_service.rejections import Rejections
 from smidgen_service.store.blobs import BlobStore
 from smidgen_service.store.records import VersionRecord
 from smidgen_service.threads import Threads
+from tests.service.handlers.thread_runs import ThreadRuns
 from tests.service.maintenance.filled_directory import put
 
 ENGINE_BYTES = 1000
@@ -107,7 +108,7 @@ class World:
             cast(VersionResolver, Versions(digests, self.metrics, limits)),
             self.cache,
             self.admission,
-            self.threads,
+            ThreadRuns(self.threads),
             run_times=RunTimes(),
             quotas=Quotas(lambda _tenant: TenantLimits()),
             rejections=Rejections(self.metrics),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from typing import Any, cast
 
 import numpy as np
@@ -13,9 +14,13 @@ from hypothesis import strategies as st
 from smidgen.engine import Engine
 from smidgen.errors import InvalidTensorError
 from smidgen_service.errors import TooLargeError
-from smidgen_service.handlers.computation import Computed, Wanted, compute
+from smidgen_service.handlers.computation import Computed, Wanted, computed_of
 from smidgen_service.handlers.joining import Asked, compute_joined
+from smidgen_service.handlers.runs import Runs
+from smidgen_service.threads import Threads
+from tests.python.program.float_programs import float_step_program
 from tests.python.program.random_image_nets import RandomImageNet
+from tests.service.handlers.thread_runs import ThreadRuns
 
 MOST = 1 << 20
 
@@ -36,6 +41,11 @@ PROGRAM = NET.program()
 ENGINE = Engine(PROGRAM, threads=1)
 ((IMAGE, EXAMPLE),) = NET.inputs.items()
 WANTED = Wanted(tuple(PROGRAM.outputs), {}, MOST)
+
+
+async def alone(runs: Runs, request: Asked) -> Computed:
+    run = await runs.run(ENGINE, [request.arrays])
+    return computed_of(run, request.arrays, request.wanted)
 
 
 def asked(samples: int, seed: int = 0) -> Asked:
@@ -65,27 +75,71 @@ def refusing(most: int) -> Engine:
 @settings(max_examples=20, deadline=None)
 @given(st.lists(st.integers(1, 5), min_size=1, max_size=5), st.integers(0, 99))
 def test_answers_are_those_of_separate_runs(sizes: list[int], seed: int) -> None:
-    requests = [asked(size, seed + index) for index, size in enumerate(sizes)]
-    joined = compute_joined(ENGINE, requests)
-    for request, outcome in zip(requests, joined.outcomes, strict=True):
-        alone = compute(ENGINE, request.arrays, WANTED)
-        assert isinstance(outcome, Computed)
-        assert (outcome.outputs, outcome.samples) == (alone.outputs, alone.samples)
-    assert [run.samples for run in joined.runs] == [sum(sizes)]
+    async def check() -> None:
+        runs = Runs(1)
+        requests = [asked(size, seed + index) for index, size in enumerate(sizes)]
+        joined = await compute_joined(runs, ENGINE, requests)
+        for request, outcome in zip(requests, joined.outcomes, strict=True):
+            assert isinstance(outcome, Computed)
+            expected = await alone(runs, request)
+            assert (outcome.outputs, outcome.samples) == (expected.outputs, expected.samples)
+        assert [run.samples for run in joined.runs] == [sum(sizes)]
+        runs.close()
+
+    asyncio.run(check())
 
 
-def test_one_bad_request_takes_no_part() -> None:
+@pytest.fixture
+async def runs() -> AsyncIterator[Runs]:
+    made = Runs(1)
+    yield made
+    made.close()
+
+
+async def test_one_bad_request_takes_no_part(runs: Runs) -> None:
     bad = asked(2)
     cast(Any, bad.arrays[IMAGE])[1].flat[0] = np.nan
     good = [asked(1, 1), asked(3, 2)]
-    joined = compute_joined(ENGINE, [good[0], bad, good[1]])
+    joined = await compute_joined(runs, ENGINE, [good[0], bad, good[1]])
     assert isinstance(joined.outcomes[1], InvalidTensorError)
     assert joined.outcomes[1].reason == "TENSOR_NOT_FINITE"
+    index = EXAMPLE[0].size
+    assert str(joined.outcomes[1]).startswith(f"input {IMAGE!r} has nan at flat index {index};")
     for index, request in ((0, good[0]), (2, good[1])):
         outcome = joined.outcomes[index]
         assert isinstance(outcome, Computed)
-        assert outcome.outputs == compute(ENGINE, request.arrays, WANTED).outputs
+        assert outcome.outputs == (await alone(runs, request)).outputs
     assert [run.samples for run in joined.runs] == [4]
+
+
+async def test_bad_requests_alone_compute_nothing(runs: Runs) -> None:
+    bad = asked(1)
+    cast(Any, bad.arrays[IMAGE]).flat[3] = np.inf
+    for requests in ([bad], [bad, bad]):
+        joined = await compute_joined(runs, ENGINE, requests)
+        assert [type(outcome) for outcome in joined.outcomes] == [InvalidTensorError] * len(
+            requests
+        )
+        assert joined.runs == ()
+
+
+async def test_an_index_that_selects_no_row_is_nobody_elses(runs: Runs) -> None:
+    program = float_step_program()
+    engine = Engine(program)
+    wanted = Wanted(tuple(program.outputs), {}, MOST)
+    ids = np.zeros((3, 6), np.int64)
+    ids[1, 2] = 10**6
+    requests = [
+        Asked({"ids": row[np.newaxis], "mask": np.ones((1, 6), int)}, wanted) for row in ids
+    ]
+    joined = await compute_joined(runs, engine, requests)
+    first, second, third = joined.outcomes
+    assert isinstance(first, Computed)
+    assert isinstance(second, InvalidTensorError)
+    assert second.reason == "INDEX_OUT_OF_RANGE"
+    assert isinstance(third, Computed)
+    assert first.outputs == third.outputs
+    assert [run.samples for run in joined.runs] == [1, 1]
 
 
 @pytest.fixture
@@ -97,8 +151,19 @@ def request_of() -> Callable[..., Asked]:
     return make
 
 
-def test_what_is_too_large_together_is_computed_apart(request_of: Callable[..., Asked]) -> None:
-    joined = compute_joined(refusing(3), [request_of(2), request_of(4), request_of(3)])
+@pytest.fixture
+def own_runs() -> Iterator[ThreadRuns]:
+    threads = Threads(1, "test")
+    yield ThreadRuns(threads)
+    threads.close()
+
+
+async def test_what_is_too_large_together_is_computed_apart(
+    request_of: Callable[..., Asked], own_runs: ThreadRuns
+) -> None:
+    joined = await compute_joined(
+        own_runs, refusing(3), [request_of(2), request_of(4), request_of(3)]
+    )
     first, second, third = joined.outcomes
     assert isinstance(first, Computed)
     assert isinstance(third, Computed)
@@ -107,9 +172,11 @@ def test_what_is_too_large_together_is_computed_apart(request_of: Callable[..., 
     assert [run.samples for run in joined.runs] == [2, 3]
 
 
-def test_each_has_its_own_limits_and_outputs(request_of: Callable[..., Asked]) -> None:
-    joined = compute_joined(
-        refusing(99), [request_of(2, most_bytes=31), request_of(1, class_counts={"y": 2})]
+async def test_each_has_its_own_limits_and_outputs(
+    request_of: Callable[..., Asked], own_runs: ThreadRuns
+) -> None:
+    joined = await compute_joined(
+        own_runs, refusing(99), [request_of(2, most_bytes=31), request_of(1, class_counts={"y": 2})]
     )
     first, second = joined.outcomes
     assert isinstance(first, TooLargeError)

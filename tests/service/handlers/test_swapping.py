@@ -18,6 +18,7 @@ from smidgen_service.handlers.admission import Admission
 from smidgen_service.handlers.engines import EngineCache, EngineLimits
 from smidgen_service.handlers.keeping import MOST_WARM_UPS, OwnKeeper
 from smidgen_service.handlers.run_times import RunTimes, Shapes
+from smidgen_service.handlers.runs import Runs
 from smidgen_service.handlers.swapping import Swapper
 from smidgen_service.metrics import Metrics
 from smidgen_service.store import aliases, models
@@ -48,7 +49,8 @@ class World:
         self.engines = EngineCache(blobs, self.threads, metrics, limits)
         self.run_times = RunTimes()
         admission = Admission(metrics, most_running=1, most_queued=0)
-        keeper = OwnKeeper(self.engines, admission, self.threads, self.run_times)
+        self.runs = Runs(1)
+        keeper = OwnKeeper(self.engines, admission, self.runs, self.run_times)
         self.swapper = Swapper(database, keeper)
         sha256 = put(blobs, folder, encode_artifact(PROGRAM))
         self.version = replace(OLD, version=2, sha256=sha256)
@@ -74,6 +76,7 @@ async def database(tmp_path: Path) -> AsyncIterator[Database]:
 async def world(tmp_path: Path, database: Database) -> AsyncIterator[World]:
     made = World(tmp_path, database)
     yield made
+    made.runs.close()
     made.threads.close()
 
 
