@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import cast
 
 import grpc
@@ -40,6 +41,7 @@ _HEADER_TABLE_SIZE, _MOST_STREAMS, _INITIAL_WINDOW, _FRAME_SIZE = 1, 3, 4, 5
 _TRUE_BINARY = 0xFE03  # grpc's own: binary trailers come as they are, not as base64
 _MOST_WINDOW = (1 << 31) - 1
 _DEFAULT_WINDOW, _DEFAULT_FRAME = 65_535, 16_384
+_NUMBER_AT = 5  # of a stream, in the head of a frame
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 _STATUS, _PUSHBACK, _RETRY_INFO = b"grpc-status", b"grpc-retry-pushback-ms", b"google.rpc.RetryInfo"
 
@@ -59,20 +61,50 @@ class Reply:
     is_hinted: bool = False
 
 
+class _Message:
+    """A request as it is sent, which need not be made anew for each call.
+
+    Attributes:
+        request: The message.
+        encoded: It behind its length.
+        frame_size: The frames' in `whole`.
+    """
+
+    def __init__(self, path_headers: bytes, request: bytes, frame_size: int) -> None:
+        self.request = request
+        self.frame_size = frame_size
+        self.encoded = memoryview(struct.pack(">BI", 0, len(request)) + request)
+        parts = [frame(HEADERS, END_HEADERS, 0, path_headers)]
+        for start in range(0, len(self.encoded), frame_size):
+            end = start + frame_size
+            flags = END_STREAM if end >= len(self.encoded) else 0
+            parts.append(frame(DATA, flags, 0, bytes(self.encoded[start:end])))
+        self._whole = bytearray().join(parts)
+        sizes = accumulate((len(part) for part in parts[:-1]), initial=0)
+        self._numbers = [start + _NUMBER_AT for start in sizes]
+
+    def whole(self, number: int) -> bytearray:
+        """Returns all frames of a call. They are written over by the next call."""
+        for start in self._numbers:
+            struct.pack_into(">I", self._whole, start, number)
+        return self._whole
+
+
 class _Stream:
     """One call.
 
     Attributes:
         number: Its stream's.
+        message: What is sent.
         window: Bytes that the server takes of it.
-        sent: Bytes of the request that are on their way.
+        sent: Bytes of the message that are on their way.
     """
 
-    __slots__ = ("number", "reply", "request", "sent", "started_s", "window")
+    __slots__ = ("message", "number", "reply", "sent", "started_s", "window")
 
-    def __init__(self, request: bytes, reply: asyncio.Future[Reply]) -> None:
+    def __init__(self, message: _Message, reply: asyncio.Future[Reply]) -> None:
         self.number = 0
-        self.request = memoryview(struct.pack(">BI", 0, len(request)) + request)
+        self.message = message
         self.reply = reply
         self.started_s = time.perf_counter()
         self.sent = 0
@@ -88,6 +120,7 @@ class LeanConnection(asyncio.Protocol):
 
     def __init__(self, path: str) -> None:
         self._headers = headers(path)
+        self._message: _Message | None = None  # of the latest call
         self._buffer = bytearray()
         self._streams: dict[int, _Stream] = {}
         self._last = -1
@@ -116,7 +149,10 @@ class LeanConnection(asyncio.Protocol):
 
     def call(self, request: bytes) -> asyncio.Future[Reply]:
         """Makes a call with an encoded message."""
-        stream = _Stream(request, asyncio.get_running_loop().create_future())
+        message = self._message
+        if message is None or message.request is not request:
+            message = self._message = _Message(self._headers, request, self._frame_size)
+        stream = _Stream(message, asyncio.get_running_loop().create_future())
         self._unbegun.append(stream)
         self._send()
         return stream.reply
@@ -195,29 +231,45 @@ class LeanConnection(asyncio.Protocol):
             self._last += 2
             stream.number, stream.window = self._last, self._stream_window
             self._streams[stream.number] = stream
+            if not parts and self._takes_whole(stream):
+                self._send_whole(stream)
+                continue
             parts.append(frame(HEADERS, END_HEADERS, stream.number, self._headers))
             self._send_message(stream, parts)
-            if stream.sent < len(stream.request):
+            if stream.sent < len(stream.message.encoded):
                 self._unsent.append(stream)
         for _ in range(len(self._unsent)):
             stream = self._unsent.popleft()
             if stream.reply.done():
                 continue
             self._send_message(stream, parts)
-            if stream.sent < len(stream.request):
+            if stream.sent < len(stream.message.encoded):
                 self._unsent.append(stream)
         if parts:
             self._transport.writelines(parts)
 
+    def _takes_whole(self, stream: _Stream) -> bool:
+        size = len(stream.message.encoded)
+        is_cut_alike = stream.message.frame_size <= self._frame_size
+        return is_cut_alike and size <= stream.window and size <= self._window
+
+    def _send_whole(self, stream: _Stream) -> None:
+        # What cannot be sent at once is copied by the transport.
+        self._transport.write(stream.message.whole(stream.number))
+        stream.sent = len(stream.message.encoded)
+        stream.window -= stream.sent
+        self._window -= stream.sent
+
     def _send_message(self, stream: _Stream, parts: list[bytes | memoryview]) -> None:
-        length = len(stream.request)
+        message = stream.message.encoded
+        length = len(message)
         while size := min(length - stream.sent, stream.window, self._window, self._frame_size):
             if size < 0:
                 break  # a window that the settings have made smaller
             end = stream.sent + size
             flags = END_STREAM if end == length else 0
             parts.append(struct.pack(">IBI", size << 8 | DATA, flags, stream.number))
-            parts.append(stream.request[stream.sent : end])
+            parts.append(message[stream.sent : end])
             stream.sent = end
             stream.window -= size
             self._window -= size
