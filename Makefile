@@ -72,8 +72,8 @@ sanitize-address: $(INSTALLED)
 # Only these tests have several threads.
 sanitize-thread: $(INSTALLED)
 	$(SANITIZED) -B build/sanitize-thread -DSMIDGEN_SANITIZE=thread
-	nice $(BIN)/cmake --build build/sanitize-thread --parallel $(JOBS) --target test_base test_engine test_sample_nets
-	nice $(BIN)/ctest --test-dir build/sanitize-thread --output-on-failure --tests-regex '^(base|engine|sample_nets)$$'
+	nice $(BIN)/cmake --build build/sanitize-thread --parallel $(JOBS) --target test_base test_engine test_run_queue test_sample_nets
+	nice $(BIN)/ctest --test-dir build/sanitize-thread --output-on-failure --tests-regex '^(base|engine|run_queue|sample_nets)$$'
 
 soak: $(INSTALLED) ## Run engine and server for half an hour with flat memory, kill the server at 200 points, fail every call of its disk, restart it under load
 	$(BIN)/python -m pytest -m soak tests/python/test_engine_soak.py tests/service/durability tests/service/test_flat_resources.py tests/service/test_rolling_restart.py tests/service/test_soak.py
