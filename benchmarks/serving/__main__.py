@@ -19,6 +19,7 @@ from typing import Any
 from benchmarks.environment import environment
 from benchmarks.serving import attacks, floor, health, overload, scaling, throughput
 from benchmarks.serving.attackers import ATTACKS
+from benchmarks.serving.programs import IMAGE_NETS, NET
 
 
 def main() -> None:
@@ -56,6 +57,7 @@ def _overload(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     measured = overload.measure_overload(
         folder,
         weights=options.weights,
+        net=options.net,
         workers=options.workers,
         factor=options.factor,
         turns=options.slices,
@@ -67,7 +69,7 @@ def _overload(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         "most_rejection_ms": overload.REJECTION_BAR_MS,
         "most_recovery_s": overload.RECOVERY_BAR_S,
     }
-    return {**bars, **asdict(measured)}
+    return {"net": options.net, **bars, **asdict(measured)}
 
 
 def _health(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
@@ -107,6 +109,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Measure the service.")
     parser.add_argument("--parts", nargs="+", default=list(_PARTS), choices=list(_PARTS))
     parser.add_argument("--weights", default="pretrained", choices=("random", "pretrained"))
+    parser.add_argument("--net", default=NET, choices=IMAGE_NETS, help="of the overload")
     parser.add_argument("--rounds", type=int, default=2000, help="calls of the floor")
     parser.add_argument("--slices", type=int, default=5, help="turns of each contestant")
     parser.add_argument("--slice-seconds", type=float, default=2.0)

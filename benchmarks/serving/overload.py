@@ -21,7 +21,7 @@ from benchmarks.serving.quantiles import Quantiles, quantiles
 from benchmarks.subject import Weights
 
 GOODPUT_BAR, LATENCY_BAR, REJECTION_BAR_MS, RECOVERY_BAR_S = 0.9, 2.0, 5.0, 2.0
-_MODEL = "lite0"
+_MODEL = "images"
 _PATIENCE_S, _PAUSE_S = 60.0, 0.01
 _WARM_UP_S, _LEAST_S = 1.0, 2.0
 _WAIT_SHARE = 0.25
@@ -66,7 +66,8 @@ class Overload:
     Attributes:
         peak_per_second: Median of the turns.
         offered_per_second: Requests sent in the overload.
-        goodput_ratio: Median of the turns.
+        goodput_ratio: Of all turns together: a machine that is slow in some turns, before, after or
+            in the overload, is so in all three alike when there are enough.
         goodput_ratios: Of each turn.
         turn_peaks_per_second: Before and after each turn.
         unloaded: One request at a time.
@@ -93,7 +94,14 @@ class Overload:
 
 
 def measure_overload(
-    folder: Path, *, weights: Weights, workers: int, factor: float, turns: int, seconds: float
+    folder: Path,
+    *,
+    weights: Weights,
+    net: str,
+    workers: int,
+    factor: float,
+    turns: int,
+    seconds: float,
 ) -> Overload:
     """Sends `factor` times the capacity for some seconds altogether.
 
@@ -102,7 +110,7 @@ def measure_overload(
     no longer than a quarter of what one takes without others, or half of its computation: what is
     answered late is worth less than what is refused at once.
     """
-    path = save(image_program(weights), folder, _MODEL)
+    path = save(image_program(weights, net), folder, _MODEL)
     pixels = np.random.default_rng(0).integers(0, 256, (1, PIXELS, PIXELS, 3), np.uint8)
     flags = (
         *("--max-concurrent-inferences", str(workers), "--engine-threads", "1"),
@@ -159,7 +167,7 @@ class _Caller:
         return summarize(found, recovery_s=recovery_s)
 
     async def _turn(self, unlimited: Call, limited: Call, factor: float, turn_s: float) -> Turn:
-        before_s = max(_LEAST_S, turn_s / 4)
+        before_s = turn_s / 4
         unloaded = await _closed(unlimited, self.request, at_once=1, seconds=before_s)
         peak = await self._peak(unlimited, before_s)
         sent, elapsed_s = await self._overload(limited, factor * peak, turn_s)
@@ -189,12 +197,12 @@ def summarize(turns: Sequence[Turn], *, recovery_s: float) -> Overload:
     ]
     before = quantiles([reply.seconds for turn in turns for reply in turn.unloaded])
     during = quantiles(accepted)
-    ratios = tuple(turn.goodput_ratio for turn in turns)
+    goodput = len(accepted) / sum(turn.elapsed_s for turn in turns)
     return Overload(
         peak_per_second=statistics.median(turn.peak_per_second for turn in turns),
         offered_per_second=len(replies) / sum(turn.elapsed_s for turn in turns),
-        goodput_ratio=statistics.median(ratios),
-        goodput_ratios=ratios,
+        goodput_ratio=goodput / statistics.fmean(turn.peak_per_second for turn in turns),
+        goodput_ratios=tuple(turn.goodput_ratio for turn in turns),
         turn_peaks_per_second=tuple(turn.peaks_per_second for turn in turns),
         unloaded=before,
         accepted=during,

@@ -1,4 +1,4 @@
-"""The programs that are served: one with next to no work, and EfficientNet-lite0 for pixels."""
+"""The programs that are served: one with next to no work, and networks for pixels."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from smidgen.program import Program
 
 FEATURES = 16
 NET, PIXELS = "efficientnet_lite0", 224
+IMAGE_NETS = (NET, "mobilenet_v2", "resnet18", "resnet50")
 PREPROCESSING = Preprocessing(scale=1.0, mean=(127.0,) * 3, std=(128.0,) * 3)
 _SAMPLES = 8
 
@@ -29,13 +30,13 @@ def trivial_program() -> Program:
     return convert(nn.Sequential(nn.Linear(FEATURES, FEATURES)).eval(), {"input": samples})
 
 
-def image_program(weights: Weights) -> Program:
-    """Returns EfficientNet-lite0, [N, 3, PIXELS, PIXELS] to [N, 1000], with its preprocessing.
+def image_program(weights: Weights, net: str = NET) -> Program:
+    """Returns one of IMAGE_NETS, [N, 3, PIXELS, PIXELS] to [N, 1000], with a preprocessing.
 
     Raises:
         WeightsError: the pretrained weights are not there.
     """
-    program = convert(make_net(NET, weights), NETS[NET].samples(_SAMPLES))
+    program = convert(make_net(net, weights), NETS[net].samples(_SAMPLES))
     return with_preprocessing(program, PREPROCESSING)
 
 
