@@ -1,5 +1,9 @@
 #include "engine/run_queue.h"
 
+#if defined(__linux__)
+#include <pthread.h>
+#endif
+
 #include <algorithm>
 #include <iterator>
 #include <string>
@@ -10,6 +14,16 @@
 #include "base/thread_count.h"
 
 namespace smidgen::engine {
+namespace {
+
+/// For those who look at a process from outside.
+void name_thread() noexcept {
+#if defined(__linux__)
+  pthread_setname_np(pthread_self(), "smidgen-run");
+#endif
+}
+
+}  // namespace
 
 RunQueue::RunQueue(int threads) {
   try {
@@ -81,6 +95,7 @@ void RunQueue::close() noexcept {
 }
 
 void RunQueue::work() noexcept {
+  name_thread();
   Runs own;  // the one that is computed; moved from list to list, which takes no memory
   std::unique_lock lock(mutex_);
   while (true) {
