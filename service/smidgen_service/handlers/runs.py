@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any, Protocol
-
-from numpy.typing import NDArray
+from typing import Protocol
 
 from smidgen.engine import Engine
-from smidgen.run_queue import NotFinite, QueuedRunTimes, RunQueue
-
-Arrays = Mapping[str, NDArray[Any]]
+from smidgen.run_queue import Arrays, NotFinite, QueuedRunTimes, RunQueue
 
 
 class EndedRun(Protocol):

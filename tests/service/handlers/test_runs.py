@@ -10,7 +10,8 @@ import pytest
 
 from smidgen.engine import Engine
 from smidgen.errors import EngineError, InvalidTensorError
-from smidgen_service.handlers.runs import Arrays, Runs
+from smidgen.run_queue import Arrays
+from smidgen_service.handlers.runs import Runs
 from tests.python.open_files import count_open_files
 from tests.service.handlers.test_joining import ENGINE, EXAMPLE, IMAGE, PROGRAM
 

@@ -10,8 +10,7 @@ import numpy as np
 
 from smidgen.engine import Engine
 from smidgen.errors import SmidgenError
-from smidgen.run_queue import NotFinite, QueuedRunTimes
-from smidgen_service.handlers.runs import Arrays
+from smidgen.run_queue import Arrays, NotFinite, QueuedRunTimes
 from smidgen_service.threads import Threads
 
 _NO_TIMES = QueuedRunTimes(0.0, 0.0, 0.0, 0.0)
