@@ -6,10 +6,10 @@
 
 namespace smidgen {
 
-int checked_thread_count(int threads) {
-  if (threads >= 1 && threads <= kMostThreads) return threads;
+int checked_thread_count(int threads, int most) {
+  if (threads >= 1 && threads <= most) return threads;
   throw EngineError(
-      "threads is " + std::to_string(threads) + ", expected 1 to " + std::to_string(kMostThreads),
+      "threads is " + std::to_string(threads) + ", expected 1 to " + std::to_string(most),
       "THREADS_OUT_OF_RANGE");
 }
 

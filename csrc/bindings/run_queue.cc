@@ -2,6 +2,7 @@
 
 #include <pybind11/numpy.h>
 #include <pybind11/stl.h>
+#include <unistd.h>
 
 #include <cstddef>
 #include <memory>
@@ -115,6 +116,45 @@ std::vector<std::shared_ptr<KeepingRun>> take_ended(RunQueue& queue) {
   return found;
 }
 
+/// A queue whose threads are there. A child of fork() has none of them, and what they have locked
+/// stays locked: there it is left as it is, memory and all.
+class OwnQueue {
+ public:
+  explicit OwnQueue(int threads)
+      : queue_(std::make_unique<RunQueue>(threads)), process_(getpid()) {}
+
+  ~OwnQueue() {
+    if (!is_here()) {
+      static_cast<void>(queue_.release());
+      return;
+    }
+    queue_->withdraw_all();  // their arrays go under the interpreter lock
+    close();
+  }
+  OwnQueue(const OwnQueue&) = delete;
+  OwnQueue& operator=(const OwnQueue&) = delete;
+
+  RunQueue& get() {
+    if (!is_here()) {
+      throw EngineError("the queue belongs to the parent of this process; make another one",
+                        "RUN_QUEUE_FORKED");
+    }
+    return *queue_;
+  }
+
+  void close() {
+    if (!is_here()) return;
+    const py::gil_scoped_release released;
+    queue_->close();
+  }
+
+ private:
+  bool is_here() const { return getpid() == process_; }
+
+  std::unique_ptr<RunQueue> queue_;
+  pid_t process_;
+};
+
 }  // namespace
 
 void define_run_queue(py::module_& module) {
@@ -126,23 +166,24 @@ void define_run_queue(py::module_& module) {
         const QueuedRun::Times& times = run.times();
         return std::tuple(times.started, times.input, times.compute, times.cpu);
       });
-  py::class_<RunQueue>(module, "RunQueue", "Threads that compute, and the runs that wait for them.")
+  py::class_<OwnQueue>(module, "RunQueue", "Threads that compute, and the runs that wait for them.")
       .def(py::init<int>(), py::arg("threads"))
       .def(
           "submit",
-          [](RunQueue& queue, py::object engine, Requests requests, std::vector<int> outputs) {
+          [](OwnQueue& queue, py::object engine, Requests requests, std::vector<int> outputs) {
             auto run = std::make_shared<KeepingRun>(std::move(engine), std::move(requests),
                                                     std::move(outputs));
-            queue.submit(run);
+            queue.get().submit(run);
             return run;
           },
           py::arg("engine"), py::arg("requests"), py::arg("outputs"))
       .def(
-          "withdraw", [](RunQueue& queue, const KeepingRun& run) { return queue.withdraw(run); },
+          "withdraw",
+          [](OwnQueue& queue, const KeepingRun& run) { return queue.get().withdraw(run); },
           py::arg("run"))
-      .def("take_ended", &take_ended)
-      .def_property_readonly("ended_file", &RunQueue::ended_file)
-      .def("close", &RunQueue::close, py::call_guard<py::gil_scoped_release>());
+      .def("take_ended", [](OwnQueue& queue) { return take_ended(queue.get()); })
+      .def_property_readonly("ended_file", [](OwnQueue& queue) { return queue.get().ended_file(); })
+      .def("close", &OwnQueue::close);
 }
 
 }  // namespace smidgen::bindings

@@ -18,6 +18,7 @@ namespace {
 
 constexpr std::size_t kCachedPlans = 8;
 constexpr Index kCachedPlanBytes = Index{256} << 20;  // of all cached plans together
+constexpr int kMostThreads = 256;
 constexpr int kPartsOfLane = 8;                       // the most: each of a sample or more
 
 static_assert(kMostThreads * kPartsOfLane <= ThreadPool::kMostParts);
@@ -68,7 +69,7 @@ Engine::Engine(const Program& program, int threads, Isa isa, const RunLimits& li
       limits_(limits),
       is_tuned_(is_tuned),
       cache_bytes_(cache_bytes),
-      pool_(checked_thread_count(threads)) {
+      pool_(checked_thread_count(threads, kMostThreads)) {
   plans_.reserve(kCachedPlans + 1);
 }
 

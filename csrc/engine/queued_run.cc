@@ -6,6 +6,7 @@
 #include <memory>
 #include <utility>
 
+#include "base/error.h"
 #include "base/finite.h"
 
 namespace smidgen::engine {
@@ -40,11 +41,32 @@ void QueuedRun::compute() noexcept {
     error_ = std::current_exception();
   }
   times_.cpu = cpu_s() - cpu_before;
+  state_.store(State::kEnded, std::memory_order_release);
 }
 
 std::vector<QueuedRun::Output> QueuedRun::take_outputs() {
+  check_ended();
   if (error_ != nullptr) std::rethrow_exception(error_);
+  if (state_.exchange(State::kTaken) == State::kTaken) {
+    throw EngineError("the outputs of the run have been taken", "RUN_TAKEN");
+  }
   return std::move(outputs_);
+}
+
+const std::vector<QueuedRun::NotFinite>& QueuedRun::not_finite() const {
+  check_ended();
+  return not_finite_;
+}
+
+const QueuedRun::Times& QueuedRun::times() const {
+  check_ended();
+  return times_;
+}
+
+void QueuedRun::check_ended() const {
+  if (state_.load(std::memory_order_acquire) == State::kUnended) {
+    throw EngineError("the run has not ended", "RUN_NOT_ENDED");
+  }
 }
 
 void QueuedRun::look_for_not_finite() {

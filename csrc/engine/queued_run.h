@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <exception>
 #include <span>
@@ -50,14 +51,18 @@ class QueuedRun {
   /// `take_outputs`.
   void compute() noexcept;
 
-  /// Hands over what was computed; nothing if there are values that are not finite. Throws what
-  /// the engine has thrown.
+  /// Hands over what was computed, once; nothing if there are values that are not finite. Throws
+  /// what the engine has thrown, and EngineError if the run has not ended or nothing is left.
   std::vector<Output> take_outputs();
 
-  const std::vector<NotFinite>& not_finite() const { return not_finite_; }
-  const Times& times() const { return times_; }
+  /// Both throw EngineError if the run has not ended.
+  const std::vector<NotFinite>& not_finite() const;
+  const Times& times() const;
 
  private:
+  enum class State { kUnended, kEnded, kTaken };
+
+  void check_ended() const;
   void look_for_not_finite();
   std::vector<const std::byte*> join();
   void run(std::span<const std::byte* const> sources);
@@ -71,6 +76,7 @@ class QueuedRun {
   std::vector<NotFinite> not_finite_;
   std::exception_ptr error_;
   Times times_{};
+  std::atomic<State> state_ = State::kUnended;  // what is above belongs to others from kEnded on
 };
 
 }  // namespace smidgen::engine

@@ -16,6 +16,8 @@
 namespace smidgen::engine {
 namespace {
 
+constexpr int kMostThreads = 4096;  // each waits for most of the time, or computes
+
 /// For those who look at a process from outside.
 void name_thread() noexcept {
 #if defined(__linux__)
@@ -27,7 +29,7 @@ void name_thread() noexcept {
 
 RunQueue::RunQueue(int threads) {
   try {
-    start(checked_thread_count(threads));
+    start(checked_thread_count(threads, kMostThreads));
   } catch (const std::system_error& error) {
     close();
     throw EngineError("the system refused a thread: " + std::string(error.what()),
@@ -36,11 +38,7 @@ RunQueue::RunQueue(int threads) {
 }
 
 RunQueue::~RunQueue() {
-  Runs never;
-  {
-    const std::lock_guard lock(mutex_);
-    never.swap(waiting_);
-  }
+  withdraw_all();
   close();
 }
 
@@ -70,6 +68,12 @@ bool RunQueue::withdraw(const QueuedRun& run) {
   if (found == waiting_.end()) return false;
   withdrawn.splice(withdrawn.end(), waiting_, found);
   return true;
+}
+
+void RunQueue::withdraw_all() {
+  Runs withdrawn;  // released after the lock
+  const std::lock_guard lock(mutex_);
+  withdrawn.swap(waiting_);
 }
 
 std::vector<std::shared_ptr<QueuedRun>> RunQueue::take_ended() {

@@ -32,6 +32,9 @@ class RunQueue {
   /// Takes a run out of the queue; false if it has begun.
   bool withdraw(const QueuedRun& run);
 
+  /// Takes out all runs that have not begun.
+  void withdraw_all();
+
   /// Hands over what has ended since the last call.
   std::vector<std::shared_ptr<QueuedRun>> take_ended();
 

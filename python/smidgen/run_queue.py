@@ -12,6 +12,7 @@ from smidgen import _engine
 from smidgen.engine import Engine
 
 Arrays = Mapping[str, NDArray[Any]]
+MOST_RUN_THREADS = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,9 @@ class QueuedRunTimes:
 
 
 class QueuedRun:
-    """A run that waits, computes, or has ended. Until it has ended it has no results.
+    """A run that waits, computes, or has ended.
+
+    Until it has ended it has no results: asking for them raises EngineError.
 
     Args:
         run: The engine's side of it.
@@ -78,12 +81,13 @@ class QueuedRun:
         )
 
     def take_outputs(self) -> dict[str, NDArray[Any]]:
-        """Hands over the outputs of all requests joined; only once.
+        """Hands over the outputs of all requests joined, once.
 
         Returns:
             Nothing if there are values that are not finite.
 
         Raises:
+            EngineError: it has not ended, or they have been taken.
             InvalidTensorError: the run would go beyond a limit, or a shape does not fit.
         """
         return dict(zip(self._engine.output_names, self._run.take_outputs(), strict=False))
@@ -97,7 +101,8 @@ class RunQueue:
     until `ended_file` is readable.
 
     Args:
-        threads: Runs at the same time, 1 to 256. Each may use further threads of its engine.
+        threads: Runs at the same time, 1 to MOST_RUN_THREADS. Each may use further threads of its
+            engine.
 
     Raises:
         EngineError: `threads` is out of range, or the system has no thread or file left.
@@ -124,7 +129,7 @@ class RunQueue:
             InvalidTensorError: an index selects no row, inputs cannot be joined, or a type does not
                 fit.
             KeyError: an input is missing.
-            EngineError: the queue is closed.
+            EngineError: the queue is closed, or that of the parent of a forked process.
         """
         run = engine.submit_to(self._queue, requests)
         queued = self._runs[run] = QueuedRun(run, engine)
@@ -139,7 +144,9 @@ class RunQueue:
 
     def take_ended(self) -> list[QueuedRun]:
         """Returns the runs that have ended since the last call."""
-        return [self._runs.pop(run) for run in self._queue.take_ended()]
+        found = (self._runs.pop(run, None) for run in self._queue.take_ended())
+        # One is unknown if an interrupt came between its submission and the note of it.
+        return [run for run in found if run is not None]
 
     def close(self) -> None:
         """Waits for all runs of the queue, and takes no more."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import select
+import subprocess
 import sys
 import threading
 import weakref
@@ -16,7 +17,7 @@ import pytest
 from smidgen.engine import Engine
 from smidgen.errors import EngineError, InvalidTensorError
 from smidgen.program import DType
-from smidgen.run_queue import NotFinite, QueuedRun, RunQueue
+from smidgen.run_queue import MOST_RUN_THREADS, NotFinite, QueuedRun, RunQueue
 from tests.python.program.random_image_nets import RandomImageNet
 
 
@@ -130,6 +131,50 @@ def test_a_withdrawn_run_does_not_end(queue: RunQueue) -> None:
     assert not queue.withdraw(runs[0])
 
 
+def test_a_run_has_results_when_it_has_ended_and_outputs_once(queue: RunQueue) -> None:
+    engine = Engine(PROGRAM)
+    long = [inputs()] * 300
+    first, *_, last = [queue.submit(engine, long) for _ in range(5)]
+    for ask in (last.take_outputs, lambda: last.times, lambda: last.not_finite):
+        with pytest.raises(EngineError) as refused:
+            ask()
+        assert refused.value.reason == "RUN_NOT_ENDED"
+    ended(queue, 5)
+    assert first.take_outputs()
+    with pytest.raises(EngineError) as taken:
+        first.take_outputs()
+    assert taken.value.reason == "RUN_TAKEN"
+
+
+def test_a_child_of_fork_leaves_the_queue_of_its_parent_alone(queue: RunQueue) -> None:
+    """It has none of the threads; the destructor waited for them for ever."""
+    script = (
+        "import os, sys\n"
+        "from smidgen.run_queue import RunQueue\n"
+        "queue = RunQueue(1)\n"
+        "if os.fork() == 0:\n"
+        "    try:\n"
+        "        queue.take_ended()\n"
+        "    except Exception as error:\n"
+        "        print(error.reason, flush=True)\n"
+        "    queue.close()\n"
+        "    del queue\n"
+        "    sys.exit(0)\n"
+        "print(os.waitstatus_to_exitcode(os.wait()[1]))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=WAIT_S, check=True
+    )
+    assert done.stdout == "RUN_QUEUE_FORKED\n0\n"
+
+
+def test_an_unknown_run_loses_no_other(queue: RunQueue) -> None:
+    engine = Engine(PROGRAM)
+    engine.submit_to(queue._queue, [inputs()])
+    known = queue.submit(engine, [inputs(1)])
+    assert ended(queue, 1) == [known]
+
+
 def test_what_does_not_fit_is_refused(queue: RunQueue) -> None:
     engine = Engine(PROGRAM)
     with pytest.raises(KeyError):
@@ -153,9 +198,9 @@ def test_the_limits_of_the_engine_hold(queue: RunQueue) -> None:
     assert refused.value.reason == "INFERENCE_TOO_LARGE"
 
 
-@pytest.mark.parametrize("threads", [0, 257])
+@pytest.mark.parametrize("threads", [0, MOST_RUN_THREADS + 1])
 def test_numbers_of_threads_are_checked(threads: int) -> None:
-    with pytest.raises(EngineError, match=f"threads is {threads}, expected 1 to 256"):
+    with pytest.raises(EngineError, match=f"threads is {threads}, expected 1 to 4096"):
         RunQueue(threads)
 
 
