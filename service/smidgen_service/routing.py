@@ -163,6 +163,7 @@ def _guarded(handler: Handler, way: Way, share: Share, reader: MessageReader) ->
                 request = messages if is_stream else await reader.read(context)
                 return await behaviour(request, context)
             finally:
+                request = None  # as below
                 share.leave(address)
         except SmidgenError as error:  # the behaviour raises none
             return await way.refuse(error, context)
@@ -175,6 +176,7 @@ def _guarded(handler: Handler, way: Way, share: Share, reader: MessageReader) ->
                 async for response in behaviour(request, context):
                     yield response
             finally:
+                request = None
                 share.leave(address)
         except SmidgenError as error:
             await way.refuse(error, context)
@@ -210,6 +212,8 @@ def _expected(
                     arrival.leave()
                 return await behaviour(request, context)
             finally:
+                # grpc keeps the frames of a call that ends in an error until garbage is collected.
+                request = None
                 share.leave(address)
         except SmidgenError as error:  # the behaviour raises none
             return await way.refuse(error, context)

@@ -233,6 +233,8 @@ class Way:
             if call.is_id_sent and not self._method.is_server_stream:
                 await context.send_initial_metadata(((REQUEST_ID_HEADER, call.request_id),))
             return response
+        # grpc keeps this frame with the error that ends the call, until garbage is collected.
+        request = None
         return await _abort(context, ending)
 
     async def _generate(self, request: Any, context: Context) -> AsyncIterator[Any]:
@@ -249,6 +251,7 @@ class Way:
         else:
             self._end(call)
             return
+        request = None  # as in _answer
         await _abort(context, ending)
 
     def _begin(self, context: Context) -> Call:

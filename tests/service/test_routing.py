@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
+import weakref
 from collections.abc import AsyncIterator
+from typing import cast
 
 import grpc
 import pytest
@@ -12,6 +16,8 @@ from google.rpc.status_pb2 import Status
 from grpc import aio
 from grpc_health.v1 import health_pb2
 
+from smidgen.errors import InvalidTensorError
+from smidgen_service.expectation import EXPECTED, Expectation
 from smidgen_service.lifecycle import Lifecycle
 from smidgen_service.metrics import Metrics
 from smidgen_service.routing import MOST_METADATA_BYTES, Router
@@ -57,6 +63,64 @@ async def test_metadata_within_the_limit_pass(channel: aio.Channel) -> None:
     answer = await check(b"", metadata=(("x-fine", "x" * (MOST_METADATA_BYTES - 1000)),))
     status = health_pb2.HealthCheckResponse.FromString(answer).status
     assert status == health_pb2.HealthCheckResponse.SERVING
+
+
+class Message:
+    """One that knows when it is forgotten."""
+
+    DESCRIPTOR = None
+    latest: weakref.ref[Message]
+
+    def __init__(self, _data: bytes) -> None:
+        Message.latest = weakref.ref(self)
+
+
+class AllExpected:
+    """Lets all calls come."""
+
+    def of(self, _path: str, _context: object) -> AllExpected:
+        return self
+
+    def arrived(self) -> None:
+        pass
+
+    def leave(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("path", ["/test.Test/Fail", next(iter(EXPECTED))])
+async def test_messages_of_refused_calls_are_forgotten_without_a_search_for_garbage(
+    path: str,
+) -> None:
+    async def fail(_request: Message, _context: object) -> bytes:
+        raise InvalidTensorError("bad")
+
+    handlers = {path: grpc.unary_unary_rpc_method_handler(fail, request_deserializer=Message)}
+    gate = Gate(Authenticator(None, asks_for_certificates=False), Metrics())
+    router = Router(
+        gate,
+        Surroundings(()),
+        Lifecycle(),
+        Shares(99),
+        handlers,
+        expectation=cast(Expectation, AllExpected()),
+        silence_s=60.0,
+    )
+    server = aio.server()
+    server.add_generic_rpc_handlers((router,))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    gc.disable()
+    try:
+        async with aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            with pytest.raises(aio.AioRpcError, match="bad"):
+                await channel.unary_unary(path)(b"x")
+            async with asyncio.timeout(10):
+                while Message.latest() is not None:
+                    await asyncio.sleep(0.01)
+    finally:
+        gc.enable()
+        await server.stop(None)
 
 
 def _reason(error: aio.AioRpcError) -> str:
