@@ -185,7 +185,6 @@ class Application:
         await self._serving.stop()
         await self._database.close()
         self._io_threads.close()
-        self._serving.close()
 
     def _make_handlers(
         self,

@@ -13,6 +13,7 @@ import sqlite3
 from functools import partial
 from typing import Protocol
 
+from smidgen.errors import EngineError
 from smidgen_service.application import Application
 from smidgen_service.data_dir import DataDir, DataDirIncompleteError, DataDirInUseError
 from smidgen_service.exposition import Exposition
@@ -90,6 +91,7 @@ def serve(settings: Settings) -> int:
         DatabaseDamagedError,
         CertificateError,
         IdentityError,
+        EngineError,
         sqlite3.Error,
         OSError,
     ) as error:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from smidgen_service.handlers.admission import Admission
+from smidgen_service.handlers.answers import Answers
 from smidgen_service.handlers.batching import BatchLimits, BatchPolicy
 from smidgen_service.handlers.decoding import ImageDecoder
 from smidgen_service.handlers.engines import EngineCache, EngineLimits
@@ -31,6 +32,7 @@ from smidgen_service.store.blobs import BlobStore
 from smidgen_service.store.database import Database
 from smidgen_service.threads import Threads
 
+_ANSWER_THREADS = 2  # what takes long there keeps the interpreter's lock for the most part
 _ANSWER_OVERHEAD_BYTES = 1 << 16  # names, shapes and times beside the values
 _MOST_EXAMINED_WORK = 1 << 35
 """Operations in float for one sample, some seconds. After more than that all versions would rest
@@ -77,6 +79,7 @@ class Serving:
         self._database = database
         self._io_threads = threads
         self._runs = Runs(settings.max_concurrent_inferences)
+        self._answers = Answers(self._runs, Threads(_ANSWER_THREADS, "answers"))
         self._batching = _batch_policy(settings)
         self._examination = Examination(blobs, _examination_limits(settings))
         sampler = Sampler(self._examination, metrics, _sampling_limits(settings))
@@ -102,7 +105,7 @@ class Serving:
             self._versions,
             engines,
             admission,
-            self._runs,
+            self._answers,
             run_times=run_times,
             quotas=quotas,
             rejections=Rejections(metrics),
@@ -116,13 +119,11 @@ class Serving:
         await self._io_threads.run(self._decoder.recover)
 
     async def stop(self) -> None:
-        """Ends the processes that decode images, and what looks at requests."""
+        """Ends what computes, the processes that decode images, and what looks at requests."""
+        await self._runs.stop()
+        self._answers.close()
         await self._decoder.close()
         await self._io_threads.run(self._examination.close)
-
-    def close(self) -> None:
-        """Ends the threads that compute."""
-        self._runs.close()
 
     def repository(self, keeper: Keeper, counted: Counted, *, places: int) -> RepositoryHandler:
         """Returns what describes models.

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from smidgen.engine import available_isas
+from smidgen.run_queue import MOST_RUN_THREADS
 from smidgen_service.machine import machine_memory_bytes
 from smidgen_service.quotas import TenantLimits
 from smidgen_service.security.certificates import CertificateFiles
@@ -97,7 +98,9 @@ class Settings(BaseSettings):
     """Threads of one inference."""
     isa: str | None = None
     """Instruction set: portable, avx2, avxvnni, avx512vnni or amx. Default: the best."""
-    max_concurrent_inferences: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
+    max_concurrent_inferences: int = Field(
+        default_factory=lambda: os.cpu_count() or 1, ge=1, le=MOST_RUN_THREADS
+    )
     """Inferences computed at the same time. Default: the number of CPUs."""
     max_inference_bytes: int = Field(GIB, ge=MIB)
     """Most memory for the activations of one inference, in bytes; larger ones are refused."""

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 import uuid
+from contextlib import suppress
 from pathlib import Path
 
 import grpc
@@ -19,7 +20,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from smidgen.v1 import job_service_pb2 as pb
-from smidgen.v1 import model_service_pb2
+from smidgen.v1 import model_service_pb2, tensor_pb2
 from smidgen.v1 import optimization_service_pb2 as optimization_pb
 from smidgen_service.open_inference import inference_service_pb2 as open_inference_pb
 from tests.service.running_server import (
@@ -50,6 +51,34 @@ def start_training(server: RunningServer, calibration: str) -> str:
         if event.stage == pb.JOB_STAGE_QAT:
             break
     return job.name
+
+
+def test_a_server_stops_though_a_run_outlasts_its_patience(
+    tmp_path: Path, model_file: bytes, images: np.ndarray
+) -> None:
+    """It waited for ever for the end of runs that nobody took note of any more."""
+    server = start_server(
+        tmp_path / "store",
+        *("--drain-seconds", "0.05", "--lame-duck-seconds", "0"),
+        *("--max-concurrent-inferences", "1", "--isa", "portable"),
+    )
+    server.upload_model("small", model_file)
+    calibration = server.calibrate(SMALL, images).name
+    server.convert(SMALL, calibration=calibration)
+    long = tensor(np.repeat(images[:1], 4000, axis=0))
+    calls = [threading.Thread(target=_infer_or_fail, args=(server, long)) for _ in range(3)]
+    for call in calls:
+        call.start()
+    wait_until(lambda: "smidgen_inflight_requests 1.0" in server.metrics())
+    assert server.stop() == 0
+    for call in calls:
+        call.join(60)
+    assert "server_stopped" in {line["event"] for line in server.logs()}
+
+
+def _infer_or_fail(server: RunningServer, values: tensor_pb2.Tensor) -> None:
+    with suppress(grpc.RpcError):
+        server.infer(SMALL, values)
 
 
 @pytest.fixture

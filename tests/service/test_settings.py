@@ -44,11 +44,12 @@ def test_addresses_of_ipv6_are_told_from_their_ports(host: str) -> None:
         ("max_connections", 1 << 32),
         ("max_concurrent_calls", 1 << 32),
         ("max_connection_streams", 1 << 32),
+        ("max_concurrent_inferences", 4097),
         ("handshake_seconds", 1e12),
         ("handshake_seconds", 1e-6),
     ],
 )
-def test_numbers_that_grpc_cannot_hold_are_refused(name: str, value: float) -> None:
+def test_numbers_that_cannot_be_held_are_refused(name: str, value: float) -> None:
     with pytest.raises(ValidationError, match=name):
         Settings(**{name: value})
 

@@ -14,10 +14,10 @@ from smidgen.engine import Engine
 from smidgen.tensor_spec import TensorSpec
 from smidgen_service.errors import DeadlineError
 from smidgen_service.handlers.admission import Admission, late_in_queue
+from smidgen_service.handlers.answers import Answers
 from smidgen_service.handlers.computation import Computed
 from smidgen_service.handlers.joining import Asked, Run, compute_joined
 from smidgen_service.handlers.queue import Waiting
-from smidgen_service.handlers.runs import Computes
 from smidgen_service.tracing.stages import CURRENT, InferenceStages, join
 
 Recorder = Callable[[Run], None]
@@ -90,9 +90,9 @@ class _Member:
 class Batcher:
     """Joins requests, for the event loop's thread alone."""
 
-    def __init__(self, admission: Admission, runs: Computes) -> None:
+    def __init__(self, admission: Admission, answers: Answers) -> None:
         self._admission = admission
-        self._runs = runs
+        self._answers = answers
         self._groups: dict[Hashable, _Group] = {}
         self._serving: set[asyncio.Task[None]] = set()
 
@@ -153,7 +153,14 @@ class Batcher:
     ) -> _Group:
         group = self._groups.get(key)
         if group is None:
-            group = _Group(self._admission, self._runs, using, limits, tenant=tenant, record=record)
+            group = _Group(
+                self._admission,
+                self._answers,
+                using,
+                limits,
+                tenant=tenant,
+                record=record,
+            )
             self._groups[key] = group
             # In a context of its own: it does not belong to the call that happens to be first.
             task = asyncio.create_task(self._serve(key, group), context=Context())
@@ -174,7 +181,7 @@ class _Group:
     def __init__(
         self,
         admission: Admission,
-        runs: Computes,
+        answers: Answers,
         using: EngineSource,
         limits: BatchLimits,
         *,
@@ -182,7 +189,7 @@ class _Group:
         record: Recorder,
     ) -> None:
         self._admission = admission
-        self._runs = runs
+        self._answers = answers
         self._tenant = tenant
         self._using = using
         self._limits = limits
@@ -246,7 +253,7 @@ class _Group:
         asked = [member.asked for member in members]
         try:
             async with self._using() as engine:
-                joined = await compute_joined(self._runs, engine, asked)
+                joined = await compute_joined(self._answers, engine, asked)
         except Exception as error:  # whatever it is, each of them has to hear of it
             for member in members:
                 member.end(error)

@@ -10,6 +10,14 @@ from numpy.typing import NDArray
 from smidgen_service.handlers.tensors import RawTensor
 
 _LENGTH_BYTES = 4
+_LEAST_TEXT_BYTES = len("0:0")
+
+
+def least_bytes(array: NDArray[Any], count: int) -> int:
+    """Returns how many bytes the greatest values take at least, as `greatest_values` has them."""
+    rows = array.shape[0] if array.ndim > 1 else 1
+    kept = min(count, array.size // rows)
+    return rows * kept * (_LENGTH_BYTES + _LEAST_TEXT_BYTES)
 
 
 def greatest_values(name: str, array: NDArray[Any], count: int) -> RawTensor:

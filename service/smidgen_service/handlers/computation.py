@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import ParamSpec, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,13 +13,10 @@ from numpy.typing import NDArray
 from smidgen.bytes_run import BytesRun
 from smidgen.engine import Engine
 from smidgen_service.errors import TooLargeError
-from smidgen_service.handlers.classes import greatest_values
-from smidgen_service.handlers.runs import EndedRun
-from smidgen_service.handlers.tensors import RawTensor, check_finite, not_finite, raw_tensor
+from smidgen_service.handlers.classes import greatest_values, least_bytes
+from smidgen_service.handlers.tensors import RawTensor, check_finite, raw_tensor
 from smidgen_service.statistics import StageTimes
 
-P = ParamSpec("P")
-T = TypeVar("T")
 Arrays = Mapping[str, NDArray[np.generic]]
 _SHAPE: Callable[[NDArray[np.generic]], tuple[int, ...]] = attrgetter("shape")
 
@@ -39,11 +34,6 @@ class Wanted:
     names: Sequence[str]
     class_counts: Mapping[str, int]
     most_bytes: int
-
-    @property
-    def is_sorted(self) -> bool:
-        """Whether the answer takes sorting, of outputs that may be images."""
-        return bool(self.class_counts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,45 +95,13 @@ def compute_bytes(
     return Computed(outputs, samples, isa, started_s, StageTimes(input_s, compute_s, 0.0))
 
 
-def computed_of(run: EndedRun, arrays: Arrays, wanted: Wanted) -> Computed:
-    """Returns what a run on one request has brought.
-
-    Raises:
-        InvalidTensorError: a value is not finite, or the engine refused the inputs.
-        TooLargeError: the outputs do not fit into an answer.
-    """
-    for found in run.not_finite:
-        raise not_finite(arrays, found.name, found.index)
-    ended_s = time.perf_counter()
-    outputs = answer_of(run.take_outputs(), wanted)
-    times = StageTimes(
-        run.times.input_s, run.times.compute_s, output_s=time.perf_counter() - ended_s
-    )
-    return Computed(outputs, samples_of(arrays), run.isa, run.times.started_s, times)
-
-
-async def apart_if(is_long: bool, make: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-    """Returns what a function returns; it runs in a thread if it may take long."""
-    return await asyncio.to_thread(make, *args, **kwargs) if is_long else make(*args, **kwargs)
-
-
 def answer_of(results: Arrays, wanted: Wanted) -> tuple[RawTensor, ...]:
     """Returns results as a request wants them.
 
     Raises:
         TooLargeError: they do not fit into an answer.
     """
-    answer_bytes = 0
-    for name in wanted.names:
-        answer_bytes += results[name].nbytes
-    if answer_bytes > wanted.most_bytes:
-        raise TooLargeError(
-            f"the outputs have {answer_bytes} bytes, an answer holds at most {wanted.most_bytes}; "
-            "send fewer samples at a time, or ask for fewer outputs",
-            reason="ANSWER_TOO_LARGE",
-            found=answer_bytes,
-            most=wanted.most_bytes,
-        )
+    _check_bytes(sum(_least_bytes(name, results[name], wanted) for name in wanted.names), wanted)
     outputs: list[RawTensor] = []
     for name in wanted.names:
         most = wanted.class_counts.get(name)
@@ -151,7 +109,25 @@ def answer_of(results: Arrays, wanted: Wanted) -> tuple[RawTensor, ...]:
         outputs.append(
             raw_tensor(name, result) if most is None else greatest_values(name, result, most)
         )
+    _check_bytes(sum(len(output.data) for output in outputs), wanted)
     return tuple(outputs)
+
+
+def _least_bytes(name: str, result: NDArray[np.generic], wanted: Wanted) -> int:
+    """Returns what an output takes, at least, before anything is sorted."""
+    most = wanted.class_counts.get(name)
+    return result.nbytes if most is None else least_bytes(result, most)
+
+
+def _check_bytes(found: int, wanted: Wanted) -> None:
+    if found > wanted.most_bytes:
+        raise TooLargeError(
+            f"the outputs have {found} bytes, an answer holds at most {wanted.most_bytes}; "
+            "send fewer samples at a time, or ask for fewer outputs",
+            reason="ANSWER_TOO_LARGE",
+            found=found,
+            most=wanted.most_bytes,
+        )
 
 
 def samples_of(arrays: Arrays) -> int:

@@ -20,14 +20,13 @@ from smidgen_service.errors import (
     TooLargeError,
 )
 from smidgen_service.handlers.admission import Admission
+from smidgen_service.handlers.answers import Answers
 from smidgen_service.handlers.batching import Batcher
 from smidgen_service.handlers.brief import BriefComputations
 from smidgen_service.handlers.computation import (
     Arrays,
     Computed,
     Wanted,
-    apart_if,
-    computed_of,
     samples_of,
     shapes_of,
 )
@@ -36,7 +35,6 @@ from smidgen_service.handlers.images import ImageInputs, RawImages
 from smidgen_service.handlers.joining import Asked, Run
 from smidgen_service.handlers.queue import Waiting
 from smidgen_service.handlers.run_times import RunTimes
-from smidgen_service.handlers.runs import Computes
 from smidgen_service.handlers.sampling import Sampler
 from smidgen_service.handlers.tensors import RawTensor
 from smidgen_service.handlers.versions import Served, VersionResolver
@@ -99,7 +97,7 @@ class InferenceHandler:
         versions: VersionResolver,
         engines: EngineCache,
         admission: Admission,
-        runs: Computes,
+        answers: Answers,
         *,
         run_times: RunTimes,
         quotas: Quotas,
@@ -111,12 +109,12 @@ class InferenceHandler:
         self._versions = versions
         self._engines = engines
         self._admission = admission
-        self._runs = runs
+        self._answers = answers
         self._run_times = run_times
         self._quotas = quotas
         self._rejections = rejections
         self._brief = BriefComputations(engines, admission, run_times, quotas)
-        self._batcher = Batcher(admission, runs)
+        self._batcher = Batcher(admission, answers)
         self._images = images
         self._most_answer_bytes = most_answer_bytes
         self._sampler = sampler
@@ -227,9 +225,7 @@ class InferenceHandler:
         at_once = self._brief.in_place(engine, served, arrays, wanted)
         if at_once is not None:
             return at_once
-        run = await self._runs.run(engine, (arrays,))
-        computed = await apart_if(wanted.is_sorted, computed_of, run, arrays, wanted)
-        held_s = run.times.cpu_s + computed.times.output_s
+        computed, held_s = await self._answers.of(engine, arrays, wanted)
         self._run_times.record_held(served.record.sha256, shapes_of(arrays), held_s)
         self._count_run(served, Run(computed.samples, computed.times))
         return computed

@@ -9,16 +9,15 @@ from dataclasses import dataclass
 from smidgen.engine import Engine
 from smidgen.errors import SmidgenError
 from smidgen.run_queue import NotFinite
+from smidgen_service.handlers.answers import Answers
 from smidgen_service.handlers.computation import (
     Arrays,
     Computed,
     Wanted,
     answer_of,
-    apart_if,
-    computed_of,
     samples_of,
 )
-from smidgen_service.handlers.runs import Computes, EndedRun
+from smidgen_service.handlers.runs import EndedRun
 from smidgen_service.handlers.tensors import RawTensor, not_finite
 from smidgen_service.statistics import StageTimes
 
@@ -62,27 +61,27 @@ class Joined:
     runs: tuple[Run, ...]
 
 
-async def compute_joined(runs: Computes, engine: Engine, requests: Sequence[Asked]) -> Joined:
+async def compute_joined(answers: Answers, engine: Engine, requests: Sequence[Asked]) -> Joined:
     """Computes requests whose inputs have equal shapes beyond the first extent.
 
     A request with a value that is not finite takes no part. What the engine refuses as a whole
     (it may be too large) is computed one by one, so that nobody is refused for others.
     """
     if len(requests) == 1:
-        return await _compute_one(runs, engine, requests[0])
+        return await _compute_one(answers, engine, requests[0])
     try:
-        run = await runs.run(engine, [request.arrays for request in requests])
+        run = await answers.runs.run(engine, [request.arrays for request in requests])
         if run.not_finite:
-            return await _compute_sound(runs, engine, requests, run.not_finite)
+            return await _compute_sound(answers, engine, requests, run.not_finite)
         results = run.take_outputs()
     except SmidgenError:
-        return await _one_by_one(runs, engine, requests)
-    is_sorted = any(request.wanted.is_sorted for request in requests)
-    return await apart_if(is_sorted, _shared_out, run, results, requests)
+        return await _one_by_one(answers, engine, requests)
+    wanted = [request.wanted for request in requests]
+    return await answers.made(results, wanted, _shared_out, run, results, requests)
 
 
 async def _compute_sound(
-    runs: Computes, engine: Engine, requests: Sequence[Asked], values: Sequence[NotFinite]
+    answers: Answers, engine: Engine, requests: Sequence[Asked], values: Sequence[NotFinite]
 ) -> Joined:
     """Computes the requests that have none of these values, and refuses the others."""
     refused = {
@@ -90,7 +89,7 @@ async def _compute_sound(
         for found in values
     }
     sound = [request for index, request in enumerate(requests) if index not in refused]
-    joined = await compute_joined(runs, engine, sound) if sound else Joined((), ())
+    joined = await compute_joined(answers, engine, sound) if sound else Joined((), ())
     computed = iter(joined.outcomes)
     outcomes = tuple(
         refused[index] if index in refused else next(computed) for index in range(len(requests))
@@ -98,18 +97,16 @@ async def _compute_sound(
     return Joined(outcomes, joined.runs)
 
 
-async def _one_by_one(runs: Computes, engine: Engine, requests: Sequence[Asked]) -> Joined:
-    each = [await _compute_one(runs, engine, request) for request in requests]
+async def _one_by_one(answers: Answers, engine: Engine, requests: Sequence[Asked]) -> Joined:
+    each = [await _compute_one(answers, engine, request) for request in requests]
     return Joined(
         tuple(one.outcomes[0] for one in each), tuple(run for one in each for run in one.runs)
     )
 
 
-async def _compute_one(runs: Computes, engine: Engine, request: Asked) -> Joined:
-    wanted = request.wanted
+async def _compute_one(answers: Answers, engine: Engine, request: Asked) -> Joined:
     try:
-        run = await runs.run(engine, [request.arrays])
-        computed = await apart_if(wanted.is_sorted, computed_of, run, request.arrays, wanted)
+        computed, _ = await answers.of(engine, request.arrays, request.wanted)
     except SmidgenError as error:
         return Joined((error,), ())
     return Joined((computed,), (Run(computed.samples, computed.times),))

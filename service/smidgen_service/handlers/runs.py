@@ -48,6 +48,7 @@ class Runs:
         self._queue = RunQueue(threads)
         self._ends: dict[EndedRun, asyncio.Future[None]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._emptied: asyncio.Future[None] | None = None
 
     async def run(self, engine: Engine, requests: Sequence[Arrays]) -> EndedRun:
         """Returns a run on the inputs of some requests joined, when it has ended.
@@ -59,31 +60,52 @@ class Runs:
         Raises:
             InvalidTensorError: an index selects no row, or the inputs do not fit the engine.
         """
-        if self._loop is None:
-            self._loop = asyncio.get_running_loop()
-            self._loop.add_reader(self._queue.ended_file, self._take_ended)
+        loop = self._attached()
         run = self._queue.submit(engine, requests)
-        self._ends[run] = ended = self._loop.create_future()
+        self._ends[run] = ended = loop.create_future()
         try:
             await ended
         except asyncio.CancelledError:
             if run in self._ends and self._queue.withdraw(run):
-                del self._ends[run]
+                self._forget(run)
             while run in self._ends:
-                self._ends[run] = ended = self._loop.create_future()
+                self._ends[run] = ended = loop.create_future()
                 with suppress(asyncio.CancelledError):
                     await ended
             raise
         return run
 
+    async def stop(self) -> None:
+        """Waits until nobody waits for a run any more, and takes no more."""
+        if self._ends:
+            self._emptied = asyncio.get_running_loop().create_future()
+            await self._emptied
+        self.close()
+
     def close(self) -> None:
-        """Waits for all runs, and takes no more."""
+        """Takes no more runs, and waits for those that are there with the event loop standing."""
+        self._queue.close()
         if self._loop is not None and not self._loop.is_closed():
             self._loop.remove_reader(self._queue.ended_file)
-        self._queue.close()
+            self._take_ended()
+
+    def _attached(self) -> asyncio.AbstractEventLoop:
+        """Returns the loop, that of the first caller."""
+        loop = asyncio.get_running_loop()
+        if self._loop is None:
+            self._loop = loop
+            loop.add_reader(self._queue.ended_file, self._take_ended)
+        elif self._loop is not loop:
+            raise RuntimeError("these runs are another event loop's")
+        return loop
 
     def _take_ended(self) -> None:
         for run in self._queue.take_ended():
-            ended = self._ends.pop(run)
-            if not ended.done():
-                ended.set_result(None)
+            self._forget(run)
+
+    def _forget(self, run: EndedRun) -> None:
+        ended = self._ends.pop(run, None)
+        if ended is not None and not ended.done():
+            ended.set_result(None)
+        if not self._ends and self._emptied is not None and not self._emptied.done():
+            self._emptied.set_result(None)

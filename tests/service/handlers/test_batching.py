@@ -15,6 +15,7 @@ from smidgen.engine import Engine
 from smidgen.tensor_spec import TensorSpec
 from smidgen_service.errors import DeadlineError, OverloadedError
 from smidgen_service.handlers.admission import Admission
+from smidgen_service.handlers.answers import Answers
 from smidgen_service.handlers.batching import Batcher, BatchLimits, BatchPolicy
 from smidgen_service.handlers.computation import Computed, Wanted
 from smidgen_service.handlers.joining import Asked, Run
@@ -52,7 +53,7 @@ class Bench:
         self.engine = SlowEngine()
         self.metrics = Metrics()
         self.admission = Admission(self.metrics, most_running=1, most_queued=most_queued)
-        self.batcher = Batcher(self.admission, ThreadRuns(threads))
+        self.batcher = Batcher(self.admission, Answers(ThreadRuns(threads), threads))
         self.runs: list[Run] = []
         self.users = 0
 

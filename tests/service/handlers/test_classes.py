@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from smidgen_service.handlers.classes import greatest_values
+from smidgen_service.handlers.classes import greatest_values, least_bytes
 from smidgen_service.handlers.tensors import RawTensor
 
 
@@ -55,3 +55,15 @@ def test_values_are_written_by_their_type(
     found = greatest_values("y", array, 2)
     assert found.shape == shape
     assert texts(found) == expected
+
+
+@settings(max_examples=50)
+@given(
+    arrays.arrays(
+        st.sampled_from([np.dtype(np.int64), np.dtype(np.float32), np.dtype(np.uint8)]),
+        arrays.array_shapes(min_dims=0, max_dims=3, max_side=5),
+    ),
+    st.integers(1, 30),
+)
+def test_they_take_no_less_than_is_foretold(array: np.ndarray, count: int) -> None:
+    assert least_bytes(array, count) <= len(greatest_values("y", array, count).data)

@@ -16,6 +16,7 @@ from smidgen.program import Program
 from smidgen.tensor_spec import TensorSpec
 from smidgen_service.errors import DeadlineError, OverloadedError
 from smidgen_service.handlers.admission import Admission
+from smidgen_service.handlers.answers import Answers
 from smidgen_service.handlers.batching import BatchLimits
 from smidgen_service.handlers.engines import EngineCache, EngineLimits
 from smidgen_service.handlers.images import ImageInputs, RawImages
@@ -108,7 +109,7 @@ class World:
             cast(VersionResolver, Versions(digests, self.metrics, limits)),
             self.cache,
             self.admission,
-            ThreadRuns(self.threads),
+            Answers(ThreadRuns(self.threads), self.threads),
             run_times=RunTimes(),
             quotas=Quotas(lambda _tenant: TenantLimits()),
             rejections=Rejections(self.metrics),

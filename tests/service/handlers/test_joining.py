@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from smidgen.engine import Engine
 from smidgen.errors import InvalidTensorError
 from smidgen_service.errors import TooLargeError
-from smidgen_service.handlers.computation import Computed, Wanted, computed_of
+from smidgen_service.handlers.answers import Answers
+from smidgen_service.handlers.computation import Computed, Wanted
 from smidgen_service.handlers.joining import Asked, compute_joined
 from smidgen_service.handlers.runs import Runs
 from smidgen_service.threads import Threads
@@ -43,9 +44,9 @@ ENGINE = Engine(PROGRAM, threads=1)
 WANTED = Wanted(tuple(PROGRAM.outputs), {}, MOST)
 
 
-async def alone(runs: Runs, request: Asked) -> Computed:
-    run = await runs.run(ENGINE, [request.arrays])
-    return computed_of(run, request.arrays, request.wanted)
+async def alone(answers: Answers, request: Asked) -> Computed:
+    computed, _ = await answers.of(ENGINE, request.arrays, request.wanted)
+    return computed
 
 
 def asked(samples: int, seed: int = 0) -> Asked:
@@ -76,31 +77,34 @@ def refusing(most: int) -> Engine:
 @given(st.lists(st.integers(1, 5), min_size=1, max_size=5), st.integers(0, 99))
 def test_answers_are_those_of_separate_runs(sizes: list[int], seed: int) -> None:
     async def check() -> None:
-        runs = Runs(1)
+        runs, threads = Runs(1), Threads(1, "answers")
+        answers = Answers(runs, threads)
         requests = [asked(size, seed + index) for index, size in enumerate(sizes)]
-        joined = await compute_joined(runs, ENGINE, requests)
+        joined = await compute_joined(answers, ENGINE, requests)
         for request, outcome in zip(requests, joined.outcomes, strict=True):
             assert isinstance(outcome, Computed)
-            expected = await alone(runs, request)
+            expected = await alone(answers, request)
             assert (outcome.outputs, outcome.samples) == (expected.outputs, expected.samples)
         assert [run.samples for run in joined.runs] == [sum(sizes)]
         runs.close()
+        threads.close()
 
     asyncio.run(check())
 
 
 @pytest.fixture
-async def runs() -> AsyncIterator[Runs]:
-    made = Runs(1)
-    yield made
-    made.close()
+async def answers() -> AsyncIterator[Answers]:
+    runs, threads = Runs(1), Threads(1, "answers")
+    yield Answers(runs, threads)
+    runs.close()
+    threads.close()
 
 
-async def test_one_bad_request_takes_no_part(runs: Runs) -> None:
+async def test_one_bad_request_takes_no_part(answers: Answers) -> None:
     bad = asked(2)
     cast(Any, bad.arrays[IMAGE])[1].flat[0] = np.nan
     good = [asked(1, 1), asked(3, 2)]
-    joined = await compute_joined(runs, ENGINE, [good[0], bad, good[1]])
+    joined = await compute_joined(answers, ENGINE, [good[0], bad, good[1]])
     assert isinstance(joined.outcomes[1], InvalidTensorError)
     assert joined.outcomes[1].reason == "TENSOR_NOT_FINITE"
     index = EXAMPLE[0].size
@@ -108,22 +112,22 @@ async def test_one_bad_request_takes_no_part(runs: Runs) -> None:
     for index, request in ((0, good[0]), (2, good[1])):
         outcome = joined.outcomes[index]
         assert isinstance(outcome, Computed)
-        assert outcome.outputs == (await alone(runs, request)).outputs
+        assert outcome.outputs == (await alone(answers, request)).outputs
     assert [run.samples for run in joined.runs] == [4]
 
 
-async def test_bad_requests_alone_compute_nothing(runs: Runs) -> None:
+async def test_bad_requests_alone_compute_nothing(answers: Answers) -> None:
     bad = asked(1)
     cast(Any, bad.arrays[IMAGE]).flat[3] = np.inf
     for requests in ([bad], [bad, bad]):
-        joined = await compute_joined(runs, ENGINE, requests)
+        joined = await compute_joined(answers, ENGINE, requests)
         assert [type(outcome) for outcome in joined.outcomes] == [InvalidTensorError] * len(
             requests
         )
         assert joined.runs == ()
 
 
-async def test_an_index_that_selects_no_row_is_nobody_elses(runs: Runs) -> None:
+async def test_an_index_that_selects_no_row_is_nobody_elses(answers: Answers) -> None:
     program = float_step_program()
     engine = Engine(program)
     wanted = Wanted(tuple(program.outputs), {}, MOST)
@@ -132,7 +136,7 @@ async def test_an_index_that_selects_no_row_is_nobody_elses(runs: Runs) -> None:
     requests = [
         Asked({"ids": row[np.newaxis], "mask": np.ones((1, 6), int)}, wanted) for row in ids
     ]
-    joined = await compute_joined(runs, engine, requests)
+    joined = await compute_joined(answers, engine, requests)
     first, second, third = joined.outcomes
     assert isinstance(first, Computed)
     assert isinstance(second, InvalidTensorError)
@@ -152,17 +156,17 @@ def request_of() -> Callable[..., Asked]:
 
 
 @pytest.fixture
-def own_runs() -> Iterator[ThreadRuns]:
+def own_answers() -> Iterator[Answers]:
     threads = Threads(1, "test")
-    yield ThreadRuns(threads)
+    yield Answers(ThreadRuns(threads), threads)
     threads.close()
 
 
 async def test_what_is_too_large_together_is_computed_apart(
-    request_of: Callable[..., Asked], own_runs: ThreadRuns
+    request_of: Callable[..., Asked], own_answers: Answers
 ) -> None:
     joined = await compute_joined(
-        own_runs, refusing(3), [request_of(2), request_of(4), request_of(3)]
+        own_answers, refusing(3), [request_of(2), request_of(4), request_of(3)]
     )
     first, second, third = joined.outcomes
     assert isinstance(first, Computed)
@@ -173,10 +177,12 @@ async def test_what_is_too_large_together_is_computed_apart(
 
 
 async def test_each_has_its_own_limits_and_outputs(
-    request_of: Callable[..., Asked], own_runs: ThreadRuns
+    request_of: Callable[..., Asked], own_answers: Answers
 ) -> None:
     joined = await compute_joined(
-        own_runs, refusing(99), [request_of(2, most_bytes=31), request_of(1, class_counts={"y": 2})]
+        own_answers,
+        refusing(99),
+        [request_of(2, most_bytes=31), request_of(1, class_counts={"y": 2})],
     )
     first, second = joined.outcomes
     assert isinstance(first, TooLargeError)

@@ -65,6 +65,42 @@ async def test_who_is_cancelled_while_it_runs_stays_until_it_has_ended(runs: Run
     assert plans == [1]
 
 
+async def test_stopping_waits_for_those_who_wait_and_for_what_runs_on_without_them(
+    runs: Runs,
+) -> None:
+    waiting = asyncio.create_task(runs.run(ENGINE, [arrays(200)]))
+    given_up = asyncio.create_task(runs.run(ENGINE, [arrays(200, 1)]))
+    await asyncio.sleep(0)
+    given_up.cancel()
+    stopping = asyncio.create_task(runs.stop())
+    await asyncio.sleep(0)
+    assert not stopping.done()
+    await stopping
+    assert (await waiting).take_outputs()
+    assert given_up.done()
+    with pytest.raises(EngineError, match="closed"):
+        await runs.run(ENGINE, [arrays(1)])
+
+
+async def test_closing_tells_those_who_wait(runs: Runs) -> None:
+    waiting = [asyncio.create_task(runs.run(ENGINE, [arrays(50, seed)])) for seed in range(3)]
+    await asyncio.sleep(0)
+    runs.close()
+    assert all(run.take_outputs() for run in await asyncio.gather(*waiting))
+
+
+def test_another_event_loop_is_refused_before_anything_runs() -> None:
+    runs = Runs(1)
+
+    async def run() -> None:
+        await runs.run(ENGINE, [arrays(1)])
+
+    asyncio.run(run())
+    with pytest.raises(RuntimeError, match="another event loop's"):
+        asyncio.run(run())
+    runs.close()
+
+
 async def test_what_the_engine_refuses_is_raised_where_outputs_are_taken(runs: Runs) -> None:
     small = Engine(PROGRAM, most_bytes=64)
     run = await runs.run(small, [arrays(1)])
