@@ -19,7 +19,7 @@ namespace {
 constexpr std::size_t kCachedPlans = 8;
 constexpr Index kCachedPlanBytes = Index{256} << 20;  // of all cached plans together
 constexpr int kMostThreads = 256;
-constexpr int kPartsOfLane = 8;                       // the most: each of a sample or more
+constexpr int kPartsOfLane = 8;  // the most: each of a sample or more
 
 static_assert(kMostThreads * kPartsOfLane <= ThreadPool::kMostParts);
 
