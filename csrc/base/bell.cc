@@ -24,7 +24,8 @@ void set_up(int file) noexcept {
 Bell::Bell() {
   std::array<int, 2> ends{};
   if (pipe(ends.data()) != 0) {
-    throw EngineError("cannot open a pipe: " + std::generic_category().message(errno),
+    throw EngineError("the system refused a pipe (" + std::generic_category().message(errno) +
+                          "), close files or raise their limit",
                       "FILES_UNAVAILABLE");
   }
   read_end_ = ends[0];

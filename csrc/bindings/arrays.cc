@@ -7,7 +7,6 @@
 #include "base/error.h"
 
 namespace smidgen::bindings {
-
 DType dtype_of(const py::dtype& dtype) {
   switch (dtype.kind()) {
     case 'u':
@@ -53,6 +52,9 @@ Shape shape_of(const py::array& array) {
   return Shape(std::span<const Index>(array.shape(), static_cast<std::size_t>(array.ndim())));
 }
 
+namespace {
+
+/// Checks what a plan does not see of the inputs of a run. Throws TensorError.
 void check_inputs(const engine::Engine& engine, const std::vector<py::array>& inputs) {
   const std::span<const int> declared = engine.inputs();
   if (inputs.size() != declared.size()) {
@@ -72,6 +74,8 @@ void check_inputs(const engine::Engine& engine, const std::vector<py::array>& in
                       "TENSOR_DTYPE_MISMATCH");
   }
 }
+
+}  // namespace
 
 Sources::Sources(const engine::Engine& engine, const std::vector<py::array>& inputs) {
   check_inputs(engine, inputs);

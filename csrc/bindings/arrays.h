@@ -23,13 +23,10 @@ py::dtype numpy_dtype(DType dtype);
 
 Shape shape_of(const py::array& array);
 
-/// Checks what a plan does not see of the inputs of a run. Throws TensorError.
-void check_inputs(const engine::Engine& engine, const std::vector<py::array>& inputs);
-
 /// The inputs of a run, in the order of the program's.
 struct Sources {
   Sources() = default;
-  /// Throws TensorError, as check_inputs.
+  /// Throws TensorError if their number or a type does not fit, or a run cannot read one as it is.
   Sources(const engine::Engine& engine, const std::vector<py::array>& inputs);
 
   std::vector<Shape> shapes;

@@ -48,7 +48,7 @@ std::vector<QueuedRun::Output> QueuedRun::take_outputs() {
   check_ended();
   if (error_ != nullptr) std::rethrow_exception(error_);
   if (state_.exchange(State::kTaken) == State::kTaken) {
-    throw EngineError("the outputs of the run have been taken", "RUN_TAKEN");
+    throw EngineError("the outputs of the run have been taken; they are there once", "RUN_TAKEN");
   }
   return std::move(outputs_);
 }
@@ -65,7 +65,7 @@ const QueuedRun::Times& QueuedRun::times() const {
 
 void QueuedRun::check_ended() const {
   if (state_.load(std::memory_order_acquire) == State::kUnended) {
-    throw EngineError("the run has not ended", "RUN_NOT_ENDED");
+    throw EngineError("the run has not ended; wait until the queue hands it over", "RUN_NOT_ENDED");
   }
 }
 

@@ -32,7 +32,8 @@ RunQueue::RunQueue(int threads) {
     start(checked_thread_count(threads, kMostThreads));
   } catch (const std::system_error& error) {
     close();
-    throw EngineError("the system refused a thread: " + std::string(error.what()),
+    throw EngineError("the system refused one of " + std::to_string(threads) + " threads (" +
+                          error.what() + "), ask for fewer",
                       "THREADS_UNAVAILABLE");
   }
 }
@@ -54,7 +55,7 @@ void RunQueue::submit(std::shared_ptr<QueuedRun> run) {
   one.push_back(std::move(run));
   {
     const std::lock_guard lock(mutex_);
-    if (is_closed_) throw EngineError("the queue is closed", "RUN_QUEUE_CLOSED");
+    if (is_closed_) throw EngineError("the queue is closed; make another one", "RUN_QUEUE_CLOSED");
     waiting_.splice(waiting_.end(), one);
   }
   came_.notify_one();
